@@ -1,0 +1,43 @@
+# Everything happens in .venv, which `make setup` builds from constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+OUT ?= imblens-demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix bench docs clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt hatch_build.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+setup: $(STAMP) ## build .venv with everything that development needs
+
+demo: setup ## train, capture, audit and report the built-in picture set
+	$(BIN)/imblens demo --out $(OUT) --force
+
+test: check ## everything: linters, types, tests, doctests, browser
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint and types, without changing a file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: setup ## format and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure speed against public peers and the machine's limit
+	$(BIN)/python -m benchmarks.speed
+
+docs: setup ## refresh the tables and pictures in the docs
+	$(BIN)/python -m docs.build
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,62 @@
+"""Every error that imblens raises on purpose, one tree.
+
+A message has three parts: what was asked, what was found, what to do. The last part is `hint`.
+"""
+
+from __future__ import annotations
+
+
+class ImblensError(Exception):
+    """Root of the tree. `str(error)` is the message with the hint behind it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Keep `message` (what was asked and found) and `hint` (what to do) apart, for the terminal."""
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message} {hint}".rstrip())
+
+
+class InputError(ImblensError, ValueError):
+    """The user's input cannot be used. The command line ends with exit code 2."""
+
+
+class ShapeError(InputError):
+    """Lengths or dimensions disagree."""
+
+
+class MissingError(InputError, LookupError):
+    """A file, a key, a class or a name that was asked for does not exist."""
+
+
+class ExistsError(InputError):
+    """The output exists and `force` was not given."""
+
+
+class DependencyError(InputError, ImportError):
+    """An optional package is not installed. The hint names the extra."""
+
+
+class StorageError(ImblensError, OSError):
+    """Writing failed (disk full, read-only). Nothing under the final name was changed."""
+
+    def __str__(self) -> str:
+        """Return message and hint (OSError would print only its first argument)."""
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class NotApplicable(ImblensError):
+    """A lens or a treatment has nothing to say on this run; the message is the reason shown to the user."""
+
+
+def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return a hint that names the nearest of `known`, and all of them when they are few.
+
+    >>> did_you_mean("hrose", ["horse", "deer"])
+    "Did you mean 'horse'? Known: horse, deer."
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    start = f"Did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    return f"{start}Known: {listed}."

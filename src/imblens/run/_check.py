@@ -1,0 +1,202 @@
+"""The door: arrays that people bring are checked here once, so that everything behind it can trust them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, ShapeError
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+_ROUNDING = 2.0**-24  # largest relative error of storing a number as float32
+
+
+def features_matrix(values: Any, name: str) -> Floats:
+    """Check a (N, D) matrix of finite numbers and return it as float32, without a copy where possible.
+
+    Raises:
+        ShapeError: not two-dimensional, or without rows or columns.
+        InputError: masked, not numeric, NaN or infinite, or not representable as float32.
+    """
+    array = _plain(values, name)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ShapeError(
+            f"{name} must be a matrix (instances, columns) with at least one of each, found shape {array.shape}.",
+            hint="Pool or flatten feature maps to one row per instance.",
+        )
+    if array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{name} must hold real numbers, found dtype {array.dtype}.",
+            hint=f"Convert with {name}.astype('float32').",
+        )
+    if array.dtype == np.float32 and array.dtype.isnative:
+        _refuse_not_finite(array, name)
+        return array  # a memory map stays one
+    _refuse_not_finite(array, name)
+    wide = array.astype(np.float64)
+    largest = np.abs(wide).max(axis=0)
+    if largest.max() > np.finfo(np.float32).max:
+        raise InputError(
+            f"{name} holds values up to {largest.max():.3g}, more than float32 can hold.",
+            hint=f"Scale it, for example {name} / {name}.std().",
+        )
+    spread = np.ptp(wide, axis=0)
+    lost = np.abs(wide.astype(np.float32).astype(np.float64) - wide).max(axis=0)
+    blurred = np.flatnonzero(lost > 1e-4 * spread)
+    blurred = blurred[spread[blurred] > 0]
+    if blurred.size:
+        column = int(blurred[0])
+        raise InputError(
+            f"{name} column {column} varies by {spread[column]:.3g} around {largest[column]:.3g}: "
+            "float32 would blur it.",
+            hint=f"Subtract the column means ({name} - {name}.mean(axis=0)) and scale before auditing.",
+        )
+    return wide.astype(np.float32)
+
+
+def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: int) -> NDArray[Any]:
+    """Check labels against classes: (N,) integers in [0, C) or (N, C) multi-hot; return int64 or uint8.
+
+    Raises:
+        ShapeError: the length is not `n_instances`, or the second axis not C.
+        InputError: not integers, out of range, or a multi-hot entry other than 0 and 1.
+    """
+    array = _plain(values, name)
+    if array.ndim not in (1, 2):
+        raise ShapeError(
+            f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row."
+        )
+    if len(array) != n_instances:
+        raise ShapeError(
+            f"{name} has {len(array)} rows, the features {n_instances}.", hint="Give one label per feature row."
+        )
+    if array.ndim == 2:
+        return _multi_hot(array, name, len(classes))
+    whole = _whole_numbers(array, name)
+    low, high = int(whole.min()), int(whole.max())
+    if low < 0 or high >= len(classes):
+        raise InputError(
+            f"{name} holds {low if low < 0 else high}, but there are {len(classes)} classes (0 to {len(classes) - 1}).",
+            hint="Number the classes from 0, or give a class name and a logit column for each.",
+        )
+    return whole
+
+
+def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
+    """Check that class names are unique text, at least two, and `n_classes` where that is known."""
+    if isinstance(values, (str, bytes)):
+        raise InputError("classes must be a sequence of names, found one text.", hint="Give ['cat', 'dog', ...].")
+    names = tuple(str(name) for name in np.asarray(values).tolist())
+    if n_classes is not None and len(names) != n_classes:
+        raise ShapeError(
+            f"there are {len(names)} class names for {n_classes} classes.",
+            hint="Give one name for every logit column and head row.",
+        )
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
+    if len(names) < 2:
+        raise InputError(
+            f"there are {len(names)} classes; comparing classes needs at least two.",
+            hint="Give labels of two classes or more.",
+        )
+    return names
+
+
+def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
+    """Number labels of any kind (text, negative, gaps) by their sorted values.
+
+    Args:
+        parts: (argument name, labels) of each split.
+
+    Returns:
+        The numbered labels of each split and the class names.
+    """
+    arrays = []
+    for name, values in parts:
+        array = _plain(values, name)
+        if array.ndim != 1 or not len(array):
+            raise ShapeError(f"{name} must have shape (N,), N > 0, found {array.shape}.", hint="Give one label per row.")
+        if array.dtype.kind == "O":
+            odd = next((v for v in array.tolist() if not isinstance(v, str)), None)
+            if odd is not None or any(not isinstance(v, str) for v in array.tolist()):
+                raise InputError(
+                    f"{name} holds {odd!r}, which is neither text nor an integer.",
+                    hint="Drop or name those instances first.",
+                )
+            array = array.astype(str)
+        arrays.append(array if array.dtype.kind in "US" else _whole_numbers(array, name))
+    if len({a.dtype.kind in "US" for a in arrays}) > 1:
+        raise InputError("train and test labels differ in kind (text and numbers).", hint="Give both in one kind.")
+    values = np.unique(np.concatenate(arrays))
+    names = class_names([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], None)
+    return [np.searchsorted(values, a).astype(np.int64) for a in arrays], names
+
+
+def _plain(values: Any, name: str) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array; the mask would be lost.", hint=f"Pass {name}.filled(value).")
+    if hasattr(values, "detach"):  # a torch tensor, without importing torch
+        values = values.detach().cpu().numpy()
+    elif hasattr(values, "toarray"):
+        values = values.toarray()
+    elif hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    try:
+        array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.") from error
+    if array.dtype.kind == "O" and array.ndim == 2:
+        raise InputError(f"{name} is an object array.", hint=f"Convert with {name}.astype('float32').")
+    return array
+
+
+def _whole_numbers(array: NDArray[Any], name: str) -> Labels:
+    if not len(array):
+        raise ShapeError(f"{name} is empty.", hint="Give at least one instance.")
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{name} must be integers, found dtype {array.dtype}.", hint="Number the classes from 0.")
+    if array.dtype.kind == "f":
+        odd = ~np.isfinite(array) | (array != np.floor(array))
+        if odd.any():
+            raise InputError(
+                f"{name} holds {array[odd][0]!s}, which is not a whole number.", hint="Number the classes from 0."
+            )
+    if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{name} holds {array.max()}, too large for a label.", hint="Number the classes from 0.")
+    return array.astype(np.int64)
+
+
+def _multi_hot(array: NDArray[Any], name: str, n_classes: int) -> NDArray[np.uint8]:
+    if array.shape[1] != n_classes:
+        raise ShapeError(
+            f"{name} has {array.shape[1]} columns for {n_classes} classes.", hint="Give one column per class."
+        )
+    whole = array.dtype.kind in "iufb"
+    if not whole or not np.isin(array, (0, 1)).all():
+        raise InputError(f"{name} must hold only 0 and 1.", hint="A multi-hot row marks each class that applies.")
+    return array.astype(np.uint8)
+
+
+def _refuse_not_finite(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind != "f":
+        return
+    step = max(1, 2**24 // array.shape[1])
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        # one pass without a mask: a sum is not finite when a term is not (or when it overflows, checked next)
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(block.sum(dtype=np.float64))
+        if suspicious:
+            bad = ~np.isfinite(block)
+            if bad.any():
+                row, column = np.argwhere(bad)[0]
+                raise InputError(
+                    f"{name} holds NaN or infinite values (first in row {start + row}, column {column}).",
+                    hint="Drop those instances, or capture again with a network whose output is finite.",
+                )

@@ -1,0 +1,106 @@
+"""Writing files so that a reader sees the old one or the new one, never a torso."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from imblens.errors import ExistsError, StorageError
+
+_TEMPORARY = ".imblens-tmp-"
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write `path` through a temporary file in the same folder, flushed to disk, then renamed.
+
+    Args:
+        path: final name; its folder is made when missing.
+        write: receives the open binary file.
+
+    Raises:
+        StorageError: the disk is full or the folder is read-only; `path` is as it was before.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_atomic(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files that a killed process left in `folder`."""
+    for stale in folder.rglob(_TEMPORARY + "*"):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
+
+
+def claim(out: Path, *, force: bool) -> Path:
+    """Check, before long work, that `out` can be written as a folder; make it and return it.
+
+    Raises:
+        ExistsError: `out` holds something and `force` is false, or is a file.
+        StorageError: the folder cannot be made or written to.
+    """
+    if out.exists() and not out.is_dir():
+        raise ExistsError(f"--out {out} is a file.", hint="Choose a folder for --out.")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise ExistsError(f"{out} already exists.", hint="Add --force, or choose another --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=out)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise _storage_error(out, error) from error
+    sweep(out)
+    return out
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC or "requested and" in str(error):
+        folder = next((p for p in (path, *path.parents) if p.exists()), Path())
+        reason = f"disk full, {shutil.disk_usage(folder).free / 1e6:.1f} MB free"
+    return StorageError(
+        f"cannot write {path}: {reason}; nothing under that name was changed.",
+        hint="Free some space, or choose another --out.",
+    )

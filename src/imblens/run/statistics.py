@@ -1,0 +1,222 @@
+"""Statistics over instances that can be computed in pieces: update with batches, merge, finish.
+
+One code path serves arrays in memory, files larger than memory and parts captured by many workers: every part gets a
+statistic of its own, and the parts are merged. `merge` is associative and commutative (floats to rounding).
+
+Class membership is a sparse (C, b) matrix, so that the same sums serve single-label and multi-label runs: in a
+multi-label run an instance belongs to every class it is positive for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+Floats = NDArray[np.floating[Any]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive instances of one split, as statistics see them.
+
+    Attributes:
+        start: position of the first instance in the split.
+        features: (b, D) float32.
+        labels: (b,) int64, or (b, C) uint8 multi-hot.
+        logits: (b, C) float32, or None where neither logits nor a head are known.
+        n_classes: C.
+    """
+
+    start: int
+    features: Floats
+    labels: NDArray[Any]
+    logits: Floats | None
+    n_classes: int
+
+    def __len__(self) -> int:
+        """Return b."""
+        return len(self.features)
+
+    @cached_property
+    def membership(self) -> Any:
+        """(C, b) sparse float64 matrix, 1 where the instance belongs to the class."""
+        from scipy.sparse import csr_array
+
+        if self.labels.ndim == 2:
+            return csr_array(self.labels.T.astype(np.float64))
+        ones = np.ones(len(self))
+        columns = np.arange(len(self))
+        return csr_array((ones, (self.labels, columns)), shape=(self.n_classes, len(self)))
+
+    @cached_property
+    def predictions(self) -> NDArray[np.int64]:
+        """(b,) class of the largest logit; the first of equal ones."""
+        if self.logits is None:
+            raise ValueError("this batch has no logits")
+        return np.asarray(self.logits).argmax(axis=1).astype(np.int64)
+
+
+class Statistic(ABC, Generic[Result]):
+    """A sum over instances in the widest sense.
+
+    `needs_logits` tells the reader whether logits must be read. `update` sees every instance once.
+    """
+
+    needs_logits: bool = False
+
+    @abstractmethod
+    def update(self, batch: Batch) -> None:
+        """Take in a batch."""
+
+    @abstractmethod
+    def merge(self, other: Self) -> Self:
+        """Take in what `other` saw; return self."""
+
+    @abstractmethod
+    def finish(self) -> Result:
+        """Return the result; the statistic stays usable."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count (C,), mean (C, D) and population variance (C, D); NaN for a class without instances."""
+
+    count: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+class ClassMoments(Statistic[Moments]):
+    """Per-class count, mean and variance of the features, merged with Chan's pairwise update."""
+
+    def __init__(self, n_classes: int, dim: int) -> None:
+        """Start empty, for C classes and D features."""
+        self._count = np.zeros(n_classes)
+        self._mean = np.zeros((n_classes, dim))
+        self._squares = np.zeros((n_classes, dim))  # sum of squared deviations from the mean
+
+    def update(self, batch: Batch) -> None:
+        """Take in a batch."""
+        members = batch.membership
+        count = np.asarray(members.sum(axis=1)).ravel()
+        wide = np.asarray(batch.features, dtype=np.float64)  # (b, D)
+        centre = wide.mean(axis=0)
+        wide = wide - centre  # against cancellation in the sum of squares
+        safe = np.maximum(count, 1)[:, None]
+        mean = (members @ wide) / safe  # (C, D)
+        squares = members @ (wide * wide) - count[:, None] * mean**2
+        self._combine(count, mean + centre, np.maximum(squares, 0))
+
+    def merge(self, other: Self) -> Self:
+        """Take in what `other` saw; return self."""
+        self._combine(other._count, other._mean, other._squares)
+        return self
+
+    def finish(self) -> Moments:
+        """Return counts, means and variances."""
+        count = self._count[:, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(count > 0, self._mean, np.nan)
+            variance = np.where(count > 0, self._squares / count, np.nan)
+        return Moments(self._count.astype(np.int64), mean, variance)
+
+    def _combine(self, count: Floats, mean: Floats, squares: Floats) -> None:
+        total = self._count + count
+        share = np.divide(count, total, out=np.zeros_like(total), where=total > 0)[:, None]
+        step = mean - self._mean
+        self._squares += squares + step**2 * (self._count[:, None] * share)
+        self._mean += step * share
+        self._count = total
+
+
+class ClassRange(Statistic["Range"]):
+    """Per-class smallest and largest value of each feature.
+
+    Args:
+        n_classes: C.
+        dim: D.
+        keep: "all", "correct" or "wrong": which instances count, by the network's answer.
+    """
+
+    def __init__(self, n_classes: int, dim: int, keep: str = "all") -> None:
+        """Start empty."""
+        self.needs_logits = keep != "all"
+        self._keep = keep
+        self._low = np.full((n_classes, dim), np.inf)
+        self._high = np.full((n_classes, dim), -np.inf)
+        self._count = np.zeros(n_classes, dtype=np.int64)
+
+    def update(self, batch: Batch) -> None:
+        """Take in a batch."""
+        members = batch.membership
+        for label in range(len(self._count)):
+            rows = members.indices[members.indptr[label] : members.indptr[label + 1]]
+            if self._keep != "all":
+                right = _answers_class(batch, rows, label)
+                rows = rows[right if self._keep == "correct" else ~right]
+            if rows.size:
+                values = batch.features[rows]
+                np.minimum(self._low[label], values.min(axis=0), out=self._low[label])
+                np.maximum(self._high[label], values.max(axis=0), out=self._high[label])
+                self._count[label] += rows.size
+
+    def merge(self, other: Self) -> Self:
+        """Take in what `other` saw; return self."""
+        np.minimum(self._low, other._low, out=self._low)
+        np.maximum(self._high, other._high, out=self._high)
+        self._count += other._count
+        return self
+
+    def finish(self) -> Range:
+        """Return counts and ranges; NaN for a class without instances."""
+        seen = self._count[:, None] > 0
+        return Range(self._count.copy(), np.where(seen, self._low, np.nan), np.where(seen, self._high, np.nan))
+
+
+@dataclass(frozen=True)
+class Range:
+    """Count (C,), low (C, D) and high (C, D); NaN for a class without instances."""
+
+    count: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+class Confusion(Statistic[NDArray[np.int64]]):
+    """How often an instance of a class (row) was given each answer (column): (C, C) counts."""
+
+    needs_logits = True
+
+    def __init__(self, n_classes: int) -> None:
+        """Start empty, for C classes."""
+        self._counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+
+    def update(self, batch: Batch) -> None:
+        """Take in a batch."""
+        members = batch.membership.tocoo()
+        np.add.at(self._counts, (members.row, batch.predictions[members.col]), 1)
+
+    def merge(self, other: Self) -> Self:
+        """Take in what `other` saw; return self."""
+        self._counts += other._counts
+        return self
+
+    def finish(self) -> NDArray[np.int64]:
+        """Return the counts."""
+        return self._counts.copy()
+
+
+def _answers_class(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.bool_]:
+    """Whether the network says `label` for those rows: the largest logit, or a positive one in a multi-label run."""
+    if batch.labels.ndim == 2:
+        assert batch.logits is not None
+        return np.asarray(batch.logits)[rows, label] > 0
+    answers: NDArray[np.bool_] = batch.predictions[rows] == label
+    return answers

@@ -1,0 +1,1 @@
+"""Tests of imblens, in the folders of the package."""
