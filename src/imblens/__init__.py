@@ -1,0 +1,52 @@
+"""imblens shows why a network fails on its rare classes, and fixes what can be fixed without training it again.
+
+>>> import imblens
+>>> import numpy as np
+>>> rng = np.random.default_rng(0)
+>>> run = imblens.Run.from_arrays(train=(rng.normal(size=(40, 4)), [0] * 30 + [1] * 10))
+>>> sorted(imblens.audit(run, lenses=["archetypes"]).findings)
+['archetypes']
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from imblens.capture import capture as capture
+    from imblens.errors import ImblensError as ImblensError
+    from imblens.report import Audit as Audit
+    from imblens.report import Comparison as Comparison
+    from imblens.report import audit as audit
+    from imblens.report import compare as compare
+    from imblens.run import Run as Run
+    from imblens.treatments import treat as treat
+
+_HOME = {
+    "Audit": "imblens.report",
+    "Comparison": "imblens.report",
+    "ImblensError": "imblens.errors",
+    "Run": "imblens.run",
+    "audit": "imblens.report",
+    "capture": "imblens.capture",
+    "compare": "imblens.report",
+    "treat": "imblens.treatments",
+}
+__all__ = [*sorted(_HOME), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'imblens' has no attribute {name!r}")
+    found = getattr(import_module(_HOME[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,48 @@
+"""What every chart shares: colours that survive colour blindness and print, class order, label limits.
+
+Charts are plain Altair without size in pixels for width ("container"), so that a page decides. A renderer adds fonts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+# Okabe and Ito 2008; order chosen so that neighbours in a stack differ in lightness too
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#F0E442",
+    "#000000",
+)
+GREY = "#767676"
+ARCHETYPE_COLOURS = {"safe": BLUE, "border": SKY, "rare": ORANGE, "outlier": RED}
+ERROR_SCHEME = "oranges"  # colour carries the error, not the success
+LABEL_LIMIT = 180
+ROW_HEIGHT = 22
+
+
+def class_axis(order: list[str], *, title: str | None = None) -> alt.Y:
+    """A vertical axis with one row per class, in the given order."""
+    import altair as alt
+
+    return alt.Y(
+        "class:N", sort=order, title=title, axis=alt.Axis(labelLimit=LABEL_LIMIT, ticks=False, domain=False, labelPadding=8)
+    )
+
+
+def base(table: pd.DataFrame, rows: int | None = None) -> alt.Chart:
+    """A chart on a table, as wide as its container, `rows` rows high."""
+    import altair as alt
+
+    sized: dict[str, Any] = {"width": "container"}
+    if rows is not None:
+        sized["height"] = alt.Step(ROW_HEIGHT) if rows <= 60 else 60 * ROW_HEIGHT
+    return alt.Chart(table).properties(**sized)

@@ -1,0 +1,173 @@
+"""How often is each class right, how sure is that, and where do its errors go?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.lenses._base import FEW, Finding, imbalance, lens, number, percent, wilson
+from imblens.run import Confusion, Latents, Run
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+class ClassAccuracy(Finding):
+    """Recall per class with intervals; see `class_accuracy`."""
+
+    lens: ClassVar[str] = "class_accuracy"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class below the mean accuracy, worst first."""
+        table = self.tables["class_accuracy"]
+        confusion = self.tables["confusion"]
+        largest = table.loc[table["train_count"].idxmax(), "class"]
+        found: dict[str, str] = {}
+        mean = table["accuracy"].mean()
+        for row in table[table["accuracy"] < mean].sort_values("accuracy", kind="stable").itertuples():
+            name = str(row[1])
+            errors = confusion[(confusion["class"] == name) & (confusion["predicted"] != name)]
+            text = (
+                f"{name} is right {percent(row.accuracy)} of the time "
+                f"[{100 * row.accuracy_low:.0f}, {100 * row.accuracy_high:.0f}]"
+            )
+            if row.test_count < FEW:
+                text += f" in {row.test_count} test instances, too few to tell"
+            if row.imbalance >= 1.5:
+                text += f", {row.imbalance:.0f}x rarer than {largest}"
+            if errors["count"].sum():
+                worst = errors.loc[errors["count"].idxmax()]
+                text += f"; {percent(worst['count'] / errors['count'].sum())} of its errors go to {worst['predicted']}"
+            found[name] = text + "."
+        return found
+
+    def charts(self) -> dict[str, alt.Chart]:
+        """Accuracy with interval, rarest class last; confusion with the diagonal left blank."""
+        return {"class_accuracy": _accuracy_chart(self), "confusion": _confusion_chart(self)}
+
+
+@lens("How often is each class right, and how sure is that?", needs=("test", "test_logits", "multiclass"))
+def class_accuracy(run: Run) -> ClassAccuracy:
+    """Recall of each class on the test split, with 95 % Wilson intervals.
+
+    accuracy_c = right answers among test instances of c / test instances of c
+
+    A class without test instances has accuracy NaN, never 0. With fewer than ten the line says "too few to tell".
+
+    Args:
+        run: single-label, with a test split whose answers are known.
+
+    Returns:
+        Tables `class_accuracy` (class, train_count, imbalance, test_count, accuracy, accuracy_low, accuracy_high) and
+        `confusion` (class, predicted, count, share of the class's errors; NaN on the diagonal). Summary:
+        balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro sensitivity x
+        macro specificity), macro_f1, accuracy.
+
+    Raises:
+        NotApplicable: no test split, no answers, or a multi-label run.
+
+    References:
+        IML, section III-B and Fig. 2; EOS, section IV-A for the three measures. We add the intervals.
+    """
+    import pandas as pd
+
+    assert run.test is not None
+    counts = confusion_counts(run.test)
+    test_count = counts.sum(axis=1)
+    right = np.diag(counts)
+    low, high = wilson(right, test_count)
+    table = pd.DataFrame(
+        {
+            "class": run.classes,
+            "train_count": run.train.class_counts,
+            "imbalance": imbalance(run.train.class_counts),
+            "test_count": test_count,
+            "accuracy": np.divide(right, test_count, out=np.full(len(right), np.nan), where=test_count > 0),
+            "accuracy_low": low,
+            "accuracy_high": high,
+        }
+    )
+    untested = [name for name, n in zip(run.classes, test_count, strict=True) if n == 0]
+    notes = ()
+    if untested:
+        notes = (f"No test instance of {', '.join(untested)}: accuracy is unknown there, and left out of every mean.",)
+    return ClassAccuracy({"class_accuracy": table, "confusion": _confusion_table(run, counts)}, _summary(counts), notes=notes)
+
+
+def confusion_counts(split: Latents) -> NDArray[np.int64]:
+    """(C, C) counts of answers (columns) to the instances of each class (rows), computed once per split."""
+    return split.cached("confusion", lambda: split.reduce(lambda: Confusion(split.n_classes)))
+
+
+def _summary(counts: NDArray[np.int64]) -> dict[str, Any]:
+    total = counts.sum()
+    right = np.diag(counts).astype(np.float64)
+    positives, answers = counts.sum(axis=1), counts.sum(axis=0)
+    seen = positives > 0
+    recall = right[seen] / positives[seen]
+    specificity = 1 - (answers - right)[seen] / np.maximum(total - positives, 1)[seen]
+    f1 = 2 * right[seen] / (positives + answers)[seen]
+    return {
+        "accuracy": number(right.sum() / total),
+        "balanced_accuracy": number(recall.mean()),
+        "geometric_mean": number(float(np.sqrt(recall.mean() * specificity.mean()))),
+        "macro_f1": number(f1.mean()),
+    }
+
+
+def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
+    import pandas as pd
+
+    errors = counts.astype(np.float64)
+    np.fill_diagonal(errors, np.nan)
+    n_errors = np.nansum(errors, axis=1, keepdims=True)
+    share = np.divide(errors, n_errors, out=np.full(errors.shape, np.nan), where=n_errors > 0)
+    return pd.DataFrame(
+        {
+            "class": np.repeat(run.classes, run.n_classes),
+            "predicted": np.tile(run.classes, run.n_classes),
+            "count": counts.ravel(),
+            "share": share.ravel(),
+        }
+    )
+
+
+def _accuracy_chart(finding: ClassAccuracy) -> alt.Chart:
+    import altair as alt
+
+    from imblens.lenses._charts import BLUE, base, class_axis
+
+    table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
+    order = [_row_name(row) for row in table.itertuples()]
+    table = table.assign(**{"name": table["class"], "class": order, "few": table["test_count"] < FEW})
+    table["remark"] = table["few"].map({True: "too few to tell", False: ""})
+    y = class_axis(order)
+    share = alt.Axis(format="%", title="accuracy on the test split, with 95 % interval", grid=True)
+    rows = base(table, len(table))
+    interval = rows.mark_rule(strokeWidth=2, color=BLUE).encode(
+        x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=share), x2="accuracy_high:Q", y=y
+    )
+    points = rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
+        x="accuracy:Q",
+        y=y,
+        fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
+        tooltip=["name:N", "train_count:Q", "test_count:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+    )
+    remark = rows.mark_text(align="left", dx=8, fontSize=11).encode(x="accuracy_high:Q", y=y, text="remark:N")
+    return alt.layer(interval, points, remark)
+
+
+def _row_name(row: Any) -> str:
+    times = "" if not np.isfinite(row.imbalance) or row.imbalance < 1.05 else f", {row.imbalance:.3g}x rarer"
+    return f"{row[1]} ({row.train_count:,}{times})"
+
+
+def _confusion_chart(finding: ClassAccuracy) -> alt.Chart:
+    from imblens.lenses._matrix import matrix_chart
+
+    order = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
+    return matrix_chart(
+        finding.tables["confusion"], column="predicted", value="share", order=order, title="answer given", legend="share of errors"
+    )

@@ -1,0 +1,44 @@
+"""The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
+
+from imblens.run._files import claim, sha256, write_atomic, write_text
+from imblens.run._latents import Latents, Part
+from imblens.run._neighbours import NeighbourGraph, neighbour_graph
+from imblens.run._run import Head, Run
+from imblens.run._store import finish, load, open_npz, read_member, save, versions, write_into, write_part
+from imblens.run.statistics import (
+    Batch,
+    ClassMoments,
+    ClassRange,
+    Confusion,
+    Moments,
+    Range,
+    Statistic,
+)
+
+__all__ = [
+    "Batch",
+    "ClassMoments",
+    "ClassRange",
+    "Confusion",
+    "Head",
+    "Latents",
+    "Moments",
+    "NeighbourGraph",
+    "Part",
+    "Range",
+    "Run",
+    "Statistic",
+    "claim",
+    "finish",
+    "load",
+    "neighbour_graph",
+    "open_npz",
+    "read_member",
+    "save",
+    "sha256",
+    "versions",
+    "write_atomic",
+    "write_into",
+    "write_part",
+    "write_text",
+]

@@ -1,0 +1,369 @@
+"""A run on disk: DESIGN's folder of memory-mapped arrays and Parquet tables, and the single ARRAYS.npz.
+
+    RUN/run.json                 what made it, and size and SHA-256 of every file; written last
+    RUN/head.safetensors         weight (C, D), bias (C,)
+    RUN/train/part-00000/        features.npy, logits.npy, instances.parquet
+    RUN/test/part-00000/
+
+Nothing is unpickled. Sizes are checked against run.json when a run is opened, and hashes too while the whole run is
+smaller than `VERIFY_BYTES`; beyond that reading everything would cost what memory-mapping saves.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, MissingError, ShapeError
+from imblens.run._check import class_names
+from imblens.run._files import claim, sha256, write_atomic, write_text
+from imblens.run._latents import Latents, Part
+from imblens.run._run import Head, Run
+
+SCHEMA = 1
+VERIFY_BYTES = 2**29
+MAX_NPZ_BYTES = 64 * 2**30
+MAX_NPZ_RATIO = 200  # real features compress by less than 10; a bomb by 1000
+SPLITS = ("train", "test", "synthetic")
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def save(run: Run, path: Path, *, force: bool = False) -> Path:
+    """Write `run` as a folder. `run.json` goes away first and comes back last: a torn run is never taken for whole."""
+    claim(path, force=force)
+    return write_into(run, path)
+
+
+def write_into(run: Run, path: Path) -> Path:
+    """Write `run` into a folder that was claimed before."""
+    (path / "run.json").unlink(missing_ok=True)
+    files: list[Path] = []
+    for name, split in run.splits.items():
+        for number, part in enumerate(split.parts):
+            files += write_part(path / name / f"part-{number:05d}", part)
+    for name in SPLITS:
+        known = {file.parent for file in files}
+        for stale in (path / name).glob("part-*"):
+            if stale not in known:
+                _remove_part(stale)
+    head_file = path / "head.safetensors"
+    if run.head is None:
+        head_file.unlink(missing_ok=True)
+    else:
+        from safetensors.numpy import save as dump
+
+        blob = dump({"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)})
+        write_atomic(head_file, lambda file: file.write(blob))
+        files.append(head_file)
+    finish(path, run, files)
+    return path
+
+
+def write_part(folder: Path, part: Part) -> list[Path]:
+    """Write one part and return its files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = [folder / "features.npy"]
+    write_atomic(files[0], lambda file: np.save(file, np.ascontiguousarray(part.features), allow_pickle=False))
+    if part.logits is not None:
+        logits = part.logits
+        files.append(folder / "logits.npy")
+        write_atomic(files[1], lambda file: np.save(file, np.ascontiguousarray(logits), allow_pickle=False))
+    else:
+        (folder / "logits.npy").unlink(missing_ok=True)
+    columns: dict[str, Any] = {}
+    names = part.columns()
+    table = part.read(names) if names else None
+    if table is None or "id" not in names:
+        columns["id"] = pa.array([str(i) for i in range(len(part))], pa.string())
+    if part.labels.ndim == 1:
+        columns["label"] = pa.array(part.labels)
+    else:
+        flat = pa.array(part.labels.ravel())
+        columns["label"] = pa.FixedSizeListArray.from_arrays(flat, part.labels.shape[1])
+    if table is not None:
+        for name in names:
+            columns[name] = pa.array(table[name])
+    files.append(folder / "instances.parquet")
+    write_atomic(files[-1], lambda file: pq.write_table(pa.table(columns), file, write_page_checksum=True))
+    return files
+
+
+def finish(path: Path, run: Run, files: list[Path]) -> None:
+    """Write `run.json`: the manifest that makes a folder a run."""
+    manifest = {
+        "schema": SCHEMA,
+        "task": run.task,
+        "classes": list(run.classes),
+        "splits": {
+            name: {"instances": len(split), "parts": len(split.parts), "features": split.dim}
+            for name, split in run.splits.items()
+        },
+        **{key: value for key, value in run.meta.items() if key not in {"schema", "task", "classes", "splits", "files"}},
+        "versions": {**versions(), **dict(run.meta.get("versions", {}))},
+        "files": {
+            file.relative_to(path).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+            for file in sorted(files)
+        },
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path / "run.json", text + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed a result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("imblens", "numpy", "faiss-cpu", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _remove_part(folder: Path) -> None:
+    for name in ("features.npy", "logits.npy", "instances.parquet"):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def load(path: Path) -> Run:
+    """Read a run folder or an ARRAYS.npz.
+
+    Raises:
+        MissingError: no such file, or a folder without run.json.
+        InputError: the file is not what it should be; the message names file and key.
+    """
+    if path.is_dir():
+        return _load_folder(path)
+    if not path.exists():
+        raise MissingError(f"no run at {path}.", hint="Give the folder that imblens wrote, or an ARRAYS.npz.")
+    return _load_npz(path)
+
+
+def _load_folder(path: Path) -> Run:
+    manifest_file = path / "run.json"
+    if not manifest_file.exists():
+        raise MissingError(
+            f"{path} is a folder without run.json, so not a finished run.",
+            hint="Give the folder that `imblens capture` or `imblens train` wrote; an unfinished one needs that command again.",
+        )
+    manifest = _read_manifest(manifest_file)
+    _verify(path, manifest["files"])
+    classes = class_names(manifest["classes"], None)
+    head = _load_head(path / "head.safetensors", len(classes)) if "head.safetensors" in manifest["files"] else None
+    splits = {
+        name: _load_split(path / name, name, classes, head, int(info["parts"]))
+        for name, info in manifest["splits"].items()
+        if name in SPLITS
+    }
+    if "train" not in splits:
+        raise InputError(f"{manifest_file} names no train split.", hint="Capture the run again.")
+    dims = {split.dim for split in splits.values()}
+    if len(dims) > 1 or (head is not None and head.weight.shape[1] not in dims):
+        raise ShapeError(f"the splits and head of {path} differ in features.", hint="Capture the run again.")
+    return Run(
+        train=splits["train"],
+        test=splits.get("test"),
+        synthetic=splits.get("synthetic"),
+        head=head,
+        classes=classes,
+        task=manifest["task"],
+        meta={k: v for k, v in manifest.items() if k not in {"schema", "task", "classes", "splits", "files"}},
+        path=path,
+    )
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InputError(f"{file} has schema {found!r}; this imblens reads {SCHEMA}.", hint="Capture the run again.")
+    wanted = {"task": str, "classes": list, "splits": dict, "files": dict}
+    for key, kind in wanted.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InputError(f"{file} has no valid {key!r}.", hint="Capture the run again.")
+    if manifest["task"] not in ("multiclass", "multilabel"):
+        raise InputError(f"{file} names the task {manifest['task']!r}.", hint="Known: multiclass, multilabel.")
+    return manifest
+
+
+def _verify(path: Path, files: Mapping[str, Any]) -> None:
+    total = 0
+    for name, known in files.items():
+        file = path / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError(f"run.json names {name!r}, outside its folder.", hint="Capture the run again.")
+        if not file.exists():
+            raise MissingError(f"{file} is missing.", hint="Copy the whole run folder, or capture again.")
+        size = file.stat().st_size
+        if size != known["bytes"]:
+            raise InputError(f"{file} has {size} bytes, run.json says {known['bytes']}.", hint="Copy the run again.")
+        total += size
+    if total <= VERIFY_BYTES:
+        for name, known in files.items():
+            if sha256(path / name) != known["sha256"]:
+                raise InputError(f"{path / name} is damaged: its SHA-256 differs.", hint="Copy the run again.")
+
+
+def _load_head(file: Path, n_classes: int) -> Head:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(file)
+        weight, bias = tensors["weight"], tensors["bias"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
+    return Head.checked(weight, bias, dim=weight.shape[1] if weight.ndim == 2 else 0, n_classes=n_classes)
+
+
+def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | None, n_parts: int) -> Latents:
+    parts = tuple(_load_part(folder / f"part-{number:05d}", len(classes)) for number in range(n_parts))
+    if not parts:
+        raise InputError(f"{folder} has no part.", hint="Capture the run again.")
+    return Latents(parts, classes, name, head)
+
+
+def _load_part(folder: Path, n_classes: int) -> Part:
+    import pyarrow.parquet as pq
+
+    features = _memory_map(folder / "features.npy", 2)
+    logits_file = folder / "logits.npy"
+    logits = _memory_map(logits_file, 2) if logits_file.exists() else None
+    if logits is not None and logits.shape[1] != n_classes:
+        raise ShapeError(f"{logits_file} has {logits.shape[1]} columns for {n_classes} classes.", hint="Capture again.")
+    table_file = folder / "instances.parquet"
+    try:
+        column = pq.read_table(table_file, columns=["label"], page_checksum_verification=True)["label"]
+    except Exception as error:  # pyarrow raises its own family; the file is at fault either way
+        raise InputError(f"{table_file} cannot be read: {error}.", hint="Capture the run again.") from error
+    labels = column.combine_chunks()
+    if str(labels.type).startswith("fixed_size_list"):
+        values = labels.flatten().to_numpy(zero_copy_only=False).reshape(len(labels), -1).astype(np.uint8)
+    else:
+        values = labels.to_numpy(zero_copy_only=False).astype(np.int64)
+        if len(values) and (values.min() < 0 or values.max() >= n_classes):
+            raise InputError(f"{table_file} has labels outside 0 to {n_classes - 1}.", hint="Capture the run again.")
+    return Part(features, values, logits, table_path=table_file)
+
+
+def _memory_map(file: Path, ndim: int) -> NDArray[np.float32]:
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
+    if array.ndim != ndim or array.dtype != np.float32:
+        raise ShapeError(f"{file} is {array.dtype} of shape {array.shape}.", hint="It must be a float32 matrix.")
+    return array
+
+
+# ------------------------------------------------------------------------------------------------------- ARRAYS.npz
+
+KEYS = ("features", "labels", "logits")
+
+
+def _load_npz(path: Path) -> Run:
+    with open_npz(path) as archive:
+        keys = set(archive.files)
+        for key in ("train_features", "train_labels"):
+            if key not in keys:
+                raise MissingError(
+                    f"{path} has no {key!r}.",
+                    hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Wanted: train_features, train_labels, "
+                    "and optionally train_logits, the same with test_, head_weight, head_bias, class_names.",
+                )
+        if ("test_features" in keys) != ("test_labels" in keys):
+            lone, other = ("test_features", "test_labels")
+            if "test_labels" in keys:
+                lone, other = other, lone
+            raise MissingError(f"{path} has {lone!r} but no {other!r}.", hint="Give both, or neither.")
+        arrays = {key: read_member(archive, path, key) for key in sorted(keys) if key in _known_keys()}
+    head = None
+    if "head_weight" in arrays:
+        head = (arrays["head_weight"], arrays.get("head_bias"))
+    return Run.from_arrays(
+        train=tuple(arrays[f"train_{key}"] for key in KEYS if f"train_{key}" in arrays),
+        test=tuple(arrays[f"test_{key}"] for key in KEYS if f"test_{key}" in arrays) if "test_features" in keys else None,
+        head=head,
+        classes=arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
+        meta={"data": {"source": path.name, "layout": "arrays"}},
+    )
+
+
+def _known_keys() -> set[str]:
+    return {f"{split}_{key}" for split in ("train", "test") for key in KEYS} | {"head_weight", "head_bias", "class_names"}
+
+
+def open_npz(path: Path) -> Any:
+    """Open an .npz after looking at its directory: no bomb, no twin names, no path names, no pickle.
+
+    Raises:
+        InputError: not a zip archive of arrays, or one of the above.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an .npz.", hint="Give the archive itself.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path} is not an .npz archive ({error}).", hint="Write it with numpy.savez.") from error
+    names = [member.filename for member in members]
+    odd = next((name for name in names if "/" in name or "\\" in name or ".." in name), None)
+    if odd is not None:
+        raise InputError(f"{path} holds a member named {odd!r}.", hint="Keys must be plain names.")
+    if len(set(names)) != len(names):
+        raise InputError(f"{path} holds two members of one name.", hint="Write it again with numpy.savez.")
+    unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+    if unpacked > MAX_NPZ_BYTES or (unpacked > 2**26 and unpacked > MAX_NPZ_RATIO * max(packed, 1)):
+        raise InputError(
+            f"{path} would unpack from {packed / 1e6:.1f} MB to {unpacked / 1e6:.0f} MB.",
+            hint="Split it, or write it with numpy.savez (not compressed) if the data really is that regular.",
+        )
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not an .npz archive ({error}).", hint="Write it with numpy.savez.") from error
+
+
+def read_member(archive: Any, path: Path, key: str) -> NDArray[Any]:
+    """Read one array of an opened .npz; object arrays and lying headers are refused by name."""
+    info = archive.zip.getinfo(f"{key}.npy")
+    try:
+        with archive.zip.open(info) as member:
+            version = np.lib.format.read_magic(member)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(member)
+        if dtype.hasobject:
+            raise InputError(
+                f"{path}: {key!r} is an object array, which only a pickle could restore.",
+                hint=f"Save {key} with a numeric or text dtype.",
+            )
+        claimed = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+        if any(n < 0 for n in shape) or claimed > info.file_size:
+            raise InputError(f"{path}: {key!r} claims shape {shape}, more than it holds.", hint="Write it again.")
+        array: NDArray[Any] = archive[key]
+        return array
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: {key!r} cannot be read ({error}).", hint="Write it again.") from error
