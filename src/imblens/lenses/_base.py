@@ -15,7 +15,6 @@ from imblens.errors import NotApplicable
 from imblens.run import Run
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 
 FEW = 10  # below this many instances a share is marked "too few to tell"
@@ -41,7 +40,7 @@ class Finding(ABC):
         """One plain-English line per notable class, by class name; worst first. "" holds a line on all classes."""
 
     @abstractmethod
-    def charts(self) -> dict[str, alt.Chart]:
+    def charts(self) -> dict[str, Any]:
         """Altair charts by name, the telling one first. No chart computes: it draws `tables`."""
 
     def sentence(self) -> str:
@@ -54,7 +53,8 @@ class Finding(ABC):
 
         text = "".join(f"<p>{escape(line)}</p>" for line in self.lines().values())
         tables = "".join(
-            f"<details><summary>{escape(name)}</summary>{table.to_html(escape=True, max_rows=20, index=False)}</details>"
+            f"<details><summary>{escape(name)}</summary>"
+            f"{table.to_html(escape=True, max_rows=20, index=False)}</details>"
             for name, table in self.tables.items()
         )
         return text + tables
@@ -74,12 +74,18 @@ class LensInfo:
 
 _REASONS: dict[str, tuple[Callable[[Run], bool], str]] = {
     "test": (lambda run: run.test is not None, "the run has no test split"),
-    "logits": (lambda run: run.train.has_logits, "the run has neither logits nor a head, so the answers are unknown"),
+    "logits": (
+        lambda run: run.train.has_logits,
+        "the run has neither logits nor a head, so the answers are unknown",
+    ),
     "test_logits": (
         lambda run: run.test is None or run.test.has_logits,
         "the test split has neither logits nor a head, so the answers are unknown",
     ),
-    "head": (lambda run: run.head is not None, "the run has no head (weight and bias of the last linear layer)"),
+    "head": (
+        lambda run: run.head is not None,
+        "the run has no head (weight and bias of the last linear layer)",
+    ),
     "multiclass": (
         lambda run: run.task == "multiclass",
         "it compares one answer per instance, and this run has several labels per instance",

@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
 )
 GREY = "#767676"
 ARCHETYPE_COLOURS = {"safe": BLUE, "border": SKY, "rare": ORANGE, "outlier": RED}
-ERROR_SCHEME = "oranges"  # colour carries the error, not the success
+ERROR_SCHEME: Any = "oranges"  # colour carries the error, not the success
 LABEL_LIMIT = 180
 ROW_HEIGHT = 22
 
@@ -34,7 +34,10 @@ def class_axis(order: list[str], *, title: str | None = None) -> alt.Y:
     import altair as alt
 
     return alt.Y(
-        "class:N", sort=order, title=title, axis=alt.Axis(labelLimit=LABEL_LIMIT, ticks=False, domain=False, labelPadding=8)
+        "class:N",
+        sort=order,
+        title=title,
+        axis=alt.Axis(labelLimit=LABEL_LIMIT, ticks=False, domain=False, labelPadding=8),
     )
 
 

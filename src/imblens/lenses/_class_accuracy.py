@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.lenses._base import FEW, Finding, imbalance, lens, number, percent, wilson
 from imblens.run import Confusion, Latents, Run
-
-if TYPE_CHECKING:
-    import altair as alt
 
 
 class ClassAccuracy(Finding):
@@ -43,7 +40,7 @@ class ClassAccuracy(Finding):
             found[name] = text + "."
         return found
 
-    def charts(self) -> dict[str, alt.Chart]:
+    def charts(self) -> dict[str, Any]:
         """Accuracy with interval, rarest class last; confusion with the diagonal left blank."""
         return {"class_accuracy": _accuracy_chart(self), "confusion": _confusion_chart(self)}
 
@@ -90,10 +87,12 @@ def class_accuracy(run: Run) -> ClassAccuracy:
         }
     )
     untested = [name for name, n in zip(run.classes, test_count, strict=True) if n == 0]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if untested:
         notes = (f"No test instance of {', '.join(untested)}: accuracy is unknown there, and left out of every mean.",)
-    return ClassAccuracy({"class_accuracy": table, "confusion": _confusion_table(run, counts)}, _summary(counts), notes=notes)
+    return ClassAccuracy(
+        {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, _summary(counts), notes=notes
+    )
 
 
 def confusion_counts(split: Latents) -> NDArray[np.int64]:
@@ -134,7 +133,7 @@ def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
     )
 
 
-def _accuracy_chart(finding: ClassAccuracy) -> alt.Chart:
+def _accuracy_chart(finding: ClassAccuracy) -> Any:
     import altair as alt
 
     from imblens.lenses._charts import BLUE, base, class_axis
@@ -164,10 +163,17 @@ def _row_name(row: Any) -> str:
     return f"{row[1]} ({row.train_count:,}{times})"
 
 
-def _confusion_chart(finding: ClassAccuracy) -> alt.Chart:
+def _confusion_chart(finding: ClassAccuracy) -> Any:
     from imblens.lenses._matrix import matrix_chart
 
-    order = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
+    order = (
+        finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
+    )
     return matrix_chart(
-        finding.tables["confusion"], column="predicted", value="share", order=order, title="answer given", legend="share of errors"
+        finding.tables["confusion"],
+        column="predicted",
+        value="share",
+        order=order,
+        title="answer given",
+        legend="share of errors",
     )

@@ -68,12 +68,11 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
     """
     array = _plain(values, name)
     if array.ndim not in (1, 2):
-        raise ShapeError(
-            f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row."
-        )
+        raise ShapeError(f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row.")
     if len(array) != n_instances:
         raise ShapeError(
-            f"{name} has {len(array)} rows, the features {n_instances}.", hint="Give one label per feature row."
+            f"{name} has {len(array)} rows, the features {n_instances}.",
+            hint="Give one label per feature row.",
         )
     if array.ndim == 2:
         return _multi_hot(array, name, len(classes))
@@ -121,7 +120,9 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
     for name, values in parts:
         array = _plain(values, name)
         if array.ndim != 1 or not len(array):
-            raise ShapeError(f"{name} must have shape (N,), N > 0, found {array.shape}.", hint="Give one label per row.")
+            raise ShapeError(
+                f"{name} must have shape (N,), N > 0, found {array.shape}.", hint="Give one label per row."
+            )
         if array.dtype.kind == "O":
             odd = next((v for v in array.tolist() if not isinstance(v, str)), None)
             if odd is not None or any(not isinstance(v, str) for v in array.tolist()):
@@ -165,7 +166,8 @@ def _whole_numbers(array: NDArray[Any], name: str) -> Labels:
         odd = ~np.isfinite(array) | (array != np.floor(array))
         if odd.any():
             raise InputError(
-                f"{name} holds {array[odd][0]!s}, which is not a whole number.", hint="Number the classes from 0."
+                f"{name} holds {array[odd][0]!s}, which is not a whole number.",
+                hint="Number the classes from 0.",
             )
     if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
         raise InputError(f"{name} holds {array.max()}, too large for a label.", hint="Number the classes from 0.")

@@ -188,7 +188,8 @@ class Latents:
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise MissingError(
-                f"the {self.name} split has no column {missing[0]!r}.", hint=f"It has: {', '.join(self.columns)}."
+                f"the {self.name} split has no column {missing[0]!r}.",
+                hint=f"It has: {', '.join(self.columns)}.",
             )
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
 
@@ -196,8 +197,7 @@ class Latents:
         """Walk through all instances in order, in pieces of bounded memory."""
         start = 0
         for part in self.parts:
-            for batch in self._part_batches(part, start, logits):
-                yield batch
+            yield from self._part_batches(part, start, logits)
             start += len(part)
 
     def reduce(self, make: Callable[[], Statistic[Result]]) -> Result:

@@ -168,7 +168,9 @@ class Run:
                     hint="Capture both splits with the same network.",
                 )
         logits = {
-            name: features_matrix(values[2], f"{name}_logits") for name, values in given.items() if values[2] is not None
+            name: features_matrix(values[2], f"{name}_logits")
+            for name, values in given.items()
+            if values[2] is not None
         }
         n_classes = _count_classes(given, logits, head)
         if classes is None and n_classes is None:
@@ -189,7 +191,11 @@ class Run:
         multilabel = {array.ndim == 2 for array in labels.values()}
         if len(multilabel) > 1:
             raise ShapeError("train and test labels differ in kind.", hint="Give both as (N,) or both as (N, C).")
-        last = None if head is None else Head.checked(head[0], head[1] if len(head) > 1 else None, dim=dim, n_classes=len(names))
+        last = (
+            None
+            if head is None
+            else Head.checked(head[0], head[1] if len(head) > 1 else None, dim=dim, n_classes=len(names))
+        )
         splits = {
             name: Latents((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given
         }
@@ -230,7 +236,8 @@ class Run:
 def _triple(values: Any, name: str) -> tuple[Any, Any, Any]:
     if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
         raise ShapeError(
-            f"{name} must be (features, labels) or (features, labels, logits).", hint="Pass a tuple of arrays."
+            f"{name} must be (features, labels) or (features, labels, logits).",
+            hint="Pass a tuple of arrays.",
         )
     return values[0], values[1], values[2] if len(values) == 3 else None
 
@@ -261,7 +268,8 @@ def _as_indices(labels: Any, names: tuple[str, ...]) -> Any:
 def _two_classes(train: Latents) -> None:
     if not train.multilabel and np.count_nonzero(train.class_counts) < 2:
         raise ShapeError(
-            "train_labels holds fewer than two classes.", hint="Comparing classes needs instances of two or more."
+            "train_labels holds fewer than two classes.",
+            hint="Comparing classes needs instances of two or more.",
         )
 
 

@@ -109,7 +109,9 @@ def finish(path: Path, run: Run, files: list[Path]) -> None:
             name: {"instances": len(split), "parts": len(split.parts), "features": split.dim}
             for name, split in run.splits.items()
         },
-        **{key: value for key, value in run.meta.items() if key not in {"schema", "task", "classes", "splits", "files"}},
+        **{
+            key: value for key, value in run.meta.items() if key not in {"schema", "task", "classes", "splits", "files"}
+        },
         "versions": {**versions(), **dict(run.meta.get("versions", {}))},
         "files": {
             file.relative_to(path).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
@@ -162,7 +164,7 @@ def _load_folder(path: Path) -> Run:
     if not manifest_file.exists():
         raise MissingError(
             f"{path} is a folder without run.json, so not a finished run.",
-            hint="Give the folder that `imblens capture` or `imblens train` wrote; an unfinished one needs that command again.",
+            hint="Give the folder that `imblens capture` or `imblens train` wrote; run that command again if it was cut short.",
         )
     manifest = _read_manifest(manifest_file)
     _verify(path, manifest["files"])
@@ -303,7 +305,9 @@ def _load_npz(path: Path) -> Run:
         head = (arrays["head_weight"], arrays.get("head_bias"))
     return Run.from_arrays(
         train=tuple(arrays[f"train_{key}"] for key in KEYS if f"train_{key}" in arrays),
-        test=tuple(arrays[f"test_{key}"] for key in KEYS if f"test_{key}" in arrays) if "test_features" in keys else None,
+        test=tuple(arrays[f"test_{key}"] for key in KEYS if f"test_{key}" in arrays)
+        if "test_features" in keys
+        else None,
         head=head,
         classes=arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
         meta={"data": {"source": path.name, "layout": "arrays"}},
@@ -311,7 +315,11 @@ def _load_npz(path: Path) -> Run:
 
 
 def _known_keys() -> set[str]:
-    return {f"{split}_{key}" for split in ("train", "test") for key in KEYS} | {"head_weight", "head_bias", "class_names"}
+    return {f"{split}_{key}" for split in ("train", "test") for key in KEYS} | {
+        "head_weight",
+        "head_bias",
+        "class_names",
+    }
 
 
 def open_npz(path: Path) -> Any:
