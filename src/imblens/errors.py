@@ -44,7 +44,7 @@ class StorageError(ImblensError, OSError):
         return f"{self.message} {self.hint}".rstrip()
 
 
-class NotApplicable(ImblensError):
+class NotApplicable(ImblensError):  # noqa: N818  (a state of the run, not a fault)
     """A lens or a treatment has nothing to say on this run; the message is the reason shown to the user."""
 
 

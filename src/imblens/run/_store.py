@@ -164,7 +164,7 @@ def _load_folder(path: Path) -> Run:
     if not manifest_file.exists():
         raise MissingError(
             f"{path} is a folder without run.json, so not a finished run.",
-            hint="Give the folder that `imblens capture` or `imblens train` wrote; run that command again if it was cut short.",
+            hint="Give what `imblens capture` or `imblens train` wrote; if it was cut short, run that again.",
         )
     manifest = _read_manifest(manifest_file)
     _verify(path, manifest["files"])

@@ -1,0 +1,94 @@
+"""What commands share: where results and progress go, and how numbers are typed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from imblens.errors import InputError
+
+Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
+Force = typer.Option(False, "--force", help="Overwrite --out.")
+Json = typer.Option(False, "--json", help="Print the result as JSON on stdout; progress stays on stderr.")
+Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
+
+
+def progress(text: str) -> None:
+    """One line of progress on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what starts, and how long it took."""
+    start = time.perf_counter()
+    yield
+    progress(f"{text}: {time.perf_counter() - start:.1f} s")
+
+
+def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    """Print the result on stdout: JSON for scripts, lines for people."""
+    if as_json:
+        print(json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in lines:
+            print(line)
+
+
+def plain(value: Any) -> Any:
+    """Turn NumPy numbers, paths and NaN into JSON values (NaN becomes null)."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
+        return plain(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def shown(*words: str | Path) -> str:
+    """A command line that can be copied, whatever is in the file names."""
+    return shlex.join(str(word) for word in words)
+
+
+def numbers(text: str | None, option: str, count: tuple[int, ...]) -> list[float] | None:
+    """Parse "0.5,0.5,0.5" for an option that takes one of `count` numbers."""
+    if text is None:
+        return None
+    try:
+        values = [float(piece) for piece in text.replace("x", ",").split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in count:
+        wanted = " or ".join(str(n) for n in count)
+        raise InputError(f"{option} {text!r} is not {wanted} numbers.", hint=f"For example: {option} 0.5,0.5,0.5")
+    return values
+
+
+def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[str, list[float]] | None:
+    """Parse --mean, --std and --size as capture wants them; None where none was given."""
+    found: dict[str, list[float]] = {}
+    for key, option, text in (("mean", "--mean", mean), ("std", "--std", std)):
+        values = numbers(text, option, (1, 3))
+        if values is not None:
+            found[key] = values * (3 // len(values))
+    if any(value <= 0 for value in found.get("std", [])):
+        raise InputError(f"--std {std} must be positive.", hint="Give the standard deviation of each channel, in [0, 1].")
+    sides = numbers(size, "--size", (1, 2))
+    if sides is not None:
+        if any(side < 1 or side != int(side) for side in sides):
+            raise InputError(f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224")
+        found["size"] = [int(side) for side in (sides * 2)[:2]]
+    return found or None

@@ -1,0 +1,57 @@
+"""imblens audit: every lens on a run or on arrays, as tables, figures and one offline page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from imblens.cli._shared import Force, Json, emit, progress, shown
+
+if TYPE_CHECKING:
+    from imblens.report import Audit
+
+EXAMPLES = "Examples:  imblens audit RUN  |  imblens audit ARRAYS.npz --out DIR --lens archetypes --lens adversaries"
+
+
+def command(
+    source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
+    out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
+    lens: list[str] = typer.Option([], "--lens", metavar="NAME", help="Only this lens; may be repeated."),
+    of: str = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
+    force: bool = Force,
+    as_json: bool = Json,
+) -> None:
+    """Say, per class, how bad, why, how sure, and what to try."""
+    from imblens.lenses import find_lens
+    from imblens.report import audit
+    from imblens.run import Run, claim
+
+    for name in lens:
+        find_lens(name)
+    run = Run.load(source)
+    claim(out, force=force)
+    found = audit(run, lenses=lens or None, of=of, on_step=progress)
+    report = found.save(out, force=True)
+    emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
+
+
+def result(found: Audit, report: Path) -> dict[str, Any]:
+    """The audit as JSON values."""
+    return {
+        "report": report,
+        "verdict": found.verdict(),
+        "lenses": {name: finding.summary for name, finding in found.findings.items()},
+        "skipped": found.skipped,
+    }
+
+
+def ending(found: Audit, report: Path) -> list[str]:
+    """What was found and where it lies."""
+    skipped = [f"skipped {reason}" for reason in found.skipped.values()]
+    return [*found.verdict(), *skipped, f"report: {report}"]
+
+
+def _next(source: Path) -> list[str]:
+    return [f"next: {shown('imblens', 'treat', source, '--with', 'eos', '--out', 'RUN2')}"]

@@ -1,0 +1,74 @@
+"""imblens capture: any network and any picture set, as a run that every lens can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from imblens.cli._shared import Force, Json, Out, Seed, emit, preprocessing, progress, shown
+
+EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5 --std 0.25 --out RUN"
+
+
+def command(
+    data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
+    model: str = typer.Option(..., "--model", metavar="FILE.py:FACTORY", help="Function that builds the network."),
+    weights: Path = typer.Option(None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."),
+    out: Path = Out,
+    layer: str = typer.Option(None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."),
+    mean: str = typer.Option(None, "--mean", metavar="R,G,B", help="Subtracted after scaling pixels to [0, 1]; default 0."),
+    std: str = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
+    size: str = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
+    boxes: Path = typer.Option(None, "--boxes", metavar="FILE", help="Object boxes (CSV: id, class, x0, y0, x1, y1)."),
+    profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
+    batch_size: int = typer.Option(128, "--batch-size", min=1, help="Pictures at a time."),
+    colours: bool = typer.Option(True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."),
+    unsafe_pickle: bool = typer.Option(False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."),
+    seed: int = Seed,
+    force: bool = Force,
+    as_json: bool = Json,
+) -> None:
+    """Read features, answers and colours of a trained network, without changing it."""
+    from imblens.capture import capture
+    from imblens.data import load_pictures, read_boxes
+    from imblens.models import load_factory, load_weights
+    from imblens.run import claim
+
+    prepared = preprocessing(mean, std, size)
+    pictures = load_pictures(data, seed=seed, profile=profile)
+    for note in pictures.notes:
+        progress(note)
+    if boxes is not None:
+        pictures = read_boxes(boxes, pictures)
+    network = load_factory(model, pictures.n_classes)
+    if weights is not None:
+        load_weights(network, weights, unsafe_pickle=unsafe_pickle)
+    else:
+        progress("no --weights: the network is captured as its factory built it.")
+    claim(out, force=force)
+    run = capture(
+        network,
+        train=pictures.train,
+        test=pictures.held_out,
+        classes=pictures.classes,
+        layer=layer,
+        preprocessing=prepared,
+        batch_size=batch_size,
+        colours=colours,
+        out=out,
+        force=True,
+        progress=progress,
+        meta={
+            "data": pictures.source,
+            "model": {"factory": model, "weights": None if weights is None else weights.name},
+            "seed": seed,
+        },
+    )
+    counts = {name: len(split) for name, split in run.splits.items()}
+    said = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    emit(
+        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
+        [f"captured {said} instances x {run.dim} features", f"run: {out}", f"next: {shown('imblens', 'audit', out)}"],
+        as_json=as_json,
+    )

@@ -1,0 +1,52 @@
+"""imblens doctor: what is installed, and what each extra would add; a block to paste into a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import typer
+
+from imblens.cli._shared import Json, emit
+
+EXAMPLES = "Examples:  imblens doctor  |  imblens doctor --json"
+
+NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "faiss-cpu", "altair", "torch")
+EXTRAS = {
+    "train": (("lightning", "kornia"), "imblens train, imblens demo"),
+    "datasets": (("datasets",), "public sets through Hugging Face"),
+    "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
+}
+
+
+def command(as_json: bool = Json, device: bool = typer.Option(True, help="Ask torch for its device (loads torch).")) -> None:
+    """Say what is installed here."""
+    from imblens import __version__
+
+    found: dict[str, object] = {
+        "imblens": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+    }
+    for package in NEEDED:
+        found[package] = _version(package)
+    for extra, (packages, use) in EXTRAS.items():
+        missing = [package for package in packages if _version(package) is None]
+        state = "installed" if not missing else f"missing {', '.join(missing)}"
+        found[f"[{extra}]"] = f"{state}: {use}"
+    if device:
+        import torch
+
+        found["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    emit(found, [f"{key}: {value if value is not None else 'not installed'}" for key, value in found.items()], as_json=as_json)
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

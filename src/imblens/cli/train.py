@@ -1,0 +1,89 @@
+"""imblens train: train a network on an imbalanced set, then capture and audit it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from imblens.cli._shared import Force, Json, Out, Seed, emit, progress, shown, step
+
+EXAMPLES = "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN"
+
+
+def command(
+    data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
+    out: Path = Out,
+    profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
+    arch: str = typer.Option("smallnet", "--arch", metavar="NAME", help="Network; see `imblens list models`."),
+    loss: str = typer.Option("ce", "--loss", metavar="NAME", help="Loss; see `imblens list losses`."),
+    schedule: str = typer.Option("short", "--schedule", metavar="NAME", help="short (one-cycle) or cao200."),
+    sampler: str = typer.Option(
+        "natural", "--sampler", metavar="NAME", help="natural, class_balanced, square_root or progressive."
+    ),
+    drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
+    epochs: int = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
+    batch_size: int = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
+    seed: int = Seed,
+    resume: bool = typer.Option(False, "--resume", help="Go on after the last finished epoch in --out."),
+    force: bool = Force,
+    as_json: bool = Json,
+) -> None:
+    """Train with Lightning; then capture features and colours, and write the report to RUN/audit."""
+    from imblens.data import load_pictures
+    from imblens.losses import find_loss
+    from imblens.models import find_model
+    from imblens.run import claim
+
+    find_model(arch)
+    find_loss(loss)
+    pictures = load_pictures(data, seed=seed, profile=profile)
+    for note in pictures.notes:
+        progress(note)
+    claim(out, force=force or resume)
+    options = dict(
+        arch=arch,
+        loss=loss,
+        schedule=schedule,
+        epochs=epochs,
+        seed=seed,
+        resume=resume,
+        batch_size=batch_size,
+        sampler=sampler,
+        drw=drw,
+    )
+    found, report = train_capture_audit(pictures, out, options)
+    from imblens.cli.audit import ending, result
+
+    emit(
+        {"run": out, **result(found, report)},
+        [*ending(found, report), f"next: {shown('imblens', 'treat', out, '--with', 'eos', '--out', f'{out}-eos')}"],
+        as_json=as_json,
+    )
+
+
+def train_capture_audit(pictures: Any, out: Path, options: dict[str, Any]) -> tuple[Any, Path]:
+    """Train into `out`, capture there, audit into `out`/audit; return the audit and its report."""
+    from imblens.capture import capture
+    from imblens.report import audit
+    from imblens.training import train
+
+    with step("trained"):
+        trained = train(pictures, out=out, **options)
+    with step("captured"):
+        run = capture(
+            trained.model,
+            train=pictures.train,
+            test=pictures.held_out,
+            classes=pictures.classes,
+            preprocessing=trained.meta["preprocessing"],
+            out=out,
+            force=True,
+            progress=progress,
+            meta={"data": pictures.source, **trained.meta},
+        )
+    with step("audited"):
+        found = audit(run, on_step=progress)
+        report = found.save(out / "audit", force=True)
+    return found, report
