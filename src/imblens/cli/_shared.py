@@ -85,10 +85,14 @@ def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[s
         if values is not None:
             found[key] = values * (3 // len(values))
     if any(value <= 0 for value in found.get("std", [])):
-        raise InputError(f"--std {std} must be positive.", hint="Give the standard deviation of each channel, in [0, 1].")
+        raise InputError(
+            f"--std {std} must be positive.", hint="Give the standard deviation of each channel, in [0, 1]."
+        )
     sides = numbers(size, "--size", (1, 2))
     if sides is not None:
         if any(side < 1 or side != int(side) for side in sides):
-            raise InputError(f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224")
+            raise InputError(
+                f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224"
+            )
         found["size"] = [int(side) for side in (sides * 2)[:2]]
     return found or None

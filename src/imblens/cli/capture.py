@@ -8,23 +8,35 @@ import typer
 
 from imblens.cli._shared import Force, Json, Out, Seed, emit, preprocessing, progress, shown
 
-EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5 --std 0.25 --out RUN"
+EXAMPLES = (
+    "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5 --std 0.25 --out RUN"
+)
 
 
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
     model: str = typer.Option(..., "--model", metavar="FILE.py:FACTORY", help="Function that builds the network."),
-    weights: Path = typer.Option(None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."),
+    weights: Path = typer.Option(
+        None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."
+    ),
     out: Path = Out,
-    layer: str = typer.Option(None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."),
-    mean: str = typer.Option(None, "--mean", metavar="R,G,B", help="Subtracted after scaling pixels to [0, 1]; default 0."),
+    layer: str = typer.Option(
+        None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
+    ),
+    mean: str = typer.Option(
+        None, "--mean", metavar="R,G,B", help="Subtracted after scaling pixels to [0, 1]; default 0."
+    ),
     std: str = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
     size: str = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
     boxes: Path = typer.Option(None, "--boxes", metavar="FILE", help="Object boxes (CSV: id, class, x0, y0, x1, y1)."),
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Pictures at a time."),
-    colours: bool = typer.Option(True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."),
-    unsafe_pickle: bool = typer.Option(False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."),
+    colours: bool = typer.Option(
+        True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."
+    ),
+    unsafe_pickle: bool = typer.Option(
+        False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."
+    ),
     seed: int = Seed,
     force: bool = Force,
     as_json: bool = Json,

@@ -12,7 +12,9 @@ EXAMPLES = "Examples:  imblens compare RUN RUN2 --out DIR"
 
 
 def command(
-    sources: list[Path] = typer.Argument(..., metavar="RUN RUN ...", help="Two runs or more; the first is the reference."),
+    sources: list[Path] = typer.Argument(
+        ..., metavar="RUN RUN ...", help="Two runs or more; the first is the reference."
+    ),
     out: Path = Out,
     force: bool = Force,
     as_json: bool = Json,

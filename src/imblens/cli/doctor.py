@@ -19,7 +19,9 @@ EXTRAS = {
 }
 
 
-def command(as_json: bool = Json, device: bool = typer.Option(True, help="Ask torch for its device (loads torch).")) -> None:
+def command(
+    as_json: bool = Json, device: bool = typer.Option(True, help="Ask torch for its device (loads torch).")
+) -> None:
     """Say what is installed here."""
     from imblens import __version__
 
@@ -40,7 +42,11 @@ def command(as_json: bool = Json, device: bool = typer.Option(True, help="Ask to
         import torch
 
         found["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    emit(found, [f"{key}: {value if value is not None else 'not installed'}" for key, value in found.items()], as_json=as_json)
+    emit(
+        found,
+        [f"{key}: {value if value is not None else 'not installed'}" for key, value in found.items()],
+        as_json=as_json,
+    )
 
 
 def _version(package: str) -> str | None:

@@ -15,7 +15,9 @@ EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out 
 def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
     name: str = typer.Option(..., "--with", metavar="NAME", help="Treatment; see `imblens list treatments`."),
-    settings: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."),
+    settings: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."
+    ),
     out: Path = Out,
     force: bool = Force,
     as_json: bool = Json,
