@@ -9,7 +9,7 @@ import typer
 
 from imblens.cli._shared import Force, Json, Out, emit, plain, progress, shown, step
 
-EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out RUN2  |  imblens treat RUN --with best --out RUN2"
+EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out RUN2  |  imblens treat RUN --with best"
 
 
 def command(
