@@ -102,6 +102,8 @@ def lens(question: str, *, needs: Iterable[str] = ()) -> Callable[[LensFunction]
         needs: of "test", "logits", "test_logits", "head", "multiclass", "multilabel", or "train:COLUMN" /
             "test:COLUMN" for a per-instance column that capture may have stored. Checked before the function runs;
             what is missing raises `NotApplicable` with the reason, which an audit records as skipped.
+
+    A finding is remembered with its run, so that a lens which reads other lenses costs nothing twice.
     """
     required = tuple(needs)
 
@@ -112,7 +114,7 @@ def lens(question: str, *, needs: Iterable[str] = ()) -> Callable[[LensFunction]
         def checked(run: Run, **options: Any) -> Finding:
             for need in required:
                 _demand(run, need, name)
-            return function(run, **options)
+            return run.remember((name, repr(sorted(options.items()))), lambda: function(run, **options))
 
         checked.info = LensInfo(name, question, required)  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Task = Literal["multiclass", "multilabel"]
 Arrays = Sequence[Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ class Run:
     meta: Mapping[str, Any] = field(default_factory=dict)
     synthetic: Latents | None = None
     path: Path | None = None
+    _memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def remember(self, key: Any, compute: Callable[[], Result]) -> Result:
+        """Return what was computed under `key` before, or compute it; a copy with another head starts afresh."""
+        if key not in self._memory:
+            self._memory[key] = compute()
+        found: Result = self._memory[key]
+        return found
 
     @property
     def n_classes(self) -> int:
