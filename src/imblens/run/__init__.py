@@ -4,7 +4,18 @@ from imblens.run._files import claim, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
 from imblens.run._neighbours import NeighbourGraph, neighbour_graph
 from imblens.run._run import Head, Run
-from imblens.run._store import finish, load, open_npz, read_member, save, versions, write_into, write_part
+from imblens.run._store import (
+    finish,
+    load,
+    open_npz,
+    read_member,
+    read_part,
+    save,
+    seal,
+    versions,
+    write_into,
+    write_part,
+)
 from imblens.run.statistics import (
     Batch,
     ClassMoments,
@@ -34,7 +45,9 @@ __all__ = [
     "neighbour_graph",
     "open_npz",
     "read_member",
+    "read_part",
     "save",
+    "seal",
     "sha256",
     "versions",
     "write_atomic",

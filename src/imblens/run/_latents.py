@@ -78,6 +78,19 @@ class Part:
         table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
         return table.to_pandas()
 
+    def matrix(self, column: str) -> NDArray[Any]:
+        """Read a column of lists of one length, (n, length), without making a Python object of every list."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.table is not None:
+            values = pa.array(self.table[column])
+        else:
+            values = pq.read_table(self.table_path, columns=[column], page_checksum_verification=True)[column]
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(self), -1)
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -192,6 +205,18 @@ class Latents:
                 hint=f"It has: {', '.join(self.columns)}.",
             )
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
+
+    def matrix(self, column: str) -> NDArray[Any]:
+        """Per-instance lists of one length as an array, (N, length).
+
+        Raises:
+            MissingError: the column was not captured.
+        """
+        if column not in self.columns:
+            raise MissingError(
+                f"the {self.name} split has no column {column!r}.", hint=f"It has: {', '.join(self.columns)}."
+            )
+        return np.concatenate([part.matrix(column) for part in self.parts])
 
     def batches(self, *, logits: bool = False) -> Iterator[Batch]:
         """Walk through all instances in order, in pieces of bounded memory."""

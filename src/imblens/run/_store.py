@@ -50,6 +50,17 @@ def write_into(run: Run, path: Path) -> Path:
     for name, split in run.splits.items():
         for number, part in enumerate(split.parts):
             files += write_part(path / name / f"part-{number:05d}", part)
+    return seal(path, run, files)
+
+
+def seal(path: Path, run: Run, files: list[Path]) -> Path:
+    """Make a run of a folder whose parts were written: the head, no part of an earlier run, then `run.json`.
+
+    Args:
+        path: the folder.
+        run: what was written; its parts are not written again.
+        files: the files of its parts.
+    """
     for name in SPLITS:
         known = {file.parent for file in files}
         for stale in (path / name).glob("part-*"):
@@ -63,7 +74,7 @@ def write_into(run: Run, path: Path) -> Path:
 
         blob = dump({"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)})
         write_atomic(head_file, lambda file: file.write(blob))
-        files.append(head_file)
+        files = [*files, head_file]
     finish(path, run, files)
     return path
 
@@ -240,13 +251,14 @@ def _load_head(file: Path, n_classes: int) -> Head:
 
 
 def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | None, n_parts: int) -> Latents:
-    parts = tuple(_load_part(folder / f"part-{number:05d}", len(classes)) for number in range(n_parts))
+    parts = tuple(read_part(folder / f"part-{number:05d}", len(classes)) for number in range(n_parts))
     if not parts:
         raise InputError(f"{folder} has no part.", hint="Capture the run again.")
     return Latents(parts, classes, name, head)
 
 
-def _load_part(folder: Path, n_classes: int) -> Part:
+def read_part(folder: Path, n_classes: int) -> Part:
+    """Read one part of C classes: features and logits memory-mapped, the table left on disk but for the labels."""
     import pyarrow.parquet as pq
 
     features = _memory_map(folder / "features.npy", 2)
