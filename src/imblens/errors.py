@@ -48,6 +48,10 @@ class NotApplicable(ImblensError):  # noqa: N818  (a state of the run, not a fau
     """A lens or a treatment has nothing to say on this run; the message is the reason shown to the user."""
 
 
+class ImblensWarning(UserWarning):
+    """The result is as asked, but something about it should be known (a class without enemies, a count not reached)."""
+
+
 def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
     """Return a hint that names the nearest of `known`, and all of them when they are few.
 
