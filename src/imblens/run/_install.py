@@ -15,7 +15,7 @@ def install(run: Run, model: Any) -> Any:
     if run.head is None:
         raise NotApplicable("this run has no head to install.")
     layer_name = run.meta.get("layer")
-    linears = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    linears = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) or hasattr(m, "assign")}
     if layer_name in linears:
         layer = linears[layer_name]
     elif linears:
@@ -28,6 +28,9 @@ def install(run: Run, model: Any) -> Any:
             f"the model's last linear layer has weight {tuple(layer.weight.shape)}, the head {weight.shape}.",
             hint="Give the network that the run was captured from.",
         )
+    if hasattr(layer, "assign"):  # a head that computes its weight, such as cosines
+        layer.assign(torch.from_numpy(weight.copy()), torch.from_numpy(bias.copy()))
+        return model
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight.copy()))
         if layer.bias is None:

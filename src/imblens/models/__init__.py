@@ -1,0 +1,8 @@
+"""Backbones of the papers; finding and filling a network's last linear layer. Importing this imports no torch."""
+
+from imblens.models._build import MODELS, build_model, model_names
+from imblens.models._find_head import evaluating, find_head
+from imblens.models._load_factory import load_factory
+from imblens.models._load_weights import load_weights
+
+__all__ = ["MODELS", "build_model", "evaluating", "find_head", "load_factory", "load_weights", "model_names"]

@@ -1,0 +1,89 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from imblens.errors import InputError, MissingError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class ModelEntry(NamedTuple):
+    """A network that can be built by name.
+
+    Attributes:
+        says: one line for lists.
+        module: where its class is, imported when it is built.
+        maker: the class.
+        blocks: residual blocks per stage, where that is a choice.
+    """
+
+    says: str
+    module: str
+    maker: str
+    blocks: int | None = None
+
+
+MODELS: dict[str, ModelEntry] = {
+    "resnet32": ModelEntry(
+        "CIFAR ResNet of 32 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", 5
+    ),
+    "resnet56": ModelEntry(
+        "CIFAR ResNet of 56 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", 9
+    ),
+    "smallnet": ModelEntry(
+        "four convolutions, 64 features: trains in seconds on two cores", "imblens.models.smallnet", "SmallNet"
+    ),
+}
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that `build_model` knows.
+
+    >>> model_names()
+    ('resnet32', 'resnet56', 'smallnet')
+    """
+    return tuple(MODELS)
+
+
+def build_model(
+    name: str, n_classes: int, *, in_channels: int = 3, normalised_head: bool = False, scale: float = 30.0
+) -> nn.Module:
+    """Build a network with fresh weights, drawn from torch's global random state.
+
+    Args:
+        name: one of `model_names()`.
+        n_classes: C, at least 2.
+        in_channels: channels of the pictures.
+        normalised_head: end in cosines between features and class directions times `scale` (see `NormedLinear`)
+            instead of a plain `nn.Linear`. LDAM is defined for that.
+        scale: largest logit of a normalised head.
+
+    Returns:
+        A module that maps (N, in_channels, H, W) to logits (N, C); its last layer is called `head`, and what enters
+        the head are the features (N, 64).
+
+    Raises:
+        MissingError: no network of that name.
+        InputError: fewer than two classes, no channels, or a scale that is not positive.
+
+    Example:
+        >>> model = build_model("resnet32", 10)
+        >>> sum(p.numel() for p in model.parameters())
+        464154
+    """
+    if name not in MODELS:
+        raise MissingError(f"there is no network {name!r}.", hint=did_you_mean(name, model_names()))
+    for argument, value, least in (("n_classes", n_classes, 2), ("in_channels", in_channels, 1)):
+        if value < least:
+            raise InputError(f"{argument} is {value}.", hint=f"It must be at least {least}.")
+    if not scale > 0:
+        raise InputError(f"scale is {scale}.", hint="It must be positive; 30 is usual.")
+    entry = MODELS[name]
+    maker = getattr(import_module(entry.module), entry.maker)
+    depth = {} if entry.blocks is None else {"blocks": entry.blocks}
+    model: nn.Module = maker(n_classes, in_channels=in_channels, scale=scale if normalised_head else None, **depth)
+    return model

@@ -1,0 +1,173 @@
+"""Which layer of a network takes the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import InputError, MissingError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_HINT = "Name the layer that gives the logits: --layer NAME (in Python, layer=NAME)."
+
+
+def find_head(
+    model: nn.Module, layer: str | None = None, *, sample: Tensor | None = None, n_classes: int | None = None
+) -> tuple[str, nn.Module]:
+    """Find the linear layer whose output is the network's answer.
+
+    With `sample`, the network is run once and the layer is the one whose output *is* the network's output. That is
+    certain. Without it, the layer is the one linear layer of `n_classes` outputs, or the last one that was registered.
+
+    Args:
+        model: any network; mode, gradients and random state are left as found, also after an error.
+        layer: its qualified name, which settles the question.
+        sample: a small batch that the network accepts.
+        n_classes: C, where it is known.
+
+    Returns:
+        The qualified name, and the layer: an `nn.Linear`, or a `NormedLinear`, whose `weight` (C, D) and `bias` (C,)
+        or None give logits = features @ weight.T + bias.
+
+    Raises:
+        MissingError: `layer` is not there or not linear.
+        InputError: no candidate, several, or the output is not the output of a linear layer.
+
+    Example:
+        >>> from imblens.models import build_model
+        >>> name, head = find_head(build_model("smallnet", 3))
+        >>> name, tuple(head.weight.shape)
+        ('head', (3, 64))
+    """
+    known = _linear_layers(model)
+    if layer is not None:
+        return layer, _named(model, known, layer)
+    if not known:
+        raise InputError(
+            f"{type(model).__name__} has no linear layer (torch.nn.Linear).",
+            hint="imblens reads networks that end in one: pool first, then an nn.Linear, not a 1 x 1 convolution.",
+        )
+    candidates = known
+    if sample is not None:
+        candidates = _answering(model, known, sample)
+    elif n_classes is not None:
+        candidates = {name: module for name, module in known.items() if module.out_features == n_classes}
+        if len(candidates) != 1:
+            found = "no linear layer" if not candidates else f"{len(candidates)} linear layers"
+            listed = candidates or known
+            raise InputError(
+                f"{type(model).__name__} has {found} with {n_classes} outputs: {_listed(listed)}.", hint=_HINT
+            )
+    name = list(candidates)[-1]
+    if n_classes is not None and candidates[name].out_features != n_classes:
+        raise InputError(
+            f"the layer {name!r} has {candidates[name].out_features} outputs for {n_classes} classes.",
+            hint="Give the data set that the network was trained on, or name another layer with --layer NAME.",
+        )
+    return name, candidates[name]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode, without gradients; after, mode and random state are as they were."""
+    import torch
+
+    modes = [(module, module.training) for module in model.modules()]
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        try:
+            model.eval()
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def _linear_layers(model: nn.Module) -> dict[str, Any]:
+    from torch import nn
+
+    from imblens.models.normed import NormedLinear
+
+    return {name: m for name, m in model.named_modules() if isinstance(m, (nn.Linear, NormedLinear))}
+
+
+def _named(model: nn.Module, known: Mapping[str, Any], layer: str) -> nn.Module:
+    if layer in known:
+        module: nn.Module = known[layer]
+        return module
+    other = dict(model.named_modules()).get(layer)
+    what = "does not exist" if other is None else f"is a {type(other).__name__}, not a linear layer"
+    raise MissingError(
+        f"the layer {layer!r} {what} in {type(model).__name__}.",
+        hint=did_you_mean(layer, list(known)) if known else "It has no linear layer.",
+    )
+
+
+def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> dict[str, Any]:
+    """Return the layers whose output is the model's, in the order in which they ran."""
+    import torch
+
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            outputs.pop(name, None)
+            outputs[name] = output.clone()  # what follows may work in place
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in known.items()]
+    where = next(iter(model.parameters()), torch.empty(0)).device
+    try:
+        with evaluating(model):
+            answer = _tensor(model(sample.to(where)))
+    except Exception as error:
+        raise InputError(
+            f"{type(model).__name__} cannot run on pictures of shape {tuple(sample.shape[1:])}: "
+            f"{type(error).__name__}: {error}",
+            hint="Check the size and the channels that the network expects.",
+        ) from error
+    finally:
+        for handle in hooks:
+            handle.remove()
+    if answer is None or answer.ndim != 2:
+        found = "no tensor" if answer is None else f"a tensor of shape {tuple(answer.shape)}"
+        raise InputError(
+            f"{type(model).__name__} returns {found} for {len(sample)} pictures; logits (N, C) are needed.",
+            hint="Wrap the network so that it returns logits.",
+        )
+    same = {
+        name: known[name]
+        for name, output in outputs.items()
+        if output.shape == answer.shape and torch.equal(output.to(answer.dtype), answer)
+    }
+    if not same:
+        raise InputError(
+            f"the output of {type(model).__name__} is not the output of a linear layer (of {_listed(known)}): "
+            "something follows, such as a softmax.",
+            hint="Return logits, or name the layer that gives them: --layer NAME (in Python, layer=NAME).",
+        )
+    return same
+
+
+def _tensor(output: Any) -> Tensor | None:
+    """Find the logits in what a network returned: a tensor, a sequence, a mapping or an object."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(logits, torch.Tensor):
+        return logits
+    parts = list(output.values()) if isinstance(output, Mapping) else output
+    if isinstance(parts, (tuple, list)) and parts and isinstance(parts[0], torch.Tensor):
+        return parts[0]
+    return None
+
+
+def _listed(layers: Mapping[str, Any]) -> str:
+    shown = [f"{name or '(the network itself)'} ({module.out_features} outputs)" for name, module in layers.items()]
+    return ", ".join(shown[:10]) + (", ..." if len(shown) > 10 else "")

@@ -1,0 +1,128 @@
+"""Weights from a file into a network, without running code from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import InputError, MissingError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_NESTED = ("state_dict", "model_state_dict", "model", "net")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+
+
+def load_weights(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = False) -> nn.Module:
+    """Copy the weights of a file into `model`, in place, and return it.
+
+    Reads .safetensors, and .pt, .pth or .ckpt files of tensors, also where the weights lie under `state_dict`, `model`,
+    `model_state_dict` or `net`, and where every name carries a prefix that a wrapper added (`module.`, `_orig_mod.`,
+    `model.`, `net.`).
+
+    Args:
+        model: the network that the weights belong to; unchanged when anything does not fit.
+        path: the file.
+        unsafe_pickle: also read a pickle that holds more than tensors. It can run any code: only for files you trust.
+
+    Raises:
+        MissingError: there is no such file.
+        ShapeError: names or shapes do not fit the network.
+        InputError: not a file of weights, damaged, or a pickle that would need `unsafe_pickle`.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
+    given = _strip(_state_dict(_read(file, unsafe_pickle), file), set(model.state_dict()))
+    own = model.state_dict()
+    _refuse_misfits(given, own, file, type(model).__name__)
+    model.load_state_dict(given, strict=False)
+    return model
+
+
+def _read(file: Path, unsafe_pickle: bool) -> Any:
+    import pickle
+
+    import torch
+
+    if file.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file} cannot be read as safetensors: {error}.", hint="Save it again.") from error
+    if file.suffix not in _SUFFIXES:
+        raise InputError(
+            f"{file} is not a weights file that imblens knows.", hint="Give .safetensors, .pt, .pth or .ckpt."
+        )
+    try:
+        return torch.load(file, map_location="cpu", weights_only=not unsafe_pickle)
+    except pickle.UnpicklingError as error:
+        if unsafe_pickle:
+            raise InputError(f"{file} is not a pickle of weights: {error}.", hint="Save it again.") from error
+        raise InputError(
+            f"{file} holds more than tensors: reading it could run any code.",
+            hint="Save model.state_dict() with safetensors or torch.save. Or, only if you trust where the file comes "
+            "from, add --unsafe-pickle (in Python, unsafe_pickle=True).",
+        ) from error
+    except Exception as error:  # unpickling unsafe files may raise anything
+        raise InputError(
+            f"{file} cannot be read: {type(error).__name__}: {error}.", hint="The file may be damaged; save it again."
+        ) from error
+
+
+def _state_dict(found: Any, file: Path) -> dict[str, Tensor]:
+    import torch
+
+    if isinstance(found, torch.nn.Module):
+        found = found.state_dict()
+    for key in _NESTED:
+        if isinstance(found, Mapping) and isinstance(found.get(key), (Mapping, torch.nn.Module)):
+            return _state_dict(found[key], file)
+    if not isinstance(found, Mapping) or not found or not all(isinstance(v, torch.Tensor) for v in found.values()):
+        what = f"keys {sorted(map(str, found))[:5]}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+        raise InputError(
+            f"{file} holds {what}, not a mapping of names to tensors.",
+            hint="Save model.state_dict(), alone or under 'state_dict'.",
+        )
+    return {str(name): tensor for name, tensor in found.items()}
+
+
+def _strip(given: dict[str, Tensor], own: set[str]) -> dict[str, Tensor]:
+    """Drop prefixes that all names carry, unless the network's own names carry them too."""
+    while not own.intersection(given):
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in given)), None)
+        if prefix is None:
+            break
+        given = {name.removeprefix(prefix): tensor for name, tensor in given.items()}
+    return given
+
+
+def _refuse_misfits(given: Mapping[str, Tensor], own: Mapping[str, Tensor], file: Path, name: str) -> None:
+    tied = {tensor.data_ptr() for key, tensor in own.items() if key in given and tensor.numel()}
+    missing = [
+        key
+        for key, tensor in own.items()
+        if key not in given and not key.endswith("num_batches_tracked") and tensor.data_ptr() not in tied
+    ]
+    unexpected = [key for key in given if key not in own]
+    shapes = [
+        f"{key} {tuple(given[key].shape)} for {tuple(tensor.shape)}"
+        for key, tensor in own.items()
+        if key in given and given[key].shape != tensor.shape
+    ]
+    faults = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if faults:
+        raise ShapeError(
+            f"the weights in {file} do not fit {name}: {'; '.join(faults)}.",
+            hint="Give the network that they were saved from, with the same number of classes.",
+        )

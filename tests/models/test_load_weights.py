@@ -1,0 +1,149 @@
+"""Weights from files, none of which may run code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from imblens.errors import InputError, MissingError, ShapeError
+from imblens.models import build_model, load_weights
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.folder,)
+
+
+def network(seed: int, n_classes: int = 4) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_model("smallnet", n_classes)
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def prefixed(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "wrap"),
+    [
+        ("w.safetensors", lambda s: s),
+        ("w.safetensors", lambda s: prefixed(s, "module.")),
+        ("w.pt", lambda s: s),
+        ("w.pth", lambda s: {"state_dict": s, "epoch": 3}),
+        ("w.pth", lambda s: {"model": prefixed(s, "module."), "optimizer": {"lr": 0.1}}),
+        ("w.ckpt", lambda s: {"state_dict": prefixed(s, "model._orig_mod."), "epoch": 3}),
+        ("w.pt", lambda s: {"model_state_dict": prefixed(s, "_orig_mod.module.")}),
+        ("w.pt", lambda s: {"net": prefixed(s, "net.")}),
+        ("w.pt", lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")}),
+    ],
+)
+def test_layouts_that_people_save(tmp_path: Path, file: str, wrap: Any) -> None:
+    source, target = network(0), network(1)
+    save = save_file if file.endswith("safetensors") else torch.save
+    save(wrap(source.state_dict()), tmp_path / file)
+    assert not equal(source, target)
+    assert load_weights(target, tmp_path / file) is target
+    assert equal(source, target)
+
+
+def test_names_that_belong_to_the_network_keep_their_prefix(tmp_path: Path) -> None:
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Linear(2, 3)
+
+    source, target = Wrapped(), Wrapped()
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    assert equal(load_weights(target, tmp_path / "w.pt"), source)
+
+
+def test_tied_weights_may_stand_once(tmp_path: Path) -> None:
+    source, target = (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(2))
+    for model in (source, target):
+        model[1].weight = model[0].weight
+    state = dict(source.state_dict())
+    state.pop("1.weight")
+    save_file(state, tmp_path / "w.safetensors")
+    assert equal(load_weights(target, tmp_path / "w.safetensors"), source)
+
+
+def test_misfits_are_named_and_change_nothing(tmp_path: Path) -> None:
+    state = network(0, n_classes=5).state_dict()
+    state["extra"] = torch.zeros(1)
+    del state["convolutions.0.weight"]
+    torch.save(state, tmp_path / "w.pt")
+    target, twin = network(1), network(1)
+    with pytest.raises(ShapeError) as error:
+        load_weights(target, tmp_path / "w.pt")
+    assert "1 missing (convolutions.0.weight)" in error.value.message
+    assert "1 unexpected (extra)" in error.value.message
+    assert "2 of another shape (head.weight (5, 64) for (4, 64), head.bias (5,) for (4,))" in error.value.message
+    assert equal(target, twin)
+
+
+def test_a_foreign_file_lists_only_the_first_names(tmp_path: Path) -> None:
+    torch.save(nn.Sequential(*(nn.Linear(1, 1) for _ in range(9))).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ShapeError, match=r"18 unexpected \(0.weight, 0.bias, 1.weight, \.\.\.\)"):
+        load_weights(network(0), tmp_path / "w.pt")
+
+
+def test_a_hostile_pickle_never_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "pwned"
+    torch.save({"state_dict": Evil(str(folder))}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"could run any code.*--unsafe-pickle"):
+        load_weights(network(0), tmp_path / "w.pt")
+    assert not folder.exists()
+
+
+def test_a_pickled_network_needs_the_flag(tmp_path: Path) -> None:
+    source, target = network(0), network(1)
+    torch.save(source, tmp_path / "w.pt")
+    with pytest.raises(InputError, match="--unsafe-pickle"):
+        load_weights(target, tmp_path / "w.pt")
+    assert equal(load_weights(target, tmp_path / "w.pt", unsafe_pickle=True), source)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors", "w.ckpt"])
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04broken"])
+def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        load_weights(network(0), tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": 1}, "keys \\['a'\\]"),
+        ([1, 2], "a list"),
+        ({}, "keys \\[\\]"),
+        ({"state_dict": {"x": "y"}}, "keys \\['x'\\]"),
+    ],
+)
+def test_files_without_tensors(tmp_path: Path, content: Any, message: str) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=message + ", not a mapping"):
+        load_weights(network(0), tmp_path / "w.pt")
+
+
+def test_no_file_and_an_unknown_kind(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="there is no weights file"):
+        load_weights(network(0), tmp_path / "w.pt")
+    (tmp_path / "w.h5").touch()
+    with pytest.raises(InputError, match="not a weights file that imblens knows"):
+        load_weights(network(0), tmp_path / "w.h5")
