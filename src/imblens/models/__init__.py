@@ -1,8 +1,17 @@
 """Backbones of the papers; finding and filling a network's last linear layer. Importing this imports no torch."""
 
-from imblens.models._build import MODELS, build_model, model_names
+from imblens.models._build import build_model, find_model, model_descriptions, model_names
 from imblens.models._find_head import evaluating, find_head
 from imblens.models._load_factory import load_factory
 from imblens.models._load_weights import load_weights
 
-__all__ = ["MODELS", "build_model", "evaluating", "find_head", "load_factory", "load_weights", "model_names"]
+__all__ = [
+    "build_model",
+    "evaluating",
+    "find_head",
+    "find_model",
+    "load_factory",
+    "load_weights",
+    "model_descriptions",
+    "model_names",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -47,6 +48,28 @@ def model_names() -> tuple[str, ...]:
     ('resnet32', 'resnet56', 'smallnet')
     """
     return tuple(MODELS)
+
+
+def model_descriptions() -> dict[str, str]:
+    """Return one line for each network that has a name."""
+    return {name: entry.says for name, entry in MODELS.items()}
+
+
+def find_model(name: str) -> str:
+    """Return `name` when it is a network's, or FILE.py:FACTORY of a file that exists; builds and imports nothing.
+
+    Raises:
+        MissingError: there is no such network or file.
+    """
+    file, colon, _ = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        if not Path(file).is_file():
+            raise MissingError(f"there is no file {file}.", hint="Check the path in FILE.py:FACTORY.")
+    elif name not in MODELS:
+        raise MissingError(
+            f"there is no network {name!r}.", hint=f"{did_you_mean(name, model_names())} Or give FILE.py:FACTORY."
+        )
+    return name
 
 
 def build_model(
