@@ -1,0 +1,21 @@
+"""Pictures, labels and boxes: folders, Parquet, .npz, built-in sets; imbalance profiles."""
+
+from imblens.data._digits import digits
+from imblens.data._load import built_in_sets, load_pictures
+from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
+from imblens.data._shapes import CAUSES, shapes
+
+__all__ = [
+    "CAUSES",
+    "PictureSet",
+    "Pictures",
+    "Profile",
+    "built_in_sets",
+    "digits",
+    "draw_profile",
+    "imbalance_profile",
+    "load_pictures",
+    "parse_profile",
+    "shapes",
+]

@@ -1,0 +1,242 @@
+"""What every layout shares: numbering labels, the 80:20 split, and the checks between splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.data._pictures import Pictures, PictureSet, count_classes
+from imblens.errors import InputError, ShapeError, did_you_mean
+
+HELD_OUT = 0.2
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+}  # how people call a split: what we call it
+
+
+def assemble(
+    name: str,
+    splits: Mapping[str, Pictures],
+    classes: Sequence[str],
+    *,
+    seed: int,
+    source: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> PictureSet:
+    """Put splits together: settle which is held out, check classes, count.
+
+    Without test, val is held out; without both, a fifth of train is, stratified by class.
+
+    Raises:
+        InputError: fewer than two classes, class names twice, or a class without training pictures.
+    """
+    names = checked_classes(classes)
+    train, test, val = splits["train"], splits.get("test"), splits.get("val")
+    said = list(notes)
+    _refuse_untrained(splits, names)
+    made = "as given"
+    if test is None and val is not None:
+        test, val = val, None
+        made = "val held out"
+        said.append("There is no test split: val is the held-out split.")
+    elif test is None:
+        kept, held, alone, copies = split_off(train, len(names), seed)
+        train, test = train.subset(kept), train.subset(held)
+        made = "80:20"
+        said.append(
+            f"There is no test split: {len(held):,} of {len(kept) + len(held):,} pictures were held out "
+            f"(80:20, stratified by class, seed {seed})."
+        )
+        if alone:
+            listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
+            said.append(f"Classes with too few pictures to hold one out: {listed}.")
+        if copies:
+            said.append(f"{copies:,} pictures are exact copies of others; copies stay on one side of the split.")
+    multilabel = train.multilabel
+    counts = {
+        split: count_classes(pictures.labels, len(names)).tolist()
+        for split, pictures in (("train", train), ("test", test), ("val", val))
+        if pictures is not None
+    }
+    if multilabel:
+        bare = [n for n, count in zip(names, counts["train"], strict=True) if not count]
+        if bare:
+            said.append(f"Classes without a training picture: {', '.join(map(repr, bare))}.")
+    unseen = [n for n, count in zip(names, counts["test"], strict=True) if not count]
+    if unseen and made != "80:20":
+        said.append(f"Classes without a held-out picture: {', '.join(map(repr, unseen))}.")
+    return PictureSet(
+        name=name,
+        classes=names,
+        task="multilabel" if multilabel else "multiclass",
+        train=train,
+        test=test,
+        val=val,
+        notes=tuple(said),
+        source={**source, "split": made, "profile": "natural", "seed": seed, "counts": counts},
+    )
+
+
+def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Check that there are two class names or more, none twice."""
+    names = tuple(str(c) for c in classes)
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "none"
+        raise InputError(
+            f"comparing classes needs at least two, found {found}.",
+            hint="Give the folder that holds train/ and test/, or one subfolder per class.",
+        )
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
+    return names
+
+
+def split_off(
+    pictures: Pictures, n_classes: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int], int]:
+    """Hold out a fifth of each class; exact copies of a picture stay together.
+
+    A multi-label picture counts as one of its rarest class. A class of one stays in training.
+
+    Returns:
+        Positions kept, positions held out (both sorted), classes with none held out, and how many copies there are.
+    """
+    labels = pictures.labels
+    if labels.ndim == 2:
+        counts = count_classes(labels, n_classes)
+        rarity = np.where(labels > 0, counts, np.iinfo(np.int64).max)  # (N, C)
+        strata = np.where(labels.any(axis=1), rarity.argmin(axis=1), n_classes)
+    else:
+        strata = labels
+    group = _copies(pictures)
+    alone, held = [], []
+    for stratum in range(n_classes + 1):
+        first = np.flatnonzero((strata == stratum) & (group == np.arange(len(group))))  # one of each group of copies
+        n_held = max(1, round(HELD_OUT * len(first))) if len(first) > 1 else 0
+        if len(first) and not n_held and stratum < n_classes:
+            alone.append(stratum)
+        held.append(np.random.default_rng([seed, stratum]).permutation(first)[:n_held])
+    out = np.isin(group, np.concatenate(held))
+    copies = int((group != np.arange(len(group))).sum())
+    return np.flatnonzero(~out), np.flatnonzero(out), alone, copies
+
+
+def number_labels(
+    raw: Mapping[str, NDArray[Any]], names: Sequence[str] | None, where: str
+) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Turn the labels of all splits into class numbers, or check multi-hot rows.
+
+    Args:
+        raw: per split (N,) whole numbers or text, or (N, C) multi-hot.
+        names: class names where the data says them; without them classes are named after the labels' sorted values.
+        where: how messages name the data.
+
+    Raises:
+        ShapeError, InputError: splits that disagree, numbers out of range, text that is no class name.
+    """
+    width = {s: a.shape[1] if a.ndim == 2 else 0 for s, a in raw.items()}
+    if len(set(width.values())) > 1:
+        raise ShapeError(
+            f"{where}: the splits' labels have different columns ({', '.join(f'{s} {w}' for s, w in width.items())}).",
+            hint="Give every split the same labels.",
+        )
+    n_columns = width["train"]
+    if n_columns:
+        for split, array in raw.items():
+            if array.dtype.kind not in "iufb" or not np.isin(array, (0, 1)).all():
+                raise InputError(
+                    f"{where}: {split} labels have {n_columns} columns, but hold more than 0 and 1.",
+                    hint="A multi-hot row marks each class that applies; one label per picture is one number.",
+                )
+        if names is not None and len(names) != n_columns:
+            raise ShapeError(
+                f"{where}: there are {len(names)} class names for {n_columns} label columns.", hint="Give one each."
+            )
+        return {s: a.astype(np.uint8) for s, a in raw.items()}, tuple(names or map(str, range(n_columns)))
+    arrays = {split: _plain_labels(array, f"{where}: {split} labels") for split, array in raw.items()}
+    if len({a.dtype.kind for a in arrays.values()}) > 1:
+        raise InputError(f"{where}: some splits have text as labels, others numbers.", hint="Give all in one kind.")
+    text = arrays["train"].dtype.kind == "O"
+    if names is None:
+        values = sorted({v for a in arrays.values() for v in np.unique(a).tolist()})
+        position = {v: i for i, v in enumerate(values)}
+        names = [str(v) for v in values]
+    elif text:
+        position = {n: i for i, n in enumerate(names)}
+    else:
+        position = {i: i for i in range(len(names))}
+    numbered = {}
+    for split, array in arrays.items():
+        distinct, inverse = np.unique(array, return_inverse=True)
+        odd = next((v for v in distinct.tolist() if v not in position), None)
+        if odd is not None:
+            row = int(np.flatnonzero(array == odd)[0])
+            hint = did_you_mean(str(odd), list(names)) if text else f"Classes are numbered 0 to {len(names) - 1}."
+            if odd == -1:
+                hint = "-1 marks pictures whose label is not given: leave that split out, or label it."
+            raise InputError(f"{where}: {split} row {row} has label {odd!r}, which is not a class.", hint=hint)
+        numbered[split] = np.array([position[v] for v in distinct.tolist()], dtype=np.int64)[inverse]
+    return numbered, tuple(names)
+
+
+def unique_ids(values: Sequence[str | None] | None, split: str, n: int) -> NDArray[np.object_]:
+    """Return `values` where they are n unique texts, else numbered rows such as train/000012."""
+    if values is not None and all(values) and len(set(values)) == n:
+        return np.array([clean_text(str(v)) for v in values], dtype=object)
+    return np.array([f"{split}/{i:06d}" for i in range(n)], dtype=object)
+
+
+def clean_text(name: str) -> str:
+    """Return a file name as text that any encoder accepts: bytes that are not UTF-8 become U+FFFD."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _refuse_untrained(splits: Mapping[str, Pictures], names: tuple[str, ...]) -> None:
+    if splits["train"].multilabel:
+        return
+    counts = {s: count_classes(p.labels, len(names)) for s, p in splits.items()}
+    empty = [i for i, count in enumerate(counts["train"]) if not count]
+    if not empty:
+        return
+    listed = ", ".join(repr(names[i]) for i in empty[:5]) + (", ..." if len(empty) > 5 else "")
+    elsewhere = [s for s in counts if s != "train" and any(counts[s][i] for i in empty)]
+    found = f", though {' and '.join(elsewhere)} has some" if elsewhere else ""
+    raise InputError(
+        f"train holds no picture of {listed}{found}.",
+        hint="Add training pictures of it, or take the class out of the data.",
+    )
+
+
+def _plain_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return int64, or an object array of text."""
+    if array.dtype.kind in "US":
+        return np.array([v.decode() if isinstance(v, bytes) else v for v in array.tolist()], dtype=object)
+    if array.dtype.kind == "O":
+        odd = next((i for i, v in enumerate(array.tolist()) if not isinstance(v, str)), None)
+        if odd is not None:
+            raise InputError(f"{where} hold {array[odd]!r} in row {odd}.", hint="Label every picture.")
+        return array
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
+        row = int(np.flatnonzero(~(np.isfinite(array) & (array == np.floor(array))))[0])
+        raise InputError(f"{where} hold {array[row]} in row {row}.", hint="A label is a whole number or a name.")
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{where} have dtype {array.dtype}.", hint="A label is a whole number or a name.")
+    return array.astype(np.int64)
+
+
+def _copies(pictures: Pictures) -> NDArray[np.int64]:
+    """Return (N,) the position of the first exact copy of each picture (its own where there is none before)."""
+    seen: dict[bytes, int] = {}
+    group = [seen.setdefault(pictures.source.digest(int(row)), i) for i, row in enumerate(pictures.rows)]
+    return np.array(group, dtype=np.int64)

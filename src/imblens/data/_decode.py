@@ -1,0 +1,113 @@
+"""From an encoded picture to pixels, with the faults and traps of picture files met in one place."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from imblens.errors import InputError
+
+Picture = NDArray[np.uint8]  # (H, W, 3)
+MAX_PIXELS = 64_000_000  # a 10 kB file can claim 80 million pixels; Pillow itself only warns above 89 million
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow knows more, some run other programs
+SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
+)
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
+
+
+def decode(encoded: bytes | Path, where: str) -> Picture:
+    """Decode a picture to (H, W, 3) uint8.
+
+    Greyscale is replicated, transparency laid on white, the first frame taken, the EXIF orientation applied. 16-bit
+    greyscale keeps its high byte: the full 16-bit range becomes 0 to 255, whatever part of it a picture uses.
+
+    Args:
+        encoded: the file's bytes, or its path.
+        where: how messages name the picture.
+
+    Raises:
+        InputError: not a picture of a known format, damaged, too large, or of 32-bit pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _open(encoded) as image:
+                _refuse_large(image, where)
+                image.load()
+                turned = image.getexif().get(_ORIENTATION, 1) != 1
+                return _to_rgb(ImageOps.exif_transpose(image) if turned else image, where)
+        except InputError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(where, error) from error
+
+
+def decoded_size(encoded: bytes | Path, where: str) -> tuple[int, int]:
+    """Return (H, W) of a picture from its header, without decoding it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _open(encoded) as image:
+                _refuse_large(image, where)
+                turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                width, height = image.size
+        except InputError:
+            raise
+        except Exception as error:
+            raise _unreadable(where, error) from error
+    return (width, height) if turned else (height, width)
+
+
+def resize(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize to (H, W), bilinear and anti-aliased; the same array where it has that size already."""
+    if picture.shape[:2] == size:
+        return picture
+    height, width = size
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _open(encoded: bytes | Path) -> Image.Image:
+    return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS)
+
+
+def _refuse_large(image: Image.Image, where: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{where} has {width} x {height} pixels, more than the {MAX_PIXELS // 10**6} million that are read.",
+            hint="Scale it down first, or leave it out if it is not yours: a small file can claim any size.",
+        )
+
+
+def _to_rgb(image: Image.Image, where: str) -> Picture:
+    if image.mode.startswith(("I", "F")):
+        wide = np.array(image)
+        if image.mode == "F" or wide.min() < 0 or wide.max() > 65535:
+            raise InputError(
+                f"{where} has 32-bit pixels, whose range from black to white is not known.",
+                hint="Save it as 8-bit, scaled so that black is 0 and white 255.",
+            )
+        grey = (wide.astype(np.int64) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.array(image.convert("RGB"))
+
+
+def _unreadable(where: str, error: Exception) -> InputError:
+    if isinstance(error, Image.DecompressionBombError):
+        reason = "it claims more pixels than are safe to read"
+    elif isinstance(error, UnidentifiedImageError):
+        reason = f"it is not one of {', '.join(FORMATS)}"
+    elif isinstance(error, FileNotFoundError):
+        reason = "the file is no longer there"
+    else:
+        reason = str(error) or type(error).__name__
+    return InputError(f"{where} cannot be read as a picture: {reason}.", hint="Mend or remove it, then try again.")

@@ -1,0 +1,103 @@
+"""One door for every layout and every built-in set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imblens.data._digits import digits
+from imblens.data._folder import read_folder
+from imblens.data._npz import read_npz
+from imblens.data._parquet import read_parquet, split_files
+from imblens.data._pictures import PictureSet
+from imblens.data._profiles import checked_seed, parse_profile
+from imblens.data._shapes import shapes
+from imblens.errors import InputError, MissingError, did_you_mean
+
+_BUILT_IN = {
+    "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
+    "shapes": "coloured shapes, 32 x 32, 10 classes, 50:1, planted causes of failure, boxes; no download",
+}
+
+
+def built_in_sets() -> dict[str, str]:
+    """Return the names of the sets that need no download, each with one line about it."""
+    return dict(_BUILT_IN)
+
+
+def load_pictures(data: str | Path, *, seed: int = 0, profile: str = "natural") -> PictureSet:
+    """Load a picture set.
+
+    Args:
+        data: a name of `built_in_sets()`; a folder of class folders; a folder of Parquet files; or a MedMNIST-style
+            .npz. A folder named like a built-in set is meant by `./shapes` or a `Path`.
+        seed: chooses what is held out where no test split is given, which pictures a profile keeps, and what a
+            built-in set draws.
+        profile: thins the training split: `exp:R`, `step:R`, or `natural`, which leaves it as it is (a built-in set
+            then has its own: digits exp:20, shapes 50:1). Test is never touched.
+
+    Raises:
+        MissingError: no such name, folder or file, or a part of it is missing.
+        InputError: the data cannot be used; the message says what was found and what to do.
+
+    Example:
+        >>> load_pictures("digits", profile="step:10").class_counts.tolist()
+        [89, 91, 89, 92, 91, 9, 9, 9, 9, 9]
+    """
+    seed = checked_seed(seed)
+    natural = parse_profile(profile).kind == "natural"
+    if isinstance(data, str) and data in _BUILT_IN:
+        return _built_in(data, seed, profile)
+    try:
+        path = Path(data).expanduser()
+        exists = path.exists()
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise InputError(f"{data!r} is not a path: {error}.", hint="Give a folder, an .npz file or a name.") from error
+    if not exists:
+        hint = did_you_mean(str(data), list(_BUILT_IN)).rstrip(".")
+        raise MissingError(
+            f"there is no folder, .npz file or built-in set {str(data)!r}.", hint=f"{hint}; or a folder."
+        )
+    loaded = _read_directory(path, seed) if path.is_dir() else _read_file(path, seed)
+    return loaded if natural else loaded.with_profile(profile, seed)
+
+
+def _read_directory(path: Path, seed: int) -> PictureSet:
+    """Read a folder by what it holds.
+
+    Raises:
+        InputError: it holds no data, or is something else that imblens writes.
+    """
+    if (path / "run.json").exists():
+        raise InputError(f"{path} is a captured run, not pictures.", hint=f"Look at it with: imblens audit {path}")
+    files = split_files(path)
+    if files:
+        return read_parquet(path, files, seed=seed)
+    loose = sorted(p.name for p in path.glob("*.parquet"))
+    if loose:
+        raise MissingError(
+            f"{path} holds {', '.join(loose[:5])}, none of which is named after a split.",
+            hint="Name them train.parquet, test.parquet, val.parquet.",
+        )
+    return read_folder(path, seed=seed)
+
+
+def _read_file(path: Path, seed: int) -> PictureSet:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return read_npz(path, seed=seed)
+    advice = {
+        ".parquet": f"Give the folder that holds it: {path.parent}",
+        ".zip": "Unpack it and give the folder.",
+        ".tar": "Unpack it and give the folder.",
+        ".gz": "Unpack it and give the folder.",
+    }
+    raise InputError(
+        f"{path} is a file of a kind that is not read.", hint=advice.get(suffix, "Give a folder, or an .npz file.")
+    )
+
+
+def _built_in(name: str, seed: int, profile: str) -> PictureSet:
+    natural = parse_profile(profile).kind == "natural"
+    if name == "digits":
+        return digits(seed) if natural else digits(seed, profile=profile)
+    return shapes(seed) if natural else shapes(seed, imbalance=1).with_profile(profile, seed)

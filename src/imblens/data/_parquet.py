@@ -1,0 +1,342 @@
+"""Parquet in the layout of Hugging Face `datasets`: `image` and `label`, or multi-hot `labels` and `boxes`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
+from imblens.data._pictures import Boxes, Pictures, PictureSet
+from imblens.data._sources import EncodedSource, memory_limit
+from imblens.errors import InputError, MissingError, ShapeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
+_IMAGE = ("image", "img")
+_LABEL = ("label", "labels")
+_CORNERS = ("x0", "y0", "x1", "y1")
+_BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
+_TEXT_LIMIT = 16 * 2**20  # bytes of one text in the metadata
+_FEWEST_BYTES = 8  # per row and file: no picture is smaller, so more rows than that are a bomb
+
+
+@dataclass(frozen=True)
+class _Split:
+    encoded: pa.ChunkedArray
+    labels: NDArray[Any] | list[Any]
+    ids: NDArray[np.object_]
+    boxes: tuple[Boxes, ...] | None
+    names: tuple[str, ...] | None
+
+
+def split_files(root: Path) -> dict[str, list[Path]]:
+    """Return the Parquet files of each split in a folder or its `data` folder, shards in order."""
+    found: dict[str, list[Path]] = {}
+    for folder in (root, root / "data"):
+        for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else []:
+            match = _NAME.fullmatch(path.name)
+            if match and path.is_file():
+                found.setdefault(SPLITS[match[1].lower()], []).append(path)
+        if found:
+            break
+    return found
+
+
+def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int) -> PictureSet:
+    """Read splits from Parquet files with encoded pictures.
+
+    Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, or lists
+    of class numbers where the schema names the classes); optional `boxes` (or a column that ends in `_boxes`): lists
+    of structs with label, x0, y0, x1, y1 in pixels; optional `image_id`. Class names come from the schema's
+    `huggingface` or `label_names` metadata.
+
+    Raises:
+        MissingError: no train files, or no such columns; the message says which there are.
+        InputError: damaged files, more rows than the file can hold, rows without picture or label.
+    """
+    if "train" not in files:
+        listed = ", ".join(p.name for paths in files.values() for p in paths)
+        raise MissingError(
+            f"{root} holds {listed} but no train*.parquet.", hint="Name the training file train.parquet."
+        )
+    read: dict[str, _Split] = {}
+    for split in ("train", "test", "val"):
+        if split in files:
+            read[split] = _read_split(split, files[split])
+    names = read["train"].names
+    for split, part in read.items():
+        if part.names != names:
+            raise InputError(
+                f"{root}: the class names of {split} differ from those of train.", hint="Write all with one schema."
+            )
+    raw = {split: _as_array(part.labels, names, f"{root}: {split}") for split, part in read.items()}
+    labels, classes = number_labels(raw, names, str(root))
+    splits = {}
+    for split, part in read.items():
+        _check_boxes(part.boxes, len(classes), f"{root}: {split}")
+        source = EncodedSource(part.encoded, f"{root.name}/{split}")
+        splits[split] = Pictures(labels[split], part.ids, source, np.arange(len(part.ids)), part.boxes)
+    name = root.resolve().name
+    return assemble(name, splits, classes, seed=seed, source={"path": str(root), "layout": "parquet"})
+
+
+def _read_split(split: str, paths: Sequence[Path]) -> _Split:
+    import pyarrow as pa
+
+    images: list[pa.Array] = []
+    labels: list[Any] = []
+    own_ids: list[str | None] = []
+    boxes: list[Boxes] | None = None
+    names: tuple[str, ...] | None = None
+    total = 0
+    for k, path in enumerate(paths):
+        file = _open(path)
+        columns = _columns(path, file.schema_arrow)
+        found = _class_names(file.schema_arrow, columns["label"], columns.get("boxes"))
+        if k and found != names:
+            raise InputError(f"the class names of {path} differ from those of {paths[0]}.", hint="Use one schema.")
+        names = found
+        start = len(labels)
+        for batch in _batches(path, file, list(columns.values())):
+            first = len(labels) - start
+            encoded, paths_inside = _encoded(batch.column(columns["image"]), path, first)
+            total += encoded.nbytes
+            if total > memory_limit():
+                raise InputError(
+                    f"{path}: the encoded pictures take more than half of this machine's memory.",
+                    hint="Store them as class folders, which are read picture by picture.",
+                )
+            images.append(encoded)
+            labels += _labels(batch.column(columns["label"]), path, first)
+            own_ids += batch.column(columns["id"]).to_pylist() if "id" in columns else paths_inside
+            if "boxes" in columns:
+                boxes = [] if boxes is None else boxes
+                boxes += _boxes(batch.column(columns["boxes"]), path)
+        if len(labels) - start != file.metadata.num_rows:
+            raise InputError(
+                f"{path} promises {file.metadata.num_rows} rows, found {len(labels) - start}.",
+                hint="Write the file anew.",
+            )
+    if not labels:
+        raise InputError(f"{paths[0]} holds no rows.", hint=f"Leave out {split}, or fill it.")
+    if boxes is not None and len(boxes) != len(labels):
+        raise InputError(f"some files of {split} have boxes, others not.", hint="Write all with one schema.")
+    ids = unique_ids(own_ids, split, len(labels))
+    chunks = pa.chunked_array(images, type=pa.large_binary())
+    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names)
+
+
+def _open(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(
+            path,
+            thrift_string_size_limit=_TEXT_LIMIT,
+            thrift_container_size_limit=10**6,
+            page_checksum_verification=True,
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    size, meta = path.stat().st_size, file.metadata
+    unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    if meta.num_rows > 10**6 and meta.num_rows * _FEWEST_BYTES > size:
+        raise InputError(
+            f"{path} claims {meta.num_rows:,} pictures in {size / 1e6:.1f} MB.",
+            hint="No picture is that small: do not read the file unless you made it.",
+        )
+    if unpacked > memory_limit():
+        raise InputError(
+            f"{path} unpacks to {unpacked / 1e9:.1f} GB, more than half of this machine's memory.",
+            hint="Store the pictures as class folders, which are read picture by picture.",
+        )
+    return file
+
+
+def _batches(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        yield from file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(f"{path} cannot be read as Parquet: {first}", hint="Copy or write it anew.")
+
+
+def _columns(path: Path, schema: pa.Schema) -> dict[str, str]:
+    import pyarrow.types as types
+
+    there = schema.names
+    found = {}
+    for what, known in (("image", _IMAGE), ("label", _LABEL)):
+        name = next((n for n in known if n in there), None)
+        if name is None:
+            raise MissingError(
+                f"{path} has no column {known[0]!r}; its columns: {', '.join(there) or 'none'}.",
+                hint="It needs `image` (encoded bytes) and `label` (or multi-hot `labels`).",
+            )
+        found[what] = name
+    if "image_id" in there and types.is_string(schema.field("image_id").type):
+        found["id"] = "image_id"
+    for name in ["boxes", *(n for n in there if n.endswith("_boxes"))]:
+        if name in there and _is_box_list(schema.field(name).type):
+            found["boxes"] = name
+            break
+    return found
+
+
+def _is_box_list(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
+        return False
+    inside = {kind.value_type.field(i).name for i in range(kind.value_type.num_fields)}
+    return inside.issuperset({"label", *_CORNERS})
+
+
+def _encoded(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[str | None]]:
+    """Return the encoded bytes and the paths that stand beside them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    paths: list[str | None] = [None] * len(column)
+    if types.is_struct(column.type):
+        inside = {column.type.field(i).name for i in range(column.type.num_fields)}
+        if "path" in inside:
+            paths = pc.struct_field(column, "path").to_pylist()
+        column = pc.struct_field(column, "bytes") if "bytes" in inside else column
+    if not (types.is_binary(column.type) or types.is_large_binary(column.type)):
+        raise InputError(
+            f"{path}: the picture column holds {column.type}, not encoded bytes.",
+            hint="Store PNG or JPEG bytes, as `datasets` does when it writes Parquet.",
+        )
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
+        raise InputError(
+            f"{path} row {first + row} has no picture (only a path, or nothing).",
+            hint="Embed the encoded bytes in the column, or leave the row out.",
+        )
+    return column.cast(pa.large_binary()), paths
+
+
+def _labels(column: pa.Array, path: Path, first: int) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    row = next((i for i, v in enumerate(values) if v is None or (isinstance(v, list) and None in v)), None)
+    if row is not None:
+        raise InputError(f"{path} row {first + row} has no label.", hint="Label it, or leave the row out.")
+    return values
+
+
+def _boxes(column: pa.Array, path: Path) -> list[Boxes]:
+    """Return per row (n, 5) float32 of class and corners."""
+    import pyarrow.compute as pc
+
+    lengths = np.asarray(pc.list_value_length(column).fill_null(0))
+    flat = pc.list_flatten(column)
+    fields = [pc.struct_field(flat, name) for name in ("label", *_CORNERS)]
+    if any(f.null_count for f in fields):
+        raise InputError(f"{path}: a box lacks its class or a corner.", hint="Give label, x0, y0, x1, y1.")
+    try:
+        table = np.stack([np.asarray(f).astype(np.float32) for f in fields], axis=1)  # (boxes, 5)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: boxes must hold numbers.", hint="The label of a box is a class number.") from error
+    return np.split(table, np.cumsum(lengths)[:-1])
+
+
+def _check_boxes(boxes: tuple[Boxes, ...] | None, n_classes: int, where: str) -> None:
+    if boxes is None:
+        return
+    for i, box in enumerate(boxes):
+        label, x0, y0, x1, y1 = box.T
+        known = (label >= 0) & (label < n_classes) & (label == np.floor(label))
+        good = known & np.isfinite(box).all(axis=1) & (x1 > x0) & (y1 > y0)
+        if not good.all():
+            odd = box[~good][0].tolist()
+            raise InputError(
+                f"{where} row {i} has the box {odd} (class, x0, y0, x1, y1).",
+                hint=f"x1 and y1 must lie beyond x0 and y0, and the class be 0 to {n_classes - 1}.",
+            )
+
+
+def _as_array(labels: NDArray[Any] | list[Any], names: tuple[str, ...] | None, where: str) -> NDArray[Any]:
+    """Return (N,) numbers or text, or (N, C) multi-hot."""
+    if not isinstance(labels[0], list):
+        array = np.asarray(labels)
+        return array.astype(object) if array.dtype.kind == "U" else array
+    widths = {len(row) for row in labels}
+    binary = all(v in (0, 1) for row in labels for v in row)
+    if len(widths) == 1 and binary and widths != {0} and (names is None or widths == {len(names)}):
+        return np.array(labels, dtype=np.uint8)
+    if any(not isinstance(v, int) for row in labels for v in row):
+        raise InputError(
+            f"{where}: the lists of labels must hold whole numbers.", hint="Give multi-hot rows of 0 and 1."
+        )
+    if names is None:
+        raise ShapeError(
+            f"{where}: lists of labels have lengths {sorted(widths)[:5]} and no class names are given.",
+            hint="Give multi-hot rows of one length, or name the classes in the schema.",
+        )
+    hot = np.zeros((len(labels), len(names)), dtype=np.uint8)
+    for i, row in enumerate(labels):
+        if any(not 0 <= v < len(names) for v in row) or len(set(row)) != len(row):
+            raise InputError(
+                f"{where} row {i} has labels {row}; there are {len(names)} classes.",
+                hint="Give multi-hot rows with one 0 or 1 per class, or the numbers of the classes that apply.",
+            )
+        hot[i, row] = 1
+    return hot
+
+
+def _class_names(schema: pa.Schema, label: str, boxes: str | None) -> tuple[str, ...] | None:
+    """Return the class names that the schema's metadata holds, or None. Broken metadata counts as none."""
+    meta = schema.metadata or {}
+    features = _dig(_json(meta.get(b"huggingface")), "info", "features")
+    return (
+        _texts(_dig(_inner(_dig(features, label)), "names"))
+        or _texts(_json(meta.get(b"label_names")))
+        or _texts(_dig(_inner(_dig(features, boxes)), "label", "names"))
+    )
+
+
+def _json(text: bytes | None) -> Any:
+    try:
+        return json.loads(text or b"null")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _dig(value: Any, *keys: str | None) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _inner(feature: Any) -> Any:
+    """Return what a list feature holds, in either of the ways that `datasets` has written it."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    inner = _dig(feature, "feature")
+    return feature if inner is None else inner
+
+
+def _texts(names: Any) -> tuple[str, ...] | None:
+    if isinstance(names, dict):  # {"0": "cat", "1": "dog"}
+        names = list(names.values())
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        return None
+    return tuple(names)

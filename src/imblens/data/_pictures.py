@@ -1,0 +1,331 @@
+"""Pictures of one split, and the set that holds the splits."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.data._decode import Picture, resize
+from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
+from imblens.data._sources import ArraySource, Source, in_colour, memory_limit, picture_array
+from imblens.errors import InputError, ShapeError
+
+Task = Literal["multiclass", "multilabel"]
+Boxes = NDArray[np.float32]  # (n, 5): class, x0, y0, x1, y1 in pixels, x1 and y1 exclusive
+CACHE_BYTES = 2 * 2**30
+_SAMPLE = 32  # pictures looked at to tell whether a split is greyscale
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """One split: N pictures with labels, decoded when asked for. Works as a torch `Dataset`.
+
+    Attributes:
+        labels: (N,) int64 class, or (N, C) uint8 multi-hot.
+        ids: (N,) text, unique in the split: the path relative to the data folder, the row, or the set's own id.
+        source: where pixels come from.
+        rows: (N,) which pictures of the source.
+        boxes: per picture (n, 5) float32 of class, x0, y0, x1, y1 in pixels; or None where none are known.
+        size: (H, W) to which every picture is resized, or None: as stored.
+
+    Example:
+        >>> import numpy as np
+        >>> pictures = Pictures.from_arrays(np.zeros((3, 4, 5), np.uint8), [0, 1, 1])
+        >>> len(pictures), pictures.picture(2).shape, pictures.greyscale
+        (3, (4, 5, 3), True)
+    """
+
+    labels: NDArray[Any]
+    ids: NDArray[np.object_]
+    source: Source
+    rows: NDArray[np.int64]
+    boxes: tuple[Boxes, ...] | None = None
+    size: tuple[int, int] | None = None
+    _cache: dict[tuple[int, int] | None, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that disagree."""
+        for name, values in (("ids", self.ids), ("rows", self.rows), ("boxes", self.boxes)):
+            if values is not None and len(values) != len(self.labels):
+                raise ShapeError(
+                    f"{name} has {len(values)} entries for {len(self.labels)} labels.", hint="Give one per picture."
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        ids: Sequence[str] | None = None,
+        boxes: Sequence[Any] | None = None,
+        name: str = "images",
+    ) -> Pictures:
+        """Make a split of arrays.
+
+        Args:
+            images: (N, H, W) or (N, H, W, 3) uint8.
+            labels: (N,) integers or (N, C) multi-hot.
+            ids: N unique texts; positions by default.
+            boxes: per picture an (n, 5) array.
+            name: how messages call `images`.
+
+        Raises:
+            ShapeError, InputError: shapes that disagree, or pixels that are not 0 to 255.
+        """
+        pixels = picture_array(images, name)
+        array = np.asarray(labels)
+        array = array.astype(np.uint8 if array.ndim == 2 else np.int64)
+        if len(pixels) != len(array):
+            raise ShapeError(f"{name} has {len(pixels)} pictures for {len(array)} labels.", hint="Give one label each.")
+        texts = np.array([f"{i:06d}" for i in range(len(array))] if ids is None else list(ids), dtype=object)
+        found = None if boxes is None else tuple(np.asarray(b, dtype=np.float32).reshape(-1, 5) for b in boxes)
+        return cls(array, texts, ArraySource(pixels, name), np.arange(len(array)), found)
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Picture, Any]:
+        """Return (picture, label): (H, W, 3) uint8 and an int, or a (C,) uint8 multi-hot row."""
+        label = self.labels[self._position(index)]
+        return self.picture(index), label.copy() if self.multilabel else int(label)
+
+    def __iter__(self) -> Iterator[tuple[Picture, Any]]:
+        """Yield (picture, label) in order."""
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether labels are multi-hot."""
+        return self.labels.ndim == 2
+
+    @cached_property
+    def greyscale(self) -> bool:
+        """Whether the pictures are grey: red, green and blue are equal in a sample of up to 32, evenly spaced."""
+        sample = np.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).astype(int).tolist()
+        return all(bool((p == p[..., :1]).all()) for p in map(self.picture, sample))
+
+    def picture(self, index: int) -> Picture:
+        """Return the picture as (H, W, 3) uint8: greyscale replicated, transparency laid on white.
+
+        Raises:
+            InputError: it cannot be read; the message names the file or row.
+            IndexError: there is no such picture.
+        """
+        i = self._position(index)
+        if self.size in self._cache:
+            return self._cache[self.size][i].copy()
+        picture = self.source.picture(int(self.rows[i]))
+        return picture if self.size is None else resize(picture, self.size)
+
+    def stack(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[np.uint8]:
+        """Return those pictures as (n, H, W, 3) uint8.
+
+        Raises:
+            InputError: they differ in size.
+        """
+        return self._decoded(np.asarray(indices, dtype=np.int64), self.size)
+
+    def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Return all pictures as (N, H, W, 3) uint8. Shared: do not write into it.
+
+        Decoded once and kept when at most 2 GiB.
+
+        Args:
+            size: (H, W) to resize to; without it pictures keep their size, which must be one.
+
+        Raises:
+            InputError: pictures differ in size, or would take more than half of this machine's memory.
+        """
+        wanted = self.size if size is None else _checked_size(size)
+        known = self._cache.get(wanted)
+        if known is None:
+            known = self._decoded(np.arange(len(self)), wanted)
+            if known.nbytes <= CACHE_BYTES:
+                self._cache.clear()
+                self._cache[wanted] = known
+        return known
+
+    def subset(self, indices: Sequence[int] | NDArray[Any]) -> Pictures:
+        """Return those pictures, in that order; positions, or a mask of N booleans."""
+        chosen = np.asarray(indices)
+        if chosen.dtype != bool:
+            chosen = chosen.astype(np.int64)
+        rows = self.rows[chosen]
+        boxes = None if self.boxes is None else tuple(self.boxes[i] for i in np.arange(len(self))[chosen])
+        return Pictures(self.labels[chosen], self.ids[chosen], self.source, rows, boxes, self.size)
+
+    def resized(self, size: tuple[int, int]) -> Pictures:
+        """Return the same pictures resized to (H, W), bilinear, with their boxes scaled alike."""
+        wanted = _checked_size(size)
+        boxes = self.boxes
+        if boxes is not None:
+            boxes = tuple(self._scaled(i, box, wanted) for i, box in enumerate(boxes))
+        return replace(self, boxes=boxes, size=wanted, _cache={})
+
+    def _scaled(self, i: int, boxes: Boxes, wanted: tuple[int, int]) -> Boxes:
+        if not len(boxes):
+            return boxes
+        height, width = self.size or self.source.size(int(self.rows[i]))
+        y, x = wanted[0] / height, wanted[1] / width
+        return boxes * np.array([1, x, y, x, y], dtype=np.float32)
+
+    def _decoded(self, indices: NDArray[np.int64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+        if not len(indices):
+            raise InputError("no picture was asked for.", hint="Give at least one index.")
+        if size in self._cache:
+            return self._cache[size][indices]
+        if isinstance(self.source, ArraySource) and size is None:
+            return in_colour(self.source.images[self.rows[indices]])
+        first = self._at(int(indices[0]), size)
+        needed = first.nbytes * len(indices)
+        if needed > memory_limit():
+            raise InputError(
+                f"{len(indices)} pictures of {first.shape[0]} x {first.shape[1]} need {needed / 1e9:.1f} GB, "
+                f"more than half of this machine's memory.",
+                hint="Read them in batches, or pass a smaller size.",
+            )
+        pixels = np.empty((len(indices), *first.shape), dtype=np.uint8)
+        pixels[0] = first
+        for k, i in enumerate(indices[1:], start=1):
+            picture = self._at(int(i), size)
+            if picture.shape != first.shape:
+                raise InputError(
+                    f"pictures differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
+                    f"{self.ids[i]!r} is {picture.shape[0]} x {picture.shape[1]} (height x width).",
+                    hint="Pass a size, such as size=(64, 64).",
+                )
+            pixels[k] = picture
+        return pixels
+
+    def _at(self, i: int, size: tuple[int, int] | None) -> Picture:
+        picture = self.source.picture(int(self.rows[self._position(i)]))
+        return picture if size is None else resize(picture, size)
+
+    def _position(self, index: int) -> int:
+        i = operator.index(index)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"there is no picture {i} among {len(self)}")
+        return i % len(self)
+
+
+@dataclass(frozen=True, eq=False)
+class PictureSet:
+    """Splits of pictures with class names.
+
+    Attributes:
+        name: what reports call it.
+        classes: C names.
+        task: "multiclass" or "multilabel".
+        train: the training split.
+        test: the held-out split, or None.
+        val: a further split for choices, or None.
+        notes: one-liners that the user should read: how it was split, what was left out.
+        planted: what was put into a drawn set on purpose (see `shapes`); empty for others. What it says of single
+            training pictures stands under `planted[cause]["train"]`, by id.
+        source: plain JSON values: path, layout, profile, seed, counts per split.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    task: Task
+    train: Pictures
+    test: Pictures | None = None
+    val: Pictures | None = None
+    notes: tuple[str, ...] = ()
+    planted: Mapping[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return len(self.classes)
+
+    @property
+    def splits(self) -> dict[str, Pictures]:
+        """The splits there are, by name."""
+        found = {"train": self.train, "test": self.test, "val": self.val}
+        return {name: split for name, split in found.items() if split is not None}
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """(C,) training pictures of each class; in a multi-label set a picture counts for each of its classes."""
+        return count_classes(self.train.labels, self.n_classes)
+
+    def with_profile(self, profile: str, seed: int) -> PictureSet:
+        """Return the set with its training split thinned to a profile; test and val are the same objects.
+
+        Args:
+            profile: `exp:R`, `step:R` (see `imbalance_profile`) or `natural`, which changes nothing.
+            seed: chooses which pictures stay (see `draw_profile`).
+
+        Raises:
+            InputError: a profile that cannot be, or any but natural on a multi-label set.
+        """
+        seed = checked_seed(seed)
+        if parse_profile(profile).kind == "natural":
+            return replace(self, source={**self.source, "profile": "natural", "seed": seed})
+        if self.task == "multilabel":
+            raise InputError(
+                f"profile {profile!r} needs one label per picture, and {self.name} has several: leaving out pictures "
+                "of one class would thin the others.",
+                hint="Use --profile natural.",
+            )
+        available = self.class_counts
+        try:
+            kept = imbalance_profile(available, profile)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error.message}", hint=error.hint) from error
+        wanted = imbalance_profile(np.full_like(available, available.max()), profile)
+        short = [
+            f"{name!r} ({has} of {want})"
+            for name, has, want in zip(self.classes, kept.tolist(), wanted.tolist(), strict=True)
+            if has < want
+        ]
+        notes = self.notes
+        if short:
+            listed = ", ".join(short[:5]) + (", ..." if len(short) > 5 else "")
+            notes += (f"Profile {profile} asks for more pictures than there are: {listed}.",)
+        train = self.train.subset(draw_profile(self.train.labels, kept, seed))
+        counts = {**self.source.get("counts", {}), "train": kept.tolist()}
+        return replace(
+            self,
+            train=train,
+            notes=notes,
+            planted=_planted_in(self.planted, set(train.ids.tolist())),
+            source={**self.source, "profile": profile, "seed": seed, "counts": counts},
+        )
+
+
+def count_classes(labels: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
+    """Return (C,) how many instances belong to each class."""
+    if labels.ndim == 2:
+        return labels.sum(axis=0, dtype=np.int64)
+    return np.bincount(labels, minlength=n_classes).astype(np.int64)
+
+
+def _planted_in(planted: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
+    """Drop what was planted in training pictures that are gone."""
+    return {
+        cause: {**facts, "train": {i: fact for i, fact in facts["train"].items() if i in ids}}
+        if "train" in facts
+        else facts
+        for cause, facts in planted.items()
+    }
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (operator.index(s) for s in size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if not (0 < height <= 8192 and 0 < width <= 8192):
+        raise InputError(f"size must be (height, width) in pixels, found {size!r}.", hint="Give size=(64, 64).")
+    return height, width
