@@ -1,0 +1,229 @@
+"""Network and data in, run out: the one place where the network is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.capture._colours import Colours
+from imblens.capture._feeds import Feed, PicturesFeed, Preprocessing, make_feed
+from imblens.capture._look import Look
+from imblens.capture._network import as_found, exact_float32, unwrap
+from imblens.capture._parts import Parts
+from imblens.capture._probes import Probe
+from imblens.errors import InputError, ShapeError
+from imblens.models import find_head
+from imblens.run import Head, Latents, Run, claim, seal, versions
+from imblens.run._check import class_names, labels_vector
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[str, int, int], object]
+
+
+def capture(
+    model: torch.nn.Module,
+    *,
+    train: Any,
+    test: Any | None = None,
+    classes: Sequence[str] | None = None,
+    layer: str | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    batch_size: int = 256,
+    colours: bool = True,
+    thumbnails: bool = True,
+    probes: Sequence[Probe] = (),
+    precision: Literal["float32", "bf16"] = "float32",
+    out: str | Path | None = None,
+    force: bool = False,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> Run:
+    """Run a data set through a network once and keep what every lens and treatment reads.
+
+    Features are what enters the network's last linear layer, logits what leaves it; both are read by hooks. The
+    network, the data and every random state are left as they were found, also after an error.
+
+    Args:
+        model: any network whose decision is a last `torch.nn.Linear`; it may return logits, a tuple, a dict.
+        train: `Pictures`; a torch Dataset of (tensor, label); or (inputs, labels). Inputs that are uint8 of shape
+            (N, H, W) or (N, H, W, 3) are pictures; anything else is fed to the network as it is. No augmentation:
+            pass the data set with the transform that the network is tested with.
+        test: the same for held-out instances.
+        classes: C names; numbers by default.
+        layer: name of the last linear layer, where it is not found by itself.
+        preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for pictures: resized, divided by 255, mean
+            subtracted, divided by std. Default: mean 0, std 1, the pictures' own size. For tensors it is not applied,
+            but says how the pictures come back from them, for colours and thumbnails.
+        batch_size: instances at a time. With `colours` at most 128, fewer where the graph would exceed 2 GiB.
+        colours: count the colours that the answer hangs on (about the cost of one more forward pass).
+        thumbnails: store each picture as PNG of at most 64 pixels on the longer side.
+        probes: further things to look at.
+        precision: "bf16" computes features and logits under bfloat16 autocast, up to twice as fast and with 8 bits;
+            colours always run in float32, since rounding changes which pixels win.
+        out: folder to write to, part by part, `run.json` last; without it the run stays in memory.
+        force: write into a folder that holds something.
+        device: where to run; by default where the network is. The network goes back afterwards.
+        progress: called as progress(split, done, total) after each batch.
+        meta: what made network and data (`data`, `model`, `loss`, `seed`): plain JSON values for reports.
+
+    Returns:
+        The run; read from `out` where given.
+
+    Raises:
+        InputError: data or network cannot be used; the message says which and what to do.
+        ShapeError: labels, classes and last layer disagree.
+        ExistsError: `out` holds something and `force` is false.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5), torch.nn.Linear(5, 2))
+        >>> pictures = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+        >>> run = capture(network, train=(pictures, [0, 0, 0, 0, 1, 1]), classes=["cat", "dog"])
+        >>> run.train.features.shape, run.train.columns
+        ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb'))
+    """
+    import torch
+
+    network = unwrap(model)
+    _check_options(batch_size, precision, meta)
+    rules = Preprocessing.checked(preprocessing)
+    feeds = {
+        name: make_feed(split, name, rules, originals=thumbnails, classes=classes)
+        for name, split in (("train", train), ("test", test))
+        if split is not None
+    }
+    where, dtype = _place(network, device)
+    folder = None if out is None else claim(Path(out), force=force)
+    wanted = [Colours(), *probes] if colours else list(probes)
+    with torch.inference_mode(False), as_found(network, where), exact_float32(where):
+        first = feeds["train"].sample()
+        sample = first.inputs.to(dtype) if first.inputs.is_floating_point() else first.inputs
+        known = None if classes is None else len(class_names(classes, None))
+        found, head = find_head(network, layer, sample=sample, n_classes=known)
+        names = class_names(range(len(head.weight)) if classes is None else classes, len(head.weight))  # type: ignore[arg-type]
+        for feed in feeds.values():
+            if feed.labels is not None:
+                _two_classes(_check_labels(feed.labels, feed.name, names, len(feed)), feed.name)
+        look = Look(network, found, wanted, device=where, dtype=dtype, bf16=precision == "bf16")
+        skipped: dict[str, str] = {}
+        for feed in feeds.values():
+            skipped |= look.settle(feed.sample())
+        size = look.batch_size(first, batch_size)
+        if folder is not None:
+            (folder / "run.json").unlink(missing_ok=True)  # from here on the folder is no run until it is whole
+        collected = {
+            feed.name: _walk(
+                feed, look, names, size, None if folder is None else folder / feed.name, thumbnails, progress
+            )
+            for feed in feeds.values()
+        }
+    last = Head(look.weight, look.bias)
+    _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
+    splits = {key: Latents(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
+    if len({split.multilabel for split in splits.values()}) > 1:
+        raise ShapeError("train and test labels differ in kind.", hint="Give both as (N,) or both as (N, C).")
+    run = Run(
+        train=splits["train"],
+        test=splits.get("test"),
+        head=last,
+        classes=names,
+        task="multilabel" if splits["train"].multilabel else "multiclass",
+        meta={
+            **_merged(meta or {}, network, feeds["train"]),
+            "layer": found,
+            "preprocessing": rules.describe() if isinstance(feeds["train"], PicturesFeed) or rules.given else None,
+            "capture": {
+                "batch_size": size,
+                "precision": precision,
+                "device": where.type,
+                "threads": torch.get_num_threads(),
+            },
+            **{probe.name: probe.describe() for probe in look.probes},
+            **{probe: {"skipped": reason} for probe, reason in skipped.items()},
+        },
+    )
+    if folder is None:
+        return run
+    seal(folder, run, [file for parts in collected.values() for file in parts.files])
+    return replace(run, path=folder)
+
+
+def _walk(
+    feed: Feed,
+    look: Look,
+    classes: tuple[str, ...],
+    size: int,
+    folder: Path | None,
+    thumbnails: bool,
+    progress: Progress | None,
+) -> Parts:
+    parts = Parts(folder, len(classes))
+    done = 0
+    for given in feed.batches(size):
+        labels = _check_labels(given.labels, feed.name, classes, len(given.inputs))
+        parts.add(look(given), labels, given if thumbnails else replace(given, originals=None))
+        done += len(labels)
+        if progress is not None:
+            progress(feed.name, done, len(feed))
+    parts.flush()
+    return parts
+
+
+def _check_labels(labels: NDArray[Any], name: str, classes: tuple[str, ...], n: int) -> NDArray[Any]:
+    return labels_vector(labels, f"{name} labels", classes, n)
+
+
+def _two_classes(labels: NDArray[Any], name: str) -> None:
+    if name == "train" and labels.ndim == 1 and labels.min() == labels.max():
+        raise ShapeError(
+            f"{name} labels hold one class only, {labels[0]}.", hint="Comparing classes needs instances of two or more."
+        )
+
+
+def _check_options(batch_size: int, precision: str, meta: Mapping[str, Any] | None) -> None:
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise InputError(f"batch_size is {batch_size!r}.", hint="It must be a whole number, at least 1.")
+    if precision not in ("float32", "bf16"):
+        raise InputError(f"precision is {precision!r}.", hint="Known: float32, bf16.")
+    try:
+        json.dumps(dict(meta or {}), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"meta is not plain JSON: {error}.", hint="Pass text, numbers, lists and dicts.") from error
+
+
+def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple[torch.device, torch.dtype]:
+    """Return where to run and the type of inputs: those of the network's first floating-point parameter."""
+    import torch
+
+    first = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if first is None:
+        raise InputError(f"{type(network).__name__} has no parameters.", hint="Pass a trained network.")
+    try:
+        where = first.device if device is None else torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used: {error}.", hint="Known here: cpu.") from error
+    return where, first.dtype
+
+
+def _merged(meta: Mapping[str, Any], network: torch.nn.Module, feed: Feed) -> dict[str, Any]:
+    """Put what we know ourselves under what the caller says."""
+    ours: dict[str, dict[str, Any]] = {
+        "data": {"layout": "pictures" if isinstance(feed, PicturesFeed) else "tensors"},
+        "model": {"class": type(network).__name__},
+        "versions": versions(),
+    }
+    merged = {**ours, **meta}
+    for key, known in ours.items():
+        if isinstance(meta.get(key), Mapping):
+            merged[key] = {**known, **meta[key]}
+    return merged

@@ -1,0 +1,93 @@
+"""The colours an answer hangs on: where the gradient is largest, which of fourteen bands is the pixel?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.capture._bands import BANDS, band_of
+from imblens.capture._probes import Probe, Seen
+from imblens.errors import NotApplicable
+
+if TYPE_CHECKING:
+    import torch
+
+TOP = 0.1  # share of a picture's pixels that count as the most salient
+
+
+class Colours(Probe):
+    """Counts, per picture, the colour bands of the pixels that the largest logit hangs on most.
+
+    Saliency of a pixel: the gradient of the largest logit with respect to the input, largest absolute value over
+    channels. The top 10 % of pixels count, the first of equal ones by position. A pixel whose gradient is exactly 0
+    never counts, nor does a picture whose gradient is not finite: they have no counts rather than made-up ones.
+
+    Columns: `band_count` (14,) pixels in each band, `band_rgb` (42,) sums of red, green, blue over the pixels of
+    each band, band by band. Sums of integers are exact and add over instances; a mean is sum / count.
+
+    References:
+        IML, section III-G, Alg. 4, after Simonyan et al. 2013. There the bands are boxes in RGB that leave gaps, and
+        the pictures are randomly cropped and flipped; here every pixel has a band and pictures are as they are.
+    """
+
+    name: ClassVar[str] = "colours"
+    gradient: ClassVar[bool] = True
+
+    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+        """Return `band_count` (b, 14) and `band_rgb` (b, 42).
+
+        Raises:
+            NotApplicable: the inputs are not pictures whose colours are known, or the network cuts the gradient.
+        """
+        if seen.inputs.ndim != 4 or seen.inputs.shape[1] not in (1, 3):
+            shape = tuple(seen.inputs.shape[1:])
+            raise NotApplicable(f"the inputs have shape {shape}; colours need pictures of one or three channels.")
+        if seen.pixels is None:
+            raise NotApplicable(
+                "the inputs are already normalised, so their colours are not known; pass preprocessing={mean, std}."
+            )
+        if not seen.logits.requires_grad:
+            raise NotApplicable("the network cuts the gradient between input and answer.")
+        largest = seen.logits.gather(1, seen.logits.argmax(dim=1, keepdim=True))
+        slope = seen.gradient(largest, seen.inputs)  # (b, channels, H, W)
+        saliency = slope.abs().amax(dim=1).flatten(1).float()  # (b, H * W)
+        saliency[~saliency.isfinite().all(dim=1)] = 0
+        return band_columns(seen.pixels, top_pixels(saliency).cpu().numpy())
+
+    def describe(self) -> dict[str, Any]:
+        """Return the bands with their reference colours, in column order, and the share of pixels that count."""
+        return {"bands": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in BANDS.items()}, "top": TOP}
+
+
+def top_pixels(saliency: torch.Tensor) -> torch.Tensor:
+    """Mark the most salient tenth of each row: (b, P) bool, at most max(1, round(P / 10)) in a row.
+
+    Args:
+        saliency: (b, P), 0 or more. Zero is never marked; of equal values at the edge the first are.
+    """
+    k = max(1, round(TOP * saliency.shape[1]))
+    edge = saliency.topk(k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)  # (b, 1)
+    above = saliency > edge
+    ties = (saliency == edge) & (edge > 0)
+    room = k - above.sum(dim=1, keepdim=True)
+    return above | (ties & (ties.cumsum(dim=1) <= room))
+
+
+def band_columns(pixels: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Count bands and sum colours over the chosen pixels of each picture.
+
+    Args:
+        pixels: (b, H, W, 3) uint8.
+        chosen: (b, H * W).
+    """
+    n, n_bands = len(pixels), len(BANDS)
+    rows, positions = np.nonzero(chosen)
+    colours = pixels.reshape(n, -1, 3)[rows, positions]  # (chosen pixels, 3)
+    cells = rows * n_bands + band_of(colours)
+    size = n * n_bands
+    count = np.bincount(cells, minlength=size).reshape(n, n_bands)
+    sums = [np.bincount(cells, weights=colours[:, channel], minlength=size) for channel in range(3)]
+    rgb = np.stack(sums, axis=-1).reshape(n, n_bands * 3)
+    return {"band_count": count.astype(np.uint32), "band_rgb": rgb.astype(np.uint32)}

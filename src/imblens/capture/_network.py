@@ -1,0 +1,187 @@
+"""The network while it is looked at: hooks at its last linear layer, and everything put back afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.errors import InputError, ShapeError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextmanager
+def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """Lend the network on `device`, in evaluation mode, without parameter gradients; put back all that changes.
+
+    Put back, also after an error: mode and plain attributes of every submodule, requires_grad, the very tensors of
+    parameters and buffers with their values, and the state of the random generators of Python, NumPy and PyTorch.
+    What a module mutates inside its own lists or dicts is not seen here.
+    """
+    import torch
+
+    modules = list(model.modules())
+    attributes = [dict(vars(module)) for module in modules]
+    tensors = [(dict(module._parameters), dict(module._buffers)) for module in modules]
+    parameters = [(p, p.data, p.requires_grad) for p in model.parameters()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    generators = _generator_states()
+    try:
+        model.eval()
+        for parameter, _, _ in parameters:
+            parameter.requires_grad_(False)
+        if any(p.device != device for p, _, _ in parameters):
+            model.to(device)
+        yield
+    finally:
+        for parameter, data, needed in parameters:
+            parameter.data = data
+            parameter.requires_grad_(needed)
+        for module, found, (own_parameters, own_buffers) in zip(modules, attributes, tensors, strict=True):
+            for name in set(vars(module)) - set(found):
+                del vars(module)[name]
+            vars(module).update(found)
+            module._parameters.update(own_parameters)
+            module._buffers.update(own_buffers)
+        with torch.no_grad():
+            for buffer, values in buffers:
+                if not torch.equal(buffer, values):
+                    buffer.copy_(values)
+        _restore_generators(generators)
+
+
+def _generator_states() -> dict[str, Any]:
+    import torch
+
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002 - the user's global generator is what we must not move
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def _restore_generators(states: dict[str, Any]) -> None:
+    import torch
+
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Switch off what would round float32 to fewer bits: TF32, bf16 products, an autocast around the caller."""
+    import torch
+
+    libraries: list[Any] = [torch.backends.cudnn, torch.backends.mkldnn]
+    owners: list[Any] = [torch.backends.cuda.matmul]
+    name: str
+    exact: Any
+    rounded: tuple[Any, ...]
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch >= 2.9
+        kinds = ("conv", "rnn", "matmul")
+        owners += [getattr(library, kind) for library in libraries for kind in kinds if hasattr(library, kind)]
+        name, exact, rounded = "fp32_precision", "ieee", ("tf32", "bf16")
+    else:
+        owners += [torch.backends.cudnn]
+        name, exact, rounded = "allow_tf32", False, (True,)
+    changed = [(owner, getattr(owner, name)) for owner in owners if getattr(owner, name) in rounded]
+    try:
+        for owner, _ in changed:
+            setattr(owner, name, exact)
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for owner, value in changed:
+            setattr(owner, name, value)
+
+
+class Tap:
+    """Hooks that keep what enters and leaves a linear layer, and what leaves other modules, for one forward pass."""
+
+    def __init__(self, model: torch.nn.Module, layer: str, others: tuple[str, ...] = ()) -> None:
+        """Watch `layer` of `model`, and the output of `others`."""
+        self._model, self._layer, self._others = model, layer, others
+        self._entered: list[torch.Tensor] = []
+        self._left: list[torch.Tensor] = []
+        self._maps: dict[str, torch.Tensor] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[Tap]:
+        """Keep the hooks for as long as the context lasts."""
+        with ExitStack() as stack:
+            head = self._model.get_submodule(self._layer)
+            stack.callback(head.register_forward_hook(self._keep).remove)
+            for name in self._others:
+                module = self._model.get_submodule(name)
+                stack.callback(module.register_forward_hook(self._keeper(name)).remove)
+            yield self
+
+    def take(self) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Return input (b, D) and output (b, C) of the layer in the last forward pass, and the other outputs.
+
+        Raises:
+            ShapeError: the layer was not reached exactly once, or works on more than one vector per instance.
+        """
+        entered, left, maps = self._entered, self._left, self._maps
+        self.clear()
+        if len(entered) != 1:
+            raise ShapeError(
+                f"layer {self._layer!r} ran {len(entered)} times in one forward pass; it must run once.",
+                hint="Pass layer=NAME of the last linear layer.",
+            )
+        if entered[0].ndim != 2:
+            raise ShapeError(
+                f"layer {self._layer!r} receives shape {tuple(entered[0].shape)}, not one vector per instance.",
+                hint="Pool tokens or maps before the last linear layer, or pass layer=NAME of another.",
+            )
+        return entered[0], left[0], maps
+
+    def clear(self) -> None:
+        """Forget what was kept, for example after a forward pass that failed."""
+        self._entered, self._left, self._maps = [], [], {}
+
+    def _keep(self, module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> None:
+        self._entered.append(args[0].clone())  # what follows may work in place
+        self._left.append(output.clone())
+
+    def _keeper(self, name: str) -> Any:
+        def keep(module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> None:
+            self._maps[name] = output
+
+        return keep
+
+
+def unwrap(model: Any) -> torch.nn.Module:
+    """Return the network inside torch.compile, DataParallel or DistributedDataParallel, whose hooks do not all run."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
+        )
+    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif isinstance(model, parallel):
+            model = model.module
+        else:
+            break
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError(
+            "model is a TorchScript module, which cannot be looked into.",
+            hint="Pass the Python network it was made of.",
+        )
+    found: torch.nn.Module = model
+    return found

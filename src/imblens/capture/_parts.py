@@ -1,0 +1,99 @@
+"""From batches to stored parts: bounded memory, list columns, thumbnails."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.capture._feeds import Given
+from imblens.capture._look import Looked
+from imblens.run import Part, read_part, write_part
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PART_ROWS = 100_000
+PART_BYTES = 2**29
+THUMBNAIL = 64  # pixels of the longer side
+
+
+class Parts:
+    """Collects batches of one split; with a folder, writes them away whenever a part is full."""
+
+    def __init__(self, folder: Path | None, n_classes: int) -> None:
+        """Collect in memory, or under `folder` (a split's folder in a run)."""
+        self._folder, self._n_classes = folder, n_classes
+        self._rows: list[tuple[Looked, NDArray[Any], dict[str, Sequence[Any]]]] = []
+        self._n = self._bytes = 0
+        self.parts: list[Part] = []
+        self.files: list[Path] = []
+
+    def add(self, looked: Looked, labels: NDArray[Any], given: Given) -> None:
+        """Take in a batch."""
+        columns: dict[str, Sequence[Any]] = {"id": given.ids}
+        if given.originals is not None:
+            columns["thumbnail"] = [thumbnail(picture) for picture in given.originals]
+            self._bytes += sum(map(len, columns["thumbnail"]))
+        self._rows.append((looked, labels, columns))
+        self._n += len(labels)
+        self._bytes += sum(a.nbytes for a in (looked.features, looked.logits, *looked.columns.values()))
+        if self._folder is not None and (self._n >= PART_ROWS or self._bytes >= PART_BYTES):
+            self.flush()
+
+    def flush(self) -> None:
+        """Close the part that is being collected."""
+        if not self._rows:
+            return
+        part = _part(self._rows)
+        self._rows, self._n, self._bytes = [], 0, 0
+        if self._folder is not None:
+            folder = self._folder / f"part-{len(self.parts):05d}"
+            self.files += write_part(folder, part)
+            part = read_part(folder, self._n_classes)
+        self.parts.append(part)
+
+
+def _part(rows: list[tuple[Looked, NDArray[Any], dict[str, Sequence[Any]]]]) -> Part:
+    import pandas as pd
+
+    def joined(get: Callable[[Looked], NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([get(looked) for looked, _, _ in rows])
+
+    table: dict[str, Any] = {}
+    for name in rows[0][2]:
+        table[name] = pd.Series([value for _, _, columns in rows for value in columns[name]], dtype=object)
+    for name in rows[0][0].columns:
+        values = joined(lambda looked, name=name: looked.columns[name])  # type: ignore[misc]
+        table[name] = values if values.ndim == 1 else _lists(values)
+    return Part(
+        joined(lambda looked: looked.features),
+        np.concatenate([labels for _, labels, _ in rows]),
+        joined(lambda looked: looked.logits),
+        table=pd.DataFrame(table),
+    )
+
+
+def _lists(values: NDArray[Any]) -> pd.Series[Any]:
+    """A column of lists of one length, kept as one block of numbers."""
+    import pandas as pd
+    import pyarrow as pa
+
+    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pd.Series(pd.arrays.ArrowExtensionArray(array))
+
+
+def thumbnail(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a picture (H, W, 3) as PNG, scaled down to at most 64 pixels on its longer side."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if max(image.size) > THUMBNAIL:
+        image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()

@@ -1,0 +1,63 @@
+"""What a probe is: something that looks at each batch while the network runs and writes columns per instance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One batch in the network, b instances, in float32 and evaluation mode.
+
+    Attributes:
+        inputs: (b, ...) what the network was given; part of the graph when a probe asked for gradients.
+        logits: (b, C) what its last linear layer answered; part of the graph likewise.
+        maps: output of each module that a probe named in `layers`, by name.
+        labels: (b,) int64 or (b, C) uint8.
+        pixels: (b, H, W, 3) uint8, the pictures as the network sees them, before normalisation; None where unknown.
+        boxes: per picture (n, 5) of class, x0, y0, x1, y1 in pixels of `pixels`; None where none are known.
+        gradient: `gradient(outputs, to)` is d sum(outputs) / d to; parameters get no gradient.
+    """
+
+    inputs: torch.Tensor
+    logits: torch.Tensor
+    maps: Mapping[str, torch.Tensor]
+    labels: NDArray[Any]
+    pixels: NDArray[Any] | None
+    boxes: Sequence[NDArray[Any]] | None
+    gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Probe(ABC):
+    """Looks at batches and gives columns for `instances.parquet`.
+
+    Attributes:
+        name: its key in the run's meta, where `describe` goes, or the reason why it was skipped.
+        gradient: whether it calls `Seen.gradient`; the network then runs with a graph for the input.
+        layers: names of modules whose output it reads from `Seen.maps`.
+    """
+
+    name: ClassVar[str]
+    gradient: ClassVar[bool] = False
+    layers: tuple[str, ...] = ()
+
+    @abstractmethod
+    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+        """Return columns: arrays of b rows, (b,) or (b, k) for a list column.
+
+        Raises:
+            NotApplicable: there is nothing to say about such inputs. Raised on the first batch, it leaves the probe
+                out and its reason in the run's meta.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return plain JSON on what its columns mean."""
