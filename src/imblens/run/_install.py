@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from imblens.errors import NotApplicable, ShapeError
-from imblens.run._run import Run
+from imblens.errors import InputError, MissingError, NotApplicable, ShapeError
+from imblens.run._run import Head, Run
 
 
 def install(run: Run, model: Any) -> Any:
@@ -14,27 +14,43 @@ def install(run: Run, model: Any) -> Any:
 
     if run.head is None:
         raise NotApplicable("this run has no head to install.")
-    layer_name = run.meta.get("layer")
-    linears = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) or hasattr(m, "assign")}
-    if layer_name in linears:
-        layer = linears[layer_name]
-    elif linears:
-        layer = list(linears.values())[-1]
-    else:
-        raise ShapeError("the model has no torch.nn.Linear.", hint="Give the network that the run was captured from.")
-    weight, bias = run.head.weight, run.head.bias
-    if tuple(layer.weight.shape) != weight.shape:
-        raise ShapeError(
-            f"the model's last linear layer has weight {tuple(layer.weight.shape)}, the head {weight.shape}.",
-            hint="Give the network that the run was captured from.",
-        )
-    if hasattr(layer, "assign"):  # a head that computes its weight, such as cosines
-        layer.assign(torch.from_numpy(weight.copy()), torch.from_numpy(bias.copy()))
-        return model
+    layer = _layer(model, run.meta.get("layer"), run.head)
+    weight, bias = torch.from_numpy(run.head.weight.copy()), torch.from_numpy(run.head.bias.copy())
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight.copy()))
-        if layer.bias is None:
-            layer.bias = torch.nn.Parameter(torch.from_numpy(bias.copy()).to(layer.weight))
+        if hasattr(layer, "assign"):  # a head that keeps its weight in another form, such as length and direction
+            layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
         else:
-            layer.bias.copy_(torch.from_numpy(bias.copy()))
+            layer.weight.copy_(weight)
+            if layer.bias is not None:
+                layer.bias.copy_(bias)
+            elif bias.any():
+                layer.bias = torch.nn.Parameter(bias.to(layer.weight))
+        kept = layer.weight.detach().float().cpu()
+    if not torch.allclose(kept, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
+        raise InputError(
+            "the last linear layer computes its weight from other parameters and did not take the head.",
+            hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
+        )
     return model
+
+
+def _layer(model: Any, name: Any, head: Head) -> Any:
+    """Return the layer that the run was captured from; without a name, the last one of the head's shape."""
+    inner = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    linear = {key: module for key, module in inner.named_modules() if _is_linear(module)}
+    known = "It has: " + ", ".join(f"{key or 'itself'} {tuple(m.weight.shape)}" for key, m in linear.items()) + "."
+    hint = f"Give the network that the run was captured from. {known if linear else 'It has no linear layer.'}"
+    if name is not None:
+        if name not in linear:
+            raise MissingError(f"the model has no linear layer {name!r}, which this run was captured from.", hint=hint)
+        linear = {name: linear[name]}
+    fitting = [module for module in linear.values() if tuple(module.weight.shape) == head.weight.shape]
+    if not fitting:
+        raise ShapeError(f"the head of this run is {head.weight.shape}, which no last linear layer fits.", hint=hint)
+    return fitting[-1]
+
+
+def _is_linear(module: Any) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.Linear) or (hasattr(module, "assign") and hasattr(module, "weight"))
