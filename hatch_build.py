@@ -19,5 +19,5 @@ class VegaBundle(BuildHookInterface):  # type: ignore[type-arg]
 
         target = Path(self.root) / BUNDLE
         if not target.exists():
-            target.write_text(vl_convert.javascript_bundle(), encoding="utf-8")
+            target.write_text(vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;"), encoding="utf-8")
         build_data["artifacts"].append(str(BUNDLE))

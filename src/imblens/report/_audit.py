@@ -1,0 +1,166 @@
+"""Every lens on one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
+from imblens.lenses import BUILT_IN, Finding, all_lenses
+from imblens.run import Run
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the lenses found on a run, and why some could not say anything.
+
+    Attributes:
+        run: the run that was audited.
+        findings: finding of each lens, in report order.
+        skipped: lens -> the reason why it has nothing to say.
+        of: the class of interest, or None.
+        options: what was passed to lenses, by name.
+    """
+
+    run: Run = field(repr=False)
+    findings: Mapping[str, Finding] = field(repr=False)
+    skipped: Mapping[str, str]
+    of: str | None = None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getitem__(self, name: str) -> Finding:
+        """Return the finding of a lens.
+
+        Raises:
+            MissingError: no such lens, or it was skipped; the message says why.
+        """
+        if name in self.findings:
+            return self.findings[name]
+        if name in self.skipped:
+            raise MissingError(f"the lens {name!r} has nothing to say: {self.skipped[name]}")
+        known = list(all_lenses())
+        if name in known:
+            raise MissingError(
+                f"the audit did not run the lens {name!r}.", hint=f"Call audit(run, lenses=[..., {name!r}])."
+            )
+        raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, known))
+
+    def verdict(self) -> list[str]:
+        """Return the answer in a few lines: the worst class, how many need help, the next worst."""
+        from imblens.report._verdict import verdict
+
+        return verdict(self.run, self.findings, self.of)
+
+    def save(self, out: str | Path, *, force: bool = False, figures: bool = True) -> Path:
+        """Write report.html, findings.json, tables/ and figures/ into `out`, and return the path of the report.
+
+        The same run gives the same bytes: no clock and no random name goes in. Every file is written whole or not at
+        all, the report last.
+
+        Args:
+            out: folder; made when missing.
+            force: overwrite what an earlier audit left there.
+            figures: whether to write figures/ (the report holds its drawings either way).
+
+        Raises:
+            ExistsError: `out` holds something and `force` is false.
+            StorageError: the disk is full or read-only.
+        """
+        from imblens.report._save import save_audit
+
+        return save_audit(self, Path(out), force=force, figures=figures)
+
+    def _repr_html_(self) -> str:
+        """Show verdict, lines, tables and static charts in a notebook, without a script."""
+        from imblens.report._notebook import notebook_html
+
+        return notebook_html(self)
+
+
+def audit(
+    run: Run,
+    *,
+    lenses: Sequence[str] | None = None,
+    of: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    on_step: Callable[[str], None] | None = None,
+    skip: Sequence[str] = (),
+) -> Audit:
+    """Run the lenses on a run, and keep the reason where one cannot say anything.
+
+    Args:
+        run: what a network made of a data set.
+        lenses: names; all that are installed when None.
+        of: name of a class of interest, which the report then leads with.
+        options: keyword arguments by lens, for example {"archetypes": {"k_neighbors": 10}}.
+        on_step: called with the name of each lens before it runs.
+        skip: names to leave out; they are listed as skipped.
+
+    Returns:
+        The findings in report order. A lens that does not apply to this run is in `skipped` with its reason. A lens of
+        another package that fails is there too, with its error; a failure of a built-in lens is raised.
+
+    Raises:
+        MissingError: no such lens or class; the hint names the nearest.
+        InputError: an option that a lens does not have.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.normal(size=(60, 4))
+        >>> labels = np.repeat([0, 1], [50, 10])
+        >>> found = audit(Run.from_arrays(train=(features, labels)), lenses=["class_accuracy"])
+        >>> found.skipped["class_accuracy"]
+        'class_accuracy: the run has no test split.'
+    """
+    known = all_lenses()
+    given = {name: dict(values) for name, values in (options or {}).items()}
+    for name in [*(lenses or ()), *skip, *given]:
+        if name not in known:
+            raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, list(known)))
+    if of is not None and of not in run.classes:
+        raise MissingError(f"no class {of!r} in this run.", hint=did_you_mean(of, run.classes))
+    for name, values in given.items():
+        _check_options(name, known[name], values)
+    findings: dict[str, Finding] = {}
+    skipped: dict[str, str] = {}
+    for name, function in known.items():
+        if name in skip:
+            skipped[name] = f"{name}: it was left out on request."
+            continue
+        if lenses is not None and name not in lenses:
+            continue
+        if on_step is not None:
+            on_step(name)
+        try:
+            findings[name] = _checked(function(run, **given.get(name, {})), name)
+        except NotApplicable as reason:
+            skipped[name] = str(reason)
+        except Exception as error:
+            if function in BUILT_IN:
+                raise
+            skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
+    return Audit(run, findings, skipped, of, given)
+
+
+def _checked(found: Any, name: str) -> Finding:
+    """A finding that can be shown: a third-party lens is asked everything once, where its failure can be recorded."""
+    if not isinstance(found, Finding):
+        raise TypeError(f"the lens {name!r} returned {type(found).__name__}, not a Finding")
+    return found
+
+
+def _check_options(name: str, function: Callable[..., Finding], values: Mapping[str, Any]) -> None:
+    from inspect import Parameter, signature
+
+    parameters = signature(function).parameters
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    allowed = list(parameters)[1:]
+    for key in values:
+        if key not in allowed:
+            hint = did_you_mean(key, allowed) if allowed else "It has no options."
+            raise InputError(f"the lens {name!r} has no option {key!r}.", hint=hint)

@@ -1,0 +1,381 @@
+"""From an Altair chart to what a page and a folder of figures need: SVG, PNG and a compact, safe specification.
+
+One theme for all charts lives here. A static drawing never depends on what was drawn before it in the process: counters
+that Altair and Vega put into names and ids are replaced by positions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+
+WIDTH = 800  # pixels of a static drawing, labels included
+PNG_SCALE = 2.0
+MANY_POINTS = 2000  # rows of data above which a drawing is a bitmap in the page, and a canvas when live
+INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
+FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
+CHOSEN = "imblens_class"  # the signal through which a page says which class it shows
+
+THEME: dict[str, Any] = {
+    "aria": False,  # the figure around a chart carries its sentence
+    "background": None,
+    "font": FONTS,
+    "padding": {"left": 2, "right": 8, "top": 4, "bottom": 4},
+    "view": {"stroke": None, "continuousWidth": 320, "continuousHeight": 260},
+    "axis": {
+        "domainColor": "#aab3be",
+        "gridColor": GRID,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "tickColor": "#aab3be",
+        "titleColor": MUTED,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+    },
+    "axisQuantitative": {"tickCount": 6},
+    "header": {"labelColor": INK, "labelFontSize": 12, "titleColor": MUTED, "titleFontWeight": "normal"},
+    "legend": {
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 200,
+        "orient": "top",
+        "titleColor": MUTED,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "gradientLength": 160,
+        "gradientThickness": 10,
+        "columns": 4,
+    },
+    "title": {"anchor": "start", "color": INK, "fontSize": 13, "fontWeight": 600, "subtitleColor": MUTED},
+    "text": {"color": INK},
+    "range": {
+        "category": ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000"],
+    },
+}
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart, drawn and ready to be drawn again.
+
+    Attributes:
+        name: as the finding calls it.
+        spec: Vega-Lite without data, sizes in "container", the chosen class as a signal.
+        data: rows of each data set that `spec` names.
+        svg: the static drawing, ids of its own, safe to stand in HTML.
+        many: whether it holds so many marks that a page shows a bitmap of it.
+    """
+
+    name: str
+    spec: Spec
+    data: Mapping[str, Sequence[Mapping[str, Any]]]
+    svg: str
+    many: bool
+
+    def png(self, *, transparent: bool = False) -> bytes:
+        """Draw the bitmap, twice as wide as the SVG, on white unless it shall be transparent."""
+        import vl_convert
+
+        ground = "" if transparent else '<rect width="100%" height="100%" fill="#ffffff"/>'
+        opening = self.svg.index(">") + 1
+        drawn: bytes = vl_convert.svg_to_png(self.svg[:opening] + ground + self.svg[opening:], scale=PNG_SCALE)
+        return drawn
+
+
+def draw(name: str, chart: alt.Chart, classes: Sequence[str]) -> Figure:
+    """Draw one chart.
+
+    Args:
+        name: unique within a page; it becomes part of the ids.
+        chart: of any kind; "container" stands for the width of the page.
+        classes: names of the run, to find the data column that says which class a mark is of.
+    """
+    return _drawn(name, _specification(chart), classes)
+
+
+def draw_all(charts: Iterable[tuple[str, alt.Chart]], classes: Sequence[str]) -> list[Figure | Exception]:
+    """Draw charts one after the other while the next specification is being made; a failure takes its chart's place."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def attempt(name: str, made: Spec | Exception) -> Figure | Exception:
+        try:
+            return made if isinstance(made, Exception) else _drawn(name, made, classes)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(attempt, name, _attempted(chart)) for name, chart in charts]
+        return [drawing.result() for drawing in waiting]
+
+
+def _attempted(chart: alt.Chart) -> Spec | Exception:
+    try:
+        return _specification(chart)
+    except Exception as error:
+        return error
+
+
+def bitmaps(figures: Iterable[Figure]) -> list[bytes]:
+    """Bitmaps of figures, in their order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(Figure.png, figures))
+
+
+def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
+    import vl_convert
+
+    spec = _plain_names(made)
+    data = spec.pop("datasets", {})
+    if spec.get("width") == "container" and ("mark" in spec or "layer" in spec):
+        spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # the width holds labels and legend too
+    static = _sized(json.loads(json.dumps(spec)), WIDTH)
+    static["config"] = _merged(THEME, spec.pop("config", {}))
+    static["datasets"] = data
+    drawing = vl_convert.vegalite_to_svg(static, vl_version=_grammar(), allowed_base_urls=[])
+    spec.pop("$schema", None)
+    key = _class_column(data, classes)
+    if key is not None:
+        _follow_choice(spec, key)
+        spec.setdefault("params", []).append({"name": CHOSEN, "value": ""})
+    many = max((len(rows) for rows in data.values()), default=0) > MANY_POINTS
+    return Figure(name, spec, {key: _used(rows, spec) for key, rows in data.items()}, _slim(drawing, name), many)
+
+
+def warm_up() -> None:
+    """Start the drawing engine (0.4 s on one core, without holding the interpreter): call it from a thread."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg({"data": {"values": [{"a": 1}]}, "mark": "point"})
+
+
+@lru_cache(maxsize=1)
+def vega_bundle() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script: the file made when the package was built, or made now."""
+    made = Path(__file__).with_name("vega.js")
+    if made.exists():
+        script = made.read_text(encoding="utf-8")
+    else:
+        import vl_convert
+
+        script = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;")
+    # what an HTML parser would do to a script before hashing it, and the two texts that would end it early
+    script = script.replace("\r\n", "\n").replace("\r", "\n")
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def packed(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Turn rows into columns, texts into positions in a list of texts, numbers into six digits: small in a page."""
+    return {name: {"n": len(rows), "columns": _columns(rows)} for name, rows in data.items()}
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in rows[0] if rows else ():
+        values = [row.get(key) for row in rows]
+        if all(isinstance(value, str) for value in values):
+            texts = sorted(set(values))  # type: ignore[type-var]
+            place = {text: i for i, text in enumerate(texts)}
+            if len(texts) < len(values) / 2:
+                found[key] = {"texts": texts, "at": [place[value] for value in values]}
+                continue
+        found[key] = [_short(value) for value in values]
+    return found
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.6g}")
+    return value
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    """Altair as it comes: neither a notebook's theme nor its limit on rows may change a report."""
+    import altair as alt
+
+    themes = alt.theme if hasattr(alt, "theme") else alt.themes
+    with alt.data_transformers.enable("default", max_rows=None), themes.enable("none"):
+        yield
+
+
+def _specification(chart: alt.Chart) -> Spec:
+    with _defaults():
+        found: Spec = chart.to_dict(validate=False)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _grammar() -> str | None:
+    """The Vega-Lite version that Altair writes, where the engine has it; else the engine's latest."""
+    import altair as alt
+    import vl_convert
+
+    wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    return wanted if wanted in vl_convert.get_vegalite_versions() else None
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Spec:
+    both = dict(under)
+    for key, value in over.items():
+        known = both.get(key)
+        both[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _plain_names(spec: Spec) -> Spec:
+    """Number parameters and views by position: Altair counts them over the life of the process."""
+    declared: list[str] = []
+    for node in _nodes({key: value for key, value in spec.items() if key != "datasets"}):
+        name = node.get("name")
+        if isinstance(name, str) and re.fullmatch(r"(param|view|concat|layer)_\d+", name) and name not in declared:
+            declared.append(name)
+    if not declared:
+        return spec
+    new = {name: f"{name.split('_')[0]}_at_{i}" for i, name in enumerate(declared)}
+    word = re.compile(r"\b(" + "|".join(map(re.escape, declared)) + r")(?=\b|_)")
+    data = spec.pop("datasets", {})
+    renamed: Spec = _renamed(spec, word, new)
+    return {**renamed, "datasets": data}
+
+
+_NAMING = {
+    "name",
+    "param",
+    "views",
+    "expr",
+    "test",
+    "filter",
+    "signal",
+    "calculate",
+    "select",
+    "empty",
+    "and",
+    "or",
+    "not",
+}
+
+
+def _renamed(node: Any, word: re.Pattern[str], new: Mapping[str, str], key: str = "") -> Any:
+    if isinstance(node, dict):
+        return {k: _renamed(v, word, new, k) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_renamed(v, word, new, key) for v in node]
+    if isinstance(node, str) and key in _NAMING:
+        return word.sub(lambda found: new[found.group(1)], node)
+    return node
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            yield from _nodes(value)
+
+
+def _sized(spec: Spec, width: int) -> Spec:
+    """Put pixels in place of "container"."""
+    for node in _nodes(spec):
+        if node.get("width") == "container":
+            node["width"] = width
+    return spec
+
+
+def _class_column(data: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> str | None:
+    known = set(classes)
+    for key in ("name", "class", "reference"):
+        for rows in data.values():
+            values = {row.get(key) for row in rows}
+            if rows and values <= known:
+                return key
+    return None
+
+
+def _follow_choice(spec: Spec, key: str) -> None:
+    """Let marks of other classes fade while a class is chosen. Marks with an opacity of their own are left alone."""
+    for node in _nodes(spec):
+        mark = node.get("mark")
+        encoding = node.get("encoding", {})
+        if mark is None or "opacity" in encoding or "transform" in node or "aggregate" in json.dumps(encoding):
+            continue
+        full = mark.get("opacity", 1) if isinstance(mark, dict) else 1
+        if not isinstance(full, (int, float)):
+            continue
+        test = f"{CHOSEN} == '' || datum[{json.dumps(key)}] == {CHOSEN}"
+        node["encoding"] = {
+            **encoding,
+            "opacity": {"condition": {"test": test, "value": full}, "value": round(full * 0.15, 4)},
+        }
+
+
+def _used(rows: Sequence[Mapping[str, Any]], spec: Spec) -> Sequence[Mapping[str, Any]]:
+    """Drop the columns that the specification never names."""
+    if not rows:
+        return rows
+    text = json.dumps(spec, ensure_ascii=False)
+    kept = [key for key in rows[0] if key in text]
+    return [{key: row.get(key) for key in kept} for row in rows]
+
+
+_NOISE = re.compile(
+    r'<path[^<>]* d=""[^<>]*/>|<path[^<>]* d="M0,0h0v0h0Z"[^<>]*/>'  # empty foregrounds and backgrounds
+)
+_ATTRIBUTES = re.compile(r' (?:role|aria-[a-z]+|class|pointer-events|stroke-miterlimit|xmlns:xlink|version)="[^"]*"')
+_OWN_IDS = re.compile(r'(id="|url\(#)((?:gradient_|clip)\d+)')
+_SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)" height="([\d.]+)"')
+
+
+def _slim(svg: str, name: str) -> str:
+    """Take out what no reader sees and give the ids the chart's name and a position in place of a counter."""
+    svg = _NOISE.sub("", svg)
+    svg = re.sub(r"<[a-z][^<>]*>", lambda tag: _ATTRIBUTES.sub("", tag.group()), svg)
+    order: dict[str, str] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        new = order.setdefault(found.group(2), f"{name}-{len(order)}")
+        return f"{found.group(1)}{new}"
+
+    svg = re.sub(r"<[a-z][^<>]*>", lambda tag: _OWN_IDS.sub(numbered, tag.group()), svg)
+    while (emptied := re.sub(r"<g(?: [^<>]*)?></g>", "", svg)) != svg:
+        svg = emptied
+    return svg
+
+
+def json_block(value: Any) -> str:
+    """JSON that can stand inside `<script type="application/json">`: no character there can end or open a tag.
+
+    >>> json_block("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, Iterable):
+        return [_finite(inner) for inner in value]
+    return value

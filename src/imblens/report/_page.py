@@ -1,0 +1,298 @@
+"""One HTML file that opens from disk, asks for nothing and shows its answer before any script runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from imblens.lenses._base import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imblens.report._figures import Figure
+    from imblens.run import Run
+
+TEMPLATES = Path(__file__).with_name("templates")
+FEW_ROWS = 40  # of a table in the page; the CSV holds all
+ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
+BITMAP_BYTES = 150_000
+HASH_BYTES = 2**28  # arrays in memory above this are described, not hashed
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure as the page shows it."""
+
+    id: str
+    title: str
+    label: str
+    drawing: Markup
+    table: Shown | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as the page shows it."""
+
+    name: str
+    file: str
+    html: Markup
+    rows: str
+    all_rows: str
+    left_out: bool
+
+
+def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any], **context: Any) -> str:
+    """Fill a template; the charts' specifications and the scripts go in with a policy that admits only them."""
+    import jinja2
+
+    from imblens import __version__
+    from imblens.report._figures import CHOSEN, THEME, json_block, packed, vega_bundle
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["whole"] = whole
+    vega, script = vega_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    block = {
+        **data,
+        "signal": CHOSEN,
+        "config": THEME,
+        "charts": {f.name: {"spec": f.spec, "data": packed(f.data), "many": f.many} for f in figures},
+    }
+    return environment.get_template(template).render(
+        policy=policy(vega, script),
+        version=__version__,
+        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        vega=Markup(vega),
+        script=Markup(script),
+        data=Markup(json_block(block)),
+        **context,
+    )
+
+
+def policy(*scripts: str) -> str:
+    """A content security policy under which only these scripts run, and nothing leaves the page."""
+    hashes = " ".join(_digest(script) for script in scripts)
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+@lru_cache(maxsize=8)
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def plot(figure: Figure, name: str, sentence: str, table: Shown | None) -> Plot:
+    """A figure with its title, a sentence for those who cannot see it, and its table."""
+    title = heading(name)
+    label = f"{title}. {sentence}".strip()
+    if len(label) > 600:
+        label = label[:599].rsplit(" ", 1)[0] + " …"
+    return Plot(figure.name, title, label, drawing(figure), table)
+
+
+def drawing(figure: Figure) -> Markup:
+    """The static drawing: SVG, or for charts of thousands of marks a bitmap of bounded size."""
+    if not figure.many:
+        return Markup(figure.svg)  # from vl-convert, which escapes every text
+    encoded = base64.b64encode(small_bitmap(figure.png(transparent=True))).decode("ascii")
+    return Markup('<img class="bitmap" alt="" src="data:image/png;base64,{}">').format(encoded)
+
+
+def small_bitmap(png: bytes) -> bytes:
+    """A bitmap of fewer colours, and of fewer pixels until it fits."""
+    import io
+
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    while True:
+        out = io.BytesIO()
+        image.quantize(64, method=Image.Quantize.FASTOCTREE).save(out, "PNG", optimize=True)
+        if out.tell() <= BITMAP_BYTES or image.width < 200:
+            return out.getvalue()
+        image = image.resize((int(image.width * 0.8), int(image.height * 0.8)), Image.Resampling.LANCZOS)
+
+
+def heading(name: str) -> str:
+    """A chart's name as a heading: "class_accuracy" -> "Class accuracy"."""
+    text = name.replace("_", " ").strip() or "chart"
+    return text[0].upper() + text[1:]
+
+
+def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
+    """A table, whole where it has a row per class, else its first rows."""
+    limit = ALL_CLASSES if len(table) <= n_classes else FEW_ROWS
+    part = table.head(limit)
+    return Shown(name, file, table_html(part), f"{len(part):,}", f"{len(table):,}", len(part) < len(table))
+
+
+def table_html(table: pd.DataFrame) -> Markup:
+    """A frame as an HTML table; every cell is text, unknown values are a dash."""
+    columns = [(str(name), _is_number(table[name])) for name in table.columns]
+    head = "".join(f'<th scope="col"{" class=n" if n else ""}>{escape(name)}</th>' for name, n in columns)
+    cells = [
+        [f"<td{' class=n' if numeric else ''}>{escape(cell(value))}</td>" for value in table[name].tolist()]
+        for name, numeric in columns
+    ]
+    of = [str(value) for value in table["class"].tolist()] if "class" in table.columns else [""] * len(table)
+    body = "".join(
+        f'<tr data-class="{escape(name)}">{"".join(row)}</tr>'
+        for name, row in zip(of, zip(*cells, strict=True), strict=True)
+    )
+    return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def cell(value: Any) -> str:
+    """A value as a reader wants it: thousands in groups, four digits, a dash where it is unknown."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return f"{int(value):,}"
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if number.is_integer() and abs(number) < 1e9:
+            return f"{int(number):,}"
+        return f"{number:.4g}"
+    return str(value)
+
+
+def _is_number(column: Any) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(column.dtype)) and not is_bool_dtype(column.dtype)
+
+
+def whole(text: str) -> Markup:
+    """Text in which no line breaks inside "47 %" or "[44, 50]".
+
+    >>> whole("<b> is right 47 % of the time")
+    Markup('&lt;b&gt; is right <span class="nb">47 %</span> of the time')
+    """
+    unbroken = r"\d+(?:\.\d+)? %|\[\d+, \d+\]"
+    return Markup(re.sub(unbroken, lambda found: f'<span class="nb">{found.group()}</span>', str(escape(text))))
+
+
+def describe(meta: Mapping[str, Any]) -> str:
+    """A run in a few words: data, model, loss, treatment, as far as they are known."""
+    words = []
+    for key in ("data", "model", "loss", "treatment"):
+        value = meta.get(key)
+        if isinstance(value, Mapping):
+            value = next((value[k] for k in ("name", "arch", "source", "path", "factory") if value.get(k)), None)
+        if isinstance(value, (str, int, float)) and str(value):
+            words.append(short(str(value), 80))
+    return " · ".join(words)
+
+
+def short(text: str, length: int) -> str:
+    """The text, cut where it is long."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What made a run, one flat row per value; versions apart."""
+    return [(key, short(text, 300)) for key, text in _flat(meta) if not key.startswith("versions")]
+
+
+def _flat(value: Any, key: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for inner in sorted(value, key=str):
+            yield from _flat(value[inner], f"{key} {inner}".strip())
+    elif isinstance(value, (list, tuple)):
+        yield key, ", ".join(cell(v) for v in value)
+    elif value is not None:
+        yield key, f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def used_versions(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Versions of what made this page, and of what captured the run where that is known."""
+    from importlib.metadata import version
+
+    from imblens.run import versions
+
+    now = {**versions(), "altair": version("altair"), "vl-convert": version("vl-convert-python")}
+    found = [(f"{name} (audit)", text) for name, text in now.items()]
+    then = meta.get("versions")
+    if isinstance(then, Mapping):
+        found += [(f"{name} (capture)", str(text)) for name, text in sorted(then.items())]
+    return found
+
+
+def digests(run: Run) -> list[tuple[str, str]]:
+    """SHA-256 of a run's files as its manifest has them, or of its arrays where it was never stored."""
+    import json
+
+    if run.path is not None and (run.path / "run.json").exists():
+        files = json.loads((run.path / "run.json").read_text(encoding="utf-8")).get("files", {})
+        return [(name, str(known.get("sha256", ""))) for name, known in sorted(files.items())]
+    arrays: dict[str, Any] = {}
+    for name, split in run.splits.items():
+        for number, part in enumerate(split.parts):
+            named = {"features": part.features, "labels": part.labels, "logits": part.logits}
+            arrays |= {f"{name}/part-{number:05d} {key}": a for key, a in named.items() if a is not None}
+    if run.head is not None:
+        arrays |= {"head weight": run.head.weight, "head bias": run.head.bias}
+    if sum(array.nbytes for array in arrays.values()) > HASH_BYTES:
+        return []
+    return [(key, hashlib.sha256(np.ascontiguousarray(a).data).hexdigest()) for key, a in arrays.items()]
+
+
+def anchor(name: str) -> str:
+    """A lens's name as an id that nothing else in the page has."""
+    return "lens-" + (re.sub(r"[^A-Za-z0-9_-]+", "-", name) or "unnamed")
+
+
+def share_text(pair: tuple[str, float] | None) -> str:
+    """A class and a share: "deer (43 %)"."""
+    return "–" if pair is None else f"{pair[0]} ({percent(pair[1])})"
+
+
+def pictures(run: Run, ids: Sequence[str]) -> dict[str, str]:
+    """Thumbnails of training instances as data addresses, by id; those that are no small PNG are left out."""
+    wanted = set(ids)
+    if "thumbnail" not in run.train.columns or not wanted:
+        return {}
+    known = run.train.ids
+    found: dict[str, str] = {}
+    start = 0
+    for part in run.train.parts:
+        names = known[start : start + len(part)]
+        rows = [i for i, name in enumerate(names) if name in wanted]
+        start += len(part)
+        if not rows:
+            continue
+        column = part.read(["thumbnail"])["thumbnail"]
+        for row in rows:
+            png = column.iloc[row]
+            if isinstance(png, (bytes, bytearray)) and _small_png(bytes(png)):
+                found[str(names[row])] = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return found
+
+
+def _small_png(png: bytes) -> bool:
+    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) > 2**17:
+        return False
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    return 0 < width <= 1024 and 0 < height <= 1024

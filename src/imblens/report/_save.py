@@ -1,0 +1,367 @@
+"""An audit as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from imblens.lenses._base import percent
+from imblens.report._tables import csv_text, file_names, plain
+from imblens.run import claim, write_atomic, write_text
+
+if TYPE_CHECKING:
+    from imblens.lenses import Finding
+    from imblens.report._audit import Audit
+    from imblens.report._figures import Figure
+    from imblens.report._page import Plot, Shown
+    from imblens.report._verdict import ClassView
+
+LINES_SHOWN = 4
+CARDS = 3
+
+
+def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool) -> Path:
+    """Write everything; see `Audit.save`."""
+    claim(out, force=force)
+    from imblens.report import _render
+    from imblens.report._figures import bitmaps
+
+    report = out / "report.html"
+    report.unlink(missing_ok=True)  # a torn audit is never taken for a whole one
+    drawn = _render.figures(audit)
+    names = table_files(audit.findings)
+    for (lens, table), file in names.items():
+        write_text(out / "tables" / f"{file}.csv", csv_text(audit.findings[lens].tables[table]))
+    write_text(out / "findings.json", findings_json(audit))
+    charts = file_names({key: key[1] for key in drawn}) if figures else {}
+    for (key, file), bitmap in zip(charts.items(), bitmaps(drawn[key] for key in charts), strict=True):
+        write_text(out / "figures" / f"{file}.svg", drawn[key].svg)
+        write_atomic(out / "figures" / f"{file}.png", partial(_put, bitmap))
+    sweep_stale(out, {*(f"tables/{file}.csv" for file in names.values())}, "tables", (".csv",))
+    sweep_stale(
+        out,
+        {f"figures/{file}{kind}" for file in charts.values() for kind in (".svg", ".png")},
+        "figures",
+        (".svg", ".png"),
+    )
+    write_text(report, report_html(audit))
+    return report
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def sweep_stale(out: Path, written: set[str], folder: str, kinds: tuple[str, ...]) -> None:
+    """Remove tables and figures of an earlier audit that this one did not write again."""
+    for file in sorted((out / folder).glob("*")) if (out / folder).is_dir() else []:
+        if file.suffix in kinds and f"{folder}/{file.name}" not in written:
+            file.unlink()
+
+
+def table_files(findings: Mapping[str, Finding]) -> dict[tuple[str, str], str]:
+    """The file name of every table by (lens, table)."""
+    return file_names({(lens, name): name for lens, finding in findings.items() for name in finding.tables})
+
+
+def findings_json(audit: Audit) -> str:
+    """The summaries of all lenses, null where a value is unknown."""
+    from imblens import __version__
+
+    lenses: dict[str, Any] = {
+        name: {"summary": plain(finding.summary), "skipped": None} for name, finding in audit.findings.items()
+    }
+    lenses |= {name: {"summary": {}, "skipped": reason} for name, reason in audit.skipped.items()}
+    text = json.dumps({"imblens": __version__, "lenses": lenses}, indent=2, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
+
+
+def report_html(audit: Audit) -> str:
+    """The page."""
+    from imblens.report import _page, _render, _verdict
+
+    run, findings = audit.run, audit.findings
+    drawn = _render.figures(audit)
+    views = _verdict.class_views(run, findings)
+    mean = _verdict.mean_accuracy(views)
+    sections = [_section(audit, name, finding, drawn) for name, finding in findings.items()]
+    first = None
+    for section in sections:
+        if section["name"] == "class_accuracy" and section["figures"]:
+            first = section["figures"].pop(0)
+    told = _page.describe(run.meta)
+    headline = _verdict.headline(findings, views, audit.of)
+    columns, rows, mixed = _class_rows(views, mean)
+    contents = [{"id": "classes", "text": "Every class in one row"}]
+    contents += [{"id": section["id"], "text": section["title"]} for section in sections]
+    contents += [{"id": "skipped", "text": "What could not be said"}] if audit.skipped else []
+    contents += [{"id": "reproduction", "text": "Reproduction"}]
+    return _page.render(
+        "report.html",
+        figures=drawn.values(),
+        data={"classes": list(run.classes), "of": audit.of or ""},
+        title=f"imblens: {told}" if told else "imblens audit",
+        subtitle=told,
+        eyebrow=_eyebrow(audit),
+        headline=headline,
+        lead=_verdict.summary(run, views),
+        cards=_cards(audit, views, mean),
+        cards_title="The classes that need help most",
+        mean=None if mean is None else f"{100 * mean:.2f}",
+        first=first,
+        classes=run.classes,
+        columns=columns,
+        rows=rows,
+        mixed=mixed,
+        lenses=sections,
+        contents=contents,
+        skipped=_skipped(audit),
+        facts=_facts(audit),
+        versions=_page.used_versions(run.meta),
+        files=_page.digests(run),
+        command=_command(audit),
+    )
+
+
+def _eyebrow(audit: Audit) -> str:
+    run = audit.run
+    counted = f"{len(run.train):,} training"
+    counted += f" and {len(run.test):,} test instances" if run.test is not None else " instances, no test split"
+    return f"{counted}, {run.n_classes} classes, {run.dim:,} features"
+
+
+def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str, str], Figure]) -> dict[str, Any]:
+    from imblens.lenses import all_lenses, lens_info
+    from imblens.lenses._pages import HEADINGS, lens_page
+    from imblens.report import _page, _render
+    from imblens.report._prose import prose
+
+    files = table_files(audit.findings)
+    tables = {
+        table: _page.shown(frame, table, files[name, table], audit.run.n_classes)
+        for table, frame in finding.tables.items()
+    }
+    said = _render.lines(finding, name)
+    sentence = " ".join(list(said.values())[:3])
+    figures: list[Plot] = []
+    for (lens, chart), figure in drawn.items():
+        if lens == name:
+            own: Shown | None = tables.pop(chart, None)
+            if own is None and tables:
+                own = tables.pop(next(iter(tables)))
+            figures.append(_page.plot(figure, chart, sentence, own))
+    known = all_lenses().get(name)
+    question = lens_info(known).question if known is not None else ""
+    listed = [{"name": key, "text": text} for key, text in said.items()]
+    text = lens_page(name)
+    return {
+        "id": _page.anchor(name),
+        "name": name,
+        "title": _page.heading(name),
+        "question": question or _page.heading(name),
+        "says": "",
+        "lines": listed[:LINES_SHOWN],
+        "more": listed[LINES_SHOWN:],
+        "figures": figures,
+        "gallery": _gallery(audit, finding) if name == "archetypes" else [],
+        "notes": finding.notes,
+        "page": [(heading, prose(text[heading])) for heading in HEADINGS if text.get(heading)],
+        "tables": list(tables.values()),
+    }
+
+
+def _gallery(audit: Audit, finding: Finding) -> list[dict[str, Any]]:
+    from imblens.report import _page
+    from imblens.report._verdict import ARCHETYPES
+
+    table = finding.tables.get("archetypes")
+    if table is None or not {"class", "archetype", "prototype"} <= set(table.columns):
+        return []
+    known = table[table["prototype"].notna()]
+    sources = _page.pictures(audit.run, [str(name) for name in known["prototype"]])
+    groups = []
+    for name, rows in known.groupby("class", sort=False):
+        shown = []
+        for kind in ARCHETYPES:
+            for row in rows[rows["archetype"] == kind].to_dict("records"):
+                source = sources.get(str(row["prototype"]))
+                if source is not None:
+                    alt = f"The most typical {kind} training picture of {name}"
+                    caption = kind if row.get("share") is None else f"{kind} {percent(row['share'])}"
+                    shown.append({"src": source, "alt": alt, "caption": caption})
+        if shown:
+            groups.append({"name": str(name), "pictures": shown})
+    return groups
+
+
+def _cards(audit: Audit, views: Mapping[str, ClassView], mean: float | None) -> list[dict[str, Any]]:
+    from imblens.report._verdict import worst
+
+    largest = max(views.values(), key=lambda view: view.train_count).name
+    return [
+        {
+            **_measured(view, mean),
+            "sub": _counted(view, largest),
+            "facts": _card_facts(view),
+            "command": view.command,
+        }
+        for view in worst(views, audit.of)[:CARDS]
+    ]
+
+
+def _counted(view: ClassView, largest: str) -> str:
+    text = f"{view.train_count:,} training instances"
+    if view.imbalance is not None and view.imbalance >= 1.5:
+        text += f", {view.imbalance:.0f}x rarer than {largest}"
+    return f"{text}; {view.test_count} test instances, too few to tell" if view.few else text
+
+
+def _card_facts(view: ClassView) -> list[dict[str, str]]:
+    from imblens.report._page import share_text
+
+    facts = []
+    if view.errors_to is not None:
+        facts.append(("Errors go to", share_text(view.errors_to)))
+    if view.forecast is not None and (view.errors_to is None or view.errors_to[0] != view.forecast[0]):
+        facts.append(("Foreseen", f"{share_text(view.forecast)}, from training alone"))
+    if view.archetypes:
+        facts.append(("Surrounded", f"{percent(_hard(view))} of its training instances lie among other classes"))
+    if view.cause:
+        facts.append(("Likely cause", view.cause))
+    if view.treatment:
+        facts.append(("Try", view.treatment))
+    return [{"term": term, "text": text} for term, text in facts]
+
+
+def _hard(view: ClassView) -> float:
+    return sum(view.archetypes.get(kind, 0.0) for kind in ("rare", "outlier"))
+
+
+def _measured(view: ClassView, mean: float | None) -> dict[str, Any]:
+    """What a card and a row show of an accuracy; positions are percent of the ruler, two digits, never text."""
+    known = view.accuracy is not None and view.low is not None and view.high is not None
+    at: dict[str, Any] = {"at": None, "low_at": None, "high_at": None, "low": None}
+    if view.accuracy is not None and view.low is not None and view.high is not None:
+        at = {
+            "at": f"{100 * view.accuracy:.2f}",
+            "low_at": f"{100 * view.low:.2f}",
+            "high_at": f"{100 * (1 - view.high):.2f}",
+            "low": view.low,
+        }
+    interval = ""
+    if view.low is not None and view.high is not None:
+        interval = f"[{100 * view.low:.0f}, {100 * view.high:.0f}]" + (" too few to tell" if view.few else "")
+    return {
+        "name": view.name,
+        "score": percent(view.accuracy) if view.accuracy is not None else "unknown",
+        "interval": interval or "no test instance",
+        "fine": not known or mean is None or view.high is None or view.high >= mean,
+        "few": view.few,
+        **at,
+    }
+
+
+def _class_rows(
+    views: Mapping[str, ClassView], mean: float | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    """Columns and rows of the table of classes, rarest last; columns that no lens filled are left out."""
+    from imblens.report._page import cell, share_text
+
+    some = list(views.values())
+    mixed = any(view.archetypes for view in some)
+    wanted = [
+        ("Training", "text", True, True),
+        ("Times rarer", "text", True, True),
+        ("Accuracy", "accuracy", False, any(view.accuracy is not None for view in some)),
+        ("AUROC", "text", True, any(view.auroc is not None for view in some)),
+        ("Errors go to", "text", False, any(view.errors_to for view in some)),
+        ("Foreseen", "text", False, any(view.forecast for view in some)),
+        ("Neighbours", "mix", False, mixed),
+        ("Gap", "text", True, any(view.gap is not None for view in some)),
+        ("Likely cause", "text", False, any(view.cause for view in some)),
+        ("What to try", "try", False, any(view.treatment for view in some)),
+    ]
+    columns = [{"title": "Class", "number": False}]
+    columns += [{"title": title, "number": number} for title, _, number, there in wanted if there]
+    rows = []
+    for view in sorted(some, key=lambda view: -view.train_count):
+        measured = _measured(view, mean)
+        cause = view.cause + (f": {view.evidence}" if view.cause and view.evidence else "")
+        texts = {
+            "Training": cell(view.train_count),
+            "Times rarer": "–" if view.imbalance is None else f"{view.imbalance:.3g}",
+            "Accuracy": f"{measured['score']} {measured['interval']}",
+            "AUROC": cell(view.auroc),
+            "Errors go to": share_text(view.errors_to),
+            "Foreseen": share_text(view.forecast),
+            "Neighbours": ", ".join(f"{kind} {percent(share)}" for kind, share in view.archetypes.items()) or "unknown",
+            "Gap": cell(view.gap),
+            "Likely cause": cause or "–",
+            "What to try": view.treatment or "–",
+        }
+        cells = [
+            {
+                "title": title,
+                "kind": kind,
+                "number": number,
+                "text": texts[title],
+                "view": measured,
+                "parts": [(name, f"{share:.4f}") for name, share in _known(view)],
+                "command": view.command,
+            }
+            for title, kind, number, there in wanted
+            if there
+        ]
+        rows.append({"name": view.name, "cells": cells})
+    return columns, rows, mixed
+
+
+def _known(view: ClassView) -> list[tuple[str, float]]:
+    from imblens.report._verdict import ARCHETYPES
+
+    return [(kind, view.archetypes[kind]) for kind in ARCHETYPES if view.archetypes.get(kind)]
+
+
+def _skipped(audit: Audit) -> list[tuple[str, str, str]]:
+    from imblens.lenses import all_lenses, lens_info
+    from imblens.report._page import heading
+
+    known = all_lenses()
+    found = []
+    for name, reason in audit.skipped.items():
+        question = lens_info(known[name]).question if name in known else ""
+        text = reason.removeprefix(f"{name}: ")
+        found.append((name, question or heading(name), text[:1].upper() + text[1:]))
+    return found
+
+
+def _facts(audit: Audit) -> list[tuple[str, str]]:
+    from imblens.report._page import facts
+
+    run = audit.run
+    found = [("task", run.task), ("instances", _eyebrow(audit))]
+    found += facts({key: value for key, value in run.meta.items() if key != "versions"})
+    found += [
+        (f"option of {lens}", f"{key}={value}")
+        for lens, values in audit.options.items()
+        for key, value in values.items()
+    ]
+    return found
+
+
+def _command(audit: Audit) -> str:
+    import shlex
+
+    words = ["imblens", "audit", "RUN"]
+    from imblens.lenses import BUILT_IN, lens_info
+
+    asked = [*audit.findings, *audit.skipped]
+    if not {lens_info(function).name for function in BUILT_IN} <= set(asked):
+        for name in asked:
+            words += ["--lens", name]
+    if audit.of is not None:
+        words += ["--class", audit.of]
+    return " ".join(shlex.quote(word) for word in words)

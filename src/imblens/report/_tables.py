@@ -1,0 +1,100 @@
+"""Findings as files: CSV that no spreadsheet executes, JSON that every reader accepts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    r"""A frame as CSV: shortest digits that read back to the same number, an empty cell where a value is unknown.
+
+    A text that a spreadsheet would take for a formula gets a `'` in front (= + - @, tab, carriage return, NUL); numbers
+    are left alone, so a class named "-1" is written `'-1` while -1.0 stays.
+
+    Example:
+        >>> import pandas as pd
+        >>> csv_text(pd.DataFrame({"class": ["=1+1", "cat"], "shift": [-0.5, 2.0]}))
+        "class,shift\n'=1+1,-0.5\ncat,2.0\n"
+    """
+    safe = table.copy()
+    for name in safe.columns:
+        if not _numeric(safe[name]):
+            safe[name] = safe[name].astype(object).map(_guarded)
+    safe.columns = [_guarded(str(name)) for name in safe.columns]
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:  # only this line end makes the writer quote a carriage return, which else would start a row
+        text = safe.to_csv(index=False, lineterminator="\r\n")
+    return text
+
+
+def _numeric(column: pd.Series) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype))
+
+
+def _guarded(cell: Any) -> Any:
+    if isinstance(cell, str) and cell.startswith(_FORMULA):
+        return "'" + cell.replace("\0", "")
+    return cell.replace("\0", "") if isinstance(cell, str) else cell
+
+
+def plain(value: Any) -> Any:
+    """JSON without NaN and without NumPy: null stands for what is unknown.
+
+    Example:
+        >>> plain({"a": np.float32(0.5), "b": float("nan"), "c": (1, np.int64(2))})
+        {'a': 0.5, 'b': None, 'c': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(inner) for inner in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value) if not isinstance(value, date) else value.isoformat()
+
+
+def file_names(wanted: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Give each (lens, table or chart) a file name of its own: names are data, never paths.
+
+    Args:
+        wanted: (lens, name) -> the name to use if it is free and plain.
+
+    Example:
+        >>> file_names({("a", "t"): "t", ("b", "t"): "t", ("b", "u"): "../u"})
+        {('a', 't'): 't', ('b', 't'): 'b_t', ('b', 'u'): 'u'}
+    """
+    taken: set[str] = set()
+    found: dict[tuple[str, str], str] = {}
+    for key, name in wanted.items():
+        plain_name = _slug(name) or "table"
+        candidates = [plain_name, f"{_slug(key[0])}_{plain_name}"]
+        chosen = next((c for c in candidates if c.lower() not in taken), None)
+        number = 2
+        while chosen is None:
+            numbered = f"{candidates[1]}_{number}"
+            chosen = numbered if numbered.lower() not in taken else None
+            number += 1
+        taken.add(chosen.lower())  # some file systems take A and a for one
+        found[key] = chosen
+    return found
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[:80]

@@ -1,0 +1,228 @@
+"""What an audit says of each class, gathered from whatever lenses could run. Nothing is computed here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.lenses import Finding
+from imblens.lenses._base import FEW, imbalance, number, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imblens.run import Run
+
+ARCHETYPES = ("safe", "border", "rare", "outlier")
+Findings = Mapping[str, Finding]
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """One class as cards and rows show it. None stands for what no lens could say."""
+
+    name: str
+    train_count: int
+    imbalance: float | None
+    test_count: int | None
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    errors_to: tuple[str, float] | None = None
+    forecast: tuple[str, float] | None = None
+    archetypes: Mapping[str, float] = field(default_factory=dict)
+    gap: float | None = None
+    auroc: float | None = None
+    cause: str = ""
+    evidence: str = ""
+    treatment: str = ""
+    command: str = ""
+
+    @property
+    def few(self) -> bool:
+        """Whether its accuracy rests on too few test instances to tell."""
+        return self.test_count is not None and self.test_count < FEW
+
+
+def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
+    """Every class by name, in the order of the run."""
+    rarer = imbalance(run.train.class_counts)
+    accuracy = _rows(findings, "class_accuracy", "class_accuracy")
+    gaps = _rows(findings, "generalization_gap", "generalization_gap")
+    ranks = _rows(findings, "ranking", "ranking")
+    causes = _rows(findings, "diagnosis", "diagnosis")
+    errors = _strongest(findings, "class_accuracy", "confusion", "predicted", ("share",))
+    forecasts = _strongest(findings, "adversaries", "adversaries", "adversary", ("soft", "forecast"))
+    kinds = _archetypes(findings)
+    views = {}
+    for i, name in enumerate(run.classes):
+        row, cause = accuracy.get(name, {}), causes.get(name, {})
+        treatment = _text(cause.get("treatment"))
+        views[name] = ClassView(
+            name=name,
+            train_count=int(run.train.class_counts[i]),
+            imbalance=number(float(rarer[i])),
+            test_count=None if run.test is None else int(run.test.class_counts[i]),
+            accuracy=_number(row.get("accuracy")),
+            low=_number(row.get("accuracy_low")),
+            high=_number(row.get("accuracy_high")),
+            errors_to=errors.get(name),
+            forecast=forecasts.get(name),
+            archetypes=kinds.get(name, {}),
+            gap=_number(gaps.get(name, {}).get("gap")),
+            auroc=_number(ranks.get(name, {}).get("auroc")),
+            cause=_text(cause.get("cause")),
+            evidence=_text(cause.get("evidence")),
+            treatment=treatment,
+            command=command(treatment),
+        )
+    return views
+
+
+def command(treatment: str) -> str:
+    """The command that tries a treatment; "" where the text is no treatment's name.
+
+    Example:
+        >>> command("eos")
+        'imblens treat RUN --with eos --out RUN2'
+    """
+    name = treatment.split(" ")[0].strip(",;.")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        return ""
+    return f"imblens treat RUN --with {shlex.quote(name)} --out RUN2"
+
+
+def worst(views: Mapping[str, ClassView], of: str | None = None) -> list[ClassView]:
+    """Classes whose accuracy is known, the class of interest first, then worst first; those with few tests last."""
+    known = [view for view in views.values() if view.accuracy is not None]
+    known.sort(key=lambda view: (view.few, view.accuracy))
+    chosen = [view for view in views.values() if view.name == of]
+    return chosen + [view for view in known if view.name != of]
+
+
+def mean_accuracy(views: Mapping[str, ClassView]) -> float | None:
+    """Mean accuracy over the classes with test instances."""
+    known = [view.accuracy for view in views.values() if view.accuracy is not None]
+    return float(np.mean(known)) if known else None
+
+
+def need_help(views: Mapping[str, ClassView]) -> list[ClassView]:
+    """Classes whose whole 95 % interval lies below the mean class, worst first; few tests cannot show it."""
+    mean = mean_accuracy(views)
+    if mean is None:
+        return []
+    return [view for view in worst(views) if not view.few and view.high is not None and view.high < mean]
+
+
+def headline(findings: Findings, views: Mapping[str, ClassView], of: str | None) -> str:
+    """One sentence with the numbers: the class of interest, else the worst class."""
+    order = worst(views, of)
+    if order and order[0].accuracy is not None:
+        return class_sentence(findings, order[0])
+    for name, finding in findings.items():
+        lines = finding.lines()
+        if of is not None and of in lines:
+            return lines[of]
+        if lines and of is None:
+            return next(iter(lines.values()))
+        if lines and name == list(findings)[-1]:
+            break
+    subject = "this run" if of is None else of
+    return f"No lens found anything notable in {subject}."
+
+
+def summary(run: Run, views: Mapping[str, ClassView]) -> str:
+    """How many classes need help, and against what that is measured."""
+    mean = mean_accuracy(views)
+    if mean is None:
+        if run.test is None:
+            return "Without a test split nobody can say how often each class is right: this is from training alone."
+        return ""
+    low = need_help(views)
+    if not low:
+        return f"None of the {len(views)} classes is clearly below the mean class ({percent(mean)})."
+    names = [f"{view.name} ({percent(view.accuracy or 0)})" for view in low[:5]]
+    more = len(low) - len(names)
+    listed = ", ".join(names) + (f" and {more} more" if more else "")
+    verb = "needs" if len(low) == 1 else "need"
+    return (
+        f"{len(low)} of {len(views)} classes {verb} help: {listed}; "
+        f"the 95 % interval lies below the mean class ({percent(mean)})."
+    )
+
+
+def class_sentence(findings: Findings, view: ClassView) -> str:
+    """The line of class_accuracy on a class, or one made of the same numbers for a class that it found unremarkable."""
+    finding = findings.get("class_accuracy")
+    line = finding.lines().get(view.name) if finding is not None else None
+    if line is not None:
+        return line
+    if view.accuracy is None or view.low is None or view.high is None:
+        return f"{view.name} has no test instance, so its accuracy is unknown."
+    text = f"{view.name} is right {percent(view.accuracy)} of the time [{100 * view.low:.0f}, {100 * view.high:.0f}]"
+    return f"{text} in {view.test_count} test instances, too few to tell." if view.few else f"{text}."
+
+
+def verdict(run: Run, findings: Findings, of: str | None) -> list[str]:
+    """The headline, how many classes need help, and a line for each of the next worst, three classes in all."""
+    views = class_views(run, findings)
+    first = headline(findings, views, of)
+    order = worst(views, of)
+    mean = mean_accuracy(views)
+    others = [v for v in order[1:3] if v.accuracy is not None and mean is not None and v.accuracy < mean]
+    lines = [first, summary(run, views), *(class_sentence(findings, view) for view in others)]
+    return [line for line in lines if line]
+
+
+def _table(findings: Findings, lens: str, name: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    finding = findings.get(lens)
+    table = None if finding is None else finding.tables.get(name)
+    return table if table is not None and set(columns) <= set(table.columns) else None
+
+
+def _rows(findings: Findings, lens: str, name: str) -> dict[str, dict[str, Any]]:
+    table = _table(findings, lens, name, ("class",))
+    if table is None:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault(str(row["class"]), {str(key): value for key, value in row.items()})
+    return found
+
+
+def _strongest(
+    findings: Findings, lens: str, name: str, other: str, values: tuple[str, ...]
+) -> dict[str, tuple[str, float]]:
+    """The largest of each class's shares in the first of the columns that is known at all."""
+    for value in values:
+        table = _table(findings, lens, name, ("class", other, value))
+        if table is None or not table[value].notna().any():
+            continue
+        known = table[table[value].notna() & (table["class"] != table[other])]
+        top = known.loc[known.groupby("class", sort=False)[value].idxmax()]
+        pairs = zip(top["class"], top[other], top[value], strict=True)
+        return {str(a): (str(b), float(share)) for a, b, share in pairs if share > 0}
+    return {}
+
+
+def _archetypes(findings: Findings) -> dict[str, dict[str, float]]:
+    table = _table(findings, "archetypes", "archetypes", ("class", "archetype", "share"))
+    found: dict[str, dict[str, float]] = {}
+    if table is not None:
+        for name, kind, share in zip(table["class"], table["archetype"], table["share"], strict=True):
+            if share == share:
+                found.setdefault(str(name), {})[str(kind)] = float(share)
+    return found
+
+
+def _number(value: Any) -> float | None:
+    return number(float(value)) if isinstance(value, (int, float, np.number)) else None
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,91 @@
+"""A real Chromium, offline; skipped where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imblens.report import audit
+from tests.report.runs import HOSTILE, make_run
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Opened:
+    """A page with all that it said and asked for since it was opened."""
+
+    page: Any
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def wait_for_charts(self) -> None:
+        """Scroll to every chart and wait until its live twin stands there."""
+        for figure in self.page.query_selector_all("figure[id]"):
+            figure.scroll_into_view_if_needed()
+            self.page.wait_for_function("figure => ['yes', 'no'].includes(figure.dataset.live)", arg=figure)
+        self.page.evaluate("scrollTo(0, 0)")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    where = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if where is None:
+        pytest.skip("no Chromium on this machine; install it or set CHROMIUM to its path")
+    with sync_api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=where, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser) -> Iterator[Any]:
+    contexts = []
+
+    def opened(file: Path, *, width: int = 1280, height: int = 900, fragment: str = "", **options: Any) -> Opened:
+        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+        contexts.append(context)
+        found = Opened(context.new_page())
+        found.page.on("console", lambda message: found.messages.append(message.text))
+        found.page.on("pageerror", lambda error: found.messages.append(str(error)))
+        found.page.on("request", lambda request: found.requests.append(request.url))
+        found.page.goto(file.as_uri() + fragment)
+        return found
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory) -> Path:
+    return _saved(make_run(pictures=True), tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="session")
+def hostile_report(tmp_path_factory) -> Path:
+    run = make_run(HOSTILE)
+    run.meta["data"]["name"] = HOSTILE[1]
+    return _saved(run, tmp_path_factory.mktemp("hostile"))
+
+
+def _saved(run, folder: Path) -> Path:
+    return audit(run, options=_quick()).save(folder / "out", figures=False)
+
+
+def _quick() -> dict[str, dict[str, Any]]:
+    return {}

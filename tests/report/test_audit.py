@@ -1,0 +1,187 @@
+"""Which lenses run, what is said of those that do not, and what an audit answers."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import imblens.report._audit as module
+from imblens.errors import InputError, MissingError, NotApplicable
+from imblens.lenses import Finding, all_lenses
+from imblens.report import Audit, audit
+from imblens.run import Run
+from tests.report.runs import CIFAR, make_run
+
+
+class _Plain(Finding):
+    lens = "plain"
+
+    def lines(self):
+        return {"": "Plain words."}
+
+    def charts(self):
+        return {}
+
+
+def plain(run, *, size: int = 3):
+    """Is it plain?"""
+    return _Plain({"plain": pd.DataFrame({"class": list(run.classes), "size": size})}, {"size": size})
+
+
+def broken(run):
+    """Does it break?"""
+    raise ZeroDivisionError("by zero")
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return make_run()
+
+
+@pytest.fixture
+def with_others(monkeypatch):
+    known = {name: all_lenses()[name] for name in ("class_accuracy",)}
+    monkeypatch.setattr(module, "all_lenses", lambda: {**known, "plain": plain, "broken": broken})
+
+
+def test_every_lens_is_run_or_has_a_reason(run):
+    found = audit(run, skip=["embedding_map"] if "embedding_map" in all_lenses() else [])
+    assert set(found.findings) | set(found.skipped) == set(all_lenses())
+    assert not set(found.findings) & set(found.skipped)
+    order = [name for name in all_lenses() if name in found.findings]
+    assert list(found.findings) == order
+
+
+def test_lens_that_does_not_apply_is_skipped_with_the_reason(run):
+    bare = Run(train=run.train, test=None, head=run.head, classes=run.classes)
+    found = audit(bare, lenses=["class_accuracy"])
+    assert dict(found.findings) == {}
+    assert found.skipped == {"class_accuracy": "class_accuracy: the run has no test split."}
+    with pytest.raises(MissingError, match="no test split"):
+        found["class_accuracy"]
+
+
+def test_failing_lens_of_another_package_is_recorded_and_the_rest_goes_on(run, with_others):
+    found = audit(run)
+    assert set(found.findings) == {"class_accuracy", "plain"}
+    assert found.skipped == {"broken": "broken: failed: ZeroDivisionError: by zero"}
+
+
+def test_failing_built_in_lens_is_loud(run, monkeypatch):
+    monkeypatch.setattr(module, "all_lenses", lambda: {"broken": broken})
+    monkeypatch.setattr(module, "BUILT_IN", (broken,))
+    with pytest.raises(ZeroDivisionError):
+        audit(run)
+
+
+def test_lens_of_another_package_must_return_a_finding(run, monkeypatch):
+    monkeypatch.setattr(module, "all_lenses", lambda: {"odd": lambda run: 3})
+    assert audit(run).skipped == {"odd": "odd: failed: TypeError: the lens 'odd' returned int, not a Finding"}
+
+
+def test_not_applicable_of_another_package_keeps_its_own_words(run, monkeypatch):
+    def picky(run):
+        raise NotApplicable("picky: not today.")
+
+    monkeypatch.setattr(module, "all_lenses", lambda: {"picky": picky})
+    assert audit(run).skipped == {"picky": "picky: not today."}
+
+
+def test_chosen_lenses_options_steps_and_skip(run, with_others):
+    steps: list[str] = []
+    found = audit(run, lenses=["plain", "class_accuracy"], options={"plain": {"size": 7}}, on_step=steps.append)
+    assert steps == ["class_accuracy", "plain"]  # report order, whatever was typed
+    assert found["plain"].summary == {"size": 7}
+    left = audit(run, skip=["broken", "plain"])
+    assert set(left.skipped) == {"broken", "plain"}
+    assert "on request" in left.skipped["plain"]
+
+
+def test_unknown_names_get_the_nearest(run):
+    with pytest.raises(MissingError, match=r"'class_acuracy'.*Did you mean 'class_accuracy'"):
+        audit(run, lenses=["class_acuracy"])
+    with pytest.raises(MissingError, match=r"no class 'hrose'.*Did you mean 'horse'"):
+        audit(run, of="hrose")
+    with pytest.raises(MissingError, match="no lens 'x'"):
+        audit(run, options={"x": {}})
+    with pytest.raises(MissingError, match="no lens 'y'"):
+        audit(run, skip=["y"])
+
+
+def test_unknown_option_is_named(run, with_others):
+    with pytest.raises(InputError, match=r"'plain' has no option 'siz'.*Did you mean 'size'"):
+        audit(run, options={"plain": {"siz": 1}})
+    with pytest.raises(InputError, match=r"It has no options"):
+        audit(run, options={"broken": {"siz": 1}})
+
+
+def test_asking_for_a_lens_that_did_not_run(run, with_others):
+    found = audit(run, lenses=["plain"])
+    with pytest.raises(MissingError, match=r"did not run the lens 'class_accuracy'.*lenses="):
+        found["class_accuracy"]
+    with pytest.raises(MissingError, match=r"no lens 'plan'.*'plain'"):
+        found["plan"]
+
+
+def test_verdict_starts_with_the_worst_class_and_its_numbers(run):
+    found = audit(run, lenses=["class_accuracy"])
+    table = found["class_accuracy"].tables["class_accuracy"]
+    worst = table.loc[table["accuracy"].idxmin()]
+    first, second, *rest = found.verdict()
+    assert first.startswith(f"{worst['class']} is right {100 * worst['accuracy']:.0f} % of the time [")
+    low = table[table["accuracy_high"] < table["accuracy"].mean()]
+    assert second.startswith(f"{len(low)} of {len(CIFAR)} classes need")
+    assert all(name in second for name in low["class"])
+    assert len(rest) == 2
+
+
+def test_class_of_interest_leads(run):
+    table = audit(run, lenses=["class_accuracy"])["class_accuracy"].tables["class_accuracy"]
+    best = table.loc[table["accuracy"].idxmax(), "class"]
+    assert audit(run, lenses=["class_accuracy"], of=best).verdict()[0].startswith(f"{best} is right")
+
+
+def test_class_with_few_tests_does_not_lead():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [50, 40, 5])
+    test = np.repeat([0, 1, 2], [30, 30, 3])
+    logits = np.eye(3)[test] * 4.0
+    logits[test == 2] = [9, 0, 0]  # all wrong, of three
+    logits[30:40] = [9, 0, 0]  # a third of class 1 wrong
+    found = audit(
+        Run.from_arrays(
+            train=(rng.normal(size=(95, 4)), labels, np.eye(3)[labels]), test=(rng.normal(size=(63, 4)), test, logits)
+        ),
+        lenses=["class_accuracy"],
+    )
+    assert found.verdict()[0].startswith("1 is right 67 % of the time")
+    assert any("too few to tell" in line for line in found.verdict())
+
+
+def test_nothing_below_the_mean_is_said_so():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], [50, 20])
+    run = Run.from_arrays(
+        train=(rng.normal(size=(70, 3)), labels, np.eye(2)[labels]),
+        test=(rng.normal(size=(70, 3)), labels, np.eye(2)[labels]),
+    )
+    lines = audit(run, lenses=["class_accuracy"]).verdict()
+    assert lines[0].startswith("0 is right 100 % of the time")
+    assert lines[1] == "None of the 2 classes is clearly below the mean class (100 %)."
+
+
+def test_without_test_split_the_verdict_says_so(run):
+    bare = Run(train=run.train, test=None, head=run.head, classes=run.classes)
+    assert "Without a test split" in audit(bare, lenses=["class_accuracy"]).verdict()[1]
+
+
+def test_audit_is_frozen_and_leaves_the_random_state_alone(run):
+    before = np.random.get_state()[1].copy()
+    found = audit(run, lenses=["class_accuracy"])
+    assert np.array_equal(before, np.random.get_state()[1])
+    assert isinstance(found, Audit)
+    with pytest.raises(FrozenInstanceError):
+        found.of = "cat"

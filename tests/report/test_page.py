@@ -1,0 +1,245 @@
+"""The page as text: what stands in it, in which order, and that names are data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import imblens.report._page as page
+from imblens.lenses._pages import HEADINGS, lens_page, sections
+from imblens.report import audit
+from imblens.report._page import pictures, table_html, whole
+from imblens.report._prose import prose
+from tests.report.runs import CIFAR, HOSTILE, make_run
+
+TEMPLATES = Path(page.__file__).with_name("templates")
+VOID = {"meta", "img", "br", "link", "input", "hr", "path", "line", "rect"}
+
+
+class _Tree(HTMLParser):
+    """Tags in order, checked for balance, and the text outside scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts.append((self.tags[-1][1], data))
+        elif self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def parsed(text: str) -> _Tree:
+    tree = _Tree()
+    tree.feed(text)
+    tree.close()
+    assert tree.open == []
+    return tree
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> str:
+    out = tmp_path_factory.mktemp("page") / "out"
+    return audit(make_run(), lenses=["class_accuracy"]).save(out, figures=False).read_text()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> str:
+    out = tmp_path_factory.mktemp("page") / "out"
+    run = make_run(HOSTILE)
+    run.meta["data"]["name"] = HOSTILE[1]
+    return audit(run, lenses=["class_accuracy"], of=HOSTILE[0]).save(out, figures=False).read_text()
+
+
+def test_page_has_the_parts_that_readers_and_machines_look_for(text):
+    tree = parsed(text)
+    assert tree.named("html")[0]["lang"] == "en"
+    assert text.index("<meta charset") < text.index("<title>") < 2000
+    for tag in ("title", "h1", "main", "header", "footer", "nav"):
+        assert len(tree.named(tag)) == 1, tag
+    ids = [attributes["id"] for _, attributes in tree.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [a["href"] for a in tree.named("a")]
+    assert targets and all(target.startswith("#") and target[1:] in ids for target in targets)
+    levels = [int(tag[1]) for tag, _ in tree.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 2 or levels[0] == 1
+    figures = tree.named("figure")
+    assert len(figures) == 2
+    assert all(f["role"] == "img" and len(f["aria-label"]) > 20 for f in figures)
+    assert len(tree.named("svg")) == 2
+    assert "".join(tree.text).count("Show as table") == 2
+
+
+def test_answer_stands_before_the_first_chart_and_needs_no_script(text):
+    lines = audit(make_run(), lenses=["class_accuracy"]).verdict()
+    shown = re.sub(r"<[^>]+>", "", text)
+    assert shown.index(lines[0]) < shown.index(lines[1])
+    assert text.index("<h1") < text.index('class="cards"') < text.index("<svg")
+    assert text.index("<svg") < text.index("<script")
+    order = [text.index(f'<tr data-class="{name}">') for name in CIFAR]
+    assert order == sorted(order)  # the table of classes: rarest last
+
+
+def test_policy_admits_only_the_scripts_that_are_there(text):
+    tree = parsed(text)
+    policy = next(m["content"] for m in tree.named("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe-eval" not in policy and "script-src 'unsafe-inline'" not in policy
+    running = [body for attributes, body in tree.scripts if attributes.get("type") != "application/json"]
+    assert len(running) == 2
+    for body in running:
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    for attributes in (attributes for _, attributes in tree.tags):
+        assert not [name for name in attributes if name.startswith("on")]
+        assert "src" not in attributes or attributes["src"].startswith("data:image/png;base64,")
+    assert not [tag for tag, _ in tree.tags if tag in ("link", "iframe", "object", "embed", "base", "form")]
+
+
+def test_specifications_are_data(text):
+    tree = parsed(text)
+    body = next(body for attributes, body in tree.scripts if attributes.get("type") == "application/json")
+    assert not set("<>&\u2028\u2029") & set(body)
+    held = json.loads(body)
+    assert held["classes"] == list(CIFAR)
+    assert len(held["charts"]) == 2
+    assert all(chart["spec"]["width"] == "container" for chart in held["charts"].values())
+
+
+def test_hostile_names_are_text(hostile):
+    tree = parsed(hostile)
+    assert not [a for a in tree.named("img") if "onerror" in a]
+    assert len(tree.named("script")) == 3
+    said = "".join(tree.text)
+    for name in HOSTILE[:2]:
+        assert name in said
+    assert "{{7*7}}" in said and "49" not in re.findall(r"\b49\b", " ".join(t for t in tree.text if "7*7" in t))
+    options = [a["value"] for a in tree.named("option")]
+    assert options == ["", *HOSTILE]
+    assert tree.named("h1")[0].get("class") is None or len(HOSTILE[0]) > 200
+
+
+def test_reproduction_names_versions_seed_command_and_hashes(text):
+    said = "".join(parsed(text).text)
+    run = make_run()
+    for word in ("numpy (audit)", np.__version__, "seed", "imblens audit RUN"):
+        assert word in said
+    assert hashlib.sha256(run.train.features).hexdigest() in said
+
+
+def test_size_is_that_of_one_bundle_and_little_more(text):
+    assert len(text) < 1_100_000
+    assert text.count("window.vegaEmbed=") == 1
+
+
+def test_command_names_the_class_of_interest_quoted(hostile):
+    assert "--class &#39;" in hostile or "--class &#34;" in hostile or "&#39;&#34;&#39;&#34;&#39;" in hostile
+
+
+def test_skipped_lenses_are_listed_with_the_reason(tmp_path):
+    run = make_run()
+    bare = type(run)(train=run.train, test=None, head=run.head, classes=run.classes)
+    said = "".join(parsed(audit(bare, lenses=["class_accuracy"]).save(tmp_path / "out").read_text()).text)
+    assert "What could not be said, and why" in said
+    assert "The run has no test split." in said
+
+
+def test_pictures_of_archetypes_are_shown(tmp_path):
+    run = make_run(pictures=True)
+    shown = pictures(run, ["train/3", "train/5", "nowhere"])
+    assert set(shown) == {"train/3", "train/5"}
+    head, body = shown["train/3"].split(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(body) == run.train.instances(["thumbnail"])["thumbnail"][3]
+
+
+def test_only_small_png_files_are_shown():
+    run = make_run(pictures=True)
+    table = run.train.parts[0].table
+    table.loc[0, "thumbnail"] = b"<svg onload=alert(1)>"
+    table.loc[1, "thumbnail"] = table["thumbnail"][2] + b"\0" * 2**17
+    assert set(pictures(run, ["train/0", "train/1", "train/2"])) == {"train/2"}
+
+
+def test_tables_are_escaped_and_unknown_is_a_dash():
+    html = table_html(pd.DataFrame({"class": ["<i>", "b"], "x": [0.123456, float("nan")], "n": [12345, 2]}))
+    assert "<i>" not in html and "&lt;i&gt;" in html
+    assert "0.1235" in html and "12,345" in html and ">–<" in html
+
+
+def test_percentages_and_intervals_do_not_break():
+    assert whole("a <b> 47 % [44, 50]") == ('a &lt;b&gt; <span class="nb">47 %</span> <span class="nb">[44, 50]</span>')
+
+
+def test_no_template_switches_escaping_off():
+    for file in TEMPLATES.glob("*.html"):
+        source = file.read_text()
+        assert not re.search(r"\|\s*safe|autoescape|Markup", source), file
+        for value in re.findall(r"\w=\{\{", source):
+            raise AssertionError(f"{file}: an unquoted attribute: {value}")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("one\ntwo\n\nthree", "<p>one two</p>\n<p>three</p>"),
+        ("- a\n- b\n  more", "<ul><li>a</li><li>b more</li></ul>"),
+        ("Lead:\n- a", "<p>Lead:</p><ul><li>a</li></ul>"),
+        ("`x<y` **b** *e*", "<p><code>x&lt;y</code> <strong>b</strong> <em>e</em></p>"),
+        ("a * b * c", "<p>a * b * c</p>"),
+        ("[text](javascript:alert)", "<p>text</p>"),
+        ("```\n<x>\n```", "<pre><code>&lt;x&gt;</code></pre>"),
+        ("```\nnever closed", "<pre><code>never closed</code></pre>"),
+        (
+            "| a | b |\n|---|---|\n| 1 | <2> |",
+            '<table><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
+            "<tbody><tr><td>1</td><td>&lt;2&gt;</td></tr></tbody></table>",
+        ),
+        ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_prose(source, expected):
+    assert str(prose(source)) == expected
+
+
+def test_pages_are_cut_at_their_headings():
+    text = "# name\nlead\n## What it says\na\n```\n## not a heading\n```\n## Source\nb\n"
+    assert sections(text) == {"What it says": "a\n```\n## not a heading\n```", "Source": "b"}
+
+
+@pytest.mark.parametrize("name", ["", "../errors", "a/b", "..", "none_such"])
+def test_no_page_is_no_error(name):
+    assert lens_page(name) == {}
+
+
+def test_every_page_there_is_has_the_fixed_headings():
+    for file in sorted((Path(__file__).resolve().parents[2] / "docs" / "lenses").glob("*.md")):
+        assert list(lens_page(file.stem)) == list(HEADINGS), file.name
