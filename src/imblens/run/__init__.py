@@ -2,7 +2,7 @@
 
 from imblens.run._files import claim, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
-from imblens.run._neighbours import NeighbourGraph, neighbour_graph
+from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
 from imblens.run._run import Head, Run
 from imblens.run._store import (
     finish,
@@ -24,6 +24,8 @@ from imblens.run.statistics import (
     Moments,
     Range,
     Statistic,
+    TopKCounts,
+    top_k_mask,
 )
 
 __all__ = [
@@ -39,9 +41,11 @@ __all__ = [
     "Range",
     "Run",
     "Statistic",
+    "TopKCounts",
     "claim",
     "finish",
     "load",
+    "nearest",
     "neighbour_graph",
     "open_npz",
     "read_member",
@@ -49,6 +53,7 @@ __all__ = [
     "save",
     "seal",
     "sha256",
+    "top_k_mask",
     "versions",
     "write_atomic",
     "write_into",

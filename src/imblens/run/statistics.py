@@ -213,6 +213,54 @@ class Confusion(Statistic[NDArray[np.int64]]):
         return self._counts.copy()
 
 
+class TopKCounts(Statistic[NDArray[np.int64]]):
+    """In how many instances of each class a feature is among the instance's own k largest: (C, D) counts.
+
+    Of equal features the one with the lower index comes first.
+    """
+
+    def __init__(self, n_classes: int, dim: int, k: int) -> None:
+        """Start empty, for C classes, D features and the k largest."""
+        self._k = min(k, dim)
+        self._counts = np.zeros((n_classes, dim), dtype=np.int64)
+
+    def update(self, batch: Batch) -> None:
+        """Take in a batch."""
+        rows = max(1, 2**20 // batch.features.shape[1])
+        members = batch.membership.astype(np.float32).tocsc()
+        for low in range(0, len(batch), rows):
+            high = min(low + rows, len(batch))
+            among = top_k_mask(np.asarray(batch.features[low:high]), self._k)  # (b, D)
+            self._counts += np.rint(members[:, low:high] @ among.astype(np.float32)).astype(np.int64)
+
+    def merge(self, other: Self) -> Self:
+        """Take in what `other` saw; return self."""
+        self._counts += other._counts
+        return self
+
+    def finish(self) -> NDArray[np.int64]:
+        """Return the counts."""
+        return self._counts.copy()
+
+
+def top_k_mask(values: Floats, k: int) -> NDArray[np.bool_]:
+    """(n, D) whether a value is among the k largest of its row; of equal values the lower column comes first.
+
+    Example:
+        >>> top_k_mask(np.array([[1.0, 3.0, 2.0, 2.0]]), 2)
+        array([[False,  True,  True, False]])
+    """
+    least = np.partition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k, None]  # (n, 1)
+    among = values >= least
+    tied = np.flatnonzero(among.sum(axis=1) > k)
+    if tied.size:
+        above = values[tied] > least[tied]
+        equal = values[tied] == least[tied]
+        wanted = k - above.sum(axis=1, keepdims=True)
+        among[tied] = above | (equal & (np.cumsum(equal, axis=1) <= wanted))
+    return among
+
+
 def _answers_class(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.bool_]:
     """Whether the network says `label` for those rows: the largest logit, or a positive one in a multi-label run."""
     if batch.labels.ndim == 2:

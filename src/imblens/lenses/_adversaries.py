@@ -1,0 +1,140 @@
+"""Which classes is a class mistaken for, and could training alone have told?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from imblens.errors import InputError
+from imblens.lenses._base import Finding, lens, percent
+from imblens.lenses._class_accuracy import confusion_counts
+from imblens.lenses._feature_overlap import class_moments
+from imblens.lenses._forecast import divergence, fisher_forecast, neighbour_forecast, shares, soft_forecast
+from imblens.run import Run
+
+METHODS = ("soft", "forecast", "fisher")
+
+
+class Adversaries(Finding):
+    """Forecast and observed errors of each pair of classes; see `adversaries`."""
+
+    lens: ClassVar[str] = "adversaries"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class whose errors are forecast to go mostly one way, surest first."""
+        table = self.tables["adversaries"]
+        leading = self.summary["leading"]
+        best = table.loc[table.groupby("class", sort=False)[leading].idxmax().dropna()]
+        found: dict[str, str] = {}
+        for row in best.sort_values(leading, ascending=False, kind="stable").to_dict("records"):
+            if row[leading] >= 0.3:
+                text = f"Errors of {row['class']} are expected to go to {row['adversary']} ({percent(row[leading])})"
+                if np.isfinite(row["observed"]):
+                    text += f"; on the test split {percent(row['observed'])} did"
+                found[str(row["class"])] = text + "."
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """The leading forecast, and what was observed."""
+        charts = {"adversaries": _chart(self, self.summary["leading"], "forecast from training alone")}
+        if self.tables["adversaries"]["observed"].notna().any():
+            charts["adversaries_observed"] = _chart(self, "observed", "answer given on the test split")
+        return charts
+
+
+@lens("Which classes is each class mistaken for, and could training alone have told?", needs=("multiclass",))
+def adversaries(run: Run, *, k: int = 5) -> Adversaries:
+    """Share of a class's errors that go to each other class: three forecasts from training, and the test's answer.
+
+    forecast: over the training instances of the class that the network gets wrong, the classes of their k nearest neighbours,
+        own class left out, as shares. With fewer than ten such errors all instances of the class count, and `basis` says "all".
+    fisher: 1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as shares.
+    soft: from the logits of the class's training instances (ours; it leads).
+    observed: of the test instances of the class that are wrong, where they went.
+
+    The summary holds, for each, the mean over classes of KL(observed, forecast) in nats (0.001 added to every share), beside
+    `uniform` and `prior` (training counts). Classes without test errors are left out; a class of which a forecast says nothing
+    counts as uniform there and is NaN in the table.
+
+    Args:
+        run: single-label. Without answers in training, `soft` is NaN and the neighbours of all instances count.
+        k: neighbours, 1 or more.
+
+    Returns:
+        Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis), a row for each ordered
+        pair. Summary: kl, classes_compared, leading (the column that the picture shows).
+
+    Raises:
+        InputError: k is less than 1.
+        NotApplicable: a multi-label run.
+
+    References:
+        IML, section III-D, Alg. 1, eq. 1 and Table II. There the network's training errors are too few to count in many classes;
+        the rule of ten is ours, and so is `soft`.
+    """
+    import pandas as pd
+
+    if k < 1:
+        raise InputError(f"adversaries: k={k} neighbours were asked for.", hint="The usual number is 5.")
+    n = run.n_classes
+    unknown = np.full((n, n), np.nan)
+    near = neighbour_forecast(run, k)
+    matrices = {
+        "forecast": shares(near.counts),
+        "fisher": fisher_forecast(class_moments(run)),
+        "soft": soft_forecast(run) if run.train.has_logits else unknown,
+    }
+    observed = shares(confusion_counts(run.test)) if run.test is not None and run.test.has_logits else unknown
+    pairs = ~np.eye(n, dtype=bool)
+    names = np.asarray(run.classes, dtype=object)
+    table = pd.DataFrame(
+        {
+            "class": np.repeat(names, n - 1),
+            "adversary": np.broadcast_to(names, (n, n))[pairs],
+            "neighbour_count": near.counts[pairs],
+            **{name: matrix[pairs] for name, matrix in matrices.items()},
+            "observed": observed[pairs],
+            "basis": np.repeat(np.where(near.of_errors, "errors", "all").astype(object), n - 1),
+        }
+    )
+    prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
+    rivals = {**matrices, "uniform": np.ones((n, n)), "prior": prior}
+    kl = {name: divergence(observed, matrix) if _known(matrix) else None for name, matrix in rivals.items()}
+    summary = {
+        "kl": kl,
+        "classes_compared": int((np.nansum(observed, axis=1) > 0).sum()),
+        "leading": "soft" if run.train.has_logits else "forecast",
+        "k": run.neighbours(k).k,
+    }
+    return Adversaries({"adversaries": table}, summary, notes=tuple(_notes(run, near.of_errors, observed)))
+
+
+def _known(matrix: Any) -> bool:
+    return bool(np.isfinite(matrix).any())
+
+
+def _notes(run: Run, of_errors: Any, observed: Any) -> list[str]:
+    notes = []
+    if not run.train.has_logits:
+        notes.append("Without answers in training there is no soft forecast, and neighbours of all instances count.")
+    elif not of_errors.all():
+        few = [name for name, enough in zip(run.classes, of_errors, strict=True) if not enough]
+        notes.append(f"Fewer than ten training errors, so all instances count in `forecast`: {', '.join(few)}.")
+    if run.test is None or not run.test.has_logits:
+        notes.append("Without answers on a test split nothing is observed, and the forecasts cannot be scored.")
+    else:
+        right = [name for name, row in zip(run.classes, observed, strict=True) if not np.nansum(row) > 0]
+        if right:
+            notes.append(f"No test error to compare with: {', '.join(right)}.")
+    return notes
+
+
+def _chart(finding: Adversaries, value: str, title: str) -> Any:
+    from imblens.lenses._matrix import matrix_chart
+
+    order = finding.tables["adversaries"]["class"].unique().tolist()
+    legend = "share of errors"
+    return matrix_chart(
+        finding.tables["adversaries"], column="adversary", value=value, order=order, title=title, legend=legend
+    )

@@ -1,0 +1,253 @@
+"""Which instances of a class are typical, and which are border cases, rare or outliers?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError
+from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ARCHETYPES = ("safe", "border", "rare", "outlier")
+SAFE, BORDER, RARE, OUTLIER = range(4)
+MEDOID_SAMPLE = 10_000  # a larger cell is represented by an instance among this many drawn ones
+
+
+@dataclass(frozen=True)
+class Archetypes(Finding):
+    """Safe, border, rare and outlying instances; see `archetypes`.
+
+    Attributes:
+        instances: id, class, archetype, same_class (neighbours of its own class), correct (None without answers): one row
+            per training instance. Not written as a table; other lenses and exports read it.
+    """
+
+    lens: ClassVar[str] = "archetypes"
+    instances: pd.DataFrame = field(kw_only=True)
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class of which less than half is safe, fewest safe first."""
+        table = self.tables["archetypes"].pivot(index="class", columns="archetype", values=["count", "share"])
+        found: dict[str, str] = {}
+        for name in table.sort_values(("share", "safe"), kind="stable").index:
+            shares, count = table.loc[name, "share"], int(table.loc[name, "count"].sum())
+            if count and shares["safe"] < 0.5:
+                few = f" ({count} instances, too few to tell)" if count < FEW else ""
+                found[str(name)] = (
+                    f"{percent(shares['safe'])} of {name} lies safely among its own{few}: {percent(shares['border'])} is "
+                    f"border, {percent(shares['rare'])} rare, {percent(shares['outlier'])} outlier."
+                )
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """Shares of the four archetypes; the share that is right in each."""
+        charts = {"archetypes": _share_chart(self)}
+        if self.tables["archetypes"]["accuracy"].notna().any():
+            charts["archetype_accuracy"] = _accuracy_chart(self)
+        return charts
+
+
+@lens("Which instances are typical of their class, and which are not?", needs=("multiclass",))
+def archetypes(run: Run, *, k: int = 5) -> Archetypes:
+    """Four kinds of training instances, by how many of the k nearest others share their class.
+
+    With k = 5: safe 4 or 5, border 2 or 3, rare 1, outlier 0. For another k the same fractions: safe from 4/5, border from
+    2/5, rare above 0.
+
+    A medoid (least summed Euclidean distance to the others of its class and archetype; of equal ones the first) stands for
+    each cell; above 10,000 instances it is sought among, and measured against, 10,000 drawn evenly with a fixed seed.
+
+    Read it as a picture of the feature space, not of the pictures: an outlier of a large class is often a wrong label; in a
+    class of few instances it says little more than that they are few.
+
+    Args:
+        run: single-label. Accuracy needs answers; without them it is NaN.
+        k: neighbours, 1 or more.
+
+    Returns:
+        Table `archetypes` (class, archetype, count, share, accuracy, accuracy_low, accuracy_high, prototype), four rows a
+        class. `share` is of the class's instances; `accuracy` the share that the network gets right, NaN in an empty cell;
+        `prototype` an instance id, None in an empty cell. Summary: k, and the share of each archetype overall.
+
+    Raises:
+        InputError: k is less than 1.
+        NotApplicable: a multi-label run.
+
+    References:
+        IML, section III-C and Fig. 3-4; Napierala and Stefanowski 2016. The released code drops the first neighbour as if it
+        were the instance itself, which duplicates break; we leave it out by position.
+    """
+    import pandas as pd
+
+    codes = instance_archetypes(run, k)
+    same = _same_class(run, k)
+    labels = run.train.labels
+    cell = labels * 4 + codes.astype(np.int64)
+    counts = np.bincount(cell, minlength=4 * run.n_classes)
+    right = np.full(len(counts), np.nan)
+    correct: NDArray[Any] | None = None
+    low, high = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    accuracy = np.full(len(counts), np.nan)
+    if run.train.has_logits:
+        correct = run.train.correct
+        right = np.bincount(cell[correct], minlength=4 * run.n_classes).astype(np.float64)
+        accuracy = np.divide(right, counts, out=accuracy, where=counts > 0)
+        low, high = wilson(right, counts)
+    of_class = np.repeat(run.train.class_counts, 4)
+    table = pd.DataFrame(
+        {
+            "class": np.repeat(np.asarray(run.classes, dtype=object), 4),
+            "archetype": np.tile(ARCHETYPES, run.n_classes),
+            "count": counts,
+            "share": np.divide(counts, of_class, out=np.full(len(counts), np.nan), where=of_class > 0),
+            "accuracy": accuracy,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "prototype": _prototypes(run, cell, len(counts), k),
+        }
+    )
+    instances = pd.DataFrame(
+        {
+            "id": run.train.ids,
+            "class": np.asarray(run.classes, dtype=object)[labels],
+            "archetype": np.asarray(ARCHETYPES, dtype=object)[codes],
+            "same_class": same,
+            "correct": np.full(len(labels), None) if correct is None else correct,
+        }
+    )
+    overall = np.bincount(codes, minlength=4) / len(codes)
+    notes: list[str] = []
+    used = run.neighbours(k)
+    if used.k < k:
+        notes.append(f"Only {used.k} other instances exist, so {used.k} neighbours stand for {k}.")
+    if not used.exact:
+        notes.append(
+            f"Neighbours are approximate; on a sample {percent(used.recall or 0)} of the true ones were found."
+        )
+    summary = {"k": used.k, **{name: float(share) for name, share in zip(ARCHETYPES, overall, strict=True)}}
+    return Archetypes({"archetypes": table}, summary, notes=tuple(notes), instances=instances)
+
+
+def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
+    """(N,) codes of the training instances: 0 safe, 1 border, 2 rare, 3 outlier; computed once per run and k."""
+    if k < 1:
+        raise InputError(f"archetypes: k={k} neighbours were asked for.", hint="The usual number is 5.")
+
+    def compute() -> NDArray[np.int8]:
+        same = _same_class(run, k)
+        n_neighbours = run.neighbours(k).k
+        codes = np.full(len(same), RARE, dtype=np.int8)
+        codes[same * 5 >= 2 * n_neighbours] = BORDER
+        codes[same * 5 >= 4 * n_neighbours] = SAFE
+        codes[same == 0] = OUTLIER
+        return codes
+
+    return run.train.cached(f"archetypes {k}", compute)
+
+
+def _same_class(run: Run, k: int) -> NDArray[np.int64]:
+    labels = run.train.labels
+    return (labels[run.neighbours(k).indices] == labels[:, None]).sum(axis=1)
+
+
+def _prototypes(run: Run, cell: NDArray[np.int64], n_cells: int, k: int) -> list[str | None]:
+    def compute() -> list[str | None]:
+        order = np.argsort(cell, kind="stable")
+        edges = np.searchsorted(cell[order], np.arange(n_cells + 1))
+        found: list[str | None] = []
+        for low, high in zip(edges[:-1], edges[1:], strict=True):
+            found.append(None if low == high else str(run.train.ids[medoid(run.train.features, order[low:high])]))
+        return found
+
+    return run.train.cached(f"prototypes {k}", compute)
+
+
+def medoid(features: NDArray[Any], rows: NDArray[np.int64]) -> int:
+    """The row of least summed Euclidean distance to the other rows; of equal sums the first.
+
+    Args:
+        features: (N, D).
+        rows: positions to choose from, ascending; above 10,000 a fixed draw of 10,000 of them stands for all.
+
+    Example:
+        >>> medoid(np.array([[0.0], [1.0], [5.0]]), np.arange(3))
+        1
+    """
+    if len(rows) > MEDOID_SAMPLE:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MEDOID_SAMPLE, replace=False))
+    points = np.asarray(features[rows], dtype=np.float64)
+    points -= points.mean(axis=0)
+    norms = np.einsum("nd,nd->n", points, points)
+    sums = np.empty(len(points))
+    step = max(1, 2**22 // len(points))
+    for low in range(0, len(points), step):
+        block = slice(low, low + step)
+        squared = norms[block, None] + norms - 2 * (points[block] @ points.T)
+        sums[block] = np.sqrt(np.maximum(squared, 0, out=squared), out=squared).sum(axis=1)
+    # the product blurs a distance by up to ~1e-7 of the largest norm: the near-best are measured again, term by term
+    blur = 1e-7 * np.sqrt(norms.max()) * len(points)
+    best = np.flatnonzero(sums <= sums.min() + 2 * blur)[:64]
+    again = [np.sqrt(((points - points[i]) ** 2).sum(axis=1)).sum() for i in best]
+    return int(rows[best[int(np.argmin(again))]])
+
+
+def _share_chart(finding: Archetypes) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis
+
+    table = finding.tables["archetypes"].assign(rank=np.tile(np.arange(4), len(finding.tables["archetypes"]) // 4))
+    names = list(ARCHETYPE_COLOURS)
+    return (
+        base(table, table["class"].nunique())
+        .mark_bar(stroke="white", strokeWidth=0.5)
+        .encode(
+            x=alt.X(
+                "share:Q", stack="zero", axis=alt.Axis(format="%", title="share of the class's training instances")
+            ),
+            y=class_axis(_by_count(table)),
+            color=alt.Color(
+                "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
+            ),
+            order=alt.Order("rank:O"),
+            tooltip=["class:N", "archetype:N", "count:Q", alt.Tooltip("share:Q", format=".1%")],
+        )
+    )
+
+
+def _accuracy_chart(finding: Archetypes) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis
+
+    table = finding.tables["archetypes"]
+    names = list(ARCHETYPE_COLOURS)
+    shapes = ["circle", "square", "triangle-up", "cross"]
+    x = alt.X(
+        "accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title="right in training, by kind")
+    )
+    return (
+        base(table.dropna(subset=["accuracy"]), table["class"].nunique())
+        .mark_point(filled=True, size=80, opacity=0.9)
+        .encode(
+            x=x,
+            y=class_axis(_by_count(table)),
+            color=alt.Color(
+                "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
+            ),
+            shape=alt.Shape("archetype:N", sort=names, scale=alt.Scale(domain=names, range=shapes)),
+            tooltip=["class:N", "archetype:N", "count:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+        )
+    )
+
+
+def _by_count(table: pd.DataFrame) -> list[str]:
+    counts = table.groupby("class", sort=False)["count"].sum()
+    return counts.sort_values(ascending=False, kind="stable").index.tolist()
