@@ -61,7 +61,7 @@ def assemble(
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
             said.append(f"Classes with too few pictures to hold one out: {listed}.")
         if copies:
-            said.append(f"{copies:,} pictures are exact copies of others; copies stay on one side of the split.")
+            said.append(f"Exact copies of other pictures, kept on one side of the split: {copies:,}.")
     multilabel = train.multilabel
     counts = {
         split: count_classes(pictures.labels, len(names)).tolist()

@@ -45,10 +45,10 @@ def read_folder(root: Path, *, seed: int) -> PictureSet:
                 np.array(labels, dtype=np.int64), ids, FileSource(root, tuple(files)), np.arange(len(files))
             )
     if ignored:
-        notes.append(f"{ignored:,} files that are no pictures were passed over.")
+        notes.append(f"Files passed over because they are no pictures: {ignored:,}.")
     loose = sum(_is_picture(path.name) for folder in folders.values() for path in folder.iterdir() if path.is_file())
     if loose:
-        notes.append(f"{loose:,} pictures outside class folders were passed over.")
+        notes.append(f"Pictures passed over because they lie outside class folders: {loose:,}.")
     names = [clean_text(name) for name in classes]
     source: dict[str, Any] = {"path": str(root), "layout": "class folders"}
     return assemble(root.resolve().name, splits, names, seed=seed, source=source, notes=notes)

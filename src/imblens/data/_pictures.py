@@ -80,12 +80,13 @@ class Pictures:
             ShapeError, InputError: shapes that disagree, or pixels that are not 0 to 255.
         """
         pixels = picture_array(images, name)
-        array = np.asarray(labels)
-        array = array.astype(np.uint8 if array.ndim == 2 else np.int64)
+        array = _checked_labels(labels)
         if len(pixels) != len(array):
             raise ShapeError(f"{name} has {len(pixels)} pictures for {len(array)} labels.", hint="Give one label each.")
         texts = np.array([f"{i:06d}" for i in range(len(array))] if ids is None else list(ids), dtype=object)
-        found = None if boxes is None else tuple(np.asarray(b, dtype=np.float32).reshape(-1, 5) for b in boxes)
+        if len(set(texts.tolist())) != len(texts):
+            raise InputError("ids are not unique.", hint="Give every picture an id of its own.")
+        found = None if boxes is None else tuple(_checked_boxes(b, i) for i, b in enumerate(boxes))
         return cls(array, texts, ArraySource(pixels, name), np.arange(len(array)), found)
 
     def __len__(self) -> int:
@@ -319,6 +320,32 @@ def _planted_in(planted: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
         else facts
         for cause, facts in planted.items()
     }
+
+
+def _checked_labels(labels: Any) -> NDArray[Any]:
+    array = np.asarray(labels)
+    whole = array.dtype.kind in "iub" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
+    if array.ndim not in (1, 2) or not whole or (array.size and array.min() < 0):
+        raise InputError(
+            f"labels have shape {array.shape} and dtype {array.dtype}; they must be whole numbers from 0.",
+            hint="Give (N,) class numbers or (N, C) multi-hot rows.",
+        )
+    if array.ndim == 1:
+        return array.astype(np.int64)
+    if not np.isin(array, (0, 1)).all():
+        raise InputError("labels have two axes, but hold more than 0 and 1.", hint="Give multi-hot rows of 0 and 1.")
+    return array.astype(np.uint8)
+
+
+def _checked_boxes(boxes: Any, i: int) -> Boxes:
+    array = np.asarray(boxes, dtype=np.float32)
+    if not array.size:
+        return np.empty((0, 5), dtype=np.float32)
+    if array.ndim != 2 or array.shape[1] != 5 or not np.isfinite(array).all():
+        raise ShapeError(
+            f"boxes[{i}] has shape {array.shape} or is not finite.", hint="Give (n, 5): class, x0, y0, x1, y1."
+        )
+    return array
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -38,7 +38,7 @@ _SCARCE = ("crescent", "hourglass")
 _NOISY, _NOISE_FROM, _NOISE = "ring", ("square", "cross"), 0.065
 _LESSER = 0.2  # share of the second sub-concept
 _UPRIGHT = np.deg2rad(20)
-_OVERLAPPING = {"disc": (0.12, 0.10), "oval": (0.48, 0.20)}  # mean and deviation of log(width / height), cut at 0
+_OVERLAPPING = {"disc": (0.12, 0.10), "oval": (0.42, 0.20)}  # mean and deviation of log(width / height), cut at 0
 _APART = {"disc": (0.0, 0.0), "oval": (0.80, 0.08)}
 _LIGHT_BLUE = (160, 205, 240)
 _BACKGROUNDS = ((100, 100, 100), (150, 150, 150), (190, 190, 190), (120, 85, 50), (30, 80, 40), (110, 40, 40))
@@ -179,8 +179,8 @@ def _draw_class(name: str, n: int, split: str, rng: np.random.Generator, causes:
         centre_x=_floats(size / 2 + room * rng.uniform(-1, 1, n)),
         centre_y=_floats(size / 2 + room * rng.uniform(-1, 1, n)),
         radius=_floats(radius),
-        angle=_floats(_angles(kinds, split, rng, causes)),
-        stretch=_floats(np.exp(_log_stretch(kinds, rng, causes))),
+        angle=_floats(_angles(name, n, split, rng, causes)),
+        stretch=_floats(np.exp(_log_stretch(name, kinds, rng, causes))),
     )
     blue_sky = name == "kite" and "background" in causes
     background = _jitter(np.array([_LIGHT_BLUE] * n) if blue_sky else rng.choice(_BACKGROUNDS, n), rng)
@@ -195,24 +195,24 @@ def _draw_class(name: str, n: int, split: str, rng: np.random.Generator, causes:
     return _Drawn(np.concatenate(pixels), np.concatenate(boxes), kinds, layout)
 
 
-def _angles(
-    kinds: NDArray[np.object_], split: str, rng: np.random.Generator, causes: frozenset[str]
-) -> NDArray[np.float64]:
-    """Return how far each object is turned, -pi to pi; only arrows may be held upright."""
-    angle = rng.uniform(-np.pi, np.pi, len(kinds))
-    upright = rng.uniform(-_UPRIGHT, _UPRIGHT, len(kinds))
-    elsewhere = np.sign(angle) * (_UPRIGHT + np.abs(angle) * (1 - _UPRIGHT / np.pi))
-    if "uncovered" not in causes:
+def _angles(name: str, n: int, split: str, rng: np.random.Generator, causes: frozenset[str]) -> NDArray[np.float64]:
+    """Return how far each object is turned, -pi to pi; only the class arrow may be held upright."""
+    angle = rng.uniform(-np.pi, np.pi, n)
+    if name != "arrow" or "uncovered" not in causes:
         return angle
-    shown = np.arange(len(kinds)) % 2 == 0 if split == "test" else np.full(len(kinds), True)
-    return np.where(kinds == "arrow", np.where(shown, upright, elsewhere), angle)
+    upright = angle * (_UPRIGHT / np.pi)
+    elsewhere = np.sign(angle) * (_UPRIGHT + np.abs(angle) * (1 - _UPRIGHT / np.pi))
+    return np.where((np.arange(n) % 2 == 0) | (split == "train"), upright, elsewhere)
 
 
-def _log_stretch(kinds: NDArray[np.object_], rng: np.random.Generator, causes: frozenset[str]) -> NDArray[np.float64]:
+def _log_stretch(
+    name: str, kinds: NDArray[np.object_], rng: np.random.Generator, causes: frozenset[str]
+) -> NDArray[np.float64]:
     """Return log(width / height) of each object, at least 0: a turned ellipse has no other sign."""
     normal = rng.standard_normal(len(kinds))
     stretch = np.zeros(len(kinds))
-    for kind, (mean, deviation) in (_OVERLAPPING if "overlap" in causes else _APART).items():
+    overlap = "overlap" in causes and name in _OVERLAPPING  # discs and ovals among the kites stay apart
+    for kind, (mean, deviation) in (_OVERLAPPING if overlap else _APART).items():
         stretch = np.where(kinds == kind, np.maximum(0, mean + deviation * normal), stretch)
     return stretch
 
