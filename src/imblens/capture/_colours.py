@@ -48,17 +48,27 @@ class Colours(Probe):
             raise NotApplicable(
                 "the inputs are already normalised, so their colours are not known; pass preprocessing={mean, std}."
             )
-        if not seen.logits.requires_grad:
-            raise NotApplicable("the network cuts the gradient between input and answer.")
-        largest = seen.logits.gather(1, seen.logits.argmax(dim=1, keepdim=True))
-        slope = seen.gradient(largest, seen.inputs)  # (b, channels, H, W)
-        saliency = slope.abs().amax(dim=1).flatten(1).float()  # (b, H * W)
-        saliency[~saliency.isfinite().all(dim=1)] = 0
-        return band_columns(seen.pixels, top_pixels(saliency).cpu().numpy())
+        return band_columns(seen.pixels, salient_pixels(seen))
 
     def describe(self) -> dict[str, Any]:
         """Return the bands with their reference colours, in column order, and the share of pixels that count."""
         return {"bands": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in BANDS.items()}, "top": TOP}
+
+
+def salient_pixels(seen: Seen) -> NDArray[np.bool_]:
+    """Mark the pixels of each picture that the largest logit hangs on most: (b, H * W).
+
+    Raises:
+        NotApplicable: the network cuts the gradient.
+    """
+    if not seen.logits.requires_grad:
+        raise NotApplicable("the network cuts the gradient between input and answer.")
+    largest = seen.logits.gather(1, seen.logits.argmax(dim=1, keepdim=True))
+    slope = seen.gradient(largest, seen.inputs)  # (b, channels, H, W)
+    saliency = slope.abs().amax(dim=1).flatten(1).float()  # (b, H * W)
+    saliency[~saliency.isfinite().all(dim=1)] = 0
+    chosen: NDArray[np.bool_] = top_pixels(saliency).cpu().numpy()
+    return chosen
 
 
 def top_pixels(saliency: torch.Tensor) -> torch.Tensor:
