@@ -1,44 +1,57 @@
-"""The k nearest other instances of every instance: exact, ties and duplicates included, at the speed of FAISS.
+"""The k nearest other instances of every instance: exact, in bounded memory, near the cost of one matrix product.
 
-FAISS computes squared distances as |x|^2 + |y|^2 - 2 x.y in float32: fast, but blurred where two instances are close to
-each other and far from the origin. So it only proposes candidates, on centred features. Their distances are computed anew
-as sums of squared differences in float64, and a row counts as done when rounding cannot have hidden a nearer instance.
-The other rows (ties, near-ties, tight clusters) take every instance within the rounding of float64. Equal rows are
-collapsed before and spread out after, or a thousand copies of one picture would hide everything else.
+With |a - b|^2 = |a|^2 + |b|^2 - 2 ab, a float32 matrix product ranks all columns for a block of rows at once, but not
+exactly. So the product is made to give a *lower bound*: norms are shortened by the error it can have. Groups of columns
+are reduced to their smallest bound, and the k-th smallest group gives a threshold that no true neighbour can exceed. The
+few columns below it are measured in float64 by direct differences and sorted. What comes out does not depend on the
+rounding of the product, and so neither on threads nor on the machine. Rows for which the bound is too loose (clusters
+that are tiny beside the spread of all) go through the same steps in float64.
+
+FAISS's flat index does the same product, but took three times as long on two cores, and its distances would have to be
+checked all the same. Equal rows are collapsed first: a thousand copies would be a million pairs at distance 0.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import DependencyError, InputError
+from imblens.errors import DependencyError, InputError, ShapeError
 
-Floats = NDArray[np.floating[Any]]
+Matrix = NDArray[np.floating[Any]]
+Wide = NDArray[np.float64]
 Indices = NDArray[np.int64]
-APPROXIMATE_ABOVE = 300_000
+
+APPROXIMATE_ABOVE = 300_000  # instances; exact search is quadratic
 RECALL_SAMPLE = 1_000
-SLACK = 6  # candidates beyond k that FAISS proposes
-BLOCK_NUMBERS = 2**21  # numbers in one working block of float64
+_PRODUCT_NUMBERS = 2**23  # in one block of the product: 32 MiB of float32
+_NUMBERS = 2**20  # in one block of anything else: 8 MiB of float64
+_BLAS = Lock()  # one search at a time holds the BLAS at one thread
 
 
 @dataclass(frozen=True)
 class NeighbourGraph:
-    """The nearest other instances of each instance.
+    """The nearest other instances of every instance, nearest first, equal distances by index.
 
     Attributes:
-        indices: (N, k) positions, nearest first; of equal distances the lower position first.
-        distances: (N, k) Euclidean, float64.
-        exact: whether these are the true neighbours.
-        recall: where they are approximate, the share of true neighbours found, on a sample.
+        indices: (N, k) int64.
+        distances: (N, k) float64, Euclidean.
+        exact: False where the search was approximate.
+        recall: of an approximate search, the share of true neighbours found, measured on a sample; else None.
     """
 
     indices: Indices
-    distances: NDArray[np.float64]
+    distances: Wide
     exact: bool = True
     recall: float | None = None
 
@@ -48,217 +61,341 @@ class NeighbourGraph:
         return int(self.indices.shape[1])
 
     def first(self, k: int) -> NeighbourGraph:
-        """The k nearest of them."""
+        """The k nearest of them (all of them, where k is larger)."""
         return NeighbourGraph(self.indices[:, :k], self.distances[:, :k], self.exact, self.recall)
 
 
 def neighbour_graph(features: NDArray[Any], k: int, *, approximate: bool | None = None) -> NeighbourGraph:
-    """The k nearest OTHER instances of each instance, in Euclidean distance.
+    """Find the k nearest other instances of every instance by Euclidean distance.
 
-    An instance is left out of its own neighbours by position, so a duplicate is a neighbour at distance 0. Order is by
-    (distance, position): the result does not depend on threads or on how FAISS breaks ties.
+    An instance is never its own neighbour, by index; a copy of it is one, at distance 0. Squared distances are compared
+    in float64, equal ones ordered by index. The result does not depend on the number of threads.
 
     Args:
-        features: (N, D), finite.
-        k: 1 or more; at most N - 1 are returned.
-        approximate: True for pynndescent (needs `pip install 'imblens[approximate]'`), False for exact; None takes exact up to
-            300,000 instances, and above that pynndescent where it is installed.
-
-    Returns:
-        The graph; an approximate one tells its recall on a sample of 1,000 instances.
+        features: (N, D) finite numbers, in memory or memory-mapped.
+        k: neighbours wanted, at least 1; where N - 1 or more are asked for, every other instance is returned.
+        approximate: True searches with pynndescent (faster beyond some 100,000 instances) and measures the recall on
+            1,000 instances; False never does; None does above 300,000 instances where pynndescent is installed.
+            Few distinct instances (up to 1,000, or 8 k) are always searched exactly.
 
     Raises:
-        InputError: k is less than 1.
-        DependencyError: approximate neighbours were asked for and pynndescent is not installed.
+        ShapeError: features are not a matrix with rows and columns.
+        InputError: features are not finite numbers, or k < 1.
+        DependencyError: approximate=True without pynndescent.
 
     Example:
-        >>> neighbour_graph(np.array([[0.0], [1.0], [1.0], [5.0]]), 2).indices.tolist()
-        [[1, 2], [2, 0], [1, 0], [1, 2]]
+        >>> graph = neighbour_graph(np.array([[0.0], [1.0], [3.0], [3.0]]), k=2)
+        >>> graph.indices.tolist()
+        [[1, 2], [0, 2], [3, 1], [2, 1]]
+        >>> graph.distances[2].tolist()
+        [0.0, 2.0]
     """
-    if k < 1:
-        raise InputError(f"k={k} neighbours were asked for.", hint="Ask for 1 or more.")
-    k = min(k, len(features) - 1)
-    if k == 0:
-        return NeighbourGraph(np.zeros((len(features), 0), np.int64), np.zeros((len(features), 0)))
+    matrix = _checked(features, "features", k)
+    if approximate and not _has_pynndescent():
+        raise DependencyError(
+            "approximate neighbours need pynndescent, which is not installed.",
+            hint="Run `pip install pynndescent`, or ask for exact neighbours.",
+        )
     if approximate is None:
-        approximate = len(features) > APPROXIMATE_ABOVE and _has_pynndescent()
-    if approximate:
-        return _approximate(features, k)
-    unique, group = _collapse(features)
-    if len(unique) == len(features):
-        indices, distances = _search(features, np.arange(len(features)), k)
-        return NeighbourGraph(indices, distances)
-    reach = min(k, len(unique) - 1)
-    if reach:
-        indices, distances = _search(np.ascontiguousarray(features[unique]), np.arange(len(unique)), reach)
+        approximate = len(matrix) > APPROXIMATE_ABOVE and _has_pynndescent()
+    k = min(k, len(matrix) - 1)
+    if k == 0:
+        return NeighbourGraph(np.empty((1, 0), np.int64), np.empty((1, 0)))
+    space = _Space.of(matrix)
+    if approximate and len(space.base) > max(1_000, 8 * (k + 1)):
+        found, squared = _descend(space, k + 1)
     else:
-        indices, distances = np.zeros((1, 0), np.int64), np.zeros((1, 0))
-    return NeighbourGraph(*_spread(indices, distances, group, k))
+        approximate = False
+        found, squared = space.search(space.base, k + 1)
+    found, squared = space.expand(found, squared, k + 1)
+    indices, squared = _without_self(found[space.group], squared[space.group], np.arange(len(matrix)))
+    recall = _recall(space, indices) if approximate else None
+    return NeighbourGraph(indices, space.lengths(squared), not approximate, recall)
 
 
-def nearest(base: NDArray[Any], queries: NDArray[Any], k: int) -> tuple[Indices, NDArray[np.float64]]:
-    """The k nearest of `base` to each query, exact, by (distance, position).
+def nearest(base: NDArray[Any], queries: NDArray[Any], k: int) -> tuple[Indices, Wide]:
+    """Find the k instances of `base` nearest to each query, exactly; equal distances by index.
 
     Args:
-        base: (N, D), finite.
-        queries: (M, D), finite.
-        k: 1 or more; at most N are returned.
+        base: (N, D) finite numbers.
+        queries: (M, D) finite numbers; one that also stands in `base` finds itself there, at distance 0.
+        k: neighbours wanted, at least 1; at most N are returned.
 
     Returns:
-        Positions in `base` (M, k) and Euclidean distances (M, k).
+        Indices into `base` (M, k) and Euclidean distances (M, k).
+
+    Raises:
+        ShapeError, InputError: as for `neighbour_graph`.
+
+    Example:
+        >>> indices, distances = nearest(np.array([[0.0], [2.0], [5.0]]), np.array([[1.0], [6.0]]), k=2)
+        >>> indices.tolist(), distances.tolist()
+        ([[0, 1], [2, 1]], [[1.0, 1.0], [1.0, 4.0]])
     """
-    return _search(base, None, min(k, len(base)), queries=queries)
+    known, asked = _checked(base, "base", k), _checked(queries, "queries", k)
+    if known.shape[1] != asked.shape[1]:
+        raise ShapeError(
+            f"queries has {asked.shape[1]} columns, base {known.shape[1]}.", hint="Both need the same features."
+        )
+    if known.dtype != asked.dtype:
+        known, asked = known.astype(np.float64), asked.astype(np.float64)
+    space = _Space.of(known, asked)
+    indices, squared = space.expand(*space.search(space.shifted(asked), k), k)
+    return indices, space.lengths(squared)
 
 
-# ----------------------------------------------------------------------------------------------------------- searching
+def _checked(values: NDArray[Any], name: str, k: int) -> Matrix:
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ShapeError(
+            f"{name} must be a matrix (instances, columns) with at least one of each, found shape {matrix.shape}.",
+            hint="Give one row per instance.",
+        )
+    if matrix.dtype.kind not in "fiu":
+        raise InputError(f"{name} must hold real numbers, found dtype {matrix.dtype}.", hint="Convert to float32.")
+    if k < 1:
+        raise InputError(f"k={k} neighbours were asked for.", hint="Ask for 1 or more.")
+    return matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
 
 
-def _search(
-    base: NDArray[Any], own: Indices | None, k: int, *, queries: NDArray[Any] | None = None
-) -> tuple[Indices, NDArray[np.float64]]:
-    """Exact k nearest of `base`; `own` holds each query's position in `base`, which is left out (None: nothing is)."""
-    import faiss
-
-    if queries is None:
-        queries = base
-    centred, asked, scale = _centred(base, queries)
-    n_candidates = min(len(base), k + SLACK + (own is not None))
-    index = faiss.IndexFlatL2(centred.shape[1])
-    index.add(centred)
-    rough, candidates = index.search(asked, n_candidates)  # (M, n_candidates)
-    indices = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k))
-    for rows in _blocks(len(queries), n_candidates * base.shape[1]):
-        found = np.sort(candidates[rows], axis=1)  # by position, so that a stable sort breaks ties by it
-        squared = _squared(base, queries[rows, None], found)
-        if own is not None:
-            squared[found == own[rows, None]] = np.inf
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        indices[rows] = np.take_along_axis(found, order, axis=1)
-        distances[rows] = np.sqrt(np.take_along_axis(squared, order, axis=1))
-    if n_candidates < len(base):
-        length = np.linalg.norm(asked.astype(np.float64), axis=1)
-        last = np.maximum(rough[:, -1].astype(np.float64), 0.0)
-        hidden = last - _rounding(length, last, base.shape[1], 2.0**-24)  # nothing beyond the candidates is nearer
-        redo = np.flatnonzero((distances[:, -1] * scale) ** 2 >= hidden)
-        if redo.size:
-            left_out = None if own is None else own[redo]
-            indices[redo], distances[redo] = _within_rounding(base, queries[redo], left_out, k)
-    return indices, distances
+# ------------------------------------------------------------------------------------------------- what is searched in
 
 
-def _within_rounding(
-    base: NDArray[Any], queries: NDArray[Any], own: Indices | None, k: int
-) -> tuple[Indices, NDArray[np.float64]]:
-    """Exact k nearest from every instance that the rounding of float64 leaves possible, however many there are."""
-    wide = np.asarray(base, dtype=np.float64)
-    centre = wide.mean(axis=0)
-    wide = wide - centre
-    norms = np.einsum("nd,nd->n", wide, wide)
-    indices = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k))
-    for rows in _blocks(len(queries), 4 * len(base)):
-        asked = np.asarray(queries[rows], dtype=np.float64) - centre
-        length = np.linalg.norm(asked, axis=1)
-        rough = norms + (length**2)[:, None] - 2 * (asked @ wide.T)  # (m, N)
-        if own is not None:
-            rough[np.arange(len(asked)), own[rows]] = np.inf
-        reached = np.maximum(np.partition(rough, k - 1, axis=1)[:, k - 1], 0.0)
-        limit = reached + 2 * _rounding(length, reached, base.shape[1], 2.0**-53)
-        at, found = np.nonzero(rough <= limit[:, None])
-        squared = np.empty(len(at))
-        for pairs in _blocks(len(at), base.shape[1]):
-            squared[pairs] = _squared(base, queries[rows][at[pairs]], found[pairs])
-        order = np.lexsort((found, squared, at))
-        start = np.searchsorted(at[order], np.arange(len(asked)))
-        take = order[start[:, None] + np.arange(k)]
-        indices[rows], distances[rows] = found[take], np.sqrt(squared[take])
-    return indices, distances
+@dataclass(frozen=True)
+class _Space:
+    """The distinct rows of a base, and what a search needs to know of all rows.
 
-
-def _rounding(length: Floats, squared: Floats, dim: int, unit: float) -> Floats:
-    """Bound on the error of |x|^2 + |y|^2 - 2 x.y where it matters: for y no farther than `squared` from x, and doubt."""
-    other = length + 1.1 * np.sqrt(squared)
-    return (2 * dim + 16) * unit * (length + other) ** 2
-
-
-def _squared(base: NDArray[Any], queries: NDArray[Any], found: Indices) -> NDArray[np.float64]:
-    """Squared distances as sums of squared differences in float64."""
-    difference = base[found].astype(np.float64) - queries
-    return np.einsum("...d,...d->...", difference, difference)
-
-
-def _centred(base: NDArray[Any], queries: NDArray[Any]) -> tuple[Floats, Floats, float]:
-    """Both in float32, centred, and scaled by a power of two so that squares neither vanish nor overflow."""
-    centre = np.asarray(base).mean(axis=0, dtype=np.float64)
-    low, high = np.min(base, axis=0) - centre, np.max(base, axis=0) - centre
-    largest = float(np.maximum(np.abs(low), np.abs(high)).max())
-    scale = 1.0 if largest == 0 else float(np.exp2(-np.round(np.log2(largest))))
-    moved = [
-        np.concatenate([((rows[block] - centre) * scale).astype(np.float32) for block in _blocks(*rows.shape)])
-        for rows in ((base,) if queries is base else (base, queries))
-    ]
-    return moved[0], moved[-1], scale
-
-
-def _blocks(n_rows: int, numbers_per_row: int) -> Iterator[slice]:
-    step = max(1, BLOCK_NUMBERS // max(1, numbers_per_row))
-    for low in range(0, n_rows, step):
-        yield slice(low, min(low + step, n_rows))
-
-
-# ------------------------------------------------------------------------------------------------------------ duplicates
-
-
-def _collapse(features: NDArray[Any]) -> tuple[Indices, Indices]:
-    """First position of each distinct row, and for every row the number of its distinct row.
-
-    Rows are told apart by a 64-bit multiplicative hash of their bits; equal hashes are then compared in full.
+    Attributes:
+        base: (U, D) distinct rows by first occurrence; the very base where all rows differ.
+        group: (N,) distinct row of every instance.
+        members: (N,) instances by (distinct row, index).
+        sizes: (U,) how many instances share a distinct row.
+        centre: (D,) column means.
+        unit: brings centred values to about 1, so that no square over- or underflows float32; a power of two.
+        shift: `base` was multiplied by 2**-shift; 0 unless squares would over- or underflow float64.
     """
-    kind = np.float32 if features.dtype == np.float32 else np.float64
-    rows: NDArray[Any] = np.ascontiguousarray(features, dtype=kind)
-    drawn = np.random.default_rng(0).integers(0, 2**63, rows.shape[1], dtype=np.uint64)
-    odd = np.asarray(drawn * np.uint64(2) + np.uint64(1))
-    hashed = np.empty(len(rows), np.uint64)
-    for block in _blocks(*rows.shape):
-        bits = (rows[block] + 0.0).view(np.uint32 if rows.dtype == np.float32 else np.uint64)  # -0.0 becomes 0.0
-        mixed = bits.astype(np.uint64) * odd
-        hashed[block] = ((mixed ^ (mixed >> np.uint64(29))) * odd[::-1]).sum(axis=1, dtype=np.uint64)
-    _, unique, group = np.unique(hashed, return_index=True, return_inverse=True)
-    if len(unique) < len(rows) and any((rows[b] != rows[unique[group[b]]]).any() for b in _blocks(*rows.shape)):
-        _, unique, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)  # two rows share a hash
-    order = np.argsort(unique)  # number distinct rows by first position, so that ties keep their order
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return unique[order].astype(np.int64), rank[group.ravel()].astype(np.int64)
+
+    base: Matrix
+    group: Indices
+    members: Indices
+    sizes: Indices
+    centre: Wide
+    unit: float
+    shift: int
+
+    @classmethod
+    def of(cls, matrix: Matrix, queries: Matrix | None = None) -> _Space:
+        given = {"features": matrix} if queries is None else {"base": matrix, "queries": queries}
+        low = np.min([_ends(values, name)[0] for name, values in given.items()], axis=0)
+        high = np.max([_ends(values, name)[1] for name, values in given.items()], axis=0)
+        shift = _exponent(max(np.abs(low).max(), np.abs(high).max()))
+        if abs(shift) <= 300:
+            shift = 0
+        first, group = _distinct(matrix)
+        base = matrix if len(first) == len(matrix) else matrix[first]
+        if shift:
+            base, low, high = (np.ldexp(values, -shift) for values in (base, low, high))
+        centre = base.mean(axis=0, dtype=np.float64)
+        spread = float(np.maximum(high - centre, centre - low).max())
+        members = np.argsort(group, kind="stable")
+        return cls(base, group, members, np.bincount(group), centre, 2.0 ** -_exponent(spread), shift)
+
+    def shifted(self, queries: Matrix) -> Matrix:
+        """Scale queries as the base was."""
+        return np.ldexp(queries, -self.shift) if self.shift else queries
+
+    def lengths(self, squared: Wide) -> Wide:
+        """Turn squared distances in this space into distances of what was given."""
+        found = np.sqrt(squared)
+        return np.ldexp(found, self.shift) if self.shift else found
+
+    def search(self, queries: Matrix, k: int) -> tuple[Indices, Wide]:
+        """The min(k, U) distinct rows nearest to each query, and their squared distances."""
+        k = min(k, len(self.base))
+        indices, squared = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
+        loose = _Search(self, queries, k, np.float32).run(np.arange(len(queries)), indices, squared)
+        if loose.size:
+            _Search(self, queries, k, np.float64).run(loose, indices, squared)
+        return indices, squared
+
+    def expand(self, found: Indices, squared: Wide, k: int) -> tuple[Indices, Wide]:
+        """Put instances in the place of distinct rows: the min(k, N) nearest by (squared distance, index)."""
+        if len(self.base) == len(self.group):
+            return found, squared
+        k = min(k, len(self.group))
+        starts = np.cumsum(self.sizes) - self.sizes
+        counts = np.minimum(self.sizes[found], k)  # more of one row never fit
+        indices, distances = np.empty((len(found), k), np.int64), np.empty((len(found), k))
+        for rows in _runs(counts.sum(axis=1), _NUMBERS):
+            count = counts[rows].ravel()
+            entry = np.repeat(np.arange(count.size), count)
+            within = np.arange(entry.size) - np.repeat(np.cumsum(count) - count, count)
+            instance = self.members[starts[found[rows].ravel()[entry]] + within]
+            distance = squared[rows].ravel()[entry]
+            order = np.lexsort((instance, distance, entry // found.shape[1]))
+            taken = order[_starts(counts[rows].sum(axis=1)) + np.arange(k)]
+            indices[rows], distances[rows] = instance[taken], distance[taken]
+        return indices, distances
 
 
-def _spread(
-    indices: Indices, distances: NDArray[np.float64], group: Indices, k: int
-) -> tuple[Indices, NDArray[np.float64]]:
-    """From neighbours among distinct rows to neighbours among all rows."""
-    members = np.argsort(group, kind="stable")  # by group, then position
-    sizes = np.bincount(group)
-    first = np.cumsum(sizes) - sizes
-    kept = np.minimum(sizes, k + 1)  # more of one group never fit
-    n_groups = len(sizes)
-    seen = np.concatenate([np.arange(n_groups)[:, None], indices], axis=1)  # (G, 1 + reach): itself first
-    far = np.concatenate([np.zeros((n_groups, 1)), distances], axis=1)
-    repeats = kept[seen].ravel()
-    of = np.repeat(np.repeat(np.arange(n_groups), seen.shape[1]), repeats)
-    within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    at = members[np.repeat(first[seen].ravel(), repeats) + within]
-    away = np.repeat(far.ravel(), repeats)
-    order = np.lexsort((at, away, of))
-    start = np.searchsorted(of[order], np.arange(n_groups))
-    take = order[start[:, None] + np.arange(k + 1)]  # k neighbours, and perhaps the instance itself
-    near, away = at[take][group], away[take][group]  # (N, k + 1)
-    itself = near == np.arange(len(group))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # not among them: the last one goes
-    return near[~itself].reshape(-1, k), away[~itself].reshape(-1, k)
+class _Search:
+    """The k nearest distinct rows, with the matrix product in one precision."""
+
+    def __init__(self, space: _Space, queries: Matrix, k: int, dtype: type[np.floating[Any]]) -> None:
+        """Lay out the base for the product: a column per distinct row, its shortened squared norm as last entry."""
+        self._space, self._queries, self._k = space, queries, k
+        self._last = dtype is np.float64
+        n_base, dim = space.base.shape
+        length = (dim + 8) * float(np.finfo(dtype).eps) / 2
+        # the product's error for a query a and a column b is at most error * (|a|^2 + 2 |b|^2) + tiny
+        self._error = 1.01 * length / (1 - length)
+        self._tiny = 16 * dim * float(np.finfo(dtype).tiny)
+        self._depth = _group_size(n_base, k)  # columns in a group
+        self._n_groups = -(-n_base // self._depth)
+        self._width = self._n_groups * self._depth
+        norms = np.zeros(self._width)
+        self._columns = np.zeros((dim + 1, self._width), dtype)  # group w holds columns w, W + w, 2 W + w, ...
+        for rows in _pieces(n_base, dim):
+            scaled = (space.base[rows] - space.centre) * space.unit
+            norms[rows] = np.einsum("nd,nd->n", scaled, scaled)
+            self._columns[:dim, rows] = -2 * scaled.T
+        self._columns[dim] = (1 - 2 * self._error) * norms
+        self._columns[dim, n_base:] = np.inf  # columns that only fill up the groups
+        highest = norms.reshape(self._depth, -1).max(axis=0)
+        self._slack = (5 * self._error * highest).astype(dtype)  # (W,) from a group's lowest bound to an upper bound
+
+    def run(self, rows: Indices, indices: Indices, squared: Wide) -> Indices:
+        """Fill `indices` and `squared` for those queries; return the ones for which this precision is too loose."""
+        size = int(np.clip(_PRODUCT_NUMBERS // self._width, 16, 256))
+        blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+        with _single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
+            products: SimpleQueue[Matrix] = SimpleQueue()  # one for each thread, used again and again
+            for _ in range(min(n_threads, len(blocks))):
+                products.put(np.empty((size, self._width), self._columns.dtype))
+
+            def work(block: Indices) -> Indices:
+                product = products.get()
+                try:
+                    return self._block(block, product[: len(block)], indices, squared)
+                finally:
+                    products.put(product)
+
+            return np.concatenate(list(pool.map(work, blocks)))
+
+    def _block(self, rows: Indices, product: Matrix, indices: Indices, squared: Wide) -> Indices:
+        row, column, loose = self._candidates(rows, product)
+        kept = np.flatnonzero(~loose)
+        if kept.size:
+            renumbered = np.cumsum(~loose) - 1
+            found = _sorted(self._queries[rows[kept]], self._space.base, renumbered[row], column, self._k)
+            indices[rows[kept]], squared[rows[kept]] = found
+        return rows[loose]
+
+    def _candidates(self, rows: Indices, product: Matrix) -> tuple[Indices, Indices, NDArray[np.bool_]]:
+        """Pairs (row of the block, column) that hold all true neighbours, by row; and rows with too many of them.
+
+        With S the product, e = |b|^2 - 2 ab the true value and g the error: S - g |a|^2 <= e <= S + 4 g |b|^2 + g |a|^2.
+        So k true values are at most limit = (k-th smallest S + 4 g |b|^2) + g |a|^2, and the k nearest columns have
+        S <= limit + g |a|^2. The bounds below are wider by another g: that holds their own rounding and exact ties.
+        """
+        k, depth = self._k, self._depth
+        left = np.ones((len(rows), len(self._columns)), product.dtype)
+        scaled = (self._queries[rows] - self._space.centre) * self._space.unit  # (b, D)
+        left[:, :-1] = scaled
+        np.matmul(left, self._columns, out=product)  # (b, W * G)
+        grouped = product.reshape(len(rows), depth, -1)  # (b, G, W)
+        lowest = product if depth == 1 else grouped.min(axis=1)  # (b, W)
+        limit = np.partition(lowest + self._slack, k - 1, axis=1)[:, k - 1].astype(np.float64)
+        limit += 3 * self._error * np.einsum("nd,nd->n", scaled, scaled) + 2 * self._tiny
+        threshold = np.nextafter(limit.astype(product.dtype), product.dtype.type(np.inf))[:, None]  # (b, 1)
+        near = lowest <= threshold
+        loose = np.zeros(len(rows), np.bool_)
+        if not self._last:
+            loose = np.count_nonzero(near, axis=1) > 4 * k + 16
+            near[loose] = False
+        row, group = np.nonzero(near)
+        if depth == 1:
+            return row, group, loose
+        hit, place = np.nonzero(grouped[row, :, group] <= threshold[row])
+        row, column = row[hit], place * self._n_groups + group[hit]
+        if not self._last:
+            crowded = np.bincount(row, minlength=len(rows)) > 8 * k + 64
+            loose |= crowded
+            row, column = row[~crowded[row]], column[~crowded[row]]
+        return row, column, loose
 
 
-# ----------------------------------------------------------------------------------------------------------- approximate
+def _sorted(queries: Matrix, base: Matrix, row: Indices, column: Indices, k: int) -> tuple[Indices, Wide]:
+    """Measure candidate pairs and keep the k nearest columns of each query, by (squared distance, column).
+
+    Where two distances of a query are so close that the order of summation could decide, its distances are summed
+    without rounding: equal ones then come out equal.
+
+    Args:
+        queries: (b, D).
+        base: (U, D).
+        row: (P,) ascending, every query at least k times.
+        column: (P,).
+        k: how many to keep.
+    """
+    counts = np.bincount(row, minlength=len(queries))
+    squared = _measured(queries, base, row, column, exactly=False)
+    slot = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+    table = np.full((len(queries), counts.max()), np.inf)
+    columns = np.zeros(table.shape, np.int64)
+    table[row, slot], columns[row, slot] = squared, column
+    order = np.argsort(table, axis=1)
+    ranked = np.take_along_axis(table, order, axis=1)
+    tolerance = 4 * (base.shape[1] + 2) * 2.0**-53
+    near_tie = (ranked[:, :-1] >= (1 - tolerance) * ranked[:, 1:]) & np.isfinite(ranked[:, 1:])
+    order, ranked = order[:, :k], ranked[:, :k]
+    found = np.take_along_axis(columns, order, axis=1)
+    again = near_tie.any(axis=1)
+    if again.any():
+        pairs = np.flatnonzero(again[row])
+        squared = _measured(queries, base, row[pairs], column[pairs], exactly=True)
+        order = np.lexsort((column[pairs], squared, row[pairs]))
+        taken = order[_starts(counts[again]) + np.arange(k)]
+        found[again], ranked[again] = column[pairs][taken], squared[taken]
+    return found, ranked
+
+
+def _measured(queries: Matrix, base: Matrix, row: Indices, column: Indices, *, exactly: bool) -> Wide:
+    """Squared distances of pairs from direct differences in float64."""
+    squared = np.empty(len(row))
+    for pairs in _pieces(len(row), 4 * base.shape[1]):
+        difference = queries[row[pairs]].astype(np.float64)
+        difference -= base[column[pairs]]
+        squared[pairs] = _sums_of(difference**2) if exactly else np.einsum("pd,pd->p", difference, difference)
+    return squared
+
+
+def _sums_of(values: Wide) -> Wide:
+    """Sums of rows of non-negative numbers, as if added without rounding and rounded once (but for some 2**-100)."""
+    high, low = values, np.zeros_like(values)
+    while high.shape[1] > 1:
+        if high.shape[1] % 2:
+            high, low = (np.pad(part, ((0, 0), (0, 1))) for part in (high, low))
+        half = high.shape[1] // 2
+        one, two = high[:, :half], high[:, half:]
+        total = one + two
+        back = total - one
+        lost = (one - (total - back)) + (two - back) + (low[:, :half] + low[:, half:])
+        high = total + lost
+        low = lost - (high - total)
+    sums: Wide = (high + low)[:, 0]
+    return sums
+
+
+def _without_self(found: Indices, squared: Wide, own: Indices) -> tuple[Indices, Wide]:
+    """Drop each instance from its own k + 1 nearest; where it is not among them (many copies), drop the last."""
+    itself = found == own[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    shape = (len(found), found.shape[1] - 1)
+    return found[~itself].reshape(shape), squared[~itself].reshape(shape)
+
+
+# --------------------------------------------------------------------------------------------------------- approximate
 
 
 def _has_pynndescent() -> bool:
@@ -267,25 +404,120 @@ def _has_pynndescent() -> bool:
     return find_spec("pynndescent") is not None
 
 
-def _approximate(features: NDArray[Any], k: int) -> NeighbourGraph:
-    if not _has_pynndescent():
-        raise DependencyError(
-            "approximate neighbours need pynndescent, which is not installed.",
-            hint="pip install 'imblens[approximate]', or ask for exact neighbours.",
-        )
+def _descend(space: _Space, k: int) -> tuple[Indices, Wide]:
+    """About the k nearest distinct rows (the row itself first) of every distinct row; their distances are true."""
+    import warnings
+
     from pynndescent import NNDescent
 
-    built = NNDescent(np.asarray(features, np.float32), n_neighbors=k + 1, random_state=0, n_jobs=None)
-    found = np.asarray(built.neighbor_graph[0], dtype=np.int64)  # (N, k + 1), itself among them or not
-    itself = found == np.arange(len(found))[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    found = found[~itself].reshape(len(found), k)
-    distances = np.empty(found.shape)
-    for rows in _blocks(len(found), k * features.shape[1]):
-        distances[rows] = np.sqrt(_squared(features, features[rows, None], found[rows]))
-    order = np.lexsort((found, distances), axis=1)
-    found, distances = np.take_along_axis(found, order, axis=1), np.take_along_axis(distances, order, axis=1)
-    sample = np.sort(np.random.default_rng(0).choice(len(found), min(RECALL_SAMPLE, len(found)), replace=False))
-    true, _ = _search(features, sample, k, queries=features[sample])
-    hits = (found[sample][:, :, None] == true[:, None, :]).any(axis=2)
-    return NeighbourGraph(found, distances, exact=False, recall=float(hits.mean()))
+    scaled = np.empty(space.base.shape, np.float32)
+    for rows in _pieces(*space.base.shape):
+        scaled[rows] = (space.base[rows] - space.centre) * space.unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks of its own on rows it could not fill; those are filled below
+        proposed = NNDescent(scaled, n_neighbors=k + 5, random_state=0).neighbor_graph[0].astype(np.int64)
+    indices, squared = np.empty((len(scaled), k), np.int64), np.empty((len(scaled), k))
+    short = []
+    for rows in _pieces(len(scaled), 4 * k):
+        own = np.arange(rows.start, rows.stop)
+        candidates = np.sort(np.column_stack([proposed[rows], own]), axis=1)  # itself, proposed or not
+        usable = candidates >= 0
+        usable[:, 1:] &= candidates[:, 1:] != candidates[:, :-1]
+        enough = usable.sum(axis=1) >= k
+        short.append(own[~enough])
+        row, place = np.nonzero(usable[enough])
+        indices[own[enough]], squared[own[enough]] = _sorted(
+            space.base[own[enough]], space.base, row, candidates[enough][row, place], k
+        )
+    rest = np.concatenate(short)
+    if rest.size:
+        indices[rest], squared[rest] = space.search(space.base[rest], k)
+    return indices, squared
+
+
+def _recall(space: _Space, indices: Indices) -> float:
+    """Share of the true nearest others of a sample of instances that `indices` holds."""
+    n_instances, k = indices.shape
+    sample = np.random.default_rng(0).choice(n_instances, min(RECALL_SAMPLE, n_instances), replace=False)
+    found = space.expand(*space.search(space.base[space.group[sample]], k + 1), k + 1)
+    true, _ = _without_self(*found, sample)
+    return float((true[:, :, None] == indices[sample][:, None, :]).any(axis=2).mean())
+
+
+# --------------------------------------------------------------------------------------------------------------- tools
+
+
+@contextmanager
+def _single_threaded_blas() -> Iterator[int]:
+    """Hold the BLAS at one thread, as blocks run side by side instead; give how many threads it had."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    with _BLAS:
+        threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        with threadpool_limits(1, user_api="blas"):
+            yield max(threads, default=os.cpu_count() or 1)
+
+
+def _group_size(n_base: int, k: int) -> int:
+    """Columns in a group: a power of two that balances choosing among groups with looking into k of them."""
+    return 2 ** int(np.clip(round(math.log2(n_base / (2 * k)) / 2), 0, 8)) if n_base > 2 * k else 1
+
+
+def _distinct(matrix: Matrix) -> tuple[Indices, Indices]:
+    """First occurrence (U,) of every distinct row, ascending, and the distinct row (N,) of every row; -0 equals 0."""
+    _, first, group = np.unique(_hashes(matrix), return_index=True, return_inverse=True)
+    if len(first) == len(matrix):
+        return np.arange(len(matrix)), np.arange(len(matrix))
+    same = all((matrix[rows] == matrix[first[group[rows]]]).all() for rows in _pieces(*matrix.shape))
+    if not same:  # two rows share a hash: let NumPy sort the rows themselves
+        _, first, group = np.unique(matrix + 0.0, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[group.ravel()]
+
+
+def _hashes(matrix: Matrix) -> NDArray[np.uint64]:
+    """(N,) a 64-bit key of each row's bits."""
+    dim = matrix.shape[1] + matrix.shape[1] % 2  # an even number, so that two float32 make one word
+    keys = np.empty(len(matrix), np.uint64)
+    for rows in _pieces(len(matrix), dim):
+        padded = np.zeros((rows.stop - rows.start, dim), matrix.dtype)
+        np.add(matrix[rows], 0, out=padded[:, : matrix.shape[1]])  # -0 becomes 0
+        words = padded.view(np.uint64)
+        words ^= words >> np.uint64(29)  # round numbers differ in high bits only
+        factors = np.random.default_rng(0).integers(0, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2)
+        keys[rows] = (words * (factors + np.uint64(1))).sum(axis=1)  # modulo 2**64
+    return keys
+
+
+def _ends(matrix: Matrix, name: str) -> tuple[Wide, Wide]:
+    """(D,) smallest and largest value of each column, both finite."""
+    low, high = matrix.min(axis=0).astype(np.float64), matrix.max(axis=0).astype(np.float64)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise InputError(f"{name} holds NaN or infinite values.", hint="Drop those instances.")
+    return low, high
+
+
+def _exponent(value: float) -> int:
+    return math.frexp(value)[1]
+
+
+def _starts(counts: Indices) -> Indices:
+    """(n, 1) where each row begins in a flat array of rows with those counts."""
+    starts: Indices = (np.cumsum(counts) - counts)[:, None]
+    return starts
+
+
+def _pieces(n_rows: int, numbers_per_row: int) -> Iterator[slice]:
+    """Consecutive rows in pieces of bounded memory."""
+    step = max(1, _NUMBERS // numbers_per_row)
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def _runs(sizes: Indices, limit: int) -> Iterator[slice]:
+    """Consecutive rows of different sizes in pieces of about `limit` together."""
+    edges = np.flatnonzero(np.diff(np.cumsum(sizes) // limit)) + 1
+    for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(sizes)], strict=True):
+        yield slice(start, stop)
