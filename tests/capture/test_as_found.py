@@ -101,11 +101,12 @@ def test_after_an_error(make: Callable[[], nn.Module], when: str) -> None:
     assert calls == (1 if when == "first" else 7)
 
 
-def test_after_an_interrupt_between_batches() -> None:
+def test_after_an_interrupt_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imblens.capture._capture.PROGRESS_SECONDS", 0)
     model = lived_in(sequential)
     before = portrait(model)
 
-    def interrupt(split: str, done: int, total: int) -> None:
+    def interrupt(text: str) -> None:
         random.random()
         np.random.rand()
         raise KeyboardInterrupt

@@ -185,8 +185,10 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
         from tests.capture.networks import sequential
         import numpy as np
         parts.PART_ROWS = 2
-        def kill(split, done, total):
-            if done >= 6:
+        import imblens.capture._capture as room
+        room.PROGRESS_SECONDS = 0
+        def kill(text):
+            if text.startswith("captured 6 of 10 train"):
                 os.kill(os.getpid(), signal.SIGKILL)
         pictures = np.zeros((10, 8, 8, 3), np.uint8)
         capture(sequential(), train=(pictures, [0, 1] * 5), out={str(tmp_path / "run")!r}, batch_size=2, progress=kill)
@@ -219,16 +221,22 @@ def test_meta_says_what_made_it() -> None:
     json.dumps(dict(meta), allow_nan=False)
 
 
-def test_progress_counts_instances() -> None:
-    seen: list[tuple[str, int, int]] = []
+def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imblens.capture._capture.PROGRESS_SECONDS", 0)
+    seen: list[str] = []
     capture(
         seeded(sequential),
         train=(PICTURES, LABELS),
         test=(PICTURES[:3], LABELS[:3]),
         batch_size=5,
-        progress=lambda *args: seen.append(args),
+        progress=seen.append,
     )
-    assert seen == [("train", 5, 11), ("train", 10, 11), ("train", 11, 11), ("test", 3, 3)]
+    assert [text.split(" instances, about ")[0] for text in seen] == [
+        "captured 5 of 11 train",
+        "captured 10 of 11 train",
+        "captured 11 of 11 train",
+        "captured 3 of 3 test",
+    ]
 
 
 def test_bf16_rounds_features_but_not_colours() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from imblens.run._check import class_names, labels_vector
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[str, int, int], object]
+PROGRESS_SECONDS = 5.0  # between two lines of progress
 
 
 def capture(
@@ -44,7 +45,7 @@ def capture(
     out: str | Path | None = None,
     force: bool = False,
     device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[str], object] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Run:
     """Run a data set through a network once and keep what every lens and treatment reads.
@@ -72,7 +73,7 @@ def capture(
         out: folder to write to, part by part, `run.json` last; without it the run stays in memory.
         force: write into a folder that holds something.
         device: where to run; by default where the network is. The network goes back afterwards.
-        progress: called as progress(split, done, total) after each batch.
+        progress: called with a line of text every few seconds.
         meta: what made network and data (`data`, `model`, `loss`, `seed`): plain JSON values for reports.
 
     Returns:
@@ -164,16 +165,20 @@ def _walk(
     size: int,
     folder: Path | None,
     thumbnails: bool,
-    progress: Progress | None,
+    progress: Callable[[str], object] | None,
 ) -> Parts:
     parts = Parts(folder, len(classes))
     done = 0
+    start = said = time.monotonic()
     for given in feed.batches(size):
         labels = _check_labels(given.labels, feed.name, classes, len(given.inputs))
         parts.add(look(given), labels, given if thumbnails else replace(given, originals=None))
         done += len(labels)
-        if progress is not None:
-            progress(feed.name, done, len(feed))
+        now = time.monotonic()
+        if progress is not None and now - said >= PROGRESS_SECONDS:
+            said = now
+            left = (now - start) / done * (len(feed) - done)
+            progress(f"captured {done:,} of {len(feed):,} {feed.name} instances, about {left:.0f} s left")
     parts.flush()
     return parts
 

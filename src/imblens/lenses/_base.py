@@ -138,6 +138,9 @@ def _demand(run: Run, need: str, name: str) -> None:
         if split is None:
             raise NotApplicable(f"{name}: the run has no {split_name} split.")
         if column not in split.columns:
+            captured = run.meta.get(name)  # what capture says of the columns it gathered for this lens
+            if isinstance(captured, Mapping) and "skipped" in captured:
+                raise NotApplicable(f"{name}: {captured['skipped']}")
             raise NotApplicable(f"{name}: the run holds no {column.replace('_', ' ')} (capture it from the network).")
         return
     holds, reason = _REASONS[need]
