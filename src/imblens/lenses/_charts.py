@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
 )
 GREY = "#767676"
 ARCHETYPE_COLOURS = {"safe": BLUE, "border": SKY, "rare": ORANGE, "outlier": RED}
-ERROR_SCHEME: Any = "oranges"  # colour carries the error, not the success
+ERROR_RANGE = ["#fff9f3", "#fdd8b3", "#fc9244", "#e4580b", "#9f3303"]  # colour carries the error: none is almost white
 LABEL_LIMIT = 180
 ROW_HEIGHT = 22
 

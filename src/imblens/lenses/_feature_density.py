@@ -96,7 +96,7 @@ def _divide(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
 def _chart(finding: FeatureDensity) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ERROR_SCHEME, LABEL_LIMIT, base
+    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base
 
     table = finding.tables["feature_density"]
     pairs = table.groupby(["reference", "adversary"], sort=False, as_index=False)[["ratio", "rate_ratio"]].mean()
@@ -115,7 +115,7 @@ def _chart(finding: FeatureDensity) -> Any:
             y=alt.Y("reference:N", sort=order, title="class whose features they are", axis=axis),
             color=alt.Color(
                 "rate_ratio:Q",
-                scale=alt.Scale(scheme=ERROR_SCHEME, domainMin=0),
+                scale=alt.Scale(range=ERROR_RANGE, domainMin=0),
                 legend=alt.Legend(title="rate, own = 1", format=".2f"),
             ),
             tooltip=[

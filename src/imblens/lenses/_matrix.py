@@ -12,7 +12,7 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
     """Draw `value` of (class, `column`) pairs; rows whose value is NaN (the diagonal, undefined rows) stay blank."""
     import altair as alt
 
-    from imblens.lenses._charts import ERROR_SCHEME, LABEL_LIMIT, base, class_axis
+    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, class_axis
 
     filled = table[table[value].notna()]
     x = alt.X(
@@ -30,7 +30,7 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
             y=y,
             color=alt.Color(
                 f"{value}:Q",
-                scale=alt.Scale(scheme=ERROR_SCHEME, domainMin=0),
+                scale=alt.Scale(range=ERROR_RANGE, domainMin=0),
                 legend=alt.Legend(title=legend, format="%"),
             ),
             tooltip=["class:N", f"{column}:N", alt.Tooltip(f"{value}:Q", format=".1%")],
@@ -38,6 +38,7 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
     )
     if len(order) > 20:
         return cells
+    dark = 0.85 * float(filled[value].max()) if len(filled) else 1.0  # beyond it white is easier to read than black
     numbers = (
         base(filled, len(order))
         .mark_text(fontSize=11)
@@ -45,7 +46,7 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
             x=x,
             y=y,
             text=alt.Text(f"{value}:Q", format=".0%"),
-            color=alt.condition(f"datum['{value}'] > 0.55", alt.value("white"), alt.value("black")),
+            color=alt.condition(f"datum['{value}'] > {dark:.6g}", alt.value("white"), alt.value("black")),
         )
     )
     return alt.layer(cells, numbers)
