@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 2.0
-MANY_POINTS = 2000  # rows of data above which a drawing is a bitmap in the page, and a canvas when live
+MANY_POINTS = 1000  # rows of data above which a drawing is a bitmap in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
 CHOSEN = "imblens_class"  # the signal through which a page says which class it shows
@@ -333,28 +333,58 @@ def _used(rows: Sequence[Mapping[str, Any]], spec: Spec) -> Sequence[Mapping[str
     return [{key: row.get(key) for key in kept} for row in rows]
 
 
-_NOISE = re.compile(
-    r'<path[^<>]* d=""[^<>]*/>|<path[^<>]* d="M0,0h0v0h0Z"[^<>]*/>'  # empty foregrounds and backgrounds
-)
+_EMPTY = re.compile(r'<path[^<>]* d=""[^<>]*/>|<path[^<>]* d="M0,0h0v0h0Z"[^<>]*/>')  # unseen fore- and backgrounds
 _ATTRIBUTES = re.compile(r' (?:role|aria-[a-z]+|class|pointer-events|stroke-miterlimit|xmlns:xlink|version)="[^"]*"')
+_DEFAULTS = re.compile(
+    rf' (?:font-family="{re.escape(FONTS)}"|opacity="1"|stroke-width="1"|transform="translate\(0,0\)")'
+)
 _OWN_IDS = re.compile(r'(id="|url\(#)((?:gradient_|clip)\d+)')
-_SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)" height="([\d.]+)"')
+
+
+_LINE = re.compile(
+    r'<line(?: transform="translate\((?P<x>[-\d.e]+),(?P<y>[-\d.e]+)\)")? x2="(?P<x2>[-\d.e]+)" y2="(?P<y2>[-\d.e]+)"'
+    r"(?P<rest>[^<>]*?)(?:/>|></line>)"
+)
+_LINES = re.compile(rf"(?:{re.sub(r'[?]P<[a-z0-9]+>', '?:', _LINE.pattern)}){{2,}}")
+
+
+def _one_path(lines: re.Match[str]) -> str:
+    """Grid lines and ticks of one axis as one mark: they are a tenth of a drawing's elements."""
+    found = list(_LINE.finditer(lines.group()))
+    rest = {line["rest"] for line in found}
+    if len(rest) > 1:
+        return lines.group()
+    steps = (f"M{line['x'] or 0},{line['y'] or 0}l{line['x2']},{line['y2']}" for line in found)
+    drawn = "".join(steps)
+    return f'<path d="{drawn}"{rest.pop()}/>'
 
 
 def _slim(svg: str, name: str) -> str:
-    """Take out what no reader sees and give the ids the chart's name and a position in place of a counter."""
-    svg = _NOISE.sub("", svg)
-    svg = re.sub(r"<[a-z][^<>]*>", lambda tag: _ATTRIBUTES.sub("", tag.group()), svg)
+    """Take out what no reader sees, and give the ids the chart's name and a position in place of a counter."""
     order: dict[str, str] = {}
 
     def numbered(found: re.Match[str]) -> str:
-        new = order.setdefault(found.group(2), f"{name}-{len(order)}")
-        return f"{found.group(1)}{new}"
+        return found.group(1) + order.setdefault(found.group(2), f"{name}-{len(order)}")
 
-    svg = re.sub(r"<[a-z][^<>]*>", lambda tag: _OWN_IDS.sub(numbered, tag.group()), svg)
-    while (emptied := re.sub(r"<g(?: [^<>]*)?></g>", "", svg)) != svg:
-        svg = emptied
-    return svg
+    kept: list[str] = []
+    groups: list[bool] = []
+    for piece in re.split(r"(<[^<>]*>)", _EMPTY.sub("", svg)):
+        if not piece.startswith("<"):
+            kept.append(piece)
+            continue
+        tag = _OWN_IDS.sub(numbered, _DEFAULTS.sub("", _ATTRIBUTES.sub("", piece)))
+        if tag.startswith("<g"):
+            groups.append(tag != "<g>")
+        if tag == "</g>":
+            if groups.pop():
+                kept.append(tag)
+        elif tag != "<g>":
+            kept.append(tag)
+    text = "".join(kept)
+    while (emptied := re.sub(r"<g [^<>]*></g>", "", text)) != text:
+        text = emptied
+    text = _LINES.sub(_one_path, text)
+    return text.replace("<svg ", f'<svg font-family="{FONTS}" ', 1)
 
 
 def json_block(value: Any) -> str:

@@ -149,17 +149,20 @@ def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
 def table_html(table: pd.DataFrame) -> Markup:
     """A frame as an HTML table; every cell is text, unknown values are a dash."""
     columns = [(str(name), _is_number(table[name])) for name in table.columns]
-    head = "".join(f'<th scope="col"{" class=n" if n else ""}>{escape(name)}</th>' for name, n in columns)
-    cells = [
-        [f"<td{' class=n' if numeric else ''}>{escape(cell(value))}</td>" for value in table[name].tolist()]
-        for name, numeric in columns
-    ]
+    marks = {True: ' class="n"', False: ""}
+    head = "".join(f'<th scope="col"{marks[numeric]}>{escape(name)}</th>' for name, numeric in columns)
+    cells = [[_cell_html(cell(value), numeric) for value in table[name].tolist()] for name, numeric in columns]
     of = [str(value) for value in table["class"].tolist()] if "class" in table.columns else [""] * len(table)
     body = "".join(
         f'<tr data-class="{escape(name)}">{"".join(row)}</tr>'
         for name, row in zip(of, zip(*cells, strict=True), strict=True)
     )
     return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _cell_html(text: str, numeric: bool) -> str:
+    kind = ' class="n"' if numeric else ' class="long"' if len(text) > 40 else ""
+    return f"<td{kind}>{escape(text)}</td>"
 
 
 def cell(value: Any) -> str:

@@ -228,7 +228,7 @@ def _card_facts(view: ClassView) -> list[dict[str, str]]:
     if view.forecast is not None and (view.errors_to is None or view.errors_to[0] != view.forecast[0]):
         facts.append(("Foreseen", f"{share_text(view.forecast)}, from training alone"))
     if view.archetypes:
-        facts.append(("Surrounded", f"{percent(_hard(view))} of its training instances lie among other classes"))
+        facts.append(("Neighbours", f"{percent(_hard(view))} lie among other classes"))
     if view.cause:
         facts.append(("Likely cause", view.cause))
     if view.treatment:
@@ -276,7 +276,12 @@ def _class_rows(
         ("Training", "text", True, True),
         ("Times rarer", "text", True, True),
         ("Accuracy", "accuracy", False, any(view.accuracy is not None for view in some)),
-        ("AUROC", "text", True, any(view.auroc is not None for view in some)),
+        (
+            "AUROC",
+            "text",
+            True,
+            all(view.accuracy is None for view in some) and any(view.auroc is not None for view in some),
+        ),
         ("Errors go to", "text", False, any(view.errors_to for view in some)),
         ("Foreseen", "text", False, any(view.forecast for view in some)),
         ("Neighbours", "mix", False, mixed),
