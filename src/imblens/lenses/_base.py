@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.run import Run
+from imblens.run.statistics import wilson as wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,25 +147,6 @@ def _demand(run: Run, need: str, name: str) -> None:
     holds, reason = _REASONS[need]
     if not holds(run):
         raise NotApplicable(f"{name}: {reason}.")
-
-
-def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """95 % Wilson score interval of a share; NaN where there are no trials.
-
-    References:
-        Wilson 1927, Probable inference, the law of succession, and statistical inference.
-
-    Example:
-        >>> low, high = wilson(np.array([8]), np.array([10]))
-        >>> round(float(low[0]), 3), round(float(high[0]), 3)
-        (0.49, 0.943)
-    """
-    z = 1.959963984540054
-    n = np.where(np.asarray(trials) > 0, trials, np.nan).astype(np.float64)
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
 def imbalance(class_counts: NDArray[np.int64]) -> NDArray[np.float64]:

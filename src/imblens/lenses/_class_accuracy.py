@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, imbalance, lens, number, percent, wilson
+from imblens.lenses._base import FEW, Finding, imbalance, lens, percent, wilson
 from imblens.run import Confusion, Latents, Run
+from imblens.run.statistics import confusion_summary
 
 
 class ClassAccuracy(Finding):
@@ -91,29 +92,13 @@ def class_accuracy(run: Run) -> ClassAccuracy:
     if untested:
         notes = (f"No test instance of {', '.join(untested)}: accuracy is unknown there, and left out of every mean.",)
     return ClassAccuracy(
-        {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, _summary(counts), notes=notes
+        {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, confusion_summary(counts), notes=notes
     )
 
 
 def confusion_counts(split: Latents) -> NDArray[np.int64]:
     """(C, C) counts of answers (columns) to the instances of each class (rows), computed once per split."""
     return split.cached("confusion", lambda: split.reduce(lambda: Confusion(split.n_classes)))
-
-
-def _summary(counts: NDArray[np.int64]) -> dict[str, Any]:
-    total = counts.sum()
-    right = np.diag(counts).astype(np.float64)
-    positives, answers = counts.sum(axis=1), counts.sum(axis=0)
-    seen = positives > 0
-    recall = right[seen] / positives[seen]
-    specificity = 1 - (answers - right)[seen] / np.maximum(total - positives, 1)[seen]
-    f1 = 2 * right[seen] / (positives + answers)[seen]
-    return {
-        "accuracy": number(right.sum() / total),
-        "balanced_accuracy": number(recall.mean()),
-        "geometric_mean": number(float(np.sqrt(recall.mean() * specificity.mean()))),
-        "macro_f1": number(f1.mean()),
-    }
 
 
 def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:

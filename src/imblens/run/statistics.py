@@ -268,3 +268,48 @@ def _answers_class(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.b
         return np.asarray(batch.logits)[rows, label] > 0
     answers: NDArray[np.bool_] = batch.predictions[rows] == label
     return answers
+
+
+def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
+    """Measures over all classes, from (C, C) counts of answers (columns) to the instances of each class (rows).
+
+    Classes without instances are left out of every mean. accuracy; balanced_accuracy = macro sensitivity (mean recall);
+    geometric_mean = sqrt(macro sensitivity x macro specificity); macro_f1.
+
+    Example:
+        >>> counts = np.array([[8, 2], [1, 1]])
+        >>> {name: round(value, 3) for name, value in confusion_summary(counts).items()}
+        {'accuracy': 0.75, 'balanced_accuracy': 0.65, 'geometric_mean': 0.65, 'macro_f1': 0.621}
+    """
+    total = counts.sum()
+    right = np.diag(counts).astype(np.float64)
+    positives, answers = counts.sum(axis=1), counts.sum(axis=0)
+    seen = positives > 0
+    recall = right[seen] / positives[seen]
+    specificity = 1 - (answers - right)[seen] / np.maximum(total - positives, 1)[seen]
+    f1 = 2 * right[seen] / (positives + answers)[seen]
+    return {
+        "accuracy": float(right.sum() / total),
+        "balanced_accuracy": float(recall.mean()),
+        "geometric_mean": float(np.sqrt(recall.mean() * specificity.mean())),
+        "macro_f1": float(f1.mean()),
+    }
+
+
+def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 % Wilson score interval of a share; NaN where there are no trials.
+
+    References:
+        Wilson 1927, Probable inference, the law of succession, and statistical inference.
+
+    Example:
+        >>> low, high = wilson(np.array([8]), np.array([10]))
+        >>> round(float(low[0]), 3), round(float(high[0]), 3)
+        (0.49, 0.943)
+    """
+    z = 1.959963984540054
+    n = np.where(np.asarray(trials) > 0, trials, np.nan).astype(np.float64)
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
