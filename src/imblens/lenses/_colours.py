@@ -1,0 +1,337 @@
+"""Which colours does the network's answer hang on, class by class?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import NotApplicable
+from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
+from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
+from imblens.run import Latents, Run
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+NOTABLE = 0.1  # a band's share must exceed its mean over the other classes by this much for a line
+NEUTRAL = frozenset({"black", "gray", "white"})
+_LABELLED = 0.15  # bars of this share and more carry the band's name
+
+
+class Colours(Finding):
+    """Colour bands of the most salient pixels per class; see `colours`."""
+
+    lens: ClassVar[str] = "colours"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class with a band that stands out from the other classes, the most first."""
+        found: dict[str, str] = {}
+        for row in standing_out(self.tables["colours"]).itertuples():
+            name = str(row[1])
+            if name in found:
+                found[name] = found[name][:-1] + f"; {row.band} {percent(row.share)}, elsewhere {percent(row.others)}."
+            else:
+                found[name] = (
+                    f"{name}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of the "
+                    f"pixels that the answer hangs on are {row.band}, {percent(row.others)} on average in the other "
+                    "classes."
+                )
+        if not found:
+            found[""] = (
+                f"No class hangs on a colour by {100 * NOTABLE:.0f} points more than the other classes do on average."
+            )
+        return found
+
+    def charts(self) -> dict[str, alt.Chart]:
+        """Shares of the bands in each class, drawn in the bands' mean colours."""
+        return {"colours": _chart(self)}
+
+
+@lens("Which colours does the network's answer hang on, class by class?", needs=("train:band_count", "train:band_rgb"))
+def colours(run: Run, *, k: int = 5) -> Colours:
+    """Shares of fourteen colour bands among the pixels that the answer hangs on, per class of the training split.
+
+    share_cb = salient pixels of band b in pictures of class c / salient pixels in pictures of class c
+
+    A picture's salient pixels are the tenth with the largest gradient of the largest logit; capture finds them and
+    their bands. Shares of a class sum to 1. A band that one class alone hangs on may be the thing itself (a red fire
+    engine) or a shortcut (the sky behind aeroplanes): look at the pictures. The gradient says where the answer would
+    change fastest, not what it is made of; and a class whose pictures hold much of a colour has much of it among any
+    tenth of its pixels.
+
+    Args:
+        run: captured from a network on pictures.
+        k: neighbours by which instances are called safe, border, rare or outlier, as in `archetypes`.
+
+    Returns:
+        Table `colours`: class, band, share, red, green, blue (mean of the band's pixels, 0 to 255, NaN where there are
+        none), share_low, share_high (95 % Wilson interval whose number of trials is what the spread between pictures
+        leaves of them), others (mean share in the other classes), picture_count. Table `colours_archetype`: class,
+        archetype, band, share, picture_count. Summary: `bands`, each with its mean colour over all classes;
+        `classes_standing_out`.
+
+    Raises:
+        NotApplicable: the run was captured without colours, or from inputs that are not pictures.
+
+    References:
+        IML, section III-G, Alg. 4 and Fig. 7. There the bands are boxes in RGB that leave gaps, so shares do not sum
+        to 1. The interval is Korn and Graubard's idea of an effective sample size (1998, Survey Methodology 24) in
+        Wilson's formula, since pixels of one picture are not independent.
+    """
+    bands = _band_names(run)
+    sums = _group_sums(run.train, _members(run.train.labels, run.n_classes), len(bands))
+    share = _divide(sums.count, sums.total[:, None])
+    low, high = _interval(sums, share)
+    table = _class_table(run, bands, sums, share).assign(share_low=low.ravel(), share_high=high.ravel())
+    table["others"] = _others(share).ravel()
+    table["picture_count"] = np.repeat(sums.pictures, len(bands)).astype(np.int64)
+    by_archetype, archetype_note = _archetype_table(run, bands, k)
+    return Colours(
+        {"colours": table, "colours_archetype": by_archetype},
+        _summary(bands, sums, table),
+        notes=(*_notes(run, bands, sums, share), *archetype_note),
+    )
+
+
+def standing_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the table `colours` whose share is certainly, and by ten points, above that of the other classes.
+
+    Sorted by the difference, the largest first; classes of fewer than ten pictures are left out.
+    """
+    difference = table["share"] - table["others"]
+    chosen = (difference >= NOTABLE) & (table["share_low"] > table["others"]) & (table["picture_count"] >= FEW)
+    return table.assign(difference=difference)[chosen].sort_values("difference", ascending=False, kind="stable")
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over the pictures of each of G groups; they add over parts.
+
+    Attributes:
+        pictures: (G,) with salient pixels.
+        total: (G,) salient pixels.
+        count: (G, B) of them in each band.
+        squares: (G, B, 3) sums of count^2, count * total and total^2 over pictures.
+        rgb: (G, B, 3) sums of red, green and blue.
+        silent: pictures without salient pixels.
+    """
+
+    pictures: Floats
+    total: Floats
+    count: Floats
+    squares: Floats
+    rgb: Floats
+    silent: int
+
+    def __add__(self, other: _Sums) -> _Sums:
+        """Return the sums over both."""
+        return _Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def _members(labels: NDArray[Any], n_groups: int) -> Any:
+    """(G, N) sparse, 1 where a picture belongs to a group; `labels` (N,) or multi-hot (N, G)."""
+    from scipy.sparse import csc_array
+
+    if labels.ndim == 2:
+        return csc_array(labels.T.astype(np.float64))
+    return csc_array((np.ones(len(labels)), labels, np.arange(len(labels) + 1)), shape=(n_groups, len(labels)))
+
+
+def _group_sums(split: Latents, groups: Any, n_bands: int) -> _Sums:
+    """Sum over pictures by group: `groups` is (G, N) sparse, 1 where a picture belongs."""
+    found: _Sums | None = None
+    start = 0
+    for part in split.parts:
+        count = part.matrix("band_count").astype(np.float64)  # (n, B)
+        rgb = part.matrix("band_rgb").astype(np.float64)  # (n, B * 3)
+        members = groups[:, start : start + len(part)]  # (G, n)
+        start += len(part)
+        total = count.sum(axis=1)
+        squares = [count**2, count * total[:, None], np.broadcast_to(total[:, None] ** 2, count.shape)]
+        sums = _Sums(
+            members @ (total > 0),
+            members @ total,
+            members @ count,
+            np.stack([members @ values for values in squares], axis=-1),
+            (members @ rgb).reshape(-1, n_bands, 3),
+            int(np.count_nonzero(total == 0)),
+        )
+        found = sums if found is None else found + sums
+    assert found is not None
+    return found
+
+
+def _interval(sums: _Sums, share: Floats) -> tuple[Floats, Floats]:
+    """95 % interval of each share: Wilson's, with the trials that the spread between pictures leaves."""
+    pictures = np.broadcast_to(sums.pictures[:, None], share.shape)
+    # squared residuals of count = share * total over pictures: the variance of a ratio of sums
+    residual = sums.squares @ np.array([1.0, 0.0, 0.0])
+    residual = residual - 2 * share * sums.squares[..., 1] + share**2 * sums.squares[..., 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.maximum(residual, 0) / sums.total[:, None] ** 2 * pictures / (pictures - 1)
+        trials = share * (1 - share) / variance
+    unclear = (pictures < 2) | ~np.isfinite(trials)  # one picture, or a share of 0 or 1 in all of them
+    trials = np.where(unclear, pictures, np.minimum(trials, sums.total[:, None]))
+    trials = np.where(pictures > 0, trials, 0)
+    return wilson(share * trials, trials)
+
+
+def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.DataFrame:
+    import pandas as pd
+
+    mean = _divide(sums.rgb, sums.count[..., None]).reshape(-1, 3)
+    return pd.DataFrame(
+        {
+            "class": np.repeat(run.classes, len(bands)),
+            "band": np.tile(bands, run.n_classes),
+            "share": share.ravel(),
+            "red": mean[:, 0],
+            "green": mean[:, 1],
+            "blue": mean[:, 2],
+        }
+    )
+
+
+def _archetype_table(run: Run, bands: list[str], k: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Shares per class and archetype, and a note where there are none."""
+    import pandas as pd
+
+    if run.task == "multilabel":
+        columns = ["class", "archetype", "band", "share", "picture_count"]
+        reason = "archetypes compare one label per picture, and this run has several"
+        return pd.DataFrame(columns=columns), (f"No colours by archetype: {reason}.",)
+    n_kinds = len(ARCHETYPES)
+    groups = _members(run.train.labels * n_kinds + instance_archetypes(run, k=k), run.n_classes * n_kinds)
+    sums = _group_sums(run.train, groups, len(bands))
+    share = _divide(sums.count, sums.total[:, None])
+    table = pd.DataFrame(
+        {
+            "class": np.repeat(run.classes, n_kinds * len(bands)),
+            "archetype": np.tile(np.repeat(ARCHETYPES, len(bands)), run.n_classes),
+            "band": np.tile(bands, run.n_classes * n_kinds),
+            "share": share.ravel(),
+            "picture_count": np.repeat(sums.pictures, len(bands)).astype(np.int64),
+        }
+    )
+    return table, ()
+
+
+def _others(share: Floats) -> Floats:
+    """(C, B) mean share of each band over the other classes that have one."""
+    known = np.isfinite(share)
+    filled = np.where(known, share, 0)
+    return _divide(filled.sum(axis=0) - filled, known.sum(axis=0) - known.astype(np.float64))
+
+
+def _divide(above: Floats, below: Floats) -> Floats:
+    shape = np.broadcast_shapes(above.shape, below.shape)
+    below = np.broadcast_to(below, shape)
+    return np.divide(above, below, out=np.full(shape, np.nan), where=below > 0)
+
+
+def _band_names(run: Run) -> list[str]:
+    described = run.meta.get("colours")
+    if not isinstance(described, Mapping) or not isinstance(described.get("bands"), Mapping):
+        raise NotApplicable("colours: the run does not name its colour bands. Capture it again.")
+    return list(described["bands"])
+
+
+def _summary(bands: list[str], sums: _Sums, table: pd.DataFrame) -> dict[str, Any]:
+    mean = _divide(sums.rgb.sum(axis=0), sums.count.sum(axis=0)[:, None])
+    return {
+        "bands": {
+            name: {"share": number(share), "colour": _hexadecimal(rgb)}
+            for name, share, rgb in zip(bands, sums.count.sum(axis=0) / max(sums.total.sum(), 1), mean, strict=True)
+        },
+        "classes_standing_out": int(standing_out(table)["class"].nunique()),
+    }
+
+
+def _hexadecimal(rgb: Floats) -> str | None:
+    return None if np.isnan(rgb).any() else "#{:02x}{:02x}{:02x}".format(*np.round(rgb).astype(int))
+
+
+def _notes(run: Run, bands: list[str], sums: _Sums, share: Floats) -> tuple[str, ...]:
+    notes = []
+    seen = {name for name, count in zip(bands, sums.count.sum(axis=0), strict=True) if count}
+    if seen and seen <= NEUTRAL:
+        notes.append("The pictures are grey: only black, gray and white occur, so shares speak of brightness.")
+    if sums.silent:
+        notes.append(
+            f"{sums.silent:,} of {len(run.train):,} pictures have no gradient and count nowhere: "
+            "their answer does not change with any pixel."
+        )
+    empty = [name for name, pictures in zip(run.classes, sums.pictures, strict=True) if not pictures]
+    if empty:
+        notes.append(f"No salient pixels in any picture of {', '.join(empty)}: colours are unknown there.")
+    few = [name for name, pictures in zip(run.classes, sums.pictures, strict=True) if 0 < pictures < FEW]
+    if few:
+        notes.append(f"Fewer than {FEW} pictures of {', '.join(few)}: too few to tell.")
+    return tuple(notes)
+
+
+def _chart(finding: Colours) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import GREY, base, class_axis
+
+    table = finding.tables["colours"]
+    summary = finding.summary["bands"]
+    order = (
+        table.drop_duplicates("class").sort_values("picture_count", ascending=False, kind="stable")["class"].tolist()
+    )
+    shown = [name for name, known in summary.items() if known["colour"]]
+    table = table[table["share"] > 0]
+    table = table.assign(
+        position=table["band"].map({name: i for i, name in enumerate(shown)}),
+        name=table["band"].where(table["share"] >= _LABELLED, ""),
+        dark=table["band"].map({name: _is_dark(summary[name]["colour"]) for name in shown}),
+    )
+    y = class_axis(order)
+    x = alt.X(
+        "share:Q",
+        stack="zero",
+        scale=alt.Scale(domain=[0, 1], nice=False),
+        axis=alt.Axis(format="%", title="share of the pixels that the answer hangs on"),
+    )
+    bars = (
+        base(table, len(order))
+        .mark_bar(stroke=GREY, strokeWidth=0.5)
+        .encode(
+            x=x,
+            y=y,
+            order=alt.Order("position:Q"),
+            color=alt.Color(
+                "band:N",
+                scale=alt.Scale(domain=shown, range=[summary[name]["colour"] for name in shown]),
+                legend=alt.Legend(title=None, orient="top", columns=7, symbolStrokeColor=GREY, symbolStrokeWidth=0.5),
+            ),
+            tooltip=["class:N", "band:N", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("others:Q", format=".1%")],
+        )
+    )
+    names = (
+        base(table, len(order))
+        .mark_text(fontSize=11)
+        .encode(
+            x=alt.X("share:Q", stack="zero", bandPosition=0.5),
+            y=y,
+            order=alt.Order("position:Q"),
+            detail="band:N",
+            text="name:N",
+            color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+        )
+    )
+    return alt.layer(bars, names)
+
+
+def _is_dark(colour: str) -> bool:
+    """Whether white text reads better on it than black (WCAG relative luminance)."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722])) < 0.179
