@@ -1,0 +1,61 @@
+"""From a run to the same run with a better head: resampling in feature space, other heads, post-hoc corrections.
+
+>>> from imblens.treatments import treatment_names
+>>> treatment_names()[:6]
+['best', 'logit_adjustment', 'temperature', 'crt', 'tau_norm', 'lws']
+
+Third parties add treatments through the entry-point group `imblens.treatments`, each a `Treatment`. The two samplers
+with imbalanced-learn's API are loaded when they are first used: imbalanced-learn takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from imblens.treatments._base import Option, Outcome, Treatment
+from imblens.treatments._choose import Trial, cross_validated
+from imblens.treatments._compare import treatment_summary, treatment_table
+from imblens.treatments._registry import (
+    all_treatments,
+    find_treatment,
+    parse_options,
+    treatment_descriptions,
+    treatment_names,
+)
+from imblens.treatments._train_head import Recipe, train_head
+from imblens.treatments._treat import treat
+
+if TYPE_CHECKING:
+    from imblens.treatments._balanced_svm import BalancedSVM as BalancedSVM
+    from imblens.treatments._eos import EOS as EOS
+
+_LATE = {"EOS": "imblens.treatments._eos", "BalancedSVM": "imblens.treatments._balanced_svm"}
+
+__all__ = [
+    "EOS",
+    "BalancedSVM",
+    "Option",
+    "Outcome",
+    "Recipe",
+    "Treatment",
+    "Trial",
+    "all_treatments",
+    "cross_validated",
+    "find_treatment",
+    "parse_options",
+    "train_head",
+    "treat",
+    "treatment_descriptions",
+    "treatment_names",
+    "treatment_summary",
+    "treatment_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found

@@ -1,0 +1,162 @@
+"""What a treatment is: a name, what it is for, checked options, and one function from a run to a better head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.run import Head, Latents, Run
+
+Family = Literal["sampler", "head", "posthoc", "choice"]
+Kind = Literal["int", "float", "text", "flag", "counts", "names"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a treatment, checked the same way from Python and from `--set key=value`.
+
+    Attributes:
+        name: as typed.
+        default: used where it is not given.
+        help: one line.
+        kind: "int", "float", "text" (one of `words`), "flag", "counts" (a word or {class: count}), or "names".
+        low, high: allowed range of a number, both ends included.
+        words: texts allowed; for a number, words allowed in its place, such as "auto".
+        grid: what "auto" chooses from, on held-out training features; empty where "auto" is a rule of its own.
+        published: the paper's value, which "auto" keeps while nothing in the grid is clearly better.
+    """
+
+    name: str
+    default: Any
+    help: str
+    kind: Kind = "float"
+    low: float | None = None
+    high: float | None = None
+    words: tuple[str, ...] = ()
+    grid: tuple[Any, ...] = ()
+    published: Any = None
+
+    def check(self, value: Any, treatment: str) -> Any:
+        """Return `value` in its own type, or say what is wrong with it.
+
+        Raises:
+            InputError: names the option, the value seen and what is allowed.
+        """
+        if isinstance(value, str) and value in self.words:
+            return value
+        checked = self._typed(value)
+        if checked is None:
+            raise InputError(
+                f"{treatment}: {self.name}={value!r} is not allowed.", hint=f"Give {self.allowed()}; {self.help}"
+            )
+        return checked
+
+    def allowed(self) -> str:
+        """Say in words which values are allowed."""
+        ranges = {"int": "a whole number", "float": "a number", "flag": "true or false"}
+        parts = [ranges[self.kind]] if self.kind in ranges else []
+        if self.low is not None and self.high is not None:
+            parts[0] += f" from {self.low:g} to {self.high:g}"
+        elif self.low is not None:
+            parts[0] += f" of {self.low:g} or more"
+        if self.kind == "counts":
+            parts = ["{class name: count}"]
+        if self.kind == "names":
+            parts = ["names separated by commas"]
+        return " or ".join([*parts, *(repr(word) for word in self.words)])
+
+    def _typed(self, value: Any) -> Any:
+        """Return the value in its type, None where it does not fit."""
+        if self.kind == "flag":
+            if isinstance(value, (bool, np.bool_)):
+                return bool(value)
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+                str(value).lower()
+            )
+        if self.kind == "counts":
+            return dict(value) if isinstance(value, Mapping) else None
+        if self.kind == "names":
+            names = value.split(",") if isinstance(value, str) else value
+            return tuple(str(name).strip() for name in names) if names and not isinstance(names, Mapping) else None
+        if self.kind == "text" or isinstance(value, (bool, np.bool_)):
+            return None
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        if not np.isfinite(number) or (self.kind == "int" and not number.is_integer()):
+            return None
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            return None
+        return int(value if isinstance(value, int) else number) if self.kind == "int" else number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a treatment returns.
+
+    Attributes:
+        head: the better head.
+        synthetic: instances it added in feature space, or None.
+        facts: plain JSON values worth keeping (counts by class, recipe, fitted values).
+        notes: what the user should be told, one sentence each.
+    """
+
+    head: Head
+    synthetic: Latents | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A treatment, built in or from an installed package (entry-point group `imblens.treatments`).
+
+    Attributes:
+        name: as typed behind `--with`.
+        family: "sampler" (resample features, retrain the head), "head" (another head), "posthoc" (correct the head), or
+            "choice".
+        purpose: one line, when to try it.
+        paper: where it comes from.
+        options: what can be set.
+        apply: from a run and checked options (every option present, none of them "auto" with a grid) to an outcome.
+        needs_head: whether the run must bring the network's own head.
+    """
+
+    name: str
+    family: Family
+    purpose: str
+    paper: str
+    apply: Callable[[Run, Mapping[str, Any]], Outcome]
+    options: tuple[Option, ...] = ()
+    needs_head: bool = False
+
+    def option(self, name: str) -> Option:
+        """Return an option by name.
+
+        Raises:
+            MissingError: no such option; the hint names the nearest.
+        """
+        for option in self.options:
+            if option.name == name:
+                return option
+        raise MissingError(
+            f"{self.name} has no option {name!r}.", hint=did_you_mean(name, [option.name for option in self.options])
+        )
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option, checked, the given ones over the defaults."""
+        found = {option.name: option.default for option in self.options}
+        for name, value in given.items():
+            found[name] = self.option(name).check(value, self.name)
+        return found
+
+
+RANDOM_STATE = Option("random_state", 0, "the seed.", "int", low=0)
+CHECK_SPLIT = Option(
+    "check_split", True, "look for test instances that were resampled from training instances.", "flag"
+)

@@ -1,0 +1,283 @@
+"""Choosing options without a test split: on held-out instances where there are any, else on training features."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import ImblensWarning, InputError, NotApplicable
+from imblens.run import Head, Latents, Part, Run
+from imblens.treatments._base import Treatment
+from imblens.treatments._train_head import Recipe, train_head
+
+Criterion = Literal["balanced_accuracy", "balanced_nll"]
+WIDEN = 2.0
+FOLDS = 3
+AS_TRAINED = Recipe(learning_rate=5.0, weight_decay=1e-4)  # for the head that a fold's network would have had
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A treatment with every option set; `treatment` None stands for the head as it is."""
+
+    treatment: Treatment | None
+    options: Mapping[str, Any]
+    shown: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Name and the options that tell it from its rivals."""
+        if self.treatment is None:
+            return "unchanged"
+        extra = ", ".join(f"{key}={value}" for key, value in self.shown.items())
+        return f"{self.treatment.name} ({extra})" if extra else self.treatment.name
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a candidate did on held-out instances.
+
+    Attributes:
+        balanced_accuracy: mean recall over classes.
+        balanced_nll: mean over classes of the mean negative log-likelihood, in nats.
+        correct: (n,) per held-out instance.
+        nll: (n,) per held-out instance.
+        failed: why the candidate could not be tried, or "".
+    """
+
+    balanced_accuracy: float
+    balanced_nll: float
+    correct: NDArray[np.float64]
+    nll: NDArray[np.float64]
+    failed: str = ""
+
+    def values(self, criterion: Criterion) -> NDArray[np.float64]:
+        """(n,) what the criterion averages, larger is better."""
+        return self.correct if criterion == "balanced_accuracy" else -self.nll
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Candidates on the same held-out instances.
+
+    Attributes:
+        candidates: what was tried.
+        scores: one for each.
+        labels: (n,) classes of the held-out instances.
+        where: on what, in words.
+        notes: classes that could not be held out.
+    """
+
+    candidates: tuple[Candidate, ...]
+    scores: tuple[Score, ...]
+    labels: NDArray[np.int64]
+    where: str
+    notes: tuple[str, ...] = ()
+
+    def best(self, criterion: Criterion, keep: int | None = None) -> int:
+        """Return the position of the best candidate; `keep` wins unless the best beats it by more than the noise."""
+        totals = [
+            -np.inf if score.failed else class_mean(score.values(criterion), self.labels) for score in self.scores
+        ]
+        first = int(np.argmax(totals))
+        if keep is not None and not self.scores[keep].failed:
+            gain, error = self.difference(first, keep, criterion)
+            if gain <= error:
+                return keep
+        return first
+
+    def difference(self, one: int, other: int, criterion: Criterion) -> tuple[float, float]:
+        """Return by how much `one` beats `other`, and the standard error of that, from paired instances."""
+        step = self.scores[one].values(criterion) - self.scores[other].values(criterion)
+        return class_mean(step, self.labels), class_mean_error(step, self.labels)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Plain JSON rows: what was tried and how it did."""
+        return [
+            {
+                "treatment": candidate.label,
+                "balanced_accuracy": None if score.failed else score.balanced_accuracy,
+                "balanced_nll": None if score.failed else score.balanced_nll,
+                **({"failed": score.failed} if score.failed else {}),
+            }
+            for candidate, score in zip(self.candidates, self.scores, strict=True)
+        ]
+
+
+def cross_validated(
+    run: Run,
+    treatment: Treatment | str,
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    options: Mapping[str, Any] | None = None,
+    validation: Latents | None = None,
+    folds: int = FOLDS,
+    widen: float = WIDEN,
+    seed: int = 0,
+) -> Trial:
+    """Try every combination of `grid` and return how each did; the test split is never looked at.
+
+    With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
+    features are split into stratified folds; each candidate, resampling included, sees the other folds only, with a
+    head refitted on them in place of the network's own.
+
+    How far to trust it: the network has learned its training instances by heart, so their features lie much closer to
+    their class than those of new instances, and plain cross-validation finds nearly everything right and prefers what
+    changes least. Held-out features are therefore moved away from their class's mean, `widen` times as far. That
+    restores errors, and with them an order of candidates, but it is a stress test and no estimate of test accuracy:
+    directions in which only new instances differ stay unseen. Where you can, hold out instances and pass `validation`.
+
+    Args:
+        run: single-label.
+        treatment: a treatment or its name.
+        grid: values to try, by option.
+        options: the other options.
+        validation: instances that the network was not trained on, and that are not its test split.
+        folds: 2 or more. Classes of one instance stay in training and are not scored.
+        widen: 1 or more; 1 is plain cross-validation.
+        seed: of the folds.
+    """
+    if isinstance(treatment, str):
+        from imblens.treatments._registry import find_treatment
+
+        found = find_treatment(treatment)
+    else:
+        found = treatment
+    base = found.check({**(options or {}), **{key: values[0] for key, values in grid.items()}})
+    tried = []
+    for values in itertools.product(*grid.values()):
+        shown = dict(zip(grid, values, strict=True))
+        tried.append(Candidate(found, found.check({**base, **shown}), shown))
+    return try_candidates(run, tried, validation=validation, folds=folds, widen=widen, seed=seed)
+
+
+def try_candidates(
+    run: Run,
+    candidates: Iterable[Candidate],
+    *,
+    validation: Latents | None = None,
+    folds: int = FOLDS,
+    widen: float = WIDEN,
+    seed: int = 0,
+) -> Trial:
+    """Score candidates on the same held-out instances; see `cross_validated`."""
+    tried = tuple(candidates)
+    notes: tuple[str, ...] = ()
+    if validation is not None:
+        pieces = [(run, np.asarray(validation.features), validation.labels)]
+        where = f"{len(validation):,} held-out instances"
+    else:
+        pieces, notes = _folds(run, folds, widen, seed)
+        moved = f", {widen:g} times as far from their class mean" if widen != 1 else ""
+        where = f"held-out training features ({folds} folds{moved})"
+    labels = np.concatenate([truth for _, _, truth in pieces])
+    largest_k = max((int(c.options["k_neighbors"]) for c in tried if _uses_graph(c)), default=0)
+    outcomes: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in tried]
+    failed = [""] * len(tried)
+    for part, features, truth in pieces:
+        if largest_k:
+            part.neighbours(largest_k)  # once, at the largest K; every candidate slices it
+        for i, candidate in enumerate(tried):
+            if failed[i]:
+                continue
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ImblensWarning)
+                    head = _head_of(part, candidate)
+            except (InputError, NotApplicable) as error:
+                failed[i] = error.args[0]
+                continue
+            outcomes[i].append(_judge(head, features, truth))
+    scores = []
+    for i, outcome in enumerate(outcomes):
+        if failed[i] or not outcome:
+            nothing = np.full(len(labels), np.nan)
+            scores.append(Score(np.nan, np.nan, nothing, nothing, failed[i] or "nothing could be held out"))
+            continue
+        correct, nll = (np.concatenate(column) for column in zip(*outcome, strict=True))
+        scores.append(Score(class_mean(correct, labels), class_mean(nll, labels), correct, nll))
+    return Trial(tried, tuple(scores), labels, where, notes)
+
+
+def class_mean(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean over classes of the class's mean."""
+    counts = np.bincount(labels)
+    sums = np.bincount(labels, weights=values)
+    return float((sums[counts > 0] / counts[counts > 0]).mean())
+
+
+def class_mean_error(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Standard error of `class_mean`, from the spread of instances within classes."""
+    counts = np.bincount(labels)
+    seen = counts > 0
+    mean = np.bincount(labels, weights=values)[seen] / counts[seen]
+    variance = np.maximum(np.bincount(labels, weights=values**2)[seen] / counts[seen] - mean**2, 0)
+    return float(np.sqrt((variance / counts[seen]).sum()) / np.count_nonzero(seen))
+
+
+def subset(run: Run, rows: NDArray[np.int64]) -> Run:
+    """Return a run of those training rows, with a head refitted on them and no other split."""
+    features = np.ascontiguousarray(run.train.features[rows])
+    labels = run.train.labels[rows]
+    head = train_head(features, labels, run.n_classes, recipe=AS_TRAINED)
+    train = Latents((Part(features, labels),), run.classes, "train", head)
+    return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
+
+
+def _folds(
+    run: Run, folds: int, widen: float, seed: int
+) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], tuple[str, ...]]:
+    labels = run.train.labels
+    rng = np.random.default_rng(seed)
+    fold = np.full(len(labels), -1)  # -1: always in training
+    lonely = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        if len(members) > 1:
+            fold[members] = (np.arange(len(members)) + rng.integers(folds)) % folds
+        else:
+            lonely.append(run.classes[label])
+    notes: tuple[str, ...] = ()
+    if lonely:
+        notes = (f"{', '.join(lonely)}: one training instance, so nothing could be held out to choose on.",)
+    features = np.asarray(run.train.features)
+    pieces = []
+    for number in range(folds):
+        out = np.flatnonzero(fold == number)
+        if not out.size:
+            continue
+        part = subset(run, np.flatnonzero(fold != number))
+        centre = np.zeros((run.n_classes, run.dim))
+        for label in np.unique(labels[out]):
+            centre[label] = part.train.features[part.train.labels == label].mean(axis=0, dtype=np.float64)
+        middle = centre[labels[out]]
+        pieces.append((part, (middle + widen * (features[out] - middle)).astype(np.float32), labels[out]))
+    if not pieces:
+        raise NotApplicable("no class has two training instances, so there is nothing to choose options on.")
+    return pieces, notes
+
+
+def _uses_graph(candidate: Candidate) -> bool:
+    return candidate.treatment is not None and candidate.treatment.name == "eos"
+
+
+def _head_of(run: Run, candidate: Candidate) -> Head:
+    if candidate.treatment is None:
+        if run.head is not None:
+            return run.head
+        return train_head(np.asarray(run.train.features), run.train.labels, run.n_classes, recipe=AS_TRAINED)
+    return candidate.treatment.apply(run, candidate.options).head
+
+
+def _judge(head: Head, features: NDArray[Any], labels: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    logits = head(features).astype(np.float64)
+    correct = (logits.argmax(axis=1) == labels).astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+    return correct, nll

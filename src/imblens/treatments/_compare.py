@@ -1,0 +1,151 @@
+"""What a treatment did to each class, with intervals that use that both heads answered the same test instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, NotApplicable
+from imblens.run import Confusion, Latents, Run
+from imblens.run.statistics import confusion_summary, wilson
+from imblens.treatments._choose import class_mean_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Z = 1.959963984540054  # 95 %
+BINS = 15
+
+
+def treatment_table(before: Run, after: Run) -> pd.DataFrame:
+    """Accuracy of every class on the test split before and after, and the change.
+
+    change = (gained - lost) / test_count, where gained counts instances that turned right, lost those that turned
+    wrong. Its interval is Agresti and Min's for paired shares: half an instance is added to each of the four cells, so
+    that a class with few instances, or without any change, does not look certain.
+
+    Args:
+        before, after: runs with the same test instances in the same order.
+
+    Returns:
+        Columns class, train_count, test_count, before, before_low, before_high, after, after_low, after_high, change,
+        change_low, change_high, gained, lost. 95 % intervals, Wilson's for the shares; NaN for a class without test
+        instances. No rows where the runs have no test split.
+
+    Raises:
+        InputError: the test splits differ.
+        NotApplicable: the answers of one run are unknown (neither logits nor a head), or several labels per instance.
+
+    References:
+        Agresti and Min 2005, Simple improved confidence intervals for comparing matched proportions.
+    """
+    import pandas as pd
+
+    if before.test is None or after.test is None:
+        return pd.DataFrame()
+    _same_test(before, after)
+    right, now = before.test.correct, after.test.correct
+    labels, n_classes = before.test.labels, before.n_classes
+    count = np.bincount(labels, minlength=n_classes)
+
+    def per_class(rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(labels[rows], minlength=n_classes)
+
+    gained, lost = per_class(now & ~right), per_class(right & ~now)
+    low, high = _paired(gained, lost, count)
+    return pd.DataFrame(
+        {
+            "class": before.classes,
+            "train_count": before.train.class_counts,
+            "test_count": count,
+            **_share("before", per_class(right), count),
+            **_share("after", per_class(now), count),
+            "change": np.divide(gained - lost, count, out=np.full(n_classes, np.nan), where=count > 0),
+            "change_low": low,
+            "change_high": high,
+            "gained": gained,
+            "lost": lost,
+        }
+    )
+
+
+def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
+    """Measures over all classes before and after.
+
+    Args:
+        before, after: runs with the same test instances in the same order.
+
+    Returns:
+        Columns measure, before, after, change, change_low, change_high; rows balanced_accuracy, geometric_mean,
+        macro_f1, accuracy, ece (expected calibration error, 15 bins). The 95 % interval is known for
+        balanced_accuracy: its change is the mean of the classes' changes. No rows without a test split.
+
+    Raises:
+        InputError, NotApplicable: as for `treatment_table`.
+    """
+    import pandas as pd
+
+    if before.test is None or after.test is None:
+        return pd.DataFrame()
+    _same_test(before, after)
+    old, new = _measures(before.test), _measures(after.test)
+    table = pd.DataFrame(
+        [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
+    )
+    step = after.test.correct.astype(np.float64) - before.test.correct
+    margin = Z * class_mean_error(step, before.test.labels)
+    known = table["measure"] == "balanced_accuracy"
+    table["change_low"] = np.where(known, table["change"] - margin, np.nan)
+    table["change_high"] = np.where(known, table["change"] + margin, np.nan)
+    return table
+
+
+def _measures(split: Latents) -> dict[str, float]:
+    counts = split.reduce(lambda: Confusion(split.n_classes))
+    found = confusion_summary(counts)
+    order = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
+    return {**{name: found[name] for name in order}, "ece": _ece(split)}
+
+
+def _ece(split: Latents) -> float:
+    """Expected calibration error: mean over instances of |accuracy - confidence| of their bin."""
+    logits = np.asarray(split.logits, dtype=np.float64)
+    confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    bins = np.minimum(np.ceil(confidence * BINS).astype(np.int64) - 1, BINS - 1)
+    gap = np.bincount(bins, weights=split.correct - confidence, minlength=BINS)
+    return float(np.abs(gap).sum() / len(split))
+
+
+def _same_test(before: Run, after: Run) -> None:
+    assert before.test is not None
+    assert after.test is not None
+    if before.task == "multilabel" or after.task == "multilabel":
+        raise NotApplicable("a treatment is compared by one answer per instance; these runs have several labels.")
+    if before.classes != after.classes or not np.array_equal(before.test.labels, after.test.labels):
+        raise InputError(
+            "the two runs differ in classes or test labels.", hint="Compare a run with one that was treated from it."
+        )
+    for run in (before, after):
+        if run.test is not None and not run.test.has_logits:
+            raise NotApplicable(
+                "the answers of the untreated run are unknown: it has neither logits nor a head.",
+                hint="Give test_logits, or head_weight and head_bias, with the arrays.",
+            )
+
+
+def _share(name: str, hits: NDArray[np.int64], count: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    low, high = wilson(hits, count)
+    share = np.divide(hits, count, out=np.full(len(count), np.nan), where=count > 0)
+    return {name: share, f"{name}_low": low, f"{name}_high": high}
+
+
+def _paired(
+    gained: NDArray[np.int64], lost: NDArray[np.int64], count: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    n = np.where(count > 0, count + 2.0, np.nan)
+    up, down = gained + 0.5, lost + 0.5
+    middle = (up - down) / n
+    half = Z * np.sqrt(up + down - (up - down) ** 2 / n) / n
+    return np.maximum(middle - half, -1.0), np.minimum(middle + half, 1.0)

@@ -1,0 +1,117 @@
+"""Which instances synthetic ones are made of: the core of expansive over-sampling, without a loop over instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.run import nearest
+from imblens.treatments._numeric import class_seeds
+
+Direction = Literal["toward", "away"]
+Indexing = Literal["exact", "released"]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Where synthetic instances come from: sample = features[base] + r (features[enemy] - features[base]).
+
+    Attributes:
+        label: (n,) class of each sample, 0 to C - 1.
+        base: (n,) row of the minority instance a sample starts from.
+        enemy: (n,) row it is drawn toward.
+        r: (n,) how far, in [0, 1).
+        bases: instances that can serve as base, by over-sampled class.
+        alone: over-sampled classes without an enemy among the neighbours.
+    """
+
+    label: NDArray[np.int64]
+    base: NDArray[np.int64]
+    enemy: NDArray[np.int64]
+    r: NDArray[np.float64]
+    bases: Mapping[int, int]
+    alone: tuple[int, ...]
+
+
+def draw_eos(
+    features: NDArray[Any],
+    labels: NDArray[np.int64],
+    neighbours: NDArray[np.int64],
+    wanted: Mapping[int, int],
+    seed: int,
+    indexing: Indexing = "exact",
+) -> Draw:
+    """Choose base, enemy and r of every synthetic instance; see `EOS`.
+
+    Args:
+        features: (N, D); read only for classes without an enemy among their neighbours.
+        labels: (N,) 0 to C - 1.
+        neighbours: (N, K) rows of the nearest other instances, nearest first.
+        wanted: instances to draw, by class.
+        seed: from which every class gets a stream of its own.
+        indexing: "exact" or "released".
+    """
+    columns: list[tuple[NDArray[Any], ...]] = []
+    bases: dict[int, int] = {}
+    alone: list[int] = []
+    streams = class_seeds(labels, seed)
+    for label, n_wanted in wanted.items():
+        if n_wanted == 0:
+            continue
+        members = np.flatnonzero(labels == label)
+        near = neighbours[members]  # (n_c, K)
+        hostile = labels[near] != label
+        n_enemies = np.count_nonzero(hostile, axis=1)  # (n_c,)
+        if n_enemies.any():
+            if indexing == "released":  # the place before the first neighbour is the instance itself
+                near = np.concatenate([members[:, None], near[:, :-1]], axis=1)
+            targets = near[hostile]  # every enemy, member by member
+        else:
+            alone.append(label)
+            n_enemies = np.ones(len(members), dtype=np.int64)
+            targets = nearest_enemy(features, labels, members)
+        first = np.cumsum(n_enemies) - n_enemies  # where a member's enemies begin in targets
+        usable = np.flatnonzero(n_enemies)
+        u, v, r = np.random.default_rng(streams[label]).random((n_wanted, 3)).T
+        chosen = usable[(u * len(usable)).astype(np.int64)]
+        enemy = targets[first[chosen] + (v * n_enemies[chosen]).astype(np.int64)]
+        columns.append((np.full(n_wanted, label), members[chosen], enemy, r))
+        bases[label] = len(usable)
+    if not columns:
+        none = np.empty(0, dtype=np.int64)
+        return Draw(none, none, none, np.empty(0), bases, ())
+    drawn = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    return Draw(drawn[0], drawn[1], drawn[2], drawn[3], bases, tuple(alone))
+
+
+def nearest_enemy(features: NDArray[Any], labels: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, for each of `members` (one class), the row of the nearest instance of another class."""
+    others = np.flatnonzero(labels != labels[members[0]])
+    return others[nearest(features[others], features[members], 1)[0][:, 0]]
+
+
+def interpolate(features: NDArray[Any], draw: Draw, direction: Direction = "toward") -> NDArray[Any]:
+    """Return the (n, D) synthetic features, in the features' dtype."""
+    start = features[draw.base]
+    step = features[draw.enemy]
+    step -= start
+    step *= draw.r[:, None].astype(features.dtype)
+    if direction == "away":
+        start -= step
+        return start
+    step += start
+    return step
+
+
+def lonely_note(draw: Draw, names: Sequence[Any], labels: NDArray[np.int64], k: int) -> tuple[str, ...]:
+    """Say which classes had no enemy among their neighbours; one sentence each."""
+    return tuple(
+        f"EOS: class {names[label]!r} has no enemy among the {k} nearest neighbours of its "
+        f"{np.count_nonzero(labels == label)} instances, so each was paired with its nearest enemy beyond them. "
+        "Raise k_neighbors, or leave the class out of sampling_strategy."
+        for label in draw.alone
+    )

@@ -1,0 +1,185 @@
+"""What a treatment refuses, each with a sentence: leaks between splits, and a head that is not the features' own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.run import Head, Latents, Run, nearest
+
+SHARE_COPIED = 0.05  # of a class's test instances, bit by bit equal to a training instance of that class
+SHARE_BETWEEN = 0.2  # of a class's test instances, on the line between two training instances of that class
+ENOUGH = 10  # test instances of a class from which a share says something
+LOOKED_AT = 200  # test instances of a class that are looked at for lying between
+NEAREST = 8  # training instances tried as ends of the line
+STRAIGHT = 1 - 1e-6  # cosine of the angle under which two training instances are seen
+MIN_DIM = 8  # below, instances lie between others by chance
+
+
+def single_label(run: Run, name: str) -> None:
+    """Refuse runs with several labels per instance.
+
+    Raises:
+        NotApplicable: with the reason.
+    """
+    if run.task == "multilabel":
+        raise NotApplicable(
+            f"{name}: this run has several labels per instance. Balancing one label unbalances those that come with it, "
+            "and the heads here give one answer per instance.",
+            hint="Train with a loss that weighs labels instead: wbce, cb_focal_bce or asl_bce.",
+        )
+
+
+def own_head(run: Run, name: str) -> Head:
+    """Return the run's head, or say that the treatment needs one.
+
+    Raises:
+        NotApplicable: the run has no head.
+    """
+    if run.head is None:
+        raise NotApplicable(
+            f"{name} changes the network's own head, and this run has none.",
+            hint="Give head_weight and head_bias with the arrays, or try crt, ncm or eos, which make a head of their own.",
+        )
+    return run.head
+
+
+def head_fits(run: Run) -> None:
+    """Refuse a head that does not produce the logits that the run stores.
+
+    Raises:
+        InputError: the stored logits are not features @ weight.T + bias, by more than low precision explains.
+    """
+    if run.head is None:
+        return
+    for part in run.train.parts:
+        if part.logits is None or not len(part):
+            continue
+        rows = np.unique(np.linspace(0, len(part) - 1, 256).astype(np.int64))
+        stored = np.asarray(part.logits[rows], dtype=np.float64)
+        made = np.asarray(run.head(np.asarray(part.features[rows])), dtype=np.float64)
+        stored -= stored.mean(axis=1, keepdims=True)  # a constant per row changes no answer
+        made -= made.mean(axis=1, keepdims=True)
+        off = float(np.sqrt(np.mean((stored - made) ** 2)))
+        spread = float(np.sqrt(np.mean(stored**2)))
+        if off > 0.05 * spread:
+            raise InputError(
+                f"the head does not fit the features: its logits differ from the stored ones by {off:.3g} on average, "
+                f"where those spread over {spread:.3g}.",
+                hint="Give the features that enter the last linear layer, and that layer's weight and bias.",
+            )
+        return
+
+
+def resampled_before_split(run: Run) -> None:
+    """Refuse a run whose test instances were made from its training instances.
+
+    Seen are copies (random over-sampling before the split) and, from 8 features on, points between two training
+    instances of the class (SMOTE before the split). SMOTE on pixels cannot be seen in the features.
+
+    Raises:
+        InputError: names the class and the share.
+    """
+    if run.test is None:
+        return
+    copied = _copies(run.train, run.test)
+    for label in range(run.n_classes):
+        members = np.flatnonzero(run.test.labels == label)
+        if len(members) < ENOUGH:
+            continue
+        share = float(copied[members].mean())
+        if share > SHARE_COPIED:
+            _refuse(run.classes[label], share, "are copies of training instances")
+        if run.dim >= MIN_DIM:
+            share = _share_between(run, label, members)
+            if share > SHARE_BETWEEN:
+                _refuse(run.classes[label], share, "lie exactly between two training instances")
+
+
+def held_out(run: Run, validation: Any) -> Latents | None:
+    """Check held-out instances to choose options on: the run's own `val` split, or what the caller gave.
+
+    Args:
+        run: the run to be treated.
+        validation: Latents, (features, labels), or None.
+
+    Raises:
+        ShapeError, InputError: they do not fit the run, or are the test split.
+    """
+    if validation is None:
+        return run.splits.get("val")
+    if not isinstance(validation, Latents):
+        given = Run.from_arrays(
+            train=(run.train.features[:1], run.train.labels[:1]), test=validation, classes=run.classes
+        )
+        assert given.test is not None
+        validation = given.test
+    if validation.dim != run.dim:
+        raise ShapeError(
+            f"validation has {validation.dim} features, the run {run.dim}.",
+            hint="Capture both with the same network.",
+        )
+    if run.test is not None and (validation is run.test or _copies(run.test, validation).mean() > 0.5):
+        raise InputError(
+            "validation is the test split; what is chosen on it could not be tested any more.",
+            hint="Hold out instances of their own, or leave validation out to choose on training features.",
+        )
+    if _copies(run.train, validation).mean() > 0.5:
+        raise InputError(
+            "validation is part of the training split, on which the network is right by heart.",
+            hint="Give instances that the network was not trained on, or leave validation out.",
+        )
+    return validation
+
+
+def _refuse(name: str, share: float, what: str) -> None:
+    raise InputError(
+        f"{100 * share:.0f} % of the test instances of {name!r} {what}: the data were resampled before they were split, "
+        "so the test split cannot tell a better head.",
+        hint="Split first, then resample the training split only. If these are true duplicates, set check_split=false.",
+    )
+
+
+def _copies(of: Latents, among: Latents) -> NDArray[np.bool_]:
+    """(n,) which rows of `among` are, bit by bit and in label, rows of `of`."""
+    return np.isin(_fingerprints(among), _fingerprints(of))
+
+
+def _fingerprints(split: Latents) -> NDArray[np.uint64]:
+    """(N,) 64-bit hash of every row and its label; exact, so not moved by rounding."""
+    factors = np.random.default_rng(0).integers(1, 2**63, split.dim + 1, dtype=np.uint64) | np.uint64(1)
+    pieces = []
+    for batch in split.batches():
+        bits = np.ascontiguousarray(np.asarray(batch.features) + np.float32(0)).view(np.uint32)  # -0 becomes 0
+        step = max(1, 2**22 // split.dim)
+        for low in range(0, len(bits), step):
+            words = bits[low : low + step].astype(np.uint64)
+            words ^= words << np.uint64(29)
+            words *= factors[:-1]
+            words ^= words >> np.uint64(31)
+            total = words.sum(axis=1, dtype=np.uint64)
+            total += batch.labels[low : low + step].astype(np.uint64) * factors[-1]
+            pieces.append(total)
+    return np.concatenate(pieces)
+
+
+def _share_between(run: Run, label: int, members: NDArray[np.int64]) -> float:
+    """Share of a class's test instances on the line between two of its nearest training instances."""
+    assert run.test is not None
+    own = np.flatnonzero(run.train.labels == label)
+    if len(own) < 2:
+        return 0.0
+    looked = members[np.unique(np.linspace(0, len(members) - 1, LOOKED_AT).astype(np.int64))]
+    train = np.asarray(run.train.features[own], dtype=np.float64)
+    test = np.asarray(run.test.features[looked], dtype=np.float64)
+    near = nearest(train, test, min(NEAREST, len(own)))[0]  # (n, k)
+    away = train[near] - test[:, None]  # (n, k, D)
+    length = np.linalg.norm(away, axis=2, keepdims=True)
+    away /= np.where(length > 0, length, 1)
+    cosine = np.einsum("nid,njd->nij", away, away)
+    apart = np.linalg.norm(train[near][:, :, None] - train[near][:, None], axis=3) > 1e-3 * length[:, :, 0].max()
+    seen = (np.abs(cosine) > STRAIGHT) & apart & (length * length.transpose(0, 2, 1) > 0)
+    return float(seen.any(axis=(1, 2)).mean())

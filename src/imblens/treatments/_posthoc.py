@@ -1,0 +1,99 @@
+"""Treatments that correct the logits of the head as it is: logit_adjustment and temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from imblens.run import Head, Run
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._guards import own_head
+
+
+def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
+    """Take what a class's frequency adds to its logit out of the bias.
+
+    bias_c <- bias_c - tau log(prior_c), prior_c = share of c among the training instances. With tau = 1 and logits that
+    are log posteriors, the answer is the one that would be best if all classes were equally frequent. A class without
+    training instances is treated as the rarest one that has some (told).
+    """
+    head = own_head(run, "logit_adjustment")
+    counts = run.train.class_counts.astype(np.float64)
+    notes: tuple[str, ...] = ()
+    if not counts.all():
+        absent = [name for name, n in zip(run.classes, counts, strict=True) if not n]
+        notes = (f"logit_adjustment: no training instance of {', '.join(absent)}; adjusted as the rarest class is.",)
+        counts = np.where(counts > 0, counts, counts[counts > 0].min())
+    shift = options["tau"] * np.log(counts / run.train.class_counts.sum())
+    return Outcome(Head(head.weight, (head.bias - shift).astype(np.float32)), notes=notes + _twice(run))
+
+
+def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
+    """Divide all logits by one number: answers stay, confidence changes.
+
+    logits <- logits / temperature. "auto" takes the temperature with the least class-balanced negative log-likelihood
+    on held-out instances.
+    """
+    head = own_head(run, "temperature")
+    factor = np.float32(1 / options["temperature"])
+    return Outcome(Head(head.weight * factor, head.bias * factor))
+
+
+def _twice(run: Run) -> tuple[str, ...]:
+    before = run.meta.get("treatment")
+    if not isinstance(before, Mapping) or before.get("name") in {None, "temperature"}:
+        return ()
+    return (
+        f"logit_adjustment: {before['name']} has balanced this head already; taking class frequency out once more "
+        "over-corrects.",
+    )
+
+
+LOGIT_ADJUSTMENT = Treatment(
+    "logit_adjustment",
+    "posthoc",
+    "Rare classes are answered too seldom: the first thing to try; nothing is trained.",
+    "Menon et al. 2021, Long-tail learning via logit adjustment, section 4.1",
+    logit_adjustment,
+    (
+        Option(
+            "tau",
+            "auto",
+            "0 changes nothing, 1 is the theory; 'auto' chooses, and keeps 1 where that is as good.",
+            "float",
+            low=0,
+            high=10,
+            words=("auto",),
+            grid=(0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0),
+            published=1.0,
+        ),
+        RANDOM_STATE,
+        CHECK_SPLIT,
+    ),
+    needs_head=True,
+)
+TEMPERATURE = Treatment(
+    "temperature",
+    "posthoc",
+    "Answers are right but too sure: lowers confidence, changes no answer.",
+    "Guo et al. 2017, On calibration of modern neural networks, section 4.2",
+    temperature,
+    (
+        Option(
+            "temperature",
+            "auto",
+            "above 1 lowers confidence; 'auto' chooses by likelihood on held-out instances.",
+            "float",
+            low=1e-3,
+            high=1e3,
+            words=("auto",),
+            grid=tuple(round(float(t), 3) for t in np.geomspace(0.25, 16, 37)),
+        ),
+        RANDOM_STATE,
+        CHECK_SPLIT,
+    ),
+    needs_head=True,
+)
+POSTHOC = (LOGIT_ADJUSTMENT, TEMPERATURE)

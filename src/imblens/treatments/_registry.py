@@ -1,0 +1,80 @@
+"""Every treatment by name: the built-in ones, then those of installed packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.treatments._base import Treatment
+from imblens.treatments._best import BEST
+from imblens.treatments._heads import HEADS
+from imblens.treatments._posthoc import POSTHOC
+from imblens.treatments._samplers import SAMPLERS
+
+BUILT_IN: tuple[Treatment, ...] = (BEST, *POSTHOC, *HEADS, *SAMPLERS)
+GROUP = "imblens.treatments"
+
+
+def all_treatments() -> dict[str, Treatment]:
+    """Every treatment by name; a package cannot replace a built-in one."""
+    from importlib.metadata import entry_points
+
+    found = {treatment.name: treatment for treatment in BUILT_IN}
+    for point in entry_points(group=GROUP):
+        loaded = point.load()
+        if not isinstance(loaded, Treatment):
+            raise InputError(
+                f"the entry point {point.name!r} of group {GROUP!r} is a {type(loaded).__name__}, no Treatment.",
+                hint="Let it name an instance of imblens.treatments.Treatment.",
+            )
+        found.setdefault(loaded.name, loaded)
+    return found
+
+
+def treatment_names() -> list[str]:
+    """Names of all treatments, in the order in which to try them."""
+    return list(all_treatments())
+
+
+def treatment_descriptions() -> dict[str, str]:
+    """One line on every treatment: when to try it."""
+    return {name: treatment.purpose for name, treatment in all_treatments().items()}
+
+
+def find_treatment(name: str) -> Treatment:
+    """Return a treatment by name; hyphens count as underscores.
+
+    Raises:
+        MissingError: no such treatment; the hint names the nearest.
+    """
+    known = all_treatments()
+    if name in known:
+        return known[name]
+    if name.replace("-", "_") in known:
+        return known[name.replace("-", "_")]
+    raise MissingError(f"there is no treatment {name!r}.", hint=did_you_mean(name, list(known)))
+
+
+def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Read `key=value` texts as options of a treatment, each in its own type.
+
+    Raises:
+        InputError: no "=", a key given twice, or a value that does not fit; names the option and what is allowed.
+        MissingError: no such treatment or option; the hint names the nearest.
+
+    Example:
+        >>> parse_options("eos", ["k_neighbors=200", "direction=away"])
+        {'k_neighbors': 200, 'direction': 'away'}
+    """
+    treatment = find_treatment(name)
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise InputError(f"--set {pair!r} has no value.", hint="Write --set key=value.")
+        if key in found:
+            raise InputError(f"--set gives {key} twice.", hint="Give it once.")
+        found[key] = treatment.option(key).check(text.strip(), treatment.name)
+    return found

@@ -1,0 +1,103 @@
+"""What all our samplers share: imbalanced-learn's API, a door that explains itself, a random stream for every class."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from imblearn.base import BaseSampler
+from imblearn.over_sampling.base import BaseOverSampler
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from imblens.errors import InputError, ShapeError
+from imblens.treatments._numeric import as_float, check_counts
+
+
+class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no types
+    """Base of our samplers: checks inputs with messages that name the way out, keeps floats floats.
+
+    Integer features become floats (float32 up to 16 bits, else float64): what lies between two integers is no integer.
+    With `random_state=None` a fresh generator is used; NumPy's global one is never touched.
+    """
+
+    _sampling_type: ClassVar[str] = "over-sampling"
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "sampling_strategy": BaseOverSampler._parameter_constraints["sampling_strategy"],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Check inputs and count; `fit_resample` does the work."""
+        X, y = self._door(X, y)
+        return super().fit(X, y)
+
+    def fit_resample(self, X: Any, y: Any) -> Any:
+        """Return the instances with the synthetic ones behind them, and their labels.
+
+        Args:
+            X: (N, D) array, data frame or sparse matrix of finite numbers.
+            y: (N,) labels of any kind, two classes or more.
+
+        Raises:
+            InputError, ShapeError: the message names the argument, what was found and what to do.
+        """
+        X, y = self._door(X, y)
+        return super().fit_resample(X, y)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell that `sample_indices_` is set."""
+        tags = super().__sklearn_tags__()
+        tags.sampler_tags.sample_indices = True
+        return tags
+
+    @abstractmethod
+    def _resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the new rows (n, D) and their labels (n,) for dense float X (N, D) of at least 32 bits."""
+
+    def _fit_resample(self, X: Any, y: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
+        dense = X.toarray() if issparse(X) else np.asarray(X)
+        features = as_float(dense)
+        new, labels = self._resample(features, y)
+        kept = dense if dense.dtype.kind == "f" else features
+        joined: Any = np.concatenate([kept, new.astype(kept.dtype, copy=False)])
+        return type(X)(joined) if issparse(X) else joined, np.concatenate([y, labels.astype(y.dtype, copy=False)])
+
+    def _door(self, X: Any, y: Any) -> tuple[Any, Any]:
+        name = type(self).__name__
+        for argument, values in (("X", X), ("y", y)):
+            if isinstance(values, np.ma.MaskedArray):
+                raise InputError(
+                    f"{name}: {argument} is a masked array; the mask would be lost.",
+                    hint=f"Pass {argument}.filled(value).",
+                )
+        n_rows, n_labels = _length(X), _length(y)
+        if n_rows is not None and n_labels is not None and n_rows != n_labels:
+            raise ShapeError(f"{name}: y has {n_labels} rows, X has {n_rows}.", hint="Give one label per row.")
+        missing = next((i for i, value in enumerate(y) if value is None), None) if _may_hold_none(y) else None
+        if missing is not None:
+            raise InputError(
+                f"{name}: y holds None (first in row {missing}).", hint="Drop or name those instances first."
+            )
+        if isinstance(self.sampling_strategy, Mapping) and np.ndim(y) == 1:
+            values, counts = np.unique(np.asarray(y), return_counts=True)
+            check_counts(name, self.sampling_strategy, dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        if hasattr(X, "dtypes") and hasattr(X, "columns"):
+            whole = {column: np.float64 for column, kind in X.dtypes.items() if getattr(kind, "kind", "") in "iub"}
+            X = X.astype(whole) if whole else X  # else imbalanced-learn would cut the samples back to integers
+        return X, y
+
+
+def _length(values: Any) -> int | None:
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else None
+    return len(values) if isinstance(values, (list, tuple)) else None
+
+
+def _may_hold_none(y: Any) -> bool:
+    return isinstance(y, (list, tuple)) or (
+        getattr(y, "ndim", 0) == 1 and getattr(y, "dtype", None) == np.dtype(object)
+    )

@@ -1,0 +1,111 @@
+"""The one door to all treatments: a run in, the same run with a better head out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from imblens.errors import ImblensWarning
+from imblens.run import Head, Latents, Run
+from imblens.treatments import _guards
+from imblens.treatments._base import Outcome, Treatment
+from imblens.treatments._best import best
+from imblens.treatments._choose import Criterion, cross_validated
+from imblens.treatments._registry import find_treatment
+
+
+def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run:
+    """Return `run` as it would be with a better head.
+
+    Features stay, answers change: logits of train and test are computed from the new head. Nothing is chosen on the
+    test split. What was done is recorded under `meta["treatment"]`; what the user should know of it is also warned.
+
+    Args:
+        run: single-label; only `tau_norm`, `lws` and the post-hoc corrections need its head.
+        name: see `treatment_names()`.
+        validation: instances to choose options on, as (features, labels): neither trained on nor the test split.
+            Without, they are chosen on training features, which is weaker; see `cross_validated`.
+        **options: as the treatment declares them; "auto" chooses from a grid.
+
+    Returns:
+        A run with the new head, and with the synthetic instances of a sampler as `synthetic`.
+
+    Raises:
+        MissingError: no such treatment or option.
+        InputError: an option or the head does not fit, or the data were resampled before they were split.
+        NotApplicable: the treatment has nothing to work on; the message is the reason.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1], [90, 10])
+        >>> run = Run.from_arrays(train=(rng.normal(size=(100, 3)) + labels[:, None], labels), classes=["cat", "dog"])
+        >>> better = treat(run, "eos", k_neighbors=5)
+        >>> better.meta["treatment"]["facts"]["counts"], better.synthetic.class_counts.tolist()
+        ({'cat': 90, 'dog': 90}, [0, 80])
+    """
+    treatment = find_treatment(name)
+    settings = treatment.check(options)
+    _guards.single_label(run, treatment.name)
+    if treatment.needs_head or (treatment.family != "head" and run.head is not None):
+        _guards.own_head(run, treatment.name)
+        _guards.head_fits(run)
+    if settings.get("check_split", True):
+        _guards.resampled_before_split(run)
+    held = _guards.held_out(run, validation)
+    chosen: dict[str, Any] = {}
+    if treatment.family == "choice":
+        outcome = best(run, settings, held)
+    else:
+        settings, chosen = _choose(run, treatment, settings, held)
+        outcome = treatment.apply(run, settings)
+    head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
+    for note in outcome.notes:
+        warnings.warn(note, ImblensWarning, stacklevel=2)
+    return run.with_head(
+        head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
+    )
+
+
+def _choose(
+    run: Run, treatment: Treatment, settings: dict[str, Any], held: Latents | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Replace every "auto" that has a grid by what does best on held-out instances."""
+    open_options = [option for option in treatment.options if option.grid and settings[option.name] == "auto"]
+    if not open_options:
+        return settings, {}
+    grid = {option.name: option.grid for option in open_options}
+    given = {key: value for key, value in settings.items() if key not in grid}
+    trial = cross_validated(run, treatment, grid, options=given, validation=held, seed=settings.get("random_state", 0))
+    criterion: Criterion = "balanced_nll" if treatment.name == "temperature" else "balanced_accuracy"
+    published = {option.name: option.published for option in open_options}
+    keep = next((i for i, c in enumerate(trial.candidates) if dict(c.shown) == published), None)
+    winner = trial.best(criterion, keep=keep)
+    found = dict(trial.candidates[winner].shown)
+    return {**settings, **found}, {
+        "options": found,
+        "on": trial.where,
+        "by": criterion,
+        "tried": trial.table(),
+        **({"notes": list(trial.notes)} if trial.notes else {}),
+    }
+
+
+def _record(
+    run: Run, treatment: Treatment, settings: dict[str, Any], chosen: dict[str, Any], outcome: Outcome
+) -> dict[str, Any]:
+    before = run.meta.get("treatment")
+    return {
+        "name": treatment.name,
+        "family": treatment.family,
+        "options": {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
+        "random_state": settings.get("random_state"),
+        **({"chosen": chosen} if chosen else {}),
+        "facts": dict(outcome.facts),
+        "notes": list(outcome.notes),
+        **({"before": before} if before else {}),
+    }
+
+
+def _reheaded(synthetic: Latents | None, head: Head) -> Latents | None:
+    return None if synthetic is None else Latents(synthetic.parts, synthetic.classes, synthetic.name, head)
