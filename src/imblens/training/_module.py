@@ -1,0 +1,181 @@
+"""The network, its loss and its schedule as Lightning wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kornia.augmentation as kornia
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from imblens.losses._base import ClassLoss
+from imblens.training._samplers import Batches, draw_epoch
+from imblens.training._schedules import Schedule
+from imblens.training._state import derived_seed, seed_everything
+
+
+class Fitting(lightning.LightningModule):
+    """One training: everything random in an epoch follows from the seed and the epoch's number.
+
+    So a training that goes on from the end of an epoch takes the same steps as one that was never interrupted, and no
+    random state needs to be stored.
+
+    Args:
+        model: the network.
+        loss: (logits, targets) -> number.
+        schedule: optimizer, learning rate, augmentation.
+        batches: of the training split; this sets their order.
+        labels: (N,) of the training split.
+        epochs: how many.
+        steps: batches in an epoch.
+        sampler: name of a sampler.
+        seed: of the training.
+        mean: of each channel of the training pictures, in [0, 1].
+        std: the same.
+        facts: plain values to store in checkpoints.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: ClassLoss,
+        *,
+        schedule: Schedule,
+        batches: Batches,
+        labels: NDArray[Any],
+        epochs: int,
+        sampler: str,
+        seed: int,
+        mean: list[float],
+        std: list[float],
+        facts: dict[str, Any],
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.schedule, self.batches, self.labels = schedule, batches, labels
+        self.epochs, self.sampler, self.seed, self.facts = epochs, sampler, seed, facts
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.augment = augmentation(schedule)
+        self.n_classes = len(loss.class_weight)
+        self.lr = 0.0
+        self._loss_sum = torch.zeros(())
+        self._confusion = torch.zeros(self.n_classes**2)
+        self._seen = 0
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, and the learning rate for every step."""
+        plan = self.schedule
+        optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=plan.lr,
+            momentum=plan.momentum,
+            nesterov=plan.nesterov,
+            weight_decay=plan.weight_decay,
+        )
+        steps = len(self.batches)
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: plan.lr_share(step / steps, self.epochs))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch, draw its pictures, tell the loss."""
+        epoch = self.current_epoch
+        seed_everything(derived_seed(self.seed, 1, epoch))
+        self.batches.order = draw_epoch(
+            self.labels,
+            self.sampler,
+            n_classes=self.n_classes,
+            epoch=epoch,
+            epochs=self.epochs,
+            seed=derived_seed(self.seed, 2, epoch),
+        )
+        self.loss.set_epoch(epoch, self.epochs)
+        self.forget()
+        self._loss_sum = torch.zeros((), device=self.device, dtype=torch.float64)
+
+    def on_validation_epoch_start(self) -> None:
+        """Count anew, for the validation split."""
+        self.forget()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Turn bytes into network inputs on the device: (B, 3, H, W), augmented when training, normalised."""
+        pictures, labels = batch
+        inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
+        if self.trainer.training and len(self.augment):
+            inputs = self.augment(inputs)
+        inputs = (inputs - self.mean) / self.std
+        return inputs.contiguous(memory_format=torch.channels_last), labels
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        inputs, labels = batch
+        logits = self.model(inputs)
+        loss: Tensor = self.loss(logits, labels)
+        self._count(logits.detach(), labels)
+        self._loss_sum += loss.detach().double() * len(labels)
+        self._seen += len(labels)
+        self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count the answers to a batch."""
+        inputs, labels = batch
+        self._count(self.model(inputs), labels)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what this training was asked for."""
+        checkpoint["imblens"] = self.facts
+
+    def forget(self) -> None:
+        """Start counting anew."""
+        self._confusion = torch.zeros(self.n_classes**2, dtype=torch.int64, device=self.device)
+        if self.trainer.training:
+            self._seen = 0
+
+    def mean_loss(self) -> float:
+        """Return the mean loss over the pictures of the epoch."""
+        return float(self._loss_sum) / max(self._seen, 1)
+
+    def recalls(self) -> NDArray[np.float64]:
+        """Return (C,) the share of each class that was answered right; NaN for a class that was not seen."""
+        confusion = self._confusion.cpu().numpy().reshape(self.n_classes, self.n_classes)
+        seen = confusion.sum(axis=1)
+        return np.where(seen > 0, np.diagonal(confusion) / np.maximum(seen, 1), np.nan)
+
+    def _count(self, logits: Tensor, labels: Tensor) -> None:
+        places = labels * self.n_classes + logits.argmax(dim=1)
+        self._confusion += torch.bincount(places, minlength=self.n_classes**2)
+
+
+def augmentation(schedule: Schedule) -> nn.Sequential:
+    """Return what happens to a batch of training pictures (B, 3, H, W) in [0, 1]: crop, then flip, each on its own."""
+    steps: list[nn.Module] = []
+    if schedule.pad:
+        steps.append(_Crop(schedule.pad))
+    if schedule.flip:
+        steps.append(kornia.RandomHorizontalFlip(p=0.5))
+    return nn.Sequential(*steps)
+
+
+class _Crop(nn.Module):
+    """Kornia's random crop, made for the size of the pictures when they are first seen."""
+
+    def __init__(self, pad: int) -> None:
+        super().__init__()
+        self.pad = pad
+        self._crop: Any = None
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        size = (pictures.shape[2], pictures.shape[3])
+        if self._crop is None or self._crop.flags["size"] != size:
+            self._crop = kornia.RandomCrop(size, padding=self.pad, cropping_mode="slice")
+        cropped: Tensor = self._crop(pictures)
+        return cropped

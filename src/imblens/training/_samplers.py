@@ -1,0 +1,117 @@
+"""Which training pictures an epoch sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import MissingError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Sampler(NamedTuple):
+    """How an epoch is drawn.
+
+    Attributes:
+        says: one line for lists.
+        shares: (class counts, share of the epochs done) -> probability of each class, or None for every picture once.
+    """
+
+    says: str
+    shares: Callable[[NDArray[np.float64], float], NDArray[np.float64]] | None = None
+
+
+def _power(counts: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    shares = np.where(counts > 0, counts**exponent, 0.0)
+    return np.asarray(shares / shares.sum())
+
+
+def _progressive(counts: NDArray[np.float64], done: float) -> NDArray[np.float64]:
+    return np.asarray((1 - done) * _power(counts, 1) + done * _power(counts, 0))
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "natural": Sampler("every picture once an epoch"),
+    "class_balanced": Sampler("classes drawn alike", lambda counts, done: _power(counts, 0)),
+    "square_root": Sampler("classes drawn by the square root of their count", lambda counts, done: _power(counts, 0.5)),
+    "progressive": Sampler("from natural in the first epoch to class_balanced in the last", _progressive),
+}
+
+
+def sampler_descriptions() -> dict[str, str]:
+    """Return one line for each sampler."""
+    return {name: sampler.says for name, sampler in SAMPLERS.items()}
+
+
+def find_sampler(name: str) -> Sampler:
+    """Return the sampler of that name.
+
+    Raises:
+        MissingError: there is none.
+    """
+    if name not in SAMPLERS:
+        raise MissingError(f"there is no sampler {name!r}.", hint=did_you_mean(name, list(SAMPLERS)))
+    return SAMPLERS[name]
+
+
+def draw_epoch(
+    labels: NDArray[np.int64], sampler: str, *, n_classes: int, epoch: int, epochs: int, seed: int
+) -> NDArray[np.int64]:
+    """Return (N,) which pictures an epoch sees, in order.
+
+    `natural` is a permutation. The others draw a class, then one of its pictures evenly, with replacement.
+
+    Args:
+        labels: (N,) class of each picture.
+        sampler: a name.
+        n_classes: C.
+        epoch: from 0.
+        epochs: how many there are.
+        seed: of this epoch.
+
+    References:
+        Kang et al. 2020, Decoupling Representation and Classifier for Long-Tailed Recognition, eq. 1 and 2.
+    """
+    rng = np.random.default_rng(seed)
+    shares = SAMPLERS[sampler].shares
+    if shares is None:
+        return rng.permutation(len(labels))
+    counts = np.bincount(labels, minlength=n_classes)
+    by_class = np.argsort(labels, kind="stable")  # positions, class after class
+    starts = np.cumsum(counts) - counts
+    chosen = rng.choice(n_classes, size=len(labels), p=shares(counts.astype(float), epoch / max(epochs - 1, 1)))
+    within = (rng.random(len(labels)) * counts[chosen]).astype(np.int64)
+    return np.asarray(by_class[starts[chosen] + within])
+
+
+class Batches:
+    """The batches of an epoch: (pictures (B, H, W, 3) uint8, labels (B,) int64), as torch tensors.
+
+    An epoch is cut into equal batches, the largest one of `batch_size`, so that none is left with a single picture.
+
+    Attributes:
+        order: which pictures, in which order; set before each epoch.
+    """
+
+    def __init__(self, pictures: NDArray[np.uint8], labels: NDArray[Any], batch_size: int) -> None:
+        """Hold (N, H, W, 3) pictures and (N,) labels; in their order until told otherwise."""
+        self._pictures = pictures
+        self._labels = np.asarray(labels, dtype=np.int64)
+        self._n_batches = -(-len(labels) // batch_size)
+        self.order: Sequence[int] | NDArray[np.int64] = np.arange(len(labels))
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self._n_batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of `order`."""
+        import torch
+
+        for rows in np.array_split(np.asarray(self.order), self._n_batches):
+            yield torch.from_numpy(self._pictures[rows]), torch.from_numpy(self._labels[rows])

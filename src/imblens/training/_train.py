@@ -1,0 +1,390 @@
+"""Training a network on a picture set."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import DependencyError, ExistsError, InputError
+from imblens.losses import build_loss, find_loss
+from imblens.models import build_model, find_model, load_factory
+from imblens.training._files import LAST, read_checkpoint, write_whole
+from imblens.training._samplers import Batches, find_sampler
+from imblens.training._schedules import Schedule, find_schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from imblens.data import PictureSet
+
+_AUGMENTATIONS = {"crop+flip": (True, True), "crop": (True, False), "flip": (False, True), "none": (False, False)}
+_PACKAGES = ("imblens", "torch", "lightning", "kornia", "numpy")
+_HASHED_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` made.
+
+    Attributes:
+        model: the network with the weights of the last epoch, on the CPU, in evaluation mode.
+        meta: what made it: plain JSON values. `meta["preprocessing"]` holds mean, std (of pixels in [0, 1]) and size.
+        log: one row an epoch: epoch, loss, split (val or train), balanced_accuracy, rare_accuracy, lr, seconds.
+        path: the folder with model.safetensors, log.csv and checkpoints/last.ckpt.
+    """
+
+    model: nn.Module
+    meta: dict[str, Any]
+    log: pd.DataFrame
+    path: Path
+
+
+def train(
+    picture_set: PictureSet,
+    *,
+    out: str | Path,
+    arch: str = "smallnet",
+    loss: str = "ce",
+    schedule: str = "short",
+    epochs: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    batch_size: int | None = None,
+    sampler: str = "natural",
+    drw: bool = False,
+    augment: str | None = None,
+    precision: str | None = None,
+    progress: bool = True,
+    loss_options: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train a network on the training split, and keep the weights of the last epoch.
+
+    Figures while training come from the validation split where the set has one, else from the training batches (as they
+    are seen: augmented, the network still changing). The test split is never looked at, and no epoch is chosen.
+
+    Pictures are normalised by the training split's own channel means. On one machine, with one number of threads, the
+    same arguments give the same bits, also when the training was stopped and resumed. The caller's random state and
+    torch's settings are left as found.
+
+    Args:
+        picture_set: with one label for each picture, all pictures of one size.
+        out: folder for model.safetensors, log.csv and checkpoints/last.ckpt; nothing is written elsewhere.
+        arch: a name of `imblens.models.model_names()`, or FILE.py:FACTORY.
+        loss: a name of `imblens.losses.loss_names()`. `ldam` gives a named network a normalised head.
+        schedule: `short` or `cao200`.
+        epochs: default: the schedule's; its steps move along.
+        seed: 0 or more: of weights, order and augmentation.
+        resume: go on after the last finished epoch in `out`, with the same other arguments.
+        force: start anew where `out` holds a training.
+        batch_size: default: the schedule's.
+        sampler: `natural`, `class_balanced`, `square_root` or `progressive`.
+        drw: weight classes by their effective number in the last fifth of the epochs.
+        augment: `crop+flip`, `crop`, `flip` or `none`; default: the schedule's. Mirrored digits are other digits.
+        precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
+        progress: print one line an epoch to stderr.
+        loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
+
+    Raises:
+        InputError: an argument cannot be used, or `resume` does not fit what is in `out`.
+        ExistsError: `out` holds a training, and neither `resume` nor `force` was given.
+        DependencyError: Lightning or Kornia is not installed.
+        ImblensError: the training diverged.
+        KeyboardInterrupt: the user stopped it; the message says after which epoch. That epoch's checkpoint is whole.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from imblens.data import digits
+        >>> with TemporaryDirectory() as out:
+        ...     trained = train(digits(), out=out, epochs=1, progress=False)
+        >>> trained.meta["preprocessing"]["size"], len(trained.log)
+        ([32, 32], 1)
+    """
+    _require("lightning", "kornia")
+    folder = Path(out)
+    plan = _planned(find_schedule(schedule), augment)
+    find_sampler(sampler)
+    find_model(arch)
+    if picture_set.task != "multiclass":
+        raise InputError(
+            f"{picture_set.name} has several labels for a picture; training needs one.",
+            hint="Train elsewhere, and use imblens capture with your network.",
+        )
+    options = _plain_options(loss_options)
+    labels = np.asarray(picture_set.train.labels)
+    n_classes = len(picture_set.classes)
+    counts = np.bincount(labels, minlength=n_classes)
+    if np.count_nonzero(counts) < 2:
+        raise InputError(f"the training split of {picture_set.name} has fewer than two classes.", hint="Give more.")
+    built_loss = build_loss(loss, counts.tolist(), drw=drw, **options)
+    pixels = picture_set.train.array()
+    size = _count("batch_size", batch_size, plan.batch_size)
+    asked = {
+        "arch": arch,
+        "loss": loss,
+        "loss_options": options,
+        "drw": bool(drw),
+        "schedule": schedule,
+        "epochs": _count("epochs", epochs, plan.epochs_for(-(-len(labels) // size))),
+        "batch_size": size,
+        "augment": _augmented(plan),
+        "sampler": sampler,
+        "seed": _count("seed", seed, 0, least=0),
+        "classes": list(picture_set.classes),
+        "class_counts": counts.tolist(),
+        "pictures": _fingerprint(pixels, labels),
+    }
+    if precision is None:
+        precision = _stored_precision(folder, asked) if resume else _precision()
+    elif resume:
+        _stored_precision(folder, asked)
+    if precision not in ("32-true", "bf16-mixed"):
+        raise InputError(f"precision is {precision!r}.", hint="Give 32-true or bf16-mixed.")
+    if not resume:
+        _clear(folder, force)
+    return _fit(picture_set, pixels, labels, counts, plan, built_loss, folder, asked, precision, resume, progress)
+
+
+def _fit(
+    picture_set: PictureSet,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    plan: Schedule,
+    loss: Any,
+    folder: Path,
+    asked: dict[str, Any],
+    precision: str,
+    resume: bool,
+    progress: bool,
+) -> Trained:
+    import torch
+
+    from imblens.training._state import derived_seed, left_as_found, quiet_lightning, seed_everything
+
+    mean, std = channel_statistics(pixels)
+    with left_as_found(), quiet_lightning():
+        import lightning.pytorch as lightning
+        from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+
+        from imblens.training._checkpoints import KeepLast, WholeCheckpoints
+        from imblens.training._module import Fitting
+        from imblens.training._progress import EpochLog
+
+        seed_everything(derived_seed(asked["seed"], 0))
+        model = _network(asked, loss, len(counts)).train()
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        batches = Batches(pixels, labels, asked["batch_size"])
+        fitting = Fitting(
+            model,
+            loss,
+            schedule=plan,
+            batches=batches,
+            labels=labels,
+            epochs=asked["epochs"],
+            sampler=asked["sampler"],
+            seed=asked["seed"],
+            mean=mean,
+            std=std,
+            facts={**asked, "precision": precision},
+        )
+        val = picture_set.val
+        held_out = Batches(val.array(), val.labels, 512) if val is not None and len(val) else None
+        log = EpochLog(folder, rare_classes(counts), show=progress)
+        trainer = lightning.Trainer(
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            precision=precision,  # type: ignore[arg-type]
+            max_epochs=asked["epochs"],
+            callbacks=[log, KeepLast(folder)],
+            plugins=[LightningEnvironment(), WholeCheckpoints()],
+            default_root_dir=folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        try:
+            trainer.fit(fitting, batches, held_out, ckpt_path=folder / LAST if resume else None)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            if not log.interrupted:
+                raise
+        if log.interrupted:
+            done = len(log.rows)
+            where = f"stopped at epoch {done} of {asked['epochs']}" if done else "stopped before an epoch was finished"
+            raise KeyboardInterrupt(where)
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        _save_model(model, folder / "model.safetensors")
+    meta = {
+        **{key: value for key, value in asked.items() if key not in ("classes", "pictures")},
+        "preprocessing": {"mean": mean, "std": std, "size": list(pixels.shape[1:3])},
+        "device": device,
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "versions": _versions(),
+    }
+    return Trained(model=model, meta=meta, log=log.frame(), path=folder)
+
+
+def channel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel of (N, H, W, 3) pictures, as if pixels were in [0, 1].
+
+    Counted exactly from histograms. A channel that never changes gets 1 as its standard deviation.
+
+    >>> channel_statistics(np.array([[[[0, 255, 51]], [[255, 255, 51]]]], dtype=np.uint8))
+    ([0.5, 1.0, 0.2], [0.5, 1.0, 1.0])
+    """
+    values = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(pixels.shape[-1]):
+        share = np.zeros(256)
+        for start in range(0, len(pixels), 4096):
+            share += np.bincount(pixels[start : start + 4096, ..., channel].ravel(), minlength=256)
+        share /= share.sum()
+        middle = float(share @ values)
+        spread = float(share @ (values - middle) ** 2) ** 0.5
+        mean.append(round(middle, 12))
+        std.append(round(spread, 12) if spread > 1e-9 else 1.0)
+    return mean, std
+
+
+def rare_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the third of the classes (at least one) with the fewest instances; none where all have as many.
+
+    >>> rare_classes(np.array([50, 7, 20, 3, 11, 40])).tolist()
+    [3, 1]
+    """
+    if counts.min() == counts.max():
+        return np.empty(0, dtype=np.int64)
+    return np.argsort(counts, kind="stable")[: max(1, len(counts) // 3)]
+
+
+def _network(asked: Mapping[str, Any], loss: Any, n_classes: int) -> nn.Module:
+    if ":" in asked["arch"]:
+        return load_factory(asked["arch"], n_classes)
+    normalised = find_loss(asked["loss"]).normalised_head
+    scale = float(asked["loss_options"].get("s", 30.0)) if normalised else 30.0
+    return build_model(asked["arch"], n_classes, normalised_head=normalised, scale=scale)
+
+
+def _save_model(model: nn.Module, path: Path) -> None:
+    from safetensors.torch import save
+
+    tensors, seen = {}, set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or not tensor.numel():  # tied weights stand once
+            tensors[name] = tensor.contiguous()
+        seen.add(tensor.data_ptr())
+    write_whole(path, save(tensors, metadata={"format": "pt"}))
+
+
+def _planned(plan: Schedule, augment: str | None) -> Schedule:
+    if augment is None:
+        return plan
+    if augment not in _AUGMENTATIONS:
+        raise InputError(f"there is no augmentation {augment!r}.", hint=f"Known: {', '.join(_AUGMENTATIONS)}.")
+    crop, flip = _AUGMENTATIONS[augment]
+    return replace(plan, pad=(plan.pad or 4) if crop else 0, flip=flip)
+
+
+def _augmented(plan: Schedule) -> str:
+    return next(name for name, steps in _AUGMENTATIONS.items() if steps == (plan.pad > 0, plan.flip))
+
+
+def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(options or {})))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"loss_options are not plain values: {error}.", hint="Give numbers and lists.") from error
+    return plain
+
+
+def _count(name: str, value: int | None, default: int, *, least: int = 1) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise InputError(f"{name} is {value!r}.", hint=f"It must be a whole number, {least} or more.")
+    return int(value)
+
+
+def _stored_precision(folder: Path, asked: Mapping[str, Any]) -> str:
+    """Check that `asked` is what the checkpoint in `folder` was made for; return its precision."""
+    facts = read_checkpoint(folder / LAST)["imblens"]
+    for key, value in asked.items():
+        if facts.get(key) == value:
+            continue
+        if key in ("pictures", "classes", "class_counts"):
+            found = f"saw other {key.replace('_', ' ')}"
+        else:
+            found = f"had {key} {facts.get(key)!r}, and {value!r} is asked for"
+        raise InputError(
+            f"--resume: the training in {folder} {found}.",
+            hint="Repeat the data and options it was started with; or leave out --resume and choose another --out.",
+        )
+    return str(facts["precision"])
+
+
+def _clear(folder: Path, force: bool) -> None:
+    old = [folder / LAST, folder / "model.safetensors"]
+    if any(path.exists() for path in old) and not force:
+        raise ExistsError(f"{folder} holds a training.", hint="Add --resume, or --force, or choose another --out.")
+    for path in old:
+        path.unlink(missing_ok=True)
+
+
+def _fingerprint(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
+    """Return a hash of labels and pictures (evenly spaced ones, where there are more than 256 MiB)."""
+    import hashlib
+
+    step = -(-pixels.nbytes // _HASHED_BYTES)
+    digest = hashlib.sha256(np.ascontiguousarray(labels).tobytes())
+    for start in range(0, len(pixels), 4096):
+        digest.update(pixels[start : start + 4096 : step].tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _precision() -> str:
+    """Return bf16-mixed where the hardware multiplies bfloat16 matrices (CUDA, AMX), else 32-true.
+
+    Vector instructions alone (AVX512-BF16) do not pay: convolutions measured slower than in float32.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported()
+    elif hasattr(torch.cpu, "get_capabilities"):
+        fast = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    else:
+        fast = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _require(*packages: str) -> None:
+    from importlib.util import find_spec
+
+    for package in packages:
+        if find_spec(package) is None:
+            raise DependencyError(
+                f"training needs {package}, which is not installed.", hint="pip install 'imblens[train]'"
+            )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

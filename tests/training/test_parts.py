@@ -1,0 +1,165 @@
+"""Schedules, samplers, batches, augmentation, statistics, files."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from imblens.errors import ImblensError, MissingError, StorageError
+from imblens.training import find_sampler, find_schedule, sampler_descriptions, schedule_descriptions
+from imblens.training._files import write_whole
+from imblens.training._samplers import Batches, draw_epoch
+from imblens.training._schedules import SCHEDULES, cao_steps, one_cycle
+from imblens.training._train import channel_statistics, rare_classes
+
+
+def test_the_long_schedule_is_the_papers() -> None:
+    plan = find_schedule("cao200")
+    rates = [plan.lr * plan.lr_share(epoch, 200) for epoch in range(200)]
+    assert rates[:6] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
+    assert [rates[e] for e in (159, 160, 179, 180, 199)] == pytest.approx([0.1, 0.001, 0.001, 1e-5, 1e-5])
+    assert (plan.momentum, plan.weight_decay, plan.batch_size, plan.pad, plan.flip) == (0.9, 2e-4, 128, 4, True)
+
+
+def test_steps_move_along_with_the_number_of_epochs() -> None:
+    for epochs in (20, 40, 400):
+        stretched = [cao_steps(epoch, epochs) for epoch in range(epochs)]
+        assert stretched.count(1e-4) == pytest.approx(epochs / 10)
+        assert stretched.count(0.01) == pytest.approx(epochs / 10)
+    assert cao_steps(3.99, 200) == cao_steps(3, 200)
+
+
+def test_one_cycle_rises_once_and_ends_at_zero() -> None:
+    shares = np.array([one_cycle(done, 12) for done in np.linspace(0, 12, 400)])
+    peak = int(shares.argmax())
+    assert shares.max() == pytest.approx(1, abs=0.02) and shares.min() >= 0 and shares[-1] == pytest.approx(0)
+    assert (np.diff(shares[: peak + 1]) > 0).all() and (np.diff(shares[peak:]) < 0).all()
+
+
+def test_small_sets_are_seen_more_often() -> None:
+    plan = find_schedule("short")
+    assert plan.epochs_for(97) == plan.epochs
+    assert plan.epochs_for(3) == math.ceil(plan.least_steps / 3)
+    assert find_schedule("cao200").epochs_for(1) == 200
+
+
+def test_natural_order_is_every_picture_once_and_differs_by_seed() -> None:
+    labels = np.array([0, 0, 0, 2, 2, 1])
+    orders = [draw_epoch(labels, "natural", n_classes=3, epoch=0, epochs=1, seed=seed) for seed in (5, 5, 6)]
+    assert sorted(orders[0]) == list(range(6))
+    assert (orders[0] == orders[1]).all() and (orders[0] != orders[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "epoch", "expected"),
+    [
+        ("class_balanced", 0, [1 / 3, 1 / 3, 1 / 3, 0]),
+        ("square_root", 0, [10 / 13, 1 / 13, 2 / 13, 0]),
+        ("progressive", 0, [100 / 105, 1 / 105, 4 / 105, 0]),
+        ("progressive", 4, [1 / 3, 1 / 3, 1 / 3, 0]),
+        ("progressive", 2, [0.5 * (100 / 105 + 1 / 3), 0.5 * (1 / 105 + 1 / 3), 0.5 * (4 / 105 + 1 / 3), 0]),
+    ],
+)
+def test_samplers_draw_classes_as_the_paper_says(sampler: str, epoch: int, expected: list[float]) -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [10_000, 100, 400]))  # none of class 3
+    drawn = draw_epoch(labels, sampler, n_classes=4, epoch=epoch, epochs=5, seed=1)
+    shares = np.bincount(labels[drawn], minlength=4) / len(labels)
+    spread = 5 * np.sqrt(np.array(expected) * (1 - np.array(expected)) / len(labels))
+    assert len(drawn) == len(labels) and (np.abs(shares - expected) <= spread).all()
+
+
+def test_pictures_of_a_class_are_drawn_alike() -> None:
+    labels = np.array([0] * 4 + [1] * 20_000)
+    drawn = draw_epoch(labels, "class_balanced", n_classes=2, epoch=0, epochs=1, seed=0)
+    counts = np.bincount(drawn[drawn < 4], minlength=4)
+    assert counts.min() > 0.9 * counts.max()
+
+
+def test_batches_hold_every_picture_and_are_of_one_size() -> None:
+    pictures = np.arange(13 * 2 * 3 * 3, dtype=np.uint8).reshape(13, 2, 3, 3)
+    batches = Batches(pictures, np.arange(13), 6)
+    batches.order = np.arange(13)[::-1]
+    found = list(batches)
+    assert len(batches) == 3 and [len(labels) for _, labels in found] == [5, 4, 4]
+    assert torch.equal(torch.cat([p for p, _ in found]), torch.from_numpy(pictures[::-1].copy()))
+    assert torch.cat([labels for _, labels in found]).tolist() == list(range(12, -1, -1))
+    found[0][0].zero_()
+    assert pictures[12].any()  # batches are copies
+
+
+def test_augmented_pictures_are_windows_of_the_padded_picture_or_its_mirror_image() -> None:
+    from imblens.training._module import augmentation
+
+    torch.manual_seed(0)
+    pictures = torch.rand(200, 3, 6, 5)
+    result = augmentation(find_schedule("cao200"))(pictures)
+    padded = functional.pad(pictures, (4, 4, 4, 4))
+    seen = set()
+    for i in range(200):
+        places = [
+            (y, x, mirrored)
+            for mirrored in (False, True)
+            for y in range(9)
+            for x in range(9)
+            if torch.equal(result[i].flip(2) if mirrored else result[i], padded[i, :, y : y + 6, x : x + 5])
+        ]
+        assert places
+        if len(places) == 1:
+            seen.add(places[0])
+    assert {y for y, _, _ in seen} == {x for _, x, _ in seen} == set(range(9))
+    assert {mirrored for *_, mirrored in seen} == {False, True}
+
+
+def test_statistics_of_channels_are_numpys() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), dtype=np.uint8)
+    mean, std = channel_statistics(pixels)
+    np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)), atol=1e-11)
+    np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)), atol=1e-11)
+
+
+def test_which_classes_are_rare() -> None:
+    assert rare_classes(np.array([5, 5, 5])).size == 0
+    assert rare_classes(np.array([9, 2])).tolist() == [1]
+    assert rare_classes(np.array([1, 2, 3, 4, 5, 6, 0])).tolist() == [6, 0]
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(MissingError, match="Did you mean 'short'"):
+        find_schedule("shrot")
+    with pytest.raises(MissingError, match="Did you mean 'class_balanced'"):
+        find_sampler("class_balance")
+    assert set(schedule_descriptions()) == set(SCHEDULES)
+
+
+def test_names_and_descriptions_need_no_torch() -> None:
+    code = (
+        "import sys; from imblens.training import sampler_descriptions, schedule_descriptions, train;"
+        "assert schedule_descriptions() and sampler_descriptions(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "natural" in sampler_descriptions()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "folder" / "file"
+    write_whole(path, b"old")
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for call in ("os.fsync", "pathlib.Path.replace", "tempfile.mkstemp"):
+        with monkeypatch.context() as patch:
+            patch.setattr(call, full)
+            with pytest.raises(StorageError, match="No space left on device; nothing under that name was changed"):
+                write_whole(path, b"new")
+        assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert issubclass(StorageError, ImblensError)

@@ -1,0 +1,339 @@
+"""Training from end to end, on pictures that a moment teaches."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from imblens.data import Pictures, PictureSet
+from imblens.errors import ExistsError, ImblensError, InputError, MissingError
+from imblens.models import build_model, load_weights
+from imblens.models.normed import NormedLinear
+from imblens.training import Trained, train
+
+COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
+FACTORY = """
+from torch import nn
+def build(n_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(8, n_classes),
+    )
+"""
+
+
+def split(counts: list[int], seed: int) -> Pictures:
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(range(len(counts)), counts))
+    noise = rng.integers(-40, 40, (len(labels), 8, 6, 3))
+    return Pictures.from_arrays(np.clip(COLOURS[labels][:, None, None] + noise, 0, 255).astype(np.uint8), labels)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more to waiting for the second thread than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Untouchable:
+    """A source whose pictures must not be read."""
+
+    def picture(self, row: int) -> Any:
+        raise AssertionError("the test split was read")
+
+    size = picture
+
+
+@pytest.fixture(scope="module")
+def pictures() -> PictureSet:
+    hidden = split([5, 5, 5], 9)
+    return PictureSet(
+        "colours",
+        ("red", "green", "blue"),
+        "multiclass",
+        split([20, 9, 4], 0),
+        test=replace(hidden, source=Untouchable()),
+    )
+
+
+def quick(pictures: PictureSet, out: Path, **options: Any) -> Trained:
+    return train(pictures, out=out, **{"epochs": 4, "batch_size": 12, "progress": False, **options})
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_what_a_training_leaves_behind(
+    pictures: PictureSet, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    trained = quick(pictures, out, epochs=12, progress=True)
+    printed = capfd.readouterr()
+    lines = printed.err.splitlines()
+    assert printed.out == "" and len(lines) == 12
+    assert lines[0].startswith("epoch 1/12  loss ") and "  train bal.acc " in lines[0] and "  ETA " in lines[0]
+    assert "ETA" not in lines[-1]
+
+    assert not list(elsewhere.iterdir())
+    files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    assert files == ["checkpoints/last.ckpt", "log.csv", "model.safetensors"]
+
+    assert list(trained.log.columns) == [
+        "epoch", "loss", "split", "balanced_accuracy", "rare_accuracy", "lr", "seconds"
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(pd.read_csv(out / "log.csv"), trained.log)
+    assert trained.log["epoch"].tolist() == list(range(1, 13)) and set(trained.log["split"]) == {"train"}
+    assert trained.log["balanced_accuracy"].iloc[-1] > 0.9 > trained.log["balanced_accuracy"].iloc[0]
+    assert trained.log["loss"].iloc[-1] < 0.5 * trained.log["loss"].iloc[0]
+
+    assert json.loads(json.dumps(trained.meta)) == trained.meta
+    assert trained.meta["class_counts"] == [20, 9, 4] and trained.meta["preprocessing"]["size"] == [8, 6]
+    assert {"arch", "loss", "loss_options", "schedule", "epochs", "seed", "versions", "device", "precision", "threads",
+            "batch_size"} <= set(trained.meta)  # fmt: skip
+
+    assert not any(module.training for module in trained.model.modules())
+    assert same(load_weights(build_model("smallnet", 3), out / "model.safetensors"), trained.model)
+    fresh = split([6, 6, 6], 5)
+    pre = trained.meta["preprocessing"]
+    inputs = (fresh.array() / 255 - pre["mean"]) / pre["std"]
+    with torch.no_grad():
+        answers = trained.model(torch.from_numpy(inputs).float().permute(0, 3, 1, 2)).argmax(1).numpy()
+    assert (answers == fresh.labels).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_bits(pictures: PictureSet, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = quick(pictures, tmp_path / "a")
+    torch.manual_seed(2)
+    random.seed(2)
+    np.random.default_rng(2)
+    again, other = quick(pictures, tmp_path / "b"), quick(pictures, tmp_path / "c", seed=1)
+    assert same(first.model, again.model) and not same(first.model, other.model)
+    timeless = [t.log.drop(columns="seconds") for t in (first, again)]
+    pd.testing.assert_frame_equal(*timeless)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_resumed_training_ends_in_the_same_bits(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], validated: bool
+) -> None:
+    """Dropout, augmentation, a sampler that changes by epoch and late weights: all that is random or moves."""
+    from imblens.training._module import Fitting
+
+    (tmp_path / "net.py").write_text(FACTORY)
+    options = dict(arch=f"{tmp_path / 'net.py'}:build", loss="focal", drw=True, sampler="progressive")
+    if validated:
+        pictures = replace(pictures, val=split([4, 4, 4], 2))
+    unbroken = quick(pictures, tmp_path / "unbroken", **options)
+    step = Fitting.training_step
+
+    def breaking(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.current_epoch == 2 and batch_idx == 1:
+            raise stop("enough")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Fitting, "training_step", breaking)
+    with pytest.raises(stop) as stopped:
+        quick(pictures, tmp_path / "broken", **options)
+    monkeypatch.undo()
+    if stop is KeyboardInterrupt:
+        assert str(stopped.value) == "stopped at epoch 2 of 4"
+    assert not (tmp_path / "broken/model.safetensors").exists()
+    assert len(pd.read_csv(tmp_path / "broken/log.csv")) == 2
+
+    resumed = quick(pictures, tmp_path / "broken", resume=True, **options)
+    assert same(unbroken.model, resumed.model)
+    pd.testing.assert_frame_equal(unbroken.log.drop(columns="seconds"), resumed.log.drop(columns="seconds"))
+    assert {**unbroken.meta} == {**resumed.meta}
+
+
+def test_a_finished_training_resumes_to_itself(pictures: PictureSet, tmp_path: Path) -> None:
+    trained = quick(pictures, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    again = quick(pictures, tmp_path, resume=True)
+    assert same(trained.model, again.model) and len(again.log) == 4
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_resuming_needs_a_fitting_checkpoint(pictures: PictureSet, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"--resume: there is no .*last\.ckpt"):
+        quick(pictures, tmp_path, resume=True)
+    quick(pictures, tmp_path, epochs=1)
+    for other, message in [
+        ({"arch": "resnet32"}, "had arch 'smallnet', and 'resnet32' is asked for"),
+        ({"loss": "focal"}, "had loss 'ce', and 'focal' is asked for"),
+        ({"loss_options": {"weights": [1, 1, 1]}}, "had loss_options {}"),
+        ({"seed": 1}, "had seed 0, and 1 is asked for"),
+        ({"epochs": 2}, "had epochs 1, and 2 is asked for"),
+        ({"schedule": "cao200"}, "had schedule 'short'"),
+        ({"sampler": "square_root"}, "had sampler"),
+        ({"drw": True}, "had drw False"),
+        ({"augment": "none"}, "had augment 'crop.flip', and 'none' is asked for"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            quick(pictures, tmp_path, resume=True, **{"epochs": 1, **other})
+    brighter = Pictures.from_arrays(pictures.train.array() // 2, pictures.train.labels)
+    with pytest.raises(InputError, match="saw other pictures"):
+        quick(replace(pictures, train=brighter), tmp_path, epochs=1, resume=True)
+
+
+def test_hostile_and_damaged_checkpoints(pictures: PictureSet, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "pwned"),)
+
+    path = tmp_path / "checkpoints/last.ckpt"
+    path.parent.mkdir()
+    torch.save({"imblens": Evil()}, path)
+    with pytest.raises(InputError, match="cannot be read"):
+        quick(pictures, tmp_path, resume=True)
+    assert not (tmp_path / "pwned").exists()
+    torch.save({"imblens": {}, "state_dict": {"x": torch.rand(1000)}}, path)
+    for content in (b"", b"junk", path.read_bytes()[:-500]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            quick(pictures, tmp_path, resume=True)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(InputError, match="was not written by imblens"):
+        quick(pictures, tmp_path, resume=True)
+
+
+def test_checkpoints_hold_tensors_and_plain_values(pictures: PictureSet, tmp_path: Path) -> None:
+    quick(pictures, tmp_path, epochs=1)
+    found = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert found["imblens"]["classes"] == ["red", "green", "blue"]
+    assert {"optimizer_states", "lr_schedulers", "state_dict", "loops", "callbacks"} <= set(found)
+    model = load_weights(build_model("smallnet", 3), tmp_path / "checkpoints/last.ckpt")
+    assert same(model, load_weights(build_model("smallnet", 3), tmp_path / "model.safetensors"))
+
+
+def test_a_training_is_not_overwritten_by_accident(pictures: PictureSet, tmp_path: Path) -> None:
+    quick(pictures, tmp_path, epochs=1)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(ExistsError, match=r"holds a training\. Add --resume, or --force"):
+        quick(pictures, tmp_path, epochs=1, seed=1)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    quick(pictures, tmp_path, epochs=1, seed=1, force=True)
+    assert (tmp_path / "model.safetensors").read_bytes() != before
+
+
+def global_state() -> list[Any]:
+    numpy_state = np.random.get_state()
+    return [
+        random.getstate(), numpy_state[1].tolist(), numpy_state[2], torch.get_rng_state().tolist(),
+        torch.is_grad_enabled(), torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision(),
+        signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), dict(os.environ), Path.cwd(),
+    ]  # fmt: skip
+
+
+def test_global_state_is_left_as_found(pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from imblens.training._module import Fitting
+
+    before, pixels = global_state(), pictures.train.array().copy()
+    quick(pictures, tmp_path / "a")
+    assert global_state() == before and (pictures.train.array() == pixels).all()
+    for error in (RuntimeError, KeyboardInterrupt):
+
+        def fail(self: Any, *args: Any, error: type[BaseException] = error) -> None:
+            np.random.rand()
+            torch.use_deterministic_algorithms(True)
+            raise error
+
+        monkeypatch.setattr(Fitting, "training_step", fail)
+        with pytest.raises(error) as stopped:
+            quick(pictures, tmp_path / error.__name__)
+        assert global_state() == before
+    assert str(stopped.value) == "stopped before an epoch was finished"
+
+
+def test_validation_figures_come_from_the_validation_split(pictures: PictureSet, tmp_path: Path) -> None:
+    hard = split([4, 4, 4], 3)
+    wrong = Pictures.from_arrays(hard.array(), (hard.labels + 1) % 3)  # a network that learned is wrong on all of it
+    trained = quick(replace(pictures, val=wrong), tmp_path, epochs=12)
+    assert set(trained.log["split"]) == {"val"}
+    assert trained.log["balanced_accuracy"].iloc[-1] < 0.1 and trained.log["rare_accuracy"].iloc[-1] < 0.1
+    without = quick(pictures, tmp_path / "without", epochs=12)
+    assert same(trained.model, without.model)  # looking changes nothing
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_ldam_gives_a_normalised_head(pictures: PictureSet, tmp_path: Path, precision: str) -> None:
+    trained = quick(pictures, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, precision=precision)
+    head = trained.model.head
+    assert isinstance(head, NormedLinear) and head.scale.tolist() == [8, 8, 8]
+    assert trained.meta["precision"] == precision and np.isfinite(trained.log["loss"]).all()
+    resumed = quick(pictures, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, resume=True)
+    assert resumed.meta["precision"] == precision
+
+
+def test_the_learning_rate_follows_the_schedule(pictures: PictureSet, tmp_path: Path) -> None:
+    trained = quick(pictures, tmp_path, schedule="cao200", epochs=10, augment="none")
+    assert trained.log["lr"].tolist() == pytest.approx([0.1] * 8 + [0.001, 0.00001])
+    assert trained.meta["augment"] == "none"
+
+
+def test_equal_classes_have_no_rare_ones(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    even = PictureSet("even", ("red", "green", "blue"), "multiclass", split([4, 4, 4], 0))
+    trained = quick(even, tmp_path, epochs=1, progress=True)
+    assert math.isnan(trained.log["rare_accuracy"].iloc[0])
+    assert "rare" not in capfd.readouterr().err
+
+
+def test_divergence_is_an_error_and_not_a_network(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imblens.training import _schedules
+
+    wild = replace(_schedules.SCHEDULES["short"], lr=1e30)
+    monkeypatch.setitem(_schedules.SCHEDULES, "short", wild)
+    with pytest.raises(ImblensError, match="the training diverged: the loss is nan in epoch 1"):
+        quick(pictures, tmp_path)
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> None:
+    for options, message in [
+        ({"arch": "resnet23"}, "no network 'resnet23'. Did you mean 'resnet32'.*FILE.py:FACTORY"),
+        ({"arch": "nowhere.py:build"}, "there is no file nowhere.py"),
+        ({"loss": "focl"}, "Did you mean 'focal'"),
+        ({"loss_options": {"gamma": 2}}, "'ce' has no option 'gamma'. It|'ce' has no option 'gamma'. Known"),
+        ({"loss_options": {"weights": np.ones(3)}}, "loss_options are not plain values"),
+        ({"schedule": "long"}, "no schedule 'long'"),
+        ({"sampler": "even"}, "no sampler 'even'"),
+        ({"augment": "mixup"}, "no augmentation 'mixup'. Known: crop"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"epochs": 0}, "epochs is 0. It must be a whole number, 1 or more"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"seed": -1}, "seed is -1. It must be a whole number, 0 or more"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            quick(pictures, tmp_path / "x", **options)
+    several = replace(pictures, task="multilabel")
+    with pytest.raises(InputError, match="has several labels for a picture"):
+        quick(several, tmp_path / "x")
+    single = replace(pictures, train=split([5, 0, 0], 0))
+    with pytest.raises(InputError, match="fewer than two classes"):
+        quick(single, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
