@@ -28,7 +28,10 @@ def portrait(model: nn.Module) -> dict[str, Any]:
         "memory": {name: (id(tensor), tensor.data_ptr(), tensor.stride()) for name, tensor in named},
         "device": {name: str(tensor.device) for name, tensor in named},
         "requires_grad": {name: tensor.requires_grad for name, tensor in named},
-        "grad": {name: None if p.grad is None else p.grad.numpy().tobytes() for name, p in model.named_parameters()},
+        "grad": {
+            name: None if p.grad is None else (id(p.grad), p.grad.data_ptr(), p.grad.numpy().tobytes())
+            for name, p in model.named_parameters()
+        },
         "training": {name: module.training for name, module in model.named_modules()},
         "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
         "values": {

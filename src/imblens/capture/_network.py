@@ -20,7 +20,7 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Lend the network on `device`, in evaluation mode, without parameter gradients; put back all that changes.
 
     Put back, also after an error: mode and plain attributes of every submodule, requires_grad, the very tensors of
-    parameters and buffers with their values, and the state of the random generators of Python, NumPy and PyTorch.
+    parameters, gradients and buffers with their values, and the state of the random generators of Python, NumPy and PyTorch.
     What a module mutates inside its own lists or dicts is not seen here.
     """
     import torch
@@ -28,19 +28,21 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     modules = list(model.modules())
     attributes = [dict(vars(module)) for module in modules]
     tensors = [(dict(module._parameters), dict(module._buffers)) for module in modules]
-    parameters = [(p, p.data, p.requires_grad) for p in model.parameters()]
+    parameters = [(p, p.data, p.grad, p.requires_grad) for p in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     generators = _generator_states()
     try:
         model.eval()
-        for parameter, _, _ in parameters:
+        for parameter, _, _, _ in parameters:
             parameter.requires_grad_(False)
-        if any(p.device != device for p, _, _ in parameters):
+            parameter.grad = None  # which model.to would move as well
+        if any(data.device != device for _, data, _, _ in parameters):
             model.to(device)
         yield
     finally:
-        for parameter, data, needed in parameters:
+        for parameter, data, grad, needed in parameters:
             parameter.data = data
+            parameter.grad = grad
             parameter.requires_grad_(needed)
         for module, found, (own_parameters, own_buffers) in zip(modules, attributes, tensors, strict=True):
             for name in set(vars(module)) - set(found):

@@ -1,0 +1,119 @@
+"""Class colours: against one picture at a time, and against the limit of two forward passes.
+
+The loop is the plain way: a gradient per picture (Captum's Saliency), its top pixels, their bands by a search over the
+fourteen references. The limit is two forward passes of the same network over the same pictures without a graph:
+nothing can find the gradient for less than one pass forward and one back.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from imblens.capture._bands import BANDS, cielab
+from imblens.capture._colours import Colours
+from imblens.capture._feeds import Preprocessing, make_feed
+from imblens.capture._look import GRAPH_BATCH, Look
+from imblens.capture._network import as_found, exact_float32
+from imblens.models import build_model
+
+N_PICTURES = 256
+N_LOOP = 16  # the loop is measured on fewer and scaled up
+REPEATS = 5
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return one row per comparison; the times of a row were taken in turns."""
+    network = build_model("resnet32", 10).eval()
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, size=(N_PICTURES, 32, 32, 3), dtype=np.uint8)
+    feed = make_feed((pictures, np.arange(N_PICTURES) % 10), "train", Preprocessing(), originals=False)
+    device = torch.device("cpu")
+    with as_found(network, device), exact_float32(device):
+        look = Look(network, "head", [Colours()], device=device, dtype=torch.float32, bf16=False)
+        batches = list(feed.batches(GRAPH_BATCH))
+        inputs = [batch.inputs.contiguous(memory_format=torch.channels_last) for batch in batches]
+
+        def ours() -> None:
+            for batch in batches:
+                look(batch)
+
+        def two_forward_passes() -> None:
+            with torch.no_grad():
+                for _ in range(2):
+                    for batch in inputs:
+                        network(batch)
+
+        def loop() -> None:
+            _one_at_a_time(network, pictures[:N_LOOP])
+
+        seconds = in_turns([ours, two_forward_passes, loop])
+    mine, limit, slow = seconds
+    size = f"{N_PICTURES} pictures of 32 x 32, ResNet-32"
+    slow *= N_PICTURES / N_LOOP
+    return [
+        _row("class colours", size, mine, "one picture at a time", slow, slow / mine, ">= 10"),
+        _row("class colours", size, mine, "two forward passes (limit)", limit, mine / limit, "<= 1.2"),
+    ]
+
+
+def in_turns(functions: list[Callable[[], None]], repeats: int = REPEATS) -> list[float]:
+    """Median seconds of each, run in turns so that all see the same machine; one round first to warm up."""
+    taken: list[list[float]] = [[] for _ in functions]
+    for round_number in range(repeats + 1):
+        for function, found in zip(functions, taken, strict=True):
+            start = time.perf_counter()
+            function()
+            if round_number:
+                found.append(time.perf_counter() - start)
+    return [statistics.median(found) for found in taken]
+
+
+def _one_at_a_time(network: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
+    from captum.attr import Saliency
+
+    references = cielab(np.array(list(BANDS.values())))
+    attribution = Saliency(network)
+    counts = np.zeros((len(pictures), len(references)), dtype=int)
+    for i, picture in enumerate(pictures):
+        tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad():
+            target = int(network(tensor).argmax())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            slope = attribution.attribute(tensor, target=target, abs=True)
+        order = slope[0].amax(dim=0).flatten().argsort(descending=True)[:102]
+        for pixel in picture.reshape(-1, 3)[order.numpy()]:
+            counts[i, int(((references - cielab(pixel)) ** 2).sum(axis=1).argmin())] += 1
+    return counts
+
+
+def _row(operation: str, size: str, ours: float, peer: str, other: float, ratio: float, target: str) -> dict[str, Any]:
+    return {
+        "operation": operation,
+        "size": size,
+        "ours_s": ours,
+        "peer": peer,
+        "peer_s": other,
+        "ratio": ratio,
+        "target": target,
+    }
+
+
+def main() -> None:
+    """Print the rows."""
+    for row in rows():
+        print(
+            f"{row['operation']}, {row['size']}: ours {row['ours_s']:.2f} s, {row['peer']} {row['peer_s']:.2f} s, "
+            f"ratio {row['ratio']:.2f} (target {row['target']})"
+        )
+
+
+if __name__ == "__main__":
+    main()
