@@ -28,7 +28,6 @@ def command(
     ),
     std: str = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
     size: str = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
-    boxes: Path = typer.Option(None, "--boxes", metavar="FILE", help="Object boxes (CSV: id, class, x0, y0, x1, y1)."),
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Pictures at a time."),
     colours: bool = typer.Option(
@@ -43,7 +42,7 @@ def command(
 ) -> None:
     """Read features, answers and colours of a trained network, without changing it."""
     from imblens.capture import capture
-    from imblens.data import load_pictures, read_boxes
+    from imblens.data import load_pictures
     from imblens.models import load_factory, load_weights
     from imblens.run import claim
 
@@ -51,8 +50,6 @@ def command(
     pictures = load_pictures(data, seed=seed, profile=profile)
     for note in pictures.notes:
         progress(note)
-    if boxes is not None:
-        pictures = read_boxes(boxes, pictures)
     network = load_factory(model, pictures.n_classes)
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,13 @@ def command(
         sampler=sampler,
         drw=drw,
     )
-    found, report = train_capture_audit(pictures, out, options)
+    try:
+        found, report = train_capture_audit(pictures, out, options)
+    except KeyboardInterrupt as stop:
+        if "stopped at" not in str(stop):
+            raise
+        again = shown("imblens", *(word for word in sys.argv[1:] if word not in ("--resume", "--force")), "--resume")
+        raise KeyboardInterrupt(f"{str(stop).removeprefix('stopped ')}, resume: {again}") from None
     from imblens.cli.audit import ending, result
 
     emit(
@@ -70,7 +77,7 @@ def train_capture_audit(pictures: Any, out: Path, options: dict[str, Any]) -> tu
     from imblens.training import train
 
     with step("trained"):
-        trained = train(pictures, out=out, **options)
+        trained = train(pictures, out=out, force=True, **options)  # the folder was claimed before
     with step("captured"):
         run = capture(
             trained.model,

@@ -256,6 +256,11 @@ class PictureSet:
         return {name: split for name, split in found.items() if split is not None}
 
     @property
+    def held_out(self) -> Pictures | None:
+        """What a network is judged on: the test split, or the val split where there is no test."""
+        return self.test if self.test is not None else self.val
+
+    @property
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) training pictures of each class; in a multi-label set a picture counts for each of its classes."""
         return count_classes(self.train.labels, self.n_classes)

@@ -1,0 +1,91 @@
+"""imblens audit on arrays, as a person or a script would call it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(11)
+    counts = np.array([120, 60, 30, 8])
+    centres = rng.normal(size=(4, 7)) * 1.5
+    weight = centres
+    bias = -(centres**2).sum(axis=1) / 2 + np.log(counts / counts.sum())
+    labels = {"train": np.repeat(np.arange(4), counts), "test": np.repeat(np.arange(4), 25)}
+    features = {name: centres[y] + rng.normal(size=(len(y), 7)) for name, y in labels.items()}
+    file = tmp_path_factory.mktemp("arrays") / "arrays.npz"
+    content = {}
+    for name, y in labels.items():
+        content |= {f"{name}_features": features[name], f"{name}_labels": y, f"{name}_logits": features[name] @ weight.T + bias}
+    np.savez(file, **content, head_weight=weight, head_bias=bias, class_names=np.array(["cat", "dog", "eel", "fox"]))
+    return file
+
+
+def imblens(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    code = "from imblens.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=cwd, capture_output=True, text=True)
+
+
+def test_audit_writes_what_the_contract_says(arrays: Path, tmp_path: Path) -> None:
+    done = imblens("audit", arrays, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "imblens-audit"
+    said = json.loads(done.stdout)
+    assert Path(said["report"]) == Path("imblens-audit/report.html") and said["verdict"]
+    findings = json.loads((out / "findings.json").read_text())
+    assert set(findings) == {"imblens", "lenses"}
+    assert findings["lenses"]["class_accuracy"]["skipped"] is None
+    assert 0 < findings["lenses"]["class_accuracy"]["summary"]["balanced_accuracy"] < 1
+    assert findings["lenses"]["colours"]["skipped"]
+    table = pd.read_csv(out / "tables" / "class_accuracy.csv")
+    assert table["class"].tolist() == ["cat", "dog", "eel", "fox"] and table["train_count"].tolist() == [120, 60, 30, 8]
+    for name in ("archetypes", "adversaries", "feature_overlap", "feature_overlap_pairs", "feature_density"):
+        assert len(pd.read_csv(out / "tables" / f"{name}.csv"))
+    assert (out / "figures" / "class_accuracy.svg").stat().st_size > 1000
+    assert (out / "figures" / "class_accuracy.png").read_bytes()[:4] == b"\x89PNG"
+    page = (out / "report.html").read_text()
+    assert "fox" in page and "Content-Security-Policy" in page and "https://" not in page.split("<script")[0]
+
+
+def test_one_lens_and_the_same_bytes_twice(arrays: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        done = imblens("audit", arrays, "--lens", "archetypes", "--lens", "class_accuracy", "--out", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert sorted(json.loads((tmp_path / "a" / "findings.json").read_text())["lenses"]) == ["archetypes", "class_accuracy"]
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    assert files
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_nothing_is_overwritten_without_force(arrays: Path, tmp_path: Path) -> None:
+    words = ("audit", arrays, "--lens", "weight_norms", "--out", "out")
+    assert imblens(*words, cwd=tmp_path).returncode == 0
+    again = imblens(*words, cwd=tmp_path)
+    assert again.returncode == 2 and "--force" in again.stderr
+    assert imblens(*words, "--force", cwd=tmp_path).returncode == 0
+
+
+def test_results_on_stdout_progress_on_stderr(arrays: Path, tmp_path: Path) -> None:
+    done = imblens("audit", arrays, "--lens", "class_accuracy", cwd=tmp_path)
+    lines = done.stdout.strip().splitlines()
+    assert lines[-2] == "report: imblens-audit/report.html"
+    assert lines[-1].startswith("next: imblens treat ")
+
+
+def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:
+    treated = imblens("treat", arrays, "--with", "eos", "--set", "random_state=0", "--out", "better", "--json", cwd=tmp_path)
+    assert treated.returncode == 0, treated.stderr
+    said = json.loads(treated.stdout)
+    assert said["treatment"]["name"] == "eos" and len(said["classes"]) == 4
+    done = imblens("compare", arrays, "better", "--out", "compared", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "compared" / "report.html").exists() and len(pd.read_csv(tmp_path / "compared/tables/comparison.csv"))

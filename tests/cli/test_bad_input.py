@@ -1,0 +1,165 @@
+"""Whatever people type or hand over: one clear sentence on stderr, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imblens.cli import main
+
+RNG = np.random.default_rng(5)
+LABELS = np.repeat([0, 1, 2], (30, 12, 5))
+GOOD = {"train_features": RNG.normal(size=(47, 6)) + LABELS[:, None], "train_labels": LABELS}
+GOOD |= {"test_features": RNG.normal(size=(9, 6)), "test_labels": np.arange(9) % 3}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def imblens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run the command line in an empty folder; return exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["imblens", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def changed(**arrays: np.ndarray | None) -> dict[str, np.ndarray]:
+    return {key: value for key, value in {**GOOD, **arrays}.items() if value is not None}
+
+
+def value_at(value: float) -> np.ndarray:
+    features = GOOD["train_features"].copy()
+    features[3, 1] = value
+    return features
+
+
+ARCHIVES = {
+    "nan": (changed(train_features=value_at(np.nan)), "row 3, column 1"),
+    "infinite": (changed(test_features=np.full((9, 6), np.inf)), "test_features holds NaN or infinite"),
+    "lengths": (changed(train_labels=LABELS[:-2]), "train_labels has 45 rows, the features 47"),
+    "dimensions": (changed(test_features=np.ones((9, 5))), "test_features has 5 columns, train_features 6"),
+    "one class": (changed(train_labels=LABELS * 0, test_labels=np.zeros(9, int)), "at least two"),
+    "out of range": (changed(class_names=np.array(["a", "b"])), "there are 2 classes"),
+    "names": (changed(class_names=np.array(list("abcd")), train_logits=np.ones((47, 3))), "4 class names for 3 classes"),
+    "object names": (changed(class_names=np.array(["a", 1, None], dtype=object)), "object array"),
+    "object labels": (changed(train_labels=LABELS.astype(object)), "object array"),
+    "missing key": (changed(train_labels=None), "no 'train_labels'"),
+    "no test labels": (changed(test_labels=None), "no 'test_labels'"),
+    "three dimensions": (changed(train_features=np.ones((47, 2, 3))), "must be a matrix"),
+    "empty": (changed(train_features=np.ones((0, 6)), train_labels=LABELS[:0]), "at least one of each"),
+    "half labels": (changed(train_labels=LABELS + 0.5), "not a whole number"),
+    "head": (changed(train_logits=np.ones((47, 3)), head_weight=np.ones((6, 3))), "transposed"),
+}
+
+
+@pytest.mark.parametrize("case", ARCHIVES)
+def test_archives_that_cannot_be_audited(imblens: Run, tmp_path: Path, case: str) -> None:
+    arrays, fragment = ARCHIVES[case]
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    assert_refused(imblens("audit", "arrays.npz", "--out", "out"), fragment, tmp_path)
+
+
+WORDS = {
+    "no file": (("audit", "nothing.npz"), "no run at nothing.npz"),
+    "not an archive": (("audit", "text.npz"), "not an .npz archive"),
+    "pickle": (("audit", "pickle.npz"), "not an .npz archive"),
+    "empty folder": (("audit", "empty"), "without run.json"),
+    "unknown lens": (("audit", "good.npz", "--lens", "archetype"), "Did you mean 'archetypes'?"),
+    "unknown class": (("audit", "good.npz", "--class", "trukc"), "no class 'trukc'"),
+    "out is a file": (("audit", "good.npz", "--out", "text.npz", "--force"), "is a file"),
+    "out holds something": (("audit", "good.npz", "--out", "full"), "already exists"),
+    "unknown treatment": (("treat", "good.npz", "--with", "eoss", "--out", "out"), "Did you mean 'eos'?"),
+    "unknown option": (("treat", "good.npz", "--with", "eos", "--set", "k=3", "--out", "out"), "'k'"),
+    "bad option": (("treat", "good.npz", "--with", "eos", "--set", "k_neighbors=many", "--out", "out"), "many"),
+    "no value": (("treat", "good.npz", "--with", "eos", "--set", "k_neighbors", "--out", "out"), "k_neighbors"),
+    "one run": (("compare", "good.npz", "--out", "out"), "compare got one run"),
+    "unknown set": (("train", "shaeps", "--out", "out"), "Did you mean 'shapes'?"),
+    "empty pictures": (("train", "empty", "--out", "out"), "empty"),
+    "unknown network": (("train", "shapes", "--arch", "resnet33", "--out", "out"), "resnet32"),
+    "unknown loss": (("train", "shapes", "--loss", "cee", "--out", "out"), "'ce'"),
+    "unknown schedule": (("train", "shapes", "--schedule", "long", "--out", "out"), "short"),
+    "bad profile": (("train", "shapes", "--profile", "exp:zero", "--out", "out"), "exp"),
+    "not a picture": (("train", "broken", "--out", "out"), "bad.png"),
+    "nothing to resume": (("train", "shapes", "--resume", "--out", "out"), "resume"),
+    "no factory file": (("capture", "shapes", "--model", "net.py:build", "--out", "out"), "net.py"),
+    "no factory": (("capture", "shapes", "--model", "here.py:biuld", "--out", "out"), "build"),
+    "bad mean": (("capture", "shapes", "--model", "here.py:build", "--mean", "a,b", "--out", "out"), "--mean"),
+    "unknown list": (("list", "lens"), "Did you mean 'lenses'?"),
+    "unknown name": (("list", "lenses", "archetype"), "Did you mean 'archetypes'?"),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_words_that_cannot_be_followed(imblens: Run, tmp_path: Path, case: str) -> None:
+    from PIL import Image
+
+    np.savez(tmp_path / "good.npz", **GOOD)
+    (tmp_path / "text.npz").write_text("not an archive")
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"a": 1}))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    (tmp_path / "here.py").write_text("import torch\ndef build(): return torch.nn.Linear(2, 2)\n")
+    for name in ("a", "b"):
+        (tmp_path / "broken" / "train" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "broken" / "train" / name / "good.png")
+    (tmp_path / "broken" / "train" / "a" / "bad.png").write_text("not a picture")
+    words, fragment = WORDS[case]
+    assert_refused(imblens(*words), fragment, tmp_path)
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+def assert_refused(answer: tuple[int, str, str], fragment: str, folder: Path) -> None:
+    code, out, err = answer
+    assert code == 2, err
+    assert fragment in err
+    assert err.startswith("error: ") and "hint: " in err and "Traceback" not in err, err
+    assert out == ""
+    assert not (folder / "out").exists() or not any((folder / "out").iterdir()), "nothing is written"
+    assert not (folder / "imblens-audit").exists()
+
+
+TORCHLESS = """
+import sys
+from imblens.cli import main
+sys.argv = ["imblens", *{words!r}]
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {{"torch", "altair", "lightning", "kornia"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["audit", "--help"], ["audti"], ["audit", "nothing.npz"], ["list", "data"]])
+def test_small_things_do_not_load_torch(words: list[str]) -> None:
+    subprocess.run([sys.executable, "-c", TORCHLESS.format(words=words)], check=True, capture_output=True)
+
+
+def test_a_fault_of_ours_is_exit_code_1(imblens: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", **GOOD)
+    monkeypatch.setattr("imblens.report.audit", lambda *_, **__: 1 / 0)
+    monkeypatch.delenv("IMBLENS_DEBUG", raising=False)
+    code, _, err = imblens("audit", "good.npz")
+    assert code == 1 and "ZeroDivisionError" in err and "IMBLENS_DEBUG" in err
+
+
+def test_mistyped_commands_get_a_suggestion(imblens: Run) -> None:
+    code, _, err = imblens("audti", "x")
+    assert code == 2 and "audit" in err
