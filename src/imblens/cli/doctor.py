@@ -11,7 +11,7 @@ from imblens.cli._shared import Json, emit
 
 EXAMPLES = "Examples:  imblens doctor  |  imblens doctor --json"
 
-NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "faiss-cpu", "altair", "torch")
+NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "torch")
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
     "datasets": (("datasets",), "public sets through Hugging Face"),

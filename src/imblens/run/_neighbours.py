@@ -94,7 +94,7 @@ def neighbour_graph(features: NDArray[Any], k: int, *, approximate: bool | None 
     if approximate and not _has_pynndescent():
         raise DependencyError(
             "approximate neighbours need pynndescent, which is not installed.",
-            hint="Run `pip install pynndescent`, or ask for exact neighbours.",
+            hint="Run `pip install "imblens[approximate]"`, or ask for exact neighbours.",
         )
     if approximate is None:
         approximate = len(matrix) > APPROXIMATE_ABOVE and _has_pynndescent()
@@ -404,18 +404,24 @@ def _has_pynndescent() -> bool:
     return find_spec("pynndescent") is not None
 
 
-def _descend(space: _Space, k: int) -> tuple[Indices, Wide]:
-    """About the k nearest distinct rows (the row itself first) of every distinct row; their distances are true."""
+def _proposals(scaled: NDArray[np.float32], k: int) -> Indices:
+    """(U, k) about the k nearest rows of every row; -1 where fewer were found. One thread: more change the answer."""
     import warnings
 
     from pynndescent import NNDescent
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks of its own on rows that it could not fill
+        found: Indices = NNDescent(scaled, n_neighbors=k, random_state=0, n_jobs=1).neighbor_graph[0].astype(np.int64)
+    return found
+
+
+def _descend(space: _Space, k: int) -> tuple[Indices, Wide]:
+    """About the k nearest distinct rows (the row itself first) of every distinct row; their distances are true."""
     scaled = np.empty(space.base.shape, np.float32)
     for rows in _pieces(*space.base.shape):
         scaled[rows] = (space.base[rows] - space.centre) * space.unit
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks of its own on rows it could not fill; those are filled below
-        proposed = NNDescent(scaled, n_neighbors=k + 5, random_state=0).neighbor_graph[0].astype(np.int64)
+    proposed = _proposals(scaled, k + 5)
     indices, squared = np.empty((len(scaled), k), np.int64), np.empty((len(scaled), k))
     short = []
     for rows in _pieces(len(scaled), 4 * k):

@@ -138,7 +138,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for package in ("imblens", "numpy", "faiss-cpu", "torch"):
+    for package in ("imblens", "numpy", "torch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
