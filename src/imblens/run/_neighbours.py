@@ -94,7 +94,7 @@ def neighbour_graph(features: NDArray[Any], k: int, *, approximate: bool | None 
     if approximate and not _has_pynndescent():
         raise DependencyError(
             "approximate neighbours need pynndescent, which is not installed.",
-            hint="Run `pip install "imblens[approximate]"`, or ask for exact neighbours.",
+            hint="Run `pip install 'imblens[approximate]'`, or ask for exact neighbours.",
         )
     if approximate is None:
         approximate = len(matrix) > APPROXIMATE_ABOVE and _has_pynndescent()
