@@ -1,0 +1,173 @@
+"""AUROC and average precision, by hand, by pairs, and the coverage of the interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imblens import Run
+from imblens.errors import NotApplicable
+from imblens.lenses import ranking
+from imblens.lenses._ranking import Z95, auroc_interval
+from tests.oracles.ranking_pairs import auroc, average_precision, delong_variance
+
+
+def make(labels, logits, classes=None):
+    logits = np.asarray(logits, dtype=np.float64)
+    n_classes = logits.shape[1]
+    kind = np.eye(n_classes, dtype=int) if np.ndim(labels) == 2 else np.arange(n_classes)
+    return Run.from_arrays(
+        train=(np.ones((n_classes, 2)), kind, np.zeros((n_classes, n_classes))),
+        test=(np.ones((len(logits), 2)), labels, logits),
+        classes=classes,
+    )
+
+
+def test_by_hand():
+    # probabilities of "yes": 0.9, 0.6 for the positives, 0.7, 0.2, 0.1 for the others: 5 of 6 pairs are in order
+    odds = np.log(np.array([0.9, 0.6, 0.7, 0.2, 0.1]) / np.array([0.1, 0.4, 0.3, 0.8, 0.9]))
+    labels = np.array([[1], [1], [0], [0], [0]])
+    run = Run.from_arrays(
+        train=(np.ones((2, 2)), [[1, 0], [0, 1]]),
+        test=(np.ones((5, 2)), np.hstack([labels, 1 - labels]), np.stack([odds, -odds], axis=1)),
+        classes=["yes", "no"],
+    )
+    row = ranking(run).tables["ranking"].set_index("class").loc["yes"]
+    assert row["positives"] == 2
+    assert row["auroc"] == pytest.approx(5 / 6)
+    assert row["average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert row["mean_probability"] == pytest.approx(0.5)
+    assert row["mean_probability_positives"] == pytest.approx(0.75)
+    assert row["prevalence"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_against_all_pairs(multilabel):
+    rng = np.random.default_rng(11)
+    logits = rng.normal(size=(83, 4))
+    if multilabel:
+        logits = logits.round(1)  # ties; through a softmax they would differ in their last bit
+    labels = rng.random((83, 4)) < [0.6, 0.3, 0.1, 0.05] if multilabel else rng.choice(4, 83, p=[0.6, 0.2, 0.15, 0.05])
+    finding = ranking(make(labels.astype(int), logits, classes=list("abcd")))
+    wide = logits.astype(np.float32).astype(np.float64)
+    if multilabel:
+        probability = 1 / (1 + np.exp(-wide))
+    else:
+        probability = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+    for c in range(4):
+        own = labels[:, c] if multilabel else labels == c
+        positives, negatives = probability[own, c].tolist(), probability[~own, c].tolist()
+        row = finding.tables["ranking"].loc[c]
+        assert row["positives"] == len(positives)
+        assert row["auroc"] == pytest.approx(auroc(positives, negatives))
+        assert row["average_precision"] == pytest.approx(average_precision(positives, negatives))
+        assert row["mean_probability"] == pytest.approx(np.mean(probability[:, c]))
+        assert row["mean_probability_positives"] == pytest.approx(np.mean(positives))
+        assert row["auroc_low"] < row["auroc"] < row["auroc_high"]
+    assert finding.summary["macro_auroc"] == pytest.approx(finding.tables["ranking"]["auroc"].mean())
+
+
+def test_interval_is_at_least_delongs_and_at_least_hanley_and_mcneils():
+    rng = np.random.default_rng(2)
+    positives, negatives = rng.normal(1, 2, 23), rng.normal(0, 1, 61)
+    own = np.repeat([True, False], [23, 61])
+    low, high = auroc_interval(own, np.concatenate([positives, negatives]))
+    area = auroc(positives.tolist(), negatives.tolist())
+    step = Z95 * np.sqrt(delong_variance(positives.tolist(), negatives.tolist())) / (area * (1 - area))
+    log_odds = np.log(area / (1 - area))
+    assert low <= 1 / (1 + np.exp(step - log_odds)) + 1e-12
+    assert high >= 1 / (1 + np.exp(-step - log_odds)) - 1e-12
+
+    def error(at):  # Hanley and McNeil 1982, eq. 2, squared
+        q1, q2 = at / (2 - at), 2 * at**2 / (1 + at)
+        return (at * (1 - at) + 22 * (q1 - at**2) + 60 * (q2 - at**2)) / (23 * 61)
+
+    for end in (low, high):
+        assert abs(end - area) >= Z95 * np.sqrt(error(end)) - 1e-9
+
+
+@pytest.mark.parametrize(("spread", "n"), [(1.0, 8), (3.0, 12), (1.0, 60)])
+def test_interval_covers(spread, n):
+    """At least 90 of 100 intervals hold the true area, also for few positives that are spread wider than negatives."""
+    from scipy.stats import norm
+
+    rng = np.random.default_rng(0)
+    own = np.repeat([True, False], [n, 300])
+    for true in (0.7, 0.9, 0.98):
+        centre = np.hypot(1, spread) * norm.ppf(true)
+        held = 0
+        for _ in range(150):
+            score = np.concatenate([rng.normal(centre, spread, n), rng.normal(0, 1, 300)])
+            low, high = auroc_interval(own, score)
+            held += low <= true <= high
+        assert held >= 0.9 * 150
+
+
+def test_perfect_order_is_not_certainty():
+    low, high = auroc_interval(np.array([True] * 3 + [False] * 5), np.arange(8.0)[::-1])
+    assert high == 1
+    assert 0.3 < low < 0.9
+    low, high = auroc_interval(np.array([True] * 3 + [False] * 5), np.arange(8.0))
+    assert low == 0
+    assert 0.1 < high < 0.7
+
+
+def test_one_positive_has_an_interval():
+    low, high = auroc_interval(np.array([True, False, False, False]), np.array([2.0, 1.0, 3.0, 0.0]))
+    assert 0 <= low < 2 / 3 < high <= 1
+
+
+def test_classes_without_positives_or_negatives_are_unknown_and_told():
+    labels = np.array([[1, 0, 1], [1, 0, 0]])
+    finding = ranking(make(labels, [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]], classes=["all", "none", "one"]))
+    table = finding.tables["ranking"].set_index("class")
+    for name in ("all", "none"):
+        assert np.isnan(table.loc[name, ["auroc", "average_precision", "auroc_low", "auroc_high"]].astype(float)).all()
+    assert np.isnan(table.loc["none", "mean_probability_positives"])
+    assert finding.summary["classes_ranked"] == 1
+    assert finding.summary["macro_auroc"] == table.loc["one", "auroc"] == 1
+    assert any("No test instance of none" in note for note in finding.notes)
+    assert any("Every test instance is all" in note for note in finding.notes)
+
+
+def test_all_scores_equal_is_chance():
+    labels = np.array([0, 1, 1, 0, 2])
+    table = ranking(make(labels, np.zeros((5, 3)))).tables["ranking"]
+    np.testing.assert_allclose(table["auroc"], 0.5)
+    np.testing.assert_allclose(table["average_precision"], table["prevalence"])
+
+
+def test_order_of_instances_and_of_classes_does_not_matter():
+    rng = np.random.default_rng(4)
+    labels, logits = rng.integers(0, 3, 50), rng.normal(size=(50, 3))
+    plain = ranking(make(labels, logits, classes=list("abc"))).tables["ranking"].set_index("class")
+    mixed, turned = rng.permutation(50), [2, 0, 1]
+    moved = ranking(make(np.argsort(turned)[labels[mixed]], logits[mixed][:, turned], classes=list("cab")))
+    other = moved.tables["ranking"].set_index("class").loc[list("abc")]
+    np.testing.assert_allclose(plain.astype(float), other.astype(float), atol=1e-9)
+
+
+def test_saturated_logits_stay_finite():
+    labels = np.array([[1, 0], [0, 1], [1, 0]])
+    table = ranking(make(labels, [[900.0, -900.0], [-900.0, 900.0], [800.0, -700.0]])).tables["ranking"]
+    assert table["auroc"].tolist() == [1, 1]
+    assert np.isfinite(table["mean_probability"]).all()
+
+
+def test_lines_and_charts():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 120)
+    logits = rng.normal(size=(120, 3)) + np.diag([3.0, 3.0, 0.2])[labels]
+    finding = ranking(make(labels, logits, classes=["a", "b", "weak"]))
+    lines = finding.lines()
+    assert next(iter(lines)) == "weak"
+    assert "positives" in lines["weak"]
+    assert lines[""].startswith("Mean over 3 classes")
+    assert list(finding.charts()) == ["ranking", "probabilities"]
+    for chart in finding.charts().values():
+        chart.to_dict()
+
+
+def test_needs_a_test_split():
+    with pytest.raises(NotApplicable, match="no test split"):
+        ranking(Run.from_arrays(train=(np.ones((3, 2)), [0, 1, 1])))
