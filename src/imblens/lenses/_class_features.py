@@ -1,0 +1,503 @@
+"""How many features does the network need for a class, which, and do test instances show them as strongly?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.lenses._base import FEW, Finding, lens, number
+from imblens.lenses._blocks import row_blocks
+from imblens.lenses._feature_overlap import class_moments
+from imblens.run import Batch, Head, Run, Statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+NOTABLE = 0.9  # of the median class's features in effect: below it, a class gets a line
+MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or among a class's strongest
+
+
+class ClassFeatures(Finding):
+    """Number, identity, frequency and magnitude of each class's features; see `class_features`."""
+
+    lens: ClassVar[str] = "class_features"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class that rests on clearly fewer features than the median class, fewest first."""
+        table = self.tables["class_diversity"].dropna(subset=["effective_number"])
+        shifts = self.tables["magnitude_match"].set_index("class")
+        found: dict[str, str] = {}
+        middle = table["effective_number"].median()
+        notable = table[table["effective_number"] < NOTABLE * middle]
+        for row in notable.sort_values("effective_number", kind="stable").itertuples():
+            few = f" ({row.count:,} instances, too few to tell)" if row.count < FEW else ""
+            text = (
+                f"{row[1]} rests on {row.effective_number:.1f} features in effect, where the median class has "
+                f"{middle:.1f}{few}; an answer needs {row.needed_mean:.1f} of them on average"
+            )
+            wrong = shifts.loc[row[1], "wrong_strength"]
+            if shifts.loc[row[1], "wrong_count"] >= FEW and wrong < 0:
+                text += (
+                    f"; its wrong test instances show its strongest features {abs(wrong):.1f} training standard "
+                    "deviations weaker"
+                )
+            found[str(row[1])] = text + "."
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """Effective number of features; shift of test magnitudes; the strongest features of each class."""
+        charts = {"class_diversity": _diversity_chart(self)}
+        if self.tables["magnitude_match"]["correct_shift"].notna().any():
+            charts["magnitude_match"] = _match_chart(self)
+        charts["class_features"] = _feature_chart(self)
+        return charts
+
+
+@lens("Does a class rest on few features, and do test instances show them?", needs=("head", "multiclass"))
+def class_features(run: Run, *, split: str = "train", top: int = 10) -> ClassFeatures:
+    """Classification embeddings (CE) of each class: how many an answer needs, which, how strong, how diverse.
+
+    CE of an instance predicted p = FE * W[p], elementwise, so sum(CE) + bias[p] = logit[p]
+    needed = the fewest largest CE whose sum + bias + all negative CE reaches the runner-up logit
+
+    Instances are grouped by their label; each instance's CE is that of its own prediction p, so a wrong instance tells
+    what drew it away. On a training split that the network gets right, the two readings are one.
+
+    frequency_cd = share of class c's instances that need feature d
+    magnitude_cd = mean CE of feature d over class c's instances; fe_mean_cd = mean FE
+    distinct_c = how many features any instance of c needs. It grows with the number of instances; compare
+        distinct_equal_n, the number expected in a random draw of `equal_n` instances of each class
+    effective_number_c = exp(entropy of share_cd), share_cd = mean positive CE of d / sum over features: 1 when one
+        feature does it all, D when all do as much
+    shift_c = mean over the `top` features of c of |mean test CE - mean train CE| / train standard deviation
+
+    The shift takes CE of the label class for right and wrong instances alike, so that both are held against one
+    yardstick; `..._strength` is the same mean without the absolute value (below 0: test instances show the class's
+    features more weakly). The `top` features of a class are those of largest mean training CE of that class.
+
+    Args:
+        run: single-label, with a head.
+        split: "train" or "test": whose instances the first two tables speak of.
+        top: features whose magnitudes are matched, and counted in top10_share; 1 or more.
+
+    Returns:
+        Tables `class_features` (class, feature, frequency, magnitude, fe_mean), `class_diversity` (class, needed_mean,
+        distinct, effective_number, top1_magnitude, top10_share, count, distinct_equal_n) and `magnitude_match` (class,
+        correct_shift, wrong_shift, correct_count, wrong_count, correct_strength, wrong_strength). top1_magnitude is the
+        largest magnitude, top10_share the part of the shares above that the ten largest hold. NaN for a class without
+        such instances. Summary: means over classes, equal_n.
+
+    Raises:
+        NotApplicable: no head, or a multi-label run.
+        MissingError: the run has no such split.
+        InputError: `top` is less than 1.
+
+    References:
+        Dablain et al. 2022, Understanding CNN fragility when learning with imbalanced data (arXiv 2210.09465), on the
+        number, frequency, magnitude and identity of class top-K CE and FE. Effective number and distinct_equal_n are
+        ours: Hill 1973, Diversity and evenness; Hurlbert 1971, The nonconcept of species diversity (rarefaction).
+    """
+    if top < 1:
+        raise InputError(f"class_features: top={top} must be at least 1.", hint="The usual number is 10.")
+    if split not in run.splits:
+        raise MissingError(
+            f"class_features: the run has no split {split!r}.", hint=did_you_mean(split, list(run.splits))
+        )
+    head = run.head
+    assert head is not None
+    sums = embedding_sums(run, split)
+    equal_n = _equal_n(sums.count)
+    match = _magnitude_match(run, head, top)
+    diversity = _diversity(run, sums, equal_n)
+    features = _features(run, sums)
+    notes = _notes(run, split, sums, equal_n, match, len(features))
+    summary = {
+        "split": split,
+        "needed_mean": number(diversity["needed_mean"].mean()),
+        "effective_number": number(diversity["effective_number"].mean()),
+        "top10_share": number(diversity["top10_share"].mean()),
+        "correct_shift": number(match["correct_shift"].mean()),
+        "wrong_shift": number(match["wrong_shift"].mean()),
+        "equal_n": equal_n,
+        "top": top,
+    }
+    tables = {"class_features": features, "class_diversity": diversity, "magnitude_match": match}
+    return ClassFeatures(tables, summary, notes=notes)
+
+
+@dataclass(frozen=True)
+class EmbeddingSums:
+    """Per class (C,) or class and feature (C, D), over the instances of the class.
+
+    Attributes:
+        count: (C,) instances.
+        needed: (C, D) instances that need the feature.
+        magnitude: (C, D) summed CE.
+        positive: (C, D) summed positive part of CE.
+        features: (C, D) summed FE.
+        disagree: instances whose stored answer is not the head's.
+    """
+
+    count: NDArray[np.int64]
+    needed: NDArray[np.int64]
+    magnitude: Floats
+    positive: Floats
+    features: Floats
+    disagree: int
+
+
+def embedding_sums(run: Run, split: str) -> EmbeddingSums:
+    """Sums over the classification embeddings of a split's instances, for a run with a head."""
+    head = run.head
+    assert head is not None
+    return run.splits[split].reduce(lambda: _Embeddings(head, run.n_classes))
+
+
+class _Embeddings(Statistic[EmbeddingSums]):
+    """Sums over classification embeddings, and how many instances need each feature."""
+
+    needs_logits = True
+
+    def __init__(self, head: Head, n_classes: int) -> None:
+        self._weight = head.weight.astype(np.float64)
+        self._bias = head.bias.astype(np.float64)
+        dim = head.weight.shape[1]
+        self._count = np.zeros(n_classes, np.int64)
+        self._needed = np.zeros((n_classes, dim), np.int64)
+        self._floats = np.zeros((3, n_classes, dim))  # CE, positive CE, FE
+        self._disagree = 0
+
+    def update(self, batch: Batch) -> None:
+        members = batch.membership.tocsc()
+        self._count += np.bincount(batch.labels, minlength=len(self._count))
+        for rows in row_blocks(len(batch), batch.features.shape[1]):
+            features = np.asarray(batch.features[rows], dtype=np.float64)
+            embeddings, base, runner_up, answers = classification_embeddings(features, self._weight, self._bias)
+            positive = np.maximum(embeddings, 0)
+            needed = needed_features(positive, base, runner_up)
+            to_class = members[:, rows]  # (C, b)
+            self._needed += (to_class @ needed.astype(np.float32)).astype(np.int64)
+            for place, values in enumerate((embeddings, positive, features)):
+                self._floats[place] += to_class @ values
+            if batch.logits is not None:
+                self._disagree += int(np.count_nonzero(np.asarray(batch.logits[rows]).argmax(axis=1) != answers))
+
+    def merge(self, other: Self) -> Self:
+        self._count += other._count
+        self._needed += other._needed
+        self._floats += other._floats
+        self._disagree += other._disagree
+        return self
+
+    def finish(self) -> EmbeddingSums:
+        magnitude, positive, features = self._floats.copy()
+        return EmbeddingSums(self._count.copy(), self._needed.copy(), magnitude, positive, features, self._disagree)
+
+
+def classification_embeddings(
+    features: Floats, weight: Floats, bias: Floats
+) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """CE of each instance for its predicted class, and what decides how many of them it needs.
+
+    Args:
+        features: (b, D).
+        weight: (C, D).
+        bias: (C,).
+
+    Returns:
+        CE (b, D); base (b,) = bias + all negative CE; runner-up logit (b,); predicted class (b,).
+    """
+    logits = features @ weight.T + bias  # (b, C)
+    answers = logits.argmax(axis=1)
+    embeddings = features * weight[answers]  # (b, D)
+    base = bias[answers] + np.minimum(embeddings, 0).sum(axis=1)
+    runner_up = np.partition(logits, -2, axis=1)[:, -2]
+    return embeddings, base, runner_up, answers
+
+
+def needed_features(positive: Floats, base: Floats, runner_up: Floats) -> NDArray[np.bool_]:
+    """(b, D) which positive CE an instance needs: the fewest largest whose sum + base reaches the runner-up logit."""
+    order = np.argsort(-positive, axis=1, kind="stable")
+    largest_first = np.take_along_axis(positive, order, axis=1)
+    reached = np.cumsum(largest_first, axis=1) - largest_first + base[:, None]  # before each feature is added
+    # of what is still short, a feature that adds nothing can be short by rounding only
+    wanted = (reached < runner_up[:, None]) & (largest_first > 0)
+    needed = np.zeros(positive.shape, dtype=bool)
+    np.put_along_axis(needed, order, wanted, axis=1)
+    return needed
+
+
+def _equal_n(count: NDArray[np.int64]) -> int:
+    return max(FEW, int(count[count > 0].min()))
+
+
+def _features(run: Run, sums: EmbeddingSums) -> pd.DataFrame:
+    import pandas as pd
+
+    n_classes, dim = sums.magnitude.shape
+    table = pd.DataFrame(
+        {
+            "class": np.repeat(run.classes, dim),
+            "feature": np.tile(np.arange(dim), n_classes),
+            "frequency": per_instance(sums.needed, sums.count).ravel(),
+            "magnitude": per_instance(sums.magnitude, sums.count).ravel(),
+            "fe_mean": per_instance(sums.features, sums.count).ravel(),
+        }
+    )
+    if len(table) > MOST_ROWS:
+        place = table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first")
+        table = table[(table["frequency"] > 0) | (place <= 10)].reset_index(drop=True)
+    return table
+
+
+def _diversity(run: Run, sums: EmbeddingSums, equal_n: int) -> pd.DataFrame:
+    import pandas as pd
+
+    magnitude = per_instance(sums.magnitude, sums.count)
+    total = sums.positive.sum(axis=1, keepdims=True)
+    share = np.divide(sums.positive, total, out=np.full(sums.positive.shape, np.nan), where=total > 0)
+    logs = np.log(share, out=np.zeros_like(share), where=share > 0)
+    seen = sums.count > 0
+    return pd.DataFrame(
+        {
+            "class": run.classes,
+            "needed_mean": per_instance(sums.needed.sum(axis=1)[:, None], sums.count)[:, 0],
+            "distinct": np.where(seen, (sums.needed > 0).sum(axis=1), np.nan),
+            "effective_number": np.exp(-(share * logs).sum(axis=1)),
+            "top1_magnitude": np.where(seen, magnitude.max(axis=1), np.nan),
+            "top10_share": np.sort(share, axis=1)[:, -10:].sum(axis=1),
+            "count": sums.count,
+            "distinct_equal_n": rarefied(sums.needed, sums.count, equal_n),
+        }
+    )
+
+
+def rarefied(needed: NDArray[np.int64], count: NDArray[np.int64], n: int) -> Floats:
+    """Features that n random instances of a class need together, in expectation; NaN for classes of fewer than n.
+
+    sum over features of 1 - (instances without it choose n) / (instances choose n)
+
+    Args:
+        needed: (C, D) instances of the class that need the feature.
+        count: (C,) instances of the class.
+        n: instances in the draw.
+
+    Example:
+        >>> rarefied(np.array([[3, 1]]), np.array([4]), 2)  # 1 - 0/6 and 1 - 3/6
+        array([1.5])
+    """
+    from scipy.special import gammaln
+
+    whole = count[:, None].astype(np.float64)
+    without = whole - needed
+    enough = without >= n
+    room = np.where(enough, without, n)  # keeps gammaln off its poles
+    missed = np.exp(
+        gammaln(room + 1) - gammaln(room - n + 1) - gammaln(whole + 1) + gammaln(np.maximum(whole - n, 0) + 1)
+    )
+    expected = (1 - np.where(enough, missed, 0.0)).sum(axis=1)
+    return np.where(count >= n, expected, np.nan)
+
+
+def per_instance(sums: NDArray[Any], count: NDArray[np.int64]) -> Floats:
+    n = count[:, None].astype(np.float64)
+    return np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
+
+
+class _AnswerSums(Statistic[tuple[NDArray[np.int64], Floats]]):
+    """Count (2, C) and summed FE (2, C, D) of wrong (0) and right (1) instances of each class."""
+
+    needs_logits = True
+
+    def __init__(self, n_classes: int, dim: int) -> None:
+        self._count = np.zeros((2, n_classes), np.int64)
+        self._sums = np.zeros((2, n_classes, dim))
+
+    def update(self, batch: Batch) -> None:
+        right = batch.predictions == batch.labels
+        members = batch.membership.tocsc()
+        for answer in (0, 1):
+            rows = np.flatnonzero(right == bool(answer))
+            self._count[answer] += np.bincount(batch.labels[rows], minlength=self._count.shape[1])
+            self._sums[answer] += members[:, rows] @ np.asarray(batch.features[rows], dtype=np.float64)
+
+    def merge(self, other: Self) -> Self:
+        self._count += other._count
+        self._sums += other._sums
+        return self
+
+    def finish(self) -> tuple[NDArray[np.int64], Floats]:
+        return self._count.copy(), self._sums.copy()
+
+
+def _magnitude_match(run: Run, head: Head, top: int) -> pd.DataFrame:
+    import pandas as pd
+
+    n_classes, dim = head.weight.shape
+    table: dict[str, Any] = {"class": run.classes}
+    count = np.zeros((2, n_classes), np.int64)
+    shift = np.full((2, n_classes), np.nan)
+    strength = np.full((2, n_classes), np.nan)
+    if run.test is not None:
+        count, sums = run.test.reduce(lambda: _AnswerSums(n_classes, dim))
+        moments = class_moments(run)
+        weight = head.weight.astype(np.float64)
+        deviation = np.abs(weight) * np.sqrt(moments.variance)
+        for label in np.flatnonzero(moments.count):
+            train = weight[label] * moments.mean[label]
+            strongest = np.argsort(-train, kind="stable")[:top]
+            strongest = strongest[deviation[label, strongest] > 0]
+            for answer in (0, 1):
+                if count[answer, label] and strongest.size:
+                    test = weight[label] * sums[answer, label] / count[answer, label]
+                    steps = ((test - train) / np.maximum(deviation[label], 1e-300))[strongest]
+                    shift[answer, label] = np.abs(steps).mean()
+                    strength[answer, label] = steps.mean()
+    for name, values in (("shift", shift), ("count", count), ("strength", strength)):
+        table[f"correct_{name}"], table[f"wrong_{name}"] = values[1], values[0]
+    return pd.DataFrame(table)
+
+
+def _notes(
+    run: Run, split: str, sums: EmbeddingSums, equal_n: int, match: pd.DataFrame, n_rows: int
+) -> tuple[str, ...]:
+    notes = [
+        f"distinct_equal_n: features that {equal_n} instances of the class need together, so that large and small "
+        "classes can be compared."
+    ]
+    absent = [name for name, n in zip(run.classes, sums.count, strict=True) if n == 0]
+    if absent:
+        notes.append(f"No {split} instance of {', '.join(absent)}: no features to speak of.")
+    small = [name for name, n in zip(run.classes, sums.count, strict=True) if 0 < n < equal_n]
+    if small:
+        notes.append(
+            f"Fewer than {equal_n} {split} instances of {', '.join(small)}: too few to tell how diverse it is."
+        )
+    if sums.disagree:
+        notes.append(
+            f"For {sums.disagree:,} of {sums.count.sum():,} {split} instances the stored answer is not the one that "
+            "head and features give; this lens follows the head."
+        )
+    if run.test is None:
+        notes.append("The run has no test split: whether magnitudes match is unknown.")
+    else:
+        unshifted = match.loc[match["correct_shift"].isna() & match["wrong_shift"].isna(), "class"]
+        if len(unshifted):
+            notes.append(
+                f"No shift for {', '.join(unshifted)}: no test instances, or fewer than two different training instances."
+            )
+    if n_rows < run.n_classes * run.dim:
+        notes.append("class_features lists the features that an instance of the class needs, and its ten strongest.")
+    return tuple(notes)
+
+
+def _diversity_chart(finding: ClassFeatures) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import BLUE, base, class_axis
+
+    table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
+    order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
+    table = table.assign(**{"name": table["class"], "class": order, "few": table["count"] < FEW})
+    table = table.dropna(subset=["effective_number"])
+    return (
+        base(table, len(table))
+        .mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1)
+        .encode(
+            x=alt.X("effective_number:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)"),
+            y=class_axis(order),
+            fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
+            tooltip=[
+                "name:N",
+                alt.Tooltip("effective_number:Q", format=".1f"),
+                alt.Tooltip("needed_mean:Q", format=".1f"),
+                "distinct:Q",
+                alt.Tooltip("distinct_equal_n:Q", format=".1f"),
+                alt.Tooltip("top10_share:Q", format=".1%"),
+            ],
+        )
+    )
+
+
+def _match_chart(finding: ClassFeatures) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import BLUE, RED, base, class_axis
+
+    order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
+    table = finding.tables["magnitude_match"]
+    long = table.melt(["class"], ["correct_shift", "wrong_shift"], "answer", "shift")
+    long["instances"] = table.melt(["class"], ["correct_count", "wrong_count"])["value"]
+    long["answer"] = long["answer"].map({"correct_shift": "right", "wrong_shift": "wrong"})
+    long["few"] = long["instances"] < FEW
+    names: dict[str, Any] = {"domain": ["right", "wrong"]}
+    top = alt.Legend(title="test instances that are", orient="top")
+    return (
+        base(long.dropna(subset=["shift"]), len(order))
+        .mark_point(size=70, strokeWidth=2, opacity=1)
+        .encode(
+            x=alt.X(
+                "shift:Q", scale=alt.Scale(zero=True), title="shift of the class's strongest features (training s.d.)"
+            ),
+            y=class_axis(order),
+            color=alt.Color("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
+            shape=alt.Shape("answer:N", scale=alt.Scale(range=["circle", "diamond"], **names), legend=top),
+            fill=alt.Fill("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
+            fillOpacity=alt.condition("datum.few", alt.value(0), alt.value(1)),
+            tooltip=[
+                "class:N",
+                "answer:N",
+                alt.Tooltip("shift:Q", format=".2f"),
+                alt.Tooltip("instances:Q", format=","),
+            ],
+        )
+    )
+
+
+def _feature_chart(finding: ClassFeatures) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import base, class_axis
+
+    order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
+    table = finding.tables["class_features"].dropna(subset=["magnitude"])
+    table = table.assign(rank=table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first"))
+    table = table[table["rank"] <= 10].astype({"rank": int})
+    cells = (
+        base(table, len(order))
+        .mark_rect()
+        .encode(
+            x=alt.X("rank:O", title="the class's strongest features, strongest first", axis=alt.Axis(labelAngle=0)),
+            y=class_axis(order),
+            color=alt.Color(
+                "frequency:Q",
+                scale=alt.Scale(scheme="blues", domain=[0, 1]),
+                legend=alt.Legend(title="needed by", format="%"),
+            ),
+            tooltip=[
+                "class:N",
+                "feature:Q",
+                alt.Tooltip("magnitude:Q", format=".3f"),
+                alt.Tooltip("frequency:Q", format=".1%"),
+            ],
+        )
+    )
+    if len(order) > 20:
+        return cells
+    numbers = (
+        base(table, len(order))
+        .mark_text(fontSize=11)
+        .encode(
+            x="rank:O",
+            y=class_axis(order),
+            text="feature:Q",
+            color=alt.condition("datum.frequency > 0.55", alt.value("white"), alt.value("black")),
+        )
+    )
+    return alt.layer(cells, numbers)

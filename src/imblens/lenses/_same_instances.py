@@ -1,0 +1,31 @@
+"""Whether two runs hold the same instances, and whether they see them with the same features."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.run import Latents
+
+
+def same_features(first: Latents, second: Latents) -> bool:
+    """Whether two splits hold the same features of the same instances, as a run and its treated run do."""
+    if first.dim != second.dim or len(first) != len(second):
+        return False
+    if len(first.parts) == len(second.parts) and all(
+        one.features is other.features for one, other in zip(first.parts, second.parts, strict=True)
+    ):
+        return True
+    return bool(np.array_equal(first.features, second.features))
+
+
+def common_rows(first: Latents, second: Latents) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Positions in both splits of the instances with one id; None where such a pair differs in its label."""
+    where = {name: row for row, name in enumerate(second.ids.tolist())}
+    pairs = [(row, where[name]) for row, name in enumerate(first.ids.tolist()) if name in where]
+    if not pairs:
+        return None
+    mine, theirs = np.array(pairs).T
+    if first.multilabel != second.multilabel or first.classes != second.classes:
+        return None
+    return (mine, theirs) if np.array_equal(first.labels[mine], second.labels[theirs]) else None
