@@ -1,0 +1,230 @@
+"""Which training instances may carry the wrong label?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError
+from imblens.lenses._archetypes import OUTLIER, instance_archetypes
+from imblens.lenses._base import Finding, lens, number
+from imblens.lenses._blocks import row_blocks
+from imblens.lenses._feature_overlap import class_moments
+from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+NOTABLE = 0.01  # share of a class that is suspect before the class gets a line
+
+
+class LabelSuspects(Finding):
+    """Outliers of large classes; see `label_suspects`."""
+
+    lens: ClassVar[str] = "label_suspects"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class of which at least one in a hundred is suspect, largest share first."""
+        counts = self.tables["label_suspect_counts"]
+        suspects = self.tables["label_suspects"]
+        found: dict[str, str] = {}
+        for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
+            if row.suspects and row.share >= NOTABLE:
+                first = suspects[suspects["class"] == row[1]].iloc[0]
+                found[str(row[1])] = (
+                    f"{row[1]}: {row.suspects:,} of {row.count:,} training instances have no {row[1]} among their "
+                    f"{self.summary['k']} nearest neighbours; most look like {row.often}. Check the label of "
+                    f"{first['id']} first (its neighbours say {first['suggested']})."
+                )
+        if not found:
+            found[""] = (
+                f"{self.summary['suspects']:,} training instances of large classes lie among other classes, fewer than "
+                "one in a hundred of any class."
+            )
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """Share of each large class that is suspect."""
+        return {"label_suspects": _chart(self)}
+
+
+@lens("Which training instances may carry the wrong label?", needs=("multiclass",))
+def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> LabelSuspects:
+    """Outliers of large classes (none of their neighbours shares their label), most suspect first.
+
+    score = mean of (1 - p(label)) and d(label) / (d(label) + d(nearest other class))
+
+    p(label) is the softmax probability the network gives the label it was trained with; d the squared Euclidean
+    distance to a class's mean feature. Without logits the second part stands alone. 0 says nothing is odd, 1 that
+    network and features both speak for another class. The score orders instances to look at; it is no probability.
+
+    A class is large when it has at least as many training instances as the median class. Outliers of smaller classes
+    are counted, not listed: with few classmates, an instance of a rare class is an outlier easily.
+
+    A network that was trained until it knew its training labels by heart gives wrong labels a high probability too:
+    then the first part of the score is 0 for all, and fewer wrong labels are outliers at all.
+
+    Args:
+        run: single-label.
+        k: neighbours, 1 or more.
+        per_class: most rows of one class in the table.
+        limit: most rows in the table.
+
+    Returns:
+        Tables `label_suspects` (id, class, suggested, score, neighbours, neighbour_classes, predicted), highest score
+        first: suggested is the commonest class of the neighbours (the nearer on ties), neighbours their ids, nearest
+        first, joined by spaces, predicted the network's answer or None; and `label_suspect_counts` (class, count,
+        suspects, share, often), one row per large class, often being the commonest suggestion or None. Summary:
+        suspects (all, listed or not), listed, outliers_of_rare_classes, large_from (instances that make a class large).
+
+    Raises:
+        NotApplicable: a multi-label run.
+        InputError: an option is less than 1.
+
+    References:
+        IML, section III-C and IV-C: outliers of the majority class may be noise. The score is ours; Northcutt, Jiang and
+        Chuang 2021, Confident learning, rank by the probability of the given label, out of sample.
+    """
+    for name, value in (("k", k), ("per_class", per_class), ("limit", limit)):
+        if value < 1:
+            raise InputError(
+                f"label_suspects: {name}={value} must be at least 1.", hint="Leave it out for the default."
+            )
+    train = run.train
+    counts = train.class_counts
+    large_from = float(np.median(counts[counts > 0]))
+    outliers = np.flatnonzero(instance_archetypes(run, k=k) == OUTLIER)
+    is_large = counts[train.labels[outliers]] >= large_from
+    suspects = outliers[is_large]
+    neighbours = run.neighbours(k).indices[suspects]  # (S, k)
+    suggested = _commonest(train.labels[neighbours])
+    score = _score(run, suspects)
+    rows = _listed(score, train.labels[suspects], per_class, limit)
+    table = _table(run, suspects[rows], neighbours[rows], suggested[rows], score[rows])
+    summary = {
+        "suspects": len(suspects),
+        "listed": len(rows),
+        "outliers_of_rare_classes": int(np.count_nonzero(~is_large)),
+        "large_from": number(large_from),
+        "k": run.neighbours(k).k,
+    }
+    notes = [
+        f"Classes of {large_from:.0f} training instances or more count as large. {summary['outliers_of_rare_classes']:,} "
+        "outliers of smaller classes are not listed: there they are likelier rare sub-concepts than wrong labels."
+    ]
+    if len(rows) < len(suspects):
+        notes.append(
+            f"The table lists {len(rows):,} of {len(suspects):,} suspects, those of highest score in each class."
+        )
+    if not train.has_logits:
+        notes.append("The network's answers are unknown: scores rest on the features alone.")
+    tables = {"label_suspects": table, "label_suspect_counts": _counts(run, suspects, suggested, large_from)}
+    return LabelSuspects(tables, summary, notes=tuple(notes))
+
+
+def _commonest(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(S,) commonest of each row's k classes; the one met first on ties."""
+    same = classes[:, :, None] == classes[:, None, :]  # (S, k, k)
+    return np.asarray(classes[np.arange(len(classes)), same.sum(axis=2).argmax(axis=1)])
+
+
+def _score(run: Run, rows: Places) -> Floats:
+    """(S,) in [0, 1], from features and, where known, the probability of the label."""
+    from scipy.special import softmax
+
+    means = class_moments(run).mean  # (C, D), NaN for classes without instances
+    found = np.empty(len(rows))
+    for block in row_blocks(len(rows), run.n_classes * run.dim):
+        chosen = rows[block]
+        labels = run.train.labels[chosen]
+        own = np.arange(run.n_classes) == labels[:, None]  # (s, C)
+        features = np.asarray(run.train.features[chosen], dtype=np.float64)
+        distance = ((features[:, None] - means) ** 2).sum(axis=2)  # (s, C)
+        to_own = distance[own]
+        to_other = np.nanmin(np.where(own, np.nan, distance), axis=1)
+        total = to_own + to_other
+        score = np.divide(to_own, total, out=np.full(len(chosen), 0.5), where=total > 0)
+        if run.train.has_logits:
+            answer = softmax(np.asarray(run.train.logits[chosen], dtype=np.float64), axis=1)
+            score = (score + 1 - answer[own]) / 2
+        found[block] = score
+    return found
+
+
+def _listed(score: Floats, labels: NDArray[np.int64], per_class: int, limit: int) -> Places:
+    """Rows to list, highest score first: at most `per_class` of one class and `limit` in all."""
+    order = np.argsort(-score, kind="stable")
+    by_class = np.argsort(labels[order], kind="stable")
+    sizes = np.unique(labels, return_counts=True)[1]
+    within = np.empty(len(order), np.int64)
+    within[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order[within < per_class][:limit]
+
+
+def _table(run: Run, rows: Places, neighbours: Places, suggested: NDArray[np.int64], score: Floats) -> pd.DataFrame:
+    import pandas as pd
+
+    names = np.array(run.classes, dtype=object)
+    ids = run.train.ids
+    predicted: Any = None
+    if run.train.has_logits:
+        predicted = names[run.train.predictions[rows]]
+    return pd.DataFrame(
+        {
+            "id": ids[rows],
+            "class": names[run.train.labels[rows]],
+            "suggested": names[suggested],
+            "score": score,
+            "neighbours": [" ".join(map(str, ids[near])) for near in neighbours],
+            "neighbour_classes": [", ".join(names[run.train.labels[near]]) for near in neighbours],
+            "predicted": predicted,
+        }
+    )
+
+
+def _counts(run: Run, suspects: Places, suggested: NDArray[np.int64], large_from: float) -> pd.DataFrame:
+    import pandas as pd
+
+    counts = run.train.class_counts
+    pairs = np.zeros((run.n_classes, run.n_classes), np.int64)
+    np.add.at(pairs, (run.train.labels[suspects], suggested), 1)
+    large = np.flatnonzero((counts > 0) & (counts >= large_from))
+    found = pairs[large].sum(axis=1)
+    return pd.DataFrame(
+        {
+            "class": [run.classes[label] for label in large],
+            "count": counts[large],
+            "suspects": found,
+            "share": found / counts[large],
+            "often": [run.classes[pairs[label].argmax()] if pairs[label].any() else None for label in large],
+        }
+    )
+
+
+def _chart(finding: LabelSuspects) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import ORANGE, base, class_axis
+
+    table = finding.tables["label_suspect_counts"].sort_values("share", ascending=False, kind="stable")
+    return (
+        base(table, len(table))
+        .mark_bar(color=ORANGE)
+        .encode(
+            x=alt.X(
+                "share:Q",
+                axis=alt.Axis(format="%", title="training instances with no classmate among their nearest neighbours"),
+            ),
+            y=class_axis(table["class"].tolist()),
+            tooltip=[
+                "class:N",
+                alt.Tooltip("suspects:Q", format=","),
+                alt.Tooltip("share:Q", format=".2%"),
+                alt.Tooltip("often:N", title="most look like"),
+            ],
+        )
+    )
