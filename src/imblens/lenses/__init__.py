@@ -9,10 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from imblens.errors import MissingError, did_you_mean
+from imblens.lenses._adversaries import adversaries
+from imblens.lenses._archetypes import archetypes
 from imblens.lenses._base import Finding, LensInfo, lens, lens_info
+from imblens.lenses._calibration import calibration
 from imblens.lenses._class_accuracy import class_accuracy
+from imblens.lenses._class_features import class_features
+from imblens.lenses._colours import colours
+from imblens.lenses._compare_class_features import compare_class_features
+from imblens.lenses._embedding_map import common_map, embedding_map
+from imblens.lenses._feature_density import feature_density
+from imblens.lenses._feature_overlap import feature_overlap
+from imblens.lenses._generalization_gap import generalization_gap
+from imblens.lenses._label_suspects import label_suspects
+from imblens.lenses._pages import lens_page
+from imblens.lenses._ranking import ranking
+from imblens.lenses._weight_norms import weight_norms
 
-BUILT_IN: tuple[Callable[..., Finding], ...] = (class_accuracy,)
+BUILT_IN: tuple[Callable[..., Finding], ...] = (
+    class_accuracy,
+    archetypes,
+    adversaries,
+    feature_overlap,
+    feature_density,
+    class_features,
+    generalization_gap,
+    weight_norms,
+    calibration,
+    ranking,
+    colours,
+    label_suspects,
+    embedding_map,
+)
 
 
 def all_lenses() -> dict[str, Callable[..., Finding]]:
@@ -37,4 +65,28 @@ def find_lens(name: str) -> Callable[..., Finding]:
     return known[name]
 
 
-__all__ = ["BUILT_IN", "Finding", "LensInfo", "all_lenses", "class_accuracy", "find_lens", "lens", "lens_info"]
+__all__ = [
+    "BUILT_IN",
+    "Finding",
+    "LensInfo",
+    "adversaries",
+    "all_lenses",
+    "archetypes",
+    "calibration",
+    "class_accuracy",
+    "class_features",
+    "colours",
+    "common_map",
+    "compare_class_features",
+    "embedding_map",
+    "feature_density",
+    "feature_overlap",
+    "find_lens",
+    "generalization_gap",
+    "label_suspects",
+    "lens",
+    "lens_info",
+    "lens_page",
+    "ranking",
+    "weight_norms",
+]
