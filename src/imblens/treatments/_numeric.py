@@ -135,7 +135,7 @@ def refuse_too_large(name: str, n_new: int, features: NDArray[Any]) -> None:
     Raises:
         InputError: the new rows need more than half of the memory there is.
     """
-    needed = 3 * n_new * features.shape[1] * features.dtype.itemsize  # base, step, and the joined result
+    needed = 2 * n_new * features.shape[1] * features.dtype.itemsize  # made, then joined to the others
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -66,6 +66,7 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         return type(X)(joined) if issparse(X) else joined, np.concatenate([y, labels.astype(y.dtype, copy=False)])
 
     def _door(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Say what is wrong with X, y or sampling_strategy before scikit-learn does, with the way out."""
         name = type(self).__name__
         for argument, values in (("X", X), ("y", y)):
             if isinstance(values, np.ma.MaskedArray):
@@ -76,11 +77,8 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         n_rows, n_labels = _length(X), _length(y)
         if n_rows is not None and n_labels is not None and n_rows != n_labels:
             raise ShapeError(f"{name}: y has {n_labels} rows, X has {n_rows}.", hint="Give one label per row.")
-        missing = next((i for i, value in enumerate(y) if value is None), None) if _may_hold_none(y) else None
-        if missing is not None:
-            raise InputError(
-                f"{name}: y holds None (first in row {missing}).", hint="Drop or name those instances first."
-            )
+        _check_features(name, X)
+        _check_labels(name, y)
         if isinstance(self.sampling_strategy, Mapping) and np.ndim(y) == 1:
             values, counts = np.unique(np.asarray(y), return_counts=True)
             check_counts(name, self.sampling_strategy, dict(zip(values.tolist(), counts.tolist(), strict=True)))
@@ -97,7 +95,69 @@ def _length(values: Any) -> int | None:
     return len(values) if isinstance(values, (list, tuple)) else None
 
 
-def _may_hold_none(y: Any) -> bool:
-    return isinstance(y, (list, tuple)) or (
-        getattr(y, "ndim", 0) == 1 and getattr(y, "dtype", None) == np.dtype(object)
-    )
+def _check_features(name: str, X: Any) -> None:
+    if issparse(X) or not hasattr(X, "__len__"):
+        return  # scikit-learn's own checks
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ShapeError(
+            f"{name}: X has rows of different lengths.", hint="Every row needs the same columns."
+        ) from error
+    if array.ndim != 2:
+        raise ShapeError(
+            f"{name}: X must be a matrix (instances, features), found shape {array.shape}. Reshape your data.",
+            hint="Give one row per instance.",
+        )
+    for size, what in zip(array.shape, ("sample(s)", "feature(s)"), strict=True):
+        if size == 0:
+            raise ShapeError(
+                f"{name}: X has 0 {what} (shape={array.shape}) while a minimum of 1 is required.",
+                hint="Give one row per instance.",
+            )
+    kinds = {
+        "U": "text",
+        "S": "text",
+        "M": "dates",
+        "m": "durations",
+        "c": "complex numbers (Complex data not supported)",
+    }
+    if array.dtype.kind in kinds:
+        raise InputError(
+            f"{name}: X holds {kinds[array.dtype.kind]}.", hint="Give real numbers, such as the features of a network."
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise InputError(
+            f"{name}: X holds NaN or infinity (first in row {row}, column {column}).",
+            hint="Drop those instances first.",
+        )
+
+
+def _check_labels(name: str, y: Any) -> None:
+    listed = isinstance(y, (list, tuple))
+    if listed or (getattr(y, "ndim", 0) == 1 and getattr(y, "dtype", None) == np.dtype(object)):
+        missing = next((i for i, value in enumerate(y) if value is None), None)
+        if missing is not None:
+            raise InputError(f"{name}: y holds None (first in row {missing}).", hint="Drop or name those instances.")
+    array = np.asarray(y)
+    if array.ndim != 1 or not len(array):
+        return
+    if array.dtype.kind == "f":
+        odd = ~np.isfinite(array)
+        if odd.any():
+            raise InputError(
+                f"{name}: Input y contains NaN or infinity (first in row {int(np.argmax(odd))}).",
+                hint="Drop or name those instances.",
+            )
+        odd = array != np.floor(array)
+        if odd.any():
+            raise InputError(
+                f"{name}: Unknown label type: y holds {array[odd][0]!s}, which is continuous and names no class.",
+                hint="Give whole numbers or text.",
+            )
+    if array.dtype.kind in "iufbUS" and (array == array[0]).all():
+        raise InputError(
+            f"{name}: y has one class only ({array[0].item()!r}), but balancing needs more than 1 class.",
+            hint="Give instances of two or more.",
+        )
