@@ -24,7 +24,11 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("arrays") / "arrays.npz"
     content = {}
     for name, y in labels.items():
-        content |= {f"{name}_features": features[name], f"{name}_labels": y, f"{name}_logits": features[name] @ weight.T + bias}
+        content |= {
+            f"{name}_features": features[name],
+            f"{name}_labels": y,
+            f"{name}_logits": features[name] @ weight.T + bias,
+        }
     np.savez(file, **content, head_weight=weight, head_bias=bias, class_names=np.array(["cat", "dog", "eel", "fox"]))
     return file
 
@@ -59,7 +63,10 @@ def test_one_lens_and_the_same_bytes_twice(arrays: Path, tmp_path: Path) -> None
     for name in ("a", "b"):
         done = imblens("audit", arrays, "--lens", "archetypes", "--lens", "class_accuracy", "--out", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    assert sorted(json.loads((tmp_path / "a" / "findings.json").read_text())["lenses"]) == ["archetypes", "class_accuracy"]
+    assert sorted(json.loads((tmp_path / "a" / "findings.json").read_text())["lenses"]) == [
+        "archetypes",
+        "class_accuracy",
+    ]
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert files
     for file in files:
@@ -82,10 +89,14 @@ def test_results_on_stdout_progress_on_stderr(arrays: Path, tmp_path: Path) -> N
 
 
 def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:
-    treated = imblens("treat", arrays, "--with", "eos", "--set", "random_state=0", "--out", "better", "--json", cwd=tmp_path)
+    treated = imblens(
+        "treat", arrays, "--with", "eos", "--set", "random_state=0", "--out", "better", "--json", cwd=tmp_path
+    )
     assert treated.returncode == 0, treated.stderr
     said = json.loads(treated.stdout)
     assert said["treatment"]["name"] == "eos" and len(said["classes"]) == 4
     done = imblens("compare", arrays, "better", "--out", "compared", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "compared" / "report.html").exists() and len(pd.read_csv(tmp_path / "compared/tables/comparison.csv"))
+    assert (tmp_path / "compared" / "report.html").exists() and len(
+        pd.read_csv(tmp_path / "compared/tables/comparison.csv")
+    )

@@ -24,6 +24,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Say, per class, how bad, why, how sure, and what to try."""
+    from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import audit
     from imblens.run import Run, claim
@@ -31,6 +32,8 @@ def command(
     for name in lens:
         find_lens(name)
     run = Run.load(source)
+    if of is not None and of not in run.classes:
+        raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     claim(out, force=force)
     found = audit(run, lenses=lens or None, of=of, on_step=progress)
     report = found.save(out, force=True)

@@ -54,8 +54,8 @@ def _lenses() -> dict[str, str]:
 
     found = {}
     for key, function in all_lenses().items():
-        page = lens_page(key)
-        found[key] = f"{lens_info(function).question}\n\n{page.text if page else (function.__doc__ or '').strip()}"
+        sections = [f"{heading}\n{text}" for heading, text in lens_page(key).items()]
+        found[key] = "\n\n".join([lens_info(function).question, *sections])
     return found
 
 

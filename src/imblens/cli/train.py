@@ -42,6 +42,7 @@ def command(
     pictures = load_pictures(data, seed=seed, profile=profile)
     for note in pictures.notes:
         progress(note)
+    pictures.decode()
     claim(out, force=force or resume)
     options = dict(
         arch=arch,
@@ -60,7 +61,8 @@ def command(
         if "stopped at" not in str(stop):
             raise
         again = shown("imblens", *(word for word in sys.argv[1:] if word not in ("--resume", "--force")), "--resume")
-        raise KeyboardInterrupt(f"{str(stop).removeprefix('stopped ')}, resume: {again}") from None
+        progress(f"{stop}, resume: {again}")
+        raise typer.Exit(130) from None
     from imblens.cli.audit import ending, result
 
     emit(

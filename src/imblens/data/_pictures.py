@@ -260,6 +260,11 @@ class PictureSet:
         """What a network is judged on: the test split, or the val split where there is no test."""
         return self.test if self.test is not None else self.val
 
+    def decode(self) -> None:
+        """Decode every picture now, so that a damaged one is told before long work; what fits is kept."""
+        for split in self.splits.values():
+            split.array()
+
     @property
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) training pictures of each class; in a multi-label set a picture counts for each of its classes."""
