@@ -7,6 +7,8 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -337,3 +339,17 @@ def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> No
     with pytest.raises(InputError, match="fewer than two classes"):
         quick(single, tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
+    """Lightning sets up its own messages when it is first imported."""
+    code = (
+        "import os; from imblens.data import digits; from imblens.training import train; before = dict(os.environ);"
+        f"train(digits(), out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("epoch 1/1  loss ")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -63,6 +63,8 @@ def left_as_found() -> Iterator[None]:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep Lightning's banners, tips and warnings from the terminal: what users need to know, we say."""
+    import lightning.pytorch  # noqa: F401 - sets levels of its own when it is imported
+
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     loggers += [logging.getLogger(f"{logger.name}.utilities.rank_zero") for logger in loggers[1:]]
     levels = [logger.level for logger in loggers]
