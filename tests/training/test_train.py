@@ -344,8 +344,9 @@ def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> No
 def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
     """Lightning sets up its own messages when it is first imported."""
     code = (
-        "import os; from imblens.data import digits; from imblens.training import train; before = dict(os.environ);"
-        f"train(digits(), out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
+        "import os; from imblens.data import digits; from imblens.training import train;"
+        "pictures = digits(); before = dict(os.environ);"
+        f"train(pictures, out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
