@@ -349,7 +349,12 @@ def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
         f"train(pictures, out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-W", "error", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("epoch 1/1  loss ")
