@@ -199,3 +199,37 @@ def _captum_pixels(model: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
         found.append(chosen)
     model.train(was_training)
     return np.array(found)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 5, 7), (4, 5)])
+def test_batch_normalisation_keeps_its_numbers_and_its_gradient(shape: tuple[int, ...], affine: bool) -> None:
+    from imblens.capture._frozen_norm import FrozenNorms
+
+    kind = {4: torch.nn.BatchNorm2d, 3: torch.nn.BatchNorm1d, 2: torch.nn.BatchNorm1d}[len(shape)]
+    norm = kind(5, affine=affine, eps=0.01).requires_grad_(False).eval()
+    norm.running_mean.copy_(torch.randn(5))
+    norm.running_var.copy_(torch.rand(5) + 0.1)
+    x, weights = torch.randn(shape, requires_grad=True), torch.randn(shape)
+    plain = norm(x)
+    with FrozenNorms():
+        ours = norm(x)
+    assert torch.equal(plain, ours)
+    expected = torch.autograd.grad((plain * weights).sum(), x)[0]
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), x)[0], expected)
+    norm.train()
+    with FrozenNorms():
+        torch.testing.assert_close(norm(x), norm(x))  # batch statistics: left alone
+
+
+def test_colours_do_not_change_the_features() -> None:
+    model = seeded(lambda: build_model("resnet32", 3))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+    with_colours = capture(model, train=(PICTURES, LABELS))
+    without = capture(model, train=(PICTURES, LABELS), colours=False)
+    np.testing.assert_array_equal(with_colours.train.features, without.train.features)
+    np.testing.assert_array_equal(with_colours.train.logits, without.train.logits)

@@ -97,7 +97,7 @@ class Look:
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             tap = Tap(self._model, self._layer)
-            with tap.watching(), torch.enable_grad():
+            with tap.watching(), torch.enable_grad(), _cheap_norms(True):
                 self._model(self._leaf(given).clone())
         each = max(1, sum(kept.values()) // len(given.labels))
         return int(np.clip(GRAPH_BYTES // each, 1, min(wanted, GRAPH_BATCH)))
@@ -122,7 +122,7 @@ class Look:
                 with autocast:
                     entered, left, _ = self._run(self._placed(given), ())
         if chosen:
-            with torch.set_grad_enabled(graph):
+            with torch.set_grad_enabled(graph), _cheap_norms(graph):
                 inputs = self._leaf(given) if graph else self._placed(given)
                 others = tuple(name for probe in chosen for name in probe.layers)
                 exact_entered, exact_left, maps = self._run(inputs, others)
@@ -193,6 +193,14 @@ def _numbers(tensor: torch.Tensor) -> Floats:
     # a copy: a parameter's own memory must not end up in the run
     array: Floats = tensor.detach().float().cpu().numpy().copy()
     return array
+
+
+def _cheap_norms(graph: bool) -> AbstractContextManager[Any]:
+    if not graph:
+        return nullcontext()
+    from imblens.capture._frozen_norm import FrozenNorms
+
+    return FrozenNorms()
 
 
 def _gradient_of(keep_graph: bool) -> Any:
