@@ -1,8 +1,7 @@
 """Batch normalisation with fixed statistics: the same numbers forward, a cheaper way back.
 
 In evaluation mode y = x * scale + shift with constants, so dy/dx = scale. PyTorch's general backward reads the input
-again, which the graph must keep for it: a sixth of the time and a third of the memory of a ResNet's saliency on a CPU.
-Imports torch; load it where it is used.
+again, which the graph must keep for it: half of what it keeps of a ResNet. Imports torch; load it where it is used.
 """
 
 from __future__ import annotations
