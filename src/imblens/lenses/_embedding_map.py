@@ -269,14 +269,14 @@ def _embed(
     start: Floats | None = None,
 ) -> Floats:
     """(n, 2) t-SNE of (n, D) features, from principal components or from `start`; a run lends its own graph."""
-    import faiss
+    from joblib import cpu_count
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
     from openTSNE.initialization import rescale
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
     n = len(features)
-    threads = faiss.omp_get_max_threads() if n > INTERPOLATED_ABOVE else 1
+    threads = cpu_count() if n > INTERPOLATED_ABOVE else 1
     perplexity = min(perplexity, (n - 1) / 3)
     k = min(n - 1, int(3 * perplexity))
     graph = neighbour_graph(features, k) if run is None else run.neighbours(k)
