@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -96,11 +98,12 @@ def test_adding_a_constant_to_a_row_of_logits_changes_nothing():
     np.testing.assert_allclose(plain.iloc[:, 1:].astype(float), moved.iloc[:, 1:].astype(float), atol=1e-5)
 
 
-def test_order_and_batches_do_not_matter():
+def test_order_and_blocks_do_not_matter(monkeypatch):
     rng = np.random.default_rng(5)
     labels, logits = rng.integers(0, 3, 90), rng.normal(size=(90, 3))
     mixed = rng.permutation(90)
     first = calibration(make(labels, logits)).tables["calibration"]
+    monkeypatch.setattr(import_module("imblens.lenses._blocks"), "BLOCK_NUMBERS", 21)
     second = calibration(make(labels[mixed], logits[mixed])).tables["calibration"]
     np.testing.assert_allclose(first.iloc[:, 1:].astype(float), second.iloc[:, 1:].astype(float), atol=1e-12)
 

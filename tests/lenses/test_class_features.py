@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from imblens import Run
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import class_features, compare_class_features
 from imblens.lenses._class_features import rarefied
-from imblens.run import Head
+from imblens.run import Head, Part
 from tests.oracles import class_features_loop as loop
 
 NAMES = ["ash", "birch", "cedar", "dogwood"]
@@ -143,6 +145,46 @@ def test_scale_of_features_and_order_do_not_matter():
     np.testing.assert_allclose(
         first, class_features(turned).tables["class_features"].iloc[:, 1:].astype(float), atol=1e-12
     )
+
+
+def in_parts(run, sizes):
+    """The same run, captured in parts of the given sizes."""
+
+    def split(latents):
+        cuts = np.cumsum(sizes)
+        pieces = zip(np.split(latents.features, cuts), np.split(latents.labels, cuts), strict=True)
+        return replace(latents, parts=tuple(Part(f, y) for f, y in pieces), _cache={})
+
+    return replace(run, train=split(run.train), test=split(run.test))
+
+
+def test_parts_do_not_matter():
+    run = make(seed=10)
+    whole, pieces = class_features(run), class_features(in_parts(run, (1, 30, 22)))
+    for name, table in whole.tables.items():
+        np.testing.assert_allclose(
+            table.iloc[:, 1:].astype(float), pieces.tables[name].iloc[:, 1:].astype(float), atol=1e-9, err_msg=name
+        )
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    import imblens.lenses._blocks as blocks
+
+    plain = class_features(make(seed=11)).tables["class_features"]
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 40)
+    cut = class_features(make(seed=11)).tables["class_features"]
+    np.testing.assert_allclose(plain.iloc[:, 1:].astype(float), cut.iloc[:, 1:].astype(float), atol=1e-12)
+
+
+def test_a_head_that_speaks_for_nothing_is_told():
+    run = Run.from_arrays(
+        train=(np.ones((4, 2)), [0, 0, 1, 1]), head=(-np.ones((2, 2)), [0.0, 1.0]), classes=["a", "b"]
+    )
+    finding = class_features(run)
+    assert finding.tables["class_diversity"]["effective_number"].isna().all()
+    assert (finding.tables["class_diversity"]["needed_mean"] == 0).all()
+    assert any("No feature speaks for the answers to a, b" in note for note in finding.notes)
+    assert finding.lines() == {}
 
 
 def test_rarefaction_by_drawing_every_subset():

@@ -379,6 +379,10 @@ def _notes(
         notes.append(
             f"Fewer than {equal_n} {split} instances of {', '.join(small)}: too few to tell how diverse it is."
         )
+    silent = (sums.count > 0) & (sums.positive.sum(axis=1) == 0)
+    if silent.any():
+        named = ", ".join(name for name, is_silent in zip(run.classes, silent, strict=True) if is_silent)
+        notes.append(f"No feature speaks for the answers to {named}, so there is no diversity to measure.")
     if sums.disagree:
         notes.append(
             f"For {sums.disagree:,} of {sums.count.sum():,} {split} instances the stored answer is not the one that "
