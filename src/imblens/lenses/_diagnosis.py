@@ -1,0 +1,368 @@
+"""Why does each class fail, and what should be tried? The other lenses, read together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import NotApplicable
+from imblens.lenses._base import FEW, Finding, imbalance, lens, percent
+from imblens.lenses._class_accuracy import class_accuracy
+from imblens.lenses._class_features import class_features
+from imblens.lenses._colours import colours, standing_out
+from imblens.lenses._generalization_gap import generalization_gap
+from imblens.lenses._label_suspects import label_suspects
+from imblens.run import Confusion, Latents, Part, Run, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTABLE = 0.25  # strength below which a cause is not named
+SEED = 0
+MOST_INSTANCES = 1_000  # of a class, for distances and clusters
+SAMPLE_TOO_SMALL = 8  # instances of a class, below which neither clusters nor coverage are judged
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One possible reason, and what helps against it.
+
+    Attributes:
+        name: as in the table.
+        title: as in a sentence.
+        nothing: raw measure at which strength is 0.
+        clear: raw measure at which strength is 1; set on drawn shapes with other seeds than those of any study.
+        harms: whether it counts only as far as the class has errors to explain.
+        treatment: what to try; a name for `imblens treat` where a treatment answers it, else what to do with the data.
+    """
+
+    name: str
+    title: str
+    nothing: float
+    clear: float
+    harms: bool
+    treatment: str
+
+
+CAUSES = (
+    Cause("few_examples", "few examples", np.log10(2.0), np.log10(40.0), True, "eos"),
+    Cause("overlap", "overlap", 0.05, 0.2, True, "logit_adjustment"),
+    Cause("sub_concepts", "a rare sub-concept", 3.3, 5.0, True, "collect or augment pictures of its rare kind"),
+    Cause("label_noise", "wrong labels", 0.012, 0.045, False, "check its label suspects, then train without them"),
+    Cause(
+        "uncovered_range",
+        "test instances that training does not cover",
+        0.15,
+        0.6,
+        True,
+        "collect pictures like its wrong test ones",
+    ),
+    Cause("few_features", "few features", 0.15, 0.6, True, "crt"),
+    Cause("shortcut_colours", "a colour shortcut", 0.15, 0.45, False, "vary the background, then train again"),
+)
+ERRORS_FOR_FULL_WEIGHT = 0.15  # share of wrong answers from which a harmful cause counts in full
+
+
+class Diagnosis(Finding):
+    """Causes of failure per class, strongest first; see `diagnosis`."""
+
+    lens: ClassVar[str] = "diagnosis"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each class with a named cause: the cause, its evidence, what to try; least accurate first."""
+        table = self.tables["diagnosis"]
+        named = table[table["strength"] > 0].groupby("class", sort=False).head(1)
+        found: dict[str, str] = {}
+        for row in named.sort_values(["accuracy", "strength"], ascending=[True, False], kind="stable").itertuples():
+            found[str(row[1])] = f"{row[1]}: {row.evidence} Try: {row.treatment}."
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """Strength of each cause in each class."""
+        return {"diagnosis": _chart(self)} if (self.tables["diagnosis"]["strength"] > 0).any() else {}
+
+
+@lens("Why does each class fail, and what should be tried?", needs=("logits", "multiclass"))
+def diagnosis(run: Run) -> Diagnosis:
+    """Seven possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
+
+    strength = clip((measure - nothing) / (clear - nothing), 0, 1), times min(1, errors / 0.15) for causes that count only
+    as far as the class has errors to explain. The measures:
+
+    few_examples: log10 of the class's imbalance.
+    overlap: with the answers corrected for class size (logits minus log prior), the geometric mean of how often the class is
+        taken for another and that other for it; the largest over the other classes.
+    sub_concepts: distance between the means of two clusters of the class's features, in standard deviations within them,
+        along the line that joins them. One bell gives 2.7, an even spread 3.5. A cluster must hold 5 % and three instances.
+    label_noise: share of the class that `label_suspects` finds, less the share of its test instances that are mistaken: what
+        other classes merely overlap is mistaken in the test too. Large classes only.
+    uncovered_range: how much farther test instances lie from the class's nearest training instance than training instances
+        from theirs, 75th percentile against 75th percentile, in natural logarithms, above the median class.
+    few_features: one minus the class's effective number of features over the median class's.
+    shortcut_colours: by how much the share of one colour band among salient pixels exceeds the mean of the other classes.
+
+    `nothing` and `clear` were set by eye on drawn shapes of other seeds than the study's. Read strengths as an order of
+    suspicion, not as probabilities: `imblens study diagnosis` measures how often the first cause is the planted one.
+
+    Args:
+        run: single-label, with answers. What cannot be measured (no test split, no colours) is left out, and told.
+
+    Returns:
+        Table `diagnosis` (class, accuracy, cause, strength, evidence, treatment): the notable causes of each class, strongest
+        first; a class without one has a row "none found", one with fewer than ten test instances (or, without a test split,
+        training instances) "too few to tell". Accuracy is the test split's, NaN without. Summary: classes per first cause.
+
+    Raises:
+        NotApplicable: no answers, or a multi-label run.
+
+    References:
+        Ours. The measures rest on IML (archetypes, overlap, colours), EOS (gap) and FRAGILITY (diversity).
+    """
+    import pandas as pd
+
+    accuracy = _accuracy(run)
+    notes: list[str] = []
+    measured: dict[str, dict[int, tuple[float, str]]] = {}
+    for cause in CAUSES:
+        try:
+            measured[cause.name] = MEASURES[cause.name](run)
+        except NotApplicable as reason:
+            notes.append(f"Not judged: {cause.title} ({reason.message.split(': ', 1)[-1].rstrip('.')}).")
+    rows = []
+    judged = (run.test if run.test is not None and run.test.has_logits else run.train).class_counts
+    for label, name in enumerate(run.classes):
+        if not run.train.class_counts[label]:
+            continue
+        if judged[label] < FEW:
+            text = f"{judged[label]} instances to judge it by are too few to tell."
+            rows.append((name, accuracy[label], "too few to tell", 0.0, text, "more instances to judge it by"))
+            continue
+        found = []
+        for cause in CAUSES:
+            value, evidence = measured.get(cause.name, {}).get(label, (np.nan, ""))
+            strength = _strength(cause, value, accuracy[label])
+            if strength >= NOTABLE:
+                found.append((name, accuracy[label], cause.name, round(strength, 3), evidence, cause.treatment))
+        found.sort(key=lambda row: -row[3])
+        rows += found or [(name, accuracy[label], "none found", 0.0, "No lens stands out for it.", "")]
+    table = pd.DataFrame(rows, columns=["class", "accuracy", "cause", "strength", "evidence", "treatment"])
+    first = table.groupby("class", sort=False).head(1)
+    summary = {"first_causes": first["cause"].value_counts().sort_index().to_dict(), "judged": sorted(measured)}
+    return Diagnosis({"diagnosis": table}, summary, notes=tuple(notes))
+
+
+def _strength(cause: Cause, value: float, accuracy: float) -> float:
+    if not np.isfinite(value):
+        return 0.0
+    raw = float(np.clip((value - cause.nothing) / (cause.clear - cause.nothing), 0.0, 1.0))
+    if cause.harms and np.isfinite(accuracy):
+        raw *= min(1.0, (1.0 - accuracy) / ERRORS_FOR_FULL_WEIGHT)
+    return raw
+
+
+def _accuracy(run: Run) -> NDArray[np.float64]:
+    if run.test is None or not run.test.has_logits:
+        return np.full(run.n_classes, np.nan)
+    return class_accuracy(run).tables["class_accuracy"]["accuracy"].to_numpy()
+
+
+# -------------------------------------------------------------------------------------------------- measures, per class
+
+
+def _few_examples(run: Run) -> dict[int, tuple[float, str]]:
+    counts = run.train.class_counts
+    largest = run.classes[int(counts.argmax())]
+    return {
+        label: (
+            float(np.log10(times)),
+            f"it has {counts[label]:,} training instances, {times:.3g}x fewer than {largest}.",
+        )
+        for label, times in enumerate(imbalance(counts))
+        if np.isfinite(times)
+    }
+
+
+def _overlap(run: Run) -> dict[int, tuple[float, str]]:
+    split = run.test if run.test is not None and run.test.has_logits else run.train
+    prior = np.log(np.maximum(run.train.class_counts, 0.5)).astype(np.float32)
+    parts = tuple(
+        Part(batch.features, batch.labels, np.asarray(batch.logits) - prior) for batch in split.batches(logits=True)
+    )
+    even = Latents(parts, run.classes, split.name)
+    counts = even.reduce(lambda: Confusion(run.n_classes)).astype(np.float64)
+    sizes = counts.sum(axis=1, keepdims=True)
+    rates = np.divide(counts, sizes, out=np.zeros_like(counts), where=sizes > 0)
+    mutual = np.sqrt(rates * rates.T)
+    np.fill_diagonal(mutual, -1)
+    found = {}
+    for label in range(run.n_classes):
+        other = int(mutual[label].argmax())
+        found[label] = (
+            float(mutual[label, other]),
+            f"it overlaps with {run.classes[other]}: with class sizes taken out, {percent(rates[label, other])} of it are "
+            f"taken for {run.classes[other]} and {percent(rates[other, label])} the other way round.",
+        )
+    return found
+
+
+def _sub_concepts(run: Run) -> dict[int, tuple[float, str]]:
+    found = {}
+    for label in range(run.n_classes):
+        points = _points(run.train, label)
+        if len(points) < SAMPLE_TOO_SMALL:
+            continue
+        distance, share = two_clusters(points)
+        found[label] = (
+            distance,
+            f"its features fall into two groups {distance:.1f} standard deviations apart; the smaller holds {percent(share)}.",
+        )
+    return found
+
+
+def two_clusters(points: NDArray[np.float64]) -> tuple[float, float]:
+    """Distance between the means of two clusters in standard deviations within them, and the smaller one's share.
+
+    Clusters are sought along the leading principal axes (at most four), one axis at a time, by the split of least squared
+    error; the axis of largest distance counts. Shares below 5 % or three points are not clusters.
+
+    Args:
+        points: (n, D), n > 2.
+
+    Example:
+        >>> two_clusters(np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]))[0] > 10
+        True
+    """
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:4]
+    best = (0.0, 0.0)
+    n = len(points)
+    least = max(3, int(np.ceil(0.05 * n)))
+    for axis in axes:
+        values = np.sort(centred @ axis)
+        cuts = np.arange(least, n - least + 1)
+        if not len(cuts) or values[-1] - values[0] <= 1e-12:
+            continue
+        sums, squares = np.cumsum(values), np.cumsum(values**2)
+        left, right = sums[cuts - 1], sums[-1] - sums[cuts - 1]
+        within = squares[-1] - left**2 / cuts - right**2 / (n - cuts)
+        at = int(np.argmin(within))
+        cut = int(cuts[at])
+        gap = right[at] / (n - cut) - left[at] / cut
+        spread = np.sqrt(max(float(within[at]), 0.0) / n)
+        distance = float(gap / spread) if spread > 0 else np.inf
+        if distance > best[0]:
+            best = (distance, min(cut, n - cut) / n)
+    return best
+
+
+def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
+    table = label_suspects(run).tables["label_suspect_counts"].set_index("class")
+    mistaken = np.nan_to_num(1 - _accuracy(run))
+    found = {}
+    for label, name in enumerate(run.classes):
+        if name in table.index:
+            count = int(table.loc[name, "suspects"])
+            share = count / run.train.class_counts[label]
+            found[label] = (
+                share - mistaken[label],
+                f"{count} of its {run.train.class_counts[label]:,} training instances ({percent(share)}) lie wholly among "
+                f"other classes, while {percent(mistaken[label])} of its test instances are mistaken.",
+            )
+    return found
+
+
+def _uncovered(run: Run) -> dict[int, tuple[float, str]]:
+    if run.test is None:
+        raise NotApplicable("the run has no test split.")
+    ratios = {}
+    for label in range(run.n_classes):
+        trained, met = _points(run.train, label), _points(run.test, label)
+        if len(trained) < SAMPLE_TOO_SMALL or len(met) < SAMPLE_TOO_SMALL:
+            continue
+        inside = np.quantile(nearest(trained, trained, 2)[1][:, 1], 0.75)
+        outside = np.quantile(nearest(trained, met, 1)[1][:, 0], 0.75)
+        if inside > 0:
+            ratios[label] = float(np.log(max(outside, 1e-12) / inside))
+    middle = float(np.median(list(ratios.values()))) if ratios else 0.0
+    gaps = generalization_gap(run).tables["generalization_gap"]["gap"].to_numpy()
+    return {
+        label: (
+            ratio - middle,
+            f"its test instances lie {np.exp(ratio - middle):.1f}x as far from its training ones as in the median class "
+            f"(generalization gap {gaps[label]:.2f}).",
+        )
+        for label, ratio in ratios.items()
+    }
+
+
+def _few_features(run: Run) -> dict[int, tuple[float, str]]:
+    numbers = class_features(run).tables["class_diversity"]["effective_number"].to_numpy()
+    middle = float(np.nanmedian(numbers))
+    return {
+        label: (
+            1 - value / middle,
+            f"it rests on {value:.1f} features in effect, where the median class has {middle:.1f}.",
+        )
+        for label, value in enumerate(numbers)
+        if np.isfinite(value) and middle > 0
+    }
+
+
+def _shortcut_colours(run: Run) -> dict[int, tuple[float, str]]:
+    table = standing_out(colours(run).tables["colours"])
+    found: dict[int, tuple[float, str]] = {}
+    for row in table.itertuples():
+        label = run.classes.index(row[1])
+        excess = float(row.share - row.others)
+        if label not in found or excess > found[label][0]:
+            found[label] = (
+                excess,
+                f"{percent(row.share)} of the pixels that its answers hang on are {row.band}, {percent(row.others)} elsewhere.",
+            )
+    return found
+
+
+MEASURES: dict[str, Callable[[Run], dict[int, tuple[float, str]]]] = {
+    "few_examples": _few_examples,
+    "overlap": _overlap,
+    "sub_concepts": _sub_concepts,
+    "label_noise": _label_noise,
+    "uncovered_range": _uncovered,
+    "few_features": _few_features,
+    "shortcut_colours": _shortcut_colours,
+}
+
+
+def _points(split: Latents, label: int) -> NDArray[np.float64]:
+    rows = np.flatnonzero(split.labels == label)
+    if len(rows) > MOST_INSTANCES:
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, MOST_INSTANCES, replace=False))
+    return np.asarray(split.features[rows], dtype=np.float64)
+
+
+def _chart(finding: Diagnosis) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, class_axis
+
+    table: pd.DataFrame = finding.tables["diagnosis"]
+    named = table[table["strength"] > 0]
+    order = table["class"].unique().tolist()
+    causes = [cause.name for cause in CAUSES]
+    x = alt.X("cause:N", sort=causes, title=None, axis=alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-40))
+    return (
+        base(named, len(order))
+        .mark_rect()
+        .encode(
+            x=x,
+            y=class_axis(order),
+            color=alt.Color(
+                "strength:Q", scale=alt.Scale(range=ERROR_RANGE, domain=[0, 1]), legend=alt.Legend(title="strength")
+            ),
+            tooltip=["class:N", "cause:N", alt.Tooltip("strength:Q", format=".2f"), "evidence:N", "treatment:N"],
+        )
+    )

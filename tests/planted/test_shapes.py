@@ -1,0 +1,100 @@
+"""A network is trained on drawn shapes whose faults are known; the lenses must find each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import imblens
+from imblens.data import PictureSet, shapes
+from imblens.report import Audit
+
+
+@pytest.fixture(scope="module")
+def pictures() -> PictureSet:
+    return shapes(seed=0)
+
+
+@pytest.fixture(scope="module")
+def audit(pictures: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    from imblens.training import train
+
+    trained = train(pictures, out=tmp_path_factory.mktemp("shapes"), epochs=30, progress=False)
+    run = imblens.capture(
+        trained.model,
+        train=pictures.train,
+        test=pictures.test,
+        classes=pictures.classes,
+        preprocessing=trained.meta["preprocessing"],
+        thumbnails=False,
+    )
+    return imblens.audit(run, skip=["embedding_map"])
+
+
+def test_the_network_is_good_enough_to_say_something(audit: Audit) -> None:
+    summary = audit["class_accuracy"].summary
+    assert 0.5 < summary["balanced_accuracy"] < 0.95
+
+
+def test_overlapping_classes_are_each_others_adversaries(audit: Audit) -> None:
+    table = audit["adversaries"].tables["adversaries"]
+    for name, other in (("oval", "disc"), ("disc", "oval")):
+        rows = table[table["class"] == name]
+        for forecast in ("soft", "fisher"):
+            assert rows.loc[rows[forecast].idxmax(), "adversary"] == other, (name, forecast)
+    rows = table[table["class"] == "oval"]
+    assert rows.loc[rows["observed"].idxmax(), "adversary"] == "disc"
+
+
+def test_wrong_labels_are_suspected(audit: Audit, pictures: PictureSet) -> None:
+    wrong = set(pictures.planted["label_noise"]["train"])
+    suspects = audit["label_suspects"].tables["label_suspects"]
+    rings = suspects[suspects["class"] == "ring"]
+    hits = rings["id"].isin(wrong)
+    assert hits.mean() > 0.6, "most suspects are wrong labels"
+    assert hits.sum() > 0.3 * len(wrong), "and they are a fair part of all wrong labels"
+    instances = audit["archetypes"].instances.set_index("id")
+    planted = instances.loc[sorted(wrong), "archetype"]
+    clean = instances[(instances["class"] == "ring") & ~instances.index.isin(wrong)]["archetype"]
+    assert (planted == "outlier").mean() > 20 * max((clean == "outlier").mean(), 0.005)
+
+
+def test_the_background_is_seen_as_the_colour_of_its_class(audit: Audit, pictures: PictureSet) -> None:
+    band = pictures.planted["background"]["band"]
+    table = audit["colours"].tables["colours"]
+    share = table[table["band"] == band].set_index("class")["share"]
+    assert share["kite"] > 2 * share.drop("kite").max()
+    assert "kite" in audit["colours"].lines()
+
+
+def test_what_training_does_not_cover_shows_in_gap_and_diagnosis(audit: Audit) -> None:
+    table = audit["generalization_gap"].tables["generalization_gap"].set_index("class")
+    peers = table[table["train_count"] >= table.loc["arrow", "train_count"]]
+    assert table.loc["arrow", "gap"] == peers["gap"].max(), "no class of as many instances has a wider gap"
+    assert first_cause(audit, "arrow") == "uncovered_range"
+
+
+def test_the_rare_sub_concept_is_less_safe(audit: Audit, pictures: PictureSet) -> None:
+    kinds = pictures.planted["sub_concepts"]["train"]
+    instances = audit["archetypes"].instances.set_index("id")
+    safe = instances.loc[list(kinds), "same_class"].to_numpy(dtype=float)
+    bars = np.array([kind == "two bars" for kind in kinds.values()])
+    assert safe[bars].mean() < safe[~bars].mean()
+
+
+def test_few_examples_come_out_worst(audit: Audit) -> None:
+    table = audit["class_accuracy"].tables["class_accuracy"].set_index("class")
+    assert set(table["accuracy"].nsmallest(3).index) >= {"hourglass", "crescent"}
+    assert first_cause(audit, "hourglass") == "few_examples" == first_cause(audit, "crescent")
+
+
+def test_diagnosis_names_what_was_planted(audit: Audit) -> None:
+    assert first_cause(audit, "ring") == "label_noise"
+    assert first_cause(audit, "oval") == "overlap"
+    assert first_cause(audit, "kite") == "shortcut_colours"
+    assert first_cause(audit, "cross") == "none found"
+
+
+def first_cause(audit: Audit, name: str) -> str:
+    table = audit["diagnosis"].tables["diagnosis"]
+    return str(table.loc[table["class"] == name, "cause"].iloc[0])
