@@ -105,14 +105,17 @@ class ClassMoments(Statistic[Moments]):
     def update(self, batch: Batch) -> None:
         """Take in a batch."""
         members = batch.membership
-        count = np.asarray(members.sum(axis=1)).ravel()
-        wide = np.asarray(batch.features, dtype=np.float64)  # (b, D)
-        centre = wide.mean(axis=0)
-        wide = wide - centre  # against cancellation in the sum of squares
-        safe = np.maximum(count, 1)[:, None]
-        mean = (members @ wide) / safe  # (C, D)
-        squares = members @ (wide * wide) - count[:, None] * mean**2
-        self._combine(count, mean + centre, np.maximum(squares, 0))
+        count = np.diff(members.indptr).astype(np.float64)
+        mean, squares = np.zeros_like(self._mean), np.zeros_like(self._squares)
+        for label in np.flatnonzero(count):
+            rows = members.indices[members.indptr[label] : members.indptr[label + 1]]
+            wide = batch.features[rows].astype(np.float64)  # (n, D)
+            origin = wide[0].copy()
+            wide -= origin  # what is constant in a class then has exactly that mean, and variance 0
+            centre = wide.mean(axis=0)
+            wide -= centre
+            mean[label], squares[label] = origin + centre, np.einsum("nd,nd->d", wide, wide)
+        self._combine(count, mean, squares)
 
     def merge(self, other: Self) -> Self:
         """Take in what `other` saw; return self."""
