@@ -25,7 +25,8 @@ class Adversaries(Finding):
         """One line for each class whose errors are forecast to go mostly one way, surest first."""
         table = self.tables["adversaries"]
         leading = self.summary["leading"]
-        best = table.loc[table.groupby("class", sort=False)[leading].idxmax().dropna()]
+        known = table.dropna(subset=[leading])
+        best = known.loc[known.groupby("class", sort=False)[leading].idxmax()]
         found: dict[str, str] = {}
         for row in best.sort_values(leading, ascending=False, kind="stable").to_dict("records"):
             if row[leading] >= 0.3:
@@ -70,8 +71,8 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
         NotApplicable: a multi-label run.
 
     References:
-        IML, section III-D, Alg. 1, eq. 1 and Table II. There the network's training errors are too few to count in many classes;
-        the rule of ten is ours, and so is `soft`.
+        IML, section III-D, Alg. 1, eq. 1 and Table II. Training errors are often too few to count: the rule of ten is
+        ours, and so is `soft`.
     """
     import pandas as pd
 

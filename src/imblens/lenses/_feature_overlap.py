@@ -18,9 +18,14 @@ class FeatureOverlap(Finding):
     lens: ClassVar[str] = "feature_overlap"
 
     def lines(self) -> dict[str, str]:
-        """One line for each class that shares at least half its strongest features with another, most shared first."""
+        """One line for each class that shares at least half its strongest features with another, most shared first.
+
+        None where the strongest are half of all features or more: then any two classes share many.
+        """
         pairs = self.tables["feature_overlap_pairs"]
         top = int(self.summary["top"])
+        if top * 2 >= self.summary["features"]:
+            return {}
         found: dict[str, str] = {}
         for row in pairs.sort_values("shared", ascending=False, kind="stable").itertuples():
             if row[1] not in found and row.shared * 2 >= top:
@@ -48,7 +53,7 @@ def feature_overlap(run: Run, *, top: int = 10) -> FeatureOverlap:
 
     Returns:
         Tables `feature_overlap` (class, rank from 1, feature, mean, share) and `feature_overlap_pairs` (class, other,
-        shared), every ordered pair. Summary: top, mean_shared.
+        shared), every ordered pair. Summary: top, features (D), mean_shared.
 
     Raises:
         InputError: `top` is less than 1.
@@ -61,26 +66,35 @@ def feature_overlap(run: Run, *, top: int = 10) -> FeatureOverlap:
     if top < 1:
         raise InputError(f"feature_overlap: top={top} must be at least 1.", hint="The usual number is 10.")
     moments = class_moments(run)
-    strongest = strongest_features(moments, top)
-    present = [c for c in range(run.n_classes) if moments.count[c] > 0]
-    rows, pairs = [], []
-    for c in present:
-        means = moments.mean[c, strongest[c]]
-        total = means.sum()
-        shares = means / total if total > 0 else np.full(len(means), np.nan)
-        rows += [
-            (run.classes[c], rank + 1, int(feature), mean, share)
-            for rank, (feature, mean, share) in enumerate(zip(strongest[c], means, shares, strict=True))
-        ]
-        pairs += [
-            (run.classes[c], run.classes[o], len(np.intersect1d(strongest[c], strongest[o]))) for o in present if o != c
-        ]
+    present = np.flatnonzero(moments.count)
+    strongest = strongest_features(moments, top)[present]  # (P, K)
+    used = strongest.shape[1]
+    means = np.take_along_axis(moments.mean[present], strongest, axis=1)
+    total = means.sum(axis=1, keepdims=True)
+    among = np.zeros((len(present), run.dim))
+    np.put_along_axis(among, strongest, 1.0, axis=1)
+    shared = np.rint(among @ among.T).astype(np.int64)  # (P, P)
+    names = np.asarray(run.classes, dtype=object)[present]
+    first, second = np.nonzero(~np.eye(len(present), dtype=bool))
     tables = {
-        "feature_overlap": pd.DataFrame(rows, columns=["class", "rank", "feature", "mean", "share"]),
-        "feature_overlap_pairs": pd.DataFrame(pairs, columns=["class", "other", "shared"]),
+        "feature_overlap": pd.DataFrame(
+            {
+                "class": np.repeat(names, used),
+                "rank": np.tile(np.arange(1, used + 1), len(present)),
+                "feature": strongest.ravel(),
+                "mean": means.ravel(),
+                "share": np.divide(means, total, out=np.full(means.shape, np.nan), where=total > 0).ravel(),
+            }
+        ),
+        "feature_overlap_pairs": pd.DataFrame(
+            {"class": names[first], "other": names[second], "shared": shared[first, second]}
+        ),
     }
-    used = min(top, run.dim)
-    summary = {"top": used, "mean_shared": number(float(np.mean([p[2] for p in pairs]))) if pairs else None}
+    summary = {
+        "top": used,
+        "features": run.dim,
+        "mean_shared": number(shared[first, second].mean()) if len(first) else None,
+    }
     return FeatureOverlap(tables, summary)
 
 

@@ -54,7 +54,6 @@ def weight_norms(run: Run) -> WeightNorms:
         EOS, section V-C; Kang et al. 2020, Decoupling representation and classifier, section 4.
     """
     import pandas as pd
-    from scipy.stats import spearmanr
 
     assert run.head is not None
     norms = np.linalg.norm(run.head.weight.astype(np.float64), axis=1)
@@ -62,7 +61,7 @@ def weight_norms(run: Run) -> WeightNorms:
     varied = len(set(counts.tolist())) > 1 and len(set(norms.tolist())) > 1 and run.n_classes > 2
     summary = {
         "largest_over_smallest": number(norms.max() / norms.min()) if norms.min() > 0 else None,
-        "correlation_with_count": number(float(spearmanr(counts, norms).statistic)) if varied else None,
+        "correlation_with_count": number(pd.Series(counts).rank().corr(pd.Series(norms).rank())) if varied else None,
     }
     table = pd.DataFrame({"class": run.classes, "norm": norms})
     order = np.argsort(-counts, kind="stable")
