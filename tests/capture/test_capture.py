@@ -49,7 +49,7 @@ def test_any_network(make: Any) -> None:
     assert run.train.ids.tolist() == [str(i) for i in range(11)]
     assert run.classes == tuple(CLASSES) and run.task == "multiclass"
     assert run.train.features.dtype == run.train.logits.dtype == np.float32
-    assert run.train.columns == ("id", "thumbnail", "band_count", "band_rgb")
+    assert run.train.columns == ("id", "thumbnail", "band_count", "band_rgb", "band_present")
 
 
 def test_features_are_what_enters_the_head() -> None:
@@ -151,7 +151,7 @@ def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.Monkey
             np.testing.assert_array_equal(split.labels, other.labels)
             assert split.ids.tolist() == other.ids.tolist()
             assert split.columns == other.columns
-            for column in ("band_count", "band_rgb"):
+            for column in ("band_count", "band_rgb", "band_present"):
                 np.testing.assert_array_equal(split.matrix(column), other.matrix(column))
             assert (
                 split.instances(["thumbnail"])["thumbnail"].tolist()

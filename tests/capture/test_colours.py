@@ -76,6 +76,9 @@ def test_band_sums_are_exact_integers() -> None:
     assert columns["band_count"].sum(axis=1).tolist() == chosen.sum(axis=1).tolist()
     expected = np.where(chosen.reshape(3, 7, 4, 1), pixels, 0).sum(axis=(1, 2))
     assert columns["band_rgb"].reshape(3, 14, 3).sum(axis=1).tolist() == expected.tolist()
+    everything = band_columns(pixels, np.ones((3, 28), dtype=bool))
+    assert everything["band_count"].tolist() == columns["band_present"].tolist()
+    assert columns["band_present"].sum(axis=1).tolist() == [28, 28, 28]
 
 
 class Chosen(Probe):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from imblens.capture import capture
+from imblens.capture import band_of, capture
 from imblens.data import shapes
 from imblens.errors import NotApplicable
 from imblens.lenses import colours
@@ -21,7 +21,7 @@ META = {"colours": {"bands": {"black": "#000000", "red": "#cd2328", "white": "#f
 
 
 def run_of(count: Any, rgb: Any, labels: Any, classes: list[str], parts: int = 1) -> Run:
-    """A run whose pictures have those band counts (N, 3) and sums of red, green, blue (N, 9)."""
+    """A run whose pictures have those band counts (N, 3) and sums of red, green, blue (N, 9), each in ten pixels."""
     count, rgb, labels = np.asarray(count), np.asarray(rgb), np.asarray(labels)
     features = np.random.default_rng(0).normal(size=(len(labels), 2)).astype(np.float32)
     run = Run.from_arrays(train=(features, labels), classes=classes, meta=META)
@@ -29,7 +29,9 @@ def run_of(count: Any, rgb: Any, labels: Any, classes: list[str], parts: int = 1
         Part(
             features[rows],
             run.train.labels[rows],
-            table=pd.DataFrame({"band_count": list(count[rows]), "band_rgb": list(rgb[rows])}),
+            table=pd.DataFrame(
+                {"band_count": list(count[rows]), "band_rgb": list(rgb[rows]), "band_present": list(10 * count[rows])}
+            ),
         )
         for rows in np.array_split(np.arange(len(labels)), parts)
     ]
@@ -236,3 +238,6 @@ def test_a_background_that_was_planted_leads() -> None:
     assert led["band"] == "light blue" and led["share"] > 0.5 and led["share"] > 2 * led["others"]
     assert abs(led["blue"] - 240) < 25 and abs(led["red"] - 160) < 25
     assert " are light blue, " in finding.lines()["kite"]
+    kites = pictures.train.array()[labels == 1].reshape(-1, 3)
+    blue = list(run.meta["colours"]["bands"]).index("light blue")
+    assert led["present"] == pytest.approx(np.mean(band_of(kites) == blue))

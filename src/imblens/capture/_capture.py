@@ -90,7 +90,7 @@ def capture(
         >>> pictures = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
         >>> run = capture(network, train=(pictures, [0, 0, 0, 0, 1, 1]), classes=["cat", "dog"])
         >>> run.train.features.shape, run.train.columns
-        ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb'))
+        ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb', 'band_present'))
     """
     import torch
 

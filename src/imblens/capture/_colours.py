@@ -25,7 +25,8 @@ class Colours(Probe):
     never counts, nor does a picture whose gradient is not finite: they have no counts rather than made-up ones.
 
     Columns: `band_count` (14,) pixels in each band, `band_rgb` (42,) sums of red, green, blue over the pixels of
-    each band, band by band. Sums of integers are exact and add over instances; a mean is sum / count.
+    each band, band by band; `band_present` (14,) how many of all pixels lie in each band, to compare with. Sums of
+    integers are exact and add over instances; a mean is sum / count.
 
     References:
         IML, section III-G, Alg. 4, after Simonyan et al. 2013. There the bands are boxes in RGB that leave gaps, and
@@ -36,7 +37,7 @@ class Colours(Probe):
     gradient: ClassVar[bool] = True
 
     def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
-        """Return `band_count` (b, 14) and `band_rgb` (b, 42).
+        """Return `band_count` (b, 14), `band_rgb` (b, 42) and `band_present` (b, 14).
 
         Raises:
             NotApplicable: the inputs are not pictures whose colours are known, or the network cuts the gradient.
@@ -86,18 +87,20 @@ def top_pixels(saliency: torch.Tensor) -> torch.Tensor:
 
 
 def band_columns(pixels: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Count bands and sum colours over the chosen pixels of each picture.
+    """Count bands and sum colours over the chosen pixels of each picture, and count the bands of all pixels.
 
     Args:
         pixels: (b, H, W, 3) uint8.
         chosen: (b, H * W).
     """
     n, n_bands = len(pixels), len(BANDS)
-    rows, positions = np.nonzero(chosen)
-    colours = pixels.reshape(n, -1, 3)[rows, positions]  # (chosen pixels, 3)
-    cells = rows * n_bands + band_of(colours)
     size = n * n_bands
-    count = np.bincount(cells, minlength=size).reshape(n, n_bands)
-    sums = [np.bincount(cells, weights=colours[:, channel], minlength=size) for channel in range(3)]
-    rgb = np.stack(sums, axis=-1).reshape(n, n_bands * 3)
-    return {"band_count": count.astype(np.uint32), "band_rgb": rgb.astype(np.uint32)}
+    flat = pixels.reshape(n, -1, 3)
+    cells = np.arange(n)[:, None] * n_bands + band_of(flat)  # (n, H * W), one cell for each picture and band
+    mine, colours = cells[chosen], flat[chosen]
+    sums = [np.bincount(mine, weights=colours[:, channel], minlength=size) for channel in range(3)]
+    return {
+        "band_count": np.bincount(mine, minlength=size).reshape(n, n_bands).astype(np.uint32),
+        "band_rgb": np.stack(sums, axis=-1).reshape(n, n_bands * 3).astype(np.uint32),
+        "band_present": np.bincount(cells.ravel(), minlength=size).reshape(n, n_bands).astype(np.uint32),
+    }

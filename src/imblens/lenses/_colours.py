@@ -40,7 +40,7 @@ class Colours(Finding):
                 found[name] = (
                     f"{name}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of the "
                     f"pixels that the answer hangs on are {row.band}, {percent(row.others)} on average in the other "
-                    "classes."
+                    f"classes; {percent(row.present)} of all pixels of its pictures are."
                 )
         if not found:
             found[""] = (
@@ -53,7 +53,10 @@ class Colours(Finding):
         return {"colours": _chart(self)}
 
 
-@lens("Which colours does the network's answer hang on, class by class?", needs=("train:band_count", "train:band_rgb"))
+@lens(
+    "Which colours does the network's answer hang on, class by class?",
+    needs=("train:band_count", "train:band_rgb", "train:band_present"),
+)
 def colours(run: Run, *, k: int = 5) -> Colours:
     """Shares of fourteen colour bands among the pixels that the answer hangs on, per class of the training split.
 
@@ -63,7 +66,7 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     their bands. Shares of a class sum to 1. A band that one class alone hangs on may be the thing itself (a red fire
     engine) or a shortcut (the sky behind aeroplanes): look at the pictures. The gradient says where the answer would
     change fastest, not what it is made of; and a class whose pictures hold much of a colour has much of it among any
-    tenth of its pixels.
+    tenth of its pixels, which is why `present` stands beside `share`.
 
     Args:
         run: captured from a network on pictures.
@@ -72,7 +75,8 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     Returns:
         Table `colours`: class, band, share, red, green, blue (mean of the band's pixels, 0 to 255, NaN where there are
         none), share_low, share_high (95 % Wilson interval whose number of trials is what the spread between pictures
-        leaves of them), others (mean share in the other classes), picture_count. Table `colours_archetype`: class,
+        leaves of them), others (mean share in the other classes), present (share of the band among all pixels of the
+        class's pictures), picture_count. Table `colours_archetype`: class,
         archetype, band, share, picture_count. Summary: `bands`, each with its mean colour over all classes;
         `classes_standing_out`.
 
@@ -90,6 +94,7 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     low, high = _interval(sums, share)
     table = _class_table(run, bands, sums, share).assign(share_low=low.ravel(), share_high=high.ravel())
     table["others"] = _others(share).ravel()
+    table["present"] = _divide(sums.present, sums.present.sum(axis=1, keepdims=True)).ravel()
     table["picture_count"] = np.repeat(sums.pictures, len(bands)).astype(np.int64)
     by_archetype, archetype_note = _archetype_table(run, bands, k)
     return Colours(
@@ -119,6 +124,7 @@ class _Sums:
         count: (G, B) of them in each band.
         squares: (G, B, 3) sums of count^2, count * total and total^2 over pictures.
         rgb: (G, B, 3) sums of red, green and blue.
+        present: (G, B) of all pixels in each band.
         silent: pictures without salient pixels.
     """
 
@@ -127,6 +133,7 @@ class _Sums:
     count: Floats
     squares: Floats
     rgb: Floats
+    present: Floats
     silent: int
 
     def __add__(self, other: _Sums) -> _Sums:
@@ -160,6 +167,7 @@ def _group_sums(split: Latents, groups: Any, n_bands: int) -> _Sums:
             members @ count,
             np.stack([members @ values for values in squares], axis=-1),
             (members @ rgb).reshape(-1, n_bands, 3),
+            members @ part.matrix("band_present").astype(np.float64),
             int(np.count_nonzero(total == 0)),
         )
         found = sums if found is None else found + sums
