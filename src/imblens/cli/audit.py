@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 EXAMPLES = "Examples:  imblens audit RUN  |  imblens audit ARRAYS.npz --out DIR --lens archetypes --lens adversaries"
 
+QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked for
+
 
 def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
     out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
     lens: list[str] = typer.Option([], "--lens", metavar="NAME", help="Only this lens; may be repeated."),
     of: str = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
+    draw_map: bool = typer.Option(
+        None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
+    ),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -35,7 +40,11 @@ def command(
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     claim(out, force=force)
-    found = audit(run, lenses=lens or None, of=of, on_step=progress)
+    n_instances = sum(len(split) for split in run.splits.values())
+    skip = {}
+    if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
+        skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
+    found = audit(run, lenses=lens or None, of=of, on_step=progress, skip=skip)
     report = found.save(out, force=True)
     emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
 

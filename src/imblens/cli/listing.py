@@ -54,7 +54,7 @@ def _lenses() -> dict[str, str]:
 
     found = {}
     for key, function in all_lenses().items():
-        sections = [f"{heading}\n{text}" for heading, text in lens_page(key).items()]
+        sections = [f"{heading}\n{text}" for heading, text in lens_page(key).items() if heading != "Example"]
         found[key] = "\n\n".join([lens_info(function).question, *sections])
     return found
 

@@ -87,7 +87,7 @@ def audit(
     of: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     on_step: Callable[[str], None] | None = None,
-    skip: Sequence[str] = (),
+    skip: Sequence[str] | Mapping[str, str] = (),
 ) -> Audit:
     """Run the lenses on a run, and keep the reason where one cannot say anything.
 
@@ -97,7 +97,7 @@ def audit(
         of: name of a class of interest, which the report then leads with.
         options: keyword arguments by lens, for example {"archetypes": {"k_neighbors": 10}}.
         on_step: called with the name of each lens before it runs.
-        skip: names to leave out; they are listed as skipped.
+        skip: names to leave out, or names with the reason; they are listed as skipped.
 
     Returns:
         The findings in report order. A lens that does not apply to this run is in `skipped` with its reason. A lens of
@@ -117,8 +117,9 @@ def audit(
         'class_accuracy: the run has no test split.'
     """
     known = all_lenses()
+    left_out = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip, "it was left out on request.")
     given = {name: dict(values) for name, values in (options or {}).items()}
-    for name in [*(lenses or ()), *skip, *given]:
+    for name in [*(lenses or ()), *left_out, *given]:
         if name not in known:
             raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, list(known)))
     if of is not None and of not in run.classes:
@@ -128,8 +129,8 @@ def audit(
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
     for name, function in known.items():
-        if name in skip:
-            skipped[name] = f"{name}: it was left out on request."
+        if name in left_out:
+            skipped[name] = f"{name}: {left_out[name]}"
             continue
         if lenses is not None and name not in lenses:
             continue
