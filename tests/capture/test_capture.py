@@ -142,6 +142,8 @@ def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.Monkey
     memory = capture(model, **given)
     stored = capture(model, **given, out=tmp_path / "run")
     loaded = imblens.Run.load(tmp_path / "run")
+    saved = imblens.Run.load(memory.save(tmp_path / "saved"))
+    np.testing.assert_array_equal(saved.train.matrix("band_rgb"), memory.train.matrix("band_rgb"))
     for run in (stored, loaded):
         assert (len(memory.train.parts), len(run.train.parts), len(run.splits["test"].parts)) == (1, 3, 2)
         for name, split in memory.splits.items():
