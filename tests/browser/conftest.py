@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from imblens.report import audit
+from imblens.lenses import all_lenses
+from imblens.report import audit, compare
 from tests.report.runs import HOSTILE, make_run
 
 ARGUMENTS = (
@@ -84,8 +85,11 @@ def hostile_report(tmp_path_factory) -> Path:
 
 
 def _saved(run, folder: Path) -> Path:
-    return audit(run, options=_quick()).save(folder / "out", figures=False)
+    skip = [name for name in ("embedding_map",) if name in all_lenses()]  # slow, and drawn in a test of its own
+    return audit(run, skip=skip).save(folder / "out", figures=False)
 
 
-def _quick() -> dict[str, dict[str, Any]]:
-    return {}
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory) -> Path:
+    runs = [make_run(HOSTILE), make_run(HOSTILE, seed=2), make_run(HOSTILE, seed=3)]
+    return compare(runs, names=[HOSTILE[0], HOSTILE[1], "three"]).save(tmp_path_factory.mktemp("comparison") / "out")

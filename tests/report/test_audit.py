@@ -185,3 +185,10 @@ def test_audit_is_frozen_and_leaves_the_random_state_alone(run):
     assert isinstance(found, Audit)
     with pytest.raises(FrozenInstanceError):
         found.of = "cat"
+
+
+def test_notebook_needs_no_script(run):
+    html = audit(make_run(("<b>", "b", "c")), lenses=["class_accuracy"])._repr_html_()
+    assert html.count("<svg") == 2 and "<script" not in html
+    assert "<b>&lt;b&gt;" not in html.split("<details")[0]
+    assert html.index("is right") < html.index("<svg")

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,50 +17,10 @@ from imblens.lenses._pages import HEADINGS, lens_page, sections
 from imblens.report import audit
 from imblens.report._page import pictures, table_html, whole
 from imblens.report._prose import prose
+from tests.report.pages import parsed
 from tests.report.runs import CIFAR, HOSTILE, make_run
 
 TEMPLATES = Path(page.__file__).with_name("templates")
-VOID = {"meta", "img", "br", "link", "input", "hr", "path", "line", "rect"}
-
-
-class _Tree(HTMLParser):
-    """Tags in order, checked for balance, and the text outside scripts and styles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.scripts: list[tuple[dict[str, str | None], str]] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] == "script":
-            self.scripts.append((self.tags[-1][1], data))
-        elif self.open and self.open[-1] != "style":
-            self.text.append(data)
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def parsed(text: str) -> _Tree:
-    tree = _Tree()
-    tree.feed(text)
-    tree.close()
-    assert tree.open == []
-    return tree
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +52,8 @@ def test_page_has_the_parts_that_readers_and_machines_look_for(text):
     figures = tree.named("figure")
     assert len(figures) == 2
     assert all(f["role"] == "img" and len(f["aria-label"]) > 20 for f in figures)
-    assert len(tree.named("svg")) == 2
+    assert len(tree.named("svg")) == 1  # few marks: elements
+    assert len([a for a in tree.named("img") if a.get("class") == "drawing"]) == 1  # a hundred cells: one image
     assert "".join(tree.text).count("Show as table") == 2
 
 
@@ -119,7 +79,9 @@ def test_policy_admits_only_the_scripts_that_are_there(text):
         assert f"'sha256-{digest}'" in policy
     for attributes in (attributes for _, attributes in tree.tags):
         assert not [name for name in attributes if name.startswith("on")]
-        assert "src" not in attributes or attributes["src"].startswith("data:image/png;base64,")
+        assert "src" not in attributes or attributes["src"].startswith(
+            ("data:image/png;base64,", "data:image/svg+xml;base64,")
+        )
     assert not [tag for tag, _ in tree.tags if tag in ("link", "iframe", "object", "embed", "base", "form")]
 
 

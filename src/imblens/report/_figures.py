@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import altair as alt
+from typing import Any
 
 WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 2.0
-MANY_POINTS = 1000  # rows of data above which a drawing is a bitmap in the page, and a canvas when live
+MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
+MANY_MARKS = 160  # elements of a drawing above which it is one image in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
 CHOSEN = "imblens_class"  # the signal through which a page says which class it shows
@@ -76,7 +74,7 @@ class Figure:
         spec: Vega-Lite without data, sizes in "container", the chosen class as a signal.
         data: rows of each data set that `spec` names.
         svg: the static drawing, ids of its own, safe to stand in HTML.
-        many: whether it holds so many marks that a page shows a bitmap of it.
+        many: whether it holds so much data that a page shows a bitmap of it.
     """
 
     name: str
@@ -84,6 +82,11 @@ class Figure:
     data: Mapping[str, Sequence[Mapping[str, Any]]]
     svg: str
     many: bool
+
+    @property
+    def dense(self) -> bool:
+        """Whether its marks are too many to be elements of a page."""
+        return self.many or self.svg.count("<") - self.svg.count("</") > MANY_MARKS
 
     def png(self, *, transparent: bool = False) -> bytes:
         """Draw the bitmap, twice as wide as the SVG, on white unless it shall be transparent."""
@@ -95,7 +98,7 @@ class Figure:
         return drawn
 
 
-def draw(name: str, chart: alt.Chart, classes: Sequence[str]) -> Figure:
+def draw(name: str, chart: Any, classes: Sequence[str]) -> Figure:
     """Draw one chart.
 
     Args:
@@ -106,7 +109,7 @@ def draw(name: str, chart: alt.Chart, classes: Sequence[str]) -> Figure:
     return _drawn(name, _specification(chart), classes)
 
 
-def draw_all(charts: Iterable[tuple[str, alt.Chart]], classes: Sequence[str]) -> list[Figure | Exception]:
+def draw_all(charts: Iterable[tuple[str, Any]], classes: Sequence[str]) -> list[Figure | Exception]:
     """Draw charts one after the other while the next specification is being made; a failure takes its chart's place."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -121,7 +124,7 @@ def draw_all(charts: Iterable[tuple[str, alt.Chart]], classes: Sequence[str]) ->
         return [drawing.result() for drawing in waiting]
 
 
-def _attempted(chart: alt.Chart) -> Spec | Exception:
+def _attempted(chart: Any) -> Spec | Exception:
     try:
         return _specification(chart)
     except Exception as error:
@@ -152,7 +155,7 @@ def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     if key is not None:
         _follow_choice(spec, key)
         spec.setdefault("params", []).append({"name": CHOSEN, "value": ""})
-    many = max((len(rows) for rows in data.values()), default=0) > MANY_POINTS
+    many = max((len(rows) for rows in data.values()), default=0) > MANY_ROWS
     return Figure(name, spec, {key: _used(rows, spec) for key, rows in data.items()}, _slim(drawing, name), many)
 
 
@@ -213,7 +216,7 @@ def _defaults() -> Iterator[None]:
         yield
 
 
-def _specification(chart: alt.Chart) -> Spec:
+def _specification(chart: Any) -> Spec:
     with _defaults():
         found: Spec = chart.to_dict(validate=False)
     return found

@@ -74,7 +74,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
         **data,
         "signal": CHOSEN,
         "config": THEME,
-        "charts": {f.name: {"spec": f.spec, "data": packed(f.data), "many": f.many} for f in figures},
+        "charts": {f.name: {"spec": f.spec, "data": packed(f.data), "dense": f.dense} for f in figures},
     }
     return environment.get_template(template).render(
         policy=policy(vega, script),
@@ -101,9 +101,9 @@ def _digest(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def plot(figure: Figure, name: str, sentence: str, table: Shown | None) -> Plot:
+def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title: str = "") -> Plot:
     """A figure with its title, a sentence for those who cannot see it, and its table."""
-    title = heading(name)
+    title = title or heading(name)
     label = f"{title}. {sentence}".strip()
     if len(label) > 600:
         label = label[:599].rsplit(" ", 1)[0] + " …"
@@ -111,11 +111,17 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None) -> Plot:
 
 
 def drawing(figure: Figure) -> Markup:
-    """The static drawing: SVG, or for charts of thousands of marks a bitmap of bounded size."""
-    if not figure.many:
-        return Markup(figure.svg)  # from vl-convert, which escapes every text
-    encoded = base64.b64encode(small_bitmap(figure.png(transparent=True))).decode("ascii")
-    return Markup('<img class="bitmap" alt="" src="data:image/png;base64,{}">').format(encoded)
+    """The static drawing: SVG; as one image where it has many marks; as a bitmap of bounded size where thousands."""
+    if figure.many:
+        return _image("image/png", small_bitmap(figure.png(transparent=True)))
+    if figure.dense:
+        return _image("image/svg+xml", figure.svg.encode())
+    return Markup(figure.svg)  # from vl-convert, which escapes every text
+
+
+def _image(kind: str, content: bytes) -> Markup:
+    encoded = base64.b64encode(content).decode("ascii")
+    return Markup('<img class="drawing" alt="" src="data:{};base64,{}">').format(kind, encoded)
 
 
 def small_bitmap(png: bytes) -> bytes:
@@ -193,7 +199,7 @@ def whole(text: str) -> Markup:
     >>> whole("<b> is right 47 % of the time")
     Markup('&lt;b&gt; is right <span class="nb">47 %</span> of the time')
     """
-    unbroken = r"\d+(?:\.\d+)? %|\[\d+, \d+\]"
+    unbroken = r"[+\u2212]?\d+(?:\.\d+)? (?:%|points)|\[[+\u2212]?[\d.]+, [+\u2212]?[\d.]+\]"
     return Markup(re.sub(unbroken, lambda found: f'<span class="nb">{found.group()}</span>', str(escape(text))))
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imblens.lenses import BUILT_IN, Finding, lens_info
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from imblens.report._audit import Audit
     from imblens.report._figures import Figure
 
@@ -37,7 +35,7 @@ def figures(audit: Audit) -> dict[tuple[str, str], Figure]:
     return found
 
 
-def charts(finding: Finding, name: str) -> dict[str, alt.Chart]:
+def charts(finding: Finding, name: str) -> dict[str, Any]:
     """The charts of a finding; none where another package's lens fails to make them."""
     try:
         return finding.charts()
@@ -57,7 +55,7 @@ def lines(finding: Finding, name: str) -> dict[str, str]:
         return {"": f"{name}: its lines could not be written: {type(error).__name__}: {error}"}
 
 
-def _charts(audit: Audit, keys: list[tuple[str, str]]) -> Iterator[tuple[str, alt.Chart]]:
+def _charts(audit: Audit, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
     for name, finding in audit.findings.items():
         for chart, made in charts(finding, name).items():
             keys.append((name, chart))

@@ -13,6 +13,8 @@ from imblens.report._tables import csv_text, file_names, plain
 from imblens.run import claim, write_atomic, write_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from imblens.lenses import Finding
     from imblens.report._audit import Audit
     from imblens.report._figures import Figure
@@ -27,38 +29,43 @@ def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool) -> Path:
     """Write everything; see `Audit.save`."""
     claim(out, force=force)
     from imblens.report import _render
-    from imblens.report._figures import bitmaps
 
     report = out / "report.html"
     report.unlink(missing_ok=True)  # a torn audit is never taken for a whole one
     drawn = _render.figures(audit)
     names = table_files(audit.findings)
-    for (lens, table), file in names.items():
-        write_text(out / "tables" / f"{file}.csv", csv_text(audit.findings[lens].tables[table]))
+    write_tables(out, {file: audit.findings[lens].tables[table] for (lens, table), file in names.items()})
     write_text(out / "findings.json", findings_json(audit))
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
-    for (key, file), bitmap in zip(charts.items(), bitmaps(drawn[key] for key in charts), strict=True):
-        write_text(out / "figures" / f"{file}.svg", drawn[key].svg)
-        write_atomic(out / "figures" / f"{file}.png", partial(_put, bitmap))
-    sweep_stale(out, {*(f"tables/{file}.csv" for file in names.values())}, "tables", (".csv",))
-    sweep_stale(
-        out,
-        {f"figures/{file}{kind}" for file in charts.values() for kind in (".svg", ".png")},
-        "figures",
-        (".svg", ".png"),
-    )
+    write_figures(out, {file: drawn[key] for key, file in charts.items()})
     write_text(report, report_html(audit))
     return report
+
+
+def write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write tables/<name>.csv, and remove tables of an earlier report that this one does not have."""
+    for file, table in tables.items():
+        write_text(out / "tables" / f"{file}.csv", csv_text(table))
+    _sweep(out / "tables", {f"{file}.csv" for file in tables}, (".csv",))
+
+
+def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
+    """Write figures/<name>.svg and .png, and remove those of an earlier report that this one does not have."""
+    from imblens.report._figures import bitmaps
+
+    for (file, figure), bitmap in zip(figures.items(), bitmaps(figures.values()), strict=True):
+        write_text(out / "figures" / f"{file}.svg", figure.svg)
+        write_atomic(out / "figures" / f"{file}.png", partial(_put, bitmap))
+    _sweep(out / "figures", {f"{file}{kind}" for file in figures for kind in (".svg", ".png")}, (".svg", ".png"))
 
 
 def _put(content: bytes, file: BinaryIO) -> None:
     file.write(content)
 
 
-def sweep_stale(out: Path, written: set[str], folder: str, kinds: tuple[str, ...]) -> None:
-    """Remove tables and figures of an earlier audit that this one did not write again."""
-    for file in sorted((out / folder).glob("*")) if (out / folder).is_dir() else []:
-        if file.suffix in kinds and f"{folder}/{file.name}" not in written:
+def _sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
+    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if file.suffix in kinds and file.name not in written:
             file.unlink()
 
 
@@ -162,7 +169,6 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
         "name": name,
         "title": _page.heading(name),
         "question": question or _page.heading(name),
-        "says": "",
         "lines": listed[:LINES_SHOWN],
         "more": listed[LINES_SHOWN:],
         "figures": figures,

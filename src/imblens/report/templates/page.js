@@ -60,7 +60,7 @@
       for (const [name, table] of Object.entries(chart.data)) spec.datasets[name] = rows(table);
       const made = await window.vegaEmbed(box, spec, {
         mode: "vega-lite", actions: false, ast: true, logLevel: 1,
-        renderer: chart.many ? "canvas" : "svg", config: page.config,
+        renderer: chart.dense ? "canvas" : "svg", config: page.config,
       });
       const drawing = figure.firstElementChild;
       drawing.remove();

@@ -1,0 +1,385 @@
+"""Runs side by side: what changed from the first to the others, per class, and how sure is that?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, ShapeError
+from imblens.lenses import all_lenses
+from imblens.lenses._base import FEW, percent
+from imblens.lenses._same_instances import common_rows
+from imblens.report._audit import Audit, audit
+from imblens.report._changes import independent_change, mean_change, paired_change
+from imblens.run import Run
+from imblens.run.statistics import wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# measure -> lens, its table, column, the rows of it that count, and what is measured
+MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
+    "safe_share": ("archetypes", "archetypes", "share", ("archetype", "safe"), "share of safe training instances"),
+    "gap": ("generalization_gap", "generalization_gap", "gap", None, "generalization gap"),
+    "weight_norm": ("weight_norms", "weight_norms", "norm", None, "norm of the head's row"),
+    "features_in_effect": ("class_features", "class_diversity", "effective_number", None, "features in effect"),
+    "calibration_error": ("calibration", "calibration", "ece", None, "expected calibration error"),
+    "auroc": ("ranking", "ranking", "auroc", None, "AUROC"),
+    "average_precision": ("ranking", "ranking", "average_precision", None, "average precision"),
+}
+SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: the first is the reference.
+        names: of the runs, in their order.
+        tables: `comparison`, `comparison_summary` and `comparison_measures`; see `compare`.
+        notes: what limits the comparison, one sentence each.
+        audits: what the lenses found on each run.
+    """
+
+    runs: tuple[Run, ...] = field(repr=False)
+    names: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    audits: tuple[Audit, ...] = field(default=(), repr=False)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def verdict(self) -> list[str]:
+        """Return the answer in a few lines: the best other run, who gains and who loses, then the same of the others."""
+        order = best_first(self)
+        lines = [] if not order else [_headline(self, order[0])]
+        for name in order:
+            lines += [line for line in (_gains(self, name),) if line]
+        return lines or ["None of these runs has a test split whose answers are known, so no accuracy can be compared."]
+
+    def charts(self) -> dict[str, Any]:
+        """Altair charts by name: accuracy, change, and each measure that differs between the runs."""
+        from imblens.report._compare_charts import charts
+
+        return charts(self)
+
+    def save(self, out: str | Path, *, force: bool = False, figures: bool = True) -> Path:
+        """Write report.html, tables/ and figures/ into `out`, and return the path of the report.
+
+        Args:
+            out: folder; made when missing.
+            force: overwrite what an earlier comparison left there.
+            figures: whether to write figures/ (the report holds its drawings either way).
+
+        Raises:
+            ExistsError: `out` holds something and `force` is false.
+            StorageError: the disk is full or read-only.
+        """
+        from imblens.report._compare_page import save_comparison
+
+        return save_comparison(self, Path(out), force=force, figures=figures)
+
+    def _repr_html_(self) -> str:
+        """Show verdict, summary and static charts in a notebook, without a script."""
+        from imblens.report._compare_page import notebook_html
+
+        return notebook_html(self)
+
+
+def compare(runs: Sequence[Run], names: Sequence[str] | None = None) -> Comparison:
+    """Compare runs of one data set: every class's accuracy, its change from the first run, and how sure that is.
+
+    Where two runs answered the same test instances (equal ids and labels), the interval of a change is Agresti and
+    Min's for paired shares, which is much narrower; otherwise it is Newcombe's for different instances. The column
+    `paired` says which. Classes that only some runs have are left out, and a note says so.
+
+    Args:
+        runs: two or more; the first is what the others are compared with.
+        names: one for each run; from their folders, data and treatment when None.
+
+    Returns:
+        Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
+        change_low, change_high, gained, lost, paired; changes are NaN for the first run, gained and lost where not
+        paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
+        change_low, change_high; the change is that of balanced accuracy) and `comparison_measures` (run, class,
+        measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
+        auroc and average_precision. Intervals are 95 %.
+
+    Raises:
+        InputError: fewer than two runs, names that repeat, or no class in common.
+        ShapeError: not one name for each run.
+
+    References:
+        Agresti and Min 2005; Newcombe 1998, method 10.
+
+    Example:
+        >>> features = np.arange(40.0).reshape(20, 2) % 7
+        >>> labels = np.repeat([0, 1], 10)
+        >>> right, wrong = np.eye(2)[labels], np.eye(2)[1 - labels]
+        >>> one = Run.from_arrays(train=(features, labels), test=(features, labels, np.r_[right[:15], wrong[15:]]))
+        >>> two = Run.from_arrays(train=(features, labels), test=(features, labels, right))
+        >>> found = compare([one, two], names=["before", "after"]).tables["comparison"]
+        >>> found[["run", "class", "accuracy", "change", "gained"]].iloc[3].tolist()
+        ['after', '1', 1.0, 0.5, 5.0]
+    """
+    import pandas as pd
+
+    if len(runs) < 2:
+        raise InputError(f"compare got {len(runs)} run(s).", hint="Give two or more; the first is the reference.")
+    labelled = tuple(str(name) for name in names) if names is not None else _names(runs)
+    if len(labelled) != len(runs):
+        raise ShapeError(f"there are {len(labelled)} names for {len(runs)} runs.", hint="Give one name for each run.")
+    if len(set(labelled)) < len(labelled):
+        raise InputError(f"names repeat: {', '.join(labelled)}.", hint="Runs need names that differ.")
+    tasks = {run.task for run in runs}
+    if len(tasks) > 1:
+        raise InputError(
+            "the runs differ in kind: one and several labels per instance.", hint="Compare like with like."
+        )
+    classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
+    if not classes:
+        raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
+    wanted = {"class_accuracy", *(lens for lens, *_ in MEASURES.values())} & set(all_lenses())
+    audits = tuple(audit(run, lenses=sorted(wanted)) for run in runs)
+    notes = _notes(runs, labelled, classes)
+    per_class = pd.concat(
+        [_per_class(runs[0], run, name, classes) for name, run in zip(labelled, runs, strict=True)], ignore_index=True
+    )
+    measures = _measures(audits, labelled, classes)
+    tables = {
+        "comparison": per_class,
+        "comparison_summary": _summary(audits, labelled, per_class, measures),
+        "comparison_measures": measures,
+    }
+    return Comparison(tuple(runs), labelled, tables, notes, audits)
+
+
+def best_first(comparison: Comparison) -> list[str]:
+    """Names of the runs but the first, best balanced accuracy (or mean AUROC) first; those without a value left out."""
+    table = comparison.tables["comparison_summary"]
+    key = "balanced_accuracy" if table["balanced_accuracy"].notna().any() else "mean_auroc"
+    known = table.iloc[1:].dropna(subset=[key])
+    return [str(name) for name in known.sort_values(key, ascending=False, kind="stable")["run"]]
+
+
+def points(change: float) -> str:
+    """A change of a share as people say it: "+3.4 points"."""
+    return f"{100 * change:+.1f} points".replace("-", "\u2212")
+
+
+def _headline(comparison: Comparison, name: str) -> str:
+    table = comparison.tables["comparison_summary"].set_index("run")
+    reference = comparison.names[0]
+    now, then = table.loc[name], table.loc[reference]
+    if np.isfinite(now["balanced_accuracy"]) and np.isfinite(then["balanced_accuracy"]):
+        text = (
+            f"{name} has a balanced accuracy of {100 * now['balanced_accuracy']:.1f} %, {reference} of "
+            f"{100 * then['balanced_accuracy']:.1f} %: {points(now['change'])} "
+            f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
+        )
+        sure = now["change_low"] > 0 or now["change_high"] < 0
+        return f"{text}." if sure else f"{text}, which may be chance."
+    if np.isfinite(now["mean_auroc"]) and np.isfinite(then["mean_auroc"]):
+        change = now["mean_auroc"] - then["mean_auroc"]
+        return (
+            f"{name} has a mean AUROC of {now['mean_auroc']:.3f}, {reference} of {then['mean_auroc']:.3f}: "
+            f"{change:+.3f}."
+        )
+    return f"{name} and {reference} have no measure in common."
+
+
+def _gains(comparison: Comparison, name: str) -> str:
+    table = comparison.tables["comparison"]
+    rows = table[(table["run"] == name) & table["change"].notna()]
+    if rows.empty:
+        return ""
+    up = rows[rows["change_low"] > 0].sort_values("change", ascending=False, kind="stable")
+    down = rows[rows["change_high"] < 0].sort_values("change", kind="stable")
+    if up.empty and down.empty:
+        return f"{name}: no class changes more than chance would."
+    said = []
+    for part, verb in ((up, "gain"), (down, "lose")):
+        if len(part):
+            listed = ", ".join(f"{row['class']} {points(row['change'])}" for row in part.head(4).to_dict("records"))
+            more = f" and {len(part) - 4} more" if len(part) > 4 else ""
+            said.append(f"{len(part)} of {len(rows)} classes {verb if len(part) != 1 else verb + 's'}: {listed}{more}")
+    return f"{name}: {'; '.join(said)}."
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "\u2212")
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """A name for each run: its folder, else its treatment, else its place."""
+    found = []
+    for place, run in enumerate(runs):
+        treatment = run.meta.get("treatment")
+        name = run.path.name if run.path is not None else None
+        if name is None and isinstance(treatment, Mapping):
+            name = str(treatment.get("name") or "") or None
+        found.append(name or ("reference" if place == 0 else f"run {place + 1}"))
+    if len(set(found)) < len(found):
+        found = [f"{name} ({place + 1})" for place, name in enumerate(found)]
+    return tuple(found)
+
+
+def _notes(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    left_out = sorted({name for run in runs for name in run.classes} - set(classes))
+    if left_out:
+        notes.append(f"Left out, because not every run has them: {', '.join(left_out)}.")
+    for name, run in zip(names[1:], runs[1:], strict=True):
+        if run.test is None or runs[0].test is None or run.task == "multilabel":
+            continue
+        if _pairs(runs[0], run) is None:
+            notes.append(
+                f"{names[0]} and {name} were tested on different instances, so changes are compared as of different samples."
+            )
+    return tuple(notes)
+
+
+def _pairs(first: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Rows of the same test instances in both runs, where they hold exactly the same ones."""
+    if first.test is None or other.test is None or len(first.test) != len(other.test):
+        return None
+    rows = common_rows(first.test, other.test)
+    return rows if rows is not None and len(rows[0]) == len(first.test) else None
+
+
+def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    place = np.array([run.classes.index(label) for label in classes])
+    right, count = _counts(run)
+    low, high = wilson(right[place], count[place])
+    blank = np.full(len(classes), np.nan)
+    changes = {"change": blank, "change_low": blank, "change_high": blank, "gained": blank, "lost": blank}
+    paired = False
+    if run is not first:
+        changes, paired = _changes(first, run, classes)
+    known = count[place] > 0
+    return pd.DataFrame(
+        {
+            "run": name,
+            "class": list(classes),
+            "train_count": run.train.class_counts[place],
+            "test_count": count[place].astype(np.int64),
+            "accuracy": np.divide(right[place], count[place], out=blank.copy(), where=known),
+            "accuracy_low": low,
+            "accuracy_high": high,
+            **changes,
+            "paired": paired,
+        }
+    )
+
+
+def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], bool]:
+    here = np.array([run.classes.index(label) for label in classes])
+    there = np.array([first.classes.index(label) for label in classes])
+    (right, count), (right_then, count_then) = _counts(run), _counts(first)
+    right, count, right_then, count_then = right[here], count[here], right_then[there], count_then[there]
+    blank = np.full(len(classes), np.nan)
+    both = (count > 0) & (count_then > 0)
+    change = np.divide(right, count, out=blank.copy(), where=both)
+    change -= np.divide(right_then, count_then, out=blank.copy(), where=both)
+    rows = _pairs(first, run) if _answered(first) and _answered(run) else None
+    if rows is None:
+        low, high = independent_change(right, count, right_then, count_then)
+        return {"change": change, "change_low": low, "change_high": high, "gained": blank, "lost": blank}, False
+    assert first.test is not None
+    assert run.test is not None
+    then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
+    labels = run.test.labels[rows[1]]
+    gained = np.bincount(labels[now & ~then], minlength=run.n_classes)[here].astype(np.float64)
+    lost = np.bincount(labels[then & ~now], minlength=run.n_classes)[here].astype(np.float64)
+    low, high = paired_change(gained, lost, count)
+    return {"change": change, "change_low": low, "change_high": high, "gained": gained, "lost": lost}, True
+
+
+def _answered(run: Run) -> bool:
+    return run.task == "multiclass" and run.test is not None and run.test.has_logits
+
+
+def _counts(run: Run) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(C,) right answers and (C,) test instances; zeros where no answer is known."""
+    if not _answered(run) or run.test is None:
+        return np.zeros(run.n_classes), np.zeros(run.n_classes)
+    right = np.bincount(run.test.labels[run.test.correct], minlength=run.n_classes)
+    return right.astype(np.float64), run.test.class_counts.astype(np.float64)
+
+
+def _summary(
+    audits: Sequence[Audit], names: Sequence[str], per_class: pd.DataFrame, measures: pd.DataFrame
+) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for name, found in zip(names, audits, strict=True):
+        accuracy = found.findings.get("class_accuracy")
+        values = {} if accuracy is None else accuracy.summary
+        own = per_class[per_class["run"] == name]
+        change = own["change"].to_numpy(dtype=np.float64)
+        low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change)
+        auroc = measures.loc[(measures["run"] == name) & (measures["measure"] == "auroc"), "value"]
+        rows.append(
+            {
+                "run": name,
+                **{key: _value(values.get(key)) for key in SUMMARY},
+                "mean_auroc": float(auroc.mean()) if auroc.notna().any() else np.nan,
+                "change": float(np.nanmean(change)) if np.isfinite(change).any() else np.nan,
+                "change_low": low,
+                "change_high": high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _measures(audits: Sequence[Audit], names: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for measure, (lens, table, column, where, _) in MEASURES.items():
+        first: dict[str, float] = {}
+        for name, found in zip(names, audits, strict=True):
+            finding = found.findings.get(lens)
+            frame = None if finding is None else finding.tables.get(table)
+            if frame is None or column not in frame.columns:
+                continue
+            if where is not None:
+                frame = frame[frame[where[0]] == where[1]]
+            values = dict(zip(frame["class"].astype(str), frame[column].astype(np.float64), strict=True))
+            first = first or values
+            for label in classes:
+                value = values.get(label, np.nan)
+                change = value - first.get(label, np.nan) if values is not first else np.nan
+                rows.append({"run": name, "class": label, "measure": measure, "value": value, "change": change})
+    return pd.DataFrame(rows, columns=["run", "class", "measure", "value", "change"])
+
+
+def _value(value: Any) -> float:
+    return float(value) if value is not None else float("nan")
+
+
+def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
+    """One line for each class whose accuracy changed more than chance would, most changed first."""
+    table = comparison.tables["comparison"]
+    then = table[table["run"] == comparison.names[0]].set_index("class")["accuracy"]
+    rows = table[(table["run"] == name) & table["change"].notna()]
+    clear = rows[(rows["change_low"] > 0) | (rows["change_high"] < 0)]
+    found = {}
+    for row in clear.loc[clear["change"].abs().sort_values(ascending=False, kind="stable").index].to_dict("records"):
+        label = str(row["class"])
+        text = (
+            f"{label} goes from {percent(then[label])} to {percent(row['accuracy'])}: {points(row['change'])} "
+            f"[{_signed(row['change_low'])}, {_signed(row['change_high'])}]"
+        )
+        if row["paired"]:
+            text += f"; {row['gained']:.0f} test instances turn right and {row['lost']:.0f} turn wrong"
+        found[label] = text + (", of few" if row["test_count"] < FEW else "") + "."
+    return found

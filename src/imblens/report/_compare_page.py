@@ -1,0 +1,160 @@
+"""A comparison as files: one offline page, tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.lenses._base import percent
+from imblens.report._compare import MEASURES, best_first, class_lines, points
+from imblens.report._save import write_figures, write_tables
+from imblens.run import claim, write_text
+
+if TYPE_CHECKING:
+    from imblens.report._compare import Comparison
+    from imblens.report._figures import Figure
+
+CARDS = 3
+LINES_SHOWN = 6
+TITLES = {
+    "comparison": "Accuracy of each class",
+    "comparison_change": "Change of accuracy",
+    **{f"comparison_{measure}": text[0].upper() + text[1:] for measure, (*_, text) in MEASURES.items()},
+}
+
+
+def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: bool) -> Path:
+    """Write everything; see `Comparison.save`."""
+    claim(out, force=force)
+    report = out / "report.html"
+    report.unlink(missing_ok=True)
+    drawn = _figures(comparison)
+    write_tables(out, comparison.tables)
+    write_figures(out, drawn if figures else {})
+    write_text(report, _html(comparison, drawn))
+    return report
+
+
+def notebook_html(comparison: Comparison) -> str:
+    """Verdict, summary and drawings, without a script."""
+    from html import escape
+
+    from imblens.report._page import drawing
+
+    first, *rest = comparison.verdict()
+    parts = [f"<h3>{escape(first)}</h3>", *(f"<p>{escape(line)}</p>" for line in [*rest, *comparison.notes])]
+    parts.append(comparison.tables["comparison_summary"].to_html(escape=True, index=False, float_format="%.3f"))
+    parts += [f'<div style="background:#fff">{drawing(figure)}</div>' for figure in _figures(comparison).values()]
+    return f'<div style="max-width:820px">{"".join(parts)}</div>'
+
+
+def _figures(comparison: Comparison) -> dict[str, Figure]:
+    from threading import Thread
+
+    from imblens.report._figures import draw_all, warm_up
+
+    if "figures" not in comparison._cache:
+        Thread(target=warm_up, daemon=True).start()
+        charts = comparison.charts()
+        items = ((f"figure-{i + 1}", chart) for i, chart in enumerate(charts.values()))
+        drawn = draw_all(items, comparison.runs[0].classes)
+        for figure in drawn:
+            if isinstance(figure, Exception):
+                raise figure
+        comparison._cache["figures"] = dict(zip(charts, drawn, strict=True))
+    found: dict[str, Figure] = comparison._cache["figures"]
+    return found
+
+
+def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
+    from imblens.report import _page
+
+    tables = comparison.tables
+    order = best_first(comparison)
+    classes = [str(name) for name in dict.fromkeys(tables["comparison"]["class"])]
+    said = comparison.verdict()
+    whole = {name: _page.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
+    plots = []
+    for name, figure in drawn.items():
+        table = whole["comparison"] if name == "comparison" else None
+        if name not in ("comparison", "comparison_change"):
+            rows = tables["comparison_measures"]
+            part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
+            table = _page.shown(part, name, "comparison_measures", len(part))
+        plots.append(_page.plot(figure, name, said[0], table, title=TITLES[name]))
+    sections: list[dict[str, Any]] = []
+    for place, name in enumerate(order):
+        lines = [{"name": key, "text": text} for key, text in class_lines(comparison, name).items()]
+        sections.append(
+            {"id": f"run-{place}", "title": name, "lines": lines[:LINES_SHOWN], "more": lines[LINES_SHOWN:]}
+        )
+    contents = [{"id": "summary", "text": "All measures"}]
+    contents += [{"id": section["id"], "text": section["title"]} for section in sections]
+    contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
+    contents += [{"id": "reproduction", "text": "Reproduction"}]
+    title = " and ".join(comparison.names) if len(comparison.names) == 2 else ", ".join(comparison.names)
+    return _page.render(
+        "compare.html",
+        figures=drawn.values(),
+        data={"classes": classes, "of": ""},
+        title=f"imblens: {_page.short(title, 120)}",
+        subtitle=_page.short(title, 120),
+        eyebrow=f"{len(comparison.runs)} runs, {len(classes)} classes, compared with {comparison.names[0]}",
+        headline=said[0],
+        lead=said[1] if len(said) > 1 else "",
+        others=said[2:],
+        cards=_cards(comparison, order[0]) if order else [],
+        cards_title="The classes that changed most",
+        reference=comparison.names[0],
+        plots=plots,
+        summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
+        sections=sections,
+        notes=comparison.notes,
+        classes=classes,
+        contents=contents,
+        facts=[
+            (f"{name}: {key}", value)
+            for name, run in zip(comparison.names, comparison.runs, strict=True)
+            for key, value in _page.facts({k: v for k, v in run.meta.items() if k != "versions"})
+        ],
+        versions=_page.used_versions({}),
+        files=[
+            (f"{name}: {file}", digest)
+            for name, run in zip(comparison.names, comparison.runs, strict=True)
+            for file, digest in _page.digests(run)
+        ],
+        command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
+    )
+
+
+def _cards(comparison: Comparison, name: str) -> list[dict[str, Any]]:
+    """The classes whose accuracy changed most in the best run, gains and losses alike."""
+    table = comparison.tables["comparison"]
+    then = table[table["run"] == comparison.names[0]].set_index("class")["accuracy"]
+    rows = table[(table["run"] == name) & table["change"].notna()]
+    order = rows["change"].abs().sort_values(ascending=False, kind="stable").index
+    cards = []
+    for row in rows.loc[order].head(CARDS).to_dict("records"):
+        before, after = float(then[row["class"]]), float(row["accuracy"])
+        clear = row["change_low"] > 0 or row["change_high"] < 0
+        low, high = f"{100 * row['change_low']:+.1f}", f"{100 * row['change_high']:+.1f}"
+        sub = f"from {percent(before)} to {percent(after)}" + ("" if clear else "; may be chance")
+        if np.isfinite(row["gained"]):
+            sub += f". {row['gained']:.0f} test instances turn right, {row['lost']:.0f} turn wrong."
+        cards.append(
+            {
+                "name": str(row["class"]),
+                "score": points(row["change"]),
+                "interval": f"[{low}, {high}]".replace("-", "\u2212"),
+                "fine": row["change"] >= 0 or not clear,
+                "few": not clear,
+                "sub": sub,
+                "at": f"{100 * after:.2f}",
+                "low_at": f"{100 * min(before, after):.2f}",
+                "high_at": f"{100 * (1 - max(before, after)):.2f}",
+                "mean": f"{100 * before:.2f}",
+            }
+        )
+    return cards

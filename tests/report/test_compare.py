@@ -1,0 +1,233 @@
+"""Runs side by side: numbers by hand, intervals against simulation, and the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imblens.errors import ExistsError, InputError, ShapeError
+from imblens.report import Comparison, compare
+from imblens.report._changes import independent_change, mean_change, paired_change
+from imblens.run import Run
+from tests.report.pages import parsed
+from tests.report.runs import HOSTILE, make_run
+
+LABELS = np.repeat([0, 1, 2], [40, 30, 10])
+CLASSES = ("a", "b", "c")
+
+
+def run_of(wrong: dict[int, int], *, seed: int = 0, ids: bool = True, classes=CLASSES, **meta) -> Run:
+    """A run whose first `wrong[c]` test instances of class c are wrong; other `seed`s order the test split anew."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(len(LABELS), 3))
+    answers = LABELS.copy()
+    for label, count in wrong.items():
+        rows = np.flatnonzero(LABELS == label)[:count]
+        answers[rows] = (label + 1) % 3
+    order = np.random.default_rng(seed).permutation(len(LABELS)) if seed else np.arange(len(LABELS))
+    logits = np.eye(3)[answers]
+    test = (features[order], LABELS[order], logits[order])
+    run = Run.from_arrays(train=(features, LABELS, logits), test=test, classes=classes, meta=meta)
+    return run
+
+
+def test_changes_are_those_counted_by_hand():
+    table = compare([run_of({0: 4, 2: 6}), run_of({0: 1, 2: 6, 1: 3})], names=["one", "two"]).tables["comparison"]
+    two = table[table["run"] == "two"].set_index("class")
+    assert two.loc["a", ["accuracy", "gained", "lost"]].tolist() == [39 / 40, 3, 0]
+    assert two.loc["a", "change"] == pytest.approx(3 / 40)
+    assert two.loc["b", ["gained", "lost"]].tolist() == [0, 3]
+    assert two.loc["b", "change"] == pytest.approx(-0.1)
+    assert two.loc["c", "change"] == 0
+    assert two["paired"].all()
+    assert (two["change_low"] < two["change"]).all()
+    assert (two["change_high"] > two["change"]).all()
+    one = table[table["run"] == "one"]
+    assert one[["change", "change_low", "change_high", "gained", "lost"]].isna().all().all()
+    assert one["train_count"].tolist() == [40, 30, 10]
+
+
+def test_different_test_instances_are_compared_as_such():
+    first, other = run_of({0: 4}), run_of({0: 1}, seed=3)
+    found = compare([first, other], names=["one", "two"])
+    assert not found.tables["comparison"]["paired"].any()
+    assert any("different instances" in note for note in found.notes)
+    assert found.tables["comparison"]["gained"].isna().all()
+    paired = compare([first, run_of({0: 1})], names=["one", "two"]).tables["comparison"]
+    wide = found.tables["comparison"].iloc[3]
+    narrow = paired.iloc[3]
+    assert wide["change"] == narrow["change"]
+    assert wide["change_high"] - wide["change_low"] > narrow["change_high"] - narrow["change_low"]
+
+
+def test_summary_follows_the_lens_and_the_mean_of_the_changes():
+    runs = [run_of({0: 4, 2: 6}), run_of({0: 1, 2: 2})]
+    found = compare(runs, names=["one", "two"])
+    table = found.tables["comparison_summary"].set_index("run")
+    recall = [39 / 40, 1.0, 8 / 10]
+    assert table.loc["two", "balanced_accuracy"] == pytest.approx(np.mean(recall))
+    assert table.loc["two", "change"] == pytest.approx(np.mean(recall) - np.mean([36 / 40, 1.0, 4 / 10]))
+    assert table.loc["two", "change_low"] < table.loc["two", "change"] < table.loc["two", "change_high"]
+    assert np.isnan(table.loc["one", "change"])
+    assert found.audits[1]["class_accuracy"].summary["macro_f1"] == table.loc["two", "macro_f1"]
+
+
+def test_verdict_says_who_gains_and_who_loses():
+    found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
+    first, second = found.verdict()
+    assert first.startswith("two has a balanced accuracy of 76.7 %, one of 76.7 %: +0.0 points")
+    assert first.endswith("which may be chance.")
+    assert second == ("two: 1 of 3 classes gains: a +50.0 points; 1 of 3 classes loses: b \u221250.0 points.")
+
+
+def test_several_runs_are_told_best_first():
+    runs = [run_of({0: 20}), run_of({0: 10}), run_of({0: 2})]
+    lines = compare(runs, names=["one", "two", "three"]).verdict()
+    assert lines[0].startswith("three has a balanced accuracy")
+    assert lines[1].startswith("three: ")
+    assert lines[2].startswith("two: ")
+
+
+def test_classes_that_not_all_have_are_left_out():
+    other = run_of({0: 1}, classes=("a", "b", "d"))
+    found = compare([run_of({0: 4}), other], names=["one", "two"])
+    assert found.tables["comparison"]["class"].unique().tolist() == ["a", "b"]
+    assert found.notes[0] == "Left out, because not every run has them: c, d."
+
+
+def test_order_of_classes_may_differ():
+    base = run_of({0: 4, 2: 6})
+    turned = Run.from_arrays(
+        train=(base.train.features, 2 - base.train.labels, np.asarray(base.train.logits)[:, ::-1]),
+        test=(base.test.features, 2 - base.test.labels, np.asarray(base.test.logits)[:, ::-1]),
+        classes=CLASSES[::-1],
+    )
+    table = compare([base, turned], names=["one", "two"]).tables["comparison"]
+    first, second = (table[table["run"] == name].reset_index(drop=True) for name in ("one", "two"))
+    pd.testing.assert_frame_equal(
+        first[["class", "test_count", "accuracy"]], second[["class", "test_count", "accuracy"]]
+    )
+    assert second["change"].tolist() == [0, 0, 0]
+
+
+def test_class_without_test_instances_is_unknown():
+    base = run_of({0: 4})
+    rows = LABELS != 2
+    bare = Run.from_arrays(
+        train=(base.train.features, LABELS, base.train.logits),
+        test=(base.test.features[rows], LABELS[rows], np.asarray(base.test.logits)[rows]),
+        classes=CLASSES,
+    )
+    table = compare([base, bare], names=["one", "two"]).tables["comparison"]
+    last = table.iloc[-1]
+    assert last["class"] == "c" and last["test_count"] == 0
+    assert np.isnan([last["accuracy"], last["change"], last["change_low"]]).all()
+
+
+def test_without_test_split_the_rest_is_still_compared(tmp_path):
+    bare = [
+        Run(train=make_run(seed=s).train, test=None, head=make_run(seed=s).head, classes=make_run().classes)
+        for s in (0, 1)
+    ]
+    found = compare(bare)
+    assert "no accuracy can be compared" in found.verdict()[0]
+    assert set(found.tables["comparison_measures"]["measure"]) >= {"weight_norm", "safe_share"}
+    assert "What else changed" in found.save(tmp_path / "out").read_text()
+
+
+def test_names_come_from_what_is_known(tmp_path):
+    stored = run_of({0: 4}).save(tmp_path / "baseline")
+    first = Run.load(stored)
+    found = compare([first, run_of({0: 1}, treatment={"name": "eos"}), run_of({0: 2})])
+    assert found.names == ("baseline", "eos", "run 3")
+    twice = compare([run_of({}, treatment={"name": "eos"}), run_of({}, treatment={"name": "eos"})])
+    assert twice.names == ("eos (1)", "eos (2)")
+
+
+def test_bad_calls_say_what_is_wrong():
+    run = run_of({})
+    with pytest.raises(InputError, match=r"got 1 run\(s\)"):
+        compare([run])
+    with pytest.raises(ShapeError, match="1 names for 2 runs"):
+        compare([run, run], names=["a"])
+    with pytest.raises(InputError, match="names repeat: a, a"):
+        compare([run, run], names=["a", "a"])
+    with pytest.raises(InputError, match="no class in common"):
+        compare([run, run_of({}, classes=("x", "y", "z"))])
+    multi = Run.from_arrays(train=(np.ones((4, 2)) * np.arange(4)[:, None], np.eye(4, 3, dtype=int)))
+    with pytest.raises(InputError, match="differ in kind"):
+        compare([run, multi])
+
+
+def test_paired_interval_covers_the_truth_in_simulation():
+    rng = np.random.default_rng(0)
+    n, trials = 60, 4000
+    cells = rng.multinomial(n, [0.5, 0.2, 0.08, 0.22], size=trials)  # both right, gained, lost, both wrong
+    low, high = paired_change(cells[:, 1], cells[:, 2], np.full(trials, n))
+    covered = np.mean((low <= 0.12) & (high >= 0.12))
+    assert 0.93 < covered < 0.98
+
+
+def test_independent_interval_covers_the_truth_in_simulation():
+    rng = np.random.default_rng(1)
+    trials = 4000
+    now, then = rng.binomial(50, 0.8, trials), rng.binomial(35, 0.6, trials)
+    low, high = independent_change(now, np.full(trials, 50), then, np.full(trials, 35))
+    covered = np.mean((low <= 0.2) & (high >= 0.2))
+    assert 0.93 < covered < 0.98
+
+
+def test_intervals_turn_with_the_order_of_the_runs():
+    gained, lost, count = np.array([5, 0, 2]), np.array([1, 3, 2]), np.array([20, 9, 4])
+    low, high = paired_change(gained, lost, count)
+    low_back, high_back = paired_change(lost, gained, count)
+    np.testing.assert_allclose(low, -high_back)
+    np.testing.assert_allclose(high, -low_back)
+    low, high = independent_change(gained, count, lost, count)
+    low_back, high_back = independent_change(lost, count, gained, count)
+    np.testing.assert_allclose(low, -high_back)
+    assert np.isnan(paired_change(np.zeros(1), np.zeros(1), np.zeros(1))).all()
+
+
+def test_mean_change_narrows_with_more_classes_and_skips_unknown():
+    change = np.array([0.1, 0.1, np.nan, 0.1, 0.1])
+    low, high = mean_change(change - 0.08, change + 0.04, change)
+    assert (low, high) == pytest.approx((0.1 - 0.04, 0.1 + 0.02))
+    assert np.isnan(mean_change(*[np.full(2, np.nan)] * 3)).all()
+
+
+def test_saved_comparison(tmp_path):
+    found = compare([make_run(), make_run(seed=4)], names=["one", "two"])
+    report = found.save(tmp_path / "out")
+    files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert files >= {
+        "report.html",
+        "tables/comparison.csv",
+        "tables/comparison_summary.csv",
+        "tables/comparison_measures.csv",
+        "figures/comparison.svg",
+        "figures/comparison_change.png",
+    }
+    text = report.read_text()
+    assert text.index("<h1") < text.index("<svg")
+    with pytest.raises(ExistsError):
+        found.save(tmp_path / "out")
+    again = compare([make_run(), make_run(seed=4)], names=["one", "two"]).save(tmp_path / "again")
+    assert again.read_bytes() == report.read_bytes()
+
+
+def test_hostile_names_are_text(tmp_path):
+    runs = [make_run(HOSTILE), make_run(HOSTILE, seed=2)]
+    text = compare(runs, names=[HOSTILE[0], HOSTILE[1]]).save(tmp_path / "out", figures=False).read_text()
+    tree = parsed(text)
+    assert tree.named("img") == []
+    assert len(tree.named("script")) == 3
+    assert all(name in "".join(tree.text) for name in HOSTILE[:3])
+
+
+def test_notebook_needs_no_script():
+    found = compare([make_run(), make_run(seed=4)], names=["<b>", "two"])
+    html = found._repr_html_()
+    assert isinstance(found, Comparison)
+    assert "<svg" in html and "<script" not in html and "<b>" not in html and "&lt;b&gt;" in html
