@@ -117,6 +117,18 @@ def test_augmented_pictures_are_windows_of_the_padded_picture_or_its_mirror_imag
     assert {mirrored for *_, mirrored in seen} == {False, True}
 
 
+def test_pictures_are_shrunk_only_when_there_is_enough_of_them() -> None:
+    from imblens.training._module import shrunk
+
+    even = torch.full((2, 3, 32, 48), 0.3)
+    torch.testing.assert_close(shrunk(even), torch.full((2, 3, 24, 36), 0.3))
+    assert shrunk(even[:, :, :31]).shape == (2, 3, 31, 48)
+    left = torch.zeros(1, 3, 32, 32)
+    left[..., :16] = 1
+    small = shrunk(left)
+    assert (small[..., :11] > 0.99).all() and (small[..., 13:] < 0.01).all()
+
+
 def test_statistics_of_channels_are_numpys() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), dtype=np.uint8)
     mean, std = channel_statistics(pixels)

@@ -296,6 +296,24 @@ def test_the_learning_rate_follows_the_schedule(pictures: PictureSet, tmp_path: 
     assert trained.meta["augment"] == "none"
 
 
+def test_pictures_are_small_in_the_first_half_only(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.head, self.sizes = nn.Linear(3, 3), []\n"
+        "    def forward(self, x):\n"
+        "        self.sizes.append((self.training, *x.shape[2:]))\n"
+        "        return self.head(x.mean((2, 3)))\n"
+    )
+    large = Pictures.from_arrays(np.zeros((6, 32, 32, 3), np.uint8), [0, 1, 2, 0, 1, 0])
+    pictures = PictureSet("large", ("a", "b", "c"), "multiclass", large, val=large)
+    trained = quick(pictures, tmp_path / "out", arch=f"{tmp_path / 'net.py'}:Net")
+    training, validating = (True, 24, 24), (False, 32, 32)
+    assert trained.model.sizes == [training, validating] * 2 + [(True, 32, 32), validating] * 2
+
+
 def test_equal_classes_have_no_rare_ones(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     even = PictureSet("even", ("red", "green", "blue"), "multiclass", split([4, 4, 4], 0))
     trained = quick(even, tmp_path, epochs=1, progress=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from imblens.losses._base import ClassLoss
 from imblens.training._samplers import Batches, draw_epoch
@@ -111,6 +112,8 @@ class Fitting(lightning.LightningModule):
         inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
         if self.trainer.training and len(self.augment):
             inputs = self.augment(inputs)
+        if self.trainer.training and self.current_epoch < self.schedule.small_until * self.epochs:
+            inputs = shrunk(inputs)
         inputs = (inputs - self.mean) / self.std
         return inputs.contiguous(memory_format=torch.channels_last), labels
 
@@ -163,6 +166,15 @@ def augmentation(schedule: Schedule) -> nn.Sequential:
     if schedule.flip:
         steps.append(kornia.RandomHorizontalFlip(p=0.5))
     return nn.Sequential(*steps)
+
+
+def shrunk(pictures: Tensor) -> Tensor:
+    """Return pictures (B, 3, H, W) of 32 pixels or more at three quarters of their height and width."""
+    height, width = pictures.shape[2:]
+    if min(height, width) < 32:
+        return pictures
+    size = (height * 3 // 4, width * 3 // 4)
+    return functional.interpolate(pictures, size, mode="bilinear", antialias=True)
 
 
 class _Crop(nn.Module):

@@ -26,6 +26,8 @@ class Schedule:
         nesterov: whether the gradient is taken ahead of the momentum.
         pad: zeros added on each side before a crop of the picture's size is taken at random.
         flip: whether half of the pictures are mirrored left to right.
+        small_until: share of the epochs, from the first, in which pictures are shrunk to three quarters of their height
+            and width, which takes 0.56 of the time. Pictures of less than 32 pixels stay as they are.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Schedule:
     nesterov: bool = False
     pad: int = 4
     flip: bool = True
+    small_until: float = 0.0
 
     def epochs_for(self, steps: int) -> int:
         """Return how many epochs of so many batches to train, where the user gives none."""
@@ -92,6 +95,7 @@ SCHEDULES: dict[str, Schedule] = {
             lr_share=one_cycle,
             weight_decay=5e-4,
             least_steps=500,
+            small_until=0.5,
             nesterov=True,
         ),
     )
