@@ -11,18 +11,18 @@ TEST = (20, 7, 18, 11, 5)
 NAMES = ("sea", "forest", "town", "ice", "dune")
 
 
-def draw(counts, dim, rng):
+def draw(counts, dim, rng, rectified=True):
     centres = np.random.default_rng(5).normal(size=(len(counts), dim)) * 0.8
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    features = np.maximum(centres[labels] + rng.normal(size=(len(labels), dim)), 0).astype(np.float32)
-    return features, labels
+    features = centres[labels] + rng.normal(size=(len(labels), dim))
+    return (np.maximum(features, 0) if rectified else features).astype(np.float32), labels
 
 
-def make_run(*, seed=0, train=TRAIN, test=TEST, dim=11, names=NAMES, logits=True, head=True):
+def make_run(*, seed=0, train=TRAIN, test=TEST, dim=11, names=NAMES, logits=True, head=True, rectified=True):
     """A run whose head is the class means: right often, wrong often enough."""
     rng = np.random.default_rng(seed)
-    features, labels = draw(train, dim, rng)
-    test_features, test_labels = draw(test, dim, rng)
+    features, labels = draw(train, dim, rng, rectified)
+    test_features, test_labels = draw(test, dim, rng, rectified)
     weight = np.stack([features[labels == c].mean(axis=0) for c in range(len(train))]).astype(np.float32)
     bias = (np.log(np.array(train)) / 2 - (weight**2).sum(axis=1) / 2).astype(np.float32)
     answers = [x @ weight.T + bias for x in (features, test_features)] if logits else [None, None]

@@ -42,9 +42,12 @@ def class_axis(order: list[str], *, title: str | None = None) -> alt.Y:
 
 
 def base(table: pd.DataFrame, rows: int | None = None) -> alt.Chart:
-    """A chart on a table, as wide as its container, `rows` rows high."""
+    """A chart on a table, as wide as its container, `rows` rows high. Missing text is drawn as none."""
     import altair as alt
 
+    text = [name for name in table.columns if table[name].dtype.kind not in "biuf" and table[name].isna().any()]
+    if text:
+        table = table.assign(**{name: table[name].astype(object).where(table[name].notna(), "") for name in text})
     sized: dict[str, Any] = {"width": "container"}
     if rows is not None:
         sized["height"] = alt.Step(ROW_HEIGHT) if rows <= 60 else 60 * ROW_HEIGHT

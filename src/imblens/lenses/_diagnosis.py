@@ -301,7 +301,7 @@ def _uncovered(run: Run) -> dict[int, tuple[float, str]]:
 
 def _few_features(run: Run) -> dict[int, tuple[float, str]]:
     numbers = class_features(run).tables["class_diversity"]["effective_number"].to_numpy()
-    middle = float(np.nanmedian(numbers))
+    middle = float(np.nanmedian(numbers)) if np.isfinite(numbers).any() else 0.0
     return {
         label: (
             1 - value / middle,

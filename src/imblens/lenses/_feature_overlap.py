@@ -44,8 +44,8 @@ def feature_overlap(run: Run, *, top: int = 10) -> FeatureOverlap:
     mean_cd = mean over training instances of c of feature d
     share_cd = mean_cd / sum of mean_c over the top features of c
 
-    Of equal means the lower feature index comes first. A class without training instances has no rows; where its top
-    means sum to zero or less, shares are NaN.
+    Of equal means the lower feature index comes first. A class without training instances has no rows; where one
+    of its top means is negative or all are zero, there are no shares (NaN).
 
     Args:
         run: any run; in a multi-label run an instance counts for every class it is positive for.
@@ -71,6 +71,7 @@ def feature_overlap(run: Run, *, top: int = 10) -> FeatureOverlap:
     used = strongest.shape[1]
     means = np.take_along_axis(moments.mean[present], strongest, axis=1)
     total = means.sum(axis=1, keepdims=True)
+    shareable = (total > 0) & (means >= 0).all(axis=1, keepdims=True)  # (P, 1)
     among = np.zeros((len(present), run.dim))
     np.put_along_axis(among, strongest, 1.0, axis=1)
     shared = np.rint(among @ among.T).astype(np.int64)  # (P, P)
@@ -83,7 +84,7 @@ def feature_overlap(run: Run, *, top: int = 10) -> FeatureOverlap:
                 "rank": np.tile(np.arange(1, used + 1), len(present)),
                 "feature": strongest.ravel(),
                 "mean": means.ravel(),
-                "share": np.divide(means, total, out=np.full(means.shape, np.nan), where=total > 0).ravel(),
+                "share": np.divide(means, total, out=np.full(means.shape, np.nan), where=shareable).ravel(),
             }
         ),
         "feature_overlap_pairs": pd.DataFrame(
@@ -142,7 +143,7 @@ def _share_chart(finding: FeatureOverlap) -> Any:
     )
     if len(order) > 40:
         return cells
-    highest = float(table["share"].max())
+    highest = float(table["share"].max()) if table["share"].notna().any() else 1.0
     numbers = (
         base(table, len(order))
         .mark_text(fontSize=11)

@@ -34,12 +34,13 @@ class LabelSuspects(Finding):
         found: dict[str, str] = {}
         for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
             if row.suspects and row.share >= NOTABLE:
-                first = suspects[suspects["class"] == row[1]].iloc[0]
-                found[str(row[1])] = (
+                text = (
                     f"{row[1]}: {row.suspects:,} of {row.count:,} training instances have no {row[1]} among their "
-                    f"{self.summary['k']} nearest neighbours; most look like {row.often}. Check the label of "
-                    f"{first['id']} first (its neighbours say {first['suggested']})."
+                    f"{self.summary['k']} nearest neighbours; most look like {row.often}."
                 )
+                for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
+                    text += f" Check the label of {first['id']} first (its neighbours say {first['suggested']})."
+                found[str(row[1])] = text
         if not found:
             found[""] = (
                 f"{self.summary['suspects']:,} training instances of large classes lie among other classes, fewer than "
