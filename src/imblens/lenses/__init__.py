@@ -17,6 +17,7 @@ from imblens.lenses._class_accuracy import class_accuracy
 from imblens.lenses._class_features import class_features
 from imblens.lenses._colours import colours
 from imblens.lenses._compare_class_features import compare_class_features
+from imblens.lenses._diagnosis import diagnosis
 from imblens.lenses._embedding_map import common_map, embedding_map
 from imblens.lenses._feature_density import feature_density
 from imblens.lenses._feature_overlap import feature_overlap
@@ -40,6 +41,7 @@ BUILT_IN: tuple[Callable[..., Finding], ...] = (
     colours,
     label_suspects,
     embedding_map,
+    diagnosis,
 )
 
 
@@ -78,6 +80,7 @@ __all__ = [
     "colours",
     "common_map",
     "compare_class_features",
+    "diagnosis",
     "embedding_map",
     "feature_density",
     "feature_overlap",
