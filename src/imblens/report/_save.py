@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 LINES_SHOWN = 4
 CARDS = 3
+PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": ""}
+EVIDENCE = {  # cause -> the lens that shows it
+    "few examples": "class_accuracy",
+    "overlap": "adversaries",
+    "sub concepts": "archetypes",
+    "label noise": "label_suspects",
+    "uncovered range": "generalization_gap",
+    "few features": "class_features",
+    "shortcut colours": "colours",
+}
 
 
 def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool) -> Path:
@@ -101,7 +111,7 @@ def report_html(audit: Audit) -> str:
             first = section["figures"].pop(0)
     told = _page.describe(run.meta)
     headline = _verdict.headline(findings, views, audit.of)
-    columns, rows, mixed = _class_rows(views, mean)
+    columns, rows, mixed = _class_rows(audit, views, mean)
     contents = [{"id": "classes", "text": "Every class in one row"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     contents += [{"id": "skipped", "text": "What could not be said"}] if audit.skipped else []
@@ -236,8 +246,8 @@ def _card_facts(view: ClassView) -> list[dict[str, str]]:
     if view.archetypes:
         facts.append(("Neighbours", f"{percent(_hard(view))} lie among other classes"))
     if view.cause:
-        facts.append(("Likely cause", view.cause))
-    if view.treatment:
+        facts.append(("Cause", view.cause))
+    if view.treatment and not view.command:
         facts.append(("Try", view.treatment))
     return [{"term": term, "text": text} for term, text in facts]
 
@@ -271,63 +281,46 @@ def _measured(view: ClassView, mean: float | None) -> dict[str, Any]:
 
 
 def _class_rows(
-    views: Mapping[str, ClassView], mean: float | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    audit: Audit, views: Mapping[str, ClassView], mean: float | None
+) -> tuple[list[str], list[dict[str, Any]], bool]:
     """Columns and rows of the table of classes, rarest last; columns that no lens filled are left out."""
-    from imblens.report._page import cell, share_text
+    from imblens.report._page import anchor, cell, share_text
 
     some = list(views.values())
     mixed = any(view.archetypes for view in some)
-    wanted = [
-        ("Training", "text", True, True),
-        ("Times rarer", "text", True, True),
-        ("Accuracy", "accuracy", False, any(view.accuracy is not None for view in some)),
-        (
-            "AUROC",
-            "text",
-            True,
-            all(view.accuracy is None for view in some) and any(view.auroc is not None for view in some),
-        ),
-        ("Errors go to", "text", False, any(view.errors_to for view in some)),
-        ("Foreseen", "text", False, any(view.forecast for view in some)),
-        ("Neighbours", "mix", False, mixed),
-        ("Gap", "text", True, any(view.gap is not None for view in some)),
-        ("Likely cause", "text", False, any(view.cause for view in some)),
-        ("What to try", "try", False, any(view.treatment for view in some)),
-    ]
-    columns = [{"title": "Class", "number": False}]
-    columns += [{"title": title, "number": number} for title, _, number, there in wanted if there]
+    wanted = {
+        "Accuracy": any(view.accuracy is not None for view in some),
+        "AUROC": all(view.accuracy is None for view in some) and any(view.auroc is not None for view in some),
+        "Errors go to": any(view.errors_to or view.forecast for view in some),
+        "Neighbours": mixed,
+        "Why, and what to try": any(view.cause for view in some),
+    }
+    titles = [title for title, there in wanted.items() if there]
     rows = []
     for view in sorted(some, key=lambda view: -view.train_count):
         measured = _measured(view, mean)
-        cause = view.cause + (f": {view.evidence}" if view.cause and view.evidence else "")
-        texts = {
-            "Training": cell(view.train_count),
-            "Times rarer": "–" if view.imbalance is None else f"{view.imbalance:.3g}",
-            "Accuracy": f"{measured['score']} {measured['interval']}",
-            "AUROC": cell(view.auroc),
-            "Errors go to": share_text(view.errors_to),
-            "Foreseen": share_text(view.forecast),
-            "Neighbours": ", ".join(f"{kind} {percent(share)}" for kind, share in view.archetypes.items()) or "unknown",
-            "Gap": cell(view.gap),
-            "Likely cause": cause or "–",
-            "What to try": view.treatment or "–",
-        }
-        cells = [
-            {
-                "title": title,
-                "kind": kind,
-                "number": number,
-                "text": texts[title],
-                "view": measured,
-                "parts": [(name, f"{share:.4f}") for name, share in _known(view)],
+        told = ", ".join(f"{kind} {percent(share)}" for kind, share in view.archetypes.items())
+        foreseen = "" if view.forecast is None else f"foreseen: {share_text(view.forecast)}"
+        evidence = EVIDENCE.get(view.cause, "")
+        filled: dict[str, dict[str, Any]] = {
+            "Accuracy": {"text": f"{measured['score']} {measured['interval']}", "ruler": measured["low"] is not None},
+            "AUROC": {"text": cell(view.auroc)},
+            "Errors go to": {"text": share_text(view.errors_to), "sub": foreseen},
+            "Neighbours": {"text": told or "unknown", "parts": [(k, f"{share:.4f}") for k, share in _known(view)]},
+            "Why, and what to try": {
+                "text": view.cause or "–",
+                "sub": view.evidence,
+                "link": anchor(evidence) if evidence in audit.findings else "",
+                "treatment": view.treatment,
                 "command": view.command,
-            }
-            for title, kind, number, there in wanted
-            if there
-        ]
-        rows.append({"name": view.name, "cells": cells})
-    return columns, rows, mixed
+            },
+        }
+        times = "" if view.imbalance is None or view.imbalance < 1.05 else f", {view.imbalance:.3g}x rarer"
+        cells = [{"title": title, **PLAIN_CELL, **filled[title]} for title in titles]
+        rows.append(
+            {"name": view.name, "sub": f"{view.train_count:,} training{times}", "cells": cells, "view": measured}
+        )
+    return titles, rows, mixed
 
 
 def _known(view: ClassView) -> list[tuple[str, float]]:

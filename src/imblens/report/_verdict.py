@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,7 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
             archetypes=kinds.get(name, {}),
             gap=_number(gaps.get(name, {}).get("gap")),
             auroc=_number(ranks.get(name, {}).get("auroc")),
-            cause=_text(cause.get("cause")),
+            cause=_text(cause.get("cause")).replace("_", " "),
             evidence=_text(cause.get("evidence")),
             treatment=treatment,
             command=command(treatment),
@@ -85,16 +84,13 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
 
 
 def command(treatment: str) -> str:
-    """The command that tries a treatment; "" where the text is no treatment's name.
+    """The command that tries a treatment; "" where the text is advice and no treatment's name.
 
     Example:
-        >>> command("eos")
-        'imblens treat RUN --with eos --out RUN2'
+        >>> command("eos"), command("collect more pictures")
+        ('imblens treat RUN --with eos --out RUN2', '')
     """
-    name = treatment.split(" ")[0].strip(",;.")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return ""
-    return f"imblens treat RUN --with {shlex.quote(name)} --out RUN2"
+    return f"imblens treat RUN --with {treatment} --out RUN2" if re.fullmatch(r"[a-z][a-z0-9_]*", treatment) else ""
 
 
 def worst(views: Mapping[str, ClassView], of: str | None = None) -> list[ClassView]:

@@ -20,9 +20,14 @@
     return Array.from({ length: n }, (_, i) => Object.fromEntries(keys.map((key, k) => [key, read[k](i)])));
   };
 
+  const narrow = (width) => width < 560;
+  const legends = (width) => ({
+    ...page.config.legend, columns: 1, labelLimit: Math.round(width / 2), layout: { top: { direction: "vertical" } },
+  });
+
   // on a narrow screen labels may take a third, and titles wrap
   function fitted(spec, width) {
-    if (width >= 560) return spec;
+    if (!narrow(width)) return spec;
     const wrap = (text) => {
       const lines = [""];
       for (const word of text.split(" ")) {
@@ -57,10 +62,13 @@
     try {
       const spec = fitted(structuredClone(chart.spec), figure.clientWidth);
       spec.datasets = {};
+      const config = narrow(figure.clientWidth)
+        ? { ...page.config, legend: legends(figure.clientWidth) }
+        : page.config;
       for (const [name, table] of Object.entries(chart.data)) spec.datasets[name] = rows(table);
       const made = await window.vegaEmbed(box, spec, {
         mode: "vega-lite", actions: false, ast: true, logLevel: 1,
-        renderer: chart.dense ? "canvas" : "svg", config: page.config,
+        renderer: chart.dense ? "canvas" : "svg", config,
       });
       const drawing = figure.firstElementChild;
       drawing.remove();
@@ -136,11 +144,13 @@
       const term = document.createElement("dt");
       const text = document.createElement("dd");
       term.textContent = cell.dataset.label;
-      text.append(...Array.from(cell.cloneNode(true).childNodes));
+      text.append(...Array.from(cell.firstElementChild.cloneNode(true).childNodes));
       pair.append(term, text);
       list.append(pair);
     }
-    box.append(title, list);
+    const counted = row.querySelector("th .sub").cloneNode(true);
+    counted.className = "quiet";
+    box.append(title, counted, list);
   }
 
   const asked = () => {
