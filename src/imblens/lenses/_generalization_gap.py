@@ -125,7 +125,7 @@ def _chart(finding: GeneralizationGap) -> Any:
             color=alt.Color(
                 "of:N", sort=domain, scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), title="over"
             ),
-            shape=alt.Shape("of:N", sort=domain, title="over"),
+            shape=alt.Shape("of:N", sort=domain, scale=alt.Scale(domain=domain), title="over"),
             tooltip=["class:N", "of:N", alt.Tooltip("value:Q", format=".3f")],
         )
     )
