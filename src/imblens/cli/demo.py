@@ -28,7 +28,7 @@ def command(
     progress("shapes: coloured pictures drawn here, 50:1, with planted faults")
     _, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet"})
     run = Run.load(run_folder)
-    better, table = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
+    better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
     compared = compare([run, better], names=["trained", "eos"]).save(comparison_folder, force=True)
     commands = [
         shown("imblens", "train", "shapes", "--out", run_folder),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imblens.cli._shared import Force, Json, Out, emit, plain, progress, shown, step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imblens.run import Run
 
 EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out RUN2  |  imblens treat RUN --with best"
 
@@ -29,29 +34,44 @@ def command(
     options = parse_options(name, settings)
     run = Run.load(source)
     claim(out, force=force)
-    better, table = treat_and_save(run, name, options, out)
-    summary = dict(better.meta["treatment"])
-    lines = _lines(table, summary)
+    better, table, measures = treat_and_save(run, name, options, out)
     emit(
-        {"run": out, "treatment": summary, "classes": plain(table.to_dict("records"))},
-        [*lines, f"run: {out}", f"next: {shown('imblens', 'compare', source, out, '--out', 'comparison')}"],
+        {
+            "run": out,
+            "treatment": dict(better.meta["treatment"]),
+            "summary": plain(measures.to_dict("records")),
+            "classes": plain(table.to_dict("records")),
+        },
+        [
+            *_lines(run, table, measures),
+            f"run: {out}",
+            f"next: {shown('imblens', 'compare', source, out, '--out', 'comparison')}",
+        ],
         as_json=as_json,
     )
 
 
-def treat_and_save(run: Any, name: str, options: dict[str, Any], out: Path) -> tuple[Any, Any]:
-    """Treat `run`, save it to `out`, return it and the table of classes before and after."""
-    from imblens.treatments import treat, treatment_table
+def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
+    """Treat `run` and save it to `out`; return it, its classes and its measures before and after."""
+    from imblens.treatments import treat, treatment_summary, treatment_table
 
     with step(f"treated with {name}"):
         better = treat(run, name, **options)
     better.save(out, force=True)
     for note in better.meta["treatment"].get("notes", []):
         progress(note)
-    return better, treatment_table(run, better)
+    if run.test is None:
+        import pandas as pd
+
+        return better, pd.DataFrame(), pd.DataFrame()
+    return better, treatment_table(run, better), treatment_summary(run, better)
 
 
-def _lines(table: Any, summary: dict[str, Any]) -> list[str]:
-    if table is None or not len(table):
-        return ["no test split: the effect cannot be shown."]
-    return [table.to_string(index=False, float_format=lambda value: f"{value:.3f}")]
+def _lines(run: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
+    if run.test is None:
+        return ["no test split: the head is there, its effect cannot be shown."]
+    lines = [frame.to_string(index=False, float_format=lambda value: f"{value:.3f}") for frame in (table, measures)]
+    worse = measures.set_index("measure")
+    if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
+        lines.append("its probabilities are now further from the truth: follow with --with temperature.")
+    return lines
