@@ -100,3 +100,15 @@ def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:
     assert (tmp_path / "compared" / "report.html").exists() and len(
         pd.read_csv(tmp_path / "compared/tables/comparison.csv")
     )
+
+
+def test_treat_without_answers_to_compare_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    labels = np.repeat([0, 1], (40, 9))
+    arrays = {"train_features": rng.normal(size=(49, 3)) + labels[:, None], "train_labels": labels}
+    np.savez(tmp_path / "train.npz", **arrays)
+    np.savez(tmp_path / "both.npz", **arrays, test_features=arrays["train_features"], test_labels=labels)
+    for name, said in (("train", "no test split"), ("both", "no answers to compare with")):
+        done = imblens("treat", f"{name}.npz", "--with", "smote", "--out", f"{name}-better", cwd=tmp_path)
+        assert done.returncode == 0 and said in done.stdout, done.stderr
+        assert f"next: imblens audit {name}-better" in done.stdout

@@ -45,7 +45,7 @@ def command(
         [
             *_lines(run, table, measures),
             f"run: {out}",
-            f"next: {shown('imblens', 'compare', source, out, '--out', 'comparison')}",
+            f"next: {shown(*_next(source, out, comparable=len(table) > 0))}",
         ],
         as_json=as_json,
     )
@@ -60,16 +60,24 @@ def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> t
     better.save(out, force=True)
     for note in better.meta["treatment"].get("notes", []):
         progress(note)
-    if run.test is None:
-        import pandas as pd
+    if run.test is not None and run.test.has_logits:
+        return better, treatment_table(run, better), treatment_summary(run, better)
+    import pandas as pd
 
-        return better, pd.DataFrame(), pd.DataFrame()
-    return better, treatment_table(run, better), treatment_summary(run, better)
+    return better, pd.DataFrame(), pd.DataFrame()
+
+
+def _next(source: Path, out: Path, *, comparable: bool) -> list[str | Path]:
+    if comparable:
+        return ["imblens", "compare", source, out, "--out", "comparison"]
+    return ["imblens", "audit", out, "--out", f"{out}-audit"]
 
 
 def _lines(run: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
     if run.test is None:
         return ["no test split: the head is there, its effect cannot be shown."]
+    if not run.test.has_logits:
+        return ["the untreated run has no answers to compare with: audit the new one to see how good it is."]
     lines = [frame.to_string(index=False, float_format=lambda value: f"{value:.3f}") for frame in (table, measures)]
     worse = measures.set_index("measure")
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
