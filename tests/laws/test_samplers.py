@@ -72,12 +72,12 @@ def test_inputs_and_global_random_state_are_left_alone(name: str) -> None:
     sampler = MAKE[name]()
     features, labels = data(1)
     kept, kept_labels = features.copy(), labels.copy()
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     for random_state in (None, 5):
         sampler.set_params(random_state=random_state).fit_resample(features, labels)
     np.testing.assert_array_equal(features, kept)
     np.testing.assert_array_equal(labels, kept_labels)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
 @quiet
@@ -268,7 +268,7 @@ def test_order_of_rows_changes_draws_but_not_counts_or_range(name: str) -> None:
     sampler = MAKE[name]()
     features, labels = data(11)
     order = np.random.default_rng(0).permutation(len(labels))
-    X, y = sampler.fit_resample(features, labels)
+    _, y = sampler.fit_resample(features, labels)
     X_turned, y_turned = sampler.fit_resample(features[order], labels[order])
     assert Counter(y.tolist()) == Counter(y_turned.tolist())
     assert (X_turned >= features.min(axis=0)).all()

@@ -8,8 +8,7 @@ from typing import Any
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Latents, Run
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
-from imblens.treatments._choose import AS_TRAINED, FOLDS, WIDEN, Candidate, Trial, try_candidates
-from imblens.treatments._train_head import train_head
+from imblens.treatments._choose import FOLDS, Candidate, Trial, plain_head, try_candidates
 
 LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("logit_adjustment", {"tau": 0.5}),
@@ -56,8 +55,7 @@ def best(run: Run, options: Mapping[str, Any], validation: Latents | None = None
     sentence = _verdict(trial, winner)
     candidate = trial.candidates[winner]
     if candidate.treatment is None:
-        head = run.head or train_head(run.train.features, run.train.labels, run.n_classes, recipe=AS_TRAINED)
-        return Outcome(head, facts={**facts, "verdict": sentence}, notes=(sentence, *trial.notes))
+        return Outcome(plain_head(run), facts={**facts, "verdict": sentence}, notes=(sentence, *trial.notes))
     outcome = candidate.treatment.apply(run, candidate.options)
     facts = {
         **facts,
@@ -116,7 +114,10 @@ BEST = Treatment(
     (
         Option("candidates", "auto", "treatments to try; 'auto' is a list of 13.", "names", words=("auto",)),
         Option("folds", FOLDS, "parts that training features are split into.", "int", low=2, high=20),
-        Option("widen", WIDEN, "how far held-out features are moved from their class mean; 1 leaves them.", low=1, high=10),
+        Option(
+            "widen", "auto", "how far held-out features are moved from their class mean; 1 leaves them, 'auto' moves them "
+            "until the head as it is makes errors.", low=1, high=10, words=("auto",),
+        ),
         RANDOM_STATE,
         CHECK_SPLIT,
     ),

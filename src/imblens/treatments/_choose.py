@@ -17,9 +17,11 @@ from imblens.treatments._base import Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
 Criterion = Literal["balanced_accuracy", "balanced_nll"]
-WIDEN = 2.0
 FOLDS = 3
-AS_TRAINED = Recipe(learning_rate=5.0, weight_decay=1e-4)  # for the head that a fold's network would have had
+WIDEST = 3.0
+SAME = 0.9  # of the answers, mean over classes, from which two heads count as one
+PLAIN = Recipe(learning_rate=5.0, weight_decay=1e-4)  # of a head as a network would have trained it
+Widen = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -118,20 +120,24 @@ def cross_validated(
     options: Mapping[str, Any] | None = None,
     validation: Latents | None = None,
     folds: int = FOLDS,
-    widen: float = WIDEN,
+    widen: Widen = "auto",
     seed: int = 0,
 ) -> Trial:
     """Try every combination of `grid` and return how each did; the test split is never looked at.
 
     With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
-    features are split into stratified folds; each candidate, resampling included, sees the other folds only, with a
-    head refitted on them in place of the network's own.
+    features are split into stratified folds, and what a candidate trains, resampling included, sees the other folds
+    only. A head that any fit to these features would give (nine in ten answers the same, mean over classes) is refitted
+    on the other folds too; one that training the network has made is taken as it is, since nothing fitted to a fold
+    could stand for it.
 
-    How far to trust it: the network has learned its training instances by heart, so their features lie much closer to
-    their class than those of new instances, and plain cross-validation finds nearly everything right and prefers what
-    changes least. Held-out features are therefore moved away from their class's mean, `widen` times as far. That
-    restores errors, and with them an order of candidates, but it is a stress test and no estimate of test accuracy:
-    directions in which only new instances differ stay unseen. Where you can, hold out instances and pass `validation`.
+    How far to trust it: a network that has learned its training instances by heart puts them much closer to their class
+    than new ones. Plain cross-validation then finds nearly everything right and prefers what changes least. So held-out
+    features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
+    head as it is gets half of what chance gets wrong (balanced accuracy (1 + 1 / C) / 2 or less), and 1 where it does
+    so already. That restores errors, and with them an order of candidates. It is a stress test, and no estimate of test
+    accuracy: directions in which only new instances differ stay unseen. Where you can, hold out instances and pass
+    `validation`.
 
     Args:
         run: single-label.
@@ -140,7 +146,7 @@ def cross_validated(
         options: the other options.
         validation: instances that the network was not trained on, and that are not its test split.
         folds: 2 or more. Classes of one instance stay in training and are not scored.
-        widen: 1 or more; 1 is plain cross-validation.
+        widen: 1 or more, or "auto"; 1 is plain cross-validation.
         seed: of the folds.
     """
     if isinstance(treatment, str):
@@ -163,7 +169,7 @@ def try_candidates(
     *,
     validation: Latents | None = None,
     folds: int = FOLDS,
-    widen: float = WIDEN,
+    widen: Widen = "auto",
     seed: int = 0,
 ) -> Trial:
     """Score candidates on the same held-out instances; see `cross_validated`."""
@@ -173,7 +179,7 @@ def try_candidates(
         pieces = [(run, np.asarray(validation.features), validation.labels)]
         where = f"{len(validation):,} held-out instances"
     else:
-        pieces, notes = _folds(run, folds, widen, seed)
+        pieces, widen, notes = _folds(run, folds, widen, seed)
         moved = f", {widen:g} times as far from their class mean" if widen != 1 else ""
         where = f"held-out training features ({folds} folds{moved})"
     labels = np.concatenate([truth for _, _, truth in pieces])
@@ -221,19 +227,45 @@ def class_mean_error(values: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     return float(np.sqrt((variance / counts[seen]).sum()) / np.count_nonzero(seen))
 
 
-def subset(run: Run, rows: NDArray[np.int64]) -> Run:
-    """Return a run of those training rows, with a head refitted on them and no other split."""
-    features = np.ascontiguousarray(run.train.features[rows])
-    labels = run.train.labels[rows]
-    head = train_head(features, labels, run.n_classes, recipe=AS_TRAINED)
-    train = Latents((Part(features, labels),), run.classes, "train", head)
-    return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
+def widened(features: NDArray[Any], centre: NDArray[np.float64], widen: float) -> NDArray[np.float32]:
+    """Move (n, D) features away from their class's mean (n, D), `widen` times as far."""
+    return (centre + widen * (features - centre)).astype(np.float32)
+
+
+def plain_head(run: Run) -> Head:
+    """Return the run's own head, or one trained on its features as they are."""
+    if run.head is not None:
+        return run.head
+    return train_head(np.asarray(run.train.features), run.train.labels, run.n_classes, recipe=PLAIN)
+
+
+def _class_means(features: NDArray[Any], labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """(C, D) means, 0 for a class without instances."""
+    means = np.zeros((n_classes, features.shape[1]))
+    for label in np.unique(labels):
+        means[label] = features[labels == label].mean(axis=0, dtype=np.float64)
+    return means
+
+
+def _like_plain(run: Run) -> bool:
+    """Whether a head trained on the features as they are answers as the run's own does.
+
+    Then the head is one that its training instances have fitted, and a fold must be judged by a head that has not seen
+    it. Else training the network has made the head; no head refitted on a fold could stand for it.
+    """
+    if run.head is None:
+        return True
+    features, labels = np.asarray(run.train.features), run.train.labels
+    refitted = train_head(features, labels, run.n_classes, recipe=PLAIN)
+    same = run.head(features).argmax(axis=1) == refitted(features).argmax(axis=1)
+    return class_mean(same.astype(np.float64), labels) >= SAME
 
 
 def _folds(
-    run: Run, folds: int, widen: float, seed: int
-) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], tuple[str, ...]]:
-    labels = run.train.labels
+    run: Run, folds: int, widen: Widen, seed: int
+) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], float, tuple[str, ...]]:
+    """Return (run of the other folds, moved features, labels) of every fold, how far they were moved, and notes."""
+    features, labels = np.asarray(run.train.features), run.train.labels
     rng = np.random.default_rng(seed)
     fold = np.full(len(labels), -1)  # -1: always in training
     lonely = []
@@ -246,21 +278,35 @@ def _folds(
     notes: tuple[str, ...] = ()
     if lonely:
         notes = (f"{', '.join(lonely)}: one training instance, so nothing could be held out to choose on.",)
-    features = np.asarray(run.train.features)
-    pieces = []
+    refit = _like_plain(run)
+    held = []  # what a fold needs, before features are moved
     for number in range(folds):
         out = np.flatnonzero(fold == number)
-        if not out.size:
-            continue
-        part = subset(run, np.flatnonzero(fold != number))
-        centre = np.zeros((run.n_classes, run.dim))
-        for label in np.unique(labels[out]):
-            centre[label] = part.train.features[part.train.labels == label].mean(axis=0, dtype=np.float64)
-        middle = centre[labels[out]]
-        pieces.append((part, (middle + widen * (features[out] - middle)).astype(np.float32), labels[out]))
-    if not pieces:
+        if out.size:
+            part = _part(run, np.flatnonzero(fold != number), refit)
+            centre = _class_means(np.asarray(part.train.features), part.train.labels, run.n_classes)[labels[out]]
+            held.append((part, plain_head(part), features[out], centre, labels[out]))
+    if not held:
         raise NotApplicable("no class has two training instances, so there is nothing to choose options on.")
-    return pieces, notes
+    by = 1.0 if widen == "auto" else widen
+    while widen == "auto" and by < WIDEST:
+        right = [_judge(head, widened(rows, centre, by), truth)[0] for _, head, rows, centre, truth in held]
+        truths = np.concatenate([truth for *_, truth in held])
+        if class_mean(np.concatenate(right), truths) <= (1 + 1 / len(np.unique(truths))) / 2:
+            break
+        by = round(by + 0.05, 2)
+    return [(part, widened(rows, centre, by), truth) for part, _, rows, centre, truth in held], by, notes
+
+
+def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:
+    """Return a run of those training rows and no other split, with the run's own head or one refitted on them."""
+    features = np.ascontiguousarray(run.train.features[rows])
+    labels = run.train.labels[rows]
+    head = train_head(features, labels, run.n_classes, recipe=PLAIN) if refit else run.head
+    if run.head is None:
+        head = None  # what needs the network's own head has none here either
+    train = Latents((Part(features, labels),), run.classes, "train", head)
+    return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
 
 
 def _uses_graph(candidate: Candidate) -> bool:
@@ -269,9 +315,7 @@ def _uses_graph(candidate: Candidate) -> bool:
 
 def _head_of(run: Run, candidate: Candidate) -> Head:
     if candidate.treatment is None:
-        if run.head is not None:
-            return run.head
-        return train_head(np.asarray(run.train.features), run.train.labels, run.n_classes, recipe=AS_TRAINED)
+        return plain_head(run)
     return candidate.treatment.apply(run, candidate.options).head
 
 

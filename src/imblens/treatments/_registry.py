@@ -25,7 +25,7 @@ def all_treatments() -> dict[str, Treatment]:
         loaded = point.load()
         if not isinstance(loaded, Treatment):
             raise InputError(
-                f"the entry point {point.name!r} of group {GROUP!r} is a {type(loaded).__name__}, no Treatment.",
+                f"the entry point {point.name!r} of group {GROUP!r} is of type {type(loaded).__name__}, no Treatment.",
                 hint="Let it name an instance of imblens.treatments.Treatment.",
             )
         found.setdefault(loaded.name, loaded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -40,7 +40,7 @@ HEAD_OPTIONS = (
     Option(
         "weight_decay", "auto", "'auto' is 0.001, or 0.0002 in the released recipe.", "float", low=0, words=("auto",)
     ),
-    Option("batch_size", 128, "features in a step.", "int", low=1),
+    Option("batch_size", 128, "features in a step at most; fewer where features are few.", "int", low=1),
     Option(
         "start", "head", "fine-tune the network's own head, or begin anew.", "text", words=("head", "zeros", "random")
     ),
@@ -81,13 +81,12 @@ def recipe_of(options: Mapping[str, Any], *, balanced: bool = False) -> Recipe:
     released = options.get("recipe") == "released"
     default = released_recipe() if released else Recipe()
     rate, decay = options["learning_rate"], options["weight_decay"]
-    return Recipe(
+    return replace(
+        default,
         epochs=options["epochs"],
         learning_rate=default.learning_rate if rate == "auto" else rate,
         weight_decay=default.weight_decay if decay == "auto" else decay,
         batch_size=options["batch_size"],
-        scaled=default.scaled,
-        warm_up=default.warm_up,
         balanced=balanced,
     )
 

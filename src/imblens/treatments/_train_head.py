@@ -26,7 +26,8 @@ class Recipe:
         epochs: passes over the training rows.
         learning_rate: at the start; falls to 0 along a cosine ("scaled"), or warms up over 5 epochs ("released").
         weight_decay: L2 penalty on the weight ("released": on the bias too).
-        batch_size: rows of a step.
+        batch_size: rows of a step; fewer where the rows are few, so that there are `least_steps`.
+        least_steps: of all epochs together, as far as single rows allow.
         momentum: of the descent.
         scaled: centre and scale features first; else take them as they are.
         warm_up: epochs of linear warm-up, after which the rate stays; 0 for the cosine.
@@ -37,10 +38,15 @@ class Recipe:
     learning_rate: float = 1.0
     weight_decay: float = 1e-3
     batch_size: int = 128
+    least_steps: int = 1000
     momentum: float = 0.9
     scaled: bool = True
     warm_up: int = 0
     balanced: bool = False
+
+    def rows_of_step(self, n: int) -> int:
+        """Rows of a step when there are `n` in all."""
+        return max(1, min(self.batch_size, n * self.epochs // max(self.least_steps, 1)))
 
     def as_meta(self) -> dict[str, Any]:
         """Plain JSON values, for the run's record."""
@@ -52,7 +58,7 @@ def released_recipe(epochs: int = 10) -> Recipe:
 
     The script keeps the epoch that does best on the test set; that choice is not repeated here, the last epoch counts.
     """
-    return Recipe(epochs=epochs, learning_rate=0.1, weight_decay=2e-4, scaled=False, warm_up=5)
+    return Recipe(epochs=epochs, learning_rate=0.1, weight_decay=2e-4, least_steps=0, scaled=False, warm_up=5)
 
 
 def train_head(
@@ -91,22 +97,22 @@ def train_head(
     decay = np.full(width, recipe.weight_decay, np.float32)
     if recipe.scaled:
         decay[-1] = 0
-    steps_per_epoch = -(-n // recipe.batch_size)
-    total = steps_per_epoch * recipe.epochs
+    size = recipe.rows_of_step(n)
+    total = -(-n // size) * recipe.epochs
     step = 0
-    span = recipe.batch_size * CHUNK
+    span = size * CHUNK
     with np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(recipe.epochs):
             order = _balanced_order(labels, rng) if recipe.balanced else rng.permutation(n)
             for low in range(0, n, span):
                 chunk, targets = rows[order[low : low + span]], labels[order[low : low + span]]
-                for first in range(0, len(chunk), recipe.batch_size):
-                    batch = chunk[first : first + recipe.batch_size]
+                for first in range(0, len(chunk), size):
+                    batch = chunk[first : first + size]
                     slope = batch @ weight.T  # (b, C) logits, then probabilities, then their error
                     slope -= slope.max(axis=1, keepdims=True)
                     np.exp(slope, out=slope)
                     slope /= slope.sum(axis=1, keepdims=True)
-                    slope[np.arange(len(batch)), targets[first : first + recipe.batch_size]] -= 1
+                    slope[np.arange(len(batch)), targets[first : first + size]] -= 1
                     gradient = slope.T @ batch
                     gradient /= len(batch)
                     gradient += decay * weight

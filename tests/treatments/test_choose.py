@@ -1,0 +1,127 @@
+"""Choosing options and the best of a list, never on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imblens.errors import ImblensWarning, InputError, NotApplicable
+from imblens.run import Run
+from imblens.treatments import cross_validated, treat
+from imblens.treatments._choose import Candidate, Score, Trial, class_mean, class_mean_error
+from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
+
+
+def test_the_test_split_changes_nothing_that_is_chosen() -> None:
+    run = blobs_run((300, 60, 20, 12))
+    blind = replace(run, test=None)
+    spoiled = blobs_run((300, 60, 20, 12), test=(blobs((30,) * 4, seed=8)[0], np.roll(blobs((30,) * 4, seed=8)[1], 7)))
+    for name in ("logit_adjustment", "tau_norm", "eos", "temperature", "best"):
+        heads = [treat(each, name).head for each in (run, blind, spoiled)]
+        for head in heads[1:]:
+            np.testing.assert_array_equal(head.weight, heads[0].weight)
+            np.testing.assert_array_equal(head.bias, heads[0].bias)
+
+
+def test_widening_restores_errors_that_memorised_features_do_not_make() -> None:
+    run = blobs_run((300, 60, 30, 20))
+    plain = cross_validated(run, "logit_adjustment", {"tau": [0.0, 1.0]}, widen=1)
+    wide = cross_validated(run, "logit_adjustment", {"tau": [0.0, 1.0]}, widen=3)
+    assert wide.scores[0].balanced_accuracy < plain.scores[0].balanced_accuracy
+    assert wide.where == "held-out training features (3 folds, 3 times as far from their class mean)"
+    assert plain.where == "held-out training features (3 folds)"
+    assert len(plain.labels) == 410  # every instance is held out once
+
+
+def test_classes_of_one_and_two_instances() -> None:
+    run = blobs_run((60, 20, 2, 1))
+    trial = cross_validated(run, "eos", {"k_neighbors": [2, 3]}, folds=3)
+    assert np.bincount(trial.labels, minlength=4).tolist() == [60, 20, 2, 0]
+    assert trial.notes == ("dog: one training instance, so nothing could be held out to choose on.",)
+    lonely = Run.from_arrays(train=(np.eye(3, dtype=np.float32), [0, 1, 2]), head=(np.eye(3), np.zeros(3)))
+    with pytest.raises(NotApplicable, match="no class has two training instances"):
+        treat(lonely, "logit_adjustment")
+
+
+def test_class_means_and_their_error_by_hand() -> None:
+    labels = np.array([0, 0, 0, 0, 2, 2])
+    values = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 1.0])
+    assert class_mean(values, labels) == pytest.approx((0.5 + 1.0) / 2)
+    assert class_mean_error(values, labels) == pytest.approx(np.sqrt(0.25 / 4) / 2)
+
+
+def trial(*correct: list[float]) -> Trial:
+    labels = np.zeros(8, dtype=np.int64)
+    scores = tuple(Score(float(np.mean(c)), 0.0, np.array(c), np.zeros(8)) for c in correct)
+    return Trial(tuple(Candidate(None, {}, {}) for _ in correct), scores, labels, "here")
+
+
+def test_the_published_value_stays_unless_it_is_clearly_beaten() -> None:
+    low, close, clear = [1.0] * 4 + [0.0] * 4, [0.0] + [1.0] * 5 + [0.0] * 2, [1.0] * 8
+    assert trial(low, close).best("balanced_accuracy") == 1
+    assert trial(low, close).best("balanced_accuracy", keep=0) == 0
+    assert trial(low, clear).best("balanced_accuracy", keep=0) == 1
+    assert trial(low, low).best("balanced_accuracy") == 0
+
+
+def test_chosen_values_are_recorded_with_what_was_tried() -> None:
+    better = treat(blobs_run((400, 60, 25, 15)), "logit_adjustment")
+    chosen = better.meta["treatment"]["chosen"]
+    assert set(chosen["options"]) == {"tau"}
+    assert better.meta["treatment"]["options"]["tau"] == chosen["options"]["tau"]
+    assert len(chosen["tried"]) == 8
+    assert all(0 < row["balanced_accuracy"] < 1 for row in chosen["tried"])
+    fixed = treat(blobs_run((400, 60, 25, 15)), "logit_adjustment", tau=1)
+    assert "chosen" not in fixed.meta["treatment"]
+
+
+def test_best_says_which_won_and_by_how_much() -> None:
+    run = blobs_run((400, 90, 40, 25), seed=1)
+    better = treat(run, "best")
+    facts = better.meta["treatment"]["facts"]
+    assert balanced_accuracy(better) > balanced_accuracy(run)
+    assert facts["verdict"].startswith(f"best: {facts['winner']} won with balanced accuracy ")
+    assert "over the head as it is; next " in facts["verdict"]
+    tried = {row["treatment"]: row["balanced_accuracy"] for row in facts["tried"]}
+    assert len(tried) == 14
+    assert facts["winner"] == max(tried, key=lambda name: tried[name])
+    again = treat(run, facts["applied"], **facts["applied_options"])
+    np.testing.assert_array_equal(again.head.weight, better.head.weight)
+
+
+def test_best_keeps_a_head_that_nothing_beats() -> None:
+    run = blobs_run((80, 80, 80, 80))
+    with pytest.warns(ImblensWarning, match="best: unchanged stays: nothing on the list beat"):
+        better = treat(run, "best", candidates=["logit_adjustment"])
+    np.testing.assert_array_equal(better.head.weight, run.head.weight)
+
+
+def test_best_of_named_candidates() -> None:
+    run = blobs_run((400, 90, 40, 25), seed=1)
+    facts = treat(run, "best", candidates="crt, tau_norm,adasyn").meta["treatment"]["facts"]
+    names = [row["treatment"] for row in facts["tried"]]
+    assert names == ["unchanged", "crt", "tau_norm (tau=0.5)", "tau_norm (tau=1.0)", "adasyn"]
+    with pytest.raises(InputError, match="best cannot be its own candidate"):
+        treat(run, "best", candidates=["best"])
+
+
+def test_best_passes_over_what_cannot_be_tried() -> None:
+    features, labels = blobs((400, 90, 40, 1))
+    run = Run.from_arrays(train=(features, labels), classes=NAMES)  # no head; SMOTE needs two instances
+    with pytest.warns(ImblensWarning, match="dog: one training instance"):
+        facts = treat(run, "best", widen=1).meta["treatment"]["facts"]
+    failed = {row["treatment"]: row.get("failed", "") for row in facts["tried"]}
+    assert "class 'dog' has 1 instance" in failed["smote"]
+    assert failed["crt"] == ""
+
+
+def test_best_on_validation_judges_the_heads_that_will_be_used() -> None:
+    run = blobs_run((400, 90, 40, 25), seed=1)
+    held = blobs((60,) * 4, seed=55)
+    facts = treat(run, "best", validation=held).meta["treatment"]["facts"]
+    assert facts["where"] == "240 held-out instances"
+    unchanged = next(row for row in facts["tried"] if row["treatment"] == "unchanged")
+    answers = run.head(held[0]).argmax(axis=1)
+    assert unchanged["balanced_accuracy"] == pytest.approx(np.mean(answers == held[1]))
