@@ -107,7 +107,7 @@ def test_treat_without_answers_to_compare_with(tmp_path: Path) -> None:
     labels = np.repeat([0, 1], (40, 9))
     arrays = {"train_features": rng.normal(size=(49, 3)) + labels[:, None], "train_labels": labels}
     np.savez(tmp_path / "train.npz", **arrays)
-    np.savez(tmp_path / "both.npz", **arrays, test_features=arrays["train_features"], test_labels=labels)
+    np.savez(tmp_path / "both.npz", **arrays, test_features=rng.normal(size=(49, 3)), test_labels=labels)
     for name, said in (("train", "no test split"), ("both", "no answers to compare with")):
         done = imblens("treat", f"{name}.npz", "--with", "smote", "--out", f"{name}-better", cwd=tmp_path)
         assert done.returncode == 0 and said in done.stdout, done.stderr

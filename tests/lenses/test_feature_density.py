@@ -30,7 +30,7 @@ def test_by_hand():
     }
 
 
-@pytest.mark.parametrize(("dim", "top"), [(11, 3), (37, 10), (6, 10), (1, 10)])
+@pytest.mark.parametrize(("dim", "top"), [(11, 3), (37, 10), (6, 10), (1, 10), (131, 10)])
 def test_against_a_loop(dim, top):
     run = make_run(dim=dim)
     features, labels = run.train.features, run.train.labels
@@ -56,7 +56,7 @@ def test_against_a_loop(dim, top):
 @given(
     hnp.arrays(
         np.float32,
-        st.tuples(st.integers(1, 9), st.integers(1, 7)),
+        st.tuples(st.integers(1, 9), st.integers(1, 23)),
         elements=st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0]),
     ),
     st.integers(1, 9),

@@ -157,8 +157,12 @@ def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
 
 
 def _same_class(run: Run, k: int) -> NDArray[np.int64]:
+    """(N,) how many of the k neighbours share the class; a pass per neighbour, for rows of five are slow to add up."""
     labels = run.train.labels
-    return (labels[run.neighbours(k).indices] == labels[:, None]).sum(axis=1)
+    same = np.zeros(len(labels), np.int64)
+    for column in run.neighbours(k).indices.T:
+        same += labels[column] == labels
+    return same
 
 
 def _prototypes(run: Run, cell: NDArray[np.int64], n_cells: int, k: int) -> list[str | None]:

@@ -313,10 +313,10 @@ class _Search:
         if not self._last:
             loose = np.count_nonzero(near, axis=1) > 4 * k + 16
             near[loose] = False
-        row, group = np.nonzero(near)
+        row, group = _where(near)
         if depth == 1:
             return row, group, loose
-        hit, place = np.nonzero(grouped[row, :, group] <= threshold[row])
+        hit, place = _where(grouped[row, :, group] <= threshold[row])
         row, column = row[hit], place * self._n_groups + group[hit]
         if not self._last:
             crowded = np.bincount(row, minlength=len(rows)) > 8 * k + 64
@@ -507,6 +507,12 @@ def _ends(matrix: Matrix, name: str) -> tuple[Wide, Wide]:
 
 def _exponent(value: float) -> int:
     return math.frexp(value)[1]
+
+
+def _where(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """What np.nonzero gives, several times as fast where little is true."""
+    row, column = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return row, column
 
 
 def _starts(counts: Indices) -> Indices:
