@@ -14,7 +14,6 @@ EXAMPLES = "Examples:  imblens doctor  |  imblens doctor --json"
 NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "torch")
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
-    "datasets": (("datasets",), "public sets through Hugging Face"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }
 
