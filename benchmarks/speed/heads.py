@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from benchmarks.speed.eos import in_turns
 from sklearn.linear_model import SGDClassifier
 
+from benchmarks.speed._measure import in_turns, row
 from imblens.treatments import Recipe, train_head
 
 N, DIM, N_CLASSES, EPOCHS = 50_000, 64, 10, 10
@@ -20,7 +20,7 @@ REPEATS = 3
 
 
 def rows() -> list[dict[str, Any]]:
-    """Return one row per comparison: the fastest of some runs, taken in turns."""
+    """Return one row per comparison; the times of a row were taken in turns."""
     rng = np.random.default_rng(0)
     labels = rng.integers(N_CLASSES, size=N)
     middles = rng.normal(size=(N_CLASSES, DIM))
@@ -38,24 +38,7 @@ def rows() -> list[dict[str, Any]]:
     mine, even, peer = in_turns([ours, balanced, sgd], REPEATS)
     size = f"{N:,} x {DIM}, {N_CLASSES} classes, {EPOCHS} epochs"
     return [
-        _row("head retrained", size, mine, "limit of 10 s", LIMIT_S, ">= 1"),
-        _row("head retrained", size, mine, "scikit-learn SGDClassifier", peer, "-"),
-        _row("head retrained, class-balanced", size, even, "limit of 10 s", LIMIT_S, ">= 1"),
+        row("head retrained", size, mine, "limit of 10 s", LIMIT_S, ">= 1"),
+        row("head retrained", size, mine, "scikit-learn SGDClassifier", peer, "-"),
+        row("head retrained, class-balanced", size, even, "limit of 10 s", LIMIT_S, ">= 1"),
     ]
-
-
-def _row(operation: str, size: str, ours_s: float, peer: str, peer_s: float, target: str) -> dict[str, Any]:
-    return {
-        "operation": operation,
-        "size": size,
-        "ours_s": ours_s,
-        "peer": peer,
-        "peer_s": peer_s,
-        "ratio": peer_s / ours_s,
-        "target": target,
-    }
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(row)

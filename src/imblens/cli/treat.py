@@ -53,13 +53,17 @@ def command(
 
 def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
     """Treat `run` and save it to `out`; return it, its classes and its measures before and after."""
-    from imblens.treatments import treat, treatment_summary, treatment_table
+    import warnings
 
-    with step(f"treated with {name}"):
+    from imblens.errors import ImblensWarning
+    from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
+
+    with step(f"treated with {name}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImblensWarning)  # said below, as lines
         better = treat(run, name, **options)
     better.save(out, force=True)
-    for note in better.meta["treatment"].get("notes", []):
-        progress(note)
+    for line in treatment_lines(better):
+        progress(line)
     if run.test is not None and run.test.has_logits:
         return better, treatment_table(run, better), treatment_summary(run, better)
     import pandas as pd

@@ -24,7 +24,7 @@ from imblens.treatments._registry import (
     treatment_names,
 )
 from imblens.treatments._train_head import Recipe, train_head
-from imblens.treatments._treat import treat
+from imblens.treatments._treat import treat, treatment_lines
 
 if TYPE_CHECKING:
     from imblens.treatments._balanced_svm import BalancedSVM as BalancedSVM
@@ -47,6 +47,7 @@ __all__ = [
     "train_head",
     "treat",
     "treatment_descriptions",
+    "treatment_lines",
     "treatment_names",
     "treatment_summary",
     "treatment_table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from imblens.errors import ImblensWarning
@@ -65,6 +66,20 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     return run.with_head(
         head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
     )
+
+
+def treatment_lines(run: Run) -> list[str]:
+    """Say in sentences what was chosen, and what should be known of it, when `run` was treated; [] for other runs."""
+    record = run.meta.get("treatment")
+    if not isinstance(record, Mapping):
+        return []
+    facts, chosen = record.get("facts", {}), record.get("chosen")
+    lines = [str(facts["verdict"])] if "verdict" in facts else []
+    if chosen:
+        values = ", ".join(f"{key}={value}" for key, value in chosen["options"].items())
+        lines.append(f"{record['name']}: {values} was chosen by {chosen['by'].replace('_', ' ')} on {chosen['on']}.")
+        lines += chosen.get("notes", [])
+    return lines + [note for note in record.get("notes", []) if note not in lines]
 
 
 def _choose(
