@@ -34,7 +34,7 @@ Indices = NDArray[np.int64]
 
 APPROXIMATE_ABOVE = 300_000  # instances; exact search is quadratic
 RECALL_SAMPLE = 1_000
-_PRODUCT_NUMBERS = 2**23  # in one block of the product: 32 MiB of float32
+_PRODUCT_NUMBERS = 2**22  # in one block of the product: 16 MiB of float32
 _NUMBERS = 2**20  # in one block of anything else: 8 MiB of float64
 _BLAS = Lock()  # one search at a time holds the BLAS at one thread
 
@@ -266,7 +266,7 @@ class _Search:
 
     def run(self, rows: Indices, indices: Indices, squared: Wide) -> Indices:
         """Fill `indices` and `squared` for those queries; return the ones for which this precision is too loose."""
-        size = int(np.clip(_PRODUCT_NUMBERS // self._width, 16, 256))
+        size = int(np.clip(_PRODUCT_NUMBERS // self._width, 32, 256))
         blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
         with _single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
             products: SimpleQueue[Matrix] = SimpleQueue()  # one for each thread, used again and again

@@ -1,0 +1,40 @@
+"""python -m benchmarks.speed [NAME ...]: print the comparisons of those modules (all of them, without a name)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+
+import benchmarks.speed as here
+
+
+def main(names: list[str]) -> int:
+    """Measure and print a Markdown table; rows appear as they are measured."""
+    known = sorted(module.name for module in pkgutil.iter_modules(here.__path__) if not module.name.startswith("_"))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"error: no benchmark {unknown[0]!r}\nhint: known: {', '.join(known)}", file=sys.stderr)
+        return 2
+    print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}\n")
+    print("| operation | size | imblens | other | other's time | ratio | target |")
+    print("|---|---|---|---|---|---|---|")
+    for name in names or known:
+        for row in importlib.import_module(f"benchmarks.speed.{name}").rows():
+            print(
+                f"| {row['operation']} | {row['size']} | {seconds(row['ours_s'])} | {row['peer']} "
+                f"| {seconds(row['peer_s'])} | {row['ratio']:.3g}x | {row['target']} |",
+                flush=True,
+            )
+    return 0
+
+
+def seconds(value: float) -> str:
+    """A time with three digits, in the unit that reads best."""
+    return f"{value:.3g} s" if value >= 0.1 else f"{1000 * value:.3g} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

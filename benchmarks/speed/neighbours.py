@@ -1,0 +1,66 @@
+"""The exact neighbour graph: against scikit-learn, FAISS, and the limit of one matrix product.
+
+The limit is the product of all features with all features, in blocks: no exact search without an index does less.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks.speed._measure import in_turns, row
+from imblens.run import neighbour_graph
+
+K = 5
+SIZES = ((12_406, 64, 5), (12_406, 512, 3), (50_000, 64, 3))  # instances, features, repeats
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return one row per size and rival."""
+    return [line for n, dim, repeats in SIZES for line in compare(n, dim, repeats)]
+
+
+def compare(n: int, dim: int, repeats: int) -> list[dict[str, Any]]:
+    """Measure one size."""
+    features = clusters(n, dim)
+    found = neighbour_graph(features, K).indices
+    reference = NearestNeighbors(n_neighbors=K).fit(features).kneighbors(return_distance=False)
+    assert (found == reference).mean() > 0.999  # theirs may differ in the last digits of a distance
+
+    def ours() -> None:
+        neighbour_graph(features, K)
+
+    def scikit_learn() -> None:
+        NearestNeighbors(n_neighbors=K).fit(features).kneighbors()
+
+    def faiss_flat() -> None:
+        import faiss
+
+        index = faiss.IndexFlatL2(dim)
+        index.add(features)
+        index.search(features, K + 1)
+
+    block = np.empty((1024, n), np.float32)
+
+    def product() -> None:
+        for start in range(0, n, 1024):
+            rows = features[start : start + 1024]
+            np.matmul(rows, features.T, out=block[: len(rows)])
+
+    mine, theirs, flat, limit = in_turns([ours, scikit_learn, faiss_flat, product], repeats)
+    name, size = "exact neighbour graph, K = 5", f"{n:,} x {dim}"
+    return [
+        row(name, size, mine, "scikit-learn NearestNeighbors", theirs, ">= 2"),
+        row(name, size, mine, "FAISS IndexFlatL2", flat, "-"),
+        row(name, size, mine, "matrix product (limit)", limit, "<= 1.5" if n >= 50_000 else "<= -"),
+    ]
+
+
+def clusters(n: int, dim: int) -> NDArray[np.float32]:
+    """Rectified features in ten overlapping classes, as a network's last layer has them."""
+    rng = np.random.default_rng(0)
+    middles = np.maximum(rng.normal(size=(10, dim)), 0) * 2
+    return np.maximum(middles[rng.integers(10, size=n)] + rng.normal(size=(n, dim)), 0).astype(np.float32)
