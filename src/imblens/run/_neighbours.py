@@ -108,7 +108,9 @@ def neighbour_graph(features: NDArray[Any], k: int, *, approximate: bool | None 
         approximate = False
         found, squared = space.search(space.base, k + 1)
     found, squared = space.expand(found, squared, k + 1)
-    indices, squared = _without_self(found[space.group], squared[space.group], np.arange(len(matrix)))
+    if len(space.base) < len(matrix):
+        found, squared = found[space.group], squared[space.group]
+    indices, squared = _without_self(found, squared, np.arange(len(matrix)))
     recall = _recall(space, indices) if approximate else None
     return NeighbourGraph(indices, space.lengths(squared), not approximate, recall)
 
