@@ -14,6 +14,7 @@ from imblens.treatments._choose import Candidate, Score, Trial, class_mean, clas
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
 
 
+@pytest.mark.filterwarnings("ignore:temperature. how sure")
 def test_the_test_split_changes_nothing_that_is_chosen() -> None:
     run = blobs_run((300, 60, 20, 12))
     blind = replace(run, test=None)
@@ -75,6 +76,23 @@ def test_chosen_values_are_recorded_with_what_was_tried() -> None:
     assert all(0 < row["balanced_accuracy"] < 1 for row in chosen["tried"])
     fixed = treat(blobs_run((400, 60, 25, 15)), "logit_adjustment", tau=1)
     assert "chosen" not in fixed.meta["treatment"]
+
+
+def test_a_temperature_without_held_out_instances_is_told_to_be_a_guess() -> None:
+    run = blobs_run((400, 60, 25, 15))
+    with pytest.warns(ImblensWarning, match="this temperature is a guess"):
+        treat(run, "temperature")
+    held = blobs((200,) * 4, seed=55)
+    better = treat(run, "temperature", validation=held)
+    found = better.meta["treatment"]["options"]["temperature"]
+    logits = run.head(held[0]).astype(np.float64)
+
+    def nll(temperature: float) -> float:
+        scaled = logits / temperature
+        return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(800), held[1]]))
+
+    best = min(np.geomspace(0.25, 16, 2000), key=nll)
+    assert abs(np.log(found / best)) < 0.07
 
 
 def test_best_says_which_won_and_by_how_much() -> None:

@@ -61,7 +61,7 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         settings, chosen = _choose(run, treatment, settings, held)
         outcome = treatment.apply(run, settings)
     head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
-    for note in outcome.notes:
+    for note in (*chosen.get("notes", ()), *outcome.notes):
         warnings.warn(note, ImblensWarning, stacklevel=2)
     return run.with_head(
         head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
@@ -97,12 +97,18 @@ def _choose(
     keep = next((i for i, c in enumerate(trial.candidates) if dict(c.shown) == published), None)
     winner = trial.best(criterion, keep=keep)
     found = dict(trial.candidates[winner].shown)
+    notes = trial.notes
+    if treatment.name == "temperature" and held is None:
+        notes += (
+            "temperature: how sure the network is of instances that it was not trained on cannot be seen in training "
+            "features, so this temperature is a guess; pass validation, or set it.",
+        )
     return {**settings, **found}, {
         "options": found,
         "on": trial.where,
         "by": criterion,
         "tried": trial.table(),
-        **({"notes": list(trial.notes)} if trial.notes else {}),
+        **({"notes": list(notes)} if notes else {}),
     }
 
 
