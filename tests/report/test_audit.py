@@ -192,3 +192,14 @@ def test_notebook_needs_no_script(run):
     assert html.count("<svg") == 2 and "<script" not in html
     assert "<b>&lt;b&gt;" not in html.split("<details")[0]
     assert html.index("is right") < html.index("<svg")
+
+
+def test_lens_that_cannot_be_imported_harms_no_other(run, monkeypatch):
+    import importlib.metadata
+    from importlib.metadata import EntryPoint
+
+    points = [EntryPoint("gone", "no_such_package:lens", "imblens.lenses")]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    found = audit(run, lenses=["gone", "class_accuracy"])
+    assert list(found.findings) == ["class_accuracy"]
+    assert "no_such_package:lens cannot be loaded" in found.skipped["gone"]

@@ -7,6 +7,7 @@ The order here is the order of a report, from broad to narrow. Third parties add
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses._adversaries import adversaries
@@ -26,6 +27,10 @@ from imblens.lenses._label_suspects import label_suspects
 from imblens.lenses._pages import lens_page
 from imblens.lenses._ranking import ranking
 from imblens.lenses._weight_norms import weight_norms
+from imblens.run import Run
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILT_IN: tuple[Callable[..., Finding], ...] = (
     class_accuracy,
@@ -51,8 +56,23 @@ def all_lenses() -> dict[str, Callable[..., Finding]]:
 
     found = {lens_info(function).name: function for function in BUILT_IN}
     for point in entry_points(group="imblens.lenses"):
-        found.setdefault(point.name, point.load())
+        if point.name not in found:
+            found[point.name] = _loaded(point)
     return found
+
+
+def _loaded(point: EntryPoint) -> Callable[..., Finding]:
+    """The lens of an installed package; one that cannot be imported says so when it is run, and harms no other."""
+    try:
+        found: Callable[..., Finding] = point.load()
+        return found
+    except Exception as error:  # whatever the other package's import raises
+        reason = f"{point.value} cannot be loaded: {type(error).__name__}: {error}"
+
+    def unavailable(run: Run, **options: Any) -> Finding:
+        raise ImportError(reason)
+
+    return unavailable
 
 
 def find_lens(name: str) -> Callable[..., Finding]:

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 2.0
+PNG_PIXELS = 3e6
 MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
 MANY_MARKS = 160  # elements of a drawing above which it is one image in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
@@ -88,13 +89,18 @@ class Figure:
         """Whether its marks are too many to be elements of a page."""
         return self.many or self.svg.count("<") - self.svg.count("</") > MANY_MARKS
 
-    def png(self, *, transparent: bool = False) -> bytes:
-        """Draw the bitmap, twice as wide as the SVG, on white unless it shall be transparent."""
+    @cached_property
+    def png(self) -> bytes:
+        """The bitmap on white, twice as wide as the SVG, or less where that would be more than `PNG_PIXELS`."""
         import vl_convert
 
-        ground = "" if transparent else '<rect width="100%" height="100%" fill="#ffffff"/>'
         opening = self.svg.index(">") + 1
-        drawn: bytes = vl_convert.svg_to_png(self.svg[:opening] + ground + self.svg[opening:], scale=PNG_SCALE)
+        size = re.search(r' width="([\d.]+)" height="([\d.]+)"', self.svg[:opening])
+        area = float(size[1]) * float(size[2]) if size else WIDTH**2
+        white = '<rect width="100%" height="100%" fill="#ffffff"/>'
+        drawn: bytes = vl_convert.svg_to_png(
+            self.svg[:opening] + white + self.svg[opening:], scale=min(PNG_SCALE, math.sqrt(PNG_PIXELS / area))
+        )
         return drawn
 
 
@@ -136,7 +142,7 @@ def bitmaps(figures: Iterable[Figure]) -> list[bytes]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(Figure.png, figures))
+        return list(pool.map(lambda figure: figure.png, figures))
 
 
 def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
@@ -182,7 +188,7 @@ def vega_bundle() -> str:
 
 
 def packed(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Turn rows into columns, texts into positions in a list of texts, numbers into six digits: small in a page."""
+    """Turn rows into columns, texts into positions in a list of texts, numbers into few digits: small in a page."""
     return {name: {"n": len(rows), "columns": _columns(rows)} for name, rows in data.items()}
 
 
@@ -196,13 +202,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if len(texts) < len(values) / 2:
                 found[key] = {"texts": texts, "at": [place[value] for value in values]}
                 continue
-        found[key] = [_short(value) for value in values]
+        digits = 3 if len(values) > MANY_ROWS else 5
+        found[key] = [_short(value, digits) for value in values]
     return found
 
 
-def _short(value: Any) -> Any:
+def _short(value: Any, digits: int) -> Any:
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.6g}")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.{digits}g}")
     return value
 
 
@@ -341,6 +348,7 @@ _ATTRIBUTES = re.compile(r' (?:role|aria-[a-z]+|class|pointer-events|stroke-mite
 _DEFAULTS = re.compile(
     rf' (?:font-family="{re.escape(FONTS)}"|opacity="1"|stroke-width="1"|transform="translate\(0,0\)")'
 )
+_LONG = re.compile(r"-?\d+\.\d{3,}")  # a hundredth of a pixel is enough
 _OWN_IDS = re.compile(r'(id="|url\(#)((?:gradient_|clip)\d+)')
 
 
@@ -362,6 +370,10 @@ def _one_path(lines: re.Match[str]) -> str:
     return f'<path d="{drawn}"{rest.pop()}/>'
 
 
+def _hundredth(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+
+
 def _slim(svg: str, name: str) -> str:
     """Take out what no reader sees, and give the ids the chart's name and a position in place of a counter."""
     order: dict[str, str] = {}
@@ -375,7 +387,8 @@ def _slim(svg: str, name: str) -> str:
         if not piece.startswith("<"):
             kept.append(piece)
             continue
-        tag = _OWN_IDS.sub(numbered, _DEFAULTS.sub("", _ATTRIBUTES.sub("", piece)))
+        tag = piece if "href" in piece else _LONG.sub(_hundredth, piece)
+        tag = _OWN_IDS.sub(numbered, _DEFAULTS.sub("", _ATTRIBUTES.sub("", tag)))
         if tag.startswith("<g"):
             groups.append(tag != "<g>")
         if tag == "</g>":

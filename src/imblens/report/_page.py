@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 FEW_ROWS = 40  # of a table in the page; the CSV holds all
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
-BITMAP_BYTES = 150_000
+BITMAP_BYTES = 90_000
 HASH_BYTES = 2**28  # arrays in memory above this are described, not hashed
 
 
@@ -113,7 +113,7 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title
 def drawing(figure: Figure) -> Markup:
     """The static drawing: SVG; as one image where it has many marks; as a bitmap of bounded size where thousands."""
     if figure.many:
-        return _image("image/png", small_bitmap(figure.png(transparent=True)))
+        return _image("image/png", small_bitmap(figure.png))
     if figure.dense:
         return _image("image/svg+xml", figure.svg.encode())
     return Markup(figure.svg)  # from vl-convert, which escapes every text
@@ -130,13 +130,14 @@ def small_bitmap(png: bytes) -> bytes:
 
     from PIL import Image
 
-    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    image = Image.open(io.BytesIO(png)).convert("RGB")
     while True:
         out = io.BytesIO()
-        image.quantize(64, method=Image.Quantize.FASTOCTREE).save(out, "PNG", optimize=True)
+        image.quantize(48, method=Image.Quantize.FASTOCTREE).save(out, "PNG", compress_level=9)
         if out.tell() <= BITMAP_BYTES or image.width < 200:
             return out.getvalue()
-        image = image.resize((int(image.width * 0.8), int(image.height * 0.8)), Image.Resampling.LANCZOS)
+        smaller = max(0.5, 0.95 * math.sqrt(BITMAP_BYTES / out.tell()))
+        image = image.resize((int(image.width * smaller), int(image.height * smaller)), Image.Resampling.LANCZOS)
 
 
 def heading(name: str) -> str:
