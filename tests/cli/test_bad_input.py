@@ -169,3 +169,27 @@ def test_a_fault_of_ours_is_exit_code_1(imblens: Run, monkeypatch: pytest.Monkey
 def test_mistyped_commands_get_a_suggestion(imblens: Run) -> None:
     code, _, err = imblens("audti", "x")
     assert code == 2 and "audit" in err
+
+
+def test_a_command_refused_late_leaves_no_folder(imblens: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", **GOOD)
+    np.savez(tmp_path / "other.npz", **GOOD, class_names=np.array(["x", "y", "z"]))
+    code, _, err = imblens("compare", "good.npz", "other.npz", "--out", "out")
+    assert code == 2, err
+    assert not (tmp_path / "out").exists()
+
+
+def test_class_names_cannot_steer_the_terminal(imblens: Run, tmp_path: Path) -> None:
+    names = np.array(["a\x1b[2J", "b\u202e", "c"])
+    np.savez(tmp_path / "good.npz", **GOOD, class_names=names)
+    code, out, err = imblens("audit", "good.npz", "--class", "\x1b[31mred", "--out", "out")
+    assert code == 2 and "\x1b" not in out + err and "\u202e" not in out + err
+
+
+def test_mistyped_keys_are_not_ignored(imblens: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "typo.npz", **GOOD, trian_logits=np.ones((47, 3)))
+    code, _, err = imblens("audit", "typo.npz", "--out", "out")
+    assert code == 2 and "train_logits" in err
+    np.savez(tmp_path / "bias.npz", **GOOD, head_bias=np.ones(3))
+    code, _, err = imblens("audit", "bias.npz", "--out", "out")
+    assert code == 2 and "head_weight" in err

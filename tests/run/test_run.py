@@ -26,8 +26,8 @@ def test_labels_may_be_text_or_have_gaps() -> None:
     text = Run.from_arrays(train=(FEATURES, np.array(["dog", "ant", "cat"])[LABELS]))
     assert text.classes == ("ant", "cat", "dog")
     assert text.train.class_counts.tolist() == [5, 3, 9]
-    gaps = Run.from_arrays(train=(FEATURES, LABELS * 300 - 5))
-    assert gaps.classes == ("-5", "295", "595")
+    gaps = Run.from_arrays(train=(FEATURES, LABELS * 300 + 5))
+    assert gaps.classes == ("5", "305", "605")
     named = Run.from_arrays(train=(FEATURES, np.array(["x", "y", "z"])[LABELS]), classes=["z", "y", "x"])
     assert named.train.class_counts.tolist() == [3, 5, 9]
 
@@ -74,6 +74,8 @@ BAD = {
     "none label": (dict(train=(FEATURES, [None, *LABELS[1:]])), "neither text nor an integer"),
     "range": (dict(train=(FEATURES, LABELS), classes=["a", "b"]), "there are 2 classes (0 to 1)"),
     "negative": (dict(train=(FEATURES, LABELS - 1), classes=["a", "b", "c"]), "holds -1"),
+    "negative alone": (dict(train=(FEATURES, LABELS - 1)), "below 0"),
+    "blank name": (dict(train=(FEATURES, LABELS), classes=["a", " ", "c"]), "blank"),
     "one class": (dict(train=(FEATURES, LABELS * 0)), "at least two"),
     "one class seen": (dict(train=(FEATURES, LABELS * 0), classes=["a", "b"]), "fewer than two classes"),
     "same name": (dict(train=(FEATURES, LABELS), classes=["a", "b", "a"]), "'a' stands twice"),

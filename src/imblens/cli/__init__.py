@@ -42,6 +42,7 @@ def main() -> None:
     try:
         app()
     except ImblensError as error:
+        _leave_nothing()
         _say("error", error.message)
         if error.hint:
             _say("hint", error.hint)
@@ -54,6 +55,7 @@ def main() -> None:
         _say("hint", "Use fewer instances, or approximate neighbours.")
         sys.exit(2)
     except Exception as error:
+        _leave_nothing()
         if os.environ.get("IMBLENS_DEBUG"):
             raise
         _say("error", f"imblens failed: {type(error).__name__}: {error}")
@@ -61,5 +63,12 @@ def main() -> None:
         sys.exit(1)
 
 
+def _leave_nothing() -> None:
+    if "imblens.run._files" in sys.modules:
+        sys.modules["imblens.run._files"].release()
+
+
 def _say(word: str, text: str) -> None:
-    print(f"{word}: {' '.join(text.split())}", file=sys.stderr)
+    from imblens.cli._shared import printable
+
+    print(f"{word}: {printable(' '.join(text.split()))}", file=sys.stderr)

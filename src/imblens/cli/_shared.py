@@ -40,7 +40,14 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
         print(json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         for line in lines:
-            print(line)
+            print(printable(line))
+
+
+def printable(text: str) -> str:
+    """Show control and direction characters as escapes: a class name may not move the cursor or turn a line round."""
+    from unicodedata import category
+
+    return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:
@@ -83,7 +90,7 @@ def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[s
     for key, option, text in (("mean", "--mean", mean), ("std", "--std", std)):
         values = numbers(text, option, (1, 3))
         if values is not None:
-            found[key] = values * (3 // len(values))
+            found[key] = values
     if any(value <= 0 for value in found.get("std", [])):
         raise InputError(
             f"--std {std} must be positive.", hint="Give the standard deviation of each channel, in [0, 1]."

@@ -8,9 +8,7 @@ import typer
 
 from imblens.cli._shared import Force, Json, Out, Seed, emit, preprocessing, progress, shown
 
-EXAMPLES = (
-    "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5 --std 0.25 --out RUN"
-)
+EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5,0.5,0.5 --out RUN"
 
 
 def command(
@@ -24,7 +22,10 @@ def command(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
     mean: str = typer.Option(
-        None, "--mean", metavar="R,G,B", help="Subtracted after scaling pixels to [0, 1]; default 0."
+        None,
+        "--mean",
+        metavar="R,G,B",
+        help="Subtracted after scaling pixels to [0, 1]; default 0. One number: the network takes one grey channel.",
     ),
     std: str = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
     size: str = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),

@@ -1,6 +1,6 @@
 """The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
 
-from imblens.run._files import claim, sha256, write_atomic, write_text
+from imblens.run._files import claim, release, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
 from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
 from imblens.run._run import Head, Run
@@ -50,6 +50,7 @@ __all__ = [
     "open_npz",
     "read_member",
     "read_part",
+    "release",
     "save",
     "seal",
     "sha256",

@@ -81,7 +81,7 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
     if low < 0 or high >= len(classes):
         raise InputError(
             f"{name} holds {low if low < 0 else high}, but there are {len(classes)} classes (0 to {len(classes) - 1}).",
-            hint="Number the classes from 0, or give a class name and a logit column for each.",
+            hint="Number the classes from 0, and give one class name, logit column and head row for each.",
         )
     return whole
 
@@ -96,6 +96,8 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
             f"there are {len(names)} class names for {n_classes} classes.",
             hint="Give one name for every logit column and head row.",
         )
+    if any(not name.strip() for name in names):
+        raise InputError("a class name is blank.", hint="Give every class a name.")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
@@ -108,7 +110,9 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
 
 
 def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
-    """Number labels of any kind (text, negative, gaps) by their sorted values.
+    """Number labels of any kind (text, integers with gaps) by their sorted values.
+
+    Negative integers are refused: -1 often stands for "unlabelled", and would become a class.
 
     Args:
         parts: (argument name, labels) of each split.
@@ -135,6 +139,10 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
     if len({a.dtype.kind in "US" for a in arrays}) > 1:
         raise InputError("train and test labels differ in kind (text and numbers).", hint="Give both in one kind.")
     values = np.unique(np.concatenate(arrays))
+    if values.dtype.kind == "i" and values[0] < 0:
+        raise InputError(
+            f"labels hold {values[0]}, below 0.", hint="Number the classes from 0; drop instances without a label."
+        )
     names = class_names([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], None)
     return [np.searchsorted(values, a).astype(np.int64) for a in arrays], names
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from imblens.errors import ExistsError, StorageError
 
 _TEMPORARY = ".imblens-tmp-"
+_MADE: list[Path] = []  # folders that `claim` made in this process
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -70,7 +71,9 @@ def claim(out: Path, *, force: bool) -> Path:
     if out.is_dir() and any(out.iterdir()) and not force:
         raise ExistsError(f"{out} already exists.", hint="Add --force, or choose another --out.")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        if not out.exists():
+            out.mkdir(parents=True)
+            _MADE.append(out)
         handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=out)
         os.close(handle)
         Path(name).unlink()
@@ -78,6 +81,14 @@ def claim(out: Path, *, force: bool) -> Path:
         raise _storage_error(out, error) from error
     sweep(out)
     return out
+
+
+def release() -> None:
+    """Remove the folders that `claim` made and nothing was written to: a refused command leaves nothing behind."""
+    while _MADE:
+        folder = _MADE.pop()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def sha256(path: Path) -> str:

@@ -87,6 +87,12 @@ class Run:
     path: Path | None = None
     _memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """Return one line: splits, features, classes."""
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        head = "with head" if self.head is not None else "no head"
+        return f"Run({self.task}: {sizes} instances x {self.dim} features, {self.n_classes} classes, {head})"
+
     def remember(self, key: Any, compute: Callable[[], Result]) -> Result:
         """Return what was computed under `key` before, or compute it; a copy with another head starts afresh."""
         if key not in self._memory:

@@ -11,6 +11,7 @@ smaller than `VERIFY_BYTES`; beyond that reading everything would cost what memo
 
 from __future__ import annotations
 
+import difflib
 import json
 import platform
 import zipfile
@@ -306,6 +307,12 @@ def _load_npz(path: Path) -> Run:
                     hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Wanted: train_features, train_labels, "
                     "and optionally train_logits, the same with test_, head_weight, head_bias, class_names.",
                 )
+        for key in sorted(keys - _known_keys()):
+            meant = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.8)
+            if meant:
+                raise InputError(f"{path} has an array {key!r}.", hint=f"Did you mean {meant[0]!r}? Rename it.")
+        if "head_bias" in keys and "head_weight" not in keys:
+            raise MissingError(f"{path} has 'head_bias' but no 'head_weight'.", hint="Give both, or neither.")
         if ("test_features" in keys) != ("test_labels" in keys):
             lone, other = ("test_features", "test_labels")
             if "test_labels" in keys:
