@@ -21,8 +21,8 @@ def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
     out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
     lens: list[str] = typer.Option([], "--lens", metavar="NAME", help="Only this lens; may be repeated."),
-    of: str = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
-    draw_map: bool = typer.Option(
+    of: str | None = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
+    draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
     ),
     force: bool = Force,

@@ -14,21 +14,21 @@ EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.s
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
     model: str = typer.Option(..., "--model", metavar="FILE.py:FACTORY", help="Function that builds the network."),
-    weights: Path = typer.Option(
+    weights: Path | None = typer.Option(
         None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."
     ),
     out: Path = Out,
-    layer: str = typer.Option(
+    layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
-    mean: str = typer.Option(
+    mean: str | None = typer.Option(
         None,
         "--mean",
         metavar="R,G,B",
         help="Subtracted after scaling pixels to [0, 1]; default 0. One number: the network takes one grey channel.",
     ),
-    std: str = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
-    size: str = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
+    std: str | None = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
+    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Pictures at a time."),
     colours: bool = typer.Option(

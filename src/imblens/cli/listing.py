@@ -14,7 +14,7 @@ EXAMPLES = "Examples:  imblens list lenses  |  imblens list lenses archetypes  |
 
 def command(
     what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments", help="Which list."),
-    name: str = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
+    name: str | None = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
     as_json: bool = Json,
 ) -> None:
     """List what can be used, and explain it."""

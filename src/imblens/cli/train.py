@@ -24,8 +24,8 @@ def command(
         "natural", "--sampler", metavar="NAME", help="natural, class_balanced, square_root or progressive."
     ),
     drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
-    epochs: int = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
-    batch_size: int = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
+    epochs: int | None = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
+    batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
     seed: int = Seed,
     resume: bool = typer.Option(False, "--resume", help="Go on after the last finished epoch in --out."),
     force: bool = Force,
