@@ -33,7 +33,7 @@ def paired_change(gained: NDArray[Any], lost: NDArray[Any], count: NDArray[Any])
     Example:
         >>> low, high = paired_change(np.array([12]), np.array([2]), np.array([50]))
         >>> round(float(low[0]), 3), round(float(high[0]), 3)
-        (0.055, 0.33)
+        (0.056, 0.329)
     """
     n = np.where(np.asarray(count) > 0, np.asarray(count) + 2.0, np.nan)
     up, down = np.asarray(gained) + 0.5, np.asarray(lost) + 0.5

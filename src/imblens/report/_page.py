@@ -133,7 +133,9 @@ def small_bitmap(png: bytes) -> bytes:
     image = Image.open(io.BytesIO(png)).convert("RGB")
     while True:
         out = io.BytesIO()
-        image.quantize(48, method=Image.Quantize.FASTOCTREE).save(out, "PNG", compress_level=9)
+        few = image.quantize(48, method=Image.Quantize.FASTOCTREE)
+        few.putpalette([255 if value > 247 else value for value in few.getpalette() or []])  # white stays white
+        few.save(out, "PNG", compress_level=9)
         if out.tell() <= BITMAP_BYTES or image.width < 200:
             return out.getvalue()
         smaller = max(0.5, 0.95 * math.sqrt(BITMAP_BYTES / out.tell()))

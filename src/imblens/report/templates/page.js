@@ -59,6 +59,8 @@
     box.className = "live making";
     box.setAttribute("aria-hidden", "true");  // the figure around it says what it shows
     figure.append(box);
+    const inputs = document.createElement("div");  // what a chart lets people choose stands outside the picture
+    inputs.className = "inputs";
     try {
       const spec = fitted(structuredClone(chart.spec), figure.clientWidth);
       spec.datasets = {};
@@ -67,12 +69,13 @@
         : page.config;
       for (const [name, table] of Object.entries(chart.data)) spec.datasets[name] = rows(table);
       const made = await window.vegaEmbed(box, spec, {
-        mode: "vega-lite", actions: false, ast: true, logLevel: 1,
+        mode: "vega-lite", actions: false, ast: true, logLevel: 1, bind: inputs,
         renderer: chart.dense ? "canvas" : "svg", config,
       });
       const drawing = figure.firstElementChild;
       drawing.remove();
       box.classList.remove("making");
+      if (inputs.childElementCount) figure.after(inputs);
       views.set(figure, { view: made.view, drawing, box });
       made.view.addEventListener("click", (event, item) => {
         const datum = item && item.datum;
