@@ -32,7 +32,7 @@ def test_rows_lie_between_two_instances_of_the_class_and_carry_the_machine_label
 
 def test_the_machine_is_the_plain_one_on_the_original_instances() -> None:
     features, labels = blobs(apart=0.5)
-    sampler = BalancedSVM(3, random_state=0)
+    sampler = BalancedSVM(3, random_state=0, fit_on="original")
     X, y = sampler.fit_resample(features, labels)
     wide = features.astype(np.float64)
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
@@ -42,7 +42,7 @@ def test_the_machine_is_the_plain_one_on_the_original_instances() -> None:
 
 def test_fitting_on_resampled_rows_changes_fewer_labels() -> None:
     features, labels = blobs(apart=0.5)
-    original, resampled = BalancedSVM(3, random_state=0), BalancedSVM(3, random_state=0, fit_on="resampled")
+    original, resampled = BalancedSVM(3, random_state=0, fit_on="original"), BalancedSVM(3, random_state=0)
     original.fit_resample(features, labels)
     resampled.fit_resample(features, labels)
     assert resampled.n_relabelled_ < original.n_relabelled_
@@ -70,7 +70,7 @@ def test_a_class_too_small_is_named_with_the_way_out() -> None:
 
 def test_a_large_fit_is_thinned_and_told() -> None:
     features, labels = blobs((300, 40, 9, 7))
-    with pytest.warns(ImblensWarning, match=r"fitted on 100 of 356 rows"):
+    with pytest.warns(ImblensWarning, match=r"fitted on 100 of 1,200 rows"):
         BalancedSVM(3, random_state=0, max_fit=100).fit_resample(features, labels)
 
 

@@ -19,8 +19,9 @@ def test_the_test_split_changes_nothing_that_is_chosen() -> None:
     run = blobs_run((300, 60, 20, 12))
     blind = replace(run, test=None)
     spoiled = blobs_run((300, 60, 20, 12), test=(blobs((30,) * 4, seed=8)[0], np.roll(blobs((30,) * 4, seed=8)[1], 7)))
-    for name in ("logit_adjustment", "tau_norm", "eos", "temperature", "best"):
-        heads = [treat(each, name).head for each in (run, blind, spoiled)]
+    chosen = ("logit_adjustment", {}), ("temperature", {}), ("best", {"candidates": ["tau_norm", "eos", "crt"]})
+    for name, options in chosen:
+        heads = [treat(each, name, **options).head for each in (run, blind, spoiled)]
         for head in heads[1:]:
             np.testing.assert_array_equal(head.weight, heads[0].weight)
             np.testing.assert_array_equal(head.bias, heads[0].bias)
@@ -96,7 +97,7 @@ def test_a_temperature_without_held_out_instances_is_told_to_be_a_guess() -> Non
 
 
 def test_best_says_which_won_and_by_how_much() -> None:
-    run = blobs_run((400, 90, 40, 25), seed=1)
+    run = blobs_run((400, 90, 40, 25), seed=1, test=blobs((300,) * 4, seed=2))
     better = treat(run, "best")
     facts = better.meta["treatment"]["facts"]
     assert balanced_accuracy(better) > balanced_accuracy(run)

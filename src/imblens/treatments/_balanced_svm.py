@@ -58,10 +58,11 @@ class BalancedSVM(Sampler):
         random_state: int, RandomState, Generator or None.
         estimator: a scikit-learn classifier; None is an SVC with Gaussian kernel (C = 1, gamma "scale") on features
             centred and scaled to unit variance.
-        fit_on: "original" instances, or "resampled" (as smote_variants' SVM_balance), where the machine has already
-            seen the synthetic rows with their first labels and so changes fewer of them.
-        max_fit: rows the machine is fitted on at most; beyond, a stratified sample (told). Its time grows with the
-            square of the rows.
+        fit_on: "resampled" rows, as smote_variants' SVM_balance: the machine has seen the synthetic rows with their
+            first labels and changes few of them; or the "original" instances only: unbalanced as they are, the machine
+            hands most doubtful rows back to the large classes.
+        max_fit: rows the machine is fitted on at most; beyond, the largest classes are thinned (told). Its time grows
+            with the square of the rows.
 
     Attributes:
         sample_indices_: (N + n,) row that each instance came from: itself, or SMOTE's base.
@@ -101,8 +102,8 @@ class BalancedSVM(Sampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         estimator: Any = None,
-        fit_on: FitOn = "original",
-        max_fit: int = 20_000,
+        fit_on: FitOn = "resampled",
+        max_fit: int = 5_000,
     ) -> None:
         """Keep the options; they are checked by `fit_resample`."""
         super().__init__(sampling_strategy=sampling_strategy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -195,7 +195,7 @@ def try_candidates(
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ImblensWarning)
-                    head = _head_of(part, candidate)
+                    head = _head_of(part, candidate if validation is not None else _from_zeros(candidate))
             except (InputError, NotApplicable) as error:
                 failed[i] = error.args[0]
                 continue
@@ -311,6 +311,13 @@ def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:
 
 def _uses_graph(candidate: Candidate) -> bool:
     return candidate.treatment is not None and candidate.treatment.name == "eos"
+
+
+def _from_zeros(candidate: Candidate) -> Candidate:
+    """Return the candidate with a fresh start: the network's own head has seen what is held out."""
+    if candidate.options.get("start") != "head":
+        return candidate
+    return replace(candidate, options={**candidate.options, "start": "zeros"})
 
 
 def _head_of(run: Run, candidate: Candidate) -> Head:

@@ -34,12 +34,8 @@ SMOTE_K = Option(
 )
 HEAD_OPTIONS = (
     Option("epochs", 10, "passes over real and synthetic features.", "int", low=1),
-    Option(
-        "learning_rate", "auto", "'auto' is 1.0, or 0.1 in the released recipe.", "float", low=1e-9, words=("auto",)
-    ),
-    Option(
-        "weight_decay", "auto", "'auto' is 0.001, or 0.0002 in the released recipe.", "float", low=0, words=("auto",)
-    ),
+    Option("learning_rate", "auto", "'auto' is 2, or 0.1 in the released recipe.", "float", low=1e-9, words=("auto",)),
+    Option("weight_decay", "auto", "'auto' is 0.0002.", "float", low=0, words=("auto",)),
     Option("batch_size", 128, "features in a step at most; fewer where features are few.", "int", low=1),
     Option(
         "start", "head", "fine-tune the network's own head, or begin anew.", "text", words=("head", "zeros", "random")
@@ -390,7 +386,7 @@ BALANCED_SVM = Treatment(
     _balanced_svm,
     (
         SMOTE_K,
-        Option("fit_on", "original", "what the machine learns from.", "text", words=("original", "resampled")),
+        Option("fit_on", "resampled", "what the machine learns from.", "text", words=("resampled", "original")),
         STRATEGY,
         *COMMON,
     ),

@@ -20,7 +20,8 @@ class Recipe:
 
     The defaults train on features centred and divided by their root-mean-square distance from the centre (folded back
     into weight and bias), so that one learning rate serves any network and the result does not depend on the features'
-    unit, offset or orientation. With this weight decay the loss has one minimum, which ten epochs reach from any start.
+    unit, offset or orientation. Rate and penalty were chosen by `cross_validated` on training features of several
+    networks. With a penalty the loss has one minimum, which ten epochs come near from any start.
 
     Attributes:
         epochs: passes over the training rows.
@@ -35,8 +36,8 @@ class Recipe:
     """
 
     epochs: int = 10
-    learning_rate: float = 1.0
-    weight_decay: float = 1e-3
+    learning_rate: float = 2.0
+    weight_decay: float = 2e-4
     batch_size: int = 128
     least_steps: int = 1000
     momentum: float = 0.9
