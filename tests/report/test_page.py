@@ -204,4 +204,4 @@ def test_no_page_is_no_error(name):
 
 def test_every_page_there_is_has_the_fixed_headings():
     for file in sorted((Path(__file__).resolve().parents[2] / "docs" / "lenses").glob("*.md")):
-        assert list(lens_page(file.stem)) == list(HEADINGS), file.name
+        assert [heading for heading in lens_page(file.stem) if heading in HEADINGS] == list(HEADINGS), file.name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -40,6 +42,7 @@ def command(
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     claim(out, force=force)
+    Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
     skip = {}
     if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
@@ -47,6 +50,13 @@ def command(
     found = audit(run, lenses=lens or None, of=of, on_step=progress, skip=skip)
     report = found.save(out, force=True)
     emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
+
+
+def _get_ready_to_draw() -> None:
+    from imblens.report._figures import warm_up
+
+    import_module("altair")
+    warm_up()
 
 
 def result(found: Audit, report: Path) -> dict[str, Any]:

@@ -233,7 +233,12 @@ def _share_chart(finding: Archetypes) -> Any:
                 "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
             ),
             order=alt.Order("rank:O"),
-            tooltip=["class:N", "archetype:N", "count:Q", alt.Tooltip("share:Q", format=".1%")],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("archetype:N"),
+                alt.Tooltip("count:Q"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
         )
     )
 
@@ -259,7 +264,12 @@ def _accuracy_chart(finding: Archetypes) -> Any:
                 "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
             ),
             shape=alt.Shape("archetype:N", sort=names, scale=alt.Scale(domain=names, range=shapes)),
-            tooltip=["class:N", "archetype:N", "count:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("archetype:N"),
+                alt.Tooltip("count:Q"),
+                alt.Tooltip("accuracy:Q", format=".1%"),
+            ],
         )
     )
 

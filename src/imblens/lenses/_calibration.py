@@ -254,7 +254,7 @@ def _class_chart(finding: Calibration) -> Any:
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", title=f"{names[0]} and {names[1]} on the test split"),
             ),
-            x2="accuracy:Q",
+            x2=alt.X2("accuracy:Q"),
             y=y,
         )
     )
@@ -264,7 +264,7 @@ def _class_chart(finding: Calibration) -> Any:
         base(long, len(table))
         .mark_point(size=70, filled=True, opacity=1)
         .encode(
-            x="value:Q",
+            x=alt.X("value:Q"),
             y=y,
             color=alt.Color(
                 "measure:N",
@@ -276,7 +276,12 @@ def _class_chart(finding: Calibration) -> Any:
                 scale=alt.Scale(domain=list(names), range=["diamond", "circle"]),
                 legend=alt.Legend(title=None, orient="top"),
             ),
-            tooltip=["class:N", "measure:N", alt.Tooltip("value:Q", format=".1%"), "test_count:Q"],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("measure:N"),
+                alt.Tooltip("value:Q", format=".1%"),
+                alt.Tooltip("test_count:Q"),
+            ],
         )
     )
     return alt.layer(gap, points)
@@ -292,7 +297,11 @@ def _reliability_chart(finding: Calibration) -> Any:
     multiclass = finding.summary["task"] == "multiclass"
     names = ("mean confidence", "accuracy") if multiclass else ("mean probability", "share of positives")
     whole = alt.Scale(domain=[0, 1])
-    ideal = base(pd.DataFrame({"at": [0.0, 1.0]})).mark_line(color=GREY, strokeDash=[4, 4]).encode(x="at:Q", y="at:Q")
+    ideal = (
+        base(pd.DataFrame({"at": [0.0, 1.0]}))
+        .mark_line(color=GREY, strokeDash=[4, 4])
+        .encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
+    )
     table = table.assign(few=table["count"] < FEW)
     points = (
         base(table)

@@ -131,15 +131,22 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
     share = alt.Axis(format="%", title="accuracy on the test split, with 95 % interval", grid=True)
     rows = base(table, len(table))
     interval = rows.mark_rule(strokeWidth=2, color=BLUE).encode(
-        x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=share), x2="accuracy_high:Q", y=y
+        x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=share), x2=alt.X2("accuracy_high:Q"), y=y
     )
     points = rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
-        x="accuracy:Q",
+        x=alt.X("accuracy:Q"),
         y=y,
         fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
-        tooltip=["name:N", "train_count:Q", "test_count:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+        tooltip=[
+            alt.Tooltip("name:N"),
+            alt.Tooltip("train_count:Q"),
+            alt.Tooltip("test_count:Q"),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+        ],
     )
-    remark = rows.mark_text(align="left", dx=8, fontSize=11).encode(x="accuracy_high:Q", y=y, text="remark:N")
+    remark = rows.mark_text(align="left", dx=8, fontSize=11).encode(
+        x=alt.X("accuracy_high:Q"), y=y, text=alt.Text("remark:N")
+    )
     return alt.layer(interval, points, remark)
 
 

@@ -418,10 +418,10 @@ def _diversity_chart(finding: ClassFeatures) -> Any:
             y=class_axis(order),
             fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
             tooltip=[
-                "name:N",
+                alt.Tooltip("name:N"),
                 alt.Tooltip("effective_number:Q", format=".1f"),
                 alt.Tooltip("needed_mean:Q", format=".1f"),
-                "distinct:Q",
+                alt.Tooltip("distinct:Q"),
                 alt.Tooltip("distinct_equal_n:Q", format=".1f"),
                 alt.Tooltip("top10_share:Q", format=".1%"),
             ],
@@ -455,8 +455,8 @@ def _match_chart(finding: ClassFeatures) -> Any:
             fill=alt.Fill("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
             fillOpacity=alt.condition("datum.few", alt.value(0), alt.value(1)),
             tooltip=[
-                "class:N",
-                "answer:N",
+                alt.Tooltip("class:N"),
+                alt.Tooltip("answer:N"),
                 alt.Tooltip("shift:Q", format=".2f"),
                 alt.Tooltip("instances:Q", format=","),
             ],
@@ -485,8 +485,8 @@ def _feature_chart(finding: ClassFeatures) -> Any:
                 legend=alt.Legend(title="needed by", format="%"),
             ),
             tooltip=[
-                "class:N",
-                "feature:Q",
+                alt.Tooltip("class:N"),
+                alt.Tooltip("feature:Q"),
                 alt.Tooltip("magnitude:Q", format=".3f"),
                 alt.Tooltip("frequency:Q", format=".1%"),
             ],
@@ -498,9 +498,9 @@ def _feature_chart(finding: ClassFeatures) -> Any:
         base(table, len(order))
         .mark_text(fontSize=11)
         .encode(
-            x="rank:O",
+            x=alt.X("rank:O"),
             y=class_axis(order),
-            text="feature:Q",
+            text=alt.Text("feature:Q"),
             color=alt.condition("datum.frequency > 0.55", alt.value("white"), alt.value("black")),
         )
     )

@@ -320,7 +320,12 @@ def _chart(finding: Colours) -> Any:
                 scale=alt.Scale(domain=shown, range=[summary[name]["colour"] for name in shown]),
                 legend=alt.Legend(title=None, orient="top", columns=7, symbolStrokeColor=GREY, symbolStrokeWidth=0.5),
             ),
-            tooltip=["class:N", "band:N", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("others:Q", format=".1%")],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("band:N"),
+                alt.Tooltip("share:Q", format=".1%"),
+                alt.Tooltip("others:Q", format=".1%"),
+            ],
         )
     )
     names = (
@@ -330,8 +335,8 @@ def _chart(finding: Colours) -> Any:
             x=alt.X("share:Q", stack="zero", bandPosition=0.5),
             y=y,
             order=alt.Order("position:Q"),
-            detail="band:N",
-            text="name:N",
+            detail=alt.Detail("band:N"),
+            text=alt.Text("name:N"),
             color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
         )
     )

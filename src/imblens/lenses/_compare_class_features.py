@@ -219,17 +219,24 @@ def _chart(finding: ClassFeatureChanges) -> Any:
     long["run"] = long["run"].str.removeprefix("effective_")
     names: dict[str, Any] = {"domain": ["before", "after"]}
     x = alt.X("effective_before:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)")
-    lines = base(table, len(order)).mark_rule(color=GREY).encode(x=x, x2="effective_after:Q", y=class_axis(order))
+    lines = (
+        base(table, len(order)).mark_rule(color=GREY).encode(x=x, x2=alt.X2("effective_after:Q"), y=class_axis(order))
+    )
     top = alt.Legend(title=None, orient="top")
     points = (
         base(long, len(order))
         .mark_point(size=70, filled=True, opacity=1)
         .encode(
-            x="effective:Q",
+            x=alt.X("effective:Q"),
             y=class_axis(order),
             color=alt.Color("run:N", scale=alt.Scale(range=[ORANGE, BLUE], **names), legend=top),
             shape=alt.Shape("run:N", scale=alt.Scale(range=["diamond", "circle"], **names), legend=top),
-            tooltip=["class:N", "run:N", alt.Tooltip("effective:Q", format=".1f"), "stayed:Q"],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("run:N"),
+                alt.Tooltip("effective:Q", format=".1f"),
+                alt.Tooltip("stayed:Q"),
+            ],
         )
     )
     return alt.layer(lines, points)

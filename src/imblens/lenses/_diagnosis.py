@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOTABLE = 0.25  # strength below which a cause is not named
 SEED = 0
-MOST_INSTANCES = 1_000  # of a class, for distances and clusters
+MOST_INSTANCES = 500  # of a class, for distances and clusters
 SAMPLE_TOO_SMALL = 8  # instances of a class, below which neither clusters nor coverage are judged
 
 
@@ -363,6 +363,12 @@ def _chart(finding: Diagnosis) -> Any:
             color=alt.Color(
                 "strength:Q", scale=alt.Scale(range=ERROR_RANGE, domain=[0, 1]), legend=alt.Legend(title="strength")
             ),
-            tooltip=["class:N", "cause:N", alt.Tooltip("strength:Q", format=".2f"), "evidence:N", "treatment:N"],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("cause:N"),
+                alt.Tooltip("strength:Q", format=".2f"),
+                alt.Tooltip("evidence:N"),
+                alt.Tooltip("treatment:N"),
+            ],
         )
     )

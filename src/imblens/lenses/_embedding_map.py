@@ -441,7 +441,13 @@ def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None =
             x=alt.X("x:Q", axis=None, scale=scales[0]),
             y=alt.Y("y:Q", axis=None, scale=scales[1]),
             color=alt.Color("shown:N", scale=alt.Scale(domain=list(keys), range=list(keys.values())), legend=legend),
-            tooltip=["id:N", "split:N", "class:N", "archetype:N", "answer:N"],
+            tooltip=[
+                alt.Tooltip("id:N"),
+                alt.Tooltip("split:N"),
+                alt.Tooltip("class:N"),
+                alt.Tooltip("archetype:N"),
+                alt.Tooltip("answer:N"),
+            ],
         )
         .add_params(colour_by)
         .properties(width="container", height=520)

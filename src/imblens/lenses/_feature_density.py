@@ -119,8 +119,8 @@ def _chart(finding: FeatureDensity) -> Any:
                 legend=alt.Legend(title="rate, own = 1", format=".2f"),
             ),
             tooltip=[
-                "reference:N",
-                "adversary:N",
+                alt.Tooltip("reference:N"),
+                alt.Tooltip("adversary:N"),
                 alt.Tooltip("ratio:Q", format=".2f"),
                 alt.Tooltip("rate_ratio:Q", format=".2f"),
             ],

@@ -138,7 +138,12 @@ def _share_chart(finding: FeatureOverlap) -> Any:
             color=alt.Color(
                 "share:Q", scale=alt.Scale(range=["#F2F6FA", BLUE]), legend=alt.Legend(title="share", format="%")
             ),
-            tooltip=["class:N", "rank:O", "feature:O", alt.Tooltip("share:Q", format=".1%")],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("rank:O"),
+                alt.Tooltip("feature:O"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
         )
     )
     if len(order) > 40:
@@ -150,7 +155,7 @@ def _share_chart(finding: FeatureOverlap) -> Any:
         .encode(
             x=x,
             y=y,
-            text="feature:O",
+            text=alt.Text("feature:O"),
             color=alt.condition(f"datum.share > {0.6 * highest}", alt.value("white"), alt.value("black")),
         )
     )

@@ -126,6 +126,6 @@ def _chart(finding: GeneralizationGap) -> Any:
                 "of:N", sort=domain, scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), title="over"
             ),
             shape=alt.Shape("of:N", sort=domain, scale=alt.Scale(domain=domain), title="over"),
-            tooltip=["class:N", "of:N", alt.Tooltip("value:Q", format=".3f")],
+            tooltip=[alt.Tooltip("class:N"), alt.Tooltip("of:N"), alt.Tooltip("value:Q", format=".3f")],
         )
     )

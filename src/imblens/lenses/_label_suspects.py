@@ -222,7 +222,7 @@ def _chart(finding: LabelSuspects) -> Any:
             ),
             y=class_axis(table["class"].tolist()),
             tooltip=[
-                "class:N",
+                alt.Tooltip("class:N"),
                 alt.Tooltip("suspects:Q", format=","),
                 alt.Tooltip("share:Q", format=".2%"),
                 alt.Tooltip("often:N", title="most look like"),

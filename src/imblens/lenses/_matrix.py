@@ -33,7 +33,7 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
                 scale=alt.Scale(range=ERROR_RANGE, domainMin=0),
                 legend=alt.Legend(title=legend, format="%"),
             ),
-            tooltip=["class:N", f"{column}:N", alt.Tooltip(f"{value}:Q", format=".1%")],
+            tooltip=[alt.Tooltip("class:N"), f"{column}:N", alt.Tooltip(f"{value}:Q", format=".1%")],
         )
     )
     if len(order) > 20:

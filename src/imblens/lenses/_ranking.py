@@ -208,15 +208,15 @@ def _auroc_chart(finding: Ranking) -> Any:
             scale=alt.Scale(domain=[low, 1]),
             axis=alt.Axis(title="AUROC on the test split, with 95 % interval (0.5 is chance)"),
         ),
-        x2="auroc_high:Q",
+        x2=alt.X2("auroc_high:Q"),
         y=y,
     )
     points = rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
-        x="auroc:Q",
+        x=alt.X("auroc:Q"),
         y=y,
         fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
         tooltip=[
-            "class:N",
+            alt.Tooltip("class:N"),
             alt.Tooltip("positives:Q", format=","),
             alt.Tooltip("auroc:Q", format=".3f"),
             alt.Tooltip("average_precision:Q", format=".3f"),
@@ -254,6 +254,11 @@ def _probability_chart(finding: Ranking) -> Any:
                 scale=alt.Scale(range=["diamond", "circle"], **shared),
                 legend=alt.Legend(title=None, orient="top"),
             ),
-            tooltip=["class:N", "over:N", alt.Tooltip("probability:Q", format=".1%"), "positives:Q"],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("over:N"),
+                alt.Tooltip("probability:Q", format=".1%"),
+                alt.Tooltip("positives:Q"),
+            ],
         )
     )

@@ -80,6 +80,6 @@ def _chart(finding: WeightNorms) -> Any:
         .encode(
             x=alt.X("norm:Q", title="norm of the head's row"),
             y=class_axis(list(finding.summary["order"])),
-            tooltip=["class:N", alt.Tooltip("norm:Q", format=".3f")],
+            tooltip=[alt.Tooltip("class:N"), alt.Tooltip("norm:Q", format=".3f")],
         )
     )

@@ -79,15 +79,20 @@ def _accuracy(comparison: Comparison) -> Any:
             scale=alt.Scale(domain=[0, 1]),
             axis=alt.Axis(format="%", title="accuracy on the test split, with 95 % interval", grid=True),
         ),
-        x2="accuracy_high:Q",
+        x2=alt.X2("accuracy_high:Q"),
         y=y,
         color=shared["color"],
         **lane,
     )
     dots = rows.mark_point(size=55, filled=True, opacity=1).encode(
-        x="accuracy:Q",
+        x=alt.X("accuracy:Q"),
         y=y,
-        tooltip=["run:N", "class:N", "test_count:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+        tooltip=[
+            alt.Tooltip("run:N"),
+            alt.Tooltip("class:N"),
+            alt.Tooltip("test_count:Q"),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+        ],
         **shared,
     )
     return alt.layer(interval, dots)
@@ -105,22 +110,24 @@ def _change(comparison: Comparison) -> Any:
     y = class_axis(_order(comparison))
     rows = _rows(comparison, table, names)
     lane = {key: value for key, value in shared.items() if key == "yOffset"}
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="#4d5866", strokeDash=[3, 3]).encode(x="zero:Q")
+    zero = (
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="#4d5866", strokeDash=[3, 3]).encode(x=alt.X("zero:Q"))
+    )
     title = f"change of accuracy from {comparison.names[0]}, with 95 % interval"
     interval = rows.mark_rule(strokeWidth=2).encode(
         x=alt.X("change_low:Q", axis=alt.Axis(format="+.0%", title=title, grid=True)),
-        x2="change_high:Q",
+        x2=alt.X2("change_high:Q"),
         y=y,
         color=shared["color"],
         **lane,
     )
     dots = rows.mark_point(size=60, strokeWidth=2, opacity=1).encode(
-        x="change:Q",
+        x=alt.X("change:Q"),
         y=y,
         fill=alt.condition("datum.clear", shared["color"], alt.value("white")),
         tooltip=[
-            "run:N",
-            "class:N",
+            alt.Tooltip("run:N"),
+            alt.Tooltip("class:N"),
             alt.Tooltip("change:Q", format="+.1%"),
             alt.Tooltip("change_low:Q", format="+.1%"),
             alt.Tooltip("change_high:Q", format="+.1%"),
@@ -141,7 +148,7 @@ def _measure(comparison: Comparison, measure: str, title: str) -> Any:
         .encode(
             x=alt.X("value:Q", axis=alt.Axis(title=title, grid=True), scale=alt.Scale(zero=False)),
             y=class_axis(_order(comparison)),
-            tooltip=["run:N", "class:N", alt.Tooltip("value:Q", format=".4g")],
+            tooltip=[alt.Tooltip("run:N"), alt.Tooltip("class:N"), alt.Tooltip("value:Q", format=".4g")],
             **{key: value for key, value in _encodings(comparison, comparison.names).items() if key != "yOffset"},
         )
     )

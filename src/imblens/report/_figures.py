@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 800  # pixels of a static drawing, labels included
-PNG_SCALE = 2.0
+PNG_SCALE = 1.5
 PNG_PIXELS = 3e6
 MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
-MANY_MARKS = 160  # elements of a drawing above which it is one image in the page, and a canvas when live
+MANY_MARKS = 110  # elements of a drawing above which it is one image in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
 CHOSEN = "imblens_class"  # the signal through which a page says which class it shows
