@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from imblens.losses import build_loss, loss_names
 from imblens.losses._base import ClassLoss
+from imblens.losses._labels import LabelLoss
 
 COUNTS = (70, 3, 22, 1, 9)
 NEUTRAL: dict[str, dict[str, Any]] = {
@@ -24,8 +25,16 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "cb_focal": {"beta": 0, "gamma": 0},
     "logit_adjusted": {"tau": 0},
 }
+LABELS = ((70, 3, 22, 1, 9), (30, 97, 78, 99, 91))  # of 100 instances, how many have each label, and have not
+NEUTRAL_LABELS: dict[str, tuple[dict[str, Any], float]] = {
+    "bce": ({}, 1),
+    "wbce": ({}, 0.5),  # of a label that half of the instances have
+    "focal_bce": ({"gamma": 0, "alpha": None}, 1),
+    "cb_focal_bce": ({"gamma": 0, "beta": 0}, 1),
+    "asl_bce": ({"gamma_pos": 0, "gamma_neg": 0, "margin": 0}, 1),
+}
 SETTINGS = [
-    *((name, {}) for name in loss_names()),
+    *((name, {}) for name in loss_names(multilabel=False)),
     ("focal", {"gamma": 0.5}),
     ("asl", {"gamma_pos": 0.5, "gamma_neg": 0.5}),
     ("ldam", {"s": 1}),
@@ -33,6 +42,14 @@ SETTINGS = [
     ("cb_focal", {"beta": 0.99, "drw": True}),
     ("ldam", {"drw": True}),
 ]
+LABEL_SETTINGS = [
+    *((name, {}) for name in loss_names(multilabel=True)),
+    ("focal_bce", {"gamma": 0.5, "alpha": 0.1}),
+    ("asl_bce", {"gamma_pos": 0.5, "gamma_neg": 0.5, "margin": 0}),
+    ("asl_bce", {"gamma_neg": 0.5, "margin": 1e-6}),
+    ("cb_focal_bce", {"beta": 0.99, "gamma": 0}),
+]
+every_label_loss = pytest.mark.parametrize(("name", "options"), LABEL_SETTINGS)
 every_loss = pytest.mark.parametrize(("name", "options"), SETTINGS)
 
 
@@ -49,10 +66,11 @@ def batch(seed: int, n: int = 12, dtype: torch.dtype = torch.float64) -> tuple[t
 
 
 def test_every_loss_is_here() -> None:
-    assert set(NEUTRAL) == set(loss_names()) == {name for name, _ in SETTINGS}
+    assert set(NEUTRAL) == set(loss_names(multilabel=False)) == {name for name, _ in SETTINGS}
+    assert set(NEUTRAL_LABELS) == set(loss_names(multilabel=True)) == {name for name, _ in LABEL_SETTINGS}
 
 
-@pytest.mark.parametrize("name", loss_names())
+@pytest.mark.parametrize("name", NEUTRAL)
 @settings(deadline=None, derandomize=True, database=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 40), scale=st.sampled_from([0.01, 1.0, 30.0]))
 def test_neutral_is_cross_entropy(name: str, seed: int, n: int, scale: float) -> None:
@@ -164,3 +182,120 @@ def test_inputs_and_random_state_are_left_alone(name: str, options: dict[str, An
     built(name, options)(logits, targets)
     assert torch.equal(logits, before[0]) and torch.equal(targets, before[1])
     assert torch.equal(torch.get_rng_state(), random)
+
+
+# ------------------------------------------------------------------------------------------ several labels per instance
+
+
+def labelled(seed: int, n: int = 12, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and targets of which about a fifth is not known."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (n, len(COUNTS))
+    logits = 3 * torch.randn(shape, generator=generator, dtype=dtype)
+    targets = torch.randint(2, shape, generator=generator)
+    return logits, torch.where(torch.rand(shape, generator=generator) < 0.2, -1, targets)
+
+
+def built_labels(name: str, options: dict[str, Any], counts: Any = LABELS) -> LabelLoss:
+    loss = build_loss(name, counts[0], negative_counts=counts[1], **options)
+    assert isinstance(loss, LabelLoss)
+    return loss
+
+
+@pytest.mark.parametrize("name", NEUTRAL_LABELS)
+@settings(deadline=None, derandomize=True, database=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 40), scale=st.sampled_from([0.01, 1.0, 30.0]))
+def test_neutral_is_binary_cross_entropy(name: str, seed: int, n: int, scale: float) -> None:
+    logits, targets = labelled(seed, n, torch.float32)
+    logits, targets = scale * logits, targets.clamp_min(0)
+    options, share = NEUTRAL_LABELS[name]
+    loss = built_labels(name, options, ([50] * len(COUNTS), [50] * len(COUNTS)))
+    expected = share * functional.binary_cross_entropy_with_logits(logits, targets.float())
+    torch.testing.assert_close(loss(logits, targets), expected, atol=1e-6, rtol=1e-5)
+
+
+@every_label_loss
+def test_gradients_of_labels_are_those_of_the_values(name: str, options: dict[str, Any]) -> None:
+    logits, targets = labelled(0, 4)
+    loss = built_labels(name, options)
+    assert torch.autograd.gradcheck(lambda x: loss(x, targets), logits.requires_grad_())
+
+
+@every_label_loss
+def test_answers_that_are_not_known_do_not_count(name: str, options: dict[str, Any]) -> None:
+    logits, targets = labelled(1)
+    unknown = targets < 0
+    assert unknown.any()
+    loss = built_labels(name, options)
+    point = logits.clone().requires_grad_()
+    loss(point, targets).backward()
+    assert (point.grad[unknown] == 0).all() and (point.grad[~unknown] != 0).any()
+    torch.testing.assert_close(loss(torch.where(unknown, 77.0, logits), targets), loss(logits, targets))
+    known = sum(
+        loss(logits, torch.where(torch.eye(60).view(60, *targets.shape)[i] > 0, targets, -1)) for i in range(60)
+    )
+    torch.testing.assert_close(known / (~unknown).sum(), loss(logits, targets))  # the mean over the known pairs
+    nothing = loss(point, torch.full_like(targets, -1))
+    nothing.backward()
+    assert nothing.item() == 0
+
+
+@every_label_loss
+@pytest.mark.parametrize("label", range(len(COUNTS)))
+def test_counts_of_a_label_act_on_that_label_only(name: str, options: dict[str, Any], label: int) -> None:
+    logits, targets = labelled(2)
+    other = [list(counts) for counts in LABELS]
+    other[0][label], other[1][label] = 50, 50
+    gradients = []
+    for counts in (LABELS, other):
+        point = logits.clone().requires_grad_()
+        built_labels(name, options, counts)(point, targets).backward()
+        gradients.append(point.grad)
+    elsewhere = torch.arange(len(COUNTS)) != label
+    torch.testing.assert_close(gradients[0][:, elsewhere], gradients[1][:, elsewhere], atol=0, rtol=0)
+    mine = targets[:, label] >= 0
+    assert torch.equal(gradients[0], gradients[1]) == (name in ("bce", "focal_bce", "asl_bce"))
+    if name in ("wbce", "cb_focal_bce"):
+        assert (gradients[0][mine, label] != gradients[1][mine, label]).all()
+
+
+@pytest.mark.parametrize("name", ["wbce", "cb_focal_bce"])
+def test_the_rarer_answer_weighs_more(name: str) -> None:
+    loss = built_labels(name, {})
+    for positives, negatives, yes, no in zip(*LABELS, loss.positive_weight, loss.negative_weight, strict=True):
+        assert (yes > no) == (positives < negatives)
+
+
+@every_label_loss
+def test_swapping_yes_and_no_swaps_the_weights(name: str, options: dict[str, Any]) -> None:
+    """p and 1 - p play the same part in every loss that weighs by counts."""
+    if name not in ("bce", "wbce", "cb_focal_bce"):
+        pytest.skip("yes and no differ by design")
+    logits, targets = labelled(3)
+    swapped = torch.where(targets < 0, -1, 1 - targets)
+    torch.testing.assert_close(
+        built_labels(name, options, LABELS[::-1])(-logits, swapped), built_labels(name, options)(logits, targets)
+    )
+
+
+@every_label_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1.0, 1e4])
+def test_extreme_logits_of_labels_stay_finite(
+    name: str, options: dict[str, Any], dtype: torch.dtype, size: float
+) -> None:
+    logits = (size * torch.tensor([[-1.0, 1.0]] * 2).repeat(1, 3)[:, :5]).to(dtype).requires_grad_()
+    targets = torch.tensor([[0] * 5, [1] * 5])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = built_labels(name, options)(logits, targets)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert torch.isfinite(loss) and torch.isfinite(logits.grad).all()
+
+
+@every_label_loss
+def test_a_label_that_no_instance_has_gives_numbers(name: str, options: dict[str, Any]) -> None:
+    logits, targets = labelled(4)
+    value = built_labels(name, options, ((70, 0, 22, 100, 9), (30, 100, 78, 0, 91)))(logits.requires_grad_(), targets)
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(logits.grad).all()

@@ -110,7 +110,9 @@ def test_deferred_weights_multiply_those_of_the_loss() -> None:
 
 
 def test_nothing_of_a_loss_enters_a_state_dict() -> None:
-    assert not any(build_loss(name, COUNTS, drw=drw).state_dict() for name in loss_names() for drw in (False, True))
+    single, several = loss_names(multilabel=False), loss_names(multilabel=True)
+    assert not any(build_loss(name, COUNTS, drw=drw).state_dict() for name in single for drw in (False, True))
+    assert not any(build_loss(name, COUNTS, negative_counts=COUNTS).state_dict() for name in several)
 
 
 def test_names_and_descriptions_need_no_torch() -> None:
@@ -153,3 +155,67 @@ def test_bad_requests_say_what_to_do(arguments: Any, options: Any, message: str)
 def test_shapes_that_do_not_fit(shapes: Any) -> None:
     with pytest.raises(ShapeError, match="a loss for 4 classes got logits"):
         build_loss("ce", COUNTS)(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
+
+
+# ------------------------------------------------------------------------------------------ several labels per instance
+
+
+def labels(n: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return 2 * torch.randn(n, 4, generator=generator), torch.randint(2, (n, 4), generator=generator)
+
+
+@pytest.mark.parametrize("name", ["bce", "wbce", "focal_bce", "cb_focal_bce"])
+def test_losses_of_looking_are_equation_2(name: str) -> None:
+    """Written out as the paper prints it, label by label, pair by pair, in Python's floats."""
+    positives, negatives = [60, 25, 10, 5], [40, 75, 90, 95]
+    logits, targets = labels()
+    total = 0.0
+    for row, truth in zip(logits.tolist(), targets.tolist(), strict=True):
+        for x, y, yes, no in zip(row, truth, positives, negatives, strict=True):
+            p = 1 / (1 + math.exp(-x))
+            plus, minus = {
+                "bce": (1, 1),
+                "wbce": (no / (yes + no), yes / (yes + no)),
+                "focal_bce": (0.25 * (1 - p) ** 2, 0.75 * p**2),
+                "cb_focal_bce": (
+                    (1 - 0.9999) / (1 - 0.9999**yes) * (1 - p) ** 2,
+                    (1 - 0.9999) / (1 - 0.9999**no) * p**2,
+                ),
+            }[name]
+            total -= plus * y * math.log(p) + minus * (1 - y) * math.log(1 - p)
+    found = build_loss(name, positives, negative_counts=negatives)(logits, targets)
+    assert found.item() == pytest.approx(total / logits.numel(), rel=1e-5)
+
+
+def test_weights_of_wbce_are_those_of_torch() -> None:
+    logits, targets = labels()
+    positives, negatives = torch.tensor([60, 25, 10, 5]), torch.tensor([40, 75, 90, 95])
+    expected = functional.binary_cross_entropy_with_logits(
+        logits, targets.float(), weight=positives / 100, pos_weight=negatives / positives
+    )
+    found = build_loss("wbce", positives.tolist(), negative_counts=negatives.tolist())(logits, targets)
+    torch.testing.assert_close(found, expected)
+
+
+def test_asymmetric_labels_by_hand() -> None:
+    loss = build_loss("asl_bce", [1, 1], negative_counts=[1, 1], gamma_pos=1, gamma_neg=2, margin=0.25)
+    p = torch.tensor([[0.2, 0.75], [0.5, 0.2]])
+    found = loss(torch.logit(p), torch.tensor([[1, 0], [0, 0]]))
+    expected = -(0.8 * math.log(0.2) + 0.5**2 * math.log(0.5) + 0.25**2 * math.log(0.75) + 0) / 4
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_for_the_other_kind_of_labels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'ce' is for one label per instance.*several labels.*bce, wbce"):
+        build_loss("ce", COUNTS, negative_counts=COUNTS)
+    with pytest.raises(InputError, match=r"'bce' is for several labels.*one label per instance: ce,"):
+        build_loss("bce", COUNTS)
+    with pytest.raises(InputError, match="deferred re-weighting"):
+        build_loss("bce", COUNTS, negative_counts=COUNTS, drw=True)
+    with pytest.raises(InputError, match="3 negative_counts for 4"):
+        build_loss("bce", COUNTS, negative_counts=[1, 2, 3])
+    with pytest.raises(ShapeError, match="-1 where"):
+        build_loss("bce", COUNTS, negative_counts=COUNTS)(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(MissingError, match="gama"):
+        build_loss("focal_bce", COUNTS, negative_counts=COUNTS, gama=1)

@@ -11,6 +11,7 @@ from imblens.errors import InputError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
     from imblens.losses._base import ClassLoss
+    from imblens.losses._labels import LabelLoss
 
 
 class LossEntry(NamedTuple):
@@ -20,13 +21,16 @@ class LossEntry(NamedTuple):
         says: one line for lists.
         maker: "module:class" or "module:function", imported when it is built.
         normalised_head: whether it is meant for a network that ends in cosines.
+        multilabel: whether it is for several labels per instance.
     """
 
     says: str
     maker: str
     normalised_head: bool = False
+    multilabel: bool = False
 
 
+_COUNTS = ("class_counts", "positives", "negatives")
 LOSSES: dict[str, LossEntry] = {
     "ce": LossEntry("cross-entropy", "_cross_entropy:CrossEntropy"),
     "weighted_ce": LossEntry("cross-entropy, classes weighted by 1 / count", "_cross_entropy:weighted_cross_entropy"),
@@ -36,16 +40,37 @@ LOSSES: dict[str, LossEntry] = {
     "cb_ce": LossEntry("cross-entropy by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_ce"),
     "cb_focal": LossEntry("focal by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_focal"),
     "logit_adjusted": LossEntry("logits shifted by log prior (Menon et al. 2021)", "_logit_adjusted:LogitAdjusted"),
+    "bce": LossEntry("several labels: binary cross-entropy", "_labels:binary_cross_entropy", multilabel=True),
+    "wbce": LossEntry(
+        "several labels: yes and no of a label weigh the same in all",
+        "_labels:weighted_binary_cross_entropy",
+        multilabel=True,
+    ),
+    "focal_bce": LossEntry(
+        "several labels: less weight on easy answers (Lin et al. 2017)", "_labels:focal_binary", multilabel=True
+    ),
+    "cb_focal_bce": LossEntry(
+        "several labels: focal by effective number (Cui et al. 2019)",
+        "_labels:class_balanced_focal_binary",
+        multilabel=True,
+    ),
+    "asl_bce": LossEntry(
+        "several labels: easy noes fade more than yeses (Ridnik et al. 2021)",
+        "_labels:AsymmetricLabels",
+        multilabel=True,
+    ),
 }
 
 
-def loss_names() -> tuple[str, ...]:
-    """Return the names that `build_loss` knows.
+def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
+    """Return the names that `build_loss` knows; with `multilabel`, those for several labels, or for one.
 
-    >>> loss_names()
+    >>> loss_names(multilabel=False)
     ('ce', 'weighted_ce', 'focal', 'asl', 'ldam', 'cb_ce', 'cb_focal', 'logit_adjusted')
+    >>> loss_names(multilabel=True)
+    ('bce', 'wbce', 'focal_bce', 'cb_focal_bce', 'asl_bce')
     """
-    return tuple(LOSSES)
+    return tuple(name for name, entry in LOSSES.items() if multilabel in (None, entry.multilabel))
 
 
 def loss_descriptions() -> dict[str, str]:
@@ -64,22 +89,30 @@ def find_loss(name: str) -> LossEntry:
     return LOSSES[name]
 
 
-def build_loss(name: str, class_counts: Sequence[int], *, drw: bool = False, **options: Any) -> ClassLoss:
+def build_loss(
+    name: str,
+    class_counts: Sequence[int],
+    *,
+    negative_counts: Sequence[int] | None = None,
+    drw: bool = False,
+    **options: Any,
+) -> ClassLoss | LabelLoss:
     """Build a loss for classes of those sizes.
 
     Args:
         name: one of `loss_names()`.
         class_counts: (C,) training instances of each class; a class may have none.
+        negative_counts: (C,) training instances known not to have each label; only for several labels per instance.
         drw: weight classes by their effective number from 80 % of the epochs on (deferred re-weighting).
         options: of that loss, such as `gamma=1.5` for `focal`.
 
     Returns:
-        A module: `loss(logits (N, C), targets (N,))` is one number. Call `loss.set_epoch(epoch, epochs)` when an epoch
-        starts.
+        A module: `loss(logits (N, C), targets (N,))` is one number; for several labels, targets are (N, C): 1, 0, or
+        -1 where the answer is not known. Call `loss.set_epoch(epoch, epochs)` when an epoch starts.
 
     Raises:
         MissingError: no loss, or no option, of that name.
-        InputError: counts that are no counts, or an option out of its range.
+        InputError: counts that are no counts, counts for the other kind of loss, or an option out of its range.
 
     Example:
         >>> import torch
@@ -88,14 +121,34 @@ def build_loss(name: str, class_counts: Sequence[int], *, drw: bool = False, **o
         1.203...
     """
     entry = find_loss(name)
+    if entry.multilabel != (negative_counts is not None):
+        kinds = ("several labels per instance", "one label per instance")
+        found, wanted = kinds if entry.multilabel else kinds[::-1]
+        raise InputError(
+            f"the loss {name!r} is for {found}, and was asked for {wanted}.",
+            hint=f"For {wanted}: {', '.join(loss_names(multilabel=not entry.multilabel))}.",
+        )
+    if entry.multilabel and drw:
+        raise InputError(
+            f"deferred re-weighting weighs the one class of an instance; {name!r} is for several labels.",
+            hint="Leave out drw; wbce and cb_focal_bce weigh labels by their counts.",
+        )
     counts = _checked_counts(class_counts)
     module, _, maker_name = entry.maker.partition(":")
     maker = getattr(import_module(f"imblens.losses.{module}"), maker_name)
-    known = [key for key in inspect.signature(maker).parameters if key != "class_counts"]
+    known = [key for key in inspect.signature(maker).parameters if key not in _COUNTS]
     for key in options:
         if key not in known:
             what = did_you_mean(key, known) if known else "It takes none."
             raise MissingError(f"the loss {name!r} has no option {key!r}.", hint=what)
+    if negative_counts is not None:
+        negatives = _checked_counts(negative_counts, "negative_counts")
+        if len(negatives) != len(counts):
+            raise InputError(
+                f"there are {len(negatives)} negative_counts for {len(counts)} class_counts.", hint="Give one each."
+            )
+        several: LabelLoss = maker(counts, negatives, **options)
+        return several
     loss: ClassLoss = maker(counts, **options)
     if drw:
         from imblens.losses._deferred import DeferredReweighting
@@ -104,7 +157,7 @@ def build_loss(name: str, class_counts: Sequence[int], *, drw: bool = False, **o
     return loss
 
 
-def _checked_counts(class_counts: Sequence[int]) -> list[int]:
+def _checked_counts(class_counts: Sequence[int], name: str = "class_counts") -> list[int]:
     try:
         counts = [int(count) for count in class_counts]
         whole = all(count == given for count, given in zip(counts, class_counts, strict=True))
@@ -112,7 +165,7 @@ def _checked_counts(class_counts: Sequence[int]) -> list[int]:
         counts, whole = [], False
     if not whole or len(counts) < 2 or min(counts) < 0 or max(counts) == 0:
         raise InputError(
-            f"class_counts must be two or more whole numbers that are not all 0, found {class_counts!r}.",
+            f"{name} must be two or more whole numbers that are not all 0, found {class_counts!r}.",
             hint="Give the number of training instances of each class.",
         )
     return counts
