@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from imblens.errors import InputError, MissingError, ShapeError
-from imblens.models import build_model, load_weights
+from imblens.models import build_model, load_pretrained, load_weights
 
 
 class Evil:
@@ -147,3 +148,55 @@ def test_no_file_and_an_unknown_kind(tmp_path: Path) -> None:
     (tmp_path / "w.h5").touch()
     with pytest.raises(InputError, match="not a weights file that imblens knows"):
         load_weights(network(0), tmp_path / "w.h5")
+
+
+def published(state: dict[str, Any], head: str) -> dict[str, Any]:
+    """Return weights under the names that torchvision gives them."""
+    return {name.replace("head.", head): weight for name, weight in state.items()}
+
+
+@pytest.mark.parametrize(("name", "head", "classes"), [("resnet50", "fc.", 1000), ("densenet121", "classifier.", 3)])
+def test_published_weights_are_taken_all_but_a_head_of_other_classes(
+    tmp_path: Path, name: str, head: str, classes: int
+) -> None:
+    source, target = build_model(name, 1000), build_model(name, classes)
+    fresh = target.head.weight.clone()
+    weights = published(source.state_dict(), head)
+    first = "conv1.weight" if name == "resnet50" else "features.denseblock3.denselayer24.norm1.running_var"
+    assert first in weights and head + "bias" in weights
+    weights = {key: weight for key, weight in weights.items() if not key.endswith("num_batches_tracked")}
+    torch.save(weights, tmp_path / "w.pth")
+    said = load_pretrained(target, tmp_path / "w.pth")
+    for key, tensor in target.state_dict().items():
+        if not key.startswith("head."):
+            assert torch.equal(tensor, source.state_dict()[key]), key
+    assert torch.equal(target.head.weight, source.head.weight if classes == 1000 else fresh)
+    assert ("theirs" if classes == 1000 else "anew") in said
+
+
+def test_names_of_old_densenet_files_are_known(tmp_path: Path) -> None:
+    source, target = build_model("densenet121", 4), build_model("tdensenet121", 4)
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", key): weight
+        for key, weight in published(source.state_dict(), "classifier.").items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "old.pth")
+    load_pretrained(target, tmp_path / "old.pth")
+    assert torch.equal(
+        target.features.denseblock2.denselayer12.conv2.weight, source.features.denseblock2.denselayer12.conv2.weight
+    )
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    target = build_model("tdensenet_small", 4)
+    before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
+    torch.save(build_model("tdensenet121", 4).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ShapeError, match="do not fit DenseNet"):
+        load_pretrained(target, tmp_path / "w.pt")
+    torch.save(build_model("resnet50_small", 4).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ShapeError, match="missing"):
+        load_pretrained(target, tmp_path / "w.pt")
+    with pytest.raises(MissingError, match="no weights file"):
+        load_pretrained(target, tmp_path / "none.pt")
+    assert all(torch.equal(before[key], tensor) for key, tensor in target.state_dict().items())

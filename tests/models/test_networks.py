@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.nn import functional
 
 import imblens.models
 from imblens.errors import InputError, MissingError
-from imblens.models import build_model, find_head, model_names
+from imblens.models import build_model, find_head, load_pretrained, model_names
 from imblens.models.normed import NormedLinear, UnitLength
 from imblens.run import Head, Run
 
@@ -19,22 +21,78 @@ from imblens.run import Head, Run
 def test_any_network_maps_pictures_to_logits_through_its_head(name: str, normalised: bool) -> None:
     model = build_model(name, 7, in_channels=2, normalised_head=normalised).eval()
     seen = []
-    found, head = find_head(model, sample=torch.rand(2, 2, 16, 24))
+    found, head = find_head(model, sample=torch.rand(2, 2, 32, 48))
     head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    logits = model(torch.rand(5, 2, 16, 24))
+    logits = model(torch.rand(5, 2, 32, 48))
     assert found == "head"
     assert logits.shape == (5, 7)
-    assert seen[0].shape == (5, 64)
+    assert seen[0].shape == (5, head.weight.shape[1])
     bias = 0 if head.bias is None else head.bias
     torch.testing.assert_close(logits, seen[0] @ head.weight.T + bias, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "layers", "parameters"), [("resnet32", 32, 464_154), ("resnet56", 56, 853_018)])
-def test_residual_networks_have_the_layers_and_weights_of_the_paper(name: str, layers: int, parameters: int) -> None:
-    model = build_model(name, 10)
-    weighted = [m for m in model.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+@pytest.mark.parametrize(
+    ("name", "classes", "layers", "parameters"),
+    [
+        ("resnet32", 10, 32, 464_154),
+        ("resnet56", 10, 56, 853_018),
+        ("resnet50", 1000, 50, 25_557_032),
+        ("densenet121", 1000, 121, 7_978_856),
+    ],
+)
+def test_networks_have_the_layers_and_weights_of_the_paper(
+    name: str, classes: int, layers: int, parameters: int
+) -> None:
+    model = build_model(name, classes)
+    convolutions = {n: m for n, m in model.named_modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))}
+    weighted = [n for n in convolutions if "downsample" not in n]  # shortcuts are not counted
     assert len(weighted) == layers
     assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "side"),
+    [
+        ("resnet50", 2048, 7),
+        ("resnet50_small", 512, 14),
+        ("densenet121", 1024, 7),
+        ("tdensenet121", 512, 28),
+        ("tdensenet_small", 108, 28),
+    ],
+)
+def test_last_maps_have_the_size_of_the_paper_and_their_mean_is_the_features(
+    name: str, channels: int, side: int
+) -> None:
+    model = build_model(name, 3).eval()
+    seen, entered = [], []
+    last = model.rectify if hasattr(model, "rectify") else model.get_submodule("layer4")
+    last.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    model.head.register_forward_hook(lambda module, inputs, output: entered.append(inputs[0]))
+    with torch.no_grad():
+        model(torch.rand(1, 3, 224, 224))
+    assert seen[0].shape == (1, channels, side, side) and (seen[0] >= 0).all()
+    torch.testing.assert_close(seen[0].mean(dim=(2, 3)), entered[0])
+
+
+def test_the_truncated_network_is_the_start_of_the_whole_one(tmp_path: Path) -> None:
+    """Published weights of the whole one give the same maps at the place where it is cut."""
+    whole, cut = build_model("densenet121", 1000).eval(), build_model("tdensenet121", 3).eval()
+    for module in whole.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    torch.save(whole.state_dict(), tmp_path / "whole.pt")
+    said = load_pretrained(cut, tmp_path / "whole.pt")
+    assert "the head starts anew" in said
+    x = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        maps = x
+        for name, module in whole.features.named_children():
+            if name == "transition2":
+                maps = functional.relu(module.norm(maps))
+                break
+            maps = module(maps)
+        torch.testing.assert_close(cut.rectify(cut.features(x)), maps)
 
 
 def test_the_shortcut_takes_every_second_pixel_and_pads_channels_with_zeros() -> None:

@@ -3,7 +3,7 @@
 from imblens.models._build import build_model, find_model, model_descriptions, model_names
 from imblens.models._find_head import evaluating, find_head
 from imblens.models._load_factory import load_factory
-from imblens.models._load_weights import load_weights
+from imblens.models._load_weights import load_pretrained, load_weights
 
 __all__ = [
     "build_model",
@@ -11,6 +11,7 @@ __all__ = [
     "find_head",
     "find_model",
     "load_factory",
+    "load_pretrained",
     "load_weights",
     "model_descriptions",
     "model_names",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imblens.errors import InputError, MissingError, did_you_mean
 
@@ -19,24 +21,52 @@ class ModelEntry(NamedTuple):
         says: one line for lists.
         module: where its class is, imported when it is built.
         maker: the class.
-        blocks: residual blocks per stage, where that is a choice.
+        options: of the class: how deep and wide it is.
     """
 
     says: str
     module: str
     maker: str
-    blocks: int | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 MODELS: dict[str, ModelEntry] = {
     "resnet32": ModelEntry(
-        "CIFAR ResNet of 32 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", 5
+        "CIFAR ResNet of 32 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", {"blocks": 5}
     ),
     "resnet56": ModelEntry(
-        "CIFAR ResNet of 56 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", 9
+        "CIFAR ResNet of 56 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", {"blocks": 9}
     ),
     "smallnet": ModelEntry(
         "four convolutions, 64 features: trains in seconds on two cores", "imblens.models.smallnet", "SmallNet"
+    ),
+    "resnet50": ModelEntry(
+        "ResNet-50, 2,048 features, last maps 7 x 7 of 224 (He et al. 2016)",
+        "imblens.models.bottleneck",
+        "BottleneckResNet",
+    ),
+    "resnet50_small": ModelEntry(
+        "eight narrow bottlenecks, 512 features, last maps 1/16: ResNet-50's twin for two cores",
+        "imblens.models.bottleneck",
+        "BottleneckResNet",
+        {"blocks": (2, 2, 2, 2), "width": 16, "kernel": 3, "pool": False},
+    ),
+    "densenet121": ModelEntry(
+        "DenseNet-121, 1,024 features, last maps 7 x 7 of 224 (Huang et al. 2017)",
+        "imblens.models.densenet",
+        "DenseNet",
+    ),
+    "tdensenet121": ModelEntry(
+        "its first two dense blocks, 512 features, last maps 28 x 28 of 224 (Khakzar et al. 2022)",
+        "imblens.models.densenet",
+        "DenseNet",
+        {"blocks": (6, 12)},
+    ),
+    "tdensenet_small": ModelEntry(
+        "two short dense blocks, 108 features, last maps 1/8: the truncated DenseNet's twin for two cores",
+        "imblens.models.densenet",
+        "DenseNet",
+        {"blocks": (4, 6), "growth": 12, "first": 24, "kernel": 3},
     ),
 }
 
@@ -45,7 +75,7 @@ def model_names() -> tuple[str, ...]:
     """Return the names that `build_model` knows.
 
     >>> model_names()
-    ('resnet32', 'resnet56', 'smallnet')
+    ('resnet32', 'resnet56', 'smallnet', 'resnet50', 'resnet50_small', 'densenet121', 'tdensenet121', 'tdensenet_small')
     """
     return tuple(MODELS)
 
@@ -87,7 +117,7 @@ def build_model(
 
     Returns:
         A module that maps (N, in_channels, H, W) to logits (N, C); its last layer is called `head`, and what enters
-        the head are the features (N, 64).
+        the head are the features (N, D).
 
     Raises:
         MissingError: no network of that name.
@@ -107,6 +137,7 @@ def build_model(
         raise InputError(f"scale is {scale}.", hint="It must be positive; 30 is usual.")
     entry = MODELS[name]
     maker = getattr(import_module(entry.module), entry.maker)
-    depth = {} if entry.blocks is None else {"blocks": entry.blocks}
-    model: nn.Module = maker(n_classes, in_channels=in_channels, scale=scale if normalised_head else None, **depth)
+    model: nn.Module = maker(
+        n_classes, in_channels=in_channels, scale=scale if normalised_head else None, **entry.options
+    )
     return model

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _NESTED = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+_PUBLISHED_FIRST = ("conv1.weight", "features.conv0.weight")  # no prefix is stripped beyond these
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
 
@@ -41,6 +42,31 @@ def load_weights(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = Fa
     _refuse_misfits(given, own, file, type(model).__name__)
     model.load_state_dict(given, strict=False)
     return model
+
+
+def load_pretrained(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = False) -> str:
+    """Copy pretrained weights into `model`, in place, all but a head of other classes; return a line that says so.
+
+    Networks that have a name take the published weights of the network they are a form of, under torchvision's names; a
+    truncated one takes what it has. See `load_weights` for which files are read, and what is raised.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
+    own = model.state_dict()
+    given = _state_dict(_read(file, unsafe_pickle), file)
+    rename = getattr(model, "from_published", dict)
+    given = rename(_strip(given, {*own, *_PUBLISHED_FIRST}))
+    head = [name for name in own if name.startswith("head.")]
+    fits = all(name in given and given[name].shape == own[name].shape for name in head)
+    if not fits:
+        given = {name: weight for name, weight in given.items() if not name.startswith("head.")}
+        own = {name: weight for name, weight in own.items() if name not in head}
+    _refuse_misfits(given, own, file, type(model).__name__)
+    model.load_state_dict(given, strict=False)
+    return (
+        f"weights: {len(given):,} tensors of {file.name}; the head {'is theirs' if fits and head else 'starts anew'}."
+    )
 
 
 def _read(file: Path, unsafe_pickle: bool) -> Any:
