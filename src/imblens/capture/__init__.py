@@ -12,12 +12,15 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from imblens.capture._alignment import Alignment
 from imblens.capture._bands import BANDS, band_of
 from imblens.capture._capture import capture
 from imblens.capture._colours import Colours
+from imblens.capture._concepts import Concepts
+from imblens.capture._histogram import ChannelHistogram
 from imblens.capture._probes import Probe, Seen
 
-__all__ = ["BANDS", "Colours", "Probe", "Seen", "band_of", "capture"]
+__all__ = ["BANDS", "Alignment", "ChannelHistogram", "Colours", "Concepts", "Probe", "Seen", "band_of", "capture"]
 
 
 class _CallableRoom(ModuleType):

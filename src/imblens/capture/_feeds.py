@@ -126,10 +126,12 @@ class Feed(ABC):
     Attributes:
         name: "train" or "test".
         labels: all labels where they are known before the pictures are read, else None.
+        boxed: whether any picture has a box.
     """
 
     name: str
     labels: NDArray[Any] | None = None
+    boxed: bool = False
 
     @abstractmethod
     def __len__(self) -> int:
@@ -158,6 +160,7 @@ class PicturesFeed(Feed):
         self._pictures = pictures
         self._scaled = pictures if preprocessing.size is None else pictures.resized(preprocessing.size)
         self._originals = originals
+        self.boxed = any(len(boxes) for boxes in pictures.boxes or ())
 
     def __len__(self) -> int:
         """Return N."""

@@ -122,14 +122,21 @@ class Look:
                 with autocast:
                     entered, left, _ = self._run(self._placed(given), ())
         if chosen:
-            with torch.set_grad_enabled(graph), _cheap_norms(graph):
+            slopes = graph or any(probe.map_gradient for probe in chosen)
+            with torch.set_grad_enabled(slopes), _cheap_norms(slopes):
                 inputs = self._leaf(given) if graph else self._placed(given)
-                others = tuple(name for probe in chosen for name in probe.layers)
+                others = tuple(dict.fromkeys(name for probe in chosen for name in probe.layers))
                 exact_entered, exact_left, maps = self._run(inputs, others)
                 if not plain:
                     entered, left = exact_entered, exact_left
                 seen = Seen(
-                    inputs, exact_left, maps, given.labels, given.pixels, given.boxes, _gradient_of(len(chosen) > 1)
+                    inputs,
+                    exact_left,
+                    maps,
+                    given.labels,
+                    given.pixels,
+                    given.boxes,
+                    _gradient_of(len(chosen) > 1 or bool(others)),
                 )
                 for probe in chosen:
                     columns |= probe.update(seen)

@@ -109,7 +109,10 @@ def exact_float32(device: torch.device) -> Iterator[None]:
 
 
 class Tap:
-    """Hooks that keep what enters and leaves a linear layer, and what leaves other modules, for one forward pass."""
+    """Hooks that keep what enters and leaves a linear layer, and what leaves other modules, for one forward pass.
+
+    With gradients on, what leaves the other modules is part of the graph, or begins one.
+    """
 
     def __init__(self, model: torch.nn.Module, layer: str, others: tuple[str, ...] = ()) -> None:
         """Watch `layer` of `model`, and the output of `others`."""
@@ -158,8 +161,16 @@ class Tap:
         self._left.append(output.clone())
 
     def _keeper(self, name: str) -> Any:
-        def keep(module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> None:
+        def keep(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            import torch
+
             self._maps[name] = output
+            if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+                return output
+            if torch.is_grad_enabled() and not output.requires_grad:
+                output = output.detach().requires_grad_()  # nothing before needs a graph: it begins here
+            self._maps[name] = output
+            return output.clone()  # what follows may work in place
 
         return keep
 

@@ -41,21 +41,27 @@ class Probe(ABC):
 
     Attributes:
         name: its key in the run's meta, where `describe` goes, or the reason why it was skipped.
-        gradient: whether it calls `Seen.gradient`; the network then runs with a graph for the input.
+        gradient: whether it asks for gradients to the input; the network then runs with a graph from there.
+        map_gradient: whether it asks for gradients to `Seen.maps`; the graph then begins at those modules.
         layers: names of modules whose output it reads from `Seen.maps`.
     """
 
     name: ClassVar[str]
     gradient: ClassVar[bool] = False
+    map_gradient: ClassVar[bool] = False
     layers: tuple[str, ...] = ()
+
+    def begin(self, split: str) -> bool:
+        """Say whether it looks at `split`, whose batches come next. Not called before the probe is tried out."""
+        return True
 
     @abstractmethod
     def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
-        """Return columns: arrays of b rows, (b,) or (b, k) for a list column.
+        """Return columns, the same for all batches of a split: arrays of b rows, (b,) or (b, k) for a list column.
 
         Raises:
-            NotApplicable: there is nothing to say about such inputs. Raised on the first batch, it leaves the probe
-                out and its reason in the run's meta.
+            NotApplicable: there is nothing to say about such inputs. Raised when it is tried out on a few instances,
+                before any split begins, it leaves the probe out and its reason in the run's meta.
         """
 
     @abstractmethod

@@ -34,6 +34,12 @@ def command(
     colours: bool = typer.Option(
         True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."
     ),
+    maps: str | None = typer.Option(
+        None, "--maps", metavar="NAME", help="The last convolutional maps, held against boxes; default: found by itself."
+    ),
+    concepts: float = typer.Option(
+        0.01, "--concepts", metavar="SHARE", help="Share of activations that count as strong when concepts are counted."
+    ),
     unsafe_pickle: bool = typer.Option(
         False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."
     ),
@@ -66,6 +72,8 @@ def command(
         preprocessing=prepared,
         batch_size=batch_size,
         colours=colours,
+        maps=maps,
+        concepts=concepts,
         out=out,
         force=True,
         progress=progress,

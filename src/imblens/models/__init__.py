@@ -2,6 +2,7 @@
 
 from imblens.models._build import build_model, find_model, model_descriptions, model_names
 from imblens.models._find_head import evaluating, find_head
+from imblens.models._find_maps import find_maps
 from imblens.models._load_factory import load_factory
 from imblens.models._load_weights import load_pretrained, load_weights
 
@@ -9,6 +10,7 @@ __all__ = [
     "build_model",
     "evaluating",
     "find_head",
+    "find_maps",
     "find_model",
     "load_factory",
     "load_pretrained",

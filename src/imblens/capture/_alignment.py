@@ -1,0 +1,202 @@
+"""Does the network look where the boxes are? Class activation maps against boxes, in the pass that reads features."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.capture._boxes import Boxed, boxed, mask_of
+from imblens.capture._probes import Probe, Seen
+from imblens.errors import NotApplicable
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float64]
+MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
+KEPT = 24  # pictures of each class whose maps are kept for overlays
+VIEW = 224  # pixels of the longer side of a kept picture
+MAP = 32  # positions of the longer side of a kept map
+_AT_ONCE = 64  # maps that are resized to the pictures' size together
+
+
+class Alignment(Probe):
+    """Measures how the class activation map of each class that has boxes in a picture lies to those boxes.
+
+    The map is Grad-CAM at the last convolutional maps: their sum weighted by the mean gradient of the class's logit,
+    without rectification. With global average pooling and a linear head that is CAM up to a factor. It is scaled to
+    [0, 1] by its smallest and largest value and resized to the picture (bilinear). With B the pixels in boxes:
+
+    - `cam_iobb` = sum of the map in B / pixels of B: how much of the boxes is lit (a soft recall);
+    - `cam_ior` = sum of the map in B / sum of the map: how much of the light is in the boxes (a soft precision);
+    - `cam_iou` = sum of the map in B / (pixels of B + sum of the map outside of B);
+    - `cam_pointing` = 1 where the centre of the strongest position lies in a box, else 0;
+    - `box_share` = pixels of B / all pixels, which is what `cam_ior` is for a map that is even.
+
+    Each is a column (C,), NaN for classes without a box in the picture and for maps that are constant. For the first
+    24 pictures of each class, `view` (the picture as the network sees it, at most 224 pixels), `boxes` (n * 5: class
+    and edges as shares of width and height) and `cam` (the maps of their classes in ascending order, uint8, row by
+    row, of the size that `describe` gives) are kept for overlays.
+
+    References:
+        LOOKING, section 4 and Table 1; Selvaraju et al. 2017, Grad-CAM (there rectified); Zhou et al. 2016, CAM; Zhang
+        et al. 2018, Top-down neural attention by excitation backprop, for the pointing game (there with a tolerance of
+        15 pixels, here with none).
+    """
+
+    name: ClassVar[str] = "alignment"
+    map_gradient: ClassVar[bool] = True
+
+    def __init__(self, layer: str, n_classes: int, split: str) -> None:
+        """Look at the maps that `layer` gives, on the pictures of `split`."""
+        self.layers = (layer,)
+        self._n_classes, self._split = n_classes, split
+        self._kept = np.zeros(n_classes, dtype=np.int64)
+        self._map_size: tuple[int, int] | None = None
+        self._begun = False
+
+    def begin(self, split: str) -> bool:
+        """Say whether it looks at `split`."""
+        self._begun = True
+        return split == self._split
+
+    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+        """Return the columns.
+
+        Raises:
+            NotApplicable: the answer does not hang on the maps, or they are no maps.
+        """
+        maps = seen.maps[self.layers[0]]
+        if not self._begun:
+            _class_maps(seen, maps, np.zeros(len(maps), dtype=np.int64))
+            return {}
+        n = len(maps)
+        columns: dict[str, NDArray[Any]] = {
+            name: np.full((n, self._n_classes), np.nan, dtype=np.float32) for name in MEASURES
+        }
+        columns |= {name: np.full(n, None, dtype=object) for name in ("view", "boxes", "cam")}
+        if seen.pixels is None:
+            return columns
+        size = (seen.pixels.shape[1], seen.pixels.shape[2])
+        pairs = boxed(seen.boxes, self._n_classes, size)
+        cams = scaled_maps(seen, maps, pairs)  # (pairs, h, w)
+        for start in range(0, len(pairs), _AT_ONCE):
+            some = pairs[start : start + _AT_ONCE]
+            found = overlaps(cams[start : start + _AT_ONCE], some, size)
+            for name, values in zip(MEASURES, found.T, strict=True):
+                columns[name][[pair.row for pair in some], [pair.label for pair in some]] = values
+        self._keep(columns, seen.pixels, pairs, cams)
+        return columns
+
+    def describe(self) -> dict[str, Any]:
+        """Return where the maps come from, on which split, and the size of the kept ones."""
+        size = None if self._map_size is None else list(self._map_size)
+        return {"layer": self.layers[0], "split": self._split, "map_size": size}
+
+    def _keep(
+        self, columns: dict[str, NDArray[Any]], pixels: NDArray[np.uint8], pairs: list[Boxed], cams: torch.Tensor
+    ) -> None:
+        by_row: dict[int, list[int]] = {}
+        for i, pair in enumerate(pairs):
+            by_row.setdefault(pair.row, []).append(i)
+        height, width = pixels.shape[1:3]
+        for row, places in by_row.items():
+            labels = [pairs[i].label for i in places]
+            if (self._kept[labels] >= KEPT).all():
+                continue
+            self._kept[labels] += 1
+            small = _small(cams[places])
+            self._map_size = (small.shape[1], small.shape[2])
+            columns["view"][row] = encoded(pixels[row])
+            columns["cam"][row] = small.tobytes()
+            columns["boxes"][row] = np.concatenate(
+                [
+                    np.column_stack([np.full(len(pairs[i].edges), pairs[i].label), pairs[i].edges / ([width, height] * 2)])
+                    for i in places
+                ]
+            ).astype(np.float32).ravel()  # fmt: skip
+
+
+def scaled_maps(seen: Seen, maps: torch.Tensor, pairs: list[Boxed]) -> torch.Tensor:
+    """Class activation map of each pair, scaled to [0, 1]: (pairs, h, w) float32; NaN where a map is constant.
+
+    One step back for the first boxed class of every picture, one for the second, and so on.
+    """
+    import torch
+
+    cams = torch.full((len(pairs), *maps.shape[2:]), torch.nan)
+    for place in range(max((pair.place for pair in pairs), default=-1) + 1):
+        chosen = [i for i, pair in enumerate(pairs) if pair.place == place]
+        labels = np.zeros(len(maps), dtype=np.int64)
+        rows = [pairs[i].row for i in chosen]
+        labels[rows] = [pairs[i].label for i in chosen]
+        cams[chosen] = _class_maps(seen, maps, labels)[rows].float().cpu()
+    low, high = cams.amin(dim=(1, 2), keepdim=True), cams.amax(dim=(1, 2), keepdim=True)
+    return torch.where(high > low, (cams - low) / (high - low), torch.nan)
+
+
+def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> Floats:
+    """The `MEASURES` of scaled maps (n, h, w) against the boxes of `pairs` in pictures of `size`: (n, 5)."""
+    from torch.nn import functional
+
+    wide = functional.interpolate(cams[:, None].double(), size=size, mode="bilinear", align_corners=False)[:, 0].numpy()
+    found = np.full((len(pairs), len(MEASURES)), np.nan)
+    peaks = cams.flatten(1).argmax(dim=1).numpy()
+    for i, pair in enumerate(pairs):
+        mask = mask_of(pair.ranges, size)
+        area = int(mask.sum())
+        light, inside = wide[i].sum(), wide[i][mask].sum()
+        if np.isnan(light):
+            continue
+        y, x = np.divmod(peaks[i], cams.shape[2])
+        y, x = (y + 0.5) * size[0] / cams.shape[1], (x + 0.5) * size[1] / cams.shape[2]
+        x0, y0, x1, y1 = pair.edges.T
+        hit = bool(((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)).any())
+        found[i] = inside / area, inside / light, inside / (area + light - inside), hit, area / mask.size
+    return found
+
+
+def _class_maps(seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
+    """Grad-CAM of one class for each picture of the batch, (b, h, w), as Captum's LayerGradCam."""
+    import torch
+
+    if maps.ndim != 4 or len(maps) != len(labels):
+        raise NotApplicable(f"the layer gives shape {tuple(maps.shape)}, not maps (b, channels, h, w).")
+    if not seen.logits.requires_grad:
+        raise NotApplicable("the network cuts the gradient between the maps and the answer.")
+    chosen = seen.logits.gather(1, torch.from_numpy(labels).to(seen.logits.device)[:, None])
+    slope = seen.gradient(chosen, maps)
+    return (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1).detach()
+
+
+def _small(cams: torch.Tensor) -> NDArray[np.uint8]:
+    """Maps as 0 to 255, at most 32 positions on the longer side; a constant map as 0."""
+    import torch
+    from torch.nn import functional
+
+    height, width = cams.shape[1:]
+    longer = max(height, width)
+    if longer > MAP:
+        size = (max(1, round(height * MAP / longer)), max(1, round(width * MAP / longer)))
+        cams = functional.adaptive_avg_pool2d(cams, size)
+    levels = (cams.nan_to_num(0) * 255).round().to(torch.uint8).contiguous()
+    array: NDArray[np.uint8] = levels.numpy()
+    return array
+
+
+def encoded(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a picture (H, W, 3), scaled down to at most 224 pixels: PNG up to 64 pixels, JPEG above."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if max(image.size) > VIEW:
+        image.thumbnail((VIEW, VIEW), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    if max(image.size) > 64:
+        image.save(file, format="JPEG", quality=85)
+    else:
+        image.save(file, format="PNG")
+    return file.getvalue()

@@ -1,0 +1,196 @@
+"""Class activation maps against boxes: as Captum has them, as CAM has them, by hand, and with nothing disturbed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from imblens.capture import capture
+from imblens.capture._alignment import KEPT, MEASURES, encoded, overlaps
+from imblens.capture._boxes import boxed, mask_of
+from imblens.data import Pictures
+from imblens.models import build_model
+from tests.capture.networks import Pair, Residual, Weighted, seeded, sequential
+from tests.oracles.alignment_captum import class_map, overlap
+
+RNG = np.random.default_rng(4)
+H, W, N = 12, 10, 11
+PIXELS = RNG.integers(0, 256, size=(N, H, W, 3), dtype=np.uint8)
+LABELS = RNG.integers(0, 2, size=(N, 3))
+LABELS[:3] = np.eye(3)
+
+
+def whole_boxes(rng, n, *, classes=3, size=(H, W)):
+    """Up to four boxes in whole pixels for each picture; the second picture has none."""
+    found = []
+    for i in range(n):
+        k = 0 if i == 1 else int(rng.integers(0, 5))
+        x0, y0 = rng.integers(0, size[1] - 2, k), rng.integers(0, size[0] - 2, k)
+        x1 = np.minimum(size[1], x0 + rng.integers(1, 7, k))
+        y1 = np.minimum(size[0], y0 + rng.integers(1, 7, k))
+        found.append(np.column_stack([rng.integers(0, classes, k), x0, y0, x1, y1]).astype(np.float32))
+    return found
+
+
+BOXES = whole_boxes(RNG, N)
+
+
+def pictures(labels=LABELS, boxes=BOXES, pixels=PIXELS):
+    return Pictures.from_arrays(pixels, labels, boxes=boxes)
+
+
+@pytest.mark.parametrize("colours", [True, False])
+@pytest.mark.parametrize(("make", "layer"), [(sequential, "0"), (Residual, "body"), (Pair, "convolution")])
+def test_as_captum_has_it_one_picture_at_a_time(make, layer, colours) -> None:
+    model = seeded(make)
+    run = capture(model, train=pictures(), test=pictures(), concepts=None, colours=colours, batch_size=4)
+    assert run.meta["alignment"]["layer"] == layer and run.meta["alignment"]["split"] == "test"
+    assert "cam_iobb" not in run.train.columns
+    found = np.stack([run.test.matrix(name) for name in MEASURES], axis=-1)  # (N, C, 5)
+    for i, boxes in enumerate(BOXES):
+        for c in range(3):
+            own = boxes[boxes[:, 0] == c, 1:]
+            if len(own):
+                expected = overlap(class_map(model, layer, PIXELS[i], c), own.tolist(), (H, W))
+                np.testing.assert_allclose(found[i, c], expected, atol=2e-5)
+            else:
+                assert np.isnan(found[i, c]).all()
+
+
+class Keep(nn.Module):
+    """A globally pooled network that keeps its last maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 7, 3), nn.ReLU(inplace=True), nn.Conv2d(7, 6, 3), nn.ReLU(inplace=True))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        self.maps = self.body(x)
+        return self.head(self.maps.mean(dim=(2, 3)))
+
+
+def test_equal_to_cam_where_maps_are_pooled_globally() -> None:
+    """CAM: the maps weighted by the head's row of the class (Zhou et al. 2016), here without any gradient."""
+    model = seeded(Keep)
+    run = capture(model, train=pictures(), concepts=None)
+    with torch.no_grad():
+        model(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255)
+        cams = torch.einsum("bkhw,ck->bchw", model.maps, model.head.weight)
+    low, high = cams.amin(dim=(2, 3), keepdim=True), cams.amax(dim=(2, 3), keepdim=True)
+    cams = (cams - low) / (high - low)
+    table = run.train.instances(["cam", "boxes"])
+    height, width = run.meta["alignment"]["map_size"]
+    assert run.meta["alignment"]["layer"] == "body" and (height, width) == (H - 4, W - 4)
+    checked = 0
+    for i, boxes in enumerate(BOXES):
+        if not len(boxes):
+            assert table["cam"][i] is None
+            continue
+        kept = np.frombuffer(table["cam"][i], np.uint8).reshape(-1, height, width) / 255
+        for cam, c in zip(kept, np.unique(boxes[:, 0]).astype(int), strict=True):
+            np.testing.assert_allclose(cam, cams[i, c].numpy(), atol=0.5 / 255 + 1e-5)
+            checked += 1
+    assert checked > 8
+
+
+def test_by_hand() -> None:
+    cam = torch.tensor([[[0.0, 0.5], [1.0, 0.5]]])  # strongest at the lower left
+    pair = boxed([np.array([[0, 0, 1, 1, 2], [0, 0, 1, 1, 2]], np.float32)], 1, (2, 2))  # the lower left pixel, twice
+    assert overlaps(cam, pair, (2, 2)).tolist() == [[1.0, 0.5, 0.5, 1.0, 0.25]]
+    even = overlaps(torch.full((1, 2, 2), torch.nan), pair, (2, 2))
+    assert np.isnan(even).all()
+
+
+def test_a_map_that_is_the_box_is_perfect_and_its_complement_is_nothing() -> None:
+    pair = boxed([np.array([[0, 2, 3, 7, 9]], np.float32)], 1, (H, W))
+    mask = torch.from_numpy(mask_of(pair[0].ranges, (H, W))).double()[None]
+    assert overlaps(mask, pair, (H, W))[0, :4].tolist() == [1, 1, 1, 1]
+    assert overlaps(1 - mask, pair, (H, W))[0, :4].tolist() == [0, 0, 0, 0]
+
+
+def test_batches_order_and_the_other_probes_do_not_change_it() -> None:
+    model, order = seeded(sequential), RNG.permutation(N)
+    plain = capture(model, train=pictures(), colours=False, concepts=None)
+    for other in (
+        capture(model, train=pictures(), batch_size=3),
+        capture(model, train=pictures(LABELS[order], [BOXES[i] for i in order], PIXELS[order]), precision="bf16"),
+    ):
+        back = np.argsort(order) if other.meta["capture"]["precision"] == "bf16" else np.arange(N)
+        for name in MEASURES:
+            np.testing.assert_allclose(other.train.matrix(name)[back], plain.train.matrix(name), atol=1e-5)
+
+
+def test_features_are_the_same_with_and_without() -> None:
+    model = seeded(lambda: build_model("resnet32", 3))
+    with_maps, without = (capture(model, train=pictures(), alignment=on, concepts=None) for on in (True, False))
+    np.testing.assert_array_equal(with_maps.train.features, without.train.features)
+    np.testing.assert_array_equal(with_maps.train.logits, without.train.logits)
+    np.testing.assert_array_equal(with_maps.train.matrix("band_count"), without.train.matrix("band_count"))
+
+
+def test_the_network_is_left_as_found() -> None:
+    from tests.capture.test_as_found import lived_in, portrait
+
+    for make in (sequential, Residual, Pair):
+        model = lived_in(make)
+        before = portrait(model)
+        capture(model, train=pictures(), test=pictures())
+        after = portrait(model)
+        assert {key for key in before if before[key] != after[key]} == set()
+
+
+def test_boxes_that_cannot_count_are_left_out() -> None:
+    odd = [
+        np.array([[3, 0, 0, 4, 4], [-1, 0, 0, 4, 4], [0, 20, 0, 30, 4], [1, 5, 5, 5, 9]], np.float32),
+        np.array([[0, -3, -3, 0.2, 0.2]], np.float32),  # a corner smaller than a pixel counts as one
+    ]
+    found = boxed(odd, 3, (H, W))
+    assert [(pair.row, pair.label, pair.ranges.tolist()) for pair in found] == [(1, 0, [[0, 0, 1, 1]])]
+
+
+def test_without_boxes_or_maps_there_is_a_reason() -> None:
+    run = capture(seeded(sequential), train=(PIXELS, LABELS))
+    assert run.meta["alignment"] == {"skipped": "the pictures have no boxes."} == run.meta["concepts"]
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(H * W * 3, 3))
+    assert "no convolution" in capture(flat, train=pictures()).meta["alignment"]["skipped"]
+    linear = capture(Weighted(torch.ones(3, 3, H, W)), train=pictures())
+    assert "no convolution" in linear.meta["concepts"]["skipped"]
+
+
+def test_a_cut_gradient_is_told() -> None:
+    class Cut(Keep):
+        def forward(self, x):
+            return self.head(self.body(x).mean(dim=(2, 3)).detach())
+
+    run = capture(Cut(), train=pictures(), test=pictures())
+    assert "gradient" in run.meta["alignment"]["skipped"]
+    assert "concept_disjoint" in run.test.columns
+
+
+def test_a_constant_map_is_unknown() -> None:
+    model = seeded(Keep)
+    with torch.no_grad():
+        model.head.weight.zero_()
+    run = capture(model, train=pictures(), concepts=None)
+    assert np.isnan(run.train.matrix("cam_ior")).all()
+
+
+def test_few_maps_are_kept_and_survive_the_disk(tmp_path) -> None:
+    n = 3 * KEPT
+    pixels = RNG.integers(0, 256, size=(n, H, W, 3), dtype=np.uint8)
+    labels = np.arange(n) % 3
+    boxes = [np.array([[label, 1, 1, 5, 5]], np.float32) for label in np.minimum(labels, 1)]
+    run = capture(seeded(sequential), train=pictures(labels, boxes, pixels), out=tmp_path / "run", batch_size=7)
+    table = run.train.instances(["view", "boxes", "cam"])
+    kept = table["view"].notna()
+    assert kept[labels == 0].all() and kept[labels > 0].sum() == KEPT
+    row = table[kept].iloc[0]
+    assert len(row["cam"]) == H * W and row["view"].startswith(b"\x89PNG")
+    np.testing.assert_allclose(row["boxes"], [0, 0.1, 1 / 12, 0.5, 5 / 12], atol=1e-6)
+
+
+def test_large_pictures_are_kept_small() -> None:
+    assert encoded(np.zeros((300, 500, 3), np.uint8)).startswith(b"\xff\xd8")
