@@ -98,3 +98,20 @@ def test_diagnosis_names_what_was_planted(audit: Audit) -> None:
 def first_cause(audit: Audit, name: str) -> str:
     table = audit["diagnosis"].tables["diagnosis"]
     return str(table.loc[table["class"] == name, "cause"].iloc[0])
+
+
+def test_a_class_known_by_its_background_is_not_looked_at(audit: Audit, pictures: PictureSet) -> None:
+    (shortcut,) = pictures.planted["background"]["classes"]
+    table = audit["alignment"].tables["alignment"].set_index("class")
+    others = table.drop(shortcut)
+    assert table.loc[shortcut, "excess"] < others["excess"].min()
+    assert table.loc[shortcut, "excess_high"] < others["excess"].median()
+    assert (others["excess_low"] > 0).mean() > 0.7, "the network looks at the other objects"
+    assert next(iter(audit["alignment"].lines())) == shortcut
+
+
+def test_concepts_lie_in_the_boxes(audit: Audit) -> None:
+    table = audit["concepts"].tables["concepts"]
+    assert (table["image_count"] == 100).all()
+    assert (table["unique"] > 1).all() and (table["disjoint"] >= table["unique"]).all()
+    assert (table["unique"] <= audit["concepts"].summary["channels"]).all()

@@ -35,7 +35,10 @@ def command(
         True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."
     ),
     maps: str | None = typer.Option(
-        None, "--maps", metavar="NAME", help="The last convolutional maps, held against boxes; default: found by itself."
+        None,
+        "--maps",
+        metavar="NAME",
+        help="The last convolutional maps, held against boxes; default: found by itself.",
     ),
     concepts: float = typer.Option(
         0.01, "--concepts", metavar="SHARE", help="Share of activations that count as strong when concepts are counted."

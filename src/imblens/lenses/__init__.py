@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses._adversaries import adversaries
+from imblens.lenses._alignment import alignment
 from imblens.lenses._archetypes import archetypes
 from imblens.lenses._base import Finding, LensInfo, lens, lens_info
 from imblens.lenses._calibration import calibration
 from imblens.lenses._class_accuracy import class_accuracy
 from imblens.lenses._class_features import class_features
+from imblens.lenses._co_occurrence import co_occurrence
 from imblens.lenses._colours import colours
 from imblens.lenses._compare_class_features import compare_class_features
+from imblens.lenses._concepts import concepts
 from imblens.lenses._diagnosis import diagnosis
 from imblens.lenses._embedding_map import common_map, embedding_map
 from imblens.lenses._feature_density import feature_density
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 BUILT_IN: tuple[Callable[..., Finding], ...] = (
     class_accuracy,
+    co_occurrence,
     archetypes,
     adversaries,
     feature_overlap,
@@ -44,6 +48,8 @@ BUILT_IN: tuple[Callable[..., Finding], ...] = (
     calibration,
     ranking,
     colours,
+    alignment,
+    concepts,
     label_suspects,
     embedding_map,
     diagnosis,
@@ -92,14 +98,17 @@ __all__ = [
     "Finding",
     "LensInfo",
     "adversaries",
+    "alignment",
     "all_lenses",
     "archetypes",
     "calibration",
     "class_accuracy",
     "class_features",
+    "co_occurrence",
     "colours",
     "common_map",
     "compare_class_features",
+    "concepts",
     "diagnosis",
     "embedding_map",
     "feature_density",

@@ -1,0 +1,149 @@
+"""Which labels come together?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.run import Run
+
+SURPRISING = 1.5  # a label is named when it is this many times as frequent with another as overall
+
+
+class CoOccurrence(Finding):
+    """Labels that come together; see `co_occurrence`."""
+
+    lens: ClassVar[str] = "co_occurrence"
+
+    def lines(self) -> dict[str, str]:
+        """One line for each label that clearly draws another, the strongest first; then how many labels a picture has."""
+        table = self.tables["co_occurrence"]
+        clear = table[
+            (table["share_low"] > table["expected"]) & (table["lift"] >= SURPRISING) & (table["count"] >= FEW)
+        ]
+        found: dict[str, str] = {}
+        for row in clear.sort_values("lift", ascending=False, kind="stable").itertuples():
+            if row[1] not in found:
+                found[str(row[1])] = (
+                    f"{row[1]}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of its training "
+                    f"pictures have {row.other} as well, which {percent(row.expected)} of all have."
+                )
+        said = self.summary
+        found[""] = (
+            f"A training picture has {said['mean_labels']:.2f} labels on average: {percent(said['share_none'])} have none, "
+            f"{percent(said['share_several'])} several."
+        )
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        """Share of each label's pictures (row) that have the other (column)."""
+        return {"co_occurrence": _chart(self)}
+
+
+@lens("Which labels come together?", needs=("multilabel",))
+def co_occurrence(run: Run) -> CoOccurrence:
+    """How often a training picture of one label has another as well.
+
+    share = pictures with both / pictures with `class`;  lift = share / share of `other` among all pictures
+
+    A label that nearly always comes with another cannot be told from it by these pictures: the network may answer one
+    by seeing the other.
+
+    Args:
+        run: with several labels per instance.
+
+    Returns:
+        Table `co_occurrence`: class, other, count (with both), share, share_low, share_high (95 % Wilson), expected
+        (share of `other` among all training pictures), lift; NaN where `class` has no picture. Table `label_counts`:
+        class, positives, negatives, imbalance (negatives / positives, NaN without positives), alone (share of its
+        pictures without another label). Summary: mean_labels, share_none, share_several.
+
+    Raises:
+        NotApplicable: one label per instance.
+    """
+    import pandas as pd
+
+    labels = run.train.labels.astype(np.float64)  # (N, C)
+    n, n_classes = labels.shape
+    both = labels.T @ labels
+    own = np.diag(both)
+    first, second = np.nonzero(~np.eye(n_classes, dtype=bool))
+    count, trials = both[first, second], own[first]
+    low, high = wilson(count, trials)
+    share = _divide(count, trials)
+    expected = own[second] / n
+    names = np.array(run.classes, dtype=object)
+    table = pd.DataFrame(
+        {
+            "class": names[first],
+            "other": names[second],
+            "count": count.astype(np.int64),
+            "share": share,
+            "share_low": low,
+            "share_high": high,
+            "expected": expected,
+            "lift": _divide(share, expected),
+        }
+    )
+    per_picture = labels.sum(axis=1)
+    counts = pd.DataFrame(
+        {
+            "class": names,
+            "positives": own.astype(np.int64),
+            "negatives": (n - own).astype(np.int64),
+            "imbalance": _divide(n - own, own),
+            "alone": _divide(labels[per_picture == 1].sum(axis=0), own),
+        }
+    )
+    summary = {
+        "mean_labels": float(per_picture.mean()),
+        "share_none": float((per_picture == 0).mean()),
+        "share_several": float((per_picture > 1).mean()),
+    }
+    without = counts.loc[counts["positives"] == 0, "class"]
+    notes = (f"No training picture has {', '.join(without)}.",) if len(without) else ()
+    return CoOccurrence({"co_occurrence": table, "label_counts": counts}, summary, notes=notes)
+
+
+def _divide(above: Any, below: Any) -> Any:
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
+
+
+def _chart(finding: CoOccurrence) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import LABEL_LIMIT, base, class_axis
+
+    counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
+    order = counts["class"].tolist()
+    table = finding.tables["co_occurrence"].dropna(subset=["share"])
+    table = table.assign(text=table["share"].map(percent), dark=table["share"] > 0.5)
+    x = alt.X(
+        "other:N", sort=order, title="have this one as well", axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45)
+    )
+    y = class_axis(order, title="of the pictures with this label")
+    rows = base(table, len(order))
+    cells = rows.mark_rect().encode(
+        x=x,
+        y=y,
+        color=alt.Color(
+            "share:Q",
+            scale=alt.Scale(domain=[0, 1], scheme="blues"),
+            legend=alt.Legend(title=None, format="%", orient="right"),
+        ),
+        tooltip=[
+            alt.Tooltip("class:N"),
+            alt.Tooltip("other:N"),
+            alt.Tooltip("count:Q", format=","),
+            alt.Tooltip("share:Q", format=".1%"),
+            alt.Tooltip("expected:Q", format=".1%"),
+        ],
+    )
+    if len(order) > 20:
+        return cells
+    text = rows.mark_text(fontSize=11).encode(
+        x=x, y=y, text=alt.Text("text:N"), color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))
+    )
+    return alt.layer(cells, text)
