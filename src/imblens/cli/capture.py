@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, Seed, emit, preprocessing, progress, shown
+from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, preprocessing, progress, shown
 
 EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5,0.5,0.5 --out RUN"
 
@@ -18,6 +18,8 @@ def command(
         None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."
     ),
     out: Path = Out,
+    root: Path | None = Root,
+    hub: bool = Hub,
     layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
@@ -57,7 +59,7 @@ def command(
     from imblens.run import claim
 
     prepared = preprocessing(mean, std, size)
-    pictures = load_pictures(data, seed=seed, profile=profile)
+    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
     for note in pictures.notes:
         progress(note)
     network = load_factory(model, pictures.n_classes)

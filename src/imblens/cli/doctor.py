@@ -14,6 +14,7 @@ EXAMPLES = "Examples:  imblens doctor  |  imblens doctor --json"
 NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "torch")
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
+    "hub": (("datasets",), "public sets through Hugging Face (--hub)"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }
 

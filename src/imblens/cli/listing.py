@@ -32,9 +32,9 @@ def command(
 
 
 def _data() -> dict[str, str]:
-    from imblens.data import built_in_sets
+    from imblens.data import picture_sets
 
-    return dict(built_in_sets())
+    return picture_sets()
 
 
 def _models() -> dict[str, str]:

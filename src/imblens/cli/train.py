@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, Seed, emit, progress, shown, step
+from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, progress, shown, step
 
 EXAMPLES = "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN"
 
@@ -16,6 +16,8 @@ EXAMPLES = "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --ep
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
     out: Path = Out,
+    root: Path | None = Root,
+    hub: bool = Hub,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     arch: str = typer.Option("smallnet", "--arch", metavar="NAME", help="Network; see `imblens list models`."),
     loss: str = typer.Option("ce", "--loss", metavar="NAME", help="Loss; see `imblens list losses`."),
@@ -39,7 +41,7 @@ def command(
 
     find_model(arch)
     find_loss(loss)
-    pictures = load_pictures(data, seed=seed, profile=profile)
+    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
     for note in pictures.notes:
         progress(note)
     pictures.decode()

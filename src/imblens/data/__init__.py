@@ -1,7 +1,7 @@
-"""Pictures, labels and boxes: folders, Parquet, .npz, built-in sets; imbalance profiles."""
+"""Pictures, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
 from imblens.data._digits import digits
-from imblens.data._load import built_in_sets, load_pictures
+from imblens.data._load import built_in_sets, load_pictures, picture_sets
 from imblens.data._pictures import Pictures, PictureSet
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
 from imblens.data._shapes import CAUSES, shapes
@@ -17,5 +17,6 @@ __all__ = [
     "imbalance_profile",
     "load_pictures",
     "parse_profile",
+    "picture_sets",
     "shapes",
 ]

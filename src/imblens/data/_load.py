@@ -11,6 +11,7 @@ from imblens.data._parquet import read_parquet, split_files
 from imblens.data._pictures import PictureSet
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data._shapes import shapes
+from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean
 
 _BUILT_IN = {
@@ -24,16 +25,25 @@ def built_in_sets() -> dict[str, str]:
     return dict(_BUILT_IN)
 
 
-def load_pictures(data: str | Path, *, seed: int = 0, profile: str = "natural") -> PictureSet:
+def picture_sets() -> dict[str, str]:
+    """Return every name that `load_pictures` knows, with what it is: one line, then more of the public ones."""
+    return {**_BUILT_IN, **{name: describe(name) for name in PUBLIC}}
+
+
+def load_pictures(
+    data: str | Path, *, seed: int = 0, profile: str = "natural", root: str | Path | None = None, hub: bool = False
+) -> PictureSet:
     """Load a picture set.
 
     Args:
-        data: a name of `built_in_sets()`; a folder of class folders; a folder of Parquet files; or a MedMNIST-style
-            .npz. A folder named like a built-in set is meant by `./shapes` or a `Path`.
+        data: a name of `picture_sets()`; a folder of class folders; a folder of Parquet files; or a MedMNIST-style
+            .npz. A folder named like one of the sets is meant by `./shapes` or a `Path`.
         seed: chooses what is held out where no test split is given, which pictures a profile keeps, and what a
             built-in set draws.
         profile: thins the training split: `exp:R`, `step:R`, or `natural`, which leaves it as it is (a built-in set
             then has its own: digits exp:20, shapes 50:1). Test is never touched.
+        root: for a public set, the folder that holds its files as their owners publish them.
+        hub: for a public set, download it through Hugging Face `datasets` instead.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
@@ -45,6 +55,14 @@ def load_pictures(data: str | Path, *, seed: int = 0, profile: str = "natural") 
     """
     seed = checked_seed(seed)
     natural = parse_profile(profile).kind == "natural"
+    if isinstance(data, str) and data in PUBLIC:
+        public = read_public(data, root=None if root is None else Path(root).expanduser(), hub=hub, seed=seed)
+        return public if natural else public.with_profile(profile, seed)
+    if root is not None or hub:
+        raise InputError(
+            f"{'--hub' if hub else '--root'} goes with the name of a public set, and {str(data)!r} is none.",
+            hint=did_you_mean(str(data), list(PUBLIC)),
+        )
     if isinstance(data, str) and data in _BUILT_IN:
         return _built_in(data, seed, profile)
     try:
@@ -53,10 +71,8 @@ def load_pictures(data: str | Path, *, seed: int = 0, profile: str = "natural") 
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"{data!r} is not a path: {error}.", hint="Give a folder, an .npz file or a name.") from error
     if not exists:
-        hint = did_you_mean(str(data), list(_BUILT_IN)).rstrip(".")
-        raise MissingError(
-            f"there is no folder, .npz file or built-in set {str(data)!r}.", hint=f"{hint}; or a folder."
-        )
+        hint = did_you_mean(str(data), list(picture_sets())).rstrip(".")
+        raise MissingError(f"there is no folder, .npz file or picture set {str(data)!r}.", hint=f"{hint}; or a folder.")
     loaded = _read_directory(path, seed) if path.is_dir() else _read_file(path, seed)
     return loaded if natural else loaded.with_profile(profile, seed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,10 +22,10 @@ _RATIO = 200  # real pictures do not compress like this
 _HINT = "Write it anew with numpy.savez_compressed."
 
 
-def read_npz(path: Path, *, seed: int) -> PictureSet:
+def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> PictureSet:
     """Read an .npz of `<split>_images` (N, H, W[, 3]) and `<split>_labels` (N,), (N, 1) or (N, C) multi-hot.
 
-    `val_*` and `class_names` are optional. Nothing is unpickled.
+    `val_*` and `class_names` are optional; `classes` names them where the archive does not. Nothing is unpickled.
 
     Raises:
         MissingError: a key is missing; the message says which there are.
@@ -45,8 +46,8 @@ def read_npz(path: Path, *, seed: int) -> PictureSet:
                 hint="Give (N,), (N, 1) or, for several labels per picture, (N, C).",
             )
     names = arrays.get("class_names")
-    known = None if names is None else [str(n) for n in np.atleast_1d(names).tolist()]
-    labels_of, classes = number_labels(raw, known, str(path))
+    known = classes if names is None else [str(n) for n in np.atleast_1d(names).tolist()]
+    labels_of, named = number_labels(raw, known, str(path))
     splits = {}
     for split, pixels in images.items():
         ids = np.array([f"{split}/{i:06d}" for i in range(len(pixels))], dtype=object)
@@ -58,7 +59,7 @@ def read_npz(path: Path, *, seed: int) -> PictureSet:
             "Every row of labels marks one class: read as multi-label. "
             "For one label per picture, give class numbers (N,)."
         )
-    return assemble(path.stem, splits, classes, seed=seed, source={"path": str(path), "layout": "npz"}, notes=notes)
+    return assemble(path.stem, splits, named, seed=seed, source={"path": str(path), "layout": "npz"}, notes=notes)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,172 @@
+"""Public picture sets by name: what each is, where its files come from, and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imblens.data._pictures import PictureSet
+from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
+from imblens.data.public._cifar import read_cifar
+from imblens.data.public._hub import Hub, read_hub
+from imblens.data.public._inaturalist import SUPER_CATEGORIES, read_inaturalist
+from imblens.data.public._medmnist import MEDMNIST, MedMnist, read_medmnist
+from imblens.data.public._places import HUNDRED, TEN, read_places
+from imblens.data.public._svhn import read_svhn
+from imblens.errors import MissingError
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """What `imblens list data` says about a set, and how it is read.
+
+    Attributes:
+        counts: pictures of each split, classes, size.
+        imbalance: largest over smallest class in training as published, and the profile that papers use.
+        licence: as its owners state it.
+        get: what to download from where.
+        read: (name, folder, seed) to the set.
+        hub: where it is on Hugging Face, if it is.
+        more: what else should be known.
+    """
+
+    counts: str
+    imbalance: str
+    licence: str
+    get: str
+    read: Callable[[str, Path, int], PictureSet]
+    hub: Hub | None = None
+    more: str = ""
+
+
+def _medmnist(name: str, entry: MedMnist) -> PublicSet:
+    train, val, test = entry.pictures
+    several = entry.counts is None
+    ratio = "several labels a picture" if entry.counts is None else f"{max(entry.counts) / min(entry.counts):.1f}:1"
+    return PublicSet(
+        counts=f"{entry.of}: {train:,} train, {val:,} val, {test:,} test, {len(entry.classes)} "
+        f"{'labels' if several else 'classes'}, 28 x 28 (or 64, 128, 224)",
+        imbalance=ratio,
+        licence=entry.licence,
+        get=f"{name}.npz from https://zenodo.org/records/10519652",
+        read=read_medmnist,
+        more="Yang et al. 2023, MedMNIST v2. The classes: " + "; ".join(entry.classes) + ".",
+    )
+
+
+_CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_PLACES = (
+    "train_256_places365standard.tar, val_256.tar and filelist_places365-standard.tar, or places365standard_easyformat.tar, "
+    "from http://places2.csail.mit.edu/download.html"
+)
+PUBLIC: dict[str, PublicSet] = {
+    "cifar10": PublicSet(
+        counts="50,000 train, 10,000 test, 10 classes, 32 x 32",
+        imbalance="balanced; long-tailed with --profile exp:100",
+        licence="none stated",
+        get=f"cifar-10-python.tar.gz or cifar-10-binary.tar.gz from {_CIFAR}",
+        read=read_cifar,
+        hub=Hub("uoft-cs/cifar10", "plain_text", "img", "label"),
+        more="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images. Profile exp:100 with seed 0 draws the "
+        "long-tailed set that published work uses, row by row.",
+    ),
+    "cifar100": PublicSet(
+        counts="50,000 train, 10,000 test, 100 classes, 32 x 32",
+        imbalance="balanced; long-tailed with --profile exp:10",
+        licence="none stated",
+        get=f"cifar-100-python.tar.gz or cifar-100-binary.tar.gz from {_CIFAR}",
+        read=read_cifar,
+        hub=Hub("uoft-cs/cifar100", "cifar100", "img", "fine_label"),
+        more="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images. The 100 fine classes.",
+    ),
+    "svhn": PublicSet(
+        counts="73,257 train, 26,032 test, 10 classes, 32 x 32",
+        imbalance="3.0:1; long-tailed with --profile exp:100",
+        licence="non-commercial use",
+        get="train_32x32.mat and test_32x32.mat from http://ufldl.stanford.edu/housenumbers",
+        read=read_svhn,
+        hub=Hub("ufldl-stanford/svhn", "cropped_digits", "image", "label"),
+        more="Netzer et al. 2011, Reading Digits in Natural Images. The 531,131 extra pictures are not used.",
+    ),
+    "celeba": PublicSet(
+        counts="faces with one of 5 kinds of hair, out of 202,599, 218 x 178",
+        imbalance="counted when read; EOS has 40:1 (--profile exp:40)",
+        licence="non-commercial research",
+        get="img_align_celeba.zip, list_attr_celeba.txt and list_eval_partition.txt from "
+        "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        read=read_celeba,
+        hub=Hub("flwrlabs/celeba", "img_align+identity+attr", "image", tuple(HAIR), tuple(HAIR.values()), hair_classes),
+        more="Liu et al. 2015, Deep Learning Face Attributes in the Wild. The classes of EOS, section IV-A, in its order: "
+        "black, brown, blond, gray, bald. Faces with none or several of these attributes are left out.",
+    ),
+    "places10": PublicSet(
+        counts="25,000 train, 5,000 test, 1,000 val, 10 of 365 classes, 256 x 256",
+        imbalance="balanced; IML has 5:1 (--profile step:5)",
+        licence="non-commercial research and education",
+        get=_PLACES,
+        read=read_places,
+        more="Zhou et al. 2017, Places. Every tenth of the hundred classes of places100: " + ", ".join(TEN) + ".",
+    ),
+    "places100": PublicSet(
+        counts="250,000 train, 15,000 test, 10,000 val, 100 of 365 classes, 256 x 256",
+        imbalance="balanced; IML has 10:1 (--profile exp:10)",
+        licence="non-commercial research and education",
+        get=_PLACES,
+        read=read_places,
+        more="Zhou et al. 2017, Places. IML does not name its classes; these are evenly spaced in the alphabet, so that "
+        "nothing but their names chose them: " + ", ".join(HUNDRED) + ".",
+    ),
+    "inaturalist": PublicSet(
+        counts="579,184 train, 95,986 val, 13 super-categories, up to 800 x 800",
+        imbalance=f"{max(SUPER_CATEGORIES.values()) / min(SUPER_CATEGORIES.values()):.0f}:1",
+        licence="non-commercial research and education",
+        get="train_val_images.tar.gz and train_val2017.zip from https://github.com/visipedia/inat_comp/tree/master/2017",
+        read=read_inaturalist,
+        more="Van Horn et al. 2018, The iNaturalist Species Classification and Detection Dataset, year 2017. IML trains on "
+        "72,358 of the pictures, at 50:1, and does not say which. Training pictures: "
+        + ", ".join(f"{name} {count:,}" for name, count in SUPER_CATEGORIES.items())
+        + ".",
+    ),
+    **{name: _medmnist(name, entry) for name, entry in MEDMNIST.items()},
+}
+
+
+def describe(name: str) -> str:
+    """Return what a set is: its first line alone says counts, imbalance, licence, and what to download."""
+    entry = PUBLIC[name]
+    sources = f"imblens train {name} --root DIR, where DIR holds what the download unpacks to"
+    if entry.hub is not None:
+        sources += (
+            f"\n          imblens train {name} --hub, which downloads {entry.hub.repository} through Hugging Face"
+        )
+    return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{entry.more}"
+
+
+def read_public(name: str, *, root: Path | None, hub: bool, seed: int) -> PictureSet:
+    """Read a public set from a folder of the published files, or through Hugging Face.
+
+    Raises:
+        MissingError: no folder is given, or files are not in it; the hint says what to download from where.
+        InputError: files that are damaged or not what they should be.
+    """
+    entry = PUBLIC[name]
+    if hub:
+        if entry.hub is None:
+            raise MissingError(f"{name} is not read from Hugging Face.", hint=f"Download {entry.get}; give --root DIR.")
+        return read_hub(name, entry.hub, seed)
+    if root is None:
+        online = ", or add --hub to download it through Hugging Face" if entry.hub else ""
+        raise MissingError(
+            f"{name} is read from its published files, and no folder is given.",
+            hint=f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR{online}.",
+        )
+    if not root.is_dir():
+        raise MissingError(f"--root {root} is no folder.", hint="Give the folder that holds the published files.")
+    try:
+        return entry.read(name, root, seed)
+    except MissingError as error:
+        raise MissingError(
+            f"{name}: {error.message}",
+            hint=f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR.",
+        ) from error
