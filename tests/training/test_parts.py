@@ -28,6 +28,43 @@ def test_the_long_schedule_is_the_papers() -> None:
     assert (plan.momentum, plan.weight_decay, plan.batch_size, plan.pad, plan.flip) == (0.9, 2e-4, 128, 4, True)
 
 
+def test_the_schedule_of_looking_is_the_papers() -> None:
+    plan = find_schedule("looking50")
+    assert (plan.optimizer, plan.lr, plan.weight_decay, plan.batch_size, plan.epochs) == ("adam", 4e-4, 1e-6, 512, 50)
+    assert plan.flip and plan.pad and plan.jitter
+    expected = [2e-4 * (1 + math.cos(math.pi * epoch / 50)) for epoch in range(51)]
+    assert [plan.lr * plan.lr_share(epoch, 50) for epoch in range(51)] == pytest.approx(expected)
+
+
+def test_jitter_changes_colours_and_crops_are_shares_of_the_side() -> None:
+    from imblens.training._module import augmentation
+
+    torch.manual_seed(0)
+    plan = find_schedule("looking50")
+    grey = torch.rand(40, 1, 48, 64).expand(-1, 3, -1, -1).clone()
+    result = augmentation(plan)(grey)
+    assert result.shape == grey.shape and 0 <= result.min() and result.max() <= 1
+    assert torch.equal(result[:, 0], result[:, 1])  # a grey picture stays grey
+    crop = next(iter(augmentation(plan)))
+    crop(grey)
+    assert crop._crop.flags["padding"] == 6  # an eighth of 48
+
+
+def test_figures_of_labels_are_aurocs_of_the_known_answers() -> None:
+    from imblens.training._tallies import Aurocs
+
+    rng = np.random.default_rng(3)
+    logits, labels = rng.normal(size=(50, 4)).round(1), rng.integers(-1, 2, (50, 4))
+    labels[:, 2] = np.where(labels[:, 2] > 0, -1, labels[:, 2])  # no known yes
+    tally = Aurocs(4)
+    for rows in (slice(0, 20), slice(20, 50)):
+        tally.add(torch.tensor(logits[rows]), torch.tensor(labels[rows]))
+    for c, found in enumerate(tally.figures()):
+        yes, no = logits[labels[:, c] == 1, c], logits[labels[:, c] == 0, c]
+        pairs = (yes[:, None] > no) + 0.5 * (yes[:, None] == no)
+        assert np.isnan(found) if c == 2 else found == pytest.approx(pairs.mean(), abs=1e-6)
+
+
 def test_steps_move_along_with_the_number_of_epochs() -> None:
     for epochs in (20, 40, 400):
         stretched = [cao_steps(epoch, epochs) for epoch in range(epochs)]

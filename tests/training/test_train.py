@@ -350,9 +350,8 @@ def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> No
     ]:
         with pytest.raises(InputError, match=message):
             quick(pictures, tmp_path / "x", **options)
-    several = replace(pictures, task="multilabel")
-    with pytest.raises(InputError, match="has several labels for a picture"):
-        quick(several, tmp_path / "x")
+    with pytest.raises(InputError, match="'bce' is for several labels per instance"):
+        quick(pictures, tmp_path / "x", loss="bce")
     single = replace(pictures, train=split([5, 0, 0], 0))
     with pytest.raises(InputError, match="fewer than two classes"):
         quick(single, tmp_path / "x")

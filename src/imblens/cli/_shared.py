@@ -97,11 +97,18 @@ def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[s
         raise InputError(
             f"--std {std} must be positive.", hint="Give the standard deviation of each channel, in [0, 1]."
         )
-    sides = numbers(size, "--size", (1, 2))
+    sides = side_lengths(size)
     if sides is not None:
-        if any(side < 1 or side != int(side) for side in sides):
-            raise InputError(
-                f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224"
-            )
-        found["size"] = [int(side) for side in (sides * 2)[:2]]
+        found["size"] = list(sides)
     return found or None
+
+
+def side_lengths(size: str | None) -> tuple[int, int] | None:
+    """Parse --size as (height, width); None where it was not given."""
+    sides = numbers(size, "--size", (1, 2))
+    if sides is None:
+        return None
+    if any(side < 1 or side != int(side) for side in sides):
+        raise InputError(f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224")
+    height, width = (sides * 2)[:2]
+    return int(height), int(width)

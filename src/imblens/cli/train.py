@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, progress, shown, step
+from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, progress, shown, side_lengths, step
 
 EXAMPLES = "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN"
 
@@ -20,14 +20,25 @@ def command(
     hub: bool = Hub,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     arch: str = typer.Option("smallnet", "--arch", metavar="NAME", help="Network; see `imblens list models`."),
-    loss: str = typer.Option("ce", "--loss", metavar="NAME", help="Loss; see `imblens list losses`."),
-    schedule: str = typer.Option("short", "--schedule", metavar="NAME", help="short (one-cycle) or cao200."),
+    weights: Path | None = typer.Option(
+        None, "--weights", metavar="FILE", help="Pretrained weights to start from; a head of other classes is left out."
+    ),
+    loss: str | None = typer.Option(
+        None, "--loss", metavar="NAME", help="Loss; see `imblens list losses`. Default ce; for several labels bce."
+    ),
+    schedule: str | None = typer.Option(
+        None,
+        "--schedule",
+        metavar="NAME",
+        help="short, cao200, short_adam or looking50. Default short; for several labels short_adam.",
+    ),
     sampler: str = typer.Option(
         "natural", "--sampler", metavar="NAME", help="natural, class_balanced, square_root or progressive."
     ),
     drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
     epochs: int | None = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
+    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
     seed: int = Seed,
     resume: bool = typer.Option(False, "--resume", help="Go on after the last finished epoch in --out."),
     force: bool = Force,
@@ -40,14 +51,19 @@ def command(
     from imblens.run import claim
 
     find_model(arch)
-    find_loss(loss)
+    if loss is not None:
+        find_loss(loss)
+    wanted = side_lengths(size)
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
     for note in pictures.notes:
         progress(note)
+    if wanted is not None:
+        pictures = pictures.resized(wanted)
     pictures.decode()
     claim(out, force=force or resume)
     options = dict(
         arch=arch,
+        weights=weights,
         loss=loss,
         schedule=schedule,
         epochs=epochs,

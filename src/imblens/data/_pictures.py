@@ -33,6 +33,8 @@ class Pictures:
         rows: (N,) which pictures of the source.
         boxes: per picture (n, 5) float32 of class, x0, y0, x1, y1 in pixels; or None where none are known.
         size: (H, W) to which every picture is resized, or None: as stored.
+        unknown: (N, C) bool: labels that nobody could tell, whose entry in `labels` is 0 and means nothing; or None.
+        patients: (N,) text: whom or what a picture was taken of, so that a split can keep them apart; or None.
 
     Example:
         >>> import numpy as np
@@ -47,11 +49,14 @@ class Pictures:
     rows: NDArray[np.int64]
     boxes: tuple[Boxes, ...] | None = None
     size: tuple[int, int] | None = None
+    unknown: NDArray[np.bool_] | None = None
+    patients: NDArray[np.object_] | None = None
     _cache: dict[tuple[int, int] | None, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse lengths that disagree."""
-        for name, values in (("ids", self.ids), ("rows", self.rows), ("boxes", self.boxes)):
+        for name in ("ids", "rows", "boxes", "unknown", "patients"):
+            values = getattr(self, name)
             if values is not None and len(values) != len(self.labels):
                 raise ShapeError(
                     f"{name} has {len(values)} entries for {len(self.labels)} labels.", hint="Give one per picture."
@@ -107,6 +112,12 @@ class Pictures:
         """Whether labels are multi-hot."""
         return self.labels.ndim == 2
 
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(N,) class, or (N, C): 1 has the label, 0 has it not, -1 nobody could tell."""
+        labels = self.labels.astype(np.int64)
+        return labels if self.unknown is None else np.where(self.unknown, -1, labels)
+
     @cached_property
     def greyscale(self) -> bool:
         """Whether the pictures are grey: red, green and blue are equal in a sample of up to 32, evenly spaced."""
@@ -159,9 +170,17 @@ class Pictures:
         chosen = np.asarray(indices)
         if chosen.dtype != bool:
             chosen = chosen.astype(np.int64)
-        rows = self.rows[chosen]
         boxes = None if self.boxes is None else tuple(self.boxes[i] for i in np.arange(len(self))[chosen])
-        return Pictures(self.labels[chosen], self.ids[chosen], self.source, rows, boxes, self.size)
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            ids=self.ids[chosen],
+            rows=self.rows[chosen],
+            boxes=boxes,
+            unknown=None if self.unknown is None else self.unknown[chosen],
+            patients=None if self.patients is None else self.patients[chosen],
+            _cache={},
+        )
 
     def resized(self, size: tuple[int, int]) -> Pictures:
         """Return the same pictures resized to (H, W), bilinear, with their boxes scaled alike."""
@@ -259,6 +278,17 @@ class PictureSet:
     def held_out(self) -> Pictures | None:
         """What a network is judged on: the test split, or the val split where there is no test."""
         return self.test if self.test is not None else self.val
+
+    def resized(self, size: tuple[int, int]) -> PictureSet:
+        """Return the set with every picture resized to (H, W), boxes scaled alike."""
+        found = {name: split.resized(size) for name, split in self.splits.items()}
+        return replace(
+            self,
+            train=found["train"],
+            test=found.get("test"),
+            val=found.get("val"),
+            source={**self.source, "size": list(_checked_size(size))},
+        )
 
     def decode(self) -> None:
         """Decode every picture now, so that a damaged one is told before long work; what fits is kept."""

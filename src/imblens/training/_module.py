@@ -6,16 +6,17 @@ from typing import Any
 
 import kornia.augmentation as kornia
 import lightning.pytorch as lightning
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from imblens.losses._base import ClassLoss
+from imblens.losses._labels import LabelLoss
 from imblens.training._samplers import Batches, draw_epoch
 from imblens.training._schedules import Schedule
 from imblens.training._state import derived_seed, seed_everything
+from imblens.training._tallies import Aurocs, Recalls, Tally
 
 
 class Fitting(lightning.LightningModule):
@@ -29,7 +30,7 @@ class Fitting(lightning.LightningModule):
         loss: (logits, targets) -> number.
         schedule: optimizer, learning rate, augmentation.
         batches: of the training split; this sets their order.
-        labels: (N,) of the training split.
+        labels: (N,) of the training split, or (N, C): 1, 0, or -1 where the answer is not known.
         epochs: how many.
         steps: batches in an epoch.
         sampler: name of a sampler.
@@ -45,7 +46,7 @@ class Fitting(lightning.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        loss: ClassLoss,
+        loss: ClassLoss | LabelLoss,
         *,
         schedule: Schedule,
         batches: Batches,
@@ -66,22 +67,22 @@ class Fitting(lightning.LightningModule):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
         self.augment = augmentation(schedule)
-        self.n_classes = len(loss.class_weight)
+        self.n_classes = len(loss.positive_weight if isinstance(loss, LabelLoss) else loss.class_weight)
         self.lr = 0.0
+        self.tally = self._new_tally()
         self._loss_sum = torch.zeros(())
-        self._confusion = torch.zeros(self.n_classes**2)
         self._seen = 0
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, and the learning rate for every step."""
         plan = self.schedule
-        optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=plan.lr,
-            momentum=plan.momentum,
-            nesterov=plan.nesterov,
-            weight_decay=plan.weight_decay,
-        )
+        parameters = self.model.parameters()
+        shared: dict[str, Any] = {"lr": plan.lr, "weight_decay": plan.weight_decay}
+        optimizer: torch.optim.Optimizer
+        if plan.optimizer == "adam":
+            optimizer = torch.optim.Adam(parameters, **shared)
+        else:
+            optimizer = torch.optim.SGD(parameters, momentum=plan.momentum, nesterov=plan.nesterov, **shared)
         steps = len(self.batches)
         rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: plan.lr_share(step / steps, self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
@@ -122,7 +123,7 @@ class Fitting(lightning.LightningModule):
         inputs, labels = batch
         logits = self.model(inputs)
         loss: Tensor = self.loss(logits, labels)
-        self._count(logits.detach(), labels)
+        self.tally.add(logits.detach(), labels)
         self._loss_sum += loss.detach().double() * len(labels)
         self._seen += len(labels)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -131,7 +132,7 @@ class Fitting(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the answers to a batch."""
         inputs, labels = batch
-        self._count(self.model(inputs), labels)
+        self.tally.add(self.model(inputs), labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what this training was asked for."""
@@ -139,7 +140,7 @@ class Fitting(lightning.LightningModule):
 
     def forget(self) -> None:
         """Start counting anew."""
-        self._confusion = torch.zeros(self.n_classes**2, dtype=torch.int64, device=self.device)
+        self.tally = self._new_tally()
         if self.trainer.training:
             self._seen = 0
 
@@ -147,24 +148,20 @@ class Fitting(lightning.LightningModule):
         """Return the mean loss over the pictures of the epoch."""
         return float(self._loss_sum) / max(self._seen, 1)
 
-    def recalls(self) -> NDArray[np.float64]:
-        """Return (C,) the share of each class that was answered right; NaN for a class that was not seen."""
-        confusion = self._confusion.cpu().numpy().reshape(self.n_classes, self.n_classes)
-        seen = confusion.sum(axis=1)
-        return np.where(seen > 0, np.diagonal(confusion) / np.maximum(seen, 1), np.nan)
-
-    def _count(self, logits: Tensor, labels: Tensor) -> None:
-        places = labels * self.n_classes + logits.argmax(dim=1)
-        self._confusion += torch.bincount(places, minlength=self.n_classes**2)
+    def _new_tally(self) -> Tally:
+        return Aurocs(self.n_classes) if self.labels.ndim == 2 else Recalls(self.n_classes)
 
 
 def augmentation(schedule: Schedule) -> nn.Sequential:
-    """Return what happens to a batch of training pictures (B, 3, H, W) in [0, 1]: crop, then flip, each on its own."""
+    """Return what happens to a batch of training pictures (B, 3, H, W) in [0, 1]: crop, flip, jitter, each on its own."""
     steps: list[nn.Module] = []
     if schedule.pad:
         steps.append(_Crop(schedule.pad))
     if schedule.flip:
         steps.append(kornia.RandomHorizontalFlip(p=0.5))
+    if schedule.jitter:
+        spread = schedule.jitter
+        steps.append(kornia.ColorJitter(brightness=spread, contrast=spread, saturation=spread, p=1.0))
     return nn.Sequential(*steps)
 
 
@@ -180,7 +177,7 @@ def shrunk(pictures: Tensor) -> Tensor:
 class _Crop(nn.Module):
     """Kornia's random crop, made for the size of the pictures when they are first seen."""
 
-    def __init__(self, pad: int) -> None:
+    def __init__(self, pad: float) -> None:
         super().__init__()
         self.pad = pad
         self._crop: Any = None
@@ -188,6 +185,7 @@ class _Crop(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         size = (pictures.shape[2], pictures.shape[3])
         if self._crop is None or self._crop.flags["size"] != size:
-            self._crop = kornia.RandomCrop(size, padding=self.pad, cropping_mode="slice")
+            pad = int(self.pad) if self.pad >= 1 else max(1, round(self.pad * min(size)))
+            self._crop = kornia.RandomCrop(size, padding=pad, cropping_mode="slice")
         cropped: Tensor = self._crop(pictures)
         return cropped

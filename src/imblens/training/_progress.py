@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,23 @@ from imblens.errors import ImblensError
 from imblens.training._files import write_whole
 from imblens.training._module import Fitting
 
-COLUMNS = ("epoch", "loss", "split", "balanced_accuracy", "rare_accuracy", "lr", "seconds")
-
 
 class EpochLog(lightning.Callback):
     """Keeps and shows how the training goes: on the validation split where there is one, else on training batches.
 
     Args:
         out: where log.csv goes.
-        rare: (n,) the classes that `rare_accuracy` is the mean over; none where all are equally frequent.
+        rare: (n,) the classes that the rare figure is the mean over; none where all are equally frequent.
+        labels: names of labels that get a column each, behind the others; none for single-label sets.
         show: whether to print, to stderr.
     """
 
-    def __init__(self, out: Path, rare: NDArray[np.int64], *, show: bool) -> None:
+    def __init__(self, out: Path, rare: NDArray[np.int64], labels: Sequence[str] = (), *, show: bool) -> None:
         """Start with no epoch."""
         self.rows: list[dict[str, Any]] = []
         self.interrupted = False
-        self._path, self._rare, self._show = out / "log.csv", rare, show
+        self._path, self._rare, self._labels, self._show = out / "log.csv", rare, tuple(labels), show
         self._validated = False
-        self._recalls = np.empty(0)
         self._bar: Any = None
         self._started = 0.0
 
@@ -73,15 +72,17 @@ class EpochLog(lightning.Callback):
         """Add the epoch's row, write log.csv, print the line."""
         assert isinstance(pl_module, Fitting)
         self._stop_bar()
-        recalls = pl_module.recalls()
+        tally = pl_module.tally
+        figures = tally.figures()
         row = {
             "epoch": trainer.current_epoch + 1,
             "loss": pl_module.mean_loss(),
             "split": "val" if self._validated else "train",
-            "balanced_accuracy": _mean(recalls),
-            "rare_accuracy": _mean(recalls[self._rare]),
+            tally.mean: _mean(figures),
+            f"rare_{tally.figure}": _mean(figures[self._rare]),
             "lr": pl_module.lr,
             "seconds": round(time.monotonic() - self._started, 2),
+            **{f"{tally.figure}: {name}": float(figures[c]) for c, name in enumerate(self._labels)},
         }
         if not math.isfinite(pl_module.mean_loss()):
             raise ImblensError(
@@ -102,12 +103,15 @@ class EpochLog(lightning.Callback):
 
     def frame(self) -> pd.DataFrame:
         """Return the epochs so far as a table."""
-        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+        return pd.DataFrame(self.rows)
 
     def _stop_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+_SHOWN = (("balanced_accuracy", "bal.acc", "rare_accuracy"), ("auroc", "AUROC", "rare_auroc"))
 
 
 def epoch_line(rows: list[dict[str, Any]], epochs: int) -> str:
@@ -118,12 +122,13 @@ def epoch_line(rows: list[dict[str, Any]], epochs: int) -> str:
     'epoch 12/200  loss 0.413  val bal.acc .655  rare .470  lr .1  38 s  ETA 1h59'
     """
     row = rows[-1]
+    mean, short, rare = next(names for names in _SHOWN if names[0] in row)
     left = (epochs - row["epoch"]) * float(np.mean([r["seconds"] for r in rows[-5:]]))
     parts = [
         f"epoch {row['epoch']}/{epochs}",
         f"loss {row['loss']:.3g}",
-        f"{row['split']} bal.acc {_share(row['balanced_accuracy'])}",
-        f"rare {_share(row['rare_accuracy'])}" if not math.isnan(row["rare_accuracy"]) else "",
+        f"{row['split']} {short} {_share(row[mean])}",
+        f"rare {_share(row[rare])}" if not math.isnan(row[rare]) else "",
         f"lr {row['lr']:.2g}".replace(" 0.", " ."),
         _clock(row["seconds"]),
         f"ETA {_clock(left)}" if row["epoch"] < epochs else "",

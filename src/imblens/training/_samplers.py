@@ -67,7 +67,7 @@ def draw_epoch(
     `natural` is a permutation. The others draw a class, then one of its pictures evenly, with replacement.
 
     Args:
-        labels: (N,) class of each picture.
+        labels: (N,) class of each picture; or (N, C) for several labels, which only `natural` can draw.
         sampler: a name.
         n_classes: C.
         epoch: from 0.
@@ -90,7 +90,7 @@ def draw_epoch(
 
 
 class Batches:
-    """The batches of an epoch: (pictures (B, H, W, 3) uint8, labels (B,) int64), as torch tensors.
+    """The batches of an epoch: (pictures (B, H, W, 3) uint8, labels (B,) or (B, C) int64), as torch tensors.
 
     An epoch is cut into equal batches, the largest one of `batch_size`, so that none is left with a single picture.
 
@@ -99,7 +99,7 @@ class Batches:
     """
 
     def __init__(self, pictures: NDArray[np.uint8], labels: NDArray[Any], batch_size: int) -> None:
-        """Hold (N, H, W, 3) pictures and (N,) labels; in their order until told otherwise."""
+        """Hold (N, H, W, 3) pictures and (N,) or (N, C) labels; in their order until told otherwise."""
         self._pictures = pictures
         self._labels = np.asarray(labels, dtype=np.int64)
         self._n_batches = -(-len(labels) // batch_size)

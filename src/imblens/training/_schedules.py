@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from imblens.errors import MissingError, did_you_mean
 
@@ -19,13 +20,16 @@ class Schedule:
         epochs: where the user gives none.
         least_steps: batches in a training, at least, where the user gives no epochs: small sets are seen more often.
         batch_size: where the user gives none.
-        lr: largest learning rate of stochastic gradient descent.
+        lr: largest learning rate.
         lr_share: (epochs done, epochs) -> share of `lr`; epochs done may be a fraction.
         weight_decay: L2 penalty on all weights.
-        momentum: of the gradient.
+        optimizer: "sgd", stochastic gradient descent, or "adam", whose steps do not depend on the scale of a loss.
+        momentum: of the gradient; for "sgd" only.
         nesterov: whether the gradient is taken ahead of the momentum.
-        pad: zeros added on each side before a crop of the picture's size is taken at random.
+        pad: zeros added on each side before a crop of the picture's size is taken at random: pixels, or below 1 a share
+            of the picture's shorter side.
         flip: whether half of the pictures are mirrored left to right.
+        jitter: by which share, at most, brightness, contrast and saturation change; 0 for not at all.
         small_until: share of the epochs, from the first, in which pictures are shrunk to three quarters of their height
             and width, which takes 0.56 of the time. Pictures of less than 32 pixels stay as they are.
     """
@@ -38,10 +42,12 @@ class Schedule:
     lr_share: Callable[[float, int], float]
     weight_decay: float
     least_steps: int = 0
+    optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
-    pad: int = 4
+    pad: float = 4
     flip: bool = True
+    jitter: float = 0.0
     small_until: float = 0.0
 
     def epochs_for(self, steps: int) -> int:
@@ -74,6 +80,15 @@ def one_cycle(done: float, epochs: int, *, warm: float = 0.25) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - warm) / (1 - warm)))
 
 
+def cosine(done: float, epochs: int) -> float:
+    """Fall as a cosine from 1 to 0.
+
+    >>> [round(cosine(epoch, 50), 3) for epoch in (0, 12.5, 25, 50)]
+    [1.0, 0.854, 0.5, 0.0]
+    """
+    return 0.5 * (1 + math.cos(math.pi * done / epochs))
+
+
 SCHEDULES: dict[str, Schedule] = {
     schedule.name: schedule
     for schedule in (
@@ -98,8 +113,43 @@ SCHEDULES: dict[str, Schedule] = {
             small_until=0.5,
             nesterov=True,
         ),
+        Schedule(
+            name="looking50",
+            says="50 epochs as Khakzar et al. 2022: Adam 4e-4, cosine, batches of 512; crop, flip, colour jitter",
+            epochs=50,
+            batch_size=512,
+            lr=4e-4,
+            lr_share=cosine,
+            weight_decay=1e-6,
+            optimizer="adam",
+            pad=1 / 8,
+            jitter=0.2,
+        ),
+        Schedule(
+            name="short_adam",
+            says="one cycle of 15 epochs (more for small sets, to 300 batches) of Adam, for two cores",
+            epochs=15,
+            batch_size=64,
+            lr=2e-3,
+            lr_share=one_cycle,
+            weight_decay=1e-6,
+            optimizer="adam",
+            pad=1 / 8,
+            jitter=0.2,
+            least_steps=300,
+            small_until=0.5,
+        ),
     )
 }
+
+
+def default_schedule(*, multilabel: bool) -> str:
+    """Return the schedule of a training that names none.
+
+    Losses for several labels differ in scale by orders of magnitude (a class-balanced weight is about 1 / count), which
+    Adam does not mind.
+    """
+    return "short_adam" if multilabel else "short"
 
 
 def schedule_descriptions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import DependencyError, ExistsError, InputError
+from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
-from imblens.models import build_model, find_model, load_factory
+from imblens.models import build_model, find_model, load_factory, load_pretrained
 from imblens.training._files import LAST, read_checkpoint, write_whole
 from imblens.training._samplers import Batches, find_sampler
-from imblens.training._schedules import Schedule, find_schedule
+from imblens.training._schedules import Schedule, default_schedule, find_schedule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from imblens.data import PictureSet
 
-_AUGMENTATIONS = {"crop+flip": (True, True), "crop": (True, False), "flip": (False, True), "none": (False, False)}
+_AUGMENTATIONS = ("crop+flip+jitter", "crop+flip", "crop+jitter", "flip+jitter", "crop", "flip", "jitter", "none")
 _PACKAGES = ("imblens", "torch", "lightning", "kornia", "numpy")
 _HASHED_BYTES = 2**28
 
@@ -38,7 +39,8 @@ class Trained:
     Attributes:
         model: the network with the weights of the last epoch, on the CPU, in evaluation mode.
         meta: what made it: plain JSON values. `meta["preprocessing"]` holds mean, std (of pixels in [0, 1]) and size.
-        log: one row an epoch: epoch, loss, split (val or train), balanced_accuracy, rare_accuracy, lr, seconds.
+        log: one row an epoch: epoch, loss, split (val or train), balanced_accuracy, rare_accuracy, lr, seconds. For
+            several labels per picture: auroc (mean over labels) and rare_auroc instead, and a column for each label.
         path: the folder with model.safetensors, log.csv and checkpoints/last.ckpt.
     """
 
@@ -53,8 +55,9 @@ def train(
     *,
     out: str | Path,
     arch: str = "smallnet",
-    loss: str = "ce",
-    schedule: str = "short",
+    weights: str | Path | None = None,
+    loss: str | None = None,
+    schedule: str | None = None,
     epochs: int | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -77,19 +80,22 @@ def train(
     torch's settings are left as found.
 
     Args:
-        picture_set: with one label for each picture, all pictures of one size.
+        picture_set: all pictures of one size. With several labels per picture, those that are not known do not count.
         out: folder for model.safetensors, log.csv and checkpoints/last.ckpt; nothing is written elsewhere.
         arch: a name of `imblens.models.model_names()`, or FILE.py:FACTORY.
-        loss: a name of `imblens.losses.loss_names()`. `ldam` gives a named network a normalised head.
-        schedule: `short` or `cao200`.
+        weights: file of pretrained weights to start from (see `imblens.models.load_pretrained`).
+        loss: a name of `imblens.losses.loss_names()`; default `ce`, for several labels `bce`. `ldam` gives a named
+            network a normalised head.
+        schedule: a name of `schedule_descriptions()`; default `short`, for several labels `short_adam`.
         epochs: default: the schedule's; its steps move along.
         seed: 0 or more: of weights, order and augmentation.
         resume: go on after the last finished epoch in `out`, with the same other arguments.
         force: start anew where `out` holds a training.
         batch_size: default: the schedule's.
-        sampler: `natural`, `class_balanced`, `square_root` or `progressive`.
+        sampler: `natural`, `class_balanced`, `square_root` or `progressive`; for several labels only the first.
         drw: weight classes by their effective number in the last fifth of the epochs.
-        augment: `crop+flip`, `crop`, `flip` or `none`; default: the schedule's. Mirrored digits are other digits.
+        augment: `crop`, `flip` and `jitter` (of colours) joined by +, or `none`; default: the schedule's. Mirrored
+            digits are other digits.
         precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
         progress: print one line an epoch to stderr.
         loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
@@ -111,25 +117,29 @@ def train(
     """
     _require("lightning", "kornia")
     folder = Path(out)
+    several = picture_set.task == "multilabel"
+    loss = loss or ("bce" if several else "ce")
+    schedule = schedule or default_schedule(multilabel=several)
     plan = _planned(find_schedule(schedule), augment)
     find_sampler(sampler)
     find_model(arch)
-    if picture_set.task != "multiclass":
+    if several and sampler != "natural":
         raise InputError(
-            f"{picture_set.name} has several labels for a picture; training needs one.",
-            hint="Train elsewhere, and use imblens capture with your network.",
+            f"sampler {sampler!r} draws pictures by their one class, and those of {picture_set.name} have several labels.",
+            hint="Leave it out; the losses wbce and cb_focal_bce weigh labels by their counts.",
         )
     options = _plain_options(loss_options)
-    labels = np.asarray(picture_set.train.labels)
-    n_classes = len(picture_set.classes)
-    counts = np.bincount(labels, minlength=n_classes)
-    if np.count_nonzero(counts) < 2:
+    labels = picture_set.train.targets
+    counts = picture_set.class_counts
+    negatives = _negatives(picture_set, labels, counts) if several else None
+    if not several and np.count_nonzero(counts) < 2:
         raise InputError(f"the training split of {picture_set.name} has fewer than two classes.", hint="Give more.")
-    built_loss = build_loss(loss, counts.tolist(), drw=drw, **options)
+    built_loss = build_loss(loss, counts.tolist(), negative_counts=negatives, drw=drw, **options)
     pixels = picture_set.train.array()
     size = _count("batch_size", batch_size, plan.batch_size)
     asked = {
         "arch": arch,
+        "weights": None if weights is None else _file_hash(Path(weights)),
         "loss": loss,
         "loss_options": options,
         "drw": bool(drw),
@@ -141,6 +151,7 @@ def train(
         "seed": _count("seed", seed, 0, least=0),
         "classes": list(picture_set.classes),
         "class_counts": counts.tolist(),
+        **({} if negatives is None else {"negative_counts": negatives}),
         "pictures": _fingerprint(pixels, labels),
     }
     if precision is None:
@@ -151,7 +162,10 @@ def train(
         raise InputError(f"precision is {precision!r}.", hint="Give 32-true or bf16-mixed.")
     if not resume:
         _clear(folder, force)
-    return _fit(picture_set, pixels, labels, counts, plan, built_loss, folder, asked, precision, resume, progress)
+    start = None if weights is None or resume else Path(weights)
+    return _fit(
+        picture_set, pixels, labels, counts, plan, built_loss, folder, asked, precision, resume, progress, start
+    )
 
 
 def _fit(
@@ -166,6 +180,7 @@ def _fit(
     precision: str,
     resume: bool,
     progress: bool,
+    start: Path | None,
 ) -> Trained:
     import torch
 
@@ -182,6 +197,10 @@ def _fit(
 
         seed_everything(derived_seed(asked["seed"], 0))
         model = _network(asked, loss, len(counts)).train()
+        if start is not None:
+            taken = load_pretrained(model, start)
+            if progress:
+                print(taken, file=sys.stderr, flush=True)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         batches = Batches(pixels, labels, asked["batch_size"])
         fitting = Fitting(
@@ -198,8 +217,9 @@ def _fit(
             facts={**asked, "precision": precision},
         )
         val = picture_set.val
-        held_out = Batches(val.array(), val.labels, 512) if val is not None and len(val) else None
-        log = EpochLog(folder, rare_classes(counts), show=progress)
+        held_out = Batches(val.array(), val.targets, 512) if val is not None and len(val) else None
+        named = picture_set.classes if picture_set.task == "multilabel" else ()
+        log = EpochLog(folder, rare_classes(counts), named, show=progress)
         trainer = lightning.Trainer(
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
@@ -294,12 +314,43 @@ def _planned(plan: Schedule, augment: str | None) -> Schedule:
         return plan
     if augment not in _AUGMENTATIONS:
         raise InputError(f"there is no augmentation {augment!r}.", hint=f"Known: {', '.join(_AUGMENTATIONS)}.")
-    crop, flip = _AUGMENTATIONS[augment]
-    return replace(plan, pad=(plan.pad or 4) if crop else 0, flip=flip)
+    steps = augment.split("+")
+    return replace(
+        plan,
+        pad=(plan.pad or 4) if "crop" in steps else 0,
+        flip="flip" in steps,
+        jitter=(plan.jitter or 0.2) if "jitter" in steps else 0.0,
+    )
 
 
 def _augmented(plan: Schedule) -> str:
-    return next(name for name, steps in _AUGMENTATIONS.items() if steps == (plan.pad > 0, plan.flip))
+    steps = {"crop": plan.pad > 0, "flip": plan.flip, "jitter": plan.jitter > 0}
+    return "+".join(name for name, used in steps.items() if used) or "none"
+
+
+def _negatives(picture_set: PictureSet, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> list[int]:
+    """Return how many training pictures are known not to have each label.
+
+    Raises:
+        InputError: no label is known of some pictures and known to be absent in others.
+    """
+    negatives = (labels == 0).sum(axis=0)
+    if not (np.minimum(counts, negatives) > 0).any():
+        raise InputError(
+            f"in the training split of {picture_set.name} no label tells pictures apart: each is in all of them or in "
+            "none.",
+            hint="Give pictures with and without a label.",
+        )
+    return [int(n) for n in negatives]
+
+
+def _file_hash(file: Path) -> str:
+    import hashlib
+
+    if not file.is_file():
+        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:32]
 
 
 def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
