@@ -31,6 +31,10 @@ MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
     "calibration_error": ("calibration", "calibration", "ece", None, "expected calibration error"),
     "auroc": ("ranking", "ranking", "auroc", None, "AUROC"),
     "average_precision": ("ranking", "ranking", "average_precision", None, "average precision"),
+    "iobb": ("alignment", "alignment", "iobb", None, "share of the boxes that the activation map lights (IoBB)"),
+    "ior": ("alignment", "alignment", "ior", None, "share of the activation map in the boxes (IoR)"),
+    "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per picture"),
+    "concepts_unique": ("concepts", "concepts", "unique", None, "channels with one, per picture"),
 }
 SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 
@@ -108,7 +112,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None) -> Comparis
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
         change_low, change_high; the change is that of balanced accuracy) and `comparison_measures` (run, class,
         measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
-        auroc and average_precision. Intervals are 95 %.
+        auroc, average_precision, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
 
     Raises:
         InputError: fewer than two runs, names that repeat, or no class in common.

@@ -9,7 +9,8 @@ import numpy as np
 
 from imblens.lenses._base import percent
 from imblens.report._compare import MEASURES, best_first, class_lines, points
-from imblens.report._save import write_figures, write_tables
+from imblens.report._overlays import side_by_side
+from imblens.report._save import OVERLAYS_KEY, write_figures, write_tables
 from imblens.run import claim, write_text
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         )
     contents = [{"id": "summary", "text": "All measures"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
+    overlays = side_by_side(comparison.runs, comparison.names)
+    contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
     title = " and ".join(comparison.names) if len(comparison.names) == 2 else ", ".join(comparison.names)
@@ -111,6 +114,8 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         plots=plots,
         summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
+        overlays=overlays,
+        maps_key=OVERLAYS_KEY,
         notes=comparison.notes,
         classes=classes,
         contents=contents,

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LINES_SHOWN = 4
 CARDS = 3
 PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": ""}
+OVERLAYS_KEY = (
+    "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes."
+)
 EVIDENCE = {  # cause -> the lens that shows it
     "few examples": "class_accuracy",
     "overlap": "adversaries",
@@ -130,6 +133,7 @@ def report_html(audit: Audit) -> str:
         mean=None if mean is None else f"{100 * mean:.2f}",
         first=first,
         classes=run.classes,
+        maps_key=OVERLAYS_KEY,
         columns=columns,
         rows=rows,
         mixed=mixed,
@@ -182,11 +186,18 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
         "lines": listed[:LINES_SHOWN],
         "more": listed[LINES_SHOWN:],
         "figures": figures,
+        "overlays": _overlays(audit, finding) if name == "alignment" else [],
         "gallery": _gallery(audit, finding) if name == "archetypes" else [],
         "notes": finding.notes,
         "page": [(heading, prose(text[heading])) for heading in HEADINGS if text.get(heading)],
         "tables": list(tables.values()),
     }
+
+
+def _overlays(audit: Audit, finding: Finding) -> list[dict[str, Any]]:
+    from imblens.report._overlays import overlays
+
+    return overlays(audit.run, list(finding.lines()))
 
 
 def _gallery(audit: Audit, finding: Finding) -> list[dict[str, Any]]:

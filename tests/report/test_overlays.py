@@ -1,0 +1,120 @@
+"""Maps over pictures: which are shown, how they are drawn, side by side, and safe whatever things are called."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imblens.capture import capture
+from imblens.data import Pictures
+from imblens.report import audit, compare
+from imblens.report._overlays import heat, kept_maps, overlays, side_by_side
+from imblens.run import Run
+from tests.capture.networks import seeded
+from tests.capture.test_alignment import Keep
+from tests.report.pages import parsed
+from tests.report.runs import HOSTILE
+
+RNG = np.random.default_rng(6)
+N, SIZE = 18, 12
+PIXELS = RNG.integers(0, 256, (N, SIZE, SIZE, 3), dtype=np.uint8)
+NAMES = (*HOSTILE[:2], "plain")
+
+
+def make(seed=0, ids=None, out=None):
+    labels = np.arange(N) % 3
+    boxes = [np.array([[c, 1, 2, 7, 9]], np.float32) for c in labels]
+    given = Pictures.from_arrays(PIXELS, labels, boxes=boxes, ids=ids)
+    return capture(seeded(Keep, seed), train=given, test=given, classes=NAMES, out=out)
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return make(ids=[f"{i}{HOSTILE[i % 2]}" for i in range(N)])
+
+
+def test_three_pictures_of_each_class_from_least_to_most(run) -> None:
+    groups = overlays(run, ["plain", NAMES[0]])
+    assert [group["name"] for group in groups] == ["plain", NAMES[0]]
+    kept = kept_maps(run)["plain"]
+    assert len(kept) == 6
+    ranked = sorted(kept, key=lambda key: kept[key].ior)
+    captions = [picture["caption"] for picture in groups[0]["pictures"]]
+    assert captions[0].startswith(ranked[0]) and captions[2].startswith(ranked[-1])
+    one = kept[ranked[0]]
+    assert one.cam.shape == (SIZE - 4, SIZE - 4) and one.cam.min() == 0 and one.cam.max() == 255
+    np.testing.assert_allclose(one.boxes, np.array([[1, 2, 7, 9]]) / SIZE, atol=1e-6)
+    assert 0 < one.probability < 1
+
+
+def test_the_page_shows_them_and_runs_nothing(run, tmp_path) -> None:
+    page = audit(run, lenses=["alignment", "concepts"]).save(tmp_path / "out", figures=False).read_text()
+    tree = parsed(page)
+    drawn = [tag for tag in tree.named("svg") if (tag.get("aria-label") or "").startswith("Activation map of")]
+    assert len(drawn) == 9
+    assert all(image["href"].startswith("data:image/png;base64,") for image in tree.named("image"))
+    assert not tree.named("img")
+    assert all(len(set(tag)) == len(tag) for _, tag in tree.tags)
+    assert "http://" not in "".join(image["href"] for image in tree.named("image"))
+
+
+def test_the_same_page_twice(run, tmp_path) -> None:
+    one, two = (audit(run, lenses=["alignment"]).save(tmp_path / k, figures=False).read_bytes() for k in "ab")
+    assert one == two
+
+
+def test_side_by_side_on_the_same_pictures(run, tmp_path) -> None:
+    other = make(seed=1, ids=run.test.ids.tolist())
+    groups = side_by_side([run, other], ["one", "two"])
+    assert [group["name"] for group in groups] == list(NAMES)
+    for group in groups:
+        assert len(group["pictures"]) == 2
+        for picture in group["pictures"]:
+            first, second = picture["views"]
+            assert first["caption"].startswith("one: ") and second["caption"].startswith("two: ")
+            assert first["drawing"].count("<image") == 2
+            assert second["drawing"].count("<image") == 1 and "<use href=" in second["drawing"]
+    comparison = compare([run, other], names=["one", "two"])
+    measures = set(comparison.tables["comparison_measures"]["measure"])
+    assert measures >= {"iobb", "ior", "concepts_disjoint", "concepts_unique"}
+    tree = parsed(comparison.save(tmp_path / "out", figures=False).read_text())
+    known = {image.get("id") for image in tree.named("image")} - {None}
+    used = {tag["href"].removeprefix("#") for tag in tree.named("use") if tag["href"].startswith("#view")}
+    assert used == known and len(known) == 6
+
+
+def test_runs_that_share_no_picture_or_have_another_head_are_not_laid_side_by_side(run) -> None:
+    assert side_by_side([run, make(ids=[f"other {i}" for i in range(N)])], ["one", "two"]) == []
+    treated = replace(run, meta={**run.meta, "treatment": {"name": "crt"}})
+    assert kept_maps(treated) == {}
+    assert side_by_side([run, treated], ["one", "two"]) == []
+
+
+def test_runs_without_maps_and_damaged_columns_show_nothing(run) -> None:
+    assert kept_maps(Run.from_arrays(train=(np.ones((4, 2)), [0, 1, 0, 1]))) == {}
+    part = run.test.parts[0]
+    for column, value in (("view", b"no picture"), ("view", "text"), ("cam", b"short")):
+        table = part.table.assign(**{column: [value] * N})
+        broken = replace(run, test=replace(run.test, parts=(replace(part, table=table),), _cache={}))
+        assert kept_maps(broken) == {}
+    assert kept_maps(replace(run, meta={**run.meta, "alignment": {"map_size": [10**6, "a"]}})) == {}
+
+
+def test_maps_on_disk_are_the_same(tmp_path) -> None:
+    stored = Run.load(make(out=tmp_path / "run").path)
+    memory, disk = kept_maps(make()), kept_maps(stored)
+    assert {name: list(kept) for name, kept in memory.items()} == {name: list(kept) for name, kept in disk.items()}
+    for name, kept in memory.items():
+        for key, one in kept.items():
+            assert (one.cam == disk[name][key].cam).all() and one.ior == disk[name][key].ior
+
+
+def test_heat_is_clear_at_nothing_and_light_at_most() -> None:
+    with Image.open(io.BytesIO(heat(np.array([[0, 128, 255]], np.uint8)))) as image:
+        pixels = np.asarray(image)[0].astype(int)
+    assert pixels[:, 3].tolist() == [0, 96, 191]
+    assert pixels[0, :3].sum() < pixels[1, :3].sum() < pixels[2, :3].sum()
