@@ -146,11 +146,11 @@ def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup
     width, height = _size(one.view)
     frame = f'width="{width}" height="{height}" preserveAspectRatio="none"'
     if use:
-        picture = f'<use href="#{use}"></use>'
+        picture = f'<use class="under" href="#{use}"></use>'
     else:
         kind = "png" if one.view.startswith(b"\x89PNG") else "jpeg"
         named = f' id="{define}"' if define else ""
-        picture = f'<image{named} {frame} href="{_address(one.view, kind)}"></image>'
+        picture = f'<image{named} class="under" {frame} href="{_address(one.view, kind)}"></image>'
     boxes = "".join(
         f'<rect x="{x0 * width:.1f}" y="{y0 * height:.1f}" width="{(x1 - x0) * width:.1f}" height="{(y1 - y0) * height:.1f}"'
         f' fill="none" vector-effect="non-scaling-stroke" stroke="{stroke}" stroke-width="{thick}"></rect>'
@@ -159,7 +159,7 @@ def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup
     )
     return Markup(
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{picture}'
-        f'<image {frame} href="{_address(heat(one.cam), "png")}"></image>{boxes}</svg>'
+        f'<image class="map" {frame} href="{_address(heat(one.cam), "png")}"></image>{boxes}</svg>'
     )
 
 

@@ -25,7 +25,8 @@ LINES_SHOWN = 4
 CARDS = 3
 PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": ""}
 OVERLAYS_KEY = (
-    "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes."
+    "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes. "
+    "Point at a picture to see it without its map."
 )
 EVIDENCE = {  # cause -> the lens that shows it
     "few examples": "class_accuracy",
