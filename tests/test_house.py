@@ -19,6 +19,7 @@ ALLOWED = {
     "treatments": {"run"},
     "capture": {"data", "models", "run"},
     "training": {"data", "models", "losses"},
+    "synthesis": {"data", "run", "training", "treatments"},
     "report": {"lenses", "run"},
 }
 EVERYTHING = {"studies", "cli"}

@@ -13,7 +13,7 @@ EXAMPLES = "Examples:  imblens list lenses  |  imblens list lenses archetypes  |
 
 
 def command(
-    what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments", help="Which list."),
+    what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments|oversamplers", help="Which list."),
     name: str | None = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
     as_json: bool = Json,
 ) -> None:
@@ -65,10 +65,17 @@ def _treatments() -> dict[str, str]:
     return dict(treatment_descriptions())
 
 
+def _oversamplers() -> dict[str, str]:
+    from imblens.synthesis import oversampler_descriptions
+
+    return dict(oversampler_descriptions())
+
+
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "models": _models,
     "losses": _losses,
     "lenses": _lenses,
     "treatments": _treatments,
+    "oversamplers": _oversamplers,
 }

@@ -9,8 +9,14 @@ from typing import Any
 import typer
 
 from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, progress, shown, side_lengths, step
+from imblens.errors import InputError, MissingError
 
-EXAMPLES = "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN"
+EXAMPLES = (
+    "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN  |  "
+    "imblens train DATA --oversample smote --set k_neighbors=3 --out RUN"
+)
+
+OVERSAMPLED = "oversampled"
 
 
 def command(
@@ -35,6 +41,13 @@ def command(
     sampler: str = typer.Option(
         "natural", "--sampler", metavar="NAME", help="natural, class_balanced, square_root or progressive."
     ),
+    oversample: str | None = typer.Option(
+        None, "--oversample", metavar="NAME", help="Balance with synthetic pictures; see `imblens list oversamplers`."
+    ),
+    remix: bool = typer.Option(False, "--remix", help="Mix pictures, with labels that lean to the rarer class."),
+    settings: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="An option of --oversample or --remix; may be repeated."
+    ),
     drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
     epochs: int | None = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
@@ -49,11 +62,18 @@ def command(
     from imblens.losses import find_loss
     from imblens.models import find_model
     from imblens.run import claim
+    from imblens.training import find_sampler, find_schedule
 
     find_model(arch)
     if loss is not None:
         find_loss(loss)
+    if schedule is not None:
+        find_schedule(schedule)
+    find_sampler(sampler)
     wanted = side_lengths(size)
+    balancing, mixing = _settings(oversample, remix, settings)
+    if resume and oversample is not None and not (out / "checkpoints").is_dir() and not (out / OVERSAMPLED).is_dir():
+        raise MissingError(f"--resume: there is no training in {out}.", hint="Leave out --resume to start one.")
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
     for note in pictures.notes:
         progress(note)
@@ -68,13 +88,14 @@ def command(
         schedule=schedule,
         epochs=epochs,
         seed=seed,
-        resume=resume,
+        resume=resume and (oversample is None or (out / "checkpoints").is_dir()),  # else stopped before training
         batch_size=batch_size,
         sampler=sampler,
         drw=drw,
+        remix=mixing,
     )
     try:
-        found, report = train_capture_audit(pictures, out, options)
+        found, report = train_capture_audit(pictures, out, options, oversample=oversample, balancing=balancing)
     except KeyboardInterrupt as stop:
         if "stopped at" not in str(stop):
             raise
@@ -90,14 +111,53 @@ def command(
     )
 
 
-def train_capture_audit(pictures: Any, out: Path, options: dict[str, Any]) -> tuple[Any, Path]:
-    """Train into `out`, capture there, audit into `out`/audit; return the audit and its report."""
+def _settings(oversample: str | None, remix: bool, pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any] | bool]:
+    """Return the options of the over-sampler, and those of remix (False: not asked for)."""
+    if oversample is None and not remix and not pairs:
+        return {}, False
+    from imblens.synthesis import parse_options
+    from imblens.training import REMIX, checked_remix
+    from imblens.treatments import parse_pairs
+
+    keys = [(pair, set(parse_pairs([pair])) & set(REMIX)) for pair in pairs]
+    mixing = parse_pairs(pair for pair, mixed in keys if mixed and remix)
+    others = [pair for pair, mixed in keys if not (mixed and remix)]
+    if others and oversample is None:
+        raise InputError(
+            f"--set {others[0]} belongs to nothing that was asked for.",
+            hint=f"Options of --remix are {', '.join(REMIX)}; all others are those of --oversample NAME.",
+        )
+    balancing = {} if oversample is None else parse_options(oversample, others)
+    return balancing, (checked_remix(mixing) or False) if remix else False
+
+
+def train_capture_audit(
+    pictures: Any, out: Path, options: dict[str, Any], *, oversample: str | None = None, balancing: Any = None
+) -> tuple[Any, Path]:
+    """Train into `out`, capture there, audit into `out`/audit; return the audit and its report.
+
+    Synthetic pictures train the network; what is captured and audited are the real ones.
+    """
     from imblens.capture import capture
     from imblens.report import audit
     from imblens.training import train
 
+    shown_to_it = pictures
+    if oversample is not None:
+        from imblens.synthesis import oversample_pixels
+
+        shown_to_it = oversample_pixels(
+            pictures,
+            oversample,
+            random_state=options.get("seed", 0),
+            out=out / OVERSAMPLED,
+            say=progress,
+            **balancing,
+        )
+        for note in shown_to_it.notes[len(pictures.notes) :]:
+            progress(note)
     with step("trained"):
-        trained = train(pictures, out=out, force=True, **options)  # the folder was claimed before
+        trained = train(shown_to_it, out=out, force=True, **options)  # the folder was claimed before
     with step("captured"):
         run = capture(
             trained.model,
@@ -108,7 +168,7 @@ def train_capture_audit(pictures: Any, out: Path, options: dict[str, Any]) -> tu
             out=out,
             force=True,
             progress=progress,
-            meta={"data": pictures.source, **trained.meta},
+            meta={"data": shown_to_it.source, **trained.meta},
         )
     with step("audited"):
         found = audit(run, on_step=progress)

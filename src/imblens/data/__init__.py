@@ -5,6 +5,7 @@ from imblens.data._load import built_in_sets, load_pictures, picture_sets
 from imblens.data._pictures import Pictures, PictureSet
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
 from imblens.data._shapes import CAUSES, shapes
+from imblens.data._sources import memory_limit
 
 __all__ = [
     "CAUSES",
@@ -16,6 +17,7 @@ __all__ = [
     "draw_profile",
     "imbalance_profile",
     "load_pictures",
+    "memory_limit",
     "parse_profile",
     "picture_sets",
     "shapes",

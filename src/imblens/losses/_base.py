@@ -48,12 +48,14 @@ class ClassLoss(nn.Module):
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Tell that the epoch numbered `epoch` (from 0) of `epochs` starts."""
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, share: Tensor | None = None) -> Tensor:
         """Return the loss as one number.
 
         Args:
             logits: (N, C), any floating dtype.
             targets: (N,) int64 in [0, C).
+            share: (N,) how much each instance counts; 1 by default. A mixed label is the sum of two losses whose shares
+                sum to 1.
 
         Raises:
             ShapeError: the shapes do not fit each other or the classes.
@@ -67,7 +69,8 @@ class ClassLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             wide = logits if logits.dtype == torch.float64 else logits.float()
             losses = self.per_instance(wide, targets)  # (N,)
-            return (self.class_weight.to(losses.dtype)[targets] * losses).mean()
+            weight = self.class_weight.to(losses.dtype)[targets]
+            return ((weight if share is None else weight * share) * losses).mean()
 
 
 def mean_one(weights: Sequence[float], class_counts: Sequence[int]) -> list[float]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from imblens.losses._base import ClassLoss
 from imblens.losses._labels import LabelLoss
+from imblens.training._remix import remix
 from imblens.training._samplers import Batches, draw_epoch
 from imblens.training._schedules import Schedule
 from imblens.training._state import derived_seed, seed_everything
@@ -35,6 +36,7 @@ class Fitting(lightning.LightningModule):
         steps: batches in an epoch.
         sampler: name of a sampler.
         seed: of the training.
+        mixing: options of `remix`, or None.
         mean: of each channel of the training pictures, in [0, 1].
         std: the same.
         facts: plain values to store in checkpoints.
@@ -42,6 +44,7 @@ class Fitting(lightning.LightningModule):
 
     mean: Tensor
     std: Tensor
+    class_counts: Tensor
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Fitting(lightning.LightningModule):
         mean: list[float],
         std: list[float],
         facts: dict[str, Any],
+        mixing: dict[str, float] | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
@@ -68,6 +72,10 @@ class Fitting(lightning.LightningModule):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
         self.augment = augmentation(schedule)
         self.n_classes = len(loss.positive_weight if isinstance(loss, LabelLoss) else loss.class_weight)
+        self.mixing = mixing
+        if mixing is not None:
+            counts = torch.bincount(torch.as_tensor(labels), minlength=self.n_classes).float()
+            self.register_buffer("class_counts", counts, persistent=False)
         self.lr = 0.0
         self.tally = self._new_tally()
         self._loss_sum = torch.zeros(())
@@ -121,8 +129,14 @@ class Fitting(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         inputs, labels = batch
-        logits = self.model(inputs)
-        loss: Tensor = self.loss(logits, labels)
+        if self.mixing is None:
+            logits = self.model(inputs)
+            loss: Tensor = self.loss(logits, labels)
+        else:
+            mixed = remix(inputs, labels, self.class_counts, **self.mixing)
+            logits = self.model(mixed.inputs)
+            loss = self.loss(logits, labels, mixed.share) + self.loss(logits, mixed.other, 1 - mixed.share)
+            labels = torch.where(mixed.share < 0.5, mixed.other, labels)  # counted as what they mostly are
         self.tally.add(logits.detach(), labels)
         self._loss_sum += loss.detach().double() * len(labels)
         self._seen += len(labels)

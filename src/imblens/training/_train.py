@@ -18,6 +18,7 @@ from imblens.errors import DependencyError, ExistsError, InputError, MissingErro
 from imblens.losses import build_loss, find_loss
 from imblens.models import build_model, find_model, load_factory, load_pretrained
 from imblens.training._files import LAST, read_checkpoint, write_whole
+from imblens.training._remix import checked_remix
 from imblens.training._samplers import Batches, find_sampler
 from imblens.training._schedules import Schedule, default_schedule, find_schedule
 
@@ -69,6 +70,7 @@ def train(
     precision: str | None = None,
     progress: bool = True,
     loss_options: Mapping[str, Any] | None = None,
+    remix: Mapping[str, Any] | bool = False,
 ) -> Trained:
     """Train a network on the training split, and keep the weights of the last epoch.
 
@@ -99,6 +101,8 @@ def train(
         precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
         progress: print one line an epoch to stderr.
         loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
+        remix: mix pictures, with labels that lean to the rarer class (Chou et al. 2020); True, or options such as
+            {"kappa": 3, "tau": 0.5, "alpha": 1}. Figures from training batches are then those of mixed pictures.
 
     Raises:
         InputError: an argument cannot be used, or `resume` does not fit what is in `out`.
@@ -128,6 +132,11 @@ def train(
             f"sampler {sampler!r} draws pictures by their one class, and those of {picture_set.name} have several labels.",
             hint="Leave it out; the losses wbce and cb_focal_bce weigh labels by their counts.",
         )
+    if several and remix is not False:
+        raise InputError(
+            f"remix mixes pictures of one class each, and those of {picture_set.name} have several labels.",
+            hint="Leave it out.",
+        )
     options = _plain_options(loss_options)
     labels = picture_set.train.targets
     counts = picture_set.class_counts
@@ -148,6 +157,7 @@ def train(
         "batch_size": size,
         "augment": _augmented(plan),
         "sampler": sampler,
+        "remix": checked_remix(remix),
         "seed": _count("seed", seed, 0, least=0),
         "classes": list(picture_set.classes),
         "class_counts": counts.tolist(),
@@ -215,6 +225,7 @@ def _fit(
             mean=mean,
             std=std,
             facts={**asked, "precision": precision},
+            mixing=asked["remix"],
         )
         val = picture_set.val
         held_out = Batches(val.array(), val.targets, 512) if val is not None and len(val) else None

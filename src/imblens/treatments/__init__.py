@@ -13,16 +13,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from imblens.treatments._base import Option, Outcome, Treatment
+from imblens.treatments._base import Option, Outcome, Resampled, Treatment
 from imblens.treatments._choose import Trial, cross_validated
 from imblens.treatments._compare import treatment_summary, treatment_table
 from imblens.treatments._registry import (
     all_treatments,
     find_treatment,
     parse_options,
+    parse_pairs,
     treatment_descriptions,
     treatment_names,
 )
+from imblens.treatments._resample import resample, sampling_options
 from imblens.treatments._train_head import Recipe, train_head
 from imblens.treatments._treat import treat, treatment_lines
 
@@ -38,12 +40,16 @@ __all__ = [
     "Option",
     "Outcome",
     "Recipe",
+    "Resampled",
     "Treatment",
     "Trial",
     "all_treatments",
     "cross_validated",
     "find_treatment",
     "parse_options",
+    "parse_pairs",
+    "resample",
+    "sampling_options",
     "train_head",
     "treat",
     "treatment_descriptions",

@@ -24,6 +24,7 @@ from imblens.treatments._numeric import (
 from imblens.treatments._sampler import Sampler
 
 FitOn = Literal["original", "resampled"]
+_DIRECTIONS = 128
 
 
 class RecordingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn has no types
@@ -57,7 +58,7 @@ class BalancedSVM(Sampler):
         sampling_strategy: as in imbalanced-learn: what SMOTE is asked for, before labels change.
         random_state: int, RandomState, Generator or None.
         estimator: a scikit-learn classifier; None is an SVC with Gaussian kernel (C = 1, gamma "scale") on features
-            centred and scaled to unit variance.
+            centred and scaled to unit variance; of more than 128 features, on their 128 main directions.
         fit_on: "resampled" rows, as smote_variants' SVM_balance: the machine has seen the synthetic rows with their
             first labels and changes few of them; or the "original" instances only: unbalanced as they are, the machine
             hands most doubtful rows back to the large classes.
@@ -138,6 +139,7 @@ class BalancedSVM(Sampler):
         return new, classes[answers]
 
     def _fitted(self, rows: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Any:
+        from sklearn.decomposition import PCA
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import SVC
@@ -150,8 +152,12 @@ class BalancedSVM(Sampler):
                 stacklevel=5,
             )
             rows, labels = rows[keep], labels[keep]
-        machine = make_pipeline(StandardScaler(), SVC()) if self.estimator is None else clone(self.estimator)
-        return machine.fit(rows, labels)
+        if self.estimator is not None:
+            return clone(self.estimator).fit(rows, labels)
+        steps: list[Any] = [StandardScaler()]
+        if min(rows.shape) > _DIRECTIONS:  # an SVC's time grows with the columns: minutes on raw pixels
+            steps.append(PCA(_DIRECTIONS, svd_solver="randomized", random_state=seed % 2**32))
+        return make_pipeline(*steps, SVC()).fit(rows, labels)
 
     @staticmethod
     def _steps(new: NDArray[Any], scaled: NDArray[Any], base: Any, mate: Any) -> NDArray[np.float64]:

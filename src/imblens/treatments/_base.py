@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Head, Latents, Run
@@ -113,6 +114,27 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Resampled:
+    """Rows to train on.
+
+    Attributes:
+        kept: (n,) training rows, repeated where a sampler copies.
+        new: (m, D) synthetic features.
+        new_labels: (m,).
+        base, toward: (m,) training rows a synthetic one lies between, -1 where the sampler does not tell.
+        facts, notes: as in `Outcome`.
+    """
+
+    kept: NDArray[np.int64]
+    new: NDArray[np.float32]
+    new_labels: NDArray[np.int64]
+    base: NDArray[np.int64]
+    toward: NDArray[np.int64]
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Treatment:
     """A treatment, built in or from an installed package (entry-point group `imblens.treatments`).
 
@@ -125,6 +147,7 @@ class Treatment:
         options: what can be set.
         apply: from a run and checked options (every option present, none of them "auto" with a grid) to an outcome.
         needs_head: whether the run must bring the network's own head.
+        resample: of a sampler: from a run and checked options to the rows that its head is trained on.
     """
 
     name: str
@@ -134,6 +157,7 @@ class Treatment:
     apply: Callable[[Run, Mapping[str, Any]], Outcome]
     options: tuple[Option, ...] = ()
     needs_head: bool = False
+    resample: Callable[[Run, Mapping[str, Any]], Resampled] | None = None
 
     def option(self, name: str) -> Option:
         """Return an option by name.

@@ -68,7 +68,16 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
         {'k_neighbors': 200, 'direction': 'away'}
     """
     treatment = find_treatment(name)
-    found: dict[str, Any] = {}
+    return {key: treatment.option(key).check(text, treatment.name) for key, text in parse_pairs(pairs).items()}
+
+
+def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `key=value` texts; hyphens in a key count as underscores.
+
+    Raises:
+        InputError: no "=", or a key given twice.
+    """
+    found: dict[str, str] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
@@ -76,5 +85,5 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"--set {pair!r} has no value.", hint="Write --set key=value.")
         if key in found:
             raise InputError(f"--set gives {key} twice.", hint="Give it once.")
-        found[key] = treatment.option(key).check(text.strip(), treatment.name)
+        found[key] = text.strip()
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, did_you_mean
 from imblens.run import Head, Latents, Part, Run
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Resampled, Treatment
 from imblens.treatments._draw import draw_eos, interpolate, lonely_note
 from imblens.treatments._numeric import Frame, check_counts, enough_for_smote, refuse_too_large
 from imblens.treatments._train_head import Recipe, released_recipe, train_head
@@ -49,27 +50,6 @@ HEAD_OPTIONS = (
     ),
 )
 COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT)
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Rows to train a head on.
-
-    Attributes:
-        kept: (n,) training rows, repeated where a sampler copies.
-        new: (m, D) synthetic features.
-        new_labels: (m,).
-        base, toward: (m,) training rows a synthetic one lies between, -1 where the sampler does not tell.
-        facts, notes: as in `Outcome`.
-    """
-
-    kept: NDArray[np.int64]
-    new: NDArray[np.float32]
-    new_labels: NDArray[np.int64]
-    base: NDArray[np.int64]
-    toward: NDArray[np.int64]
-    facts: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
 
 
 def recipe_of(options: Mapping[str, Any], *, balanced: bool = False) -> Recipe:
@@ -152,7 +132,7 @@ def wanted_counts(run: Run, strategy: Any, name: str) -> dict[int, int]:
 # ----------------------------------------------------------------------------------------------------- our own samplers
 
 
-def _eos(run: Run, options: Mapping[str, Any]) -> Outcome:
+def _eos(run: Run, options: Mapping[str, Any]) -> Resampled:
     features, labels = np.asarray(run.train.features), run.train.labels
     wanted = wanted_counts(run, options["sampling_strategy"], "eos")
     refuse_too_large("eos", sum(wanted.values()), features)
@@ -164,7 +144,7 @@ def _eos(run: Run, options: Mapping[str, Any]) -> Outcome:
         )
     draw = draw_eos(features, labels, run.neighbours(k).indices, wanted, options["random_state"], options["indexing"])
     facts = {"bases": {run.classes[label]: n for label, n in draw.bases.items()}, "k_neighbors": k}
-    resampled = Resampled(
+    return Resampled(
         np.arange(len(features)),
         interpolate(features, draw, options["direction"]),
         draw.label,
@@ -173,10 +153,9 @@ def _eos(run: Run, options: Mapping[str, Any]) -> Outcome:
         facts,
         (*notes, *lonely_note(draw, run.classes, labels, k)),
     )
-    return retrain(run, resampled, options)
 
 
-def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Outcome:
+def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Resampled:
     from imblens.treatments._balanced_svm import BalancedSVM
 
     features, labels = np.asarray(run.train.features), run.train.labels
@@ -191,7 +170,7 @@ def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Outcome:
     )
     joined, answers = sampler.fit_resample(features, labels)
     n = len(features)
-    resampled = Resampled(
+    return Resampled(
         np.arange(n),
         joined[n:],
         answers[n:].astype(np.int64),
@@ -200,7 +179,6 @@ def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Outcome:
         {"k_neighbors": k, "relabelled": sampler.n_relabelled_},
         notes,
     )
-    return retrain(run, resampled, options)
 
 
 def smote_k(run: Run, k: Any, wanted: Mapping[int, int], name: str) -> tuple[int, tuple[str, ...]]:
@@ -228,16 +206,7 @@ def smote_k(run: Run, k: Any, wanted: Mapping[int, int], name: str) -> tuple[int
 
 
 def _imblearn(
-    name: str, steps: tuple[str, ...], fixed: Mapping[str, Any]
-) -> Callable[[Run, Mapping[str, Any]], Outcome]:
-    def apply(run: Run, options: Mapping[str, Any]) -> Outcome:
-        return retrain(run, _resample(run, options, name, steps, fixed), options)
-
-    return apply
-
-
-def _resample(
-    run: Run, options: Mapping[str, Any], name: str, steps: tuple[str, ...], fixed: Mapping[str, Any]
+    run: Run, options: Mapping[str, Any], *, name: str, steps: tuple[str, ...], fixed: Mapping[str, Any]
 ) -> Resampled:
     features, labels = np.asarray(run.train.features), run.train.labels
     n = len(features)
@@ -346,15 +315,27 @@ _NEIGHBOURS = Option("n_neighbors", 3, "neighbours that a row is compared with."
 _OVER, _UNDER = "imblearn.over_sampling", "imblearn.under_sampling"
 
 
+def _sampler(
+    name: str,
+    purpose: str,
+    paper: str,
+    resample: Callable[[Run, Mapping[str, Any]], Resampled],
+    options: tuple[Option, ...],
+) -> Treatment:
+    def apply(run: Run, settings: Mapping[str, Any]) -> Outcome:
+        return retrain(run, resample(run, settings), settings)
+
+    return Treatment(name, "sampler", purpose, paper, apply, (*options, STRATEGY, *COMMON), resample=resample)
+
+
 def _declare(
     name: str, purpose: str, paper: str, *steps: str, options: tuple[Option, ...] = (), **fixed: Any
 ) -> Treatment:
-    return Treatment(name, "sampler", purpose, paper, _imblearn(name, steps, fixed), (*options, STRATEGY, *COMMON))
+    return _sampler(name, purpose, paper, partial(_imblearn, name=name, steps=steps, fixed=fixed), options)
 
 
-EOS = Treatment(
+EOS = _sampler(
     "eos",
-    "sampler",
     "Rare classes lose to a neighbour and new instances fall outside what they covered: widens them toward it.",
     "Dablain et al. 2022, Efficient Augmentation for Imbalanced Deep Learning",
     _eos,
@@ -374,21 +355,16 @@ EOS = Treatment(
             "indexing", "exact", "'released' repeats the authors' script, one neighbour off.", "text",
             words=("exact", "released"),
         ),
-        STRATEGY,
-        *COMMON,
     ),
 )  # fmt: skip
-BALANCED_SVM = Treatment(
+BALANCED_SVM = _sampler(
     "balanced_svm",
-    "sampler",
     "As smote, where classes overlap: samples among another class are handed to that class.",
     "Farquad and Bose 2012, Preprocessing unbalanced data using support vector machine",
     _balanced_svm,
     (
         SMOTE_K,
         Option("fit_on", "resampled", "what the machine learns from.", "text", words=("resampled", "original")),
-        STRATEGY,
-        *COMMON,
     ),
 )
 SAMPLERS = (

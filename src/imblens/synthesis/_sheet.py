@@ -1,0 +1,45 @@
+"""Real and synthetic pictures side by side."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imblens.run import write_atomic
+from imblens.synthesis._base import Made, Task
+
+_REAL, _SYNTHETIC, _ROWS = 4, 10, 20
+_GAP = 2  # pixels between pictures
+_LEAST = 48  # pictures are enlarged to about this height
+
+
+def sample_sheet(task: Task, made: Made, path: Path) -> None:
+    """Write a PNG: a row for every class that grew, four real pictures, a white gap, ten synthetic ones.
+
+    Rows follow the order of the classes; of more than 20, the rarest 20 are shown. Pictures are the first of their class.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    grown = sorted(sorted(task.wanted, key=lambda label: -task.wanted[label])[:_ROWS])
+    if not grown:
+        return
+    zoom = max(1, -(-_LEAST // task.pixels.shape[1]))
+    height, width = (side * zoom for side in task.pixels.shape[1:3])
+    sheet = np.full(
+        (len(grown) * (height + _GAP), (_REAL + _SYNTHETIC) * (width + _GAP) + 4 * _GAP, 3), 255, dtype=np.uint8
+    )
+    for row, label in enumerate(grown):
+        real = task.pixels[np.flatnonzero(task.labels == label)[:_REAL]]
+        new = made.pixels[np.flatnonzero(made.labels == label)[:_SYNTHETIC]]
+        top = row * (height + _GAP)
+        for start, pictures in ((0, real), (_REAL * (width + _GAP) + 4 * _GAP, new)):
+            for column, picture in enumerate(pictures):
+                left = start + column * (width + _GAP)
+                sheet[top : top + height, left : left + width] = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG")
+    write_atomic(path, lambda file: file.write(buffer.getvalue()))
