@@ -18,6 +18,15 @@ from imblens.errors import InputError
 Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
 Force = typer.Option(False, "--force", help="Overwrite --out.")
 Json = typer.Option(False, "--json", help="Print the result as JSON on stdout; progress stays on stderr.")
+Boxes = typer.Option(
+    None,
+    "--boxes",
+    metavar="FILE",
+    help="Boxes: .csv (NIH's too), .json (COCO), .xml or a folder of them (VOC), .parquet.",
+)
+Uncertain = typer.Option(
+    "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
+)
 Root = typer.Option(None, "--root", metavar="DIR", help="For a public set by name: the folder of its published files.")
 Hub = typer.Option(False, "--hub", help="For a public set by name: download it through Hugging Face datasets.")
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")

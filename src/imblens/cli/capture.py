@@ -6,7 +6,20 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, preprocessing, progress, shown
+from imblens.cli._shared import (
+    Boxes,
+    Force,
+    Hub,
+    Json,
+    Out,
+    Root,
+    Seed,
+    Uncertain,
+    emit,
+    preprocessing,
+    progress,
+    shown,
+)
 
 EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5,0.5,0.5 --out RUN"
 
@@ -20,6 +33,8 @@ def command(
     out: Path = Out,
     root: Path | None = Root,
     hub: bool = Hub,
+    boxes: Path | None = Boxes,
+    uncertain: str = Uncertain,
     layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
@@ -59,7 +74,7 @@ def command(
     from imblens.run import claim
 
     prepared = preprocessing(mean, std, size)
-    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
+    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
     for note in pictures.notes:
         progress(note)
     network = load_factory(model, pictures.n_classes)

@@ -8,7 +8,21 @@ from typing import Any
 
 import typer
 
-from imblens.cli._shared import Force, Hub, Json, Out, Root, Seed, emit, progress, shown, side_lengths, step
+from imblens.cli._shared import (
+    Boxes,
+    Force,
+    Hub,
+    Json,
+    Out,
+    Root,
+    Seed,
+    Uncertain,
+    emit,
+    progress,
+    shown,
+    side_lengths,
+    step,
+)
 from imblens.errors import InputError, MissingError
 
 EXAMPLES = (
@@ -24,6 +38,8 @@ def command(
     out: Path = Out,
     root: Path | None = Root,
     hub: bool = Hub,
+    boxes: Path | None = Boxes,
+    uncertain: str = Uncertain,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     arch: str = typer.Option("smallnet", "--arch", metavar="NAME", help="Network; see `imblens list models`."),
     weights: Path | None = typer.Option(
@@ -74,7 +90,7 @@ def command(
     balancing, mixing = _settings(oversample, remix, settings)
     if resume and oversample is not None and not (out / "checkpoints").is_dir() and not (out / OVERSAMPLED).is_dir():
         raise MissingError(f"--resume: there is no training in {out}.", hint="Leave out --resume to start one.")
-    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub)
+    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
     for note in pictures.notes:
         progress(note)
     if wanted is not None:

@@ -1,5 +1,6 @@
 """Pictures, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
+from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
 from imblens.data._load import built_in_sets, load_pictures, picture_sets
 from imblens.data._pictures import Pictures, PictureSet
@@ -12,6 +13,7 @@ __all__ = [
     "PictureSet",
     "Pictures",
     "Profile",
+    "add_boxes",
     "built_in_sets",
     "digits",
     "draw_profile",

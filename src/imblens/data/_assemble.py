@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,19 @@ def assemble(
         made = "80:20"
         said.append(
             f"There is no test split: {len(held):,} of {len(kept) + len(held):,} pictures were held out "
-            f"(80:20, stratified by class, seed {seed})."
+            f"(80:20, stratified by class{', no patient on both sides' if train.patients is not None else ''}, seed {seed})."
         )
         if alone:
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
             said.append(f"Classes with too few pictures to hold one out: {listed}.")
         if copies:
             said.append(f"Exact copies of other pictures, kept on one side of the split: {copies:,}.")
+    given = {name: part for name, part in (("train", train), ("test", test), ("val", val)) if part is not None}
+    shared = shared_patients(given)
+    said += [
+        f"Patients in both {one} and {other}: {n:,}. Figures on {other} will be better than on new patients."
+        for (one, other), n in shared.items()
+    ]
     multilabel = train.multilabel
     counts = {
         split: count_classes(pictures.labels, len(names)).tolist()
@@ -83,7 +90,14 @@ def assemble(
         test=test,
         val=val,
         notes=tuple(said),
-        source={**source, "split": made, "profile": "natural", "seed": seed, "counts": counts},
+        source={
+            **source,
+            "split": made,
+            "profile": "natural",
+            "seed": seed,
+            "counts": counts,
+            **({"shared_patients": {f"{a} and {b}": n for (a, b), n in shared.items()}} if shared else {}),
+        },
     )
 
 
@@ -105,9 +119,10 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
 def split_off(
     pictures: Pictures, n_classes: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int], int]:
-    """Hold out a fifth of each class; exact copies of a picture stay together.
+    """Hold out a fifth of each class; exact copies of a picture, and pictures of one patient, stay together.
 
-    A multi-label picture counts as one of its rarest class. A class of one stays in training.
+    A multi-label picture counts as one of its rarest class, and so do the pictures of a patient. A class of one stays
+    in training.
 
     Returns:
         Positions kept, positions held out (both sorted), classes with none held out, and how many copies there are.
@@ -119,7 +134,8 @@ def split_off(
         strata = np.where(labels.any(axis=1), rarity.argmin(axis=1), n_classes)
     else:
         strata = labels
-    group = _copies(pictures)
+    copy_of = _copies(pictures)
+    group, strata = _groups(copy_of, pictures.patients, strata, count_classes(labels, n_classes))
     alone, held = [], []
     for stratum in range(n_classes + 1):
         first = np.flatnonzero((strata == stratum) & (group == np.arange(len(group))))  # one of each group of copies
@@ -128,8 +144,41 @@ def split_off(
             alone.append(stratum)
         held.append(np.random.default_rng([seed, stratum]).permutation(first)[:n_held])
     out = np.isin(group, np.concatenate(held))
-    copies = int((group != np.arange(len(group))).sum())
+    copies = int((copy_of != np.arange(len(copy_of))).sum())
     return np.flatnonzero(~out), np.flatnonzero(out), alone, copies
+
+
+def shared_patients(splits: Mapping[str, Pictures]) -> dict[tuple[str, str], int]:
+    """Return how many patients two splits share, for those that share any."""
+    known = {name: set(p.patients.tolist()) for name, p in splits.items() if p.patients is not None}
+    pairs = combinations(known, 2)
+    found = {pair: sum(not p.startswith("?") for p in known[pair[0]] & known[pair[1]]) for pair in pairs}
+    return {pair: n for pair, n in found.items() if n}
+
+
+def _groups(
+    copy_of: NDArray[np.int64],
+    patients: NDArray[np.object_] | None,
+    strata: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Join copies and patients into groups, each called by its first picture, and give groups of patients one stratum."""
+    if patients is None:
+        return copy_of, strata
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(copy_of)
+    links = np.unique(patients, return_index=True, return_inverse=True)
+    first_of_patient = links[1][links[2]]
+    ends = (np.concatenate([np.arange(n)] * 2), np.concatenate([copy_of, first_of_patient]))
+    component = connected_components(coo_array((np.ones(2 * n), ends), shape=(n, n)), directed=False)[1]
+    _, first, member = np.unique(component, return_index=True, return_inverse=True)
+    rank = np.empty(len(counts) + 1, dtype=np.int64)  # 0 for the rarest class, last for no class
+    rank[np.append(np.argsort(counts, kind="stable"), len(counts))] = np.arange(len(counts) + 1)
+    rarest = np.full(len(first), len(counts))
+    np.minimum.at(rarest, member, rank[strata])
+    return first[member], np.argsort(rank)[rarest][member]
 
 
 def number_labels(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imblens.data._boxes import add_boxes
+from imblens.data._coco import json_files, read_coco
 from imblens.data._digits import digits
+from imblens.data._entries import Uncertain, checked_uncertain
 from imblens.data._folder import read_folder
 from imblens.data._npz import read_npz
 from imblens.data._parquet import read_parquet, split_files
 from imblens.data._pictures import PictureSet
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data._shapes import shapes
+from imblens.data._tables import read_tables, table_files
+from imblens.data._voc import read_voc, voc_root
 from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean
 
@@ -31,19 +36,30 @@ def picture_sets() -> dict[str, str]:
 
 
 def load_pictures(
-    data: str | Path, *, seed: int = 0, profile: str = "natural", root: str | Path | None = None, hub: bool = False
+    data: str | Path,
+    *,
+    seed: int = 0,
+    profile: str = "natural",
+    root: str | Path | None = None,
+    hub: bool = False,
+    boxes: str | Path | None = None,
+    uncertain: str = "ignore",
 ) -> PictureSet:
     """Load a picture set.
 
     Args:
-        data: a name of `picture_sets()`; a folder of class folders; a folder of Parquet files; or a MedMNIST-style
-            .npz. A folder named like one of the sets is meant by `./shapes` or a `Path`.
+        data: a name of `picture_sets()`; a folder of class folders; of Parquet files; of pictures with a CSV table of
+            their labels (NIH ChestX-ray14's, CheXpert's, your own); in the layout of Pascal VOC, COCO or ChestX-Det; or
+            a MedMNIST-style .npz. A folder named like one of the sets is meant by `./shapes` or a `Path`.
         seed: chooses what is held out where no test split is given, which pictures a profile keeps, and what a
             built-in set draws.
         profile: thins the training split: `exp:R`, `step:R`, or `natural`, which leaves it as it is (a built-in set
             then has its own: digits exp:20, shapes 50:1). Test is never touched.
         root: for a public set, the folder that holds its files as their owners publish them.
         hub: for a public set, download it through Hugging Face `datasets` instead.
+        boxes: a file of boxes, matched to the pictures by name (see `add_boxes`).
+        uncertain: what becomes of labels marked as uncertain: `ignore` keeps them out of losses and figures, `positive`
+            and `negative` make them that.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
@@ -54,9 +70,15 @@ def load_pictures(
         [89, 91, 89, 92, 91, 9, 9, 9, 9, 9]
     """
     seed = checked_seed(seed)
+    choice = checked_uncertain(uncertain)
+    loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, choice)
+    return loaded if boxes is None else add_boxes(loaded, boxes)
+
+
+def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> PictureSet:
     natural = parse_profile(profile).kind == "natural"
     if isinstance(data, str) and data in PUBLIC:
-        public = read_public(data, root=None if root is None else Path(root).expanduser(), hub=hub, seed=seed)
+        public = read_public(data, root=root, hub=hub, seed=seed)
         return public if natural else public.with_profile(profile, seed)
     if root is not None or hub:
         raise InputError(
@@ -73,11 +95,11 @@ def load_pictures(
     if not exists:
         hint = did_you_mean(str(data), list(picture_sets())).rstrip(".")
         raise MissingError(f"there is no folder, .npz file or picture set {str(data)!r}.", hint=f"{hint}; or a folder.")
-    loaded = _read_directory(path, seed) if path.is_dir() else _read_file(path, seed)
+    loaded = _read_directory(path, seed, uncertain) if path.is_dir() else _read_file(path, seed)
     return loaded if natural else loaded.with_profile(profile, seed)
 
 
-def _read_directory(path: Path, seed: int) -> PictureSet:
+def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> PictureSet:
     """Read a folder by what it holds.
 
     Raises:
@@ -87,13 +109,22 @@ def _read_directory(path: Path, seed: int) -> PictureSet:
         raise InputError(f"{path} is a captured run, not pictures.", hint=f"Look at it with: imblens audit {path}")
     files = split_files(path)
     if files:
-        return read_parquet(path, files, seed=seed)
+        return read_parquet(path, files, seed=seed, uncertain=uncertain)
     loose = sorted(p.name for p in path.glob("*.parquet"))
     if loose:
         raise MissingError(
             f"{path} holds {', '.join(loose[:5])}, none of which is named after a split.",
             hint="Name them train.parquet, test.parquet, val.parquet.",
         )
+    described = voc_root(path)
+    if described is not None:
+        return read_voc(described, seed=seed)
+    tables = table_files(path)
+    if tables:
+        return read_tables(path, tables, seed=seed, uncertain=uncertain)
+    annotations = json_files(path)
+    if annotations:
+        return read_coco(path, annotations, seed=seed)
     return read_folder(path, seed=seed)
 
 

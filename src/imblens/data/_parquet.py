@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
+from imblens.data._entries import BoxNotes, Named, Uncertain, patients_array, settle_uncertain, with_boxes
 from imblens.data._pictures import Boxes, Pictures, PictureSet
 from imblens.data._sources import EncodedSource, memory_limit
 from imblens.errors import InputError, MissingError, ShapeError
@@ -36,6 +37,7 @@ class _Split:
     ids: NDArray[np.object_]
     boxes: tuple[Boxes, ...] | None
     names: tuple[str, ...] | None
+    patients: NDArray[np.object_] | None
 
 
 def split_files(root: Path) -> dict[str, list[Path]]:
@@ -51,13 +53,13 @@ def split_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int) -> PictureSet:
+def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncertain: Uncertain = "ignore") -> PictureSet:
     """Read splits from Parquet files with encoded pictures.
 
-    Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, or lists
-    of class numbers where the schema names the classes); optional `boxes` (or a column that ends in `_boxes`): lists
-    of structs with label, x0, y0, x1, y1 in pixels; optional `image_id`. Class names come from the schema's
-    `huggingface` or `label_names` metadata.
+    Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1
+    or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
+    that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
+    `patient_id`. Class names come from the schema's `huggingface` or `label_names` metadata.
 
     Raises:
         MissingError: no train files, or no such columns; the message says which there are.
@@ -79,14 +81,53 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int) -> Pict
                 f"{root}: the class names of {split} differ from those of train.", hint="Write all with one schema."
             )
     raw = {split: _as_array(part.labels, names, f"{root}: {split}") for split, part in read.items()}
-    labels, classes = number_labels(raw, names, str(root))
-    splits = {}
+    unknown = {split: array < 0 for split, array in raw.items() if array.ndim == 2}
+    known = {split: np.where(unknown[split], 0, array) if split in unknown else array for split, array in raw.items()}
+    labels, classes = number_labels(known, names, str(root))
+    splits, notes, told = {}, [], BoxNotes()
     for split, part in read.items():
         _check_boxes(part.boxes, len(classes), f"{root}: {split}")
         source = EncodedSource(part.encoded, f"{root.name}/{split}")
-        splits[split] = Pictures(labels[split], part.ids, source, np.arange(len(part.ids)), part.boxes)
-    name = root.resolve().name
-    return assemble(name, splits, classes, seed=seed, source={"path": str(root), "layout": "parquet"})
+        pictures = Pictures(
+            labels[split],
+            part.ids,
+            source,
+            np.arange(len(part.ids)),
+            unknown=unknown.get(split),
+            patients=part.patients,
+        )
+        if part.boxes is not None:
+            pictures = with_boxes(pictures, part.boxes, [None] * len(pictures), told)
+        splits[split], line = settle_uncertain(pictures, uncertain, split)
+        notes += line
+    source_facts = {"path": str(root), "layout": "parquet"}
+    return assemble(root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*told.lines(), *notes])
+
+
+def read_box_table(path: Path) -> dict[str, list[Named]]:
+    """Read the boxes of a Parquet file that has `image_id` and `boxes` (or `*_boxes`), by picture.
+
+    Raises:
+        InputError, MissingError: it has no such columns, or does not name the classes.
+    """
+    file = _open(path)
+    schema = file.schema_arrow
+    boxes = _box_column(schema)
+    if boxes is None or "image_id" not in schema.names:
+        raise MissingError(
+            f"{path} has no columns image_id and boxes; its columns: {', '.join(schema.names) or 'none'}.",
+            hint="Boxes are lists of structs with label, x0, y0, x1, y1.",
+        )
+    names = _class_names(schema, "labels", boxes)
+    if names is None:
+        raise InputError(f"{path} does not name the classes of its boxes.", hint="Write label_names into the schema.")
+    found: dict[str, list[Named]] = {}
+    for batch in _batches(path, file, ["image_id", boxes]):
+        tables = _boxes(batch.column(boxes), path)
+        _check_boxes(tuple(tables), len(names), str(path))
+        for name, table in zip(batch.column("image_id").to_pylist(), tables, strict=True):
+            found[str(name)] = [(names[int(label)], *corners) for label, *corners in table.tolist()]
+    return found
 
 
 def _read_split(split: str, paths: Sequence[Path]) -> _Split:
@@ -95,6 +136,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
     images: list[pa.Array] = []
     labels: list[Any] = []
     own_ids: list[str | None] = []
+    patients: list[Any] = []
     boxes: list[Boxes] | None = None
     names: tuple[str, ...] | None = None
     total = 0
@@ -118,6 +160,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
             images.append(encoded)
             labels += _labels(batch.column(columns["label"]), path, first)
             own_ids += batch.column(columns["id"]).to_pylist() if "id" in columns else paths_inside
+            patients += batch.column(columns["patient"]).to_pylist() if "patient" in columns else [None] * len(encoded)
             if "boxes" in columns:
                 boxes = [] if boxes is None else boxes
                 boxes += _boxes(batch.column(columns["boxes"]), path)
@@ -132,7 +175,8 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
         raise InputError(f"some files of {split} have boxes, others not.", hint="Write all with one schema.")
     ids = unique_ids(own_ids, split, len(labels))
     chunks = pa.chunked_array(images, type=pa.large_binary())
-    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names)
+    whom = patients_array([None if p is None else str(p) for p in patients])
+    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names, whom)
 
 
 def _open(path: Path) -> Any:
@@ -192,11 +236,17 @@ def _columns(path: Path, schema: pa.Schema) -> dict[str, str]:
         found[what] = name
     if "image_id" in there and types.is_string(schema.field("image_id").type):
         found["id"] = "image_id"
-    for name in ["boxes", *(n for n in there if n.endswith("_boxes"))]:
-        if name in there and _is_box_list(schema.field(name).type):
-            found["boxes"] = name
-            break
+    boxes = _box_column(schema)
+    if boxes is not None:
+        found["boxes"] = boxes
+    if "patient_id" in there:
+        found["patient"] = "patient_id"
     return found
+
+
+def _box_column(schema: pa.Schema) -> str | None:
+    names = ["boxes", *(name for name in schema.names if name.endswith("_boxes"))]
+    return next((name for name in names if name in schema.names and _is_box_list(schema.field(name).type)), None)
 
 
 def _is_box_list(kind: pa.DataType) -> bool:
@@ -236,10 +286,10 @@ def _encoded(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[s
 
 def _labels(column: pa.Array, path: Path, first: int) -> list[Any]:
     values: list[Any] = column.to_pylist()
-    row = next((i for i, v in enumerate(values) if v is None or (isinstance(v, list) and None in v)), None)
+    row = next((i for i, v in enumerate(values) if v is None), None)
     if row is not None:
         raise InputError(f"{path} row {first + row} has no label.", hint="Label it, or leave the row out.")
-    return values
+    return [[-1 if item is None else item for item in v] if isinstance(v, list) else v for v in values]
 
 
 def _boxes(column: pa.Array, path: Path) -> list[Boxes]:
@@ -279,9 +329,9 @@ def _as_array(labels: NDArray[Any] | list[Any], names: tuple[str, ...] | None, w
         array = np.asarray(labels)
         return array.astype(object) if array.dtype.kind == "U" else array
     widths = {len(row) for row in labels}
-    binary = all(v in (0, 1) for row in labels for v in row)
-    if len(widths) == 1 and binary and widths != {0} and (names is None or widths == {len(names)}):
-        return np.array(labels, dtype=np.uint8)
+    answers = all(v in (0, 1, -1) for row in labels for v in row)
+    if len(widths) == 1 and answers and widths != {0} and (names is None or widths == {len(names)}):
+        return np.array(labels, dtype=np.int8)
     if any(not isinstance(v, int) for row in labels for v in row):
         raise InputError(
             f"{where}: the lists of labels must hold whole numbers.", hint="Give multi-hot rows of 0 and 1."

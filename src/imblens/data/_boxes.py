@@ -1,0 +1,159 @@
+"""Files of boxes: NIH's list, plain tables, COCO's and ChestX-Det's JSON, Pascal VOC's XML, Parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from imblens.data._coco import DET_SIZE, read_json
+from imblens.data._entries import BoxNotes, Entry, Named, numbered_boxes, with_boxes
+from imblens.data._parquet import read_box_table
+from imblens.data._pictures import PictureSet
+from imblens.data._texts import corners, read_csv
+from imblens.data._voc import read_xml, xml_files
+from imblens.errors import InputError, MissingError
+
+BOX_FILES = re.compile(r"(bbox|boxes)", re.IGNORECASE)  # how a table of boxes is called, to tell it from labels
+_SPELLINGS = {"Infiltrate": "Infiltration"}  # NIH's box list differs from its labels
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Boxes by picture, under every name a picture may go by: path, file name, file name without suffix."""
+
+    boxes: Mapping[str, tuple[Named, ...]]
+    sizes: Mapping[str, tuple[int, int] | None]
+    notes: tuple[str, ...] = ()
+
+    def of(self, file: str) -> dict[str, Any]:
+        """Return `boxes` and `size` of a picture; no boxes where there is nothing about it."""
+        name = self._known(file)
+        return {"boxes": (), "size": None} if name is None else {"boxes": self.boxes[name], "size": self.sizes[name]}
+
+    def _known(self, file: str) -> str | None:
+        plain = file.replace("\\", "/").rsplit("/", 1)[-1]
+        return next((name for name in (file, plain, plain.rsplit(".", 1)[0]) if name in self.boxes), None)
+
+
+def draw(
+    found: Mapping[str, Sequence[Named]], sizes: Mapping[str, tuple[int, int] | None], notes: Iterable[str] = ()
+) -> Drawn:
+    """Put boxes by picture together; a name without its suffix stands for the picture too."""
+    boxes = {name: tuple(some) for name, some in found.items()}
+    size = {name: sizes.get(name) for name in found}
+    for name in list(found):
+        stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        boxes.setdefault(stem, boxes[name])
+        size.setdefault(stem, size[name])
+    return Drawn(boxes, size, tuple(notes))
+
+
+def read_boxes(path: Path) -> Drawn:
+    """Read boxes from a file: .csv, .json (COCO or ChestX-Det), .xml or a folder of them (VOC), or .parquet.
+
+    A table has columns for picture and class and four numbers: NIH's list, `x0, y0, x1, y1`, or `x, y, w, h`.
+
+    Raises:
+        MissingError: there is no such file.
+        InputError: another kind, damaged, or hostile; the message says what was found.
+    """
+    if path.is_dir() or path.suffix.lower() == ".xml":
+        entries = [read_xml(file) for file in (xml_files(path) if path.is_dir() else [path])]
+        return _drawn(entries)
+    if not path.is_file():
+        raise MissingError(f"there is no file of boxes {path}.", hint="Check the path given with --boxes.")
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _read_csv(path)
+    if suffix == ".json":
+        return _drawn(read_json(path)[0])
+    if suffix == ".parquet":
+        return draw(read_box_table(path), {})
+    raise InputError(
+        f"{path} is no file of boxes that is read.", hint="Give .csv, .json (COCO), .xml (VOC), or .parquet."
+    )
+
+
+def add_boxes(pictures: PictureSet, path: str | Path) -> PictureSet:
+    """Return the set with the boxes of a file, matched by picture name; boxes it had are replaced.
+
+    Boxes are in pixels of the pictures as they are stored, but for those of NIH and ChestX-Det, which are of 1024 x 1024
+    pixels whatever the size of the pictures; the set must not have been resized yet.
+
+    Raises:
+        MissingError, InputError: see `read_boxes`; none of the boxes belongs to a picture; a box outside its picture.
+    """
+    file = Path(path).expanduser()
+    drawn = read_boxes(file)
+    told = BoxNotes()
+    position = {name: c for c, name in enumerate(pictures.classes)}
+    found, matched = {}, 0
+    for name, split in pictures.splits.items():
+        facts = [drawn.of(str(id_)) for id_ in split.ids]
+        matched += sum(bool(fact["boxes"]) for fact in facts)
+        boxes = [numbered_boxes(fact["boxes"], position, told) for fact in facts]
+        found[name] = with_boxes(split, boxes, [fact["size"] for fact in facts], told)
+    if not matched:
+        first = next(iter(drawn.boxes), None)
+        raise InputError(
+            f"none of the boxes in {file} belongs to a picture of {pictures.name}"
+            + (
+                f": they name pictures such as {first!a}, the set has {str(pictures.train.ids[0])!a}." if first else "."
+            ),
+            hint="Boxes are matched by file name, with or without folder and suffix.",
+        )
+    line = f"Boxes from {file.name}: on {matched:,} of {sum(map(len, found.values())):,} pictures."
+    return replace(
+        pictures,
+        train=found["train"],
+        test=found.get("test"),
+        val=found.get("val"),
+        notes=(*pictures.notes, *drawn.notes, line, *told.lines()),
+        source={**pictures.source, "boxes": str(file)},
+    )
+
+
+def _drawn(entries: list[Entry]) -> Drawn:
+    return draw({e.file: e.boxes for e in entries}, {e.file: e.size for e in entries})
+
+
+def _read_csv(path: Path) -> Drawn:
+    lines = read_csv(path)
+    _, header = next(lines, (0, []))
+    columns = [name.lower() for name in header]
+    nih = len(columns) >= 6 and columns[2] in ("bbox [x", "bbox[x")
+    notes: list[str] = []
+    if nih:
+        places, wide = [0, 1, 2, 3, 4, 5], True
+    else:
+        names: list[tuple[str, ...]] = [("image", "image_id", "file", "filename", "file_name", "path", "image index")]
+        names += [("label", "class", "name", "category", "finding label")]
+        ends = ("x1", "y1") if "x1" in columns else ("w", "h")
+        wide = ends == ("w", "h")
+        names += [("x0", "x", "xmin"), ("y0", "y", "ymin")]
+        names += [(ends[0], "width", "xmax"), (ends[1], "height", "ymax")]
+        found = [next((columns.index(n) for n in some if n in columns), None) for some in names]
+        missing = [some[0] for some, place in zip(names, found, strict=True) if place is None]
+        if missing:
+            raise InputError(
+                f"{path} has no column {' and '.join(missing)}; its columns: {', '.join(header) or 'none'}.",
+                hint="Give image, label, x0, y0, x1, y1 (or x, y, w, h).",
+            )
+        places = [place for place in found if place is not None]
+        wide = columns[places[4]] in ("w", "width")
+    boxes: dict[str, list[Named]] = {}
+    renamed = 0
+    for number, row in lines:
+        if len(row) <= max(places):
+            raise InputError(f"{path} line {number} has {len(row)} fields only.", hint="Mend that line.")
+        file, label = row[places[0]], row[places[1]]
+        x0, y0, x1, y1 = corners([row[c] for c in places[2:]], f"{path} line {number}")
+        renamed += nih and label in _SPELLINGS
+        label = _SPELLINGS.get(label, label) if nih else label
+        boxes.setdefault(file, []).append((label, x0, y0, x0 + x1 if wide else x1, y0 + y1 if wide else y1))
+    if renamed:
+        notes.append(f"{path.name} says Infiltrate where the labels say Infiltration: {renamed:,} boxes.")
+    return draw(boxes, dict.fromkeys(boxes, DET_SIZE if nih else None), notes)

@@ -1,0 +1,275 @@
+"""Pictures that are described elsewhere: from entries of a table or of annotation files to a picture set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.data._assemble import assemble, clean_text, unique_ids
+from imblens.data._decode import SUFFIXES
+from imblens.data._pictures import Boxes, Pictures, PictureSet
+from imblens.data._sources import FileSource
+from imblens.errors import InputError, MissingError
+
+Uncertain = Literal["ignore", "positive", "negative"]
+Named = tuple[str, float, float, float, float]  # class name, x0, y0, x1, y1 in pixels
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is written about one picture.
+
+    Attributes:
+        file: its name as written, perhaps with folders.
+        labels: names of the labels it has.
+        unknown: names of the labels that nobody could tell.
+        boxes: of named classes, in pixels of a picture of `size`.
+        size: (H, W) that the boxes refer to; None for the picture's own.
+        patient: whom it was taken of, where that is written.
+        split: train, val or test, where that is written.
+    """
+
+    file: str
+    labels: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
+    boxes: tuple[Named, ...] = ()
+    size: tuple[int, int] | None = None
+    patient: str | None = None
+    split: str | None = None
+
+
+@dataclass
+class BoxNotes:
+    """What was done to boxes, to be told in one line each."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str, n: int) -> None:
+        """Count."""
+        self.counts[what] = self.counts.get(what, 0) + n
+
+    def lines(self) -> list[str]:
+        """Return a line for each thing that happened."""
+        return [f"{what}: {n:,}." for what, n in self.counts.items() if n]
+
+
+def checked_uncertain(uncertain: str) -> Uncertain:
+    """Return what is done with uncertain labels, or say what can be."""
+    if uncertain not in get_args(Uncertain):
+        raise InputError(f"--uncertain is {uncertain!r}.", hint="Give ignore, positive or negative.")
+    return uncertain  # type: ignore[return-value]
+
+
+def read_entries(
+    root: Path,
+    entries: Sequence[Entry],
+    classes: Sequence[str],
+    *,
+    layout: str,
+    seed: int,
+    uncertain: Uncertain = "ignore",
+    notes: Iterable[str] = (),
+) -> PictureSet:
+    """Find the pictures of entries below a folder and put the splits together.
+
+    An entry whose picture is not there is left out, and so is a picture that no entry names; both are counted and told.
+
+    Args:
+        root: the folder.
+        entries: what is written, in order.
+        classes: C names, in order.
+        layout: what reports call this way of writing.
+        seed: of a split, where none is given.
+        uncertain: what becomes of labels that nobody could tell: "ignore" keeps them out of losses and figures.
+        notes: to be told first.
+
+    Raises:
+        MissingError: none of the pictures is there.
+        InputError: a picture is named twice, or a box cannot be.
+    """
+    said = list(notes)
+    places = _picture_files(root)
+    found = [(entry, place) for entry in entries if (place := places.find(entry.file)) is not None]
+    if not found:
+        first = f", such as {entries[0].file!a}," if entries else ""
+        raise MissingError(
+            f"{root}: none of the {len(entries):,} pictures that are described{first} is there.",
+            hint="Put the pictures into this folder, or into folders below it.",
+        )
+    _refuse_twice([place for _, place in found], root)
+    if len(found) < len(entries):
+        said.append(
+            f"Described pictures that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}."
+        )
+    if len(found) < len(places.files):
+        said.append(f"Pictures passed over because nothing describes them: {len(places.files) - len(found):,}.")
+    told = BoxNotes()
+    position = {name: c for c, name in enumerate(classes)}
+    splits: dict[str, Pictures] = {}
+    boxed = any(entry.boxes for entry, _ in found)
+    for split in ("train", "test", "val"):
+        part = [(entry, place) for entry, place in found if (entry.split or "train") == split]
+        if not part:
+            continue
+        files = tuple(place for _, place in part)
+        pictures = Pictures(
+            labels=_hot([entry.labels for entry, _ in part], position),
+            ids=unique_ids([clean_text(file) for file in files], split, len(files)),
+            source=FileSource(root, files),
+            rows=np.arange(len(files)),
+            unknown=_hot([entry.unknown for entry, _ in part], position).astype(bool),
+            patients=patients_array([entry.patient for entry, _ in part]),
+        )
+        if boxed:
+            boxes = [numbered_boxes(entry.boxes, position, told) for entry, _ in part]
+            pictures = with_boxes(pictures, boxes, [entry.size for entry, _ in part], told)
+        splits[split] = pictures
+    if "train" not in splits:
+        raise MissingError(
+            f"{root}: no training picture is there, only {' and '.join(splits)}.", hint="Add the training pictures."
+        )
+    said += told.lines()
+    for split, pictures in splits.items():
+        splits[split], line = settle_uncertain(pictures, uncertain, split)
+        said += line
+    if boxed and layout in ("NIH", "table"):
+        said += _boxes_without_label(splits)
+    source: dict[str, Any] = {"path": str(root), "layout": layout, "uncertain": uncertain}
+    return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=said)
+
+
+def labels_of(boxes: Iterable[Named]) -> frozenset[str]:
+    """Return the names of the boxes that have an area."""
+    return frozenset(name for name, x0, y0, x1, y1 in boxes if x1 > x0 and y1 > y0)
+
+
+def settle_uncertain(pictures: Pictures, uncertain: Uncertain, split: str) -> tuple[Pictures, list[str]]:
+    """Make uncertain labels ignored, positive or negative; return the pictures and a line that tells how many."""
+    unknown = pictures.unknown
+    if unknown is None or not unknown.any():
+        return replace(pictures, unknown=None), []
+    line = f"Uncertain labels in {split}: {int(unknown.sum()):,}, "
+    if uncertain == "ignore":
+        return pictures, [line + "ignored (--uncertain positive or negative would count them)."]
+    labels = np.where(unknown, np.uint8(uncertain == "positive"), pictures.labels)
+    return replace(pictures, labels=labels, unknown=None), [line + f"taken as {uncertain}."]
+
+
+def numbered_boxes(boxes: Sequence[Named], position: Mapping[str, int], told: BoxNotes) -> Boxes:
+    """Return named boxes as (n, 5) of class number and corners; boxes of other classes are left out and counted."""
+    known = [(position[name], *corners) for name, *corners in boxes if name in position]
+    told.add("Boxes left out because their class is none of the labels", len(boxes) - len(known))
+    return np.array(known, dtype=np.float32).reshape(-1, 5)
+
+
+def with_boxes(
+    pictures: Pictures, boxes: Sequence[Boxes], sizes: Sequence[tuple[int, int] | None], told: BoxNotes
+) -> Pictures:
+    """Give pictures their boxes: scaled where they refer to another size, clipped to the picture.
+
+    Args:
+        pictures: N pictures.
+        boxes: for each, (n, 5) of class and corners.
+        sizes: for each, the (H, W) that its boxes refer to, or None for the picture's own.
+        told: counts what was scaled, clipped and left out.
+
+    Raises:
+        InputError: corners that are not finite, or a box beside the picture.
+    """
+    fitted = []
+    for i, (some, given) in enumerate(zip(boxes, sizes, strict=True)):
+        fitted.append(_fitted(some, given, pictures, i, told) if len(some) else some)
+    return replace(pictures, boxes=tuple(fitted))
+
+
+def _fitted(boxes: Boxes, given: tuple[int, int] | None, pictures: Pictures, i: int, told: BoxNotes) -> Boxes:
+    where = pictures.source.name(int(pictures.rows[i]))
+    size = pictures.size or pictures.source.size(int(pictures.rows[i]))
+    if not np.isfinite(boxes).all():
+        raise InputError(f"a box of {where} holds {boxes.tolist()}.", hint="Corners must be finite numbers of pixels.")
+    if given is not None and given != size:
+        y, x = size[0] / given[0], size[1] / given[1]
+        boxes = boxes * np.array([1, x, y, x, y], dtype=np.float32)
+        told.add("Boxes scaled because they were drawn on pictures of another size", len(boxes))
+    flat = (boxes[:, 3] <= boxes[:, 1]) | (boxes[:, 4] <= boxes[:, 2])
+    told.add("Boxes left out because they have no area", int(flat.sum()))
+    boxes = boxes[~flat]
+    limits = np.array([size[1], size[0]] * 2, dtype=np.float32)
+    clipped = np.clip(boxes[:, 1:], 0, limits)
+    beside = (clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1])
+    if beside.any():
+        corners = [round(float(v), 1) for v in boxes[beside][0, 1:]]
+        raise InputError(
+            f"a box of {where} lies at {corners} (x0, y0, x1, y1), outside of its {size[1]} x {size[0]} pixels.",
+            hint="Give boxes in pixels of the picture as it is stored, or take that box out.",
+        )
+    told.add("Boxes clipped to their picture", int((np.abs(clipped - boxes[:, 1:]) > 1).any(axis=1).sum()))
+    return np.column_stack([boxes[:, :1], clipped]).astype(np.float32)
+
+
+def _boxes_without_label(splits: Mapping[str, Pictures]) -> list[str]:
+    total = lacking = 0
+    for pictures in splits.values():
+        for i, boxes in enumerate(pictures.boxes or ()):
+            total += len(boxes)
+            lacking += int((pictures.labels[i, boxes[:, 0].astype(int)] == 0).sum())
+    if not lacking:
+        return []
+    return [f"Boxes that name a label which their picture has not: {lacking:,} of {total:,}; labels stay as they are."]
+
+
+def _hot(named: Sequence[frozenset[str]], position: Mapping[str, int]) -> NDArray[np.uint8]:
+    hot = np.zeros((len(named), len(position)), dtype=np.uint8)
+    for i, names in enumerate(named):
+        hot[i, [position[name] for name in names]] = 1
+    return hot
+
+
+def patients_array(patients: Sequence[str | None]) -> NDArray[np.object_] | None:
+    """Return (N,) text, or None where no patient is named; a picture without one is a patient of its own."""
+    if not any(patients):
+        return None
+    return np.array([p if p else f"?{i}" for i, p in enumerate(patients)], dtype=object)
+
+
+@dataclass(frozen=True)
+class _Files:
+    files: frozenset[str]
+    by_name: Mapping[str, str | None]  # None where two pictures have the name
+
+    def find(self, name: str) -> str | None:
+        """Return the path below the root of a picture as written: with all, some or none of its folders."""
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        for k in range(len(parts)):
+            path = "/".join(parts[k:])
+            if path in self.files:
+                return path
+        return self.by_name.get(parts[-1]) if parts else None
+
+
+def _picture_files(root: Path) -> _Files:
+    files: list[str] = []
+    for place, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__MACOSX")
+        for name in names:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                files.append(Path(place, name).relative_to(root).as_posix())
+    by_name: dict[str, str | None] = {}
+    for file in files:
+        name = file.rsplit("/", 1)[-1]
+        by_name[name] = None if name in by_name else file
+    return _Files(frozenset(files), by_name)
+
+
+def _refuse_twice(places: Sequence[str], root: Path) -> None:
+    seen: set[str] = set()
+    for place in places:
+        if place in seen:
+            raise InputError(f"{root}: {place!a} is described twice.", hint="Describe every picture once.")
+        seen.add(place)

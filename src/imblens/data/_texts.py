@@ -1,0 +1,85 @@
+"""Text files that others wrote: CSV, JSON and XML, read without harm, with one sentence where that cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from imblens.errors import InputError
+
+_LIMIT = 512 * 2**20  # bytes of one file
+
+
+def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, stripped fields) of a CSV file, empty lines left out.
+
+    Raises:
+        InputError: it is no text, or no CSV.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for row in reader:
+                if any(row):
+                    yield reader.line_num, [field.strip() for field in row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path} cannot be read as CSV: {error}.", hint="Save it as UTF-8 text with commas."
+        ) from error
+
+
+def read_json_file(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: it is too large, no text, no JSON, or nested beyond reason.
+    """
+    _refuse_large(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.", hint="Download or write it anew.") from error
+
+
+def read_xml_file(path: Path) -> ElementTree.Element:
+    """Read an XML file that declares no entities: those can grow without end, or name other files.
+
+    Raises:
+        InputError: it declares some, is too large, or no XML.
+    """
+    _refuse_large(path)
+    try:
+        text = path.read_bytes()
+        if b"<!ENTITY" in text or b"\x00" in text:  # zeros: UTF-16, in which the declaration could hide
+            raise InputError(
+                f"{path} declares entities, or is not UTF-8.",
+                hint="Annotations need no entities, which can grow without end: do not read the file unless you made it.",
+            )
+        return ElementTree.fromstring(text)
+    except (OSError, ElementTree.ParseError, LookupError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as XML: {error}.", hint="Download or write it anew.") from error
+
+
+def corners(values: Any, where: str) -> tuple[float, float, float, float]:
+    """Return four finite numbers, or say where they are not."""
+    try:
+        x0, y0, x1, y1 = (float(value) for value in values)
+        if all(map(math.isfinite, (x0, y0, x1, y1))):
+            return x0, y0, x1, y1
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{where}: a box holds {values!r}.", hint="A box is four finite numbers of pixels.")
+
+
+def _refuse_large(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
+    if size > _LIMIT:
+        raise InputError(f"{path} is larger than {_LIMIT >> 20} MiB.", hint="Split it into smaller files.")
