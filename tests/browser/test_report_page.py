@@ -45,7 +45,7 @@ def test_answer_stands_on_the_first_screen(open_page, report):
     page = open_page(report).page
     lines = audit(make_run(pictures=True), lenses=["class_accuracy"]).verdict()
     assert page.inner_text("h1") == lines[0]
-    for what in ("h1", ".lead", ".cards"):
+    for what in ("h1", ".why", ".lead:not(.why)", ".cards"):
         box = page.locator(what).bounding_box()
         assert box["y"] + box["height"] < 900, what
     figure = page.locator("figure[id]").first.bounding_box()
@@ -155,8 +155,12 @@ def test_prints_as_a_paper(open_page, report, tmp_path):
     page = opened.page
     paper = page.pdf(format="A4")
     assert paper.startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", paper)) <= 40
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", paper)) <= 24
     page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1001})  # A4 less its margins
+    summary = page.locator("#classes").bounding_box()
+    assert summary["y"] + summary["height"] <= 2 * 1001  # two pages
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert not page.locator("#class").is_visible()
     assert page.locator("h1").is_visible()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -169,9 +173,142 @@ def test_prints_as_a_paper(open_page, report, tmp_path):
 def test_pictures_have_names(open_page, report):
     page = open_page(report).page
     nameless = page.eval_on_selector_all(
-        ".gallery img", "all => all.filter(img => !img.alt || !img.naturalWidth).length"
+        ".pic", "all => [all.length, all.filter(pic => pic.role !== 'img' || !pic.ariaLabel).length]"
     )
-    assert nameless == 0
+    assert nameless[0] > 20 and nameless[1] == 0
+    shown = page.locator(".gallery .pic").first.evaluate("pic => getComputedStyle(pic).backgroundImage")
+    assert shown.startswith('url("data:image/jpeg;base64,')
+
+
+def column(page, table: str, place: int) -> list[str]:
+    rows = f"{table} tbody tr:visible > :nth-child({place})"
+    return page.locator(rows).evaluate_all("cells => cells.map(cell => cell.innerText.split('\\n')[0])")
+
+
+def test_column_heads_sort_the_table_of_classes(open_page, report):
+    page = open_page(report).page
+    assert column(page, ".classes", 1) == list(CIFAR)  # rarest last
+    head = page.get_by_role("columnheader", name="Accuracy")
+    head.get_by_role("button").click()
+    rising = [float(text.split(" %")[0]) for text in column(page, ".classes", 3)]
+    assert rising == sorted(rising) and head.get_attribute("aria-sort") == "ascending"
+    head.get_by_role("button").press("Enter")
+    falling = [float(text.split(" %")[0]) for text in column(page, ".classes", 3)]
+    assert falling == sorted(rising, reverse=True) and head.get_attribute("aria-sort") == "descending"
+    page.get_by_role("columnheader", name="Class").get_by_role("button").click()
+    assert column(page, ".classes", 1) == sorted(CIFAR)
+    assert page.locator("th[aria-sort]").count() == 1
+
+
+def test_a_narrow_screen_sorts_by_a_list(open_page, report):
+    page = open_page(report, width=400).page
+    page.locator("#classes .sort-by select").select_option(label="Training, rising")
+    assert column(page, ".classes", 1) == list(reversed(CIFAR))
+
+
+def test_classes_are_stepped_through_and_let_go_by_key(open_page, report):
+    page = open_page(report).page
+    page.focus("#after")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert chosen(page) == CIFAR[1]
+    page.focus("#before")
+    page.keyboard.press("Space")
+    assert chosen(page) == CIFAR[0]
+    page.keyboard.press("Escape")
+    assert chosen(page) == ""
+    page.locator(".card").first.click()
+    assert chosen(page) == page.inner_text(".card h3")
+
+
+def test_the_chosen_class_is_told_by_every_lens(open_page, report):
+    page = open_page(report, fragment=f"#class={CIFAR[-1]}").page
+    page.locator("#chosen summary").click()
+    told = page.locator("#chosen .said li")
+    assert told.count() >= 3 and all(CIFAR[-1] in told.nth(i).inner_text() for i in range(told.count()))
+    assert page.locator("#chosen .pic").count() >= 1
+
+
+def test_a_point_on_the_map_shows_its_picture(open_page, report):
+    opened = open_page(report)
+    opened.wait_for_charts()
+    page = opened.page
+    figure = page.locator("#lens-embedding_map figure[id]")
+    figure.scroll_into_view_if_needed()
+    box = figure.locator("canvas").bounding_box()
+    tip = page.locator("#tip")
+    with_picture = False
+    for x in range(20, int(box["width"]), 9):  # sweep until a point is met
+        for y in range(60, int(box["height"]) - 20, 9):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            if tip.is_visible() and tip.locator(".pic").count():
+                with_picture = True
+                break
+        if with_picture:
+            break
+    assert with_picture
+    assert any(name in tip.inner_text() for name in CIFAR)
+    page.mouse.move(2, 2)
+    assert not tip.is_visible()
+    assert opened.messages == []
+
+
+def test_ticked_suspects_are_downloaded_and_kept(open_page, report):
+    page = open_page(report).page
+    rows = page.locator(".suspects tbody tr")
+    assert rows.count() > 1 and page.locator("#take-ticks").is_disabled()
+    wanted = [rows.nth(i).locator(".tick").get_attribute("data-id") for i in (0, 1)]
+    for i in (0, 1):
+        rows.nth(i).locator(".tick").check()
+    assert page.inner_text("#ticked") == "2 ticked."
+    with page.expect_download() as started:
+        page.click("#take-ticks")
+    assert started.value.suggested_filename == "wrong-labels.csv"
+    lines = Path(started.value.path()).read_text().splitlines()
+    assert lines[0] == "id,class,suggested" and [line.split(",")[0] for line in lines[1:]] == wanted
+    page.reload()
+    assert page.inner_text("#ticked") == "2 ticked."
+    page.click("#clear-ticks")
+    assert page.locator(".tick:checked").count() == 0
+
+
+def test_drawings_and_numbers_can_be_taken(open_page, report):
+    opened = open_page(report)
+    page = opened.page
+    with page.expect_download() as started:
+        page.locator(".save[data-kind=svg]").first.click()
+    assert started.value.suggested_filename == "class_accuracy.svg"
+    assert Path(started.value.path()).read_text().startswith("<svg")
+    with page.expect_download() as started:
+        page.locator(".save[data-kind=csv]").first.click()
+    lines = Path(started.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + len(CIFAR) and "accuracy" in lines[0]
+    assert opened.messages == []
+
+
+def test_a_class_among_very_many_is_found_by_name(open_page, tmp_path):
+    names = tuple(f"kind {i}" for i in range(150))
+    made = audit(make_run(names, n=3000, per_test=4), lenses=["class_accuracy", "adversaries"])
+    page = open_page(made.save(tmp_path / "out", figures=False)).page
+    rows = page.locator(".classes tbody tr:visible")
+    assert rows.count() == 60
+    page.fill("#find", "kind 77")
+    assert column(page, ".classes", 1) == ["kind 77"]
+    page.locator(".classes tr:visible th").last.click()
+    assert chosen(page) == "kind 77" and page.inner_text("#chosen h2") == "kind 77"
+    page.fill("#find", "")
+    assert rows.count() == 61  # the ends, and the chosen one
+    page.get_by_role("columnheader", name="Training").get_by_role("button").click()
+    counts = [int(text) for text in column(page, ".classes", 2)]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+
+
+def test_zoomed_to_twice_the_size_nothing_is_cut(open_page, report):
+    opened = open_page(report, width=640, height=450)  # what 200 % makes of 1280 x 900
+    opened.wait_for_charts()
+    page = opened.page
+    assert page.locator("html").evaluate("html => html.scrollWidth") <= 640
+    assert page.locator("#class").bounding_box()["x"] + page.locator("#class").bounding_box()["width"] <= 640
 
 
 @pytest.mark.parametrize("which", ["report", "comparison"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
@@ -11,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import imblens.report._page as page
 from imblens.lenses._pages import HEADINGS, lens_page, sections
 from imblens.report import audit
-from imblens.report._page import pictures, table_html, whole
+from imblens.report._page import table_html, turned, whole
+from imblens.report._pictures import sheet
 from imblens.report._prose import prose
+from imblens.report._render import figures
 from tests.report.pages import parsed
 from tests.report.runs import CIFAR, HOSTILE, make_run
 
@@ -133,13 +137,19 @@ def test_skipped_lenses_are_listed_with_the_reason(tmp_path):
     assert "The run has no test split." in said
 
 
-def test_pictures_of_archetypes_are_shown(tmp_path):
+def opened(found) -> Image.Image:
+    return Image.open(io.BytesIO(found.jpeg))
+
+
+def test_pictures_are_tiles_of_one_sheet():
     run = make_run(pictures=True)
-    shown = pictures(run, ["train/3", "train/5", "nowhere"])
-    assert set(shown) == {"train/3", "train/5"}
-    head, body = shown["train/3"].split(",")
-    assert head == "data:image/png;base64"
-    assert base64.b64decode(body) == run.train.instances(["thumbnail"])["thumbnail"][3]
+    found = sheet(run, [("train", "train/5"), ("train", "nowhere"), ("train", "train/3"), ("val", "x")])
+    assert found.places == {("train", "train/5"): 0, ("train", "train/3"): 1}
+    assert found.at("train", "nowhere") is None and found.left_out == 0
+    for name, x in (("train/5", 16), ("train/3", 48)):
+        png = run.train.instances(["thumbnail"])["thumbnail"][int(name[6:])]
+        there = opened(found).getpixel((x, 16))
+        assert np.abs(np.subtract(there, Image.open(io.BytesIO(png)).getpixel((1, 1)))).max() < 12
 
 
 def test_only_small_png_files_are_shown():
@@ -147,7 +157,65 @@ def test_only_small_png_files_are_shown():
     table = run.train.parts[0].table
     table.loc[0, "thumbnail"] = b"<svg onload=alert(1)>"
     table.loc[1, "thumbnail"] = table["thumbnail"][2] + b"\0" * 2**17
-    assert set(pictures(run, ["train/0", "train/1", "train/2"])) == {"train/2"}
+    table.loc[3, "thumbnail"] = table["thumbnail"][3][:40]  # torn: an empty tile
+    found = sheet(run, [("train", f"train/{i}") for i in range(4)])
+    assert set(found.places) == {("train", "train/2"), ("train", "train/3")}
+    assert np.abs(np.subtract(opened(found).getpixel((48, 16)), 221)).max() < 12
+
+
+def test_a_sheet_keeps_its_limit_and_what_was_asked_for_first():
+    run = make_run(pictures=True)
+    names = [("train", f"train/{i}") for i in range(300)]
+    whole_sheet = sheet(run, names)
+    small = sheet(run, names, limit=len(whole_sheet.jpeg) * 2 // 3)
+    assert len(small.jpeg) <= len(whole_sheet.jpeg) * 2 // 3
+    assert small.left_out == 300 - len(small.places) > 0
+    assert list(small.places) == names[: len(small.places)]
+
+
+def test_suspects_stand_beside_their_neighbours(tmp_path):
+    run = make_run(pictures=True)
+    found = audit(run, lenses=["label_suspects", "archetypes"])
+    listed = found["label_suspects"].tables["label_suspects"]
+    tree = parsed(found.save(tmp_path / "out", figures=False).read_text())
+    ticks = [a for a in tree.named("input") if a.get("class") == "tick"]
+    assert [a["data-id"] for a in ticks] == listed["id"].tolist()[:100] != []
+    pictures = [a["aria-label"] for a in tree.named("span") if a.get("role") == "img" and "labelled" in a["aria-label"]]
+    near = [f"{name}, labelled" for name in listed["neighbours"][0].split()]
+    assert [text.rsplit(" ", 1)[0] for text in pictures[1:6]] == near
+    assert all(a["aria-label"] for a in tree.named("span") if a.get("role") == "img")
+
+
+def test_class_of_interest_is_shown_in_full(tmp_path):
+    found = audit(make_run(pictures=True), lenses=["class_accuracy", "archetypes", "adversaries"], of="truck")
+    tree = parsed(found.save(tmp_path / "out", figures=False).read_text())
+    said = "".join(tree.text)
+    part = said[said.index("truck in full") :][len("truck in full") :]
+    part = part[part.index("in full") :]
+    for lens in ("class_accuracy", "adversaries"):
+        assert found[lens].lines()["truck"] in part
+    assert "prototype" in part and "neighbour_count" in part
+
+
+def test_names_that_turn_the_text_are_kept_apart(hostile):
+    hebrew = HOSTILE[5]
+    assert turned([*HOSTILE, "a\u202eb"]) == [hebrew, "a\u202eb"]
+    assert f"<bdi>{hebrew}</bdi> is right" in hostile or f"<bdi>{hebrew}</bdi>" in hostile.split("<section")[0]
+    assert whole(f"{hebrew} 4 %", [hebrew]) == f'<bdi>{hebrew}</bdi> <span class="nb">4 %</span>'
+
+
+def test_of_very_many_classes_the_ends_are_shown(tmp_path):
+    names = tuple(f"kind {i}" for i in range(150))
+    found = audit(make_run(names, n=3000, per_test=4), lenses=["class_accuracy", "adversaries"])
+    text = found.save(tmp_path / "out", figures=False).read_text()
+    rows = [a for a in parsed(text).named("tr") if a.get("data-class", "").startswith("kind") and "class" in a]
+    assert [a["data-class"] for a in rows if a["class"] == "rest"] == list(names[30:120])
+    assert "the 30 largest and the 30 smallest" in text
+    shown = {
+        name for figure in figures(found).values() for t in figure.data.values() for r in t for name in [r["class"]]
+    }
+    assert {name.split(" (")[0] for name in shown} == {*names[:30], *names[120:]}
+    assert len(text) < 1_600_000
 
 
 def test_tables_are_escaped_and_unknown_is_a_dash():

@@ -322,7 +322,9 @@ def _follow_choice(spec: Spec, key: str) -> None:
     for node in _nodes(spec):
         mark = node.get("mark")
         encoding = node.get("encoding", {})
-        if mark is None or "opacity" in encoding or "transform" in node or "aggregate" in json.dumps(encoding):
+        if mark is None or "opacity" in encoding or "aggregate" in json.dumps(encoding):
+            continue
+        if any("calculate" not in step for step in node.get("transform", ())):  # others may drop the class
             continue
         full = mark.get("opacity", 1) if isinstance(mark, dict) else 1
         if not isinstance(full, (int, float)):

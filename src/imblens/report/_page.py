@@ -8,9 +8,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import bidirectional
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -35,6 +36,7 @@ class Plot:
     """A figure as the page shows it."""
 
     id: str
+    name: str
     title: str
     label: str
     drawing: Markup
@@ -68,7 +70,8 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["whole"] = whole
+    names = context.pop("names", ())
+    environment.filters["whole"] = partial(whole, isolated=turned(names))
     vega, script = vega_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     block = {
         **data,
@@ -107,7 +110,7 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title
     label = f"{title}. {sentence}".strip()
     if len(label) > 600:
         label = label[:599].rsplit(" ", 1)[0] + " …"
-    return Plot(figure.name, title, label, drawing(figure), table)
+    return Plot(figure.name, name, title, label, drawing(figure), table)
 
 
 def drawing(figure: Figure) -> Markup:
@@ -196,14 +199,32 @@ def _is_number(column: Any) -> bool:
     return bool(is_numeric_dtype(column.dtype)) and not is_bool_dtype(column.dtype)
 
 
-def whole(text: str) -> Markup:
-    """Text in which no line breaks inside "47 %" or "[44, 50]".
+def whole(text: str, isolated: Sequence[str] = ()) -> Markup:
+    """Text in which no line breaks inside "47 %" or "[44, 50]", and no name turns what stands around it.
+
+    Args:
+        text: what to show.
+        isolated: names to keep apart from the direction of their surroundings.
 
     >>> whole("<b> is right 47 % of the time")
     Markup('&lt;b&gt; is right <span class="nb">47 %</span> of the time')
     """
     unbroken = r"[+\u2212]?\d+(?:\.\d+)? (?:%|points)|\[[+\u2212]?[\d.]+, [+\u2212]?[\d.]+\]"
-    return Markup(re.sub(unbroken, lambda found: f'<span class="nb">{found.group()}</span>', str(escape(text))))
+    names = "|".join(re.escape(str(escape(name))) for name in sorted(isolated, key=len, reverse=True))
+
+    def marked(found: re.Match[str]) -> str:
+        if found.lastgroup == "name":
+            return f"<bdi>{found.group()}</bdi>"
+        return f'<span class="nb">{found.group()}</span>'
+
+    pattern = f"(?P<name>{names})|{unbroken}" if names else unbroken
+    return Markup(re.sub(pattern, marked, str(escape(text))))
+
+
+def turned(names: Iterable[str]) -> list[str]:
+    """Those names that run from right to left, or that hold characters which turn the text after them."""
+    turning = {"R", "AL", "AN", "RLE", "LRE", "RLO", "LRO", "RLI", "LRI", "FSI", "PDF", "PDI"}
+    return [name for name in names if any(bidirectional(character) in turning for character in name)]
 
 
 def describe(meta: Mapping[str, Any]) -> str:
@@ -279,32 +300,3 @@ def anchor(name: str) -> str:
 def share_text(pair: tuple[str, float] | None) -> str:
     """A class and a share: "deer (43 %)"."""
     return "–" if pair is None else f"{pair[0]} ({percent(pair[1])})"
-
-
-def pictures(run: Run, ids: Sequence[str]) -> dict[str, str]:
-    """Thumbnails of training instances as data addresses, by id; those that are no small PNG are left out."""
-    wanted = set(ids)
-    if "thumbnail" not in run.train.columns or not wanted:
-        return {}
-    known = run.train.ids
-    found: dict[str, str] = {}
-    start = 0
-    for part in run.train.parts:
-        names = known[start : start + len(part)]
-        rows = [i for i, name in enumerate(names) if name in wanted]
-        start += len(part)
-        if not rows:
-            continue
-        column = part.read(["thumbnail"])["thumbnail"]
-        for row in rows:
-            png = column.iloc[row]
-            if isinstance(png, (bytes, bytearray)) and _small_png(bytes(png)):
-                found[str(names[row])] = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    return found
-
-
-def _small_png(png: bytes) -> bool:
-    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) > 2**17:
-        return False
-    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    return 0 < width <= 1024 and 0 < height <= 1024

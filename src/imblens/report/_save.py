@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imblens.lenses._base import percent
+from imblens.report._evidence import ENDS, MANY_CLASSES
 from imblens.report._tables import csv_text, file_names, plain
 from imblens.run import claim, write_atomic, write_text
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from imblens.report._audit import Audit
     from imblens.report._figures import Figure
     from imblens.report._page import Plot, Shown
+    from imblens.report._pictures import Sheet
     from imblens.report._verdict import ClassView
 
-LINES_SHOWN = 4
+LINES_SHOWN, LINES_MORE = 4, 60  # of a lens: at once, and behind a click; the rest comes up with its class
 CARDS = 3
-PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": ""}
+PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": "", "sort": None}
 OVERLAYS_KEY = (
     "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes. "
     "Point at a picture to see it without its map."
@@ -102,13 +104,20 @@ def findings_json(audit: Audit) -> str:
 
 def report_html(audit: Audit) -> str:
     """The page."""
-    from imblens.report import _page, _render, _verdict
+    from imblens.report import _evidence, _page, _pictures, _render, _verdict
 
     run, findings = audit.run, audit.findings
     drawn = _render.figures(audit)
     views = _verdict.class_views(run, findings)
     mean = _verdict.mean_accuracy(views)
+    sheet = _pictures.sheet(run, _evidence.wanted_pictures(audit))
+    groups = _evidence.gallery(audit, sheet)
     sections = [_section(audit, name, finding, drawn) for name, finding in findings.items()]
+    for section in sections:
+        section["gallery"] = groups if section["name"] == "archetypes" else []
+        section["suspects"] = _evidence.suspects(audit, sheet) if section["name"] == "label_suspects" else []
+    lines = {section["id"]: section.pop("rest") for section in sections}
+    in_full = _evidence.in_full(audit, sections, groups) if audit.of is not None else None
     first = None
     for section in sections:
         if section["name"] == "class_accuracy" and section["figures"]:
@@ -118,12 +127,24 @@ def report_html(audit: Audit) -> str:
     columns, rows, mixed = _class_rows(audit, views, mean)
     contents = [{"id": "classes", "text": "Every class in one row"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
+    contents += [{"id": "in-full", "text": f"{audit.of} in full"}] if in_full else []
     contents += [{"id": "skipped", "text": "What could not be said"}] if audit.skipped else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
     return _page.render(
         "report.html",
         figures=drawn.values(),
-        data={"classes": list(run.classes), "of": audit.of or ""},
+        data={
+            "classes": list(run.classes),
+            "of": audit.of or "",
+            "pictures": sheet.data(),
+            "key": _key(audit),
+            "lines": lines,
+        },
+        names=run.classes,
+        sheet=sheet,
+        picture_note=_picture_note(sheet),
+        in_full=in_full,
+        why=_why(findings, views, audit.of),
         title=f"imblens: {told}" if told else "imblens audit",
         subtitle=told,
         eyebrow=_eyebrow(audit),
@@ -138,6 +159,8 @@ def report_html(audit: Audit) -> str:
         columns=columns,
         rows=rows,
         mixed=mixed,
+        ends=ENDS,
+        many=len(rows) > MANY_CLASSES,
         lenses=sections,
         contents=contents,
         skipped=_skipped(audit),
@@ -145,6 +168,24 @@ def report_html(audit: Audit) -> str:
         versions=_page.used_versions(run.meta),
         files=_page.digests(run),
         command=_command(audit),
+    )
+
+
+def _key(audit: Audit) -> str:
+    """What the ticks of this page are kept under in a browser: the same for the same suspects."""
+    import hashlib
+
+    suspects = audit.findings.get("label_suspects")
+    ids = [] if suspects is None else suspects.tables["label_suspects"]["id"].astype(str).tolist()
+    return hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
+
+
+def _picture_note(sheet: Sheet) -> str:
+    if not sheet.left_out:
+        return ""
+    return (
+        f"{len(sheet.places):,} pictures are in this page, those of wrong answers and of outlying instances first; "
+        f"{sheet.left_out:,} more did not fit."
     )
 
 
@@ -185,10 +226,10 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
         "title": _page.heading(name),
         "question": question or _page.heading(name),
         "lines": listed[:LINES_SHOWN],
-        "more": listed[LINES_SHOWN:],
+        "more": listed[LINES_SHOWN:][:LINES_MORE],
+        "rest": {line["name"]: line["text"] for line in listed[LINES_SHOWN + LINES_MORE :]},
         "figures": figures,
         "overlays": _overlays(audit, finding) if name == "alignment" else [],
-        "gallery": _gallery(audit, finding) if name == "archetypes" else [],
         "notes": finding.notes,
         "page": [(heading, prose(text[heading])) for heading in HEADINGS if text.get(heading)],
         "tables": list(tables.values()),
@@ -199,30 +240,6 @@ def _overlays(audit: Audit, finding: Finding) -> list[dict[str, Any]]:
     from imblens.report._overlays import overlays
 
     return overlays(audit.run, list(finding.lines()))
-
-
-def _gallery(audit: Audit, finding: Finding) -> list[dict[str, Any]]:
-    from imblens.report import _page
-    from imblens.report._verdict import ARCHETYPES
-
-    table = finding.tables.get("archetypes")
-    if table is None or not {"class", "archetype", "prototype"} <= set(table.columns):
-        return []
-    known = table[table["prototype"].notna()]
-    sources = _page.pictures(audit.run, [str(name) for name in known["prototype"]])
-    groups = []
-    for name, rows in known.groupby("class", sort=False):
-        shown = []
-        for kind in ARCHETYPES:
-            for row in rows[rows["archetype"] == kind].to_dict("records"):
-                source = sources.get(str(row["prototype"]))
-                if source is not None:
-                    alt = f"The most typical {kind} training picture of {name}"
-                    caption = kind if row.get("share") is None else f"{kind} {percent(row['share'])}"
-                    shown.append({"src": source, "alt": alt, "caption": caption})
-        if shown:
-            groups.append({"name": str(name), "pictures": shown})
-    return groups
 
 
 def _cards(audit: Audit, views: Mapping[str, ClassView], mean: float | None) -> list[dict[str, Any]]:
@@ -238,6 +255,14 @@ def _cards(audit: Audit, views: Mapping[str, ClassView], mean: float | None) -> 
         }
         for view in worst(views, audit.of)[:CARDS]
     ]
+
+
+def _why(findings: Mapping[str, Finding], views: Mapping[str, ClassView], of: str | None) -> str:
+    """The reason and the remedy for the class that leads, where a lens names them."""
+    from imblens.report._verdict import reason, worst
+
+    order = worst(views, of)
+    return reason(findings, order[0].name) if order else ""
 
 
 def _counted(view: ClassView, largest: str) -> str:
@@ -301,6 +326,7 @@ def _class_rows(
     some = list(views.values())
     mixed = any(view.archetypes for view in some)
     wanted = {
+        "Training": True,
         "Accuracy": any(view.accuracy is not None for view in some),
         "AUROC": all(view.accuracy is None for view in some) and any(view.auroc is not None for view in some),
         "Errors go to": any(view.errors_to or view.forecast for view in some),
@@ -314,11 +340,21 @@ def _class_rows(
         told = ", ".join(f"{kind} {percent(share)}" for kind, share in view.archetypes.items())
         foreseen = "" if view.forecast is None else f"foreseen: {share_text(view.forecast)}"
         evidence = EVIDENCE.get(view.cause, "")
+        times = "" if view.imbalance is None or view.imbalance < 1.05 else f"{view.imbalance:.3g}x rarer"
         filled: dict[str, dict[str, Any]] = {
-            "Accuracy": {"text": f"{measured['score']} {measured['interval']}", "ruler": measured["low"] is not None},
-            "AUROC": {"text": cell(view.auroc)},
+            "Training": {"text": f"{view.train_count:,}", "sub": times, "sort": view.train_count},
+            "Accuracy": {
+                "text": f"{measured['score']} {measured['interval']}",
+                "ruler": measured["low"] is not None,
+                "sort": view.accuracy,
+            },
+            "AUROC": {"text": cell(view.auroc), "sort": view.auroc},
             "Errors go to": {"text": share_text(view.errors_to), "sub": foreseen},
-            "Neighbours": {"text": told or "unknown", "parts": [(k, f"{share:.4f}") for k, share in _known(view)]},
+            "Neighbours": {
+                "text": told or "unknown",
+                "parts": [(k, f"{share:.4f}") for k, share in _known(view)],
+                "sort": view.archetypes.get("safe"),
+            },
             "Why, and what to try": {
                 "text": view.cause or "–",
                 "sub": view.evidence,
@@ -327,11 +363,11 @@ def _class_rows(
                 "command": view.command,
             },
         }
-        times = "" if view.imbalance is None or view.imbalance < 1.05 else f", {view.imbalance:.3g}x rarer"
         cells = [{"title": title, **PLAIN_CELL, **filled[title]} for title in titles]
-        rows.append(
-            {"name": view.name, "sub": f"{view.train_count:,} training{times}", "cells": cells, "view": measured}
-        )
+        rows.append({"name": view.name, "cells": cells, "view": measured, "rest": False})
+    if len(rows) > MANY_CLASSES:
+        for row in rows[ENDS:-ENDS]:
+            row["rest"] = True
     return titles, rows, mixed
 
 

@@ -164,14 +164,23 @@ def class_sentence(findings: Findings, view: ClassView) -> str:
     return f"{text} in {view.test_count} test instances, too few to tell." if view.few else f"{text}."
 
 
+def reason(findings: Findings, name: str) -> str:
+    """Why a class fails and what to try, as the diagnosis says it; "" where it names no cause."""
+    finding = findings.get("diagnosis")
+    line = "" if finding is None else finding.lines().get(name, "")
+    said = line.removeprefix(f"{name}: ")
+    return f"Why: {said}" if said else ""
+
+
 def verdict(run: Run, findings: Findings, of: str | None) -> list[str]:
-    """The headline, how many classes need help, and a line for each of the next worst, three classes in all."""
+    """The headline and its reason, how many classes need help, and a line for each of the next worst, three in all."""
     views = class_views(run, findings)
     first = headline(findings, views, of)
     order = worst(views, of)
     mean = mean_accuracy(views)
     others = [v for v in order[1:3] if v.accuracy is not None and mean is not None and v.accuracy < mean]
-    lines = [first, summary(run, views), *(class_sentence(findings, view) for view in others)]
+    why = reason(findings, order[0].name) if order else ""
+    lines = [first, why, summary(run, views), *(class_sentence(findings, view) for view in others)]
     return [line for line in lines if line]
 
 

@@ -48,6 +48,45 @@
     return spec;
   }
 
+  // --- what is under the pointer, with its picture where there is one
+
+  const tip = make("div", { id: "tip", hidden: true });
+  tip.setAttribute("aria-hidden", "true");  // the figure and its table say the same
+  document.body.append(tip);
+
+  function make(tag, properties = {}, ...inside) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...inside);
+    return element;
+  }
+
+  function tile(split, id) {
+    const sheet = page.pictures;
+    const place = sheet && (sheet.at[split] || {})[id];
+    if (place === undefined) return null;
+    const part = (at, of) => `${of > 1 ? (100 * at) / (of - 1) : 0}%`;
+    const picture = make("span", { className: "pic large" });
+    picture.style.backgroundPosition =
+      `${part(place % sheet.columns, sheet.columns)} ${part(Math.floor(place / sheet.columns), sheet.rows)}`;
+    return picture;
+  }
+
+  function point(_, event, item, value) {
+    tip.hidden = !value;
+    if (!value) return;
+    tip.replaceChildren();
+    const datum = (item && item.datum) || {};
+    const picture = tile(datum.split || "train", datum.id);
+    if (picture) tip.append(picture);
+    const said = typeof value === "object" ? Object.entries(value) : [["", value]];
+    tip.append(make("dl", { className: "facts" }, ...said.map(([key, text]) =>
+      make("div", {}, make("dt", { textContent: key }), make("dd", {}, make("bdi", { textContent: text }))))));
+    const { width, height } = tip.getBoundingClientRect();
+    const right = event.clientX + 14 + width > innerWidth ? event.clientX - 14 - width : event.clientX + 14;
+    tip.style.left = `${Math.max(4, right)}px`;
+    tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - height - 4))}px`;
+  }
+
   // Vega-Lite tells authors of charts that a height in steps cannot fit its container; readers need not know
   console.warn = () => {};
 
@@ -69,7 +108,7 @@
         : page.config;
       for (const [name, table] of Object.entries(chart.data)) spec.datasets[name] = rows(table);
       const made = await window.vegaEmbed(box, spec, {
-        mode: "vega-lite", actions: false, ast: true, logLevel: 1, bind: inputs,
+        mode: "vega-lite", actions: false, ast: true, logLevel: 1, bind: inputs, tooltip: point,
         renderer: chart.dense ? "canvas" : "svg", config,
       });
       const drawing = figure.firstElementChild;
@@ -97,7 +136,7 @@
 
   addEventListener("beforeprint", () => {
     for (const [figure, { drawing, box }] of views) box.remove(), figure.append(drawing);
-    for (const details of all("details.page-of, details.more")) details.open = true;
+    for (const details of all("details.more")) details.open = true;
   });
   addEventListener("afterprint", () => {
     for (const [figure, { drawing, box }] of views) drawing.remove(), figure.append(box);
@@ -111,10 +150,17 @@
   function choose(name, write = true) {
     chosen = page.classes.includes(name) ? name : "";
     if (select) select.value = chosen;
+    if (chosen !== "") document.getElementById("hint")?.remove();
     for (const item of all("[data-class]")) {
       const own = item.dataset.class;
       item.classList.toggle("chosen", chosen !== "" && own === chosen);
       item.classList.toggle("other", chosen !== "" && own !== "" && own !== chosen && !item.closest(".classes"));
+    }
+    for (const table of all(".tables table, .suspects")) {
+      const body = all("tbody tr[data-class]", table).filter((row) => row.dataset.class !== "");
+      const none = chosen !== "" && body.length > 0 && body.every((row) => row.classList.contains("other"));
+      table.classList.toggle("none", none);
+      table.dataset.none = none ? `None of the rows shown here is of ${chosen}.` : "";
     }
     for (const list of all(".lines")) {
       const silent = chosen !== "" && !all("li[data-class]:not(.other)", list).length;
@@ -125,6 +171,7 @@
       if (chosen !== "" && all("li.chosen", more).length) more.open = true;
     }
     for (const { view } of views.values()) show(view);
+    narrowDown();
     tell();
     if (write) {
       const address = chosen === "" ? "#" : "#class=" + encodeURIComponent(chosen);
@@ -138,22 +185,29 @@
     box.hidden = !row;
     box.replaceChildren();
     if (!row) return;
-    const title = document.createElement("h2");
-    title.textContent = chosen;
-    const list = document.createElement("dl");
-    list.className = "facts";
+    const list = make("dl", { className: "facts" });
     for (const cell of all("td", row)) {
-      const pair = document.createElement("div");
-      const term = document.createElement("dt");
-      const text = document.createElement("dd");
-      term.textContent = cell.dataset.label;
-      text.append(...Array.from(cell.firstElementChild.cloneNode(true).childNodes));
-      pair.append(term, text);
-      list.append(pair);
+      const text = make("dd", {}, ...Array.from(cell.firstElementChild.cloneNode(true).childNodes));
+      list.append(make("div", {}, make("dt", { textContent: cell.dataset.label }), text));
     }
-    const counted = row.querySelector("th .sub").cloneNode(true);
-    counted.className = "quiet";
-    box.append(title, counted, list);
+    box.append(make("h2", {}, make("bdi", { textContent: chosen })), list);
+    const said = make("ul", { className: "said" });
+    for (const line of all("section[id^='lens-'] .lines li[data-class]")) {
+      if (line.dataset.class !== chosen) continue;
+      const section = line.closest("section");
+      const link = make("a", { href: "#" + section.id, textContent: section.querySelector("h2").textContent });
+      said.append(make("li", {}, link, " ", ...Array.from(line.cloneNode(true).childNodes)));
+    }
+    for (const [id, lines] of Object.entries(page.lines || {})) {
+      if (!Object.hasOwn(lines, chosen)) continue;
+      const link = make("a", { href: "#" + id, textContent: document.querySelector(`#${id} h2`).textContent });
+      said.append(make("li", {}, link, " ", lines[chosen]));
+    }
+    const pictures = all(".gallery > li").find((item) => item.dataset.class === chosen);
+    if (pictures) box.append(pictures.querySelector(".kinds").cloneNode(true));
+    if (said.childElementCount) {
+      box.append(make("details", {}, make("summary", { textContent: "What every lens says of it" }), said));
+    }
   }
 
   const asked = () => {
@@ -162,6 +216,13 @@
   };
 
   if (select) select.addEventListener("change", () => choose(select.value));
+  const step = (by) => {
+    const names = ["", ...page.classes];
+    choose(names[(names.indexOf(chosen) + by + names.length) % names.length]);
+  };
+  document.getElementById("before")?.addEventListener("click", () => step(-1));
+  document.getElementById("after")?.addEventListener("click", () => step(1));
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen !== "") choose(""); });
   addEventListener("hashchange", () => { const name = asked(); if (name !== null) choose(name, false); });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
@@ -179,9 +240,129 @@
       }
       return;
     }
-    const row = event.target.closest(".classes tbody tr");
-    if (row && !event.target.closest("a, button")) choose(row.dataset.class === chosen ? "" : row.dataset.class);
+    const taken = event.target.closest("button.save");
+    if (taken) return take(taken);
+    const row = event.target.closest(".classes tbody tr, [data-choose]");
+    if (!row || event.target.closest("a, button")) return;
+    const name = row.dataset.choose ?? row.dataset.class;
+    choose(name === chosen ? "" : name);
   });
+
+  // --- what can be taken away: drawings, their numbers, ticked suspects
+
+  function save(name, type, text) {
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  const guarded = (value) => {  // as the files beside this page: no cell that a spreadsheet would run
+    if (value === null || value === undefined) return "";
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? "'" + value : String(value);
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  const csv = (lines) => lines.map((line) => line.map(guarded).join(",") + "\n").join("");
+
+  async function take(button) {
+    const figure = document.getElementById(button.dataset.of);
+    const name = button.dataset.name.replace(/[^A-Za-z0-9_-]+/g, "_");
+    if (button.dataset.kind === "csv") {
+      const tables = Object.values(page.charts[figure.id].data);
+      const largest = rows(tables.reduce((a, b) => (b.n > a.n ? b : a)));
+      const keys = Object.keys(largest[0] || {});
+      return save(name + ".csv", "text/csv", csv([keys, ...largest.map((row) => keys.map((key) => row[key]))]));
+    }
+    await wake(figure);
+    const live = views.get(figure);
+    if (live) save(name + ".svg", "image/svg+xml", await live.view.toSVG());
+  }
+
+  const ticks = all(".tick");
+  const ticked = () => ticks.filter((box) => box.checked);
+  const kept = "imblens " + page.key;
+  const report = () => {
+    const n = ticked().length;
+    document.getElementById("ticked").textContent = n ? `${n} ticked.` : "None ticked.";
+    document.getElementById("take-ticks").disabled = !n;
+    try { localStorage.setItem(kept, JSON.stringify(ticked().map((box) => box.dataset.id))); } catch { /* not kept */ }
+  };
+  if (ticks.length) {
+    try {
+      const before = new Set(JSON.parse(localStorage.getItem(kept) || "[]"));
+      for (const box of ticks) box.checked = before.has(box.dataset.id);
+    } catch { /* nothing was kept */ }
+    for (const box of ticks) box.addEventListener("change", report);
+    document.getElementById("take-ticks").addEventListener("click", () => save("wrong-labels.csv", "text/csv",
+      csv([["id", "class", "suggested"],
+        ...ticked().map(({ dataset }) => [dataset.id, dataset.label, dataset.suggested])])));
+    document.getElementById("clear-ticks").addEventListener("click", () => {
+      for (const box of ticks) box.checked = false;
+      report();
+    });
+    report();
+  }
+
+  // --- tables that sort; of very many classes the ends of the order are shown, and what is searched for
+
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const tick = cell.querySelector("input");
+    if (tick) return tick.checked ? 0 : 1;
+    const text = cell.dataset.sort ?? cell.textContent.trim();
+    const number = Number(text.replaceAll(",", ""));
+    return text === "" || text === "–" ? null : Number.isNaN(number) ? text : number;
+  };
+
+  function compare(a, b) {
+    if (typeof a === typeof b) return typeof a === "number" ? a - b : a.localeCompare(b);
+    return typeof a === "number" ? -1 : 1;
+  }
+
+  function sort(table, column, down) {
+    const body = table.tBodies[0];
+    const keyed = Array.from(body.rows, (row) => [value(row, column), row]);
+    const known = keyed.filter(([key]) => key !== null).sort(([a], [b]) => (down ? compare(b, a) : compare(a, b)));
+    body.append(...[...known, ...keyed.filter(([key]) => key === null)].map(([, row]) => row));
+    Array.from(table.tHead.rows[0].cells, (head, at) => {
+      if (at === column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    narrowDown();
+  }
+
+  for (const table of all("table.sortable")) {
+    Array.from(table.tHead.rows[0].cells, (head, column) => {
+      if ("plain" in head.dataset) return;
+      const button = make("button", { type: "button", className: "sort", textContent: head.textContent });
+      button.addEventListener("click", () => sort(table, column, head.getAttribute("aria-sort") === "ascending"));
+      head.replaceChildren(button);
+    });
+    const heads = all("th", table.tHead).filter((head) => !("plain" in head.dataset));
+    const by = make("select", { ariaLabel: "Sort by" },
+      make("option", { value: "", textContent: "Sort by …" }),
+      ...heads.flatMap((head) => ["rising", "falling"].map((way) => make("option", {
+        value: `${head.cellIndex} ${way}`, textContent: `${head.textContent}, ${way}` }))));
+    by.addEventListener("change", () => {
+      const [column, way] = by.value.split(" ");
+      if (column !== "") sort(table, Number(column), way === "falling");
+    });
+    table.closest(".scroll").before(make("p", { className: "sort-by" }, by));
+  }
+
+  const find = document.getElementById("find");
+  function narrowDown() {
+    if (!find) return;
+    const table = document.getElementById("table-of-classes");
+    const ends = Number(table.dataset.ends);
+    const body = Array.from(table.tBodies[0].rows);
+    const wanted = find.value.trim().toLocaleLowerCase();
+    const fits = body.filter((row) => row.dataset.class.toLocaleLowerCase().includes(wanted));
+    const shown = new Set(wanted ? fits.slice(0, 2 * ends) : [...body.slice(0, ends), ...body.slice(-ends)]);
+    for (const row of body) row.classList.toggle("rest", !shown.has(row) && row.dataset.class !== chosen);
+    document.getElementById("found").textContent =
+      wanted ? `${fits.length} found${fits.length > shown.size ? `, the first ${shown.size} shown` : ""}.` : "";
+  }
+  find?.addEventListener("input", narrowDown);
 
   const figures = all("figure[id]");
   if ("IntersectionObserver" in window) {
