@@ -194,3 +194,10 @@ def test_few_maps_are_kept_and_survive_the_disk(tmp_path) -> None:
 
 def test_large_pictures_are_kept_small() -> None:
     assert encoded(np.zeros((300, 500, 3), np.uint8)).startswith(b"\xff\xd8")
+
+
+def test_a_val_split_is_read_without_looking() -> None:
+    run = capture(seeded(sequential), train=pictures(), test=pictures(), val=pictures())
+    assert run.val.columns == ("id",) and "cam_ior" in run.test.columns
+    np.testing.assert_array_equal(run.val.features, run.test.features)
+    np.testing.assert_array_equal(run.val.logits, run.test.logits)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from imblens import Run
 from imblens.errors import NotApplicable
 from imblens.lenses import ranking
-from imblens.lenses._ranking import Z95, auroc_interval
+from imblens.lenses._ranking import Z95, auroc_interval, best_threshold, share_interval
+from imblens.lenses._resampling import areas
 from tests.oracles.ranking_pairs import auroc, average_precision, delong_variance
 
 
@@ -171,3 +176,136 @@ def test_lines_and_charts():
 def test_needs_a_test_split():
     with pytest.raises(NotApplicable, match="no test split"):
         ranking(Run.from_arrays(train=(np.ones((3, 2)), [0, 1, 1])))
+
+
+# -------------------------------------------------------------------------------------- intervals by drawing again
+
+
+def test_every_drawing_is_the_measure_of_its_instances():
+    rng = np.random.default_rng(1)
+    own, score = rng.random(47) < 0.3, rng.normal(size=47).round(1)  # with ties
+    counts = np.stack([np.bincount(rng.integers(0, 47, 47), minlength=47) for _ in range(9)], axis=1)
+    counts[:, 7] = np.where(own, 0, 2)  # no positive was drawn
+    found = areas(own, score, counts.astype(np.float32))
+    for b in range(9):
+        times = counts[:, b]
+        positives, negatives = (np.repeat(score[own == kind], times[own == kind]).tolist() for kind in (True, False))
+        if positives:
+            assert found[0][b] == pytest.approx(auroc(positives, negatives))
+            assert found[1][b] == pytest.approx(average_precision(positives, negatives))
+        else:
+            assert np.isnan(found[0][b]) and np.isnan(found[1][b])
+
+
+@pytest.mark.parametrize(("n", "centre"), [(8, 1.0), (30, 2.0), (15, 4.0)])
+def test_interval_of_average_precision_covers(n, centre):
+    rng = np.random.default_rng(0)
+    own = np.repeat([True, False], [n, 300])
+
+    def draw(k, m):
+        return np.concatenate([rng.normal(centre, 1, k), rng.normal(0, 1, m)])
+
+    true = average_precision_score(np.repeat([True, False], [40 * n, 40 * 300]), draw(40 * n, 40 * 300))
+    held = 0
+    for _ in range(60):
+        score = draw(n, 300)
+        counts = np.stack(
+            [np.bincount(rng.integers(0, n + 300, n + 300), minlength=n + 300) for _ in range(60)], axis=1
+        )
+        drawn = areas(own, score, counts.astype(np.float32))[1]
+        low, high = share_interval(average_precision_score(own, score), drawn, n)
+        held += low <= true <= high
+    assert held >= 0.88 * 60
+
+
+def test_the_mean_over_classes_has_an_interval():
+    rng = np.random.default_rng(3)
+    labels = rng.choice(3, 300, p=[0.7, 0.2, 0.1])
+    summary = ranking(make(labels, rng.normal(size=(300, 3)) + np.eye(3)[labels])).summary
+    for name in ("macro_auroc", "macro_average_precision"):
+        assert 0 < summary[f"{name}_low"] < summary[name] < summary[f"{name}_high"] <= 1
+    assert summary["macro_auroc_high"] - summary["macro_auroc_low"] < 0.2
+
+
+def test_means_have_students_interval():
+    rng = np.random.default_rng(5)
+    labels, logits = rng.integers(0, 2, 40), rng.normal(size=(40, 2))
+    row = ranking(make(labels, logits)).tables["ranking"].iloc[1]
+    probability = 1 / (1 + np.exp(-np.diff(logits.astype(np.float32).astype(float), axis=1)[:, 0]))
+    low, high = stats.t.interval(0.95, 39, loc=probability.mean(), scale=stats.sem(probability))
+    assert (row["mean_probability_low"], row["mean_probability_high"]) == pytest.approx((low, high))
+
+
+# ------------------------------------------------------------------------------------------------------ thresholds
+
+
+def by_trying_all(own, probability):
+    cuts = np.unique(probability)
+    f1 = [2 * (own & (probability >= cut)).sum() / ((probability >= cut).sum() + own.sum()) for cut in cuts]
+    return max(f1)
+
+
+def test_the_best_threshold_is_the_best():
+    rng = np.random.default_rng(6)
+    for _ in range(30):
+        own, probability = rng.random(25) < 0.3, rng.random(25).round(1)
+        own[0] = True
+        said = probability >= best_threshold(own, probability)
+        assert 2 * (own & said).sum() / (said.sum() + own.sum()) == pytest.approx(by_trying_all(own, probability))
+    assert np.isnan(best_threshold(np.zeros(4, bool), np.arange(4.0)))
+
+
+def several(seed=0, *, val=True, none="never"):
+    rng = np.random.default_rng(seed)
+
+    def split(n, shift):
+        labels = (rng.random((n, 3)) < [0.4, 0.15, 0.3]).astype(int)
+        if (none == "in val" and shift) or none == "anywhere":
+            labels[:, 1] = 0
+        return np.ones((n, 2)), labels, rng.normal(size=(n, 3)) + 2 * labels - 2 - shift
+
+    return Run.from_arrays(
+        train=split(90, 0), test=split(110, 0), val=split(70, 1) if val else None, classes=["a", "rare", "c"]
+    )
+
+
+def test_thresholds_come_from_val_and_never_from_test():
+    run = several()
+    finding = ranking(run)
+    table = finding.tables["ranking_thresholds"].set_index("class")
+    assert (table["chosen_on"] == "val").all()
+    for column, name in enumerate(run.classes):
+        probability = 1 / (1 + np.exp(-run.val.logits[:, column].astype(float)))
+        assert table.loc[name, "threshold"] == best_threshold(run.val.labels[:, column].astype(bool), probability)
+        truth = run.test.labels[:, column].astype(bool)
+        said = 1 / (1 + np.exp(-run.test.logits[:, column].astype(float))) >= table.loc[name, "threshold"]
+        assert table.loc[name, "precision"] == pytest.approx((truth & said).sum() / said.sum())
+        assert table.loc[name, "recall"] == pytest.approx((truth & said).sum() / truth.sum())
+        assert table.loc[name, "recall_low"] < table.loc[name, "recall"] <= table.loc[name, "recall_high"]
+    turned = replace(run.test.parts[0], labels=1 - run.test.labels)
+    other = ranking(replace(run, test=replace(run.test, parts=(turned,), _cache={}))).tables["ranking_thresholds"]
+    assert other["threshold"].tolist() == table["threshold"].tolist()
+    assert not any("no validation split" in note for note in finding.notes)
+    assert "chosen on val" in finding.lines()[""]
+    assert "before one without it" in finding.sentence()
+
+
+def test_without_val_thresholds_come_from_training_and_that_is_told():
+    finding = ranking(several(val=False))
+    assert (finding.tables["ranking_thresholds"]["chosen_on"] == "train").all()
+    assert any("no validation split" in note for note in finding.notes)
+
+
+@pytest.mark.parametrize("none", ["in val", "anywhere"])
+def test_a_label_without_positives_has_no_threshold_and_that_is_told(none):
+    finding = ranking(several(none=none))
+    row = finding.tables["ranking_thresholds"].set_index("class").loc["rare"]
+    assert row["positives"] == 0 and np.isnan(row[["threshold", "precision", "recall", "f1"]].astype(float)).all()
+    assert any("No val instance has rare" in note for note in finding.notes)
+    if none == "anywhere":
+        assert np.isnan(row[["recall_at_half", "f1_at_half", "recall_low"]].astype(float)).all()
+        assert np.isnan(finding.tables["ranking"].set_index("class").loc["rare", "auroc"])
+
+
+def test_one_label_per_instance_has_no_thresholds():
+    assert set(ranking(make([0, 1, 2, 0], np.eye(3)[[0, 1, 2, 1]])).tables) == {"ranking"}

@@ -35,6 +35,21 @@ def make(n_parts: int = 2) -> Run:
     return Run(train, test, head, CLASSES, meta={"seed": 4, "data": {"source": "made"}})
 
 
+def test_a_val_split_is_kept_on_disk_and_by_another_head(tmp_path: Path) -> None:
+    features, labels = RNG.normal(size=(9, 4)).astype(np.float32), np.arange(9) % 3
+    run = Run.from_arrays(train=(features, labels), val=(features[:5], labels[:5]), classes=CLASSES)
+    back = Run.load(run.save(tmp_path / "run"))
+    assert list(back.splits) == ["train", "val"] and back.val.features.tobytes() == features[:5].tobytes()
+    other = back.with_head(Head(np.ones((3, 4), np.float32), np.zeros(3, np.float32)))
+    np.testing.assert_allclose(other.val.logits, features[:5].sum(axis=1, keepdims=True).repeat(3, axis=1), rtol=1e-5)
+    arrays = {"train_features": features, "train_labels": labels, "val_features": features[:5]}
+    np.savez(tmp_path / "lone.npz", **arrays)
+    with pytest.raises(MissingError, match="'val_features' but no 'val_labels'"):
+        Run.load(tmp_path / "lone.npz")
+    np.savez(tmp_path / "both.npz", **arrays, val_labels=labels[:5])
+    assert len(Run.load(tmp_path / "both.npz").val) == 5
+
+
 def test_save_and_load_are_inverse(tmp_path: Path) -> None:
     run = make()
     back = Run.load(run.save(tmp_path / "run"))

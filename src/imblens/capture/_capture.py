@@ -36,6 +36,7 @@ def capture(
     *,
     train: Any,
     test: Any | None = None,
+    val: Any | None = None,
     classes: Sequence[str] | None = None,
     layer: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
@@ -64,6 +65,7 @@ def capture(
             (N, H, W) or (N, H, W, 3) are pictures; anything else is fed to the network as it is. No augmentation:
             pass the data set with the transform that the network is tested with.
         test: the same for held-out instances.
+        val: the same for instances to choose on (thresholds, options of treatments): features and logits only.
         classes: C names; numbers by default.
         layer: name of the last linear layer, where it is not found by itself.
         preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for pictures: resized, divided by 255, mean
@@ -109,8 +111,8 @@ def capture(
     _check_options(batch_size, precision, meta, concepts)
     rules = Preprocessing.checked(preprocessing)
     feeds = {
-        name: make_feed(split, name, rules, originals=thumbnails, classes=classes)
-        for name, split in (("train", train), ("test", test))
+        name: make_feed(split, name, rules, originals=thumbnails and name != "val", classes=classes)
+        for name, split in (("train", train), ("val", val), ("test", test))
         if split is not None
     }
     where, dtype = _place(network, device)
@@ -142,10 +144,11 @@ def capture(
     _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Latents(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
-        raise ShapeError("train and test labels differ in kind.", hint="Give both as (N,) or both as (N, C).")
+        raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
     run = Run(
         train=splits["train"],
         test=splits.get("test"),
+        val=splits.get("val"),
         head=last,
         classes=names,
         task="multilabel" if splits["train"].multilabel else "multiclass",
@@ -213,7 +216,9 @@ def _walk(
     start = said = time.monotonic()
     for given in feed.batches(size):
         labels = _check_labels(given.labels, feed.name, classes, len(given.inputs))
-        parts.add(look(given, probes), labels, given if thumbnails else replace(given, originals=None))
+        parts.add(
+            look(given, probes), labels, given if thumbnails and feed.name != "val" else replace(given, originals=None)
+        )
         done += len(labels)
         now = time.monotonic()
         if progress is not None and now - said >= PROGRESS_SECONDS:

@@ -36,6 +36,10 @@ class Colours(Probe):
     name: ClassVar[str] = "colours"
     gradient: ClassVar[bool] = True
 
+    def begin(self, split: str) -> bool:
+        """Say whether it looks at `split`: not at what is there to choose on."""
+        return split != "val"
+
     def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
         """Return `band_count` (b, 14), `band_rgb` (b, 42) and `band_present` (b, 14).
 

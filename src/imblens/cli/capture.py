@@ -87,6 +87,7 @@ def command(
         network,
         train=pictures.train,
         test=pictures.held_out,
+        val=pictures.val if pictures.test is not None else None,
         classes=pictures.classes,
         layer=layer,
         preprocessing=prepared,

@@ -179,6 +179,7 @@ def train_capture_audit(
             trained.model,
             train=pictures.train,
             test=pictures.held_out,
+            val=pictures.val if pictures.test is not None else None,
             classes=pictures.classes,
             preprocessing=trained.meta["preprocessing"],
             out=out,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, lens, number, percent
+from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
 from imblens.lenses._blocks import row_blocks
+from imblens.lenses._boxes import mean_with_interval
+from imblens.lenses._resampling import areas, resample_counts
 from imblens.run import Latents, Run
 
 if TYPE_CHECKING:
@@ -31,17 +33,36 @@ class Ranking(Finding):
         for row in table[table["auroc"] < mean].sort_values("auroc", kind="stable").itertuples():
             few = ", too few to tell" if row.positives < FEW else ""
             found[str(row[1])] = (
-                f"{row[1]}: one of its instances is put before another class's {100 * row.auroc:.1f} % of the time "
+                f"{row[1]}: one of its instances is put before {self._others} {100 * row.auroc:.1f} % of the time "
                 f"[{100 * row.auroc_low:.1f}, {100 * row.auroc_high:.1f}] ({row.positives:,} positives{few}); average "
-                f"precision {row.average_precision:.2f} where chance gives {row.prevalence:.2f}; its own instances get a "
+                f"precision {row.average_precision:.2f} [{row.average_precision_low:.2f}, "
+                f"{row.average_precision_high:.2f}] where chance gives {row.prevalence:.2f}; its own instances get a "
                 f"mean probability of {percent(row.mean_probability_positives)}."
             )
         if len(table):
             found[""] = (
-                f"Mean over {len(table)} classes: AUROC {self.summary['macro_auroc']:.3f}, "
-                f"average precision {self.summary['macro_average_precision']:.3f}."
+                f"Mean over {len(table)} classes: AUROC {self._mean('auroc')}, "
+                f"average precision {self._mean('average_precision')}.{self._thresholds()}"
             )
         return found
+
+    @property
+    def _others(self) -> str:
+        return "one without it" if "ranking_thresholds" in self.tables else "another class's"
+
+    def _mean(self, measure: str) -> str:
+        value, low, high = (self.summary[f"macro_{measure}{end}"] for end in ("", "_low", "_high"))
+        return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+    def _thresholds(self) -> str:
+        table = self.tables.get("ranking_thresholds")
+        if table is None or table[["f1", "f1_at_half"]].dropna().empty:
+            return ""
+        both = table[["f1", "f1_at_half"]].dropna()
+        return (
+            f" With a threshold for each label, chosen on {table['chosen_on'].iloc[0]} instances, the mean F1 on test is "
+            f"{both['f1'].mean():.3f}; with 0.5 for all it is {both['f1_at_half'].mean():.3f}."
+        )
 
     def charts(self) -> dict[str, Any]:
         """AUROC with its interval, worst first; mean probability of all and of positive instances."""
@@ -63,11 +84,20 @@ def ranking(run: Run) -> Ranking:
 
     Returns:
         Table `ranking`: class, positives, auroc, average_precision, mean_probability (over all test instances),
-        mean_probability_positives (over those of the class), auroc_low, auroc_high, prevalence. The 95 % interval is
-        the wider of DeLong's on the log-odds scale and the score interval of Hanley and McNeil's variance: the first is
-        too narrow near 1 and for few positives, the second where positives are spread wider than negatives. auroc and
-        average_precision are NaN for a class without test instances or without others. Summary: macro_auroc,
-        macro_average_precision, classes_ranked (how many classes the means are over), n_classes.
+        mean_probability_positives (over those of the class), auroc_low, auroc_high, prevalence, then the 95 %
+        intervals `..._low, ..._high` of average_precision, mean_probability and mean_probability_positives. That of
+        the AUROC is the wider of DeLong's on the log-odds scale and the score interval of Hanley and McNeil's variance:
+        the first is too narrow near 1 and for few positives, the second where positives are spread wider than negatives.
+        That of average precision is the wider of the bootstrap's on the log-odds scale and Wilson's for a share of the
+        positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
+        instances or without others. Summary: macro_auroc and macro_average_precision with bootstrap intervals,
+        macro_mean_probability and macro_mean_probability_positives, classes_ranked (how many classes the means of the
+        first two are over), n_classes.
+
+        With several labels per instance also `ranking_thresholds`: class, chosen_on, positives (there), threshold (of
+        the probability, with the largest F1 there), then on the test split precision, recall, f1 at that threshold and
+        precision_at_half, recall_at_half, f1_at_half at 0.5, and the 95 % Wilson interval recall_low, recall_high. Chosen on
+        the run's val split, or on training instances where it has none, never on test. NaN for a label without positives.
 
     Raises:
         NotApplicable: no test split, or its answers are unknown.
@@ -76,7 +106,8 @@ def ranking(run: Run) -> Ranking:
         LOOKING, Fig. 2 (AUROC, average precision, averaged probabilities). We add the intervals: DeLong et al. 1988,
         Comparing the areas under two or more correlated ROC curves; Hanley and McNeil 1982, The meaning and use of the
         area under a ROC curve; Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney
-        statistic, part 2 (the score method, here with both group sizes as they are).
+        statistic, part 2 (the score method, here with both group sizes as they are); Boyd et al. 2013, Area under the
+        precision-recall curve: point estimates and confidence intervals, for average precision.
     """
     import pandas as pd
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -84,11 +115,14 @@ def ranking(run: Run) -> Ranking:
     assert run.test is not None
     split = run.test
     normaliser = _normaliser(split)
+    counts = resample_counts(split)
+    drawn: list[tuple[Floats, Floats]] = []
     rows: list[dict[str, Any]] = []
     for column, name in enumerate(run.classes):
         is_positive = split.labels[:, column].astype(bool) if split.multilabel else split.labels == column
         probability = _probability(split, column, normaliser)
         n_positive = int(np.count_nonzero(is_positive))
+        means = {"mean_probability": probability, "mean_probability_positives": probability[is_positive]}
         row: dict[str, Any] = {
             "class": name,
             "positives": n_positive,
@@ -99,14 +133,120 @@ def ranking(run: Run) -> Ranking:
             "auroc_low": np.nan,
             "auroc_high": np.nan,
             "prevalence": n_positive / len(split),
+            "average_precision_low": np.nan,
+            "average_precision_high": np.nan,
         }
+        for mean, values in means.items():
+            _, _, low, high = mean_with_interval(values[:, None])
+            row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
         if 0 < n_positive < len(split):
             row["auroc"] = float(roc_auc_score(is_positive, probability))
             row["average_precision"] = float(average_precision_score(is_positive, probability))
             row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability)
+            drawn.append(areas(is_positive, probability, counts))
+            low_high = share_interval(row["average_precision"], drawn[-1][1], n_positive)
+            row["average_precision_low"], row["average_precision_high"] = low_high
         rows.append(row)
     table = pd.DataFrame(rows)
-    return Ranking({"ranking": table}, _summary(table), notes=_notes(table, len(split)))
+    tables, notes = {"ranking": table}, _notes(table, len(split))
+    if split.multilabel:
+        tables["ranking_thresholds"], more = _threshold_table(run)
+        notes += more
+    return Ranking(tables, _summary(table, drawn), notes=notes)
+
+
+def best_threshold(is_positive: NDArray[np.bool_], probability: Floats) -> float:
+    """Return the threshold of the largest F1, halfway between two probabilities; NaN without a positive.
+
+    Of equal ones the largest. An instance is positive where its probability reaches the threshold.
+
+    Example:
+        >>> best_threshold(np.array([True, True, False, False]), np.array([0.8, 0.4, 0.3, 0.1]))
+        0.35
+    """
+    if not is_positive.any():
+        return float("nan")
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    hits, said = np.cumsum(is_positive[order]), np.arange(1, len(order) + 1)
+    last = np.r_[ranked[1:] != ranked[:-1], True]  # equal probabilities fall on one side
+    f1 = np.where(last, 2 * hits / (said + hits[-1]), -1.0)
+    k = int(f1.argmax())
+    return float(ranked[k] if k + 1 == len(ranked) else (ranked[k] + ranked[k + 1]) / 2)
+
+
+def share_interval(value: float, drawn: Floats, n: int) -> tuple[float, float]:
+    """95 % interval of a measure in [0, 1] over n positives: the wider, at each end, of two.
+
+    From the bootstrap's standard error on the log-odds scale, and Wilson's for a share of n.
+
+    Args:
+        value: the measure.
+        drawn: (B,) the measure in each drawing.
+        n: number of positives.
+    """
+    low, high = (float(end) for end in wilson(np.array(value * n), np.array(n)))
+    inside = drawn[np.isfinite(drawn) & (drawn > 0) & (drawn < 1)]
+    if 0 < value < 1 and len(inside) > 1:
+        step = Z95 * float(np.log(inside / (1 - inside)).std(ddof=1))
+        ends = 1 / (1 + np.exp(-(np.log(value / (1 - value)) + np.array([-step, step]))))
+        low, high = min(low, float(ends[0])), max(high, float(ends[1]))
+    return low, high
+
+
+def _threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A threshold for each label, chosen on val or train, and what it does on test; with notes."""
+    import pandas as pd
+
+    assert run.test is not None
+    chosen_on = run.val if run.val is not None and run.val.has_logits else run.train
+    if not chosen_on.has_logits:
+        return pd.DataFrame(columns=_THRESHOLD_COLUMNS), ("No thresholds: answers are known on the test split alone.",)
+    rows = []
+    for column, name in enumerate(run.classes):
+        own = chosen_on.labels[:, column].astype(bool)
+        threshold = best_threshold(own, _probability(chosen_on, column, None))
+        truth, probability = run.test.labels[:, column].astype(bool), _probability(run.test, column, None)
+        row = {"class": name, "chosen_on": chosen_on.name, "positives": int(own.sum()), "threshold": threshold}
+        at, half = _at_threshold(truth, probability, threshold), _at_threshold(truth, probability, 0.5)
+        low, high = wilson(np.array(at["recall"] * truth.sum()), np.array(truth.sum()))
+        row |= at | {f"{key}_at_half": value for key, value in half.items()}
+        rows.append(row | {"recall_low": float(low), "recall_high": float(high)})
+    table = pd.DataFrame(rows, columns=_THRESHOLD_COLUMNS)
+    notes = []
+    if chosen_on.name == "train":
+        notes.append(
+            "The run has no validation split, so thresholds were chosen on training instances, where the network is "
+            "surer than elsewhere. Capture one with val=..., or give data with a val split."
+        )
+    without = table.loc[table["threshold"].isna(), "class"]
+    if len(without):
+        notes.append(f"No {chosen_on.name} instance has {', '.join(without)}: no threshold can be chosen for it.")
+    return table, tuple(notes)
+
+
+_THRESHOLD_COLUMNS = [
+    "class",
+    "chosen_on",
+    "positives",
+    "threshold",
+    *("precision", "recall", "f1"),
+    *("precision_at_half", "recall_at_half", "f1_at_half"),
+    *("recall_low", "recall_high"),
+]
+
+
+def _at_threshold(truth: NDArray[np.bool_], probability: Floats, threshold: float) -> dict[str, float]:
+    """Precision, recall and F1; NaN where nothing is positive, or nothing is called so."""
+    if np.isnan(threshold):
+        return dict.fromkeys(("precision", "recall", "f1"), np.nan)
+    said = probability >= threshold
+    hits, n_said, n_true = int((said & truth).sum()), int(said.sum()), int(truth.sum())
+    return {
+        "precision": hits / n_said if n_said else np.nan,
+        "recall": hits / n_true if n_true else np.nan,
+        "f1": 2 * hits / (n_said + n_true) if n_true else np.nan,
+    }
 
 
 def auroc_interval(is_positive: NDArray[np.bool_], score: NDArray[Any]) -> tuple[float, float]:
@@ -172,10 +312,21 @@ def _probability(split: Latents, column: int, normaliser: Floats | None) -> Floa
     return probability
 
 
-def _summary(table: pd.DataFrame) -> dict[str, Any]:
+def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for place, name in enumerate(("auroc", "average_precision")):
+        value = table[name].mean()
+        # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
+        of_drawing = mean_with_interval(np.array([pair[place] for pair in drawn] if drawn else [[np.nan]]))[1]
+        known = of_drawing[np.isfinite(of_drawing)]
+        step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
+        found[f"macro_{name}"] = number(value)
+        found[f"macro_{name}_low"] = number(max(value - step, 0.0) if np.isfinite(step) else np.nan)
+        found[f"macro_{name}_high"] = number(min(value + step, 1.0) if np.isfinite(step) else np.nan)
     return {
-        "macro_auroc": number(table["auroc"].mean()),
-        "macro_average_precision": number(table["average_precision"].mean()),
+        **found,
+        "macro_mean_probability": number(table["mean_probability"].mean()),
+        "macro_mean_probability_positives": number(table["mean_probability_positives"].mean()),
         "classes_ranked": int(table["auroc"].notna().sum()),
         "n_classes": len(table),
     }

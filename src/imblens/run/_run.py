@@ -74,6 +74,7 @@ class Run:
         task: "multiclass" or "multilabel".
         meta: what made it (data, model, loss, seed, versions): plain JSON values.
         synthetic: training instances that a treatment added in feature space, or None.
+        val: instances to choose on (thresholds, options of treatments), neither trained nor tested on; or None.
         path: the folder it was read from, or None.
     """
 
@@ -84,6 +85,7 @@ class Run:
     task: Task = "multiclass"
     meta: Mapping[str, Any] = field(default_factory=dict)
     synthetic: Latents | None = None
+    val: Latents | None = None
     path: Path | None = None
     _memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -113,7 +115,7 @@ class Run:
     @property
     def splits(self) -> dict[str, Latents]:
         """The splits there are, by name."""
-        found = {"train": self.train, "test": self.test, "synthetic": self.synthetic}
+        found = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in found.items() if split is not None}
 
     def neighbours(self, k: int) -> NeighbourGraph:
@@ -135,6 +137,7 @@ class Run:
             self,
             train=_rehead(self.train, head),
             test=None if self.test is None else _rehead(self.test, head),
+            val=None if self.val is None else _rehead(self.val, head),
             synthetic=synthetic,
             head=head,
             meta={**self.meta, **meta},
@@ -147,6 +150,7 @@ class Run:
         *,
         train: Arrays,
         test: Arrays | None = None,
+        val: Arrays | None = None,
         head: Arrays | None = None,
         classes: Sequence[str] | None = None,
         meta: Mapping[str, Any] | None = None,
@@ -156,6 +160,7 @@ class Run:
         Args:
             train: (features (N, D), labels (N,) or (N, C)) or with logits (N, C) as third.
             test: the same for held-out instances.
+            val: the same for instances to choose on.
             head: (weight (C, D), bias (C,)) of the last linear layer.
             classes: C names. Without them, classes are numbered by the logit columns, the head's rows, or, where
                 neither is there, by the labels' sorted values (which may then be text or have gaps).
@@ -174,13 +179,15 @@ class Run:
         given = {"train": _triple(train, "train")}
         if test is not None:
             given["test"] = _triple(test, "test")
+        if val is not None:
+            given["val"] = _triple(val, "val")
         features = {name: features_matrix(values[0], f"{name}_features") for name, values in given.items()}
         dim = features["train"].shape[1]
         for name, matrix in features.items():
             if matrix.shape[1] != dim:
                 raise ShapeError(
                     f"{name}_features has {matrix.shape[1]} columns, train_features {dim}.",
-                    hint="Capture both splits with the same network.",
+                    hint="Capture all splits with the same network.",
                 )
         logits = {
             name: features_matrix(values[2], f"{name}_logits")
@@ -205,7 +212,7 @@ class Run:
                 )
         multilabel = {array.ndim == 2 for array in labels.values()}
         if len(multilabel) > 1:
-            raise ShapeError("train and test labels differ in kind.", hint="Give both as (N,) or both as (N, C).")
+            raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
         last = (
             None
             if head is None
@@ -218,6 +225,7 @@ class Run:
         return cls(
             train=splits["train"],
             test=splits.get("test"),
+            val=splits.get("val"),
             head=last,
             classes=names,
             task="multilabel" if multilabel.pop() else "multiclass",

@@ -3,7 +3,7 @@
     RUN/run.json                 what made it, and size and SHA-256 of every file; written last
     RUN/head.safetensors         weight (C, D), bias (C,)
     RUN/train/part-00000/        features.npy, logits.npy, instances.parquet
-    RUN/test/part-00000/
+    RUN/test/part-00000/         and RUN/val, where there is one
 
 Nothing is unpickled. Sizes are checked against run.json when a run is opened, and hashes too while the whole run is
 smaller than `VERIFY_BYTES`; beyond that reading everything would cost what memory-mapping saves.
@@ -32,7 +32,7 @@ SCHEMA = 1
 VERIFY_BYTES = 2**29
 MAX_NPZ_BYTES = 64 * 2**30
 MAX_NPZ_RATIO = 200  # real features compress by less than 10; a bomb by 1000
-SPLITS = ("train", "test", "synthetic")
+SPLITS = ("train", "val", "test", "synthetic")
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
@@ -196,6 +196,7 @@ def _load_folder(path: Path) -> Run:
         train=splits["train"],
         test=splits.get("test"),
         synthetic=splits.get("synthetic"),
+        val=splits.get("val"),
         head=head,
         classes=classes,
         task=manifest["task"],
@@ -313,28 +314,32 @@ def _load_npz(path: Path) -> Run:
                 raise InputError(f"{path} has an array {key!r}.", hint=f"Did you mean {meant[0]!r}? Rename it.")
         if "head_bias" in keys and "head_weight" not in keys:
             raise MissingError(f"{path} has 'head_bias' but no 'head_weight'.", hint="Give both, or neither.")
-        if ("test_features" in keys) != ("test_labels" in keys):
-            lone, other = ("test_features", "test_labels")
-            if "test_labels" in keys:
-                lone, other = other, lone
-            raise MissingError(f"{path} has {lone!r} but no {other!r}.", hint="Give both, or neither.")
+        for name in ("test", "val"):
+            lone, other = f"{name}_features", f"{name}_labels"
+            if (lone in keys) != (other in keys):
+                if other in keys:
+                    lone, other = other, lone
+                raise MissingError(f"{path} has {lone!r} but no {other!r}.", hint="Give both, or neither.")
         arrays = {key: read_member(archive, path, key) for key in sorted(keys) if key in _known_keys()}
     head = None
     if "head_weight" in arrays:
         head = (arrays["head_weight"], arrays.get("head_bias"))
     return Run.from_arrays(
-        train=tuple(arrays[f"train_{key}"] for key in KEYS if f"train_{key}" in arrays),
-        test=tuple(arrays[f"test_{key}"] for key in KEYS if f"test_{key}" in arrays)
-        if "test_features" in keys
-        else None,
+        train=_triple_of(arrays, "train"),
+        test=_triple_of(arrays, "test") if "test_features" in keys else None,
+        val=_triple_of(arrays, "val") if "val_features" in keys else None,
         head=head,
         classes=arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
         meta={"data": {"source": path.name, "layout": "arrays"}},
     )
 
 
+def _triple_of(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any], ...]:
+    return tuple(arrays[f"{split}_{key}"] for key in KEYS if f"{split}_{key}" in arrays)
+
+
 def _known_keys() -> set[str]:
-    return {f"{split}_{key}" for split in ("train", "test") for key in KEYS} | {
+    return {f"{split}_{key}" for split in ("train", "test", "val") for key in KEYS} | {
         "head_weight",
         "head_bias",
         "class_names",
