@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from imblens.cli import audit, capture, compare, demo, doctor, listing, train, treat
+from imblens.cli import audit, capture, compare, demo, doctor, listing, study, train, treat
 
 app = typer.Typer(
     name="imblens",
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (demo, train, capture, audit, treat, compare):
+for module in (demo, train, capture, audit, treat, compare, study):
     app.command(name=module.__name__.rsplit(".", 1)[1], epilog=module.EXAMPLES)(module.command)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.command)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.command)

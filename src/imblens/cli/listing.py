@@ -13,7 +13,7 @@ EXAMPLES = "Examples:  imblens list lenses  |  imblens list lenses archetypes  |
 
 
 def command(
-    what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments|oversamplers", help="Which list."),
+    what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments|oversamplers|studies", help="Which list."),
     name: str | None = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
     as_json: bool = Json,
 ) -> None:
@@ -71,6 +71,12 @@ def _oversamplers() -> dict[str, str]:
     return dict(oversampler_descriptions())
 
 
+def _studies() -> dict[str, str]:
+    from imblens.studies import study_descriptions
+
+    return dict(study_descriptions())
+
+
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "models": _models,
@@ -78,4 +84,5 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "lenses": _lenses,
     "treatments": _treatments,
     "oversamplers": _oversamplers,
+    "studies": _studies,
 }

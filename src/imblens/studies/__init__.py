@@ -1,0 +1,12 @@
+"""The papers' tables and our own measurements: grids of data, networks, treatments and seeds, resumable.
+
+>>> from imblens.studies import study_names
+>>> "eos-table2" in study_names()
+True
+"""
+
+from __future__ import annotations
+
+from imblens.studies._study import Result, Study, find_study, run_study, study_descriptions, study_names
+
+__all__ = ["Result", "Study", "find_study", "run_study", "study_descriptions", "study_names"]

@@ -1,0 +1,345 @@
+"""Does the diagnosis find what was planted, and does its advice help?
+
+One cause at a time is planted in drawn shapes, a network is trained, and the first cause that the diagnosis names for the
+planted class is counted. Then what it advises is done, and for comparison what it advises against another cause.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.data import Pictures, PictureSet, shapes
+from imblens.errors import ImblensError, ImblensWarning
+from imblens.run import Run
+from imblens.run.statistics import wilson
+from imblens.studies._jobs import Job
+from imblens.studies._store import Store
+from imblens.studies._tables import plain_markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUESTION = "How often is the first cause of the diagnosis the planted one, and does its advice help?"
+# the cause that `shapes` plants, as the diagnosis calls it
+DIAGNOSED = {
+    "few_examples": "few_examples",
+    "overlap": "overlap",
+    "sub_concepts": "sub_concepts",
+    "label_noise": "label_noise",
+    "uncovered": "uncovered_range",
+    "background": "shortcut_colours",
+}
+DRAWS, SEEDS = 20, (0, 1, 2)
+SIZE, LARGEST, IMBALANCE, TESTED = 20, 200, 2, 100
+RARE = 8  # pictures that are left of a class with few examples
+TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 30, "batch_size": 64}
+COLLECTED = 40  # pictures, at most, that "collect" adds
+ELSEWHERE = 100_000  # added to a draw's seed for pictures that nobody has seen yet
+
+
+@dataclass(frozen=True)
+class Planted(Job):
+    """One drawn set with one cause planted, and one network trained on it.
+
+    Attributes:
+        cause: of `imblens.data.shapes`.
+        draw: seed of the pictures.
+        seed: of the network.
+        advice: whether the advice is tried as well.
+    """
+
+    cause: str
+    draw: int
+    seed: int
+    advice: bool
+
+    @property
+    def label(self) -> str:
+        """Cause, draw and seed."""
+        return f"{self.cause} draw={self.draw} seed={self.seed}"
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """A cell for each class that the cause was planted in; two more for what was advised and what was not."""
+        own = {"planted": self.cause, "draw": self.draw, "seed": self.seed}
+        names = planted_classes(self.cause)
+        asked = [{**own, "class": name, "remedy": "none"} for name in names]
+        tried = [{**own, "class": names[-1], "remedy": remedy} for remedy in ("advised", "another") if self.advice]
+        return asked + tried
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Train, diagnose, and try remedies."""
+        from imblens.lenses import diagnosis
+
+        fitted = Fitted.to(planted(self.cause, self.draw), self.seed)
+        run = fitted.run(fitted.pictures.test, colours=True)
+        table = diagnosis(run).tables["diagnosis"]
+        first = table.groupby("class", sort=False).head(1).set_index("class")
+        for key in wanted:
+            name = key["class"]
+            if key["remedy"] == "none":
+                yield key, self._found(table, first, name)
+            else:
+                yield key, self._tried(fitted, str(first.loc[name, "cause"]), name, key["remedy"])
+
+    def _found(self, table: pd.DataFrame, first: pd.DataFrame, name: str) -> dict[str, Any]:
+        named = table[table["class"] == name]
+        clean = first.drop(planted_classes(self.cause))
+        return {
+            "first": str(first.loc[name, "cause"]),
+            "strength": float(first.loc[name, "strength"]),
+            "second": str(named["cause"].iloc[1]) if len(named) > 1 else "",
+            "accuracy": float(first.loc[name, "accuracy"]),
+            "others_named": float((clean["strength"] > 0).mean()),
+        }
+
+    def _tried(self, fitted: Fitted, cause: str, name: str, remedy: str) -> dict[str, Any]:
+        if cause not in REMEDIES:
+            return {"cause": cause, "did": "", "failed": "nothing is advised"}
+        did = REMEDIES[cause][0] if remedy == "advised" else _another(cause, self.draw, self.seed)
+        judged = judged_on(self.cause, self.draw, name)
+        before = _share_right(fitted.run(judged))
+        try:
+            after = dict(REMEDIES.values())[did](fitted, name, judged)
+        except ImblensError as error:
+            return {"cause": cause, "did": did, "failed": str(error)}
+        return {"cause": cause, "did": did, "before": before, "after": after, "lift": round(after - before, 4)}
+
+
+def jobs(*, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
+    """Return a job for every cause, draw and seed; the advice is tried with the first seed."""
+    chosen = tuple(seeds or SEEDS)
+    draws = 2 if quick else DRAWS
+    return [
+        Planted(cause, draw, seed, advice=seed == chosen[0])
+        for seed in (chosen[:1] if quick else chosen)
+        for draw in range(draws)
+        for cause in DIAGNOSED
+    ]
+
+
+def planted(cause: str, draw: int) -> PictureSet:
+    """Return shapes with one cause planted, hardly imbalanced otherwise."""
+    causes = () if cause == "few_examples" else (cause,)
+    made = shapes(draw, imbalance=IMBALANCE, causes=causes, n_max=LARGEST, test_per_class=TESTED, size=SIZE)
+    if cause != "few_examples":
+        return made
+    labels = made.train.labels
+    keep = np.ones(len(labels), bool)
+    for name in planted_classes(cause):
+        keep[np.flatnonzero(labels == made.classes.index(name))[RARE:]] = False
+    return replace(made, train=made.train.subset(keep))
+
+
+def planted_classes(cause: str) -> list[str]:
+    """Return the classes that a cause is planted in."""
+    return {
+        "few_examples": ["crescent", "hourglass"],
+        "overlap": ["disc", "oval"],
+        "sub_concepts": ["pair"],
+        "label_noise": ["ring"],
+        "uncovered": ["arrow"],
+        "background": ["kite"],
+    }[cause]
+
+
+def judged_on(cause: str, draw: int, name: str) -> Pictures:
+    """Return new pictures of a class to judge a remedy on: like the test's, but without the shortcut where there was one."""
+    causes = () if cause in ("few_examples", "background") else (cause,)
+    return _fresh(causes, 2 * ELSEWHERE + draw, name)
+
+
+def _fresh(causes: tuple[str, ...], seed: int, name: str) -> Pictures:
+    made = shapes(seed, imbalance=1, causes=causes, n_max=1, test_per_class=2 * TESTED, size=SIZE)
+    assert made.test is not None
+    return made.test.subset(made.test.labels == made.classes.index(name))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network, what it was trained on, and with which seed."""
+
+    model: Any
+    preprocessing: Mapping[str, Any]
+    pictures: PictureSet
+    seed: int
+
+    @classmethod
+    def to(cls, pictures: PictureSet, seed: int) -> Fitted:
+        """Train."""
+        from imblens.training import train
+
+        with tempfile.TemporaryDirectory() as folder:
+            made = train(pictures, out=folder, seed=seed, progress=False, **TRAINING)
+        return cls(made.model, made.meta["preprocessing"], pictures, seed)
+
+    def run(self, tested: Pictures | None, *, colours: bool = False) -> Run:
+        """Capture, with other held-out pictures than the test split's."""
+        from imblens.capture import capture
+
+        return capture(
+            self.model,
+            train=self.pictures.train,
+            test=tested,
+            classes=self.pictures.classes,
+            preprocessing=self.preprocessing,
+            thumbnails=False,
+            colours=colours,
+        )
+
+
+Remedy = Callable[[Fitted, str, Pictures], float]
+
+
+def _head(treatment: str) -> Remedy:
+    """A treatment of the stored features."""
+
+    def remedy(fitted: Fitted, name: str, judged: Pictures) -> float:
+        from imblens.treatments import find_treatment, treat
+
+        seeded = any(option.name == "random_state" for option in find_treatment(treatment).options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImblensWarning)
+            return _share_right(treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {})))
+
+    return remedy
+
+
+def _data(change: Callable[[Fitted, str, Pictures], Pictures]) -> Remedy:
+    """Another training split, and the network trained again."""
+
+    def remedy(fitted: Fitted, name: str, judged: Pictures) -> float:
+        split = change(fitted, name, judged)
+        return _share_right(Fitted.to(replace(fitted.pictures, train=split), fitted.seed).run(judged))
+
+    return remedy
+
+
+def _collect(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
+    """Add new pictures of the class that the network gets wrong, as the test's wrong ones are."""
+    asked = _source(fitted)
+    new = _fresh(tuple(asked["causes"]), ELSEWHERE + asked["seed"], name)
+    wrong = np.flatnonzero(~fitted.run(new).test.correct)[:COLLECTED]  # type: ignore[union-attr]
+    return _joined(fitted.pictures.train, new.subset(wrong))
+
+
+def _drop_suspects(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
+    """Leave out the label suspects of the class."""
+    from imblens.lenses import label_suspects
+
+    table = label_suspects(fitted.run(judged)).tables["label_suspects"]
+    suspects = set(table.loc[table["class"] == name, "id"])
+    train = fitted.pictures.train
+    return train.subset(np.array([one not in suspects for one in train.ids]))
+
+
+def _vary_background(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
+    """Draw half of the class's pictures anew, on any background."""
+    train = fitted.pictures.train
+    rows = np.flatnonzero(train.labels == fitted.pictures.classes.index(name))
+    asked = _source(fitted)
+    causes = tuple(cause for cause in asked["causes"] if cause != "background")
+    new = _fresh(causes, ELSEWHERE + asked["seed"], name).subset(np.arange(len(rows) // 2))
+    return _joined(train.subset(np.setdiff1d(np.arange(len(train)), rows[: len(rows) // 2])), new)
+
+
+REMEDIES: dict[str, tuple[str, Remedy]] = {
+    "few_examples": ("eos", _head("eos")),
+    "overlap": ("logit_adjustment", _head("logit_adjustment")),
+    "few_features": ("crt", _head("crt")),
+    "sub_concepts": ("collect", _data(_collect)),
+    "uncovered_range": ("collect", _data(_collect)),
+    "label_noise": ("drop suspects", _data(_drop_suspects)),
+    "shortcut_colours": ("vary background", _data(_vary_background)),
+}
+
+
+def _another(cause: str, draw: int, seed: int) -> str:
+    """Return a remedy at random among those advised against other causes."""
+    advised = REMEDIES[cause][0]
+    others = sorted({name for name, _ in REMEDIES.values()} - {advised})
+    return str(np.random.default_rng([draw, seed]).choice(others))
+
+
+def _source(fitted: Fitted) -> dict[str, Any]:
+    return dict(fitted.pictures.source)
+
+
+def _share_right(run: Run) -> float:
+    assert run.test is not None
+    return float(run.test.correct.mean())
+
+
+def _joined(old: Pictures, new: Pictures) -> Pictures:
+    return Pictures.from_arrays(
+        np.concatenate([old.array(), new.array()]),
+        np.concatenate([old.labels, new.labels]),
+        ids=[*old.ids, *(f"new/{one}" for one in new.ids)],
+    )
+
+
+def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Planted against first diagnosed cause, and what remedies did."""
+    import pandas as pd
+
+    asked = results[results["remedy"] == "none"]
+    counts = asked.groupby(["planted", "first"], sort=False).size().unstack(fill_value=0)
+    order = [cause for cause in DIAGNOSED if cause in counts.index]
+    named = [*DIAGNOSED.values(), *(c for c in sorted(counts.columns) if c not in DIAGNOSED.values())]
+    counts = counts.loc[order].reindex(columns=[c for c in named if c in counts.columns], fill_value=0)
+    rows = []
+    for cause, row in counts.iterrows():
+        hits, total = int(row.get(DIAGNOSED[str(cause)], 0)), int(row.sum())
+        low, high = wilson(np.array([hits]), np.array([total]))
+        mine = asked[asked["planted"] == cause]
+        ways = {
+            "hit": hits / total,
+            "hit_low": float(low[0]),
+            "hit_high": float(high[0]),
+            "accuracy": mine["accuracy"].mean(),
+            "others_named": mine["others_named"].mean(),
+        }
+        rows.append({"planted": cause, **row.to_dict(), "classes": total, **ways})
+    found = {"study": pd.DataFrame(rows)}
+    tried = results[results["remedy"] != "none"]
+    if "lift" in tried and tried["lift"].notna().any():
+        found["advice"] = _advice(tried.dropna(subset=["lift"]))
+    return found
+
+
+def _advice(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each diagnosed cause and for all, how often and how far each kind of remedy lifted the class."""
+    import pandas as pd
+
+    rows = []
+    for cause in [*dict.fromkeys(tried["cause"]), "all"]:
+        for remedy in ("advised", "another"):
+            mine = tried[(tried["remedy"] == remedy) & ((tried["cause"] == cause) | (cause == "all"))]
+            if not len(mine):
+                continue
+            lifted = int((mine["lift"] > 0).sum())
+            low, high = wilson(np.array([lifted]), np.array([len(mine)]))
+            half = 1.96 * mine["lift"].std(ddof=1) / np.sqrt(len(mine)) if len(mine) > 1 else float("nan")
+            row = {"diagnosed": cause, "remedy": remedy, "tried": len(mine), "lifted": lifted / len(mine)}
+            row |= {"lifted_low": float(low[0]), "lifted_high": float(high[0]), "mean_lift": mine["lift"].mean()}
+            rows.append(row | {"lift_low": row["mean_lift"] - half, "lift_high": row["mean_lift"] + half})
+    return pd.DataFrame(rows)
+
+
+def shown(found: Mapping[str, pd.DataFrame]) -> str:
+    """Show both tables."""
+    text = "Planted cause (rows) against first diagnosed cause, counts of classes:\n\n" + plain_markdown(found["study"])
+    study = found["study"]
+    hits = sum(int(row.get(DIAGNOSED[row["planted"]], 0)) for row in study.to_dict("records"))
+    total = int(study["classes"].sum())
+    text += f"\n\nOn the diagonal: {hits} of {total} ({hits / total:.0%})."
+    if "advice" in found:
+        text += "\n\nAccuracy of the class on new pictures, after the advised remedy and after another at random:\n\n"
+        text += plain_markdown(found["advice"])
+    return text

@@ -1,0 +1,207 @@
+"""A study as a TOML file: data x networks x treatments x seeds, and the paper's table beside it."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.studies._measures import check
+from imblens.studies._networks import UNTREATED, Network
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).parent
+Scalar = str | int | float | bool
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Strict):
+    """A picture set of a study.
+
+    Attributes:
+        name: in the table.
+        source: what `imblens train` takes as DATA; None where the user must say (`--data NAME=FOLDER`).
+        profile, seed: how the training split is thinned.
+        needs: what to download, where `source` is None.
+    """
+
+    name: str
+    source: str | None = None
+    profile: str = "natural"
+    seed: int = 0
+    needs: str = ""
+
+
+class Grid(_Strict):
+    """A study: every network (data x options x seed) with every treatment.
+
+    Attributes:
+        name, question: for people.
+        paper: which table of which paper, if any.
+        published: name of a table in `studies/papers`, whose values stand beside ours.
+        data: picture sets.
+        train: options of `imblens.training.train`; a list stands for one network each, crossed with the other lists.
+        networks: instead of crossing: one table of options for each network, on top of `train`.
+        treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is.
+        measures: `accuracy`, `gap`, `forecast`.
+        claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
+            first measure, network by network.
+        seeds: of the networks.
+        quick: what is different with `--quick`.
+    """
+
+    name: str
+    question: str = ""
+    paper: str = ""
+    published: str = ""
+    data: list[Data] = Field(min_length=1)
+    train: dict[str, Scalar | list[Scalar]] = {}
+    networks: list[dict[str, Scalar]] = []
+    treatments: list[str] = Field(default=[UNTREATED], min_length=1)
+    measures: list[str] = Field(default=["accuracy"], min_length=1)
+    claims: list[str] = []
+    seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
+    quick: dict[str, Any] = {}
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Options that tell the networks apart."""
+        listed = [key for key, value in self.train.items() if isinstance(value, list)]
+        return tuple(dict.fromkeys([*listed, *(key for network in self.networks for key in network)]))
+
+    def jobs(self) -> list[Network]:
+        """Return a job for every network whose data is there, seed by seed, so that an early stop has all of one seed."""
+        return [
+            Network(
+                data=data.name,
+                source=data.source,
+                profile=data.profile,
+                data_seed=data.seed,
+                options=options,
+                shown=self.varied,
+                seed=seed,
+                treatments=tuple(self.treatments),
+                measures=tuple(self.measures),
+            )
+            for seed in self.seeds
+            for data in self.data
+            if data.source is not None
+            for options in self._options()
+        ]
+
+    def _options(self) -> list[dict[str, Any]]:
+        lists = {key: value if isinstance(value, list) else [value] for key, value in self.train.items()}
+        crossed = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+        defaults = {key: False if isinstance(value, bool) else "none" for n in self.networks for key, value in n.items()}
+        return [{**defaults, **options, **network} for options in crossed for network in self.networks or [{}]]
+
+
+def built_in() -> dict[str, Path]:
+    """Return the studies that come with imblens, by name."""
+    return {path.stem: path for path in sorted((HERE / "built_in").glob("*.toml"))}
+
+
+def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int] | None = None) -> Grid:
+    """Read a study.
+
+    Args:
+        path: a TOML file; see `Grid`.
+        quick: apply its `quick` table.
+        sources: data by name, or under "" where the study has one set only.
+        seeds: instead of the file's.
+
+    Raises:
+        InputError: the file is not a study; the message says which entry.
+        MissingError: no such file, or `sources` names a set that the study has not.
+    """
+    try:
+        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingError(f"{path} cannot be read: {error.strerror}.", hint="Give a TOML file or a name.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like.") from error
+    spec.setdefault("name", path.stem)
+    if quick:
+        if not spec.get("quick"):
+            raise InputError(f"{spec['name']} has no quick size.", hint="Leave out --quick, or add a [quick] table.")
+        spec = _merged(spec, spec["quick"])
+    if seeds:
+        spec["seeds"] = seeds
+    spec.pop("quick", None)
+    grid = _valid(spec, path)
+    names = [data.name for data in grid.data]
+    chosen = {(names[0] if not key and len(names) == 1 else key): value for key, value in sources.items()}
+    for name in chosen:
+        if name not in names:
+            raise MissingError(f"{grid.name} has no data {name!r}.", hint=did_you_mean(name, names))
+    data = [one.model_copy(update={"source": chosen.get(one.name, one.source)}) for one in grid.data]
+    grid = grid.model_copy(update={"data": [_profiled(one) if one.name in chosen else one for one in data]})
+    if not any(one.source for one in grid.data):
+        needs = "; ".join(f"{one.name}: {one.needs}" for one in grid.data)
+        raise MissingError(
+            f"{grid.name} has no data to run on.", hint=f"Add --data '{names[0]}=FOLDER'. What it needs: {needs}"
+        )
+    return grid
+
+
+def _profiled(data: Data) -> Data:
+    """A set that is imbalanced already, such as a long-tailed copy of the original, stays as it is."""
+    from imblens.data import load_pictures
+
+    assert data.source is not None
+    counts = load_pictures(data.source, seed=data.seed).class_counts
+    long_tailed = counts.min() > 0 and counts.max() >= 2 * counts.min()
+    return data.model_copy(update={"profile": "natural"}) if long_tailed else data
+
+
+def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
+    try:
+        grid = Grid.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in ("str", "int", "float", "bool"))
+        raise InputError(
+            f"{path.name}: {where}: {first['msg'].lower()}.", hint=f"Known entries: {', '.join(Grid.model_fields)}."
+        ) from error
+    for name in grid.measures:
+        check(name)
+    known = _train_options()
+    for key in {key for options in [grid.train, *grid.networks] for key in options}:
+        if key not in known:
+            raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
+    from imblens.treatments import parse_options
+
+    for text in grid.treatments:
+        if text != UNTREATED:
+            name, *pairs = text.split()
+            parse_options(name, pairs)
+    return grid
+
+
+def _train_options() -> list[str]:
+    import inspect
+
+    from imblens.training import train
+
+    ours = {"picture_set", "out", "seed", "resume", "force", "progress"}
+    return [name for name in inspect.signature(train).parameters if name not in ours]
+
+
+def _merged(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(spec)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

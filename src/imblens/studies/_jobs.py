@@ -1,0 +1,106 @@
+"""Doing the jobs of a study, in this process or in several, each job writing its cells as they are finished."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any
+
+from imblens.errors import ImblensError
+from imblens.studies._store import Store
+
+
+class Job(ABC):
+    """What is done in one go: mostly one trained network and all that is measured on it. It can be pickled."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What progress calls it."""
+
+    @property
+    @abstractmethod
+    def cells(self) -> list[dict[str, Any]]:
+        """Return the key of every cell: plain JSON values, the columns by which results are grouped."""
+
+    @abstractmethod
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield (key, values) for each of the `wanted` cells, as soon as it is known."""
+
+
+def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[str], object]) -> None:
+    """Do what is not finished yet.
+
+    Args:
+        jobs: each may be done in another process.
+        store: where cells are looked up and written.
+        workers: processes, each with its share of the cores; 1 works in this one.
+        progress: called with a line for every job done.
+    """
+    start = time.monotonic()
+    open_jobs = [job for job in jobs if any(store.finished(key) is None for key in job.cells)]
+    done = len(jobs) - len(open_jobs)
+    if done:
+        progress(f"{done} of {len(jobs)} parts were finished before.")
+
+    def report(job: Job) -> None:
+        nonlocal done
+        done += 1
+        made = done - (len(jobs) - len(open_jobs))
+        left = (time.monotonic() - start) / made * (len(open_jobs) - made)
+        progress(f"{done}/{len(jobs)}  {job.label}  (about {_duration(left)} left)")
+
+    workers = min(workers, len(open_jobs))
+    if workers <= 1:
+        for job in open_jobs:
+            _work(job, store)
+            report(job)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin_worker, (os.getpid(), threads)) as pool:
+        running = {pool.submit(_work, job, store): job for job in open_jobs}
+        try:
+            for future in as_completed(running):
+                future.result()
+                report(running[future])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _work(job: Job, store: Store) -> None:
+    """Measure the open cells of a job. What the input does not allow is a finished cell that says why."""
+    wanted = [key for key in job.cells if store.finished(key) is None]
+    try:
+        for key, values in job.measure(store, wanted):
+            store.write(key, values)
+    except ImblensError as error:
+        raise type(error)(f"{job.label}: {error.message}", hint=error.hint) from error
+
+
+def _begin_worker(parent: int, threads: int) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when the one that started it is gone: nobody else would."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,74 @@
+"""What a study measures on a run: named groups of numbers, all from the lenses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from imblens.errors import MissingError, did_you_mean
+from imblens.lenses import adversaries, calibration, class_accuracy, generalization_gap
+from imblens.run import Run
+
+Values = dict[str, float | None]
+
+
+def accuracy(run: Run) -> Values:
+    """Balanced accuracy, geometric mean, macro F1, accuracy of the rarest third of the classes, calibration error."""
+    found = class_accuracy(run)
+    table = found.tables["class_accuracy"].sort_values("train_count", kind="stable")
+    rare = table["accuracy"].head(max(1, len(table) // 3)).mean()
+    names = ("balanced_accuracy", "geometric_mean", "macro_f1")
+    return {
+        **{name: found.summary[name] for name in names},
+        "rare_accuracy": float(rare),
+        "ece": calibration(run).summary["ece"],
+    }
+
+
+def gap(run: Run) -> Values:
+    """Generalization gap: mean over classes, with synthetic instances, for right and wrong, and against rarity.
+
+    `gap_rare` and `gap_frequent` are the means over the rarer and the more frequent half of the classes, `rarity` is
+    Spearman's correlation of a class's gap with its imbalance. In a treated run all take the range of real and
+    synthetic instances; `gap_correct` and `gap_wrong` that of real ones.
+    """
+    from scipy.stats import spearmanr
+
+    table = generalization_gap(run).tables["generalization_gap"].sort_values("train_count", kind="stable")
+    column = table["gap_after"] if "gap_after" in table else table["gap"]
+    half = len(table) // 2
+    constant = table["train_count"].nunique() < 2 or column.nunique() < 2
+    return {
+        "gap": float(column.mean()),
+        "gap_rare": float(column.head(half).mean()),
+        "gap_frequent": float(column.tail(len(table) - half).mean()),
+        "gap_correct": float(table["gap_correct"].mean()),
+        "gap_wrong": float(table["gap_wrong"].mean()),
+        "rarity": None if constant else float(spearmanr(-table["train_count"], column).statistic),
+    }
+
+
+def forecast(run: Run) -> Values:
+    """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats."""
+    return {f"kl_{name}": value for name, value in adversaries(run).summary["kl"].items()}
+
+
+MEASURES: dict[str, Callable[[Run], Values]] = {"accuracy": accuracy, "gap": gap, "forecast": forecast}
+
+
+def measured(run: Run, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return all numbers of the named groups; None where one is undefined."""
+    found: dict[str, Any] = {}
+    for name in names:
+        for key, value in MEASURES[name](run).items():
+            found[key] = None if value is None or not math.isfinite(value) else float(np.round(value, 6))
+    return found
+
+
+def check(name: str) -> None:
+    """Refuse an unknown group."""
+    if name not in MEASURES:
+        raise MissingError(f"there is no measure {name!r}.", hint=did_you_mean(name, list(MEASURES)))

@@ -1,0 +1,121 @@
+"""One trained network of a study and the treatments measured on it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from imblens.errors import ImblensError, ImblensWarning
+from imblens.run import Run
+from imblens.studies._jobs import Job
+from imblens.studies._measures import measured
+from imblens.studies._store import Store
+
+UNTREATED = "none"
+
+
+@dataclass(frozen=True)
+class Network(Job):
+    """A network, trained once and kept, and every treatment of it.
+
+    Attributes:
+        data: name of the set, as in the table.
+        source: what `imblens.data.load_pictures` reads.
+        profile, data_seed: how its training split is thinned.
+        options: for `imblens.training.train`.
+        shown: those options that tell the networks of the study apart, as in the table.
+        seed: of the network and of the treatments.
+        treatments: as typed: a name and key=value options, or "none".
+        measures: groups of `imblens.studies.MEASURES`.
+    """
+
+    data: str
+    source: str
+    profile: str
+    data_seed: int
+    options: Mapping[str, Any]
+    shown: tuple[str, ...]
+    seed: int
+    treatments: tuple[str, ...]
+    measures: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Data, what tells it apart, seed."""
+        return " ".join([self.data, *(f"{key}={self.options[key]}" for key in self.shown), f"seed={self.seed}"])
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """A cell for every treatment."""
+        own = {"data": self.data, **{key: self.options[key] for key in self.shown}}
+        return [{**own, "treatment": treatment, "seed": self.seed} for treatment in self.treatments]
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Train or take up the network, then treat and measure."""
+        run, seconds = trained(
+            store.network({"data": self._data(), "options": dict(self.options), "seed": self.seed}),
+            self._data(),
+            self.options,
+            self.seed,
+        )
+        for key in wanted:
+            start = time.perf_counter()
+            try:
+                better = treated(run, key["treatment"], self.seed)
+            except ImblensError as error:
+                yield key, {"failed": str(error)}
+                continue
+            took = time.perf_counter() - start
+            values = measured(better, self.measures)
+            yield key, {**values, "train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
+
+    def _data(self) -> dict[str, Any]:
+        return {"source": self.source, "profile": self.profile, "seed": self.data_seed}
+
+
+def trained(folder: Path, data: Mapping[str, Any], options: Mapping[str, Any], seed: int) -> tuple[Run, float]:
+    """Return the captured run of a network and its training seconds; train what is not there yet, going on where it stopped."""
+    if (folder / "run.json").exists():
+        run = Run.load(folder)
+        return run, float(run.meta["study_seconds"])
+    from imblens.capture import capture
+    from imblens.data import load_pictures
+    from imblens.training import train
+
+    start = time.perf_counter()
+    pictures = load_pictures(data["source"], profile=data["profile"], seed=data["seed"])
+    begun = (folder / "checkpoints" / "last.ckpt").exists()
+    made = train(pictures, out=folder, seed=seed, resume=begun, force=not begun, progress=False, **options)
+    run = capture(
+        made.model,
+        train=pictures.train,
+        test=pictures.held_out,
+        classes=pictures.classes,
+        preprocessing=made.meta["preprocessing"],
+        colours=False,
+        thumbnails=False,
+        meta={"data": pictures.source, **made.meta},
+    )
+    # what an earlier, stopped start took is in the log of epochs
+    seconds = max(time.perf_counter() - start, float(made.log["seconds"].sum()))
+    replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)
+    return Run.load(folder), seconds
+
+
+def treated(run: Run, text: str, seed: int) -> Run:
+    """Treat as typed: a name and key=value options; the seed is the network's unless it is typed."""
+    if text == UNTREATED:
+        return run
+    from imblens.treatments import find_treatment, parse_options, treat
+
+    name, *pairs = text.split()
+    options = parse_options(name, pairs)
+    if any(option.name == "random_state" for option in find_treatment(name).options):
+        options.setdefault("random_state", seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImblensWarning)
+        return treat(run, name, **options)

@@ -1,0 +1,82 @@
+"""What a study has finished, on disk: one small file a cell, so that a kill at any point loses no finished one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import InputError
+from imblens.run import claim, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPEC = "study.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a study: `cells/`, one JSON file for every finished cell; `networks/`, what was trained for them."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path, spec: Mapping[str, Any], *, force: bool) -> Store:
+        """Open or begin the folder of a study; cells finished by an earlier start of the same study stay.
+
+        Raises:
+            InputError: the folder holds another study.
+            ExistsError: it holds something else, and `force` is false.
+        """
+        known = folder / SPEC
+        if known.exists() and not force:
+            found = _read(known)
+            if found != json.loads(json.dumps(spec)):
+                name = found.get("name", "?") if isinstance(found, dict) else "?"
+                raise InputError(
+                    f"{folder} holds another study, or this one with other settings ({name}).",
+                    hint="Repeat the settings it was started with, or choose another --out.",
+                )
+        claim(folder, force=force or known.exists())
+        write_text(known, json.dumps(spec, indent=2) + "\n")
+        return cls(folder)
+
+    def finished(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what a cell found, or None where it is not finished (or its file is damaged)."""
+        path = self._cell(key)
+        found = _read(path) if path.exists() else None
+        return found["values"] if isinstance(found, dict) and found.get("key") == dict(key) else None
+
+    def write(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Keep what a cell found."""
+        text = json.dumps({"key": dict(key), "values": dict(values)}, indent=1, allow_nan=False)
+        write_text(self._cell(key), text + "\n")
+
+    def network(self, key: Mapping[str, Any]) -> Path:
+        """Return the folder of the network that `key` describes."""
+        return self.folder / "networks" / _digest(key)
+
+    def frame(self, keys: list[dict[str, Any]]) -> pd.DataFrame:
+        """Return one row for every finished cell among `keys`, in their order."""
+        import pandas as pd
+
+        rows = [{**key, **values} for key in keys if (values := self.finished(key)) is not None]
+        return pd.DataFrame(rows)
+
+    def _cell(self, key: Mapping[str, Any]) -> Path:
+        return self.folder / "cells" / f"{_digest(key)}.json"
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,204 @@
+"""One door to all studies: those in TOML, and `diagnosis`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import ImblensError, MissingError, did_you_mean
+from imblens.run import write_atomic, write_text
+from imblens.studies import _diagnosis, _grid, _tables
+from imblens.studies._jobs import Job, do
+from imblens.studies._store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tables = Callable[["pd.DataFrame"], dict[str, "pd.DataFrame"]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be done and how it is summed up.
+
+    Attributes:
+        name, question, paper: for people.
+        spec: plain JSON: everything that decides the results.
+        jobs: each can be done on its own.
+        tables: from one row a cell to named tables; the first is the study's.
+        shown: from named tables to Markdown.
+        missing: data sets that were left out, with what they need.
+    """
+
+    name: str
+    question: str
+    paper: str
+    spec: Mapping[str, Any]
+    jobs: Sequence[Job]
+    tables: Tables
+    shown: Callable[[Mapping[str, pd.DataFrame]], str]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study found.
+
+    Attributes:
+        results: one row for every finished cell.
+        tables: by name; saved as tables/<name>.csv.
+        text: the tables as Markdown; saved as table.md.
+        path: the folder.
+    """
+
+    results: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    text: str
+    path: Path
+
+
+def study_names() -> list[str]:
+    """Names of the studies that come with imblens."""
+    return list(study_descriptions())
+
+
+def study_descriptions() -> dict[str, str]:
+    """One line on every built-in study."""
+    found = {"diagnosis": _diagnosis.QUESTION}
+    for name, path in _grid.built_in().items():
+        spec = _grid.tomllib.loads(path.read_text(encoding="utf-8"))
+        found[name] = f"{spec['question']} ({spec['paper']})" if spec.get("paper") else spec["question"]
+    return found
+
+
+def find_study(
+    name: str | Path,
+    *,
+    data: Mapping[str, str] | None = None,
+    quick: bool = False,
+    seeds: Sequence[int] | None = None,
+) -> Study:
+    """Return a study.
+
+    Args:
+        name: of `study_names()`, or a TOML file; see docs/studies.md.
+        data: where each data set is: {"CIFAR-10": "folder"}; with "" as name where the study has one set only.
+        quick: the size for two cores.
+        seeds: instead of the study's own.
+
+    Raises:
+        MissingError: no such study or data set, or no data to run on.
+        InputError: the file is not a study.
+    """
+    text = str(name)
+    if text == "diagnosis":
+        if data:
+            raise MissingError("diagnosis draws its own data.", hint="Leave out --data.")
+        return _planted(quick=quick, seeds=seeds)
+    known = _grid.built_in()
+    path = known.get(text, Path(text))
+    if text not in known and path.suffix != ".toml":
+        hint = did_you_mean(text, study_names())
+        raise MissingError(f"there is no study {text!r}.", hint=f"{hint} Or give a TOML file.")
+    grid = _grid.read(path, quick=quick, sources=data or {}, seeds=list(seeds) if seeds else None)
+    jobs = grid.jobs()
+    group = ["data", *grid.varied, "treatment"]
+
+    def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        found = {"study": _tables.summarise(results, group, grid.published)}
+        if grid.claims:
+            measure = _tables.measures_of(results, group)[0]
+            claims = _tables.compare(results, grid.claims, group, measure)
+            if len(claims):
+                found["claims"] = claims
+        return found
+
+    def shown(found: Mapping[str, pd.DataFrame]) -> str:
+        parts = [_tables.as_markdown(found["study"], group)]
+        if "claims" in found:
+            parts.append("Pair by pair (same network, same seed):\n\n" + _tables.plain_markdown(found["claims"]))
+        return "\n\n".join(parts)
+
+    return Study(
+        name=grid.name,
+        question=grid.question,
+        paper=grid.paper,
+        spec={**grid.model_dump(exclude={"quick"}), "quick": quick},
+        jobs=jobs,
+        tables=tables,
+        shown=shown,
+        missing={one.name: one.needs for one in grid.data if one.source is None},
+    )
+
+
+def _planted(*, quick: bool, seeds: Sequence[int] | None) -> Study:
+    jobs = _diagnosis.jobs(quick=quick, seeds=seeds)
+    return Study(
+        name="diagnosis",
+        question=_diagnosis.QUESTION,
+        paper="",
+        spec={"name": "diagnosis", "quick": quick, "cells": [cell for job in jobs for cell in job.cells]},
+        jobs=jobs,
+        tables=_diagnosis.tables,
+        shown=_diagnosis.shown,
+    )
+
+
+def run_study(
+    study: Study,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    force: bool = False,
+    progress: Callable[[str], object] = lambda line: None,
+) -> Result:
+    """Do what is not finished yet, and sum up.
+
+    A study that was stopped, at any point, goes on where it was when it is started again with the same settings and
+    folder: every finished cell is a file of its own, and a network in training goes on after its last epoch.
+
+    Args:
+        study: see `find_study`.
+        out: its folder.
+        workers: processes; default: one a core, each with one thread (small networks gain little from a second
+            one), or a single one where there is a GPU.
+        force: write into a folder that holds something else.
+        progress: called with a line of text as parts are finished.
+
+    Returns:
+        The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json.
+
+    Raises:
+        InputError: `out` holds another study, or a network cannot be trained as asked.
+    """
+    store = Store.open(Path(out), study.spec, force=force)
+    for name, needs in study.missing.items():
+        progress(f"left out: {name}. It needs: {needs}")
+    try:
+        do(study.jobs, store, workers=_workers() if workers is None else workers, progress=progress)
+    finally:
+        results = store.frame([key for job in study.jobs for key in job.cells])
+        if len(results):
+            write_atomic(store.folder / "results.csv", lambda file: results.to_csv(file, index=False))
+    if "failed" in results and results["failed"].notna().all():
+        raise ImblensError(f"no cell of {study.name} could be measured: {results['failed'].iloc[0]}")
+    found = study.tables(results)
+    for name, table in found.items():
+        write_atomic(store.folder / "tables" / f"{name}.csv", lambda file, table=table: table.to_csv(file, index=False))
+    lines = [f"# {study.name}", study.question, study.shown(found)]
+    if study.missing:
+        lines.append("\n".join(f"Left out: {name}. It needs: {needs}" for name, needs in study.missing.items()))
+    text = "\n\n".join(line for line in lines if line) + "\n"
+    write_text(store.folder / "table.md", text)
+    return Result(results=results, tables=found, text=text, path=store.folder)
+
+
+def _workers() -> int:
+    import torch
+
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+

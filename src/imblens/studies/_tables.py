@@ -1,0 +1,125 @@
+"""From finished cells to the table that is printed: mean and spread over seeds, the paper's value beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPERS = Path(__file__).parent / "papers"
+SECONDS = ("train_seconds", "treat_seconds")
+
+
+def summarise(results: pd.DataFrame, group: Sequence[str], published: str = "") -> pd.DataFrame:
+    """Return mean, standard deviation and number of seeds of every measure, and the paper's value where there is one.
+
+    Args:
+        results: one row a cell, as `results.csv`.
+        group: the columns that tell the rows of the table apart.
+        published: name of a table in `papers`, or "".
+
+    Returns:
+        A row for each group in order of appearance: `group`, `seeds`, and for each measure m the columns m, m_sd (sample
+        standard deviation; NaN with one seed) and, where known, m_paper.
+    """
+    import pandas as pd
+
+    measures = measures_of(results, group)
+    grouped = results.groupby(list(group), sort=False, dropna=False)
+    table = grouped.size().rename("seeds").reset_index()
+    paper = pd.read_csv(PAPERS / f"{published}.csv") if published else pd.DataFrame()
+    shared = [name for name in group if name in paper.columns]
+    for name in measures:
+        values = grouped[name]
+        table[name] = values.mean().to_numpy()
+        table[f"{name}_sd"] = values.std(ddof=1).to_numpy()
+        if name in paper.columns and shared:
+            known = paper.groupby(shared)[name].mean()
+            keys = table[shared].itertuples(index=False, name=None)
+            table[f"{name}_paper"] = [known.get(key if len(shared) > 1 else key[0], float("nan")) for key in keys]
+    return table
+
+
+def measures_of(results: pd.DataFrame, group: Sequence[str]) -> list[str]:
+    """Return the numeric columns that are measured, not set."""
+    import pandas as pd
+
+    return [
+        str(name)
+        for name in results.columns
+        if name not in (*group, "seed", "failed") and pd.api.types.is_numeric_dtype(results[name])
+    ]
+
+
+def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], measure: str) -> pd.DataFrame:
+    """Hold claims such as `eos > smote` against the results, pair by pair: same network, same seed.
+
+    A side is a treatment, or options such as `oversample=smote` (then untreated, other options at "none" or false).
+
+    Returns:
+        A row for each claim and each data set (and whatever else is varied): difference (mean of left - right), its
+        standard deviation over pairs, pairs, and in how many the left side was larger.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for claim in claims:
+        left, right = (_side(results, side.strip(), group) for side in claim.split(">"))
+        keys = [name for name in (*group, "seed") if name in left[1] and name in right[1]]
+        both = left[0].merge(right[0], on=keys, suffixes=("_left", "_right"))
+        by = [name for name in keys if name != "seed"]
+        for values, pairs in both.groupby(by, sort=False, dropna=False):
+            difference = (pairs[f"{measure}_left"] - pairs[f"{measure}_right"]).dropna()
+            if len(difference):
+                rows.append(
+                    {
+                        "claim": claim,
+                        **dict(zip(by, values, strict=True)),
+                        "difference": difference.mean(),
+                        "sd": difference.std(ddof=1) if len(difference) > 1 else float("nan"),
+                        "pairs": len(difference),
+                        "held": int((difference > 0).sum()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows that a side of a claim means, and the columns that stay open."""
+    fixed = dict(pair.split("=", 1) for pair in side.split() if pair.split("=", 1)[0] in group)
+    rest = " ".join(pair for pair in side.split() if pair.split("=", 1)[0] not in fixed)
+    wanted = {**fixed, "treatment": rest or "none"}
+    rows = results
+    for name, value in wanted.items():
+        rows = rows[rows[name].astype(str) == value]
+    return rows, [name for name in (*group, "seed") if name not in wanted]
+
+
+def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
+    """Show a table for people: mean ± spread (paper's value)."""
+    measures = [n for n in table.columns if f"{n}_sd" in table.columns and n not in SECONDS]
+    head = [*group, "seeds", *measures]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table.to_dict("records"):
+        cells = [str(row[name]) for name in (*group, "seeds")]
+        cells += [_shown(row[n], row[f"{n}_sd"], row.get(f"{n}_paper")) for n in measures]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plain_markdown(table: pd.DataFrame) -> str:
+    """Show any small table as Markdown."""
+    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "---|" * len(table.columns)]
+    for row in table.itertuples(index=False, name=None):
+        lines.append("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row) + " |")
+    return "\n".join(lines)
+
+
+def _shown(mean: float, spread: float, paper: float | None) -> str:
+    if mean != mean:
+        return "-"
+    text = f"{mean:.3f}" + (f" ± {spread:.3f}" if spread == spread else "")
+    return text + (f" (paper {paper:.3f})" if paper is not None and paper == paper else "")
