@@ -9,7 +9,9 @@ import typer
 from imblens.cli._shared import Force, Json, emit, plain, progress
 from imblens.errors import InputError
 
-EXAMPLES = "Examples:  imblens study eos-table2 --quick --data CIFAR-10=FOLDER --out DIR  |  imblens study mine.toml --out DIR"
+EXAMPLES = (
+    "Examples:  imblens study eos-table2 --quick --data CIFAR-10=FOLDER --out DIR  |  imblens study mine.toml --out DIR"
+)
 
 
 def command(

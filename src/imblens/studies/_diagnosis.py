@@ -206,7 +206,9 @@ def _head(treatment: str) -> Remedy:
         seeded = any(option.name == "random_state" for option in find_treatment(treatment).options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImblensWarning)
-            return _share_right(treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {})))
+            return _share_right(
+                treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {}))
+            )
 
     return remedy
 
@@ -289,7 +291,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     asked = results[results["remedy"] == "none"]
-    counts = asked.groupby(["planted", "first"], sort=False).size().unstack(fill_value=0)
+    counts = pd.crosstab(asked["planted"], asked["first"])
     order = [cause for cause in DIAGNOSED if cause in counts.index]
     named = [*DIAGNOSED.values(), *(c for c in sorted(counts.columns) if c not in DIAGNOSED.values())]
     counts = counts.loc[order].reindex(columns=[c for c in named if c in counts.columns], fill_value=0)

@@ -104,13 +104,21 @@ class Grid(_Strict):
     def _options(self) -> list[dict[str, Any]]:
         lists = {key: value if isinstance(value, list) else [value] for key, value in self.train.items()}
         crossed = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        defaults = {key: False if isinstance(value, bool) else "none" for n in self.networks for key, value in n.items()}
+        defaults = {
+            key: False if isinstance(value, bool) else "none" for n in self.networks for key, value in n.items()
+        }
         return [{**defaults, **options, **network} for options in crossed for network in self.networks or [{}]]
 
 
 def built_in() -> dict[str, Path]:
     """Return the studies that come with imblens, by name."""
     return {path.stem: path for path in sorted((HERE / "built_in").glob("*.toml"))}
+
+
+def described(path: Path) -> tuple[str, str]:
+    """Return the question of a study file, and the paper's table."""
+    spec = tomllib.loads(path.read_text(encoding="utf-8"))
+    return str(spec.get("question", "")), str(spec.get("paper", ""))
 
 
 def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int] | None = None) -> Grid:
@@ -131,7 +139,9 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
     except OSError as error:
         raise MissingError(f"{path} cannot be read: {error.strerror}.", hint="Give a TOML file or a name.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like.") from error
+        raise InputError(
+            f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like."
+        ) from error
     spec.setdefault("name", path.stem)
     if quick:
         if not spec.get("quick"):
@@ -178,7 +188,7 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for name in grid.measures:
         check(name)
     known = _train_options()
-    for key in {key for options in [grid.train, *grid.networks] for key in options}:
+    for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network)]):
         if key not in known:
             raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
     from imblens.treatments import parse_options

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.run import write_atomic, write_text
+from imblens.run import write_text
 from imblens.studies import _diagnosis, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
@@ -69,8 +69,8 @@ def study_descriptions() -> dict[str, str]:
     """One line on every built-in study."""
     found = {"diagnosis": _diagnosis.QUESTION}
     for name, path in _grid.built_in().items():
-        spec = _grid.tomllib.loads(path.read_text(encoding="utf-8"))
-        found[name] = f"{spec['question']} ({spec['paper']})" if spec.get("paper") else spec["question"]
+        question, paper = _grid.described(path)
+        found[name] = f"{question} ({paper})" if paper else question
     return found
 
 
@@ -182,12 +182,12 @@ def run_study(
     finally:
         results = store.frame([key for job in study.jobs for key in job.cells])
         if len(results):
-            write_atomic(store.folder / "results.csv", lambda file: results.to_csv(file, index=False))
+            write_text(store.folder / "results.csv", results.to_csv(index=False))
     if "failed" in results and results["failed"].notna().all():
         raise ImblensError(f"no cell of {study.name} could be measured: {results['failed'].iloc[0]}")
     found = study.tables(results)
     for name, table in found.items():
-        write_atomic(store.folder / "tables" / f"{name}.csv", lambda file, table=table: table.to_csv(file, index=False))
+        write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     lines = [f"# {study.name}", study.question, study.shown(found)]
     if study.missing:
         lines.append("\n".join(f"Left out: {name}. It needs: {needs}" for name, needs in study.missing.items()))
@@ -200,5 +200,3 @@ def _workers() -> int:
     import torch
 
     return 1 if torch.cuda.is_available() else os.cpu_count() or 1
-
-
