@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import adversaries
-from imblens.lenses._forecast import divergence, fisher_forecast, shares
+from imblens.lenses._forecast import divergence, fisher_forecast, sampling_floor, shares
 from imblens.run import Moments, Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
@@ -79,8 +79,10 @@ def test_against_loops(seed, k):
     np.testing.assert_allclose(
         matrix(finding, "fisher")[off], (fisher / fisher.sum(axis=1, keepdims=True))[off], rtol=1e-9
     )
-    soft = np.array([oracle.soft(run.train.logits, labels, i) for i in range(n)])
-    np.testing.assert_allclose(matrix(finding, "soft")[off], soft[off], rtol=1e-9)
+    soft = matrix(finding, "soft")
+    rng = np.random.default_rng(seed)
+    slow = np.array([oracle.soft(run.train.logits, labels, i, rng) for i in range(n)])
+    np.testing.assert_allclose(soft[off], slow[off], atol=0.06)
     confusion = confusion_matrix(run.test.labels, run.test.predictions).astype(float)
     np.fill_diagonal(confusion, 0)
     wrong = confusion.sum(axis=1, keepdims=True)
@@ -90,6 +92,26 @@ def test_against_loops(seed, k):
     for name, forecast in rivals.items():
         assert finding.summary["kl"][name] == pytest.approx(oracle.kl(confusion.tolist(), forecast.tolist(), n))
     assert finding.summary["classes_compared"] == int((wrong > 0).sum())
+
+
+def test_a_class_that_no_draw_is_mistaken_from_shows_what_its_answers_lean_to():
+    logits = np.array([[90.0, 30, 0], [90, 30, 0], [0, 90, 0], [0, 90, 1], [0, 0, 90], [0, 0, 90]])
+    run = Run.from_arrays(train=(np.arange(6.0)[:, None], [0, 0, 1, 1, 2, 2], logits), classes=list("abc"))
+    table = adversaries(run, k=2).tables["adversaries"].set_index(["class", "adversary"])
+    assert table.loc[("a", "b"), "soft"] == pytest.approx(1)
+    assert table["soft"].notna().all()
+
+
+def test_the_floor_is_what_the_truth_itself_would_score():
+    truth = np.array([[0, 0.7, 0.3], [0.5, 0, 0.5], [0.2, 0.8, 0]])
+    rng = np.random.default_rng(0)
+    scores, floors = [], []
+    for _ in range(200):
+        counts = np.array([rng.multinomial(30, row) for row in truth]).astype(float)
+        scores.append(divergence(shares(counts), shares(truth)))
+        floors.append(sampling_floor(counts))
+    assert np.mean(floors) == pytest.approx(np.mean(scores), rel=0.15)
+    assert sampling_floor(np.zeros((3, 3))) is None
 
 
 def test_many_errors_and_few():

@@ -59,13 +59,20 @@ def fisher(features, labels, i, k):
     return 1 / np.mean(ratios)
 
 
-def soft(logits, labels, i):
-    """Mean softmax of the class's instances over the other classes."""
+def soft(logits, labels, i, rng, n=20_000):
+    """Shares of wrong answers among draws from the class's cloud at one and two widths, one by one."""
+    classes = range(logits.shape[1])
+    logits = logits.astype(np.float64)
+    own = logits[labels == i]
+    within = sum(np.cov(logits[labels == c].T) * (labels == c).sum() for c in classes) / len(labels)
+    weight = 20 / (20 + len(own))
+    cloud = np.sqrt(1 - weight) * rng.multivariate_normal(0 * own[0], np.cov(own.T), n)
+    cloud += np.sqrt(weight) * rng.multivariate_normal(0 * own[0], within, n)
     total = np.zeros(logits.shape[1])
-    for row in logits[labels == i].astype(np.float64):
-        odds = np.exp(row - row.max())
-        total += odds / odds.sum()
-    total[i] = 0
+    for width in (1, 2):
+        answers = [int((own.mean(axis=0) + width * draw).argmax()) for draw in cloud]
+        wrong = np.array([0.0 if c == i else answers.count(c) for c in classes])
+        total += wrong / wrong.sum()
     return total / total.sum()
 
 

@@ -10,7 +10,14 @@ from imblens.errors import InputError
 from imblens.lenses._base import Finding, lens, percent
 from imblens.lenses._class_accuracy import confusion_counts
 from imblens.lenses._feature_overlap import class_moments
-from imblens.lenses._forecast import divergence, fisher_forecast, neighbour_forecast, shares, soft_forecast
+from imblens.lenses._forecast import (
+    cloud_forecast,
+    divergence,
+    fisher_forecast,
+    neighbour_forecast,
+    sampling_floor,
+    shares,
+)
 from imblens.run import Run
 
 METHODS = ("soft", "forecast", "fisher")
@@ -51,12 +58,13 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     forecast: over the training instances of the class that the network gets wrong, the classes of their k nearest neighbours,
         own class left out, as shares. With fewer than ten such errors all instances of the class count, and `basis` says "all".
     fisher: 1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as shares.
-    soft: from the logits of the class's training instances (ours; it leads).
+    soft: of draws from the widened cloud of the class's training logits that the head gets wrong, where they go (ours; it
+        leads; see `cloud_forecast`).
     observed: of the test instances of the class that are wrong, where they went.
 
     The summary holds, for each, the mean over classes of KL(observed, forecast) in nats (0.001 added to every share), beside
     `uniform` and `prior` (training counts). Classes without test errors are left out; a class of which a forecast says nothing
-    counts as uniform there and is NaN in the table.
+    counts as uniform there and is NaN in the table. `kl_floor` is what the true shares would score: test errors are a sample.
 
     Args:
         run: single-label. Without answers in training, `soft` is NaN and the neighbours of all instances count.
@@ -64,7 +72,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
 
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis), a row for each ordered
-        pair. Summary: kl, classes_compared, leading (the column that the picture shows).
+        pair. Summary: kl, kl_floor, classes_compared, leading (the column that the picture shows).
 
     Raises:
         InputError: k is less than 1.
@@ -84,9 +92,11 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     matrices = {
         "forecast": shares(near.counts),
         "fisher": fisher_forecast(class_moments(run)),
-        "soft": soft_forecast(run) if run.train.has_logits else unknown,
+        "soft": cloud_forecast(run) if run.train.has_logits else unknown,
     }
-    observed = shares(confusion_counts(run.test)) if run.test is not None and run.test.has_logits else unknown
+    answered = run.test is not None and run.test.has_logits
+    confusion = confusion_counts(run.test).astype(np.float64) if answered else None  # type: ignore[arg-type]
+    observed = unknown if confusion is None else shares(confusion)
     pairs = ~np.eye(n, dtype=bool)
     names = np.asarray(run.classes, dtype=object)
     table = pd.DataFrame(
@@ -104,6 +114,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     kl = {name: divergence(observed, matrix) if _known(matrix) else None for name, matrix in rivals.items()}
     summary = {
         "kl": kl,
+        "kl_floor": None if confusion is None else sampling_floor(confusion),
         "classes_compared": int((np.nansum(observed, axis=1) > 0).sum()),
         "leading": "soft" if run.train.has_logits else "forecast",
         "k": run.neighbours(k).k,

@@ -53,7 +53,8 @@ def gap(run: Run) -> Values:
 
 def forecast(run: Run) -> Values:
     """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats."""
-    return {f"kl_{name}": value for name, value in adversaries(run).summary["kl"].items()}
+    found = adversaries(run).summary
+    return {**{f"kl_{name}": value for name, value in found["kl"].items()}, "kl_floor": found["kl_floor"]}
 
 
 MEASURES: dict[str, Callable[[Run], Values]] = {"accuracy": accuracy, "gap": gap, "forecast": forecast}
