@@ -23,6 +23,9 @@ def command(
     workers: int | None = typer.Option(
         None, "--workers", min=1, metavar="N", help="Processes; default: one a core, or one on a GPU."
     ),
+    networks: Path | None = typer.Option(
+        None, "--networks", metavar="DIR", help="Where trained networks are kept; studies may share it."
+    ),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -30,7 +33,7 @@ def command(
     from imblens.studies import find_study, run_study
 
     study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds))
-    result = run_study(study, out, workers=workers, force=force, progress=progress)
+    result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
     tables = {key: plain(table.to_dict("records")) for key, table in result.tables.items()}
     emit(
         {"study": study.name, "out": out, "tables": tables},

@@ -20,12 +20,18 @@ SPEC = "study.json"
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of a study: `cells/`, one JSON file for every finished cell; `networks/`, what was trained for them."""
+    """The folder of a study, and where its networks are.
+
+    Attributes:
+        folder: with `cells/`, one JSON file for every finished cell.
+        networks: what was trained, a folder each; several studies may share it.
+    """
 
     folder: Path
+    networks: Path
 
     @classmethod
-    def open(cls, folder: Path, spec: Mapping[str, Any], *, force: bool) -> Store:
+    def open(cls, folder: Path, spec: Mapping[str, Any], *, networks: Path | None = None, force: bool = False) -> Store:
         """Open or begin the folder of a study; cells finished by an earlier start of the same study stay.
 
         Raises:
@@ -43,7 +49,7 @@ class Store:
                 )
         claim(folder, force=force or known.exists())
         write_text(known, json.dumps(spec, indent=2) + "\n")
-        return cls(folder)
+        return cls(folder, folder / "networks" if networks is None else networks)
 
     def finished(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what a cell found, or None where it is not finished (or its file is damaged)."""
@@ -58,7 +64,7 @@ class Store:
 
     def network(self, key: Mapping[str, Any]) -> Path:
         """Return the folder of the network that `key` describes."""
-        return self.folder / "networks" / _digest(key)
+        return self.networks / _digest(key)
 
     def frame(self, keys: list[dict[str, Any]]) -> pd.DataFrame:
         """Return one row for every finished cell among `keys`, in their order."""

@@ -152,6 +152,7 @@ def run_study(
     out: str | Path,
     *,
     workers: int | None = None,
+    networks: str | Path | None = None,
     force: bool = False,
     progress: Callable[[str], object] = lambda line: None,
 ) -> Result:
@@ -165,6 +166,7 @@ def run_study(
         out: its folder.
         workers: processes; default: one a core, each with one thread (small networks gain little from a second
             one), or a single one where there is a GPU.
+        networks: folder of trained networks; default: `out`/networks. Studies that share it train a network once.
         force: write into a folder that holds something else.
         progress: called with a line of text as parts are finished.
 
@@ -174,7 +176,7 @@ def run_study(
     Raises:
         InputError: `out` holds another study, or a network cannot be trained as asked.
     """
-    store = Store.open(Path(out), study.spec, force=force)
+    store = Store.open(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     for name, needs in study.missing.items():
         progress(f"left out: {name}. It needs: {needs}")
     try:
