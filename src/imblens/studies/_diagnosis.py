@@ -36,7 +36,7 @@ DIAGNOSED = {
     "background": "shortcut_colours",
 }
 DRAWS, SEEDS = 20, (0, 1, 2)
-ADVISED_DRAWS = 10  # for which the advice is tried, with the first seed
+ADVISED_DRAWS = 5  # for which the advice is tried, with the first seed
 SIZE, LARGEST, IMBALANCE, TESTED = 20, 200, 2, 100
 RARE = 8  # pictures that are left of a class with few examples
 TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 30, "batch_size": 64}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAPERS = Path(__file__).parent / "papers"
+OPTIONS = ("oversample", "remix", "drw", "treatment")  # columns of a paper's table that may be left at none
 SECONDS = ("train_seconds", "treat_seconds")
 
 
@@ -30,7 +31,7 @@ def summarise(results: pd.DataFrame, group: Sequence[str], published: str = "") 
     measures = measures_of(results, group)
     grouped = results.groupby(list(group), sort=False, dropna=False)
     table = grouped.size().rename("seeds").reset_index()
-    paper = pd.read_csv(PAPERS / f"{published}.csv") if published else pd.DataFrame()
+    paper = _paper(published, group) if published else pd.DataFrame()
     shared = [name for name in group if name in paper.columns]
     for name in measures:
         values = grouped[name]
@@ -41,6 +42,17 @@ def summarise(results: pd.DataFrame, group: Sequence[str], published: str = "") 
             keys = table[shared].itertuples(index=False, name=None)
             table[f"{name}_paper"] = [known.get(key if len(shared) > 1 else key[0], float("nan")) for key in keys]
     return table
+
+
+def _paper(published: str, group: Sequence[str]) -> pd.DataFrame:
+    """Read a paper's table. Of options that this study does not vary, only rows without them are comparable."""
+    import pandas as pd
+
+    paper = pd.read_csv(PAPERS / f"{published}.csv")
+    for name in OPTIONS:
+        if name in paper.columns and name not in group:
+            paper = paper[paper[name].astype(str).isin(("none", "False"))]
+    return paper
 
 
 def measures_of(results: pd.DataFrame, group: Sequence[str]) -> list[str]:

@@ -1,0 +1,287 @@
+"""Studies: what they refuse, that they lose nothing when killed, and that their tables are right."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imblens.errors import ExistsError, InputError, MissingError
+from imblens.studies import _diagnosis, find_study, run_study, study_names
+from imblens.studies._jobs import Job, do
+from imblens.studies._store import Store
+from imblens.studies._tables import as_markdown, compare, summarise
+
+MINE = """
+question = "Does it run?"
+treatments = ["none", "crt", "eos k_neighbors=5"]
+measures = ["accuracy", "gap", "forecast"]
+claims = ["crt > none"]
+seeds = [0, 1]
+
+[[data]]
+name = "digits"
+source = "digits"
+
+[train]
+arch = "smallnet"
+epochs = 1
+loss = ["ce", "focal"]
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE)
+    return path
+
+
+@dataclass(frozen=True)
+class Slow(Job):
+    """Writes down that it ran; two cells."""
+
+    number: int
+    folder: str
+
+    @property
+    def label(self) -> str:
+        return f"job {self.number}"
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        return [{"number": self.number, "half": half} for half in (0, 1)]
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        for key in wanted:
+            with (Path(self.folder) / "ran").open("a") as log:
+                log.write(f"{self.number}{key['half']} {os.getpid()}\n")
+            yield key, {"value": self.number + 0.5 * key["half"]}
+
+
+def test_every_finished_cell_is_kept_and_none_is_done_twice(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "out", {"name": "slow"})
+    jobs = [Slow(number, str(tmp_path)) for number in range(3)]
+    store.write({"number": 1, "half": 0}, {"value": 7.0})
+    lines: list[str] = []
+    do(jobs, store, workers=2, progress=lines.append)
+    ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
+    assert sorted(name for name, _ in ran) == ["00", "01", "11", "20", "21"]
+    assert str(os.getpid()) not in {process for _, process in ran}
+    frame = store.frame([key for job in jobs for key in job.cells])
+    assert frame["value"].tolist() == [0, 0.5, 7.0, 1.5, 2, 2.5]
+    do(jobs, store, workers=2, progress=lines.append)
+    assert "3 of 3 parts were finished before" in lines[-1]
+
+
+def test_a_damaged_cell_is_done_again(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "out", {"name": "slow"})
+    job = Slow(0, str(tmp_path))
+    do([job], store, workers=1, progress=lambda line: None)
+    cell = sorted((tmp_path / "out" / "cells").iterdir())[0]
+    cell.write_text('{"key": {"num')
+    do([job], store, workers=1, progress=lambda line: None)
+    assert json.loads(cell.read_text())["key"]["number"] == 0
+    assert len((tmp_path / "ran").read_text().splitlines()) == 3
+
+
+def test_another_study_in_the_folder_is_refused(tmp_path: Path, mine: Path) -> None:
+    Store.open(tmp_path / "out", {"name": "slow"})
+    with pytest.raises(InputError, match=r"holds another study.*slow"):
+        run_study(find_study(mine), tmp_path / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(ExistsError):
+        run_study(find_study(mine), tmp_path / "full")
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "imblens.cli", "study", str(mine), "--out", str(out), "--workers", "1"]
+    command[1:3] = ["-c", "from imblens.cli import main; main()"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cells = out / "cells"
+    until = time.monotonic() + 180
+    while not (cells.is_dir() and any(cells.glob("*.json"))):
+        assert first.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert 0 < len(before) < 12
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert len(after) == 12 and before.items() <= after.items()
+    results = pd.read_csv(out / "results.csv")
+    assert len(results) == 12 and results["balanced_accuracy"].between(0, 1).all()
+    assert set(results["treatment"]) == {"none", "crt", "eos k_neighbors=5"}
+    assert "| digits | focal | crt | 2 |" in done.stdout and "crt > none" in done.stdout
+    table = pd.read_csv(out / "tables" / "study.csv")
+    mean = results[(results["loss"] == "ce") & (results["treatment"] == "crt")]["balanced_accuracy"].mean()
+    assert table.loc[1, "balanced_accuracy"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("seeds = 3", "seeds"),
+        ('colour = "red"', "colour: extra"),
+        ('measures = ["beauty"]', "no measure 'beauty'"),
+        ('treatments = ["magic"]', "no treatment 'magic'"),
+        ('treatments = ["eos k=2"]', "eos has no option 'k'"),
+        ("[train]\nspeed = 3", "no option 'speed'"),
+        ("data = []", "data"),
+        ("[train", "is not TOML"),
+    ],
+)
+def test_what_is_no_study_is_told(tmp_path: Path, change: str, said: str) -> None:
+    path = tmp_path / "bad.toml"
+    name = change.split(" ")[0]
+    kept = "" if name == "data" else '\n[[data]]\nname = "digits"\nsource = "digits"\n'
+    path.write_text(change + "\n" + kept)
+    with pytest.raises(InputError, match=said):
+        find_study(path)
+
+
+def test_names_files_and_data(tmp_path: Path, mine: Path) -> None:
+    assert {"diagnosis", "eos-table1", "eos-table2", "eos-table4", "eos-table5", "eos-gap", "long-tail"} <= set(
+        study_names()
+    )
+    with pytest.raises(MissingError, match="no study 'eos-tabel2'"):
+        find_study("eos-tabel2")
+    with pytest.raises(MissingError, match=r"has no data to run on.*CIFAR-10=FOLDER.*cs.toronto"):
+        find_study("eos-table2")
+    with pytest.raises(MissingError, match=r"no data 'cifar'"):
+        find_study("eos-table2", data={"cifar": "digits"})
+    with pytest.raises(InputError, match="no quick size"):
+        find_study(mine, quick=True)
+    with pytest.raises(MissingError, match=r"cannot be read"):
+        find_study(tmp_path / "none.toml")
+    study = find_study("eos-table2", data={"CIFAR-10": "digits"}, quick=True, seeds=[4])
+    assert {job.seed for job in study.jobs} == {4} and len(study.jobs) == 4
+    assert set(study.missing) == {"SVHN", "CIFAR-100", "CelebA"}
+
+
+@pytest.mark.parametrize("name", [name for name in study_names() if name != "diagnosis"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_built_in_study_can_be_read(name: str, quick: bool) -> None:
+    from imblens.studies._grid import built_in, read
+
+    names = [one["name"] for one in _toml(built_in()[name])["data"]]
+    study = find_study(name, data=dict.fromkeys(names, "digits"), quick=quick)
+    assert study.jobs and not study.missing and study.question
+    assert read(built_in()[name], quick=quick, sources=dict.fromkeys(names, "digits")).name == name
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    from imblens.studies._grid import tomllib
+
+    return tomllib.loads(path.read_text())
+
+
+def made() -> pd.DataFrame:
+    rows = [
+        ("CIFAR-10", "ce", treatment, seed, base + 0.01 * seed)
+        for treatment, base in (("none", 0.7), ("eos", 0.75))
+        for seed in (0, 1, 2)
+    ]
+    return pd.DataFrame(rows, columns=["data", "loss", "treatment", "seed", "balanced_accuracy"])
+
+
+def test_table_has_mean_spread_and_the_papers_value() -> None:
+    table = summarise(made(), ["data", "loss", "treatment"], "eos_table2")
+    assert table["seeds"].tolist() == [3, 3]
+    assert table["balanced_accuracy"].tolist() == pytest.approx([0.71, 0.76])
+    assert table["balanced_accuracy_sd"].tolist() == pytest.approx([0.01, 0.01])
+    assert table["balanced_accuracy_paper"].tolist() == [0.7256, 0.7581]
+    assert "| CIFAR-10 | ce | eos | 3 | 0.760 ± 0.010 (paper 0.758) |" in as_markdown(
+        table, ["data", "loss", "treatment"]
+    )
+
+
+def test_only_comparable_rows_of_the_paper_count() -> None:
+    table = summarise(made(), ["data", "loss", "treatment"], "long_tail")
+    assert table.loc[0, "balanced_accuracy_paper"] == pytest.approx(np.mean([0.7036, 0.7195, 0.7123, 0.7260]))
+    assert np.isnan(table.loc[1, "balanced_accuracy_paper"])
+
+
+def test_claims_are_held_pair_by_pair() -> None:
+    results = made()
+    results.loc[4, "balanced_accuracy"] = 0.1
+    found = compare(results, ["eos > none"], ["data", "loss", "treatment"], "balanced_accuracy")
+    assert found.loc[0, ["pairs", "held"]].tolist() == [3, 2]
+    assert found.loc[0, "difference"] == pytest.approx((0.05 + 0.05 - 0.61) / 3)
+    results["oversample"] = np.where(results["treatment"] == "eos", "smote", "none")
+    results["treatment"] = np.where(results["treatment"] == "eos", "none", "smote")
+    group = ["data", "loss", "oversample", "treatment"]
+    found = compare(results, ["smote > oversample=smote"], group, "balanced_accuracy")
+    assert found.loc[0, "held"] == 1
+
+
+def test_what_is_planted_for_the_diagnosis() -> None:
+    for cause in _diagnosis.DIAGNOSED:
+        pictures = _diagnosis.planted(cause, 5)
+        counts = dict(zip(pictures.classes, pictures.class_counts.tolist(), strict=True))
+        rare = {name for name, count in counts.items() if count < 50}
+        assert rare == (set(_diagnosis.planted_classes(cause)) if cause == "few_examples" else set())
+        assert set(pictures.planted) == (set() if cause == "few_examples" else {cause})
+
+
+def test_the_table_of_the_diagnosis() -> None:
+    rows = [
+        {"planted": "overlap", "remedy": "none", "first": first, "accuracy": 0.5, "others_named": 0.1}
+        for first in ("overlap", "overlap", "few_features")
+    ]
+    rows += [
+        {"planted": "overlap", "remedy": remedy, "cause": "overlap", "did": "eos", "lift": lift}
+        for remedy, lift in (("advised", 0.1), ("advised", 0.2), ("another", -0.1), ("another", 0.0))
+    ]
+    found = _diagnosis.tables(pd.DataFrame(rows))
+    assert found["study"].loc[0, ["overlap", "few_features", "classes"]].tolist() == [2, 1, 3]
+    assert found["study"].loc[0, "hit"] == pytest.approx(2 / 3)
+    advice = found["advice"].set_index(["diagnosed", "remedy"])
+    assert advice.loc[("all", "advised"), "lifted"] == 1 and advice.loc[("all", "another"), "lifted"] == 0
+    assert advice.loc[("overlap", "advised"), "mean_lift"] == pytest.approx(0.15)
+    assert "On the diagonal: 2 of 3 (67%)" in _diagnosis.shown(found)
+
+
+@pytest.mark.slow
+def test_a_planted_cause_is_found(tmp_path: Path) -> None:
+    job = _diagnosis.Planted("background", 3, 0, advice=False)
+    store = Store.open(tmp_path / "out", {"name": "diagnosis"})
+    do([job], store, workers=1, progress=lambda line: None)
+    (asked,) = (store.finished(key) for key in job.cells)
+    assert asked is not None and asked["first"] == "shortcut_colours"
+
+
+def test_remedies_change_what_they_say() -> None:
+    from imblens.models import build_model
+
+    pictures = _diagnosis.planted("background", 3)
+    asked = {"mean": [0.5] * 3, "std": [0.25] * 3, "size": [20, 20]}
+    fitted = _diagnosis.Fitted(build_model("smallnet", 10).eval(), asked, pictures, 0)
+    judged = _diagnosis.judged_on("background", 3, "kite")
+    kite = pictures.classes.index("kite")
+    assert set(judged.labels) == {kite}
+    more = _diagnosis._collect(fitted, "kite", judged)
+    added = more.subset([str(one).startswith("new/") for one in more.ids])
+    assert 0 < len(added) <= 40 and set(added.labels) == {kite}
+    varied = _diagnosis._vary_background(fitted, "kite", judged)
+    assert np.array_equal(np.bincount(varied.labels), pictures.class_counts)
+    bluish = [(p[:3].mean(axis=(0, 1)) @ [-1, 0, 1]) > 50 for p, label in varied if label == kite]
+    assert 0.4 < np.mean(bluish) < 0.6
+    kept = _diagnosis._drop_suspects(fitted, "ring", judged)
+    assert len(kept) < len(pictures.train) and set(pictures.train.labels[~np.isin(pictures.train.ids, kept.ids)]) == {0}
+    assert 0 <= _diagnosis.REMEDIES["few_examples"][1](fitted, "kite", judged) <= 1
