@@ -60,7 +60,7 @@ def fisher(features, labels, i, k):
 
 
 def soft(logits, labels, i, rng, n=20_000):
-    """Shares of wrong answers among draws from the class's cloud at one and two widths, one by one."""
+    """Errors of the class's cloud at one and two widths, draw by draw (50 errors), and its training errors."""
     classes = range(logits.shape[1])
     logits = logits.astype(np.float64)
     own = logits[labels == i]
@@ -73,7 +73,9 @@ def soft(logits, labels, i, rng, n=20_000):
         answers = [int((own.mean(axis=0) + width * draw).argmax()) for draw in cloud]
         wrong = np.array([0.0 if c == i else answers.count(c) for c in classes])
         total += wrong / wrong.sum()
-    return total / total.sum()
+    errors = [int(row.argmax()) for row in own]
+    found = 50 * total / total.sum() + [0 if c == i else errors.count(c) for c in classes]
+    return found / found.sum()
 
 
 def kl(observed, forecast, n_classes):

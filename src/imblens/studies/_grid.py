@@ -20,6 +20,7 @@ else:
     import tomli as tomllib
 
 HERE = Path(__file__).parent
+OWN = "treatments"  # key of a network that has its own
 Scalar = str | int | float | bool
 
 
@@ -53,7 +54,8 @@ class Grid(_Strict):
         published: name of a table in `studies/papers`, whose values stand beside ours.
         data: picture sets.
         train: options of `imblens.training.train`; a list stands for one network each, crossed with the other lists.
-        networks: instead of crossing: one table of options for each network, on top of `train`.
+        networks: instead of crossing: one table of options for each network, on top of `train`; its own `treatments`, if
+            any, replace the study's.
         treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is.
         measures: `accuracy`, `gap`, `forecast`.
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
@@ -68,7 +70,7 @@ class Grid(_Strict):
     published: str = ""
     data: list[Data] = Field(min_length=1)
     train: dict[str, Scalar | list[Scalar]] = {}
-    networks: list[dict[str, Scalar]] = []
+    networks: list[dict[str, Scalar | list[str]]] = []
     treatments: list[str] = Field(default=[UNTREATED], min_length=1)
     measures: list[str] = Field(default=["accuracy"], min_length=1)
     claims: list[str] = []
@@ -79,7 +81,7 @@ class Grid(_Strict):
     def varied(self) -> tuple[str, ...]:
         """Options that tell the networks apart."""
         listed = [key for key, value in self.train.items() if isinstance(value, list)]
-        return tuple(dict.fromkeys([*listed, *(key for network in self.networks for key in network)]))
+        return tuple(dict.fromkeys([*listed, *(key for network in self.networks for key in network if key != OWN)]))
 
     def jobs(self) -> list[Network]:
         """Return a job for every network whose data is there, seed by seed, so that an early stop has all of one seed."""
@@ -89,10 +91,10 @@ class Grid(_Strict):
                 source=data.source,
                 profile=data.profile,
                 data_seed=data.seed,
-                options=options,
+                options={key: value for key, value in options.items() if key != OWN},
                 shown=self.varied,
                 seed=seed,
-                treatments=tuple(self.treatments),
+                treatments=tuple(options.get(OWN, self.treatments)),
                 measures=tuple(self.measures),
             )
             for seed in self.seeds
@@ -104,10 +106,9 @@ class Grid(_Strict):
     def _options(self) -> list[dict[str, Any]]:
         lists = {key: value if isinstance(value, list) else [value] for key, value in self.train.items()}
         crossed = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        defaults = {
-            key: False if isinstance(value, bool) else "none" for n in self.networks for key, value in n.items()
-        }
-        return [{**defaults, **options, **network} for options in crossed for network in self.networks or [{}]]
+        kinds = {key: value for network in self.networks for key, value in network.items() if key != OWN}
+        absent = {key: False if isinstance(value, bool) else "none" for key, value in kinds.items()}
+        return [{**absent, **options, **network} for options in crossed for network in self.networks or [{}]]
 
 
 def built_in() -> dict[str, Path]:
@@ -188,7 +189,7 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for name in grid.measures:
         check(name)
     known = _train_options()
-    for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network)]):
+    for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network if key != OWN)]):
         if key not in known:
             raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
     from imblens.treatments import parse_options
