@@ -142,6 +142,7 @@ def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None
         ('treatments = ["magic"]', "no treatment 'magic'"),
         ('treatments = ["eos k=2"]', "eos has no option 'k'"),
         ("[train]\nspeed = 3", "no option 'speed'"),
+        ('[train]\noversample = "magic"', "no over-sampler 'magic'"),
         ("data = []", "data"),
         ("[train", "is not TOML"),
     ],

@@ -13,7 +13,9 @@ EXAMPLES = "Examples:  imblens list lenses  |  imblens list lenses archetypes  |
 
 
 def command(
-    what: str = typer.Argument(..., metavar="data|models|losses|lenses|treatments|oversamplers|studies", help="Which list."),
+    what: str = typer.Argument(
+        ..., metavar="data|models|losses|lenses|treatments|oversamplers|studies", help="Which list."
+    ),
     name: str | None = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
     as_json: bool = Json,
 ) -> None:

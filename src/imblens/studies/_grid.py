@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.studies._measures import check
-from imblens.studies._networks import UNTREATED, Network
+from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,10 +100,11 @@ class Grid(_Strict):
             for seed in self.seeds
             for data in self.data
             if data.source is not None
-            for options in self._options()
+            for options in self.jobs_options()
         ]
 
-    def _options(self) -> list[dict[str, Any]]:
+    def jobs_options(self) -> list[dict[str, Any]]:
+        """Return the options of every network."""
         lists = {key: value if isinstance(value, list) else [value] for key, value in self.train.items()}
         crossed = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
         kinds = {key: value for network in self.networks for key, value in network.items() if key != OWN}
@@ -192,8 +193,12 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network if key != OWN)]):
         if key not in known:
             raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
+    from imblens.synthesis import find_oversampler
     from imblens.treatments import parse_options
 
+    for options in grid.jobs_options():
+        if options.get(OVERSAMPLE, UNTREATED) != UNTREATED:
+            find_oversampler(options[OVERSAMPLE])
     for text in grid.treatments:
         if text != UNTREATED:
             name, *pairs = text.split()
@@ -207,7 +212,7 @@ def _train_options() -> list[str]:
     from imblens.training import train
 
     ours = {"picture_set", "out", "seed", "resume", "force", "progress"}
-    return [name for name in inspect.signature(train).parameters if name not in ours]
+    return [OVERSAMPLE, *(name for name in inspect.signature(train).parameters if name not in ours)]
 
 
 def _merged(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

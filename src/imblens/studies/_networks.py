@@ -16,6 +16,7 @@ from imblens.studies._measures import measured
 from imblens.studies._store import Store
 
 UNTREATED = "none"
+OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,15 @@ def trained(folder: Path, data: Mapping[str, Any], options: Mapping[str, Any], s
 
     start = time.perf_counter()
     pictures = load_pictures(data["source"], profile=data["profile"], seed=data["seed"])
+    options = dict(options)
+    balanced, making = pictures, 0.0
+    if (method := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:
+        from imblens.synthesis import oversample_pixels
+
+        balanced = oversample_pixels(pictures, method, random_state=seed, out=folder / "oversampled")
+        making = float(balanced.source[OVERSAMPLE]["seconds"])
     begun = (folder / "checkpoints" / "last.ckpt").exists()
-    made = train(pictures, out=folder, seed=seed, resume=begun, force=not begun, progress=False, **options)
+    made = train(balanced, out=folder, seed=seed, resume=begun, force=not begun, progress=False, **options)
     run = capture(
         made.model,
         train=pictures.train,
@@ -100,8 +108,8 @@ def trained(folder: Path, data: Mapping[str, Any], options: Mapping[str, Any], s
         thumbnails=False,
         meta={"data": pictures.source, **made.meta},
     )
-    # what an earlier, stopped start took is in the log of epochs
-    seconds = max(time.perf_counter() - start, float(made.log["seconds"].sum()))
+    # what an earlier, stopped start took is in the log of epochs and with the pictures made
+    seconds = max(time.perf_counter() - start, making + float(made.log["seconds"].sum()))
     replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)
     return Run.load(folder), seconds
 
