@@ -166,3 +166,10 @@ def test_refusals():
         archetypes(make_run(), k=0)
     with pytest.raises(NotApplicable, match="several labels"):
         archetypes(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))
+
+
+@pytest.mark.parametrize(("n", "said"), [(59, True), (60, False)])
+def test_many_features_for_few_instances_are_told(n, said):
+    rng = np.random.default_rng(0)
+    run = Run.from_arrays(train=(rng.normal(size=(n, 6)), np.arange(n) % 2))
+    assert any("6 features for 59 training instances are many" in note for note in archetypes(run).notes) == said

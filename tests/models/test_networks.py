@@ -51,6 +51,17 @@ def test_networks_have_the_layers_and_weights_of_the_paper(
 
 
 @pytest.mark.parametrize(
+    ("name", "features", "parameters"),
+    [("wideresnet28_10", 640, 36_479_194), ("wideresnet16_4", 256, 2_748_890), ("densenet100", 342, 769_162)],
+)
+def test_networks_of_cifar_have_the_weights_of_their_papers(name: str, features: int, parameters: int) -> None:
+    """36.5 and 2.7 million in Zagoruyko and Komodakis, 0.8 million in Huang et al. (table 2)."""
+    model = build_model(name, 10)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert model.head.weight.shape == (10, features)
+
+
+@pytest.mark.parametrize(
     ("name", "channels", "side"),
     [
         ("resnet50", 2048, 7),

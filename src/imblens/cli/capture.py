@@ -26,7 +26,12 @@ EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.s
 
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
-    model: str = typer.Option(..., "--model", metavar="FILE.py:FACTORY", help="Function that builds the network."),
+    model: str = typer.Option(
+        ...,
+        "--model",
+        metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY",
+        help="Network; see `imblens list models`. Or a function that builds it.",
+    ),
     weights: Path | None = typer.Option(
         None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."
     ),
@@ -70,14 +75,16 @@ def command(
     """Read features, answers and colours of a trained network, without changing it."""
     from imblens.capture import capture
     from imblens.data import load_pictures
-    from imblens.models import load_factory, load_weights
+    from imblens.models import find_model, load_weights, make_network
     from imblens.run import claim
 
+    find_model(model)
     prepared = preprocessing(mean, std, size)
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
     for note in pictures.notes:
         progress(note)
-    network = load_factory(model, pictures.n_classes)
+    height, width = (prepared or {}).get("size") or pictures.train.picture(0).shape[:2]
+    network = make_network(model, pictures.n_classes, size=(int(height), int(width)))
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)
     else:

@@ -41,7 +41,9 @@ def command(
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
-    arch: str = typer.Option("smallnet", "--arch", metavar="NAME", help="Network; see `imblens list models`."),
+    arch: str = typer.Option(
+        "smallnet", "--arch", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY", help="Network; see `imblens list models`."
+    ),
     weights: Path | None = typer.Option(
         None, "--weights", metavar="FILE", help="Pretrained weights to start from; a head of other classes is left out."
     ),

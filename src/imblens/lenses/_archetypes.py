@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ARCHETYPES = ("safe", "border", "rare", "outlier")
 SAFE, BORDER, RARE, OUTLIER = range(4)
+PER_FEATURE = 10  # with fewer instances for each feature, nearness tells little
 MEDOID_SAMPLE = 10_000  # a larger cell is represented by an instance among this many drawn ones
 
 
@@ -134,6 +135,13 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     if not used.exact:
         notes.append(
             f"Neighbours are approximate; on a sample {percent(used.recall or 0)} of the true ones were found."
+        )
+    n, n_features = run.train.features.shape
+    if n < PER_FEATURE * n_features:
+        notes.append(
+            f"{n_features:,} features for {n:,} training instances are many: in so many dimensions near and far neighbours "
+            "differ little, so archetypes, and all that goes by neighbours, tell less. Networks that end in fewer features "
+            "(a CIFAR ResNet has 64, a DenseNet hundreds) suit better."
         )
     summary = {"k": used.k, **{name: float(share) for name, share in zip(ARCHETYPES, overall, strict=True)}}
     return Archetypes({"archetypes": table}, summary, notes=tuple(notes), instances=instances)

@@ -1,6 +1,6 @@
 """Backbones of the papers; finding and filling a network's last linear layer. Importing this imports no torch."""
 
-from imblens.models._build import build_model, find_model, model_descriptions, model_names
+from imblens.models._build import build_model, find_model, make_network, model_descriptions, model_names
 from imblens.models._find_head import evaluating, find_head
 from imblens.models._find_maps import find_maps
 from imblens.models._load_factory import load_factory
@@ -15,6 +15,7 @@ __all__ = [
     "load_factory",
     "load_pretrained",
     "load_weights",
+    "make_network",
     "model_descriptions",
     "model_names",
 ]

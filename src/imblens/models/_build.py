@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.models._library import LIBRARIES, build_library_model, find_library_model, library_of
+from imblens.models._load_factory import load_factory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +41,24 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "smallnet": ModelEntry(
         "four convolutions, 64 features: trains in seconds on two cores", "imblens.models.smallnet", "SmallNet"
+    ),
+    "wideresnet28_10": ModelEntry(
+        "wide ResNet of 28 layers, 10 times as wide, 640 features (Zagoruyko and Komodakis 2016)",
+        "imblens.models.wideresnet",
+        "WideResNet",
+        {"blocks": 4, "width": 10},
+    ),
+    "wideresnet16_4": ModelEntry(
+        "wide ResNet of 16 layers, 4 times as wide, 256 features: a thirteenth of the weights",
+        "imblens.models.wideresnet",
+        "WideResNet",
+        {"blocks": 2, "width": 4},
+    ),
+    "densenet100": ModelEntry(
+        "CIFAR DenseNet-BC of 100 layers, growth 12, 342 features (Huang et al. 2017)",
+        "imblens.models.densenet",
+        "DenseNet",
+        {"blocks": (16, 16, 16), "growth": 12, "first": 24, "small": True},
     ),
     "resnet50": ModelEntry(
         "ResNet-50, 2,048 features, last maps 7 x 7 of 224 (He et al. 2016)",
@@ -75,31 +95,65 @@ def model_names() -> tuple[str, ...]:
     """Return the names that `build_model` knows.
 
     >>> model_names()
-    ('resnet32', 'resnet56', 'smallnet', 'resnet50', 'resnet50_small', 'densenet121', 'tdensenet121', 'tdensenet_small')
+    ('resnet32', 'resnet56', 'smallnet', 'wideresnet28_10', 'wideresnet16_4', 'densenet100', 'resnet50', 'resnet50_small',
+    'densenet121', 'tdensenet121', 'tdensenet_small')
     """
     return tuple(MODELS)
 
 
 def model_descriptions() -> dict[str, str]:
-    """Return one line for each network that has a name."""
-    return {name: entry.says for name, entry in MODELS.items()}
+    """Return one line for each network that has a name, and for each library whose networks can be named."""
+    return {**{name: entry.says for name, entry in MODELS.items()}, **LIBRARIES}
 
 
 def find_model(name: str) -> str:
-    """Return `name` when it is a network's, or FILE.py:FACTORY of a file that exists; builds and imports nothing.
+    """Return `name` when it is a network's, LIBRARY:NAME of a library here, or FILE.py:FACTORY of a file that exists.
+
+    Nothing is built, and of a FILE.py nothing imported.
 
     Raises:
         MissingError: there is no such network or file.
+        DependencyError: the library is not installed, or cannot be imported.
     """
+    if library_of(name):
+        return find_library_model(name)
     file, colon, _ = name.rpartition(":")
     if colon and file.endswith(".py"):
         if not Path(file).is_file():
             raise MissingError(f"there is no file {file}.", hint="Check the path in FILE.py:FACTORY.")
     elif name not in MODELS:
         raise MissingError(
-            f"there is no network {name!r}.", hint=f"{did_you_mean(name, model_names())} Or give FILE.py:FACTORY."
+            f"there is no network {name!r}.",
+            hint=f"{did_you_mean(name, model_names())} Or give FILE.py:FACTORY, or {', '.join(LIBRARIES)}:NAME.",
         )
     return name
+
+
+def make_network(
+    name: str,
+    n_classes: int,
+    *,
+    size: tuple[int, int] | None = None,
+    normalised_head: bool = False,
+    scale: float = 30.0,
+) -> nn.Module:
+    """Build any network that `find_model` accepts, for pictures of three channels.
+
+    Args:
+        name: a name of `model_names()`, LIBRARY:NAME or FILE.py:FACTORY.
+        n_classes: C.
+        size: (H, W) of the pictures, which networks of a library are made for and tried on.
+        normalised_head: of a network of ours; others end as they end.
+        scale: of a normalised head.
+
+    Raises:
+        MissingError, DependencyError, InputError: as `build_model`, `build_library_model` and `load_factory`.
+    """
+    if library_of(name):
+        return build_library_model(name, n_classes, size)
+    if ":" in name:
+        return load_factory(name, n_classes)
+    return build_model(name, n_classes, normalised_head=normalised_head, scale=scale)
 
 
 def build_model(

@@ -123,12 +123,12 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     where = next(iter(model.parameters()), torch.empty(0)).device
     try:
         with evaluating(model):
-            answer = _tensor(model(sample.to(where)))
+            answer = logits_of(model(sample.to(where)))
     except Exception as error:
         raise InputError(
             f"{type(model).__name__} cannot run on pictures of shape {tuple(sample.shape[1:])}: "
             f"{type(error).__name__}: {error}",
-            hint="Check the size and the channels that the network expects.",
+            hint="Check the size (--size) and the channels that the network expects.",
         ) from error
     finally:
         for handle in hooks:
@@ -153,7 +153,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     return same
 
 
-def _tensor(output: Any) -> Tensor | None:
+def logits_of(output: Any) -> Tensor | None:
     """Find the logits in what a network returned: a tensor, a sequence, a mapping or an object."""
     import torch
 

@@ -60,6 +60,8 @@ class DenseNet(nn.Module):
         growth: maps that a layer adds.
         first: maps of the first convolution.
         kernel: width of the first convolution.
+        small: for pictures of about 32 pixels: the first convolution is 3 x 3 and alone, so that maps keep their size.
+            Three blocks of 16 layers with growth 12 are the DenseNet-BC-100 of CIFAR.
         scale: of a normalised head, or None for a plain one.
 
     References:
@@ -76,16 +78,19 @@ class DenseNet(nn.Module):
         growth: int = 32,
         first: int = 64,
         kernel: int = 7,
+        small: bool = False,
         scale: float | None = None,
     ) -> None:
         """Draw weights from torch's global random state."""
         super().__init__()
-        layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv0=nn.Conv2d(in_channels, first, kernel, 2, kernel // 2, bias=False),
-            norm0=nn.BatchNorm2d(first),
-            relu0=nn.ReLU(inplace=True),
-            pool0=nn.MaxPool2d(3, 2, 1),
-        )
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        if small:
+            layers["conv0"] = nn.Conv2d(in_channels, first, 3, 1, 1, bias=False)
+        else:
+            layers["conv0"] = nn.Conv2d(in_channels, first, kernel, 2, kernel // 2, bias=False)
+            layers["norm0"] = nn.BatchNorm2d(first)
+            layers["relu0"] = nn.ReLU(inplace=True)
+            layers["pool0"] = nn.MaxPool2d(3, 2, 1)
         channels = first
         for i, n_layers in enumerate(blocks, start=1):
             layers[f"denseblock{i}"] = _Block(n_layers, channels, growth)
@@ -110,7 +115,7 @@ class DenseNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, C) of pictures (N, in_channels, H, W)."""
-        x = self.rectify(self.features(x))  # (N, D, H/32, W/32); H/8, W/8 after two blocks
+        x = self.rectify(self.features(x))  # (N, D, H/32, W/32); H/8 after two blocks; small: H/4
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
         return logits
 

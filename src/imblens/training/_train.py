@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
-from imblens.models import build_model, find_model, load_factory, load_pretrained
+from imblens.models import find_model, load_pretrained, make_network
 from imblens.training._files import LAST, read_checkpoint, write_whole
 from imblens.training._remix import checked_remix
 from imblens.training._samplers import Batches, find_sampler
@@ -84,7 +84,7 @@ def train(
     Args:
         picture_set: all pictures of one size. With several labels per picture, those that are not known do not count.
         out: folder for model.safetensors, log.csv and checkpoints/last.ckpt; nothing is written elsewhere.
-        arch: a name of `imblens.models.model_names()`, or FILE.py:FACTORY.
+        arch: a name of `imblens.models.model_names()`, LIBRARY:NAME (timm, torchvision, transformers) or FILE.py:FACTORY.
         weights: file of pretrained weights to start from (see `imblens.models.load_pretrained`).
         loss: a name of `imblens.losses.loss_names()`; default `ce`, for several labels `bce`. `ldam` gives a named
             network a normalised head.
@@ -206,7 +206,7 @@ def _fit(
         from imblens.training._progress import EpochLog
 
         seed_everything(derived_seed(asked["seed"], 0))
-        model = _network(asked, loss, len(counts)).train()
+        model = _network(asked, len(counts), pixels.shape[1:3]).train()
         if start is not None:
             taken = load_pretrained(model, start)
             if progress:
@@ -301,12 +301,10 @@ def rare_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(counts, kind="stable")[: max(1, len(counts) // 3)]
 
 
-def _network(asked: Mapping[str, Any], loss: Any, n_classes: int) -> nn.Module:
-    if ":" in asked["arch"]:
-        return load_factory(asked["arch"], n_classes)
+def _network(asked: Mapping[str, Any], n_classes: int, size: tuple[int, int]) -> nn.Module:
     normalised = find_loss(asked["loss"]).normalised_head
     scale = float(asked["loss_options"].get("s", 30.0)) if normalised else 30.0
-    return build_model(asked["arch"], n_classes, normalised_head=normalised, scale=scale)
+    return make_network(asked["arch"], n_classes, size=size, normalised_head=normalised, scale=scale)
 
 
 def _save_model(model: nn.Module, path: Path) -> None:
