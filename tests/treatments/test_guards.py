@@ -9,7 +9,7 @@ import pytest
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from sklearn.model_selection import train_test_split
 
-from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.errors import InputError, ShapeError
 from imblens.run import Run
 from imblens.treatments import treat
 from tests.treatments._runs import NAMES, blobs, blobs_run
@@ -72,14 +72,6 @@ def test_a_head_of_another_shape_is_refused() -> None:
     run = blobs_run()
     with pytest.raises(ShapeError, match="head_weight has shape"):
         blobs_run(head=(run.head.weight[:, :3], run.head.bias))
-
-
-def test_several_labels_per_instance_are_not_applicable() -> None:
-    features, labels = blobs((30, 20, 10))
-    run = Run.from_arrays(train=(features, np.eye(3, dtype=int)[labels]))
-    for name in ("eos", "logit_adjustment", "best"):
-        with pytest.raises(NotApplicable, match=r"several labels per instance.*wbce"):
-            treat(run, name)
 
 
 def test_validation_is_used_and_checked() -> None:

@@ -31,6 +31,7 @@ class Given:
         pixels: (b, H, W, 3) uint8 as the network sees them before normalisation, or None where unknown.
         originals: b pictures (H, W, 3) uint8 as they are stored, or None.
         boxes: per picture (n, 5), in pixels of `pixels`; or None.
+        unknown: (b, C) labels that nobody could tell; or None.
     """
 
     inputs: torch.Tensor
@@ -39,6 +40,7 @@ class Given:
     pixels: Pixels | None
     originals: Sequence[Pixels] | None
     boxes: Sequence[NDArray[Any]] | None = None
+    unknown: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class PicturesFeed(Feed):
             pixels,
             originals,
             None if boxes is None else [boxes[i] for i in rows],
+            None if self._pictures.unknown is None else self._pictures.unknown[rows],
         )
 
 

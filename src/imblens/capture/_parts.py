@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from imblens.capture._feeds import Given
 from imblens.capture._look import Looked
 from imblens.run import Part, read_part, write_part
+from imblens.run._latents import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,8 @@ class Parts:
         if given.originals is not None:
             columns["thumbnail"] = [thumbnail(picture) for picture in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
+        if given.unknown is not None:
+            looked = replace(looked, columns={**looked.columns, UNKNOWN: given.unknown.astype(np.uint8)})
         self._rows.append((looked, labels, columns))
         self._n += len(labels)
         self._bytes += sum(a.nbytes for a in (looked.features, looked.logits, *looked.columns.values()))

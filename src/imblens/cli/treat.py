@@ -77,12 +77,19 @@ def _next(source: Path, out: Path, *, comparable: bool) -> list[str | Path]:
     return ["imblens", "audit", out, "--out", f"{out}-audit"]
 
 
+_ENDS = ("_low", "high")  # last letters of the columns that hold intervals
+
+
 def _lines(run: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
     if run.test is None:
         return ["no test split: the head is there, its effect cannot be shown."]
     if not run.test.has_logits:
         return ["the untreated run has no answers to compare with: audit the new one to see how good it is."]
-    lines = [frame.to_string(index=False, float_format=lambda value: f"{value:.3f}") for frame in (table, measures)]
+    shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
+    lines = [
+        frame.to_string(index=False, float_format=lambda value: f"{value:.3f}")
+        for frame in (table[shown_columns], measures)
+    ]
     worse = measures.set_index("measure")
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
         lines.append("its probabilities are now further from the truth: follow with --with temperature.")

@@ -100,7 +100,8 @@ def calibration(run: Run, *, n_bins: int = 15) -> Calibration:
     if n_bins < 1:
         raise InputError(f"calibration: n_bins={n_bins} must be at least 1.", hint="The usual number is 15.")
     assert run.test is not None
-    sums = run.test.reduce(lambda: _Reliability(run.n_classes, n_bins))
+    known = run.test.known if run.test.multilabel else None
+    sums = run.test.reduce(lambda: _Reliability(run.n_classes, n_bins, known))
     by_class, answered = sums.by_class, sums.answered
     totals = by_class.sum(axis=1)  # (C, 3)
     confidence, accuracy = _mean(totals[:, 1], totals[:, 0]), _mean(totals[:, 2], totals[:, 0])
@@ -146,7 +147,8 @@ class _Reliability(Statistic[_Sums]):
 
     needs_logits = True
 
-    def __init__(self, n_classes: int, n_bins: int) -> None:
+    def __init__(self, n_classes: int, n_bins: int, known: NDArray[np.bool_] | None) -> None:
+        self._known = known  # (N, C), with several labels per instance
         self._by_class = np.zeros((n_classes, n_bins, 3))
         self._answered = np.zeros((n_classes, 3))
 
@@ -160,9 +162,9 @@ class _Reliability(Statistic[_Sums]):
             if labels.ndim == 2:
                 probability = expit(logits)  # (b, C)
                 columns = np.broadcast_to(np.arange(batch.n_classes), probability.shape)
-                self._add(
-                    columns.ravel(), columns.ravel(), probability.ravel(), labels.ravel(), probability.ravel() > 0.5
-                )
+                assert self._known is not None
+                known = self._known[batch.start + rows.start :][: len(labels)]
+                self._add(columns[known], columns[known], probability[known], labels[known], probability[known] > 0.5)
             else:
                 answers = logits.argmax(axis=1)
                 confidence = softmax(logits, axis=1).max(axis=1)

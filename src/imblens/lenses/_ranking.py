@@ -77,7 +77,7 @@ def ranking(run: Run) -> Ranking:
 
     The probability is the sigmoid of the logit in a multi-label run, the softmax over classes otherwise. AUROC is blind
     to thresholds and to how rare the class is: a class can rank well and never be predicted. Average precision is not;
-    compare it with `prevalence`, which is what a random order gets.
+    compare it with `prevalence`, which is what a random order gets. Labels that nobody could tell do not count.
 
     Args:
         run: with a test split whose answers are known.
@@ -119,8 +119,10 @@ def ranking(run: Run) -> Ranking:
     drawn: list[tuple[Floats, Floats]] = []
     rows: list[dict[str, Any]] = []
     for column, name in enumerate(run.classes):
-        is_positive = split.labels[:, column].astype(bool) if split.multilabel else split.labels == column
-        probability = _probability(split, column, normaliser)
+        if split.multilabel:
+            is_positive, probability = _known(split, column)
+        else:
+            is_positive, probability = split.labels == column, _probability(split, column, normaliser)
         n_positive = int(np.count_nonzero(is_positive))
         means = {"mean_probability": probability, "mean_probability_positives": probability[is_positive]}
         row: dict[str, Any] = {
@@ -128,31 +130,39 @@ def ranking(run: Run) -> Ranking:
             "positives": n_positive,
             "auroc": np.nan,
             "average_precision": np.nan,
-            "mean_probability": probability.mean(),
+            "mean_probability": probability.mean() if len(probability) else np.nan,
             "mean_probability_positives": probability[is_positive].mean() if n_positive else np.nan,
             "auroc_low": np.nan,
             "auroc_high": np.nan,
-            "prevalence": n_positive / len(split),
+            "prevalence": n_positive / len(probability) if len(probability) else np.nan,
             "average_precision_low": np.nan,
             "average_precision_high": np.nan,
         }
         for mean, values in means.items():
             _, _, low, high = mean_with_interval(values[:, None])
             row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
-        if 0 < n_positive < len(split):
+        if 0 < n_positive < len(probability):
             row["auroc"] = float(roc_auc_score(is_positive, probability))
             row["average_precision"] = float(average_precision_score(is_positive, probability))
             row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability)
-            drawn.append(areas(is_positive, probability, counts))
+            drawn.append(
+                areas(is_positive, probability, counts[split.known[:, column]] if split.multilabel else counts)
+            )
             low_high = share_interval(row["average_precision"], drawn[-1][1], n_positive)
             row["average_precision_low"], row["average_precision_high"] = low_high
         rows.append(row)
     table = pd.DataFrame(rows)
-    tables, notes = {"ranking": table}, _notes(table, len(split))
+    tables, notes = {"ranking": table}, _notes(table)
     if split.multilabel:
         tables["ranking_thresholds"], more = _threshold_table(run)
         notes += more
     return Ranking(tables, _summary(table, drawn), notes=notes)
+
+
+def _known(split: Latents, column: int) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether instances have a label, and its probability, of those of which it is known."""
+    known = split.known[:, column]
+    return split.labels[known, column].astype(bool), _probability(split, column, None)[known]
 
 
 def best_threshold(is_positive: NDArray[np.bool_], probability: Floats) -> float:
@@ -204,9 +214,9 @@ def _threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return pd.DataFrame(columns=_THRESHOLD_COLUMNS), ("No thresholds: answers are known on the test split alone.",)
     rows = []
     for column, name in enumerate(run.classes):
-        own = chosen_on.labels[:, column].astype(bool)
-        threshold = best_threshold(own, _probability(chosen_on, column, None))
-        truth, probability = run.test.labels[:, column].astype(bool), _probability(run.test, column, None)
+        own, rated = _known(chosen_on, column)
+        threshold = best_threshold(own, rated)
+        truth, probability = _known(run.test, column)
         row = {"class": name, "chosen_on": chosen_on.name, "positives": int(own.sum()), "threshold": threshold}
         at, half = _at_threshold(truth, probability, threshold), _at_threshold(truth, probability, 0.5)
         low, high = wilson(np.array(at["recall"] * truth.sum()), np.array(truth.sum()))
@@ -332,12 +342,12 @@ def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]]) -> dict[st
     }
 
 
-def _notes(table: pd.DataFrame, n_instances: int) -> tuple[str, ...]:
+def _notes(table: pd.DataFrame) -> tuple[str, ...]:
     notes = []
     empty = table.loc[table["positives"] == 0, "class"]
     if len(empty):
         notes.append(f"No test instance of {', '.join(empty)}: left out of the means.")
-    whole = table.loc[table["positives"] == n_instances, "class"]
+    whole = table.loc[table["prevalence"] == 1, "class"]
     if len(whole):
         notes.append(f"Every test instance is {', '.join(whole)}: there is nothing to rank it against.")
     return tuple(notes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
+UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: labels that nobody could tell, which stand as 0 in `labels`
 BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
 
 
@@ -141,6 +142,13 @@ class Latents:
         if self.multilabel:
             return self.labels.astype(bool)
         return self.labels[:, None] == np.arange(self.n_classes)
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """(N, C) whether it is known that an instance has a label, or has it not; all true but for uncertain labels."""
+        if not self.multilabel or UNKNOWN not in self.columns:
+            return np.ones((len(self), self.n_classes), dtype=bool)
+        return self.matrix(UNKNOWN) == 0
 
     @cached_property
     def features(self) -> Floats:

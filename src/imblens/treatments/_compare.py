@@ -11,6 +11,7 @@ from imblens.errors import InputError, NotApplicable
 from imblens.run import Confusion, Latents, Run
 from imblens.run.statistics import confusion_summary, wilson
 from imblens.treatments._choose import class_mean_error
+from imblens.treatments._one_vs_rest import label_summary, label_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +33,11 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     Returns:
         Columns class, train_count, test_count, before, before_low, before_high, after, after_low, after_high, change,
         change_low, change_high, gained, lost. 95 % intervals, Wilson's for the shares; NaN for a class without test
-        instances. No rows where the runs have no test split.
+        instances. No rows where the runs have no test split. With several labels per instance: see `label_table`.
 
     Raises:
         InputError: the test splits differ.
-        NotApplicable: the answers of one run are unknown (neither logits nor a head), or several labels per instance.
+        NotApplicable: the answers of one run are unknown (neither logits nor a head).
 
     References:
         Agresti and Min 2005, Simple improved confidence intervals for comparing matched proportions.
@@ -46,6 +47,8 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)
+    if before.task == "multilabel":
+        return label_table(before, after)
     right, now = before.test.correct, after.test.correct
     labels, n_classes = before.test.labels, before.n_classes
     count = np.bincount(labels, minlength=n_classes)
@@ -90,6 +93,8 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)
+    if before.task == "multilabel":
+        return label_summary(before, after)
     old, new = _measures(before.test), _measures(after.test)
     table = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
@@ -121,8 +126,6 @@ def _ece(split: Latents) -> float:
 def _same_test(before: Run, after: Run) -> None:
     assert before.test is not None
     assert after.test is not None
-    if before.task == "multilabel" or after.task == "multilabel":
-        raise NotApplicable("a treatment is compared by one answer per instance; these runs have several labels.")
     if before.classes != after.classes or not np.array_equal(before.test.labels, after.test.labels):
         raise InputError(
             "the two runs differ in classes or test labels.", hint="Compare a run with one that was treated from it."

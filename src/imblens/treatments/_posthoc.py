@@ -11,6 +11,8 @@ from imblens.run import Head, Run
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._guards import own_head
 
+BALANCING = frozenset({"weighted_ce", "cb_ce", "cb_focal", "logit_adjusted", "wbce", "cb_focal_bce"})  # losses
+
 
 def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
     """Take what a class's frequency adds to its logit out of the bias.
@@ -42,6 +44,12 @@ def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
 
 
 def _twice(run: Run) -> tuple[str, ...]:
+    loss = run.meta.get("loss")
+    if isinstance(loss, str) and loss in BALANCING:
+        return (
+            f"logit_adjustment: the network was trained with {loss}, which weighs classes by their counts; taking class "
+            "frequency out once more over-corrects.",
+        )
     before = run.meta.get("treatment")
     if not isinstance(before, Mapping) or before.get("name") in {None, "temperature"}:
         return ()

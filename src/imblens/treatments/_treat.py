@@ -12,6 +12,7 @@ from imblens.treatments import _guards
 from imblens.treatments._base import Outcome, Treatment
 from imblens.treatments._best import best
 from imblens.treatments._choose import Criterion, cross_validated
+from imblens.treatments._one_vs_rest import treat_labels
 from imblens.treatments._registry import find_treatment
 
 
@@ -22,7 +23,8 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     test split. What was done is recorded under `meta["treatment"]`; what the user should know of it is also warned.
 
     Args:
-        run: single-label; only `tau_norm`, `lws` and the post-hoc corrections need its head.
+        run: only `tau_norm`, `lws` and the post-hoc corrections need its head. With several labels per instance, every
+            label is treated as a question of its own, has it or not (see `treat_labels`).
         name: see `treatment_names()`.
         validation: instances to choose options on, as (features, labels): neither trained on nor the test split.
             Without, they are chosen on training features, which is weaker; see `cross_validated`.
@@ -47,7 +49,8 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     """
     treatment = find_treatment(name)
     settings = treatment.check(options)
-    _guards.single_label(run, treatment.name)
+    if run.task == "multilabel":
+        return _treat_labels(run, treatment, settings, options, validation)
     if treatment.needs_head or (treatment.family != "head" and run.head is not None):
         _guards.own_head(run, treatment.name)
         _guards.head_fits(run)
@@ -66,6 +69,23 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     return run.with_head(
         head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
     )
+
+
+def _treat_labels(
+    run: Run, treatment: Treatment, settings: dict[str, Any], options: dict[str, Any], validation: Any
+) -> Run:
+    if treatment.needs_head:
+        _guards.own_head(run, treatment.name)
+
+    def one(question: Run, held: Any) -> Run:
+        return treat(question, treatment.name, validation=held, **options)
+
+    head, records, notes = treat_labels(run, one, treatment.name, validation=validation)
+    for note in notes:
+        warnings.warn(note, ImblensWarning, stacklevel=3)
+    facts = {"labels": {label: {**record["facts"], "options": record["options"]} for label, record in records.items()}}
+    outcome = Outcome(head, facts=facts, notes=notes)
+    return run.with_head(head, treatment=_record(run, treatment, settings, {}, outcome))
 
 
 def treatment_lines(run: Run) -> list[str]:

@@ -1,0 +1,221 @@
+"""Treatments of runs with several labels per instance: every label is a question of its own, has it or not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import ImblensWarning, InputError, NotApplicable
+from imblens.run import Head, Latents, Part, Run
+from imblens.run.statistics import wilson
+from imblens.treatments._choose import class_mean, class_mean_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Z = 1.959963984540054  # 95 %
+
+
+def treat_labels(
+    run: Run, treat_one: Callable[[Run, Any], Run], name: str, *, validation: Any
+) -> tuple[Head, dict[str, Any], tuple[str, ...]]:
+    """Treat every label by itself and return the head made of the answers.
+
+    For a label, the instances known to have it stand against those known not to, as two classes; the head's row of the
+    label stands against a row of zeros, so that the softmax of the two is the label's sigmoid. What the treatment makes
+    of that, one row less the other, is the label's new row: a logit above 0 says yes, as before.
+
+    A label that cannot be treated keeps its row, and is told with the reason.
+
+    Returns:
+        The head, the treatment's record of each label, and what is to be told.
+
+    Raises:
+        NotApplicable: no label can be treated, or the treatment compares rows of several classes.
+    """
+    if name == "tau_norm":
+        raise NotApplicable(
+            "tau_norm evens out the lengths of rows that compete; with several labels per instance none do.",
+            hint="Try logit_adjustment, crt or eos, which treat each label by itself.",
+        )
+    _of_label(validation, 0)  # what does not fit is told before anything is treated
+    rows = [] if run.head is None else [run.head.weight.copy(), run.head.bias.copy()]
+    weight, bias = rows or [np.zeros((run.n_classes, run.dim), np.float32), np.zeros(run.n_classes, np.float32)]
+    records: dict[str, Any] = {}
+    told: dict[str, list[str]] = {}  # by what is told, the labels it is told of
+    left: dict[str, str] = {}
+    for c, label in enumerate(run.classes):
+        try:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", ImblensWarning)
+                better = treat_one(one_label(run, c), _of_label(validation, c))
+        except (NotApplicable, InputError) as reason:
+            if run.head is None and isinstance(reason, InputError):
+                raise
+            left[label] = reason.message
+            continue
+        assert better.head is not None
+        weight[c] = better.head.weight[1] - better.head.weight[0]
+        bias[c] = better.head.bias[1] - better.head.bias[0]
+        records[label] = dict(better.meta["treatment"])
+        for warning in said:
+            if issubclass(warning.category, ImblensWarning):
+                told.setdefault(str(warning.message), []).append(label)
+    if not records:
+        first = next(iter(left.values()))
+        raise NotApplicable(f"{name}: none of the {run.n_classes} labels can be treated. {first}")
+    if left and run.head is None:
+        raise NotApplicable(
+            f"{name}: {next(iter(left))!r} has no head, and cannot get one. {next(iter(left.values()))}"
+        )
+    notes = [
+        message if len(labels) == len(records) else f"{', '.join(labels)}: {message}"
+        for message, labels in told.items()
+    ]
+    notes += [f"{label} keeps its head: {reason}" for label, reason in left.items()]
+    return Head(weight, bias), records, tuple(notes)
+
+
+def one_label(run: Run, c: int) -> Run:
+    """Return the question whether an instance has label c, as a run of two classes: not, and the label.
+
+    Instances of which that is not known are left out.
+
+    Raises:
+        NotApplicable: all training instances have the label, or none has.
+    """
+    name = run.classes[c]
+    counts = np.bincount(run.train.labels[run.train.known[:, c], c], minlength=2)
+    if not counts.all():
+        what = "has it" if counts[0] else "lacks it"
+        raise NotApplicable(f"no training instance {what}, so there is nothing to tell apart.")
+    head = None
+    if run.head is not None:
+        weight = np.stack([np.zeros_like(run.head.weight[c]), run.head.weight[c]])
+        head = Head(weight, np.array([0, run.head.bias[c]], np.float32))
+    classes = (f"not {name}", name)
+    return Run(
+        train=_of_two(run.train, c, classes, head),
+        test=None if run.test is None else _of_two(run.test, c, classes, head),
+        val=None if run.val is None else _of_two(run.val, c, classes, head),
+        head=head,
+        classes=classes,
+        meta={key: value for key, value in run.meta.items() if key != "treatment"},
+    )
+
+
+def _of_two(split: Latents, c: int, classes: tuple[str, str], head: Head | None) -> Latents:
+    known = split.known[:, c]
+    labels = split.labels[:, c].astype(np.int64)
+    parts, start = [], 0
+    for part in split.parts:
+        rows = slice(start, start + len(part))
+        start += len(part)
+        if known[rows].all():
+            parts.append(replace(part, labels=labels[rows], logits=None))
+        elif known[rows].any():
+            chosen = np.flatnonzero(known[rows])
+            parts.append(Part(np.asarray(part.features)[chosen], labels[rows][chosen]))
+    if not parts:
+        raise NotApplicable(f"no instance of {split.name} is known to have it or not.")
+    shared = {"neighbours": split._cache["neighbours"]} if known.all() and "neighbours" in split._cache else {}
+    return Latents(tuple(parts), classes, split.name, head, shared)
+
+
+def _of_label(validation: Any, c: int) -> Any:
+    if validation is None:
+        return None
+    features, labels = (validation.features, validation.labels) if isinstance(validation, Latents) else validation[:2]
+    if np.ndim(labels) != 2:
+        raise InputError("validation must hold (n, C) labels, as the run does.", hint="Pass (features, labels).")
+    return np.asarray(features), np.asarray(labels)[:, c].astype(np.int64)
+
+
+def label_table(before: Run, after: Run) -> pd.DataFrame:
+    """Recall, specificity and their mean for every label on the test split, before and after.
+
+    Columns class, train_count, test_count (instances that have the label), before and after (balanced accuracy, at
+    logit 0), change, change_low, change_high, recall_before, recall_before_low, recall_before_high, the same after, and
+    specificity likewise. NaN where no test instance has the label, or all have.
+    """
+    import pandas as pd
+
+    assert before.test is not None and after.test is not None
+    rows = []
+    for c, name in enumerate(before.classes):
+        known = before.test.known[:, c]
+        labels = before.test.labels[known, c].astype(np.int64)
+        right = [run.test.correct[known, c].astype(np.float64) for run in (before, after) if run.test is not None]
+        counts = np.bincount(labels, minlength=2)
+        row: dict[str, Any] = {
+            "class": name,
+            "train_count": int(before.train.class_counts[c]),
+            "test_count": int(counts[1]),
+        }
+        whole = bool(counts.all())
+        for when, answers in zip(("before", "after"), right, strict=True):
+            row[when] = class_mean(answers, labels) if whole else np.nan
+        step = right[1] - right[0]
+        change = class_mean(step, labels) if whole else np.nan
+        margin = Z * class_mean_error(step, labels) if whole else np.nan
+        row |= {"change": change, "change_low": change - margin, "change_high": change + margin}
+        for measure, answer in (("recall", 1), ("specificity", 0)):
+            for when, answers in zip(("before", "after"), right, strict=True):
+                hits = np.array([answers[labels == answer].sum()])
+                low, high = wilson(hits, counts[[answer]])
+                share = hits[0] / counts[answer] if counts[answer] else np.nan
+                key = f"{measure}_{when}"
+                row |= {key: share, f"{key}_low": low[0], f"{key}_high": high[0]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def label_summary(before: Run, after: Run) -> pd.DataFrame:
+    """Means over labels before and after: balanced_accuracy, macro_f1, auroc, ece (of all answers, 15 bins).
+
+    The 95 % interval of balanced_accuracy takes the labels for independent. Labels that no test instance has, or all
+    have, are left out of every mean.
+    """
+    import pandas as pd
+
+    table = label_table(before, after)
+    told = table["change"].notna().to_numpy()
+    old, new = (_label_measures(run, told) for run in (before, after))
+    found = pd.DataFrame(
+        [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
+    )
+    half = (table["change_high"] - table["change"])[told]
+    margin = float(np.sqrt((half**2).sum()) / told.sum()) if told.any() else np.nan
+    known = found["measure"] == "balanced_accuracy"
+    found["change_low"] = np.where(known, found["change"] - margin, np.nan)
+    found["change_high"] = np.where(known, found["change"] + margin, np.nan)
+    return found
+
+
+def _label_measures(run: Run, told: NDArray[np.bool_]) -> dict[str, float]:
+    from scipy.special import expit
+    from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+
+    assert run.test is not None
+    logits = np.asarray(run.test.logits, dtype=np.float64)
+    known = run.test.known & told
+    measures: Mapping[str, Callable[..., float]] = {
+        "balanced_accuracy": lambda y, x: balanced_accuracy_score(y, x > 0),
+        "macro_f1": lambda y, x: f1_score(y, x > 0, zero_division=0),
+        "auroc": roc_auc_score,
+    }
+    pairs = [(run.test.labels[known[:, c], c], logits[known[:, c], c]) for c in np.flatnonzero(told)]
+    found = {
+        name: float(np.mean([f(y, x) for y, x in pairs])) if pairs else float("nan") for name, f in measures.items()
+    }
+    probability, labels = expit(logits[known]), run.test.labels[known]
+    if len(labels):
+        bins = np.minimum((probability * 15).astype(np.int64), 14)
+        gap = np.bincount(bins, weights=labels - probability, minlength=15)
+        found["ece"] = float(np.abs(gap).sum() / len(labels))
+    return found
