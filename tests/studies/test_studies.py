@@ -182,8 +182,28 @@ def test_every_built_in_study_can_be_read(name: str, quick: bool) -> None:
 
     names = [one["name"] for one in _toml(built_in()[name])["data"]]
     study = find_study(name, data=dict.fromkeys(names, "digits"), quick=quick)
+    assert len({store_key(job) for job in study.jobs}) == len(study.jobs)
     assert study.jobs and not study.missing and study.question
     assert read(built_in()[name], quick=quick, sources=dict.fromkeys(names, "digits")).name == name
+
+
+def store_key(job: Any) -> str:
+    return json.dumps([job._key(), job.data.name], sort_keys=True)
+
+
+def test_findings_of_any_kind_become_one_label() -> None:
+    from imblens.data import Pictures, PictureSet
+    from imblens.studies._data import finding_or_none
+
+    labels = [[0, 0, 0], [1, 0, 1], [0, 0, 1]]
+    boxes = [[], [[0, 1, 1, 3, 3], [2, 0, 0, 2, 2]], [[2, 1, 0, 2, 2]]]
+    split = Pictures.from_arrays(np.zeros((3, 4, 4), np.uint8), labels, boxes=boxes)
+    made = finding_or_none(PictureSet("x", ("a", "b", "c"), "multilabel", split, split))
+    assert made.train.labels.tolist() == [[1, 0], [0, 1], [0, 1]]
+    assert made.test is not None and made.test.boxes is not None and made.train.boxes is not None
+    assert made.train.boxes[1].tolist() == [[1, 1, 1, 3, 3], [1, 0, 0, 2, 2]]
+    with pytest.raises(InputError, match="one label for a picture"):
+        finding_or_none(find_study("long-tail", data={"CIFAR-10": "digits"}).jobs[0].data.load())  # type: ignore[attr-defined]
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.studies._data import Data
 from imblens.studies._measures import check
 from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network
 
@@ -26,23 +27,6 @@ Scalar = str | int | float | bool
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Strict):
-    """A picture set of a study.
-
-    Attributes:
-        name: in the table.
-        source: what `imblens train` takes as DATA; None where the user must say (`--data NAME=FOLDER`).
-        profile, seed: how the training split is thinned.
-        needs: what to download, where `source` is None.
-    """
-
-    name: str
-    source: str | None = None
-    profile: str = "natural"
-    seed: int = 0
-    needs: str = ""
 
 
 class Grid(_Strict):
@@ -87,10 +71,7 @@ class Grid(_Strict):
         """Return a job for every network whose data is there, seed by seed, so that an early stop has all of one seed."""
         return [
             Network(
-                data=data.name,
-                source=data.source,
-                profile=data.profile,
-                data_seed=data.seed,
+                data=data,
                 options={key: value for key, value in options.items() if key != OWN},
                 shown=self.varied,
                 seed=seed,
@@ -159,7 +140,7 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
         if name not in names:
             raise MissingError(f"{grid.name} has no data {name!r}.", hint=did_you_mean(name, names))
     data = [one.model_copy(update={"source": chosen.get(one.name, one.source)}) for one in grid.data]
-    grid = grid.model_copy(update={"data": [_profiled(one) if one.name in chosen else one for one in data]})
+    grid = grid.model_copy(update={"data": [_as_it_is(one) if one.name in chosen else one for one in data]})
     if not any(one.source for one in grid.data):
         needs = "; ".join(f"{one.name}: {one.needs}" for one in grid.data)
         raise MissingError(
@@ -168,14 +149,9 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
     return grid
 
 
-def _profiled(data: Data) -> Data:
-    """A set that is imbalanced already, such as a long-tailed copy of the original, stays as it is."""
-    from imblens.data import load_pictures
-
-    assert data.source is not None
-    counts = load_pictures(data.source, seed=data.seed).class_counts
-    long_tailed = counts.min() > 0 and counts.max() >= 2 * counts.min()
-    return data.model_copy(update={"profile": "natural"}) if long_tailed else data
+def _as_it_is(data: Data) -> Data:
+    """A set that is long-tailed already, such as a long-tailed copy of the original, is not thinned again."""
+    return data.model_copy(update={"profile": "natural"}) if data.profile != "natural" and data.long_tailed else data
 
 
 def _valid(spec: Mapping[str, Any], path: Path) -> Grid:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imblens.errors import MissingError, did_you_mean
-from imblens.lenses import adversaries, calibration, class_accuracy, generalization_gap
+from imblens.lenses import adversaries, alignment, calibration, class_accuracy, concepts, generalization_gap, ranking
 from imblens.run import Run
 
 Values = dict[str, float | None]
@@ -57,7 +57,37 @@ def forecast(run: Run) -> Values:
     return {**{f"kl_{name}": value for name, value in found["kl"].items()}, "kl_floor": found["kl_floor"]}
 
 
-MEASURES: dict[str, Callable[[Run], Values]] = {"accuracy": accuracy, "gap": gap, "forecast": forecast}
+def ranks(run: Run) -> Values:
+    """AUROC, average precision and mean predicted probability of positives, means over labels."""
+    found = ranking(run).summary
+    return {
+        "auroc": found["macro_auroc"],
+        "average_precision": found["macro_average_precision"],
+        "probability": found["macro_mean_probability"],
+        "probability_positives": found["macro_mean_probability_positives"],
+    }
+
+
+def aligned(run: Run) -> Values:
+    """Activation maps against boxes, means over pictures and their labels."""
+    found = alignment(run).summary
+    return {name: found[f"mean_{name}"] for name in ("iobb", "ior", "iou", "pointing")}
+
+
+def counted(run: Run) -> Values:
+    """Disjoint and unique concepts, means over pictures and their labels."""
+    found = concepts(run).summary
+    return {"disjoint": found["mean_disjoint"], "unique": found["mean_unique"]}
+
+
+MEASURES: dict[str, Callable[[Run], Values]] = {
+    "accuracy": accuracy,
+    "gap": gap,
+    "forecast": forecast,
+    "ranking": ranks,
+    "alignment": aligned,
+    "concepts": counted,
+}
 
 
 def measured(run: Run, names: tuple[str, ...]) -> dict[str, Any]:

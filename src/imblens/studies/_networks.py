@@ -11,6 +11,7 @@ from typing import Any
 
 from imblens.errors import ImblensError, ImblensWarning
 from imblens.run import Run
+from imblens.studies._data import Data
 from imblens.studies._jobs import Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
@@ -24,9 +25,7 @@ class Network(Job):
     """A network, trained once and kept, and every treatment of it.
 
     Attributes:
-        data: name of the set, as in the table.
-        source: what `imblens.data.load_pictures` reads.
-        profile, data_seed: how its training split is thinned.
+        data: the picture set.
         options: for `imblens.training.train`.
         shown: those options that tell the networks of the study apart, as in the table.
         seed: of the network and of the treatments.
@@ -34,10 +33,7 @@ class Network(Job):
         measures: groups of `imblens.studies.MEASURES`.
     """
 
-    data: str
-    source: str
-    profile: str
-    data_seed: int
+    data: Data
     options: Mapping[str, Any]
     shown: tuple[str, ...]
     seed: int
@@ -47,22 +43,17 @@ class Network(Job):
     @property
     def label(self) -> str:
         """Data, what tells it apart, seed."""
-        return " ".join([self.data, *(f"{key}={self.options[key]}" for key in self.shown), f"seed={self.seed}"])
+        return " ".join([self.data.name, *(f"{key}={self.options[key]}" for key in self.shown), f"seed={self.seed}"])
 
     @property
     def cells(self) -> list[dict[str, Any]]:
         """A cell for every treatment."""
-        own = {"data": self.data, **{key: self.options[key] for key in self.shown}}
+        own = {"data": self.data.name, **{key: self.options[key] for key in self.shown}}
         return [{**own, "treatment": treatment, "seed": self.seed} for treatment in self.treatments]
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Train or take up the network, then treat and measure."""
-        run, seconds = trained(
-            store.network({"data": self._data(), "options": dict(self.options), "seed": self.seed}),
-            self._data(),
-            self.options,
-            self.seed,
-        )
+        run, seconds = trained(store.network(self._key()), self.data, self.options, self.seed)
         for key in wanted:
             start = time.perf_counter()
             try:
@@ -74,21 +65,23 @@ class Network(Job):
             values = measured(better, self.measures)
             yield key, {**values, "train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
 
-    def _data(self) -> dict[str, Any]:
-        return {"source": self.source, "profile": self.profile, "seed": self.data_seed}
+    def _key(self) -> dict[str, Any]:
+        """Everything that decides the network, and nothing else: studies that share it find it again."""
+        asked = self.data.model_dump(exclude={"name", "needs"}, exclude_defaults=True)
+        plain = {key: value for key, value in self.options.items() if value not in (False, UNTREATED)}
+        return {"data": asked, "options": plain, "seed": self.seed}
 
 
-def trained(folder: Path, data: Mapping[str, Any], options: Mapping[str, Any], seed: int) -> tuple[Run, float]:
+def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> tuple[Run, float]:
     """Return the captured run of a network and its training seconds; train what is not there yet, going on where it stopped."""
     if (folder / "run.json").exists():
         run = Run.load(folder)
         return run, float(run.meta["study_seconds"])
     from imblens.capture import capture
-    from imblens.data import load_pictures
     from imblens.training import train
 
     start = time.perf_counter()
-    pictures = load_pictures(data["source"], profile=data["profile"], seed=data["seed"])
+    pictures = data.load()
     options = dict(options)
     balanced, making = pictures, 0.0
     if (method := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:

@@ -1,0 +1,91 @@
+"""The picture sets of a study: found, thinned, resized, and turned into the task that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from imblens.data import Pictures, PictureSet, load_pictures
+from imblens.errors import InputError
+
+Kind = Literal["as labelled", "finding or none"]
+
+
+class Data(BaseModel):
+    """A picture set of a study.
+
+    Attributes:
+        name: in the table.
+        source: what `imblens train` takes as DATA; None where the user must say (`--data NAME=FOLDER`).
+        public: name of the public set whose published files the folder may hold.
+        profile, seed: how the training split is thinned.
+        size: height and width in pixels; None as stored.
+        task: "finding or none" makes one label of many: whether a picture has any.
+        needs: what to download, where `source` is None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    source: str | None = None
+    public: str | None = None
+    profile: str = "natural"
+    seed: int = 0
+    size: int | None = None
+    task: Kind = "as labelled"
+    needs: str = ""
+
+    def load(self) -> PictureSet:
+        """Read the set.
+
+        Raises:
+            InputError: it cannot be used; the message says what was found and what to do.
+        """
+        assert self.source is not None
+        try:
+            found = load_pictures(self.source, profile=self.profile, seed=self.seed)
+        except InputError:
+            if self.public is None:
+                raise
+            found = load_pictures(self.public, root=self.source, profile=self.profile, seed=self.seed)
+        if self.size is not None:
+            found = found.resized((self.size, self.size))
+        return found if self.task == "as labelled" else finding_or_none(found)
+
+    @property
+    def long_tailed(self) -> bool:
+        """Whether the training split has a class twice as large as another before it is thinned."""
+        found = self.model_copy(update={"profile": "natural", "size": None, "task": "as labelled"}).load()
+        counts = found.class_counts
+        return found.task == "multiclass" and bool(0 < counts.min() and counts.max() >= 2 * counts.min())
+
+
+def finding_or_none(pictures: PictureSet) -> PictureSet:
+    """Return a multi-label set with two labels that exclude each other: no finding, and a finding of any kind.
+
+    Boxes of any finding are boxes of the second (LOOKING, section 4: healthy and unhealthy).
+
+    Raises:
+        InputError: one label for a picture.
+    """
+    if pictures.task != "multilabel":
+        raise InputError(f"{pictures.name} has one label for a picture.", hint='Leave out task = "finding or none".')
+
+    def merged(split: Pictures) -> Pictures:
+        any_finding = split.labels.any(axis=1)
+        labels = np.stack([~any_finding, any_finding], axis=1).astype(np.uint8)
+        boxes = split.boxes
+        if boxes is not None:
+            boxes = tuple(np.concatenate([np.ones((len(b), 1), np.float32), b[:, 1:]], axis=1) for b in boxes)
+        return replace(split, labels=labels, boxes=boxes, unknown=None)
+
+    return replace(
+        pictures,
+        classes=("no finding", "finding"),
+        train=merged(pictures.train),
+        test=None if pictures.test is None else merged(pictures.test),
+        val=None if pictures.val is None else merged(pictures.val),
+    )
