@@ -87,8 +87,8 @@ def command(
     network = make_network(model, pictures.n_classes, size=(int(height), int(width)))
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)
-    else:
-        progress("no --weights: the network is captured as its factory built it.")
+    elif not Path(model.removeprefix("transformers:")).is_dir():
+        progress("no --weights: the network is captured as it was built, and one that is built by name knows nothing.")
     claim(out, force=force)
     run = capture(
         network,

@@ -78,7 +78,7 @@ def load_pictures(
 def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> PictureSet:
     natural = parse_profile(profile).kind == "natural"
     if isinstance(data, str) and data in PUBLIC:
-        public = read_public(data, root=root, hub=hub, seed=seed)
+        public = read_public(data, root=root, hub=hub, seed=seed, uncertain=uncertain)
         return public if natural else public.with_profile(profile, seed)
     if root is not None or hub:
         raise InputError(

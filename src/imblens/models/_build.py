@@ -124,7 +124,7 @@ def find_model(name: str) -> str:
     elif name not in MODELS:
         raise MissingError(
             f"there is no network {name!r}.",
-            hint=f"{did_you_mean(name, model_names())} Or give FILE.py:FACTORY, or {', '.join(LIBRARIES)}:NAME.",
+            hint=f"{did_you_mean(name, model_names())} Or give FILE.py:FACTORY, or LIBRARY:NAME of {', '.join(LIBRARIES)}.",
         )
     return name
 

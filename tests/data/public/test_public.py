@@ -184,6 +184,30 @@ def test_medmnist_knows_the_names_of_its_classes(tmp_path: Path) -> None:
     assert loaded.task == "multilabel" and loaded.classes[13] == "hernia"
 
 
+def test_nih_by_name_is_its_folder(real_data: Path) -> None:
+    root = real_data / "nih-cxr" / "layout"
+    loaded, plain = load_pictures("nih-cxr14", root=root), load_pictures(root)
+    assert loaded.name == "nih-cxr14" and loaded.n_classes == 14 and loaded.task == "multilabel"
+    assert loaded.train.ids.tolist() == plain.train.ids.tolist()
+
+
+def test_chexpert_by_name(tmp_path: Path) -> None:
+    for split, n in (("train", 4), ("valid", 2)):
+        lines = ["Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Fracture"]
+        for i in range(n):
+            file = f"CheXpert-v1.0-small/{split}/patient{i + 7 * (split == 'valid'):05d}/study1/view1_frontal.jpg"
+            (tmp_path / file).parent.mkdir(parents=True)
+            (tmp_path / file).write_bytes(png(pixels(1, 32, 39, seed=i)[0]))
+            lines.append(f"{file},Male,{50 + i},Frontal,AP,,{float(i % 2)},{(1.0, -1.0, '', 0.0)[i]}")
+        (tmp_path / "CheXpert-v1.0-small" / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    loaded = load_pictures("chexpert", root=tmp_path)
+    edema, fracture = loaded.classes.index("Edema"), loaded.classes.index("Fracture")
+    assert loaded.train.labels[:, edema].tolist() == [0, 1, 0, 1]
+    assert loaded.train.unknown[:, fracture].tolist() == [False, True, False, False]
+    taken = load_pictures("chexpert", root=tmp_path, uncertain="positive")
+    assert taken.train.labels[:, fracture].tolist() == [1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("name", MEDMNIST)
 def test_the_counts_of_medmnist_add_up(name: str) -> None:
     entry = MEDMNIST[name]

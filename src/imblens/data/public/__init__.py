@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imblens.data._entries import Uncertain
 from imblens.data._pictures import PictureSet
+from imblens.data._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
 from imblens.data.public._cifar import read_cifar
 from imblens.data.public._hub import Hub, read_hub
@@ -26,7 +28,7 @@ class PublicSet:
         imbalance: largest over smallest class in training as published, and the profile that papers use.
         licence: as its owners state it.
         get: what to download from where.
-        read: (name, folder, seed) to the set.
+        read: (name, folder, seed) to the set; None for folders of pictures with tables of labels.
         hub: where it is on Hugging Face, if it is.
         more: what else should be known.
     """
@@ -35,7 +37,7 @@ class PublicSet:
     imbalance: str
     licence: str
     get: str
-    read: Callable[[str, Path, int], PictureSet]
+    read: Callable[[str, Path, int], PictureSet] | None
     hub: Hub | None = None
     more: str = ""
 
@@ -128,6 +130,23 @@ PUBLIC: dict[str, PublicSet] = {
         + ", ".join(f"{name} {count:,}" for name, count in SUPER_CATEGORIES.items())
         + ".",
     ),
+    "nih-cxr14": PublicSet(
+        counts="112,120 chest X-rays of 30,805 patients (86,524 train and val, 25,596 test), 14 labels, 1024 x 1024",
+        imbalance="88:1, several labels a picture",
+        licence="no restrictions; name the NIH Clinical Center and cite",
+        get="images_001.tar.gz to images_012.tar.gz, Data_Entry_2017.csv, train_val_list.txt, test_list.txt and "
+        "BBox_List_2017.csv from https://nihcc.app.box.com/v/ChestXray-NIHCC",
+        read=None,
+        more="Wang et al. 2017, ChestX-ray8. Scale pictures down with --size 224, as LOOKING has them.",
+    ),
+    "chexpert": PublicSet(
+        counts="223,414 train, 234 val chest X-rays, 14 labels, about 390 x 320 (small)",
+        imbalance="several labels a picture, some of them uncertain (--uncertain)",
+        licence="Stanford's agreement for research use",
+        get="CheXpert-v1.0-small.zip from https://stanfordmlgroup.github.io/competitions/chexpert",
+        read=None,
+        more="Irvin et al. 2019, CheXpert.",
+    ),
     **{name: _medmnist(name, entry) for name, entry in MEDMNIST.items()},
 }
 
@@ -143,7 +162,7 @@ def describe(name: str) -> str:
     return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{entry.more}"
 
 
-def read_public(name: str, *, root: Path | None, hub: bool, seed: int) -> PictureSet:
+def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain: Uncertain) -> PictureSet:
     """Read a public set from a folder of the published files, or through Hugging Face.
 
     Raises:
@@ -164,9 +183,17 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int) -> Pictur
     if not root.is_dir():
         raise MissingError(f"--root {root} is no folder.", hint="Give the folder that holds the published files.")
     try:
-        return entry.read(name, root, seed)
+        return _read_tables(name, root, seed, uncertain) if entry.read is None else entry.read(name, root, seed)
     except MissingError as error:
         raise MissingError(
             f"{name}: {error.message}",
             hint=f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR.",
         ) from error
+
+
+def _read_tables(name: str, root: Path, seed: int, uncertain: Uncertain) -> PictureSet:
+    for folder in (root, root / "CheXpert-v1.0-small", root / "CheXpert-v1.0"):
+        tables = table_files(folder)
+        if tables:
+            return replace(read_tables(folder, tables, seed=seed, uncertain=uncertain), name=name)
+    raise MissingError(f"there is no table of labels in {root}.")
