@@ -107,6 +107,7 @@ WORDS = {
     "too few": (("train", "digits", "--oversample", "smote", "--set", "k_neighbors=5", "--out", "out"), "'9' has 4"),
     "nothing made": (("train", "digits", "--oversample", "random", "--resume", "--out", "out"), "no training in out"),
     "not a picture": (("train", "broken", "--out", "out"), "bad.png"),
+    "no list to drop": (("train", "shapes", "--drop", "none.csv", "--out", "out"), "no such file"),
     "nothing to resume": (("train", "shapes", "--resume", "--out", "out"), "resume"),
     "no factory file": (("capture", "shapes", "--model", "net.py:build", "--out", "out"), "net.py"),
     "no factory": (("capture", "shapes", "--model", "here.py:biuld", "--out", "out"), "build"),

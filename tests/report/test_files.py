@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import imblens
 import imblens.report._audit as audit_module
@@ -43,6 +45,7 @@ def test_the_files_are_those_of_the_contract(saved):
     assert set(digests(saved)) == {
         "report.html",
         "findings.json",
+        "instances.parquet",
         "tables/class_accuracy.csv",
         "tables/confusion.csv",
         "figures/class_accuracy.svg",
@@ -87,6 +90,55 @@ def test_a_chart_does_not_depend_on_what_was_drawn_before(saved, tmp_path):
     audit(make_run(HOSTILE, seed=3), lenses=["class_accuracy"]).save(tmp_path / "other")
     audit(make_run(), lenses=["class_accuracy"]).save(tmp_path / "again")
     assert digests(tmp_path / "again") == digests(saved)
+
+
+def test_every_instance_has_its_row(tmp_path):
+    run = make_run()
+    found = audit(run, lenses=["archetypes", "label_suspects"])
+    found.save(tmp_path / "out", figures=False)
+    table = pd.read_parquet(tmp_path / "out" / "instances.parquet")
+    columns = ["id", "split", "class", "predicted", "correct", "confidence", "adversary", "archetype", "suspect_score"]
+    assert table.columns.tolist() == columns
+    assert table["split"].value_counts().to_dict() == {"train": len(run.train), "test": len(run.test)}
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    assert train["archetype"].tolist() == found["archetypes"].instances["archetype"].tolist()
+    listed = found["label_suspects"].tables["label_suspects"].set_index("id")["score"]
+    scores = train.set_index("id")["suspect_score"]
+    assert scores.notna().sum() == found["label_suspects"].summary["suspects"]
+    assert (scores[listed.index] == listed).all()
+    assert (table["adversary"] != table["class"]).all()
+    wrong = table[~table["correct"]]
+    assert len(wrong) and (wrong["adversary"] == wrong["predicted"]).all()
+    logits = np.asarray(run.test.logits, dtype=np.float64)[3]
+    test = table[table["split"] == "test"].iloc[3]
+    assert test["confidence"] == pytest.approx(
+        np.exp(logits - logits.max()).max() / np.exp(logits - logits.max()).sum(), abs=1e-5
+    )
+    assert table.loc[table["split"] == "test", ["archetype", "suspect_score"]].isna().all().all()
+
+
+def test_for_papers_figures_are_as_wide_as_a_column(tmp_path):
+    run = make_run(HOSTILE)
+    out = tmp_path / "out"
+    audit(run, lenses=["class_accuracy"]).save(out, figures=False, papers=True)
+    found = {path.name for path in (out / "papers").iterdir()}
+    assert found == {
+        f"{name}.{kind}" for name in ("class_accuracy", "confusion") for kind in ("svg", "pdf", "png", "tex")
+    }
+    for name in ("class_accuracy", "confusion"):
+        svg = (out / "papers" / f"{name}.svg").read_text()
+        assert 80 < float(re.search(r'width="([\d.]+)mm"', svg)[1]) < 90
+        box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ", (out / "papers" / f"{name}.pdf").read_bytes())
+        assert 80 < float(box[1]) / 72 * 25.4 < 90
+        with Image.open(out / "papers" / f"{name}.png") as png:
+            assert abs(png.info["dpi"][0] - 300) < 1 and 80 < png.width / 300 * 25.4 < 90
+    text = (out / "papers" / "class_accuracy.tex").read_text()
+    rows = [line for line in text.splitlines() if line.count(" & ") == 6]
+    assert len(rows) == 1 + len(HOSTILE)
+    assert r"a \& b; <!--" in text and r"\{\{7*7\}\}" in text
+    audit(run, lenses=["class_accuracy"]).save(tmp_path / "again", figures=False, papers=True)
+    same = digests(out).items() ^ digests(tmp_path / "again").items()
+    assert {Path(name).suffix for name, _ in same} <= {".pdf"}  # the engine orders objects of a PDF as it likes
 
 
 def test_a_stored_run_reports_the_hashes_of_its_files(tmp_path):

@@ -29,6 +29,9 @@ Uncertain = typer.Option(
 )
 Root = typer.Option(None, "--root", metavar="DIR", help="For a public set by name: the folder of its published files.")
 Hub = typer.Option(False, "--hub", help="For a public set by name: download it through Hugging Face datasets.")
+Papers = typer.Option(
+    False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
+)
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, emit, progress, shown
+from imblens.cli._shared import Force, Json, Papers, emit, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -27,6 +27,7 @@ def command(
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
     ),
+    papers: bool = Papers,
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -48,7 +49,7 @@ def command(
     if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
     found = audit(run, lenses=lens or None, of=of, on_step=progress, skip=skip)
-    report = found.save(out, force=True)
+    report = found.save(out, force=True, papers=papers)
     emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, emit, plain
+from imblens.cli._shared import Force, Json, Out, Papers, emit, plain
 
 EXAMPLES = "Examples:  imblens compare RUN RUN2 --out DIR"
 
@@ -16,6 +16,7 @@ def command(
         ..., metavar="RUN RUN ...", help="Two runs or more; the first is the reference."
     ),
     out: Path = Out,
+    papers: bool = Papers,
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -32,7 +33,7 @@ def command(
     if len(set(names)) < len(names):
         names = [str(source) for source in sources]
     found = compare(runs, names=names)
-    report = found.save(out, force=True)
+    report = found.save(out, force=True, papers=papers)
     table = found.tables["comparison_summary"]
     emit(
         {"report": report, "summary": plain(table.to_dict("records"))},

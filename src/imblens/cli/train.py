@@ -41,6 +41,9 @@ def command(
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
+    drop: Path | None = typer.Option(
+        None, "--drop", metavar="FILE.csv", help="Leave out the training pictures named in its column id."
+    ),
     arch: str = typer.Option(
         "smallnet", "--arch", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY", help="Network; see `imblens list models`."
     ),
@@ -76,7 +79,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Train with Lightning; then capture features and colours, and write the report to RUN/audit."""
-    from imblens.data import load_pictures
+    from imblens.data import drop_pictures, load_pictures
     from imblens.losses import find_loss
     from imblens.models import find_model
     from imblens.run import claim
@@ -93,6 +96,8 @@ def command(
     if resume and oversample is not None and not (out / "checkpoints").is_dir() and not (out / OVERSAMPLED).is_dir():
         raise MissingError(f"--resume: there is no training in {out}.", hint="Leave out --resume to start one.")
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
+    if drop is not None:
+        pictures = drop_pictures(pictures, drop)
     for note in pictures.notes:
         progress(note)
     if wanted is not None:

@@ -2,6 +2,7 @@
 
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
+from imblens.data._drop import drop_pictures
 from imblens.data._load import built_in_sets, load_pictures, picture_sets
 from imblens.data._pictures import Pictures, PictureSet
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
@@ -17,6 +18,7 @@ __all__ = [
     "built_in_sets",
     "digits",
     "draw_profile",
+    "drop_pictures",
     "imbalance_profile",
     "load_pictures",
     "memory_limit",

@@ -340,7 +340,7 @@ class PictureSet:
             self,
             train=train,
             notes=notes,
-            planted=_planted_in(self.planted, set(train.ids.tolist())),
+            planted=planted_in(self.planted, set(train.ids.tolist())),
             source={**self.source, "profile": profile, "seed": seed, "counts": counts},
         )
 
@@ -352,7 +352,7 @@ def count_classes(labels: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
     return np.bincount(labels, minlength=n_classes).astype(np.int64)
 
 
-def _planted_in(planted: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
+def planted_in(planted: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
     """Drop what was planted in training pictures that are gone."""
     return {
         cause: {**facts, "train": {i: fact for i, fact in facts["train"].items() if i in ids}}

@@ -96,20 +96,16 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
                 f"label_suspects: {name}={value} must be at least 1.", hint="Leave it out for the default."
             )
     train = run.train
-    counts = train.class_counts
-    large_from = float(np.median(counts[counts > 0]))
-    outliers = np.flatnonzero(instance_archetypes(run, k=k) == OUTLIER)
-    is_large = counts[train.labels[outliers]] >= large_from
-    suspects = outliers[is_large]
+    suspects, large_from, n_rare = _suspects(run, k)
     neighbours = run.neighbours(k).indices[suspects]  # (S, k)
     suggested = _commonest(train.labels[neighbours])
-    score = _score(run, suspects)
+    score = suspect_scores(run, k=k)[suspects]
     rows = _listed(score, train.labels[suspects], per_class, limit)
     table = _table(run, suspects[rows], neighbours[rows], suggested[rows], score[rows])
     summary = {
         "suspects": len(suspects),
         "listed": len(rows),
-        "outliers_of_rare_classes": int(np.count_nonzero(~is_large)),
+        "outliers_of_rare_classes": n_rare,
         "large_from": number(large_from),
         "k": run.neighbours(k).k,
     }
@@ -125,6 +121,27 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
         notes.append("The network's answers are unknown: scores rest on the features alone.")
     tables = {"label_suspects": table, "label_suspect_counts": _counts(run, suspects, suggested, large_from)}
     return LabelSuspects(tables, summary, notes=tuple(notes))
+
+
+def suspect_scores(run: Run, *, k: int = 5) -> Floats:
+    """(N,) the score of every training instance that is suspect, NaN for all others; computed once per run and k."""
+
+    def compute() -> Floats:
+        found = np.full(len(run.train), np.nan)
+        suspects, _, _ = _suspects(run, k)
+        found[suspects] = _score(run, suspects)
+        return found
+
+    return run.remember(("suspect scores", k), compute)
+
+
+def _suspects(run: Run, k: int) -> tuple[Places, float, int]:
+    """Rows of the suspects, the count from which a class is large, and how many outliers smaller classes have."""
+    counts = run.train.class_counts
+    large_from = float(np.median(counts[counts > 0]))
+    outliers = np.flatnonzero(instance_archetypes(run, k=k) == OUTLIER)
+    is_large = counts[run.train.labels[outliers]] >= large_from
+    return outliers[is_large], large_from, int(np.count_nonzero(~is_large))
 
 
 def _commonest(classes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import BUILT_IN, Finding, all_lenses
 from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,27 @@ class Audit:
 
         return verdict(self.run, self.findings, self.of)
 
-    def save(self, out: str | Path, *, force: bool = False, figures: bool = True) -> Path:
-        """Write report.html, findings.json, tables/ and figures/ into `out`, and return the path of the report.
+    def instances(self) -> pd.DataFrame:
+        """Return one row for each instance: its class, the answer, archetype, likeliest other class and suspicion.
 
-        The same run gives the same bytes: no clock and no random name goes in. Every file is written whole or not at
-        all, the report last.
+        Columns id, split, class, predicted, correct, confidence, adversary, archetype, suspect_score; unknown is null.
+        `save` writes them as instances.parquet.
+        """
+        from imblens.report._instances import instances
+
+        return instances(self)
+
+    def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
+        """Write report.html, findings.json, instances.parquet, tables/ and figures/ into `out`; return the report's path.
+
+        The same run gives the same bytes (PDF aside): no clock and no random name goes in. Every file is written whole
+        or not at all, the report last.
 
         Args:
             out: folder; made when missing.
             force: overwrite what an earlier audit left there.
             figures: whether to write figures/ (the report holds its drawings either way).
+            papers: whether to write papers/: figures 84 mm wide as SVG, PDF and PNG, tables for LaTeX.
 
         Raises:
             ExistsError: `out` holds something and `force` is false.
@@ -71,7 +85,7 @@ class Audit:
         """
         from imblens.report._save import save_audit
 
-        return save_audit(self, Path(out), force=force, figures=figures)
+        return save_audit(self, Path(out), force=force, figures=figures, papers=papers)
 
     def _repr_html_(self) -> str:
         """Show verdict, lines, tables and static charts in a notebook, without a script."""

@@ -72,13 +72,14 @@ class Comparison:
 
         return charts(self)
 
-    def save(self, out: str | Path, *, force: bool = False, figures: bool = True) -> Path:
+    def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
         """Write report.html, tables/ and figures/ into `out`, and return the path of the report.
 
         Args:
             out: folder; made when missing.
             force: overwrite what an earlier comparison left there.
             figures: whether to write figures/ (the report holds its drawings either way).
+            papers: whether to write papers/: figures 84 mm wide as SVG, PDF and PNG, tables for LaTeX.
 
         Raises:
             ExistsError: `out` holds something and `force` is false.
@@ -86,7 +87,7 @@ class Comparison:
         """
         from imblens.report._compare_page import save_comparison
 
-        return save_comparison(self, Path(out), force=force, figures=figures)
+        return save_comparison(self, Path(out), force=force, figures=figures, papers=papers)
 
     def _repr_html_(self) -> str:
         """Show verdict, summary and static charts in a notebook, without a script."""

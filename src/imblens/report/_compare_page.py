@@ -26,7 +26,7 @@ TITLES = {
 }
 
 
-def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: bool) -> Path:
+def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
     """Write everything; see `Comparison.save`."""
     claim(out, force=force)
     report = out / "report.html"
@@ -34,6 +34,10 @@ def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: 
     drawn = _figures(comparison)
     write_tables(out, comparison.tables)
     write_figures(out, drawn if figures else {})
+    if papers:
+        from imblens.report._papers import write_papers
+
+        write_papers(out, drawn, comparison.tables)
     write_text(report, _html(comparison, drawn))
     return report
 

@@ -153,16 +153,16 @@ def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     if spec.get("width") == "container" and ("mark" in spec or "layer" in spec):
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # the width holds labels and legend too
     static = _sized(json.loads(json.dumps(spec)), WIDTH)
-    static["config"] = _merged(THEME, spec.pop("config", {}))
+    static["config"] = merged(THEME, spec.pop("config", {}))
     static["datasets"] = data
-    drawing = vl_convert.vegalite_to_svg(static, vl_version=_grammar(), allowed_base_urls=[])
+    drawing = vl_convert.vegalite_to_svg(static, vl_version=grammar(), allowed_base_urls=[])
     spec.pop("$schema", None)
     key = _class_column(data, classes)
     if key is not None:
         _follow_choice(spec, key)
         spec.setdefault("params", []).append({"name": CHOSEN, "value": ""})
     many = max((len(rows) for rows in data.values()), default=0) > MANY_ROWS
-    return Figure(name, spec, {key: _used(rows, spec) for key, rows in data.items()}, _slim(drawing, name), many)
+    return Figure(name, spec, {key: _used(rows, spec) for key, rows in data.items()}, slim(drawing, name), many)
 
 
 def warm_up() -> None:
@@ -230,7 +230,7 @@ def _specification(chart: Any) -> Spec:
 
 
 @lru_cache(maxsize=1)
-def _grammar() -> str | None:
+def grammar() -> str | None:
     """The Vega-Lite version that Altair writes, where the engine has it; else the engine's latest."""
     import altair as alt
     import vl_convert
@@ -239,18 +239,18 @@ def _grammar() -> str | None:
     return wanted if wanted in vl_convert.get_vegalite_versions() else None
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Spec:
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Spec:
     both = dict(under)
     for key, value in over.items():
         known = both.get(key)
-        both[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        both[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return both
 
 
 def _plain_names(spec: Spec) -> Spec:
     """Number parameters and views by position: Altair counts them over the life of the process."""
     declared: list[str] = []
-    for node in _nodes({key: value for key, value in spec.items() if key != "datasets"}):
+    for node in nodes({key: value for key, value in spec.items() if key != "datasets"}):
         name = node.get("name")
         if isinstance(name, str) and re.fullmatch(r"(param|view|concat|layer)_\d+", name) and name not in declared:
             declared.append(name)
@@ -290,18 +290,18 @@ def _renamed(node: Any, word: re.Pattern[str], new: Mapping[str, str], key: str 
     return node
 
 
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
         node = list(node.values())
     if isinstance(node, list):
         for value in node:
-            yield from _nodes(value)
+            yield from nodes(value)
 
 
 def _sized(spec: Spec, width: int) -> Spec:
     """Put pixels in place of "container"."""
-    for node in _nodes(spec):
+    for node in nodes(spec):
         if node.get("width") == "container":
             node["width"] = width
     return spec
@@ -319,7 +319,7 @@ def _class_column(data: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequ
 
 def _follow_choice(spec: Spec, key: str) -> None:
     """Let marks of other classes fade while a class is chosen. Marks with an opacity of their own are left alone."""
-    for node in _nodes(spec):
+    for node in nodes(spec):
         mark = node.get("mark")
         encoding = node.get("encoding", {})
         if mark is None or "opacity" in encoding or "aggregate" in json.dumps(encoding):
@@ -376,7 +376,7 @@ def _hundredth(number: re.Match[str]) -> str:
     return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
 
 
-def _slim(svg: str, name: str) -> str:
+def slim(svg: str, name: str) -> str:
     """Take out what no reader sees, and give the ids the chart's name and a position in place of a counter."""
     order: dict[str, str] = {}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imblens.lenses._base import percent
 from imblens.report._evidence import ENDS, MANY_CLASSES
+from imblens.report._instances import instances, write_instances
 from imblens.report._tables import csv_text, file_names, plain
 from imblens.run import claim, write_atomic, write_text
 
@@ -41,7 +42,7 @@ EVIDENCE = {  # cause -> the lens that shows it
 }
 
 
-def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool) -> Path:
+def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
     """Write everything; see `Audit.save`."""
     claim(out, force=force)
     from imblens.report import _render
@@ -50,10 +51,16 @@ def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool) -> Path:
     report.unlink(missing_ok=True)  # a torn audit is never taken for a whole one
     drawn = _render.figures(audit)
     names = table_files(audit.findings)
-    write_tables(out, {file: audit.findings[lens].tables[table] for (lens, table), file in names.items()})
+    tables = {file: audit.findings[lens].tables[table] for (lens, table), file in names.items()}
+    write_tables(out, tables)
     write_text(out / "findings.json", findings_json(audit))
+    write_instances(instances(audit), out / "instances.parquet")
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
     write_figures(out, {file: drawn[key] for key, file in charts.items()})
+    if papers:
+        from imblens.report._papers import write_papers
+
+        write_papers(out, {file: drawn[key] for key, file in file_names({k: k[1] for k in drawn}).items()}, tables)
     write_text(report, report_html(audit))
     return report
 

@@ -1,0 +1,87 @@
+"""Leaving single training pictures out: those whose labels somebody found to be wrong."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imblens.data._pictures import PictureSet, count_classes, planted_in
+from imblens.errors import InputError, MissingError
+
+_GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")  # how a table spells a cell that a spreadsheet would run
+
+
+def drop_pictures(picture_set: PictureSet, file: str | Path) -> PictureSet:
+    """Leave out the training pictures that a CSV file names in its column `id`; other columns are ignored.
+
+    The list that a report lets people tick is such a file. What was left out stands in the set's `source` under
+    `dropped`, with the file's name and SHA-256. Test and val are never touched.
+
+    Raises:
+        MissingError: no such file, or an id is in no training picture.
+        InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training pictures.
+    """
+    path = Path(file)
+    wanted, digest = _read(path)
+    train = picture_set.train
+    known = {str(name): place for place, name in enumerate(train.ids)}
+    ids = [name if name in known or not name.startswith(_GUARDED) else name[1:] for name in wanted]
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        held_out = {
+            str(name) for split in (picture_set.test, picture_set.val) if split is not None for name in split.ids
+        }
+        where = "are held-out pictures" if all(name in held_out for name in unknown) else "name no training picture"
+        listed = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+        raise MissingError(
+            f"--drop {path}: {len(unknown)} of {len(ids)} ids {where} of {picture_set.name}: {listed}.",
+            hint=f"Use the same data, --profile and --seed as the report; its ids look like {str(train.ids[0])!r}.",
+        )
+    stays = np.ones(len(train), dtype=bool)
+    stays[[known[name] for name in ids]] = False
+    left = train.subset(stays)
+    before, after = (count_classes(split.labels, picture_set.n_classes) for split in (train, left))
+    for name, had, has in zip(picture_set.classes, before, after, strict=True):
+        if had and not has:
+            raise InputError(
+                f"--drop {path} names all {had} training pictures of {name!r}.", hint="Keep at least one of each class."
+            )
+    source: dict[str, Any] = {**picture_set.source}
+    source["counts"] = {**source.get("counts", {}), "train": after.tolist()}
+    source["dropped"] = {"file": path.name, "sha256": digest, "count": len(ids), "ids": sorted(ids)}
+    return replace(
+        picture_set,
+        train=left,
+        notes=(*picture_set.notes, f"{len(ids):,} training pictures were left out, as {path.name} says."),
+        planted=planted_in(picture_set.planted, set(left.ids.tolist())),
+        source=source,
+    )
+
+
+def _read(path: Path) -> tuple[list[str], str]:
+    """Read the column `id`, each id once, and the file's SHA-256."""
+    try:
+        raw = path.read_bytes()
+        rows = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        if "id" not in (rows.fieldnames or ()):
+            found = ", ".join(map(repr, (rows.fieldnames or ())[:5])) or "nothing"
+            raise InputError(
+                f"--drop {path} has no column 'id'; its first line holds {found}.",
+                hint="Give the CSV that the report's list of label suspects downloads, or one with a column id.",
+            )
+        ids = list(dict.fromkeys(row["id"] for row in rows if row["id"]))
+    except FileNotFoundError as error:
+        raise MissingError(f"--drop {path}: there is no such file.", hint="Give a CSV with a column id.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"--drop {path} cannot be read: {error}.", hint="Give a CSV in UTF-8 with a column id."
+        ) from error
+    if not ids:
+        raise InputError(f"--drop {path} names no instance.", hint="Leave --drop out, or tick suspects in the report.")
+    return ids, hashlib.sha256(raw).hexdigest()

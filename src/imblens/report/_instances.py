@@ -1,0 +1,84 @@
+"""One row for each instance, for tools that show instances: FiftyOne, Spotlight, a data frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
+from imblens.lenses._label_suspects import suspect_scores
+from imblens.run import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imblens.report._audit import Audit
+    from imblens.run import Latents, Run
+
+
+def instances(audit: Audit) -> pd.DataFrame:
+    """What an audit knows of each instance.
+
+    Returns:
+        Columns id, split, class (a list of names in a multi-label run), predicted (the same), correct (for every class, in
+        a multi-label run), confidence (the largest softmax probability), adversary (the likeliest other class),
+        archetype (training instances) and suspect_score (those that `label_suspects` suspects). Unknown is null.
+    """
+    import pandas as pd
+
+    tables = [_rows(audit.run, split) for split in audit.run.splits.values() if split.name != "synthetic"]
+    table = pd.concat(tables, ignore_index=True)
+    n_train = len(audit.run.train)
+    archetype = np.full(len(table), None, dtype=object)
+    score = np.full(len(table), np.nan)
+    if "archetypes" in audit.findings:
+        k = int(audit.findings["archetypes"].summary["k"])
+        archetype[:n_train] = np.array(ARCHETYPES, dtype=object)[instance_archetypes(audit.run, k)]
+    if "label_suspects" in audit.findings:
+        score[:n_train] = suspect_scores(audit.run, k=int(audit.findings["label_suspects"].summary["k"]))
+    return table.assign(archetype=archetype, suspect_score=score)
+
+
+def write_instances(table: pd.DataFrame, path: Path) -> None:
+    """Write the rows as Parquet, with checksums."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def put(file: BinaryIO) -> None:
+        made = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(made, file, write_page_checksum=True)
+
+    write_atomic(path, put)
+
+
+def _rows(run: Run, split: Latents) -> pd.DataFrame:
+    import pandas as pd
+
+    names = np.array(run.classes, dtype=object)
+    columns: dict[str, Any] = {"id": split.ids.astype(str), "split": split.name, "class": _named(names, split.labels)}
+    if not split.has_logits:
+        nothing = np.full(len(split), None, dtype=object)
+        return pd.DataFrame(
+            {**columns, "predicted": nothing, "correct": nothing, "confidence": np.nan, "adversary": None}
+        )
+    logits = np.asarray(split.logits)
+    if split.multilabel:
+        answers, right = logits > 0, split.correct.all(axis=1)
+        return pd.DataFrame(
+            {**columns, "predicted": _named(names, answers), "correct": right, "confidence": np.nan, "adversary": None}
+        )
+    others = logits.copy()
+    others[np.arange(len(split)), split.labels] = -np.inf
+    top = logits.max(axis=1, keepdims=True)
+    confidence = 1 / np.exp(logits - top).sum(axis=1, dtype=np.float64)
+    columns |= {"predicted": names[split.predictions], "correct": split.correct, "confidence": confidence.round(6)}
+    return pd.DataFrame({**columns, "adversary": names[others.argmax(axis=1)]})
+
+
+def _named(names: NDArray[Any], labels: NDArray[Any]) -> Any:
+    if labels.ndim == 1:
+        return names[labels]
+    return [names[row.astype(bool)].tolist() for row in labels]

@@ -1,0 +1,136 @@
+"""What goes into a paper: figures at the width of a column as SVG, PDF and PNG, tables for LaTeX."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from imblens.run import write_atomic, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imblens.report._figures import Figure
+
+COLUMN_MM = 84  # of a page in two columns
+COLUMN = round(COLUMN_MM / 25.4 * 96)  # pixels
+DPI = 300
+MOST_ROWS = 2_000  # of a table: longer ones are in tables/ alone
+LONG = 40  # rows above which a table may break over pages
+ROW, CELL_TEXT, LABEL, TITLE = 14, 7, 125, 38  # pixels, pixels, pixels, characters
+CONFIG: dict[str, Any] = {
+    "axis": {"labelFontSize": 9, "titleFontSize": 9, "titlePadding": 4, "labelLimit": LABEL},
+    "axisQuantitative": {"tickCount": 4},
+    "header": {"labelFontSize": 9},
+    "legend": {"labelFontSize": 9, "titleFontSize": 9, "columns": 3, "labelLimit": LABEL, "symbolSize": 40},
+    "title": {"fontSize": 10},
+    "text": {"fontSize": 8},
+}
+
+
+def write_papers(out: Path, figures: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write papers/<name>.svg, .pdf, .png and .tex, and remove those of an earlier report that this one does not have."""
+    folder = out / "papers"
+    written = set()
+    for file, figure in figures.items():
+        for kind, content in drawn(figure).items():
+            write_atomic(folder / f"{file}.{kind}", partial(_put, content))
+            written.add(f"{file}.{kind}")
+    for file, table in tables.items():
+        if len(table) <= MOST_ROWS:
+            write_text(folder / f"{file}.tex", latex(table))
+            written.add(f"{file}.tex")
+    for old in sorted(folder.glob("*")):
+        if old.suffix in (".svg", ".pdf", ".png", ".tex") and old.name not in written:
+            old.unlink()
+
+
+def drawn(figure: Figure) -> dict[str, bytes]:
+    """A figure as wide as a column: `svg` in millimetres, `pdf` with its fonts, `png` at 300 dots an inch on white."""
+    import vl_convert
+
+    from imblens.report._figures import THEME, grammar, merged, slim
+
+    spec = _fitted(json.loads(json.dumps(figure.spec)))
+    spec["config"] = merged(THEME, CONFIG)
+    spec["datasets"] = figure.data
+    svg = slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name)
+    pdf = vl_convert.svg_to_pdf(_in_units(svg, 72, ""))  # it takes pixels for points
+    opening = svg.index(">") + 1
+    on_white = svg[:opening] + '<rect width="100%" height="100%" fill="#ffffff"/>' + svg[opening:]
+    png = vl_convert.svg_to_png(on_white, scale=DPI / 96)
+    return {"svg": _in_units(svg, 25.4, "mm").encode(), "pdf": bytes(pdf), "png": _packed(bytes(png))}
+
+
+def latex(table: pd.DataFrame) -> str:
+    r"""A frame as a LaTeX table with the rules of booktabs; a dash where a value is unknown.
+
+    Example:
+        >>> import pandas as pd
+        >>> text = latex(pd.DataFrame({"class": ["a_b", "50 %"], "share": [0.25, float("nan")]}))
+        >>> [line for line in text.splitlines() if "&" in line]
+        ['class & share \\\\', 'a\\_b & 0.25 \\\\', '50 \\% & -- \\\\']
+    """
+    safe = table.copy()
+    safe.columns = [str(name) for name in safe.columns]
+    for name in safe.columns:
+        if safe[name].dtype.kind not in "biuf":
+            safe[name] = safe[name].map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
+    options: dict[str, Any] = {"index": False, "escape": True, "na_rep": "--", "float_format": "%.4g"}
+    text: str = safe.to_latex(longtable=len(safe) > LONG, **options)
+    return text
+
+
+def _fitted(spec: dict[str, Any]) -> dict[str, Any]:
+    """Give a specification that fills a page the sizes of a column."""
+    from imblens.report._figures import nodes
+
+    for node in nodes(spec):
+        if node.get("width") == "container":
+            node["width"] = COLUMN
+        height = node.get("height")
+        if isinstance(height, dict) and "step" in height:
+            height["step"] = min(height["step"], ROW)
+        elif isinstance(height, (int, float)) and height > COLUMN:
+            node["height"] = COLUMN
+        title = node.get("title")
+        if isinstance(title, str) and len(title) > TITLE:
+            node["title"] = textwrap.wrap(title, TITLE)
+        if isinstance(node.get("labelLimit"), (int, float)):
+            node["labelLimit"] = min(node["labelLimit"], LABEL)
+        if isinstance(node.get("columns"), int):
+            node["columns"] = min(node["columns"], 3)
+        mark = node.get("mark")
+        if isinstance(mark, dict) and mark.get("type") == "text":
+            mark["fontSize"] = min(mark.get("fontSize", CELL_TEXT), CELL_TEXT)
+        if isinstance(mark, dict) and isinstance(mark.get("size"), (int, float)):
+            mark["size"] = mark["size"] / 2
+    return spec
+
+
+def _packed(png: bytes) -> bytes:
+    """The same pixels in fewer bytes: the drawing engine compresses little."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(out, "PNG", compress_level=9, dpi=(DPI, DPI))
+    return out.getvalue()
+
+
+def _in_units(svg: str, in_an_inch: float, unit: str) -> str:
+    """State the size of a drawing, made at 96 pixels an inch, in another unit."""
+    size = re.search(r' width="([\d.]+)" height="([\d.]+)"', svg)
+    if size is None:
+        return svg
+    width, height = (float(size[i]) / 96 * in_an_inch for i in (1, 2))
+    return svg.replace(size.group(), f' width="{width:.2f}{unit}" height="{height:.2f}{unit}"', 1)
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
