@@ -91,6 +91,25 @@ def test_not_applicable():
         class_accuracy(Run.from_arrays(train=(features, labels)))
     with pytest.raises(NotApplicable, match="neither logits nor a head"):
         class_accuracy(Run.from_arrays(train=(features, labels), test=(features, labels)))
-    with pytest.raises(NotApplicable, match="several labels"):
-        both = np.array([[1, 0], [1, 1], [0, 1]])
-        class_accuracy(Run.from_arrays(train=(features, both), test=(features, both, np.zeros((3, 2)))))
+
+
+def test_labels_by_hand() -> None:
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]])
+    logits = np.array([[2, -1, 1], [-1, 3, -1], [1, -2, -1], [-1, -1, -1], [0, 4, -1]], dtype=np.float32)
+    features = np.random.default_rng(0).normal(size=(5, 2))
+    run = Run.from_arrays(train=(features, labels), test=(features, labels, logits), classes=["a", "b", "c"])
+    found = class_accuracy(run)
+    table = found.tables["class_accuracy"].set_index("class")
+    assert table["test_count"].tolist() == [3, 2, 0] and table["imbalance"].tolist()[:2] == pytest.approx([2 / 3, 1.5])
+    assert table["accuracy"].tolist()[:2] == pytest.approx([1 / 3, 1 / 2])  # a logit of 0 is a no
+    assert table["specificity"].tolist() == pytest.approx([1 / 2, 2 / 3, 4 / 5])
+    assert np.isnan(table.loc["c", "accuracy"]) and np.isnan(table.loc["c", "imbalance"])
+    assert found.summary["balanced_accuracy"] == pytest.approx(((1 / 3 + 1 / 2) + (1 / 2 + 2 / 3)) / 4)
+    assert found.summary["accuracy"] == pytest.approx((2 + 3 + 4) / 15)
+    assert found.summary["macro_f1"] == pytest.approx((2 * 1 / (3 + 2) + 2 * 1 / (2 + 2)) / 2)
+    assert "confusion" not in found.tables and list(found.lines()) == ["a", "b"]
+    assert found.lines()["b"].startswith(
+        "b is found in 50 % [9, 91] of the instances that have it (2 test instances, too"
+    )
+    assert any("No test instance has c" in note for note in found.notes)
+    assert set(found.charts()) == {"class_accuracy"}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, imbalance, lens, percent, wilson
+from imblens.lenses._base import FEW, Finding, imbalance, lens, number, percent, wilson
 from imblens.run import Confusion, Latents, Run
 from imblens.run.statistics import confusion_summary
 
@@ -20,6 +20,10 @@ class ClassAccuracy(Finding):
     def lines(self) -> dict[str, str]:
         """One line for each class below the mean accuracy, worst first."""
         table = self.tables["class_accuracy"]
+        if "specificity" in table:
+            return {
+                str(row[1]): _label_line(row) for row in table.sort_values("accuracy").itertuples() if row.test_count
+            }
         confusion = self.tables["confusion"]
         largest = table.loc[table["train_count"].idxmax(), "class"]
         found: dict[str, str] = {}
@@ -43,10 +47,13 @@ class ClassAccuracy(Finding):
 
     def charts(self) -> dict[str, Any]:
         """Accuracy with interval, rarest class last; confusion with the diagonal left blank."""
-        return {"class_accuracy": _accuracy_chart(self), "confusion": _confusion_chart(self)}
+        charts = {"class_accuracy": _accuracy_chart(self)}
+        if "confusion" in self.tables:
+            charts["confusion"] = _confusion_chart(self)
+        return charts
 
 
-@lens("How often is each class right, and how sure is that?", needs=("test", "test_logits", "multiclass"))
+@lens("How often is each class right, and how sure is that?", needs=("test", "test_logits"))
 def class_accuracy(run: Run) -> ClassAccuracy:
     """Recall of each class on the test split, with 95 % Wilson intervals.
 
@@ -54,17 +61,23 @@ def class_accuracy(run: Run) -> ClassAccuracy:
 
     A class without test instances has accuracy NaN, never 0. With fewer than ten the line says "too few to tell".
 
+    With several labels per instance every label is a question of its own, answered yes where its logit is above 0:
+    accuracy is the recall of the instances that have it, specificity the share of noes among those that have it not,
+    imbalance = instances without the label / instances with it. Labels that nobody could tell do not count.
+
     Args:
-        run: single-label, with a test split whose answers are known.
+        run: with a test split whose answers are known.
 
     Returns:
         Tables `class_accuracy` (class, train_count, imbalance, test_count, accuracy, accuracy_low, accuracy_high) and
         `confusion` (class, predicted, count, share of the class's errors; NaN on the diagonal). Summary:
         balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro sensitivity x
-        macro specificity), macro_f1, accuracy.
+        macro specificity), macro_f1, accuracy. With several labels per instance there is no `confusion`; the table ends
+        with specificity, specificity_low, specificity_high; balanced_accuracy is the mean over labels of (recall +
+        specificity) / 2, and accuracy the share of all answers that are right.
 
     Raises:
-        NotApplicable: no test split, no answers, or a multi-label run.
+        NotApplicable: no test split, or no answers.
 
     References:
         IML, section III-B and Fig. 2; EOS, section IV-A for the three measures. We add the intervals.
@@ -72,6 +85,8 @@ def class_accuracy(run: Run) -> ClassAccuracy:
     import pandas as pd
 
     assert run.test is not None
+    if run.test.multilabel:
+        return _label_accuracy(run)
     counts = confusion_counts(run.test)
     test_count = counts.sum(axis=1)
     right = np.diag(counts)
@@ -94,6 +109,72 @@ def class_accuracy(run: Run) -> ClassAccuracy:
     return ClassAccuracy(
         {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, confusion_summary(counts), notes=notes
     )
+
+
+def _label_accuracy(run: Run) -> ClassAccuracy:
+    import pandas as pd
+
+    assert run.test is not None
+    labels, known, said = run.test.labels.astype(bool), run.test.known, np.asarray(run.test.logits) > 0
+    has, lacks = (labels & known).sum(axis=0), (~labels & known).sum(axis=0)
+    hits, passed = (labels & known & said).sum(axis=0), (~labels & known & ~said).sum(axis=0)
+    recall, specificity = _share(hits, has), _share(passed, lacks)
+    low, high = wilson(hits, has)
+    other_low, other_high = wilson(passed, lacks)
+    train = run.train
+    table = pd.DataFrame(
+        {
+            "class": run.classes,
+            "train_count": train.class_counts,
+            "imbalance": _share(((train.labels == 0) & train.known).sum(axis=0), train.class_counts),
+            "test_count": has,
+            "accuracy": recall,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "specificity": specificity,
+            "specificity_low": other_low,
+            "specificity_high": other_high,
+        }
+    )
+    told = (has > 0) & (lacks > 0)
+    summary: dict[str, Any] = {
+        "accuracy": number(_share((hits + passed).sum(), known.sum()).item()),
+        "balanced_accuracy": None,
+        "geometric_mean": None,
+        "macro_f1": None,
+    }
+    if told.any():
+        f1 = 2 * hits[told] / (hits + has + lacks - passed)[told]
+        summary |= {
+            "balanced_accuracy": float((recall[told] + specificity[told]).mean() / 2),
+            "geometric_mean": float(np.sqrt(recall[told].mean() * specificity[told].mean())),
+            "macro_f1": float(f1.mean()),
+        }
+    notes = []
+    for what, lacking in (("has", has == 0), ("lacks", lacks == 0)):
+        names = [name for name, empty in zip(run.classes, lacking, strict=True) if empty]
+        if names:
+            notes.append(f"No test instance {what} {', '.join(names)}: left out of every mean.")
+    return ClassAccuracy({"class_accuracy": table}, summary, notes=tuple(notes))
+
+
+def _label_line(row: Any) -> str:
+    text = (
+        f"{row[1]} is found in {percent(row.accuracy)} [{100 * row.accuracy_low:.0f}, {100 * row.accuracy_high:.0f}] "
+        f"of the instances that have it"
+    )
+    if row.test_count < FEW:
+        text += f" ({row.test_count} test instances, too few to tell)"
+    if np.isfinite(row.specificity):
+        text += f", and wrongly said of {percent(1 - row.specificity)} of the others"
+    if row.imbalance >= 1.5:
+        text += f"; in training {row.imbalance:.0f} lack it for one that has it"
+    return f"{text}."
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def confusion_counts(split: Latents) -> NDArray[np.int64]:
@@ -128,7 +209,8 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
     table = table.assign(**{"name": table["class"], "class": order, "few": table["test_count"] < FEW})
     table["remark"] = table["few"].map({True: "too few to tell", False: ""})
     y = class_axis(order)
-    share = alt.Axis(format="%", title="accuracy on the test split, with 95 % interval", grid=True)
+    what = "accuracy" if "specificity" not in table else "share found of the instances that have the label"
+    share = alt.Axis(format="%", title=f"{what} on the test split, with 95 % interval", grid=True)
     rows = base(table, len(table))
     interval = rows.mark_rule(strokeWidth=2, color=BLUE).encode(
         x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=share), x2=alt.X2("accuracy_high:Q"), y=y
@@ -151,6 +233,8 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
 
 
 def _row_name(row: Any) -> str:
+    if hasattr(row, "specificity"):
+        return f"{row[1]} ({row.train_count:,}, 1 in {row.imbalance + 1:.3g})" if row.train_count else f"{row[1]} (0)"
     times = "" if not np.isfinite(row.imbalance) or row.imbalance < 1.05 else f", {row.imbalance:.3g}x rarer"
     return f"{row[1]} ({row.train_count:,}{times})"
 
