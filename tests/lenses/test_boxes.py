@@ -195,3 +195,17 @@ def test_co_occurrence_against_a_loop_and_with_a_label_nobody_has():
 def test_co_occurrence_needs_several_labels():
     with pytest.raises(NotApplicable, match="several labels"):
         co_occurrence(Run.from_arrays(train=(np.ones((4, 2)), [0, 1, 0, 1])))
+
+
+def test_uncertain_labels_are_neither_there_nor_absent():
+    from imblens.run._latents import UNKNOWN
+
+    labels = np.array([[1, 1], [1, 0], [1, 0], [0, 1]], np.uint8)
+    unsure = np.array([[0, 0], [0, 1], [0, 0], [0, 0]], np.uint8)
+    table = pd.DataFrame({UNKNOWN: [*unsure]})
+    train = Latents((Part(np.ones((4, 2), np.float32), labels, table=table),), ("a", "b"), "train")
+    run = Run(train=train, test=None, head=None, classes=("a", "b"), task="multilabel")
+    tables = co_occurrence(run).tables
+    row = tables["co_occurrence"].set_index("class").loc["a"]
+    assert row["count"] == 1 and row["share"] == 0.5 and row["expected"] == pytest.approx(2 / 3)
+    assert tables["label_counts"]["negatives"].tolist() == [1, 1]

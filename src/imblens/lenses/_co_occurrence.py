@@ -49,7 +49,7 @@ def co_occurrence(run: Run) -> CoOccurrence:
     share = pictures with both / pictures with `class`;  lift = share / share of `other` among all pictures
 
     A label that nearly always comes with another cannot be told from it by these pictures: the network may answer one
-    by seeing the other.
+    by seeing the other. Where it is uncertain whether a picture has a label, it does not count for that label.
 
     Args:
         run: with several labels per instance.
@@ -65,15 +65,14 @@ def co_occurrence(run: Run) -> CoOccurrence:
     """
     import pandas as pd
 
-    labels = run.train.labels.astype(np.float64)  # (N, C)
-    n, n_classes = labels.shape
-    both = labels.T @ labels
-    own = np.diag(both)
-    first, second = np.nonzero(~np.eye(n_classes, dtype=bool))
-    count, trials = both[first, second], own[first]
+    labels, known = (values.astype(np.float64) for values in (run.train.labels, run.train.known))  # (N, C)
+    both, asked = labels.T @ labels, labels.T @ known
+    own, n_known = np.diag(both), known.sum(axis=0)
+    first, second = np.nonzero(~np.eye(run.n_classes, dtype=bool))
+    count, trials = both[first, second], asked[first, second]
     low, high = wilson(count, trials)
     share = _divide(count, trials)
-    expected = own[second] / n
+    expected = _divide(own, n_known)[second]
     names = np.array(run.classes, dtype=object)
     table = pd.DataFrame(
         {
@@ -92,8 +91,8 @@ def co_occurrence(run: Run) -> CoOccurrence:
         {
             "class": names,
             "positives": own.astype(np.int64),
-            "negatives": (n - own).astype(np.int64),
-            "imbalance": _divide(n - own, own),
+            "negatives": (n_known - own).astype(np.int64),
+            "imbalance": _divide(n_known - own, own),
             "alone": _divide(labels[per_picture == 1].sum(axis=0), own),
         }
     )
