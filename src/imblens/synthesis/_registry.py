@@ -14,9 +14,10 @@ from imblens.treatments import parse_pairs
 @cache
 def oversamplers() -> dict[str, Oversampler]:
     """Return every over-sampler by name."""
+    from imblens.synthesis._generators import GENERATORS
     from imblens.synthesis._samplers import SAMPLERS
 
-    return {oversampler.name: oversampler for oversampler in SAMPLERS}
+    return {oversampler.name: oversampler for oversampler in (*SAMPLERS, *GENERATORS)}
 
 
 def oversampler_descriptions() -> dict[str, str]:

@@ -1,0 +1,103 @@
+"""Training a game with Lightning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imblens.errors import ImblensError
+from imblens.synthesis._games import Game
+from imblens.synthesis._networks import Canvas
+
+Draw = Callable[[np.random.Generator], NDArray[np.int64]]
+_GENERATED_AT_ONCE = 256
+
+
+class Batches:
+    """A batch for every step: (pictures, labels) of the rows that `draw` returns."""
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], canvas: Canvas, draw: Draw, steps: int, seed: int
+    ) -> None:
+        """Keep what is needed; nothing is drawn yet."""
+        self._pixels, self._labels, self._canvas, self._draw = pixels, labels, canvas, draw
+        self._steps, self._seed = steps, seed
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return self._steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches."""
+        rng = np.random.default_rng(self._seed)
+        for _ in range(self._steps):
+            rows = self._draw(rng)
+            yield self._canvas.inputs(self._pixels[rows]), torch.from_numpy(self._labels[rows])
+
+
+class _Watch(lightning.Callback):
+    """Remembers whether the user stopped it."""
+
+    interrupted = False
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Remember."""
+        self.interrupted = isinstance(exception, KeyboardInterrupt)
+
+
+def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
+    """Train a game on the fastest device there is, and bring it back to the CPU, in evaluation mode.
+
+    Returns:
+        For each loss its mean over the first and over the last tenth of the steps.
+
+    Raises:
+        ImblensError: a loss became infinite or NaN.
+        KeyboardInterrupt: the user stopped it.
+    """
+    watch = _Watch()
+    trainer = lightning.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        max_epochs=1,
+        callbacks=[watch],
+        plugins=[LightningEnvironment()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    try:
+        trainer.fit(game.train(), batches)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        if not watch.interrupted:
+            raise
+    if watch.interrupted:
+        raise KeyboardInterrupt
+    game.cpu().eval()
+    tenth = max(1, len(game.history) // 10)
+    found = {}
+    for loss in game.history[0]:
+        values = [row[loss] for row in game.history]
+        found[loss] = [round(float(np.mean(part)), 5) for part in (values[:tenth], values[-tenth:])]
+        if not math.isfinite(found[loss][1]):
+            raise ImblensError(
+                f"{name} diverged: the loss of its {loss} is {found[loss][1]}.", hint="Try a smaller learning_rate."
+            )
+    return found
+
+
+def in_parts(make: Callable[[Tensor], Tensor], values: Tensor, canvas: Canvas) -> NDArray[np.uint8]:
+    """Return the pictures that `make` gives for values (n, ...), made in parts."""
+    with torch.no_grad():
+        parts = [canvas.pixels(make(part)) for part in torch.split(values, _GENERATED_AT_ONCE)]
+    return np.concatenate(parts)

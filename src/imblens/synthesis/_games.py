@@ -1,0 +1,238 @@
+"""What is trained: an autoencoder and three adversarial games, each as one Lightning module of the same kind."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imblens.synthesis._networks import Canvas, ClassEncoder, Decoder, Encoder
+
+
+class Game(lightning.LightningModule):
+    """Networks that are trained in turns, and what it cost them.
+
+    Attributes:
+        history: one row a step: name of a loss to its value.
+    """
+
+    def __init__(self, learning_rate: float) -> None:
+        """Start with no step."""
+        super().__init__()
+        self.automatic_optimization = False
+        self.learning_rate = learning_rate
+        self.history: list[dict[str, float]] = []
+
+    @abstractmethod
+    def players(self) -> Sequence[Sequence[nn.Module]]:
+        """Return the networks that each optimizer moves."""
+
+    @abstractmethod
+    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Take one step of every player; return the losses."""
+
+    def configure_optimizers(self) -> Any:
+        """Return an Adam for each player, as DCGAN (Radford et al. 2016)."""
+        return [
+            torch.optim.Adam(nn.ModuleList(player).parameters(), lr=self.learning_rate, betas=(0.5, 0.999))
+            for player in self.players()
+        ]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Play, and remember the losses."""
+        self.history.append({name: float(loss.detach()) for name, loss in self.play(*batch).items()})
+
+    def move(self, player: int, loss: Tensor) -> Tensor:
+        """Let one player take a step down its loss; the others stay."""
+        found = self.optimizers()
+        optimizer = found[player] if isinstance(found, list) else found
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        return loss
+
+    def noise(self, n: int, size: int) -> Tensor:
+        """Return (n, size) standard normal numbers."""
+        return torch.randn(n, size, device=self.device)
+
+
+class Autoencoder(Game):
+    """Encoder and decoder that reproduce pictures.
+
+    With `penalty`, the second half of a batch is of one class: their encodings are shuffled among them before decoding, and
+    still have to give the pictures in their order ("paper"), or those they belong to, with the encoder left alone
+    ("released").
+    """
+
+    def __init__(
+        self, canvas: Canvas, width: int, latent: int, learning_rate: float, penalty: str | None = None
+    ) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__(learning_rate)
+        self.encoder, self.decoder = Encoder(canvas, width, latent), Decoder(canvas, width, latent)
+        self.penalty = penalty
+
+    def players(self) -> Sequence[Sequence[nn.Module]]:
+        """Return encoder and decoder as one player."""
+        return [[self.encoder, self.decoder]]
+
+    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Take one step."""
+        if self.penalty is None:
+            return {"reconstruction": self.move(0, self._error(self.encoder(pictures), pictures))}
+        half = len(pictures) // 2
+        first, of_class = pictures[:half], pictures[half:]
+        reconstruction = self._error(self.encoder(first), first)
+        encodings = self.encoder(of_class)
+        if self.penalty == "released":
+            second = self._error(encodings.detach(), of_class)
+        else:
+            second = self._error(encodings[torch.randperm(len(of_class), device=self.device)], of_class)
+        self.move(0, reconstruction + second)
+        return {"reconstruction": reconstruction, "penalty": second}
+
+    def _error(self, latent: Tensor, pictures: Tensor) -> Tensor:
+        return functional.mse_loss(self.decoder(latent), pictures)
+
+
+class BalancingGame(Game):
+    """BAGAN's second half: a discriminator that names the class or "made", and a generator of all classes alike.
+
+    Args:
+        start: the trained autoencoder. The decoder becomes the generator, the encoder's convolutions the discriminator's.
+        means: (C, latent) of the encodings of each class.
+        spreads: (C, latent, latent), square roots of their covariances.
+        canvas, width, latent, learning_rate: as for the autoencoder.
+    """
+
+    means: Tensor
+    spreads: Tensor
+
+    def __init__(
+        self, start: Autoencoder, means: Tensor, spreads: Tensor, canvas: Canvas, width: int, learning_rate: float
+    ) -> None:
+        """Draw the discriminator's last layer from torch's global random state."""
+        super().__init__(learning_rate)
+        self.generator = start.decoder
+        self.discriminator = Encoder(canvas, width, len(means) + 1)
+        self.discriminator.convolutions.load_state_dict(start.encoder.convolutions.state_dict())
+        self.register_buffer("means", means)
+        self.register_buffer("spreads", spreads)
+
+    def players(self) -> Sequence[Sequence[nn.Module]]:
+        """Return discriminator and generator."""
+        return [[self.discriminator], [self.generator]]
+
+    def make(self, labels: Tensor) -> Tensor:
+        """Return a picture of each class asked for."""
+        latent = self.means[labels]
+        made: Tensor = self.generator(
+            latent + torch.einsum("nij,nj->ni", self.spreads[labels], self.noise(len(labels), latent.shape[1]))
+        )
+        return made
+
+    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Take one step of each."""
+        n_classes = len(self.means)
+        n_made = -(-len(labels) // n_classes)  # as many as a class has in a balanced batch
+        made = self.make(torch.randint(n_classes, (n_made,), device=self.device)).detach()
+        truth = torch.cat([labels, labels.new_full((n_made,), n_classes)])
+        found = functional.cross_entropy(self.discriminator(torch.cat([pictures, made])), truth)
+        self.move(0, found)
+        wanted = torch.randint(n_classes, (len(labels) + n_made,), device=self.device)
+        fooled = self.move(1, functional.cross_entropy(self.discriminator(self.make(wanted)), wanted))
+        return {"discriminator": found, "generator": fooled}
+
+
+class ClassGame(Game):
+    """A generator and a discriminator for one class, with the non-saturating loss."""
+
+    def __init__(self, canvas: Canvas, width: int, latent: int, learning_rate: float) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__(learning_rate)
+        self.latent = latent
+        self.generator, self.discriminator = Decoder(canvas, width, latent), Encoder(canvas, width, 1)
+
+    def players(self) -> Sequence[Sequence[nn.Module]]:
+        """Return discriminator and generator."""
+        return [[self.discriminator], [self.generator]]
+
+    def make(self, labels: Tensor) -> Tensor:
+        """Return as many pictures as there are labels."""
+        made: Tensor = self.generator(self.noise(len(labels), self.latent))
+        return made
+
+    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Take one step of each."""
+        real, made = self.discriminator(pictures), self.discriminator(self.make(labels).detach())
+        found = self.move(0, functional.softplus(-real).mean() + functional.softplus(made).mean())
+        fooled = self.move(1, functional.softplus(-self.discriminator(self.make(labels))).mean())
+        return {"discriminator": found, "generator": fooled}
+
+
+class ConvexGame(Game):
+    """GAMO: a generator of convex combinations against a classifier and a discriminator.
+
+    Args:
+        members: by class that is to grow, (n, channels, height, width) real pictures that its new ones are made of.
+        n_classes: C.
+        canvas, width, latent, learning_rate: as for the others.
+    """
+
+    def __init__(
+        self,
+        members: Mapping[int, Tensor],
+        n_classes: int,
+        canvas: Canvas,
+        width: int,
+        latent: int,
+        learning_rate: float,
+    ) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__(learning_rate)
+        self.latent, self.grown = latent, sorted(members)
+        self.classifier, self.discriminator = Encoder(canvas, width, n_classes), ClassEncoder(canvas, width, n_classes)
+        hidden = 4 * width
+        self.shared = nn.Sequential(  # the paper's conditional transient mapping unit
+            nn.Linear(latent + n_classes, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
+        )
+        self.units = nn.ModuleDict({str(c): nn.Linear(hidden, len(members[c])) for c in self.grown})
+        for c in self.grown:
+            self.register_buffer(f"members_{c}", members[c], persistent=False)
+        self.n_classes = n_classes
+
+    def players(self) -> Sequence[Sequence[nn.Module]]:
+        """Return classifier, discriminator and generator."""
+        return [[self.classifier], [self.discriminator], [self.shared, self.units]]
+
+    def make(self, labels: Tensor) -> Tensor:
+        """Return a picture of each class asked for."""
+        known = functional.one_hot(labels, self.n_classes).to(self.dtype)
+        hidden = self.shared(torch.cat([self.noise(len(labels), self.latent), known], dim=1))
+        made = hidden.new_zeros(len(labels), *getattr(self, f"members_{self.grown[0]}").shape[1:])
+        for c in self.grown:
+            of_class = torch.nonzero(labels == c)[:, 0]
+            if len(of_class):
+                shares = self.units[str(c)](hidden[of_class]).softmax(dim=1)  # (n, members)
+                made = made.index_copy(0, of_class, torch.tensordot(shares, getattr(self, f"members_{c}"), dims=1))
+        return made
+
+    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Take one step of each."""
+        grown = torch.tensor(self.grown, device=self.device)
+        wanted = grown[torch.randint(len(grown), (len(labels),), device=self.device)]
+        made = self.make(wanted).detach()
+        answers = self.classifier(torch.cat([pictures, made])).softmax(dim=1)
+        truth = functional.one_hot(torch.cat([labels, wanted]), self.n_classes).to(answers.dtype)
+        named = self.move(0, (answers - truth).square().sum(dim=1).mean())
+        real, false = self.discriminator.score(pictures, labels), self.discriminator.score(made, wanted)
+        found = self.move(1, ((real - 1).square() + false.square()).mean())
+        made = self.make(wanted)
+        own = self.classifier(made).softmax(dim=1).gather(1, wanted[:, None]).square().mean()
+        fooled = self.move(2, own + (self.discriminator.score(made, wanted) - 1).square().mean())
+        return {"classifier": named, "discriminator": found, "generator": fooled}

@@ -1,0 +1,125 @@
+"""The one family of networks that all generators share, and pictures as they see them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imblens.synthesis._samplers import as_pixels
+
+_SMALLEST = 7  # maps are halved until their shorter side is at most this
+
+
+class Canvas:
+    """Pictures between uint8 (n, H, W, 3) and what networks see: (n, channels, height, width) from -1 to 1.
+
+    Grey pictures have one channel. Height and width are the next multiples that can be halved `levels` times: pictures
+    are continued at their right and lower edge, and what is generated is cut there.
+
+    >>> canvas = Canvas(np.zeros((1, 33, 20, 3), np.uint8))
+    >>> canvas.channels, canvas.levels, (canvas.height, canvas.width)
+    (1, 2, (36, 20))
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        """Measure (N, H, W, 3) pictures."""
+        self._size = pixels.shape[1:3]
+        self.channels = 1 if bool((pixels == pixels[..., :1]).all()) else 3
+        self.levels = max(1, math.ceil(math.log2(max(min(self._size), 2) / _SMALLEST)))
+        step = 2**self.levels
+        self.height, self.width = (-(-side // step) * step for side in self._size)
+
+    def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return pictures (n, H, W, 3) as networks see them."""
+        found = torch.from_numpy(np.ascontiguousarray(pixels[..., : self.channels])).permute(0, 3, 1, 2)
+        found = found.float().div_(127.5).sub_(1)
+        right, below = self.width - self._size[1], self.height - self._size[0]
+        return functional.pad(found, (0, right, 0, below), mode="replicate") if right or below else found
+
+    def pixels(self, outputs: Tensor) -> NDArray[np.uint8]:
+        """Return what networks made as pictures (n, H, W, 3)."""
+        cut = outputs[..., : self._size[0], : self._size[1]].float().cpu().permute(0, 2, 3, 1)
+        values = ((cut + 1) * 127.5).numpy()
+        return as_pixels(np.broadcast_to(values, (*values.shape[:3], 3)), (*self._size, 3))
+
+
+class Encoder(nn.Module):
+    """Strided 4 x 4 convolutions with leaky ReLU, then one linear layer: encoder, discriminator or classifier.
+
+    Args:
+        canvas: of the pictures.
+        width: channels of the first layer; they double with each, up to four times as many.
+        n_out: numbers that come out.
+    """
+
+    def __init__(self, canvas: Canvas, width: int, n_out: int) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = canvas.channels
+        for level in range(canvas.levels):
+            out = width * min(2**level, 4)
+            layers += [nn.Conv2d(channels, out, 4, 2, 1), nn.LeakyReLU(0.2)]
+            channels = out
+        maps = (canvas.height >> canvas.levels) * (canvas.width >> canvas.levels)
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())
+        self.n_features = channels * maps
+        self.head = nn.Linear(self.n_features, n_out)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return (n, n_out)."""
+        out: Tensor = self.head(self.convolutions(pictures))
+        return out
+
+
+class ClassEncoder(Encoder):
+    """An encoder that gives one number for a picture and the class that it is said to be of.
+
+    score(x, y) = w . h(x) + v[y] . h(x), after Miyato and Koyama 2018, cGANs with Projection Discriminator.
+    """
+
+    def __init__(self, canvas: Canvas, width: int, n_classes: int) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__(canvas, width, 1)
+        self.of_class = nn.Embedding(n_classes, self.n_features)
+        nn.init.zeros_(self.of_class.weight)
+
+    def score(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        """Return (n,)."""
+        features = self.convolutions(pictures)
+        out: Tensor = self.head(features)[:, 0] + (self.of_class(labels) * features).sum(dim=1)
+        return out
+
+
+class Decoder(nn.Module):
+    """A linear layer, then doubling and 3 x 3 convolutions with group normalisation and ReLU, then tanh.
+
+    Args:
+        canvas: of the pictures.
+        width: channels before the last layer; twice as many a level deeper, up to four times.
+        n_in: numbers that a picture is made from.
+    """
+
+    def __init__(self, canvas: Canvas, width: int, n_in: int) -> None:
+        """Draw weights from torch's global random state."""
+        super().__init__()
+        channels = width * min(2 ** (canvas.levels - 1), 4)
+        self._shape = (channels, canvas.height >> canvas.levels, canvas.width >> canvas.levels)
+        self.start = nn.Linear(n_in, math.prod(self._shape))
+        layers: list[nn.Module] = [nn.ReLU()]
+        for level in reversed(range(canvas.levels)):
+            out = width * min(2 ** max(level - 1, 0), 4)
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(channels, out, 3, padding=1)]
+            layers += [nn.GroupNorm(math.gcd(out, 8), out), nn.ReLU()]
+            channels = out
+        self.convolutions = nn.Sequential(*layers, nn.Conv2d(channels, canvas.channels, 3, padding=1), nn.Tanh())
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return (n, channels, height, width) from (n, n_in)."""
+        out: Tensor = self.convolutions(self.start(latent).unflatten(1, self._shape))
+        return out
