@@ -40,7 +40,8 @@ class Grid(_Strict):
         train: options of `imblens.training.train`; a list stands for one network each, crossed with the other lists.
         networks: instead of crossing: one table of options for each network, on top of `train`; its own `treatments`, if
             any, replace the study's.
-        treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is.
+        treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is. The same goes for the option
+            `oversample`, which balances the training pictures before a network is trained.
         measures: `accuracy`, `gap`, `forecast`.
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
@@ -169,12 +170,13 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network if key != OWN)]):
         if key not in known:
             raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
-    from imblens.synthesis import find_oversampler
+    from imblens.synthesis import parse_options as parse_oversampler
     from imblens.treatments import parse_options
 
     for options in grid.jobs_options():
         if options.get(OVERSAMPLE, UNTREATED) != UNTREATED:
-            find_oversampler(options[OVERSAMPLE])
+            name, *pairs = options[OVERSAMPLE].split()
+            parse_oversampler(name, pairs)
     for text in grid.treatments:
         if text != UNTREATED:
             name, *pairs = text.split()

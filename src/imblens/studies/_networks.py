@@ -63,7 +63,8 @@ class Network(Job):
                 continue
             took = time.perf_counter() - start
             values = measured(better, self.measures)
-            yield key, {**values, "train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
+            times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
+            yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
 
     def _key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share it find it again."""
@@ -84,10 +85,12 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
     pictures = data.load()
     options = dict(options)
     balanced, making = pictures, 0.0
-    if (method := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:
-        from imblens.synthesis import oversample_pixels
+    if (asked := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:
+        from imblens.synthesis import oversample_pixels, parse_options
 
-        balanced = oversample_pixels(pictures, method, random_state=seed, out=folder / "oversampled")
+        name, *pairs = asked.split()
+        making_options = parse_options(name, pairs)
+        balanced = oversample_pixels(pictures, name, random_state=seed, out=folder / "oversampled", **making_options)
         making = float(balanced.source[OVERSAMPLE]["seconds"])
     begun = (folder / "checkpoints" / "last.ckpt").exists()
     made = train(balanced, out=folder, seed=seed, resume=begun, force=not begun, progress=False, **options)
