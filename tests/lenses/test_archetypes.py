@@ -165,7 +165,7 @@ def test_refusals():
     with pytest.raises(InputError, match="k=0"):
         archetypes(make_run(), k=0)
     with pytest.raises(NotApplicable, match="several labels"):
-        archetypes(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))
+        instance_archetypes(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))
 
 
 @pytest.mark.parametrize(("n", "said"), [(59, True), (60, False)])
@@ -173,3 +173,19 @@ def test_many_features_for_few_instances_are_told(n, said):
     rng = np.random.default_rng(0)
     run = Run.from_arrays(train=(rng.normal(size=(n, 6)), np.arange(n) % 2))
     assert any("6 features for 59 training instances are many" in note for note in archetypes(run).notes) == said
+
+
+def test_labels_are_looked_at_one_by_one() -> None:
+    """As many single questions: the members of a label have the archetypes that they have against all others."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(90, 3))
+    labels = (features[:, :2] + rng.normal(size=(90, 2)) > [0, 1]).astype(int)
+    answers = rng.normal(size=(90, 2)).astype(np.float32)
+    found = archetypes(Run.from_arrays(train=(features, labels, answers), classes=["a", "b"]))
+    for c, name in enumerate("ab"):
+        two = np.column_stack([np.zeros(90), answers[:, c]]).astype(np.float32)
+        alone = archetypes(Run.from_arrays(train=(features, labels[:, c], two), classes=["other", name]))
+        tables = [finding.tables["archetypes"] for finding in (found, alone)]
+        pd.testing.assert_frame_equal(*(t[t["class"] == name].reset_index(drop=True) for t in tables))
+    assert len(found.instances) == labels.sum()
+    found.charts()

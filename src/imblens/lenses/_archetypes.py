@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import InputError
+from imblens.errors import InputError, NotApplicable
 from imblens.lenses._base import FEW, Finding, lens, percent, wilson
 from imblens.lenses._blocks import row_blocks
 from imblens.run import Run
@@ -59,7 +59,7 @@ class Archetypes(Finding):
         return charts
 
 
-@lens("Which instances are typical of their class, and which are not?", needs=("multiclass",))
+@lens("Which instances are typical of their class, and which are not?")
 def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     """Four kinds of training instances, by how many of the k nearest others share their class.
 
@@ -72,8 +72,12 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     Read it as a picture of the feature space, not of the pictures: an outlier of a large class is often a wrong label; in a
     class of few instances it says little more than that they are few.
 
+    With several labels per instance every label is looked at by itself: of the instances that have it, how many of the k
+    nearest others have it too (fractions of those of which that is known). An instance then counts once for each of its
+    labels, and is right where its logit is above 0. A label that nearly all instances have is nearly always safe.
+
     Args:
-        run: single-label. Accuracy needs answers; without them it is NaN.
+        run: accuracy needs answers; without them it is NaN.
         k: neighbours, 1 or more.
 
     Returns:
@@ -83,7 +87,6 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
 
     Raises:
         InputError: k is less than 1.
-        NotApplicable: a multi-label run.
 
     References:
         IML, section III-C and Fig. 3-4; Napierala and Stefanowski 2016. The released code drops the first neighbour as if it
@@ -91,9 +94,8 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     """
     import pandas as pd
 
-    codes = instance_archetypes(run, k)
-    same = _same_class(run, k)
-    labels = run.train.labels
+    members = _members(run, k)
+    labels, codes = members.labels, members.codes
     cell = labels * 4 + codes.astype(np.int64)
     counts = np.bincount(cell, minlength=4 * run.n_classes)
     right = np.full(len(counts), np.nan)
@@ -101,11 +103,11 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     low, high = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     accuracy = np.full(len(counts), np.nan)
     if run.train.has_logits:
-        correct = run.train.correct
+        correct = run.train.correct[members.rows, labels] if run.train.multilabel else run.train.correct
         right = np.bincount(cell[correct], minlength=4 * run.n_classes).astype(np.float64)
         accuracy = np.divide(right, counts, out=accuracy, where=counts > 0)
         low, high = wilson(right, counts)
-    of_class = np.repeat(run.train.class_counts, 4)
+    of_class = np.repeat(np.bincount(labels, minlength=run.n_classes), 4)
     table = pd.DataFrame(
         {
             "class": np.repeat(np.asarray(run.classes, dtype=object), 4),
@@ -115,19 +117,19 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
             "accuracy": accuracy,
             "accuracy_low": low,
             "accuracy_high": high,
-            "prototype": pd.Series(_prototypes(run, cell, len(counts), k), dtype=object),
+            "prototype": pd.Series(_prototypes(run, members.rows, cell, len(counts), k), dtype=object),
         }
     )
     instances = pd.DataFrame(
         {
-            "id": run.train.ids,
+            "id": run.train.ids[members.rows],
             "class": np.asarray(run.classes, dtype=object)[labels],
             "archetype": np.asarray(ARCHETYPES, dtype=object)[codes],
-            "same_class": same,
+            "same_class": members.same,
             "correct": np.full(len(labels), None) if correct is None else correct,
         }
     )
-    overall = np.bincount(codes, minlength=4) / len(codes)
+    overall = np.bincount(codes, minlength=4) / max(len(codes), 1)
     notes: list[str] = []
     used = run.neighbours(k)
     if used.k < k:
@@ -148,20 +150,63 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
 
 
 def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
-    """(N,) codes of the training instances: 0 safe, 1 border, 2 rare, 3 outlier; computed once per run and k."""
+    """(N,) codes of the training instances: 0 safe, 1 border, 2 rare, 3 outlier; computed once per run and k.
+
+    Raises:
+        NotApplicable: with several labels an instance has a code for each.
+    """
+    if run.train.multilabel:
+        raise NotApplicable("an instance with several labels has an archetype for each of them.")
+    return _members(run, k).codes
+
+
+class _Members(NamedTuple):
+    """Instances as members of their classes, M in all: one each, or with several labels one for each label.
+
+    Attributes:
+        rows: (M,) positions.
+        labels: (M,) classes.
+        same: (M,) how many of the k nearest others share the class.
+        codes: (M,) archetypes.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    same: NDArray[np.int64]
+    codes: NDArray[np.int8]
+
+
+def _members(run: Run, k: int) -> _Members:
     if k < 1:
         raise InputError(f"archetypes: k={k} neighbours were asked for.", hint="The usual number is 5.")
 
-    def compute() -> NDArray[np.int8]:
-        same = _same_class(run, k)
-        n_neighbours = run.neighbours(k).k
+    def compute() -> _Members:
+        rows, labels, same, seen = _label_members(run, k) if run.train.multilabel else _class_members(run, k)
         codes = np.full(len(same), RARE, dtype=np.int8)
-        codes[same * 5 >= 2 * n_neighbours] = BORDER
-        codes[same * 5 >= 4 * n_neighbours] = SAFE
+        codes[same * 5 >= 2 * seen] = BORDER
+        codes[same * 5 >= 4 * seen] = SAFE
         codes[same == 0] = OUTLIER
-        return codes
+        return _Members(rows, labels, same, codes)
 
     return run.train.cached(f"archetypes {k}", compute)
+
+
+def _class_members(run: Run, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Any]:
+    same = _same_class(run, k)
+    return np.arange(len(same)), run.train.labels, same, run.neighbours(k).k
+
+
+def _label_members(run: Run, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Any]:
+    """Every instance with every label it has; neighbours of which it is not known whether they have it do not count."""
+    has, known = run.train.labels.astype(bool), run.train.known
+    rows, labels = np.nonzero(has)
+    same, seen = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    for column in run.neighbours(k).indices.T:
+        near = column[rows]
+        same += has[near, labels]
+        seen += known[near, labels]
+    told = seen > 0
+    return rows[told], labels[told].astype(np.int64), same[told], seen[told]
 
 
 def _same_class(run: Run, k: int) -> NDArray[np.int64]:
@@ -173,13 +218,16 @@ def _same_class(run: Run, k: int) -> NDArray[np.int64]:
     return same
 
 
-def _prototypes(run: Run, cell: NDArray[np.int64], n_cells: int, k: int) -> list[str | None]:
+def _prototypes(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], n_cells: int, k: int) -> list[str | None]:
     def compute() -> list[str | None]:
         order = np.argsort(cell, kind="stable")
         edges = np.searchsorted(cell[order], np.arange(n_cells + 1))
         found: list[str | None] = []
         for low, high in pairwise(edges.tolist()):
-            found.append(None if low == high else str(run.train.ids[medoid(run.train.features, order[low:high])]))
+            if low == high:
+                found.append(None)
+            else:
+                found.append(str(run.train.ids[medoid(run.train.features, rows[order[low:high]])]))
         return found
 
     return run.train.cached(f"prototypes {k}", compute)

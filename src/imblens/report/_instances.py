@@ -34,7 +34,7 @@ def instances(audit: Audit) -> pd.DataFrame:
     n_train = len(audit.run.train)
     archetype = np.full(len(table), None, dtype=object)
     score = np.full(len(table), np.nan)
-    if "archetypes" in audit.findings:
+    if "archetypes" in audit.findings and not audit.run.train.multilabel:  # else one for each label
         k = int(audit.findings["archetypes"].summary["k"])
         archetype[:n_train] = np.array(ARCHETYPES, dtype=object)[instance_archetypes(audit.run, k)]
     if "label_suspects" in audit.findings:
