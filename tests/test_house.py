@@ -21,6 +21,7 @@ ALLOWED = {
     "training": {"data", "models", "losses"},
     "synthesis": {"data", "run", "training", "treatments"},
     "report": {"lenses", "run"},
+    "watch": {"capture", "report"},
 }
 EVERYTHING = {"studies", "cli"}
 
