@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,31 @@ def test_treat_without_answers_to_compare_with(tmp_path: Path) -> None:
         done = imblens("treat", f"{name}.npz", "--with", "smote", "--out", f"{name}-better", cwd=tmp_path)
         assert done.returncode == 0 and said in done.stdout, done.stderr
         assert f"next: imblens audit {name}-better" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("imblens au", "audit"),
+        ("imblens audit RUN --lens arch", "archetypes"),
+        ("imblens treat RUN --with eo", "eos"),
+        ("imblens train DATA --arch resnet3", "resnet32"),
+        ("imblens train DATA --loss foc", "focal"),
+    ],
+)
+def test_the_shell_completes_commands_and_names(words: str, expected: str) -> None:
+    env = {**os.environ, "_IMBLENS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; sys.argv = ['imblens']; from imblens.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert expected in done.stdout.split(), done.stderr
+
+
+def test_doctor_says_what_each_extra_adds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from imblens.cli import doctor
+
+    there = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda package: None if package == "tensorboard" else there(package))
+    doctor.command(as_json=True, device=False)
+    told = json.loads(capsys.readouterr().out)
+    assert told["[tensorboard]"].startswith("missing tensorboard: ") and "pip install" in told["[tensorboard]"]
+    assert told["[train]"].startswith("installed: imblens train") and "pip install" not in told["[train]"]

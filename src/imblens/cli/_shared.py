@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,17 @@ Papers = typer.Option(
     False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
 )
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
+
+
+def named(what: str) -> Callable[[str], list[str]]:
+    """Complete an option in the shell with the names of one of the lists of `imblens list`."""
+
+    def complete(incomplete: str) -> list[str]:
+        from imblens.cli.listing import LISTS
+
+        return [name for name in LISTS[what]() if name.startswith(incomplete)]
+
+    return complete
 
 
 def progress(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Papers, emit, progress, shown
+from imblens.cli._shared import Force, Json, Papers, emit, named, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -22,7 +22,9 @@ QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked 
 def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
     out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
-    lens: list[str] = typer.Option([], "--lens", metavar="NAME", help="Only this lens; may be repeated."),
+    lens: list[str] = typer.Option(
+        [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
+    ),
     of: str | None = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."

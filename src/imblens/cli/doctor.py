@@ -15,6 +15,7 @@ NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-lea
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
     "hub": (("datasets",), "public sets through Hugging Face (--hub)"),
+    "tensorboard": (("tensorboard",), "logs of audits during training that TensorBoard shows"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }
 
@@ -22,7 +23,7 @@ EXTRAS = {
 def command(
     as_json: bool = Json, device: bool = typer.Option(True, help="Ask torch for its device (loads torch).")
 ) -> None:
-    """Say what is installed here."""
+    """Say what is installed here, and what each extra adds: a block to paste into a bug report."""
     from imblens import __version__
 
     found: dict[str, object] = {
@@ -37,7 +38,8 @@ def command(
     for extra, (packages, use) in EXTRAS.items():
         missing = [package for package in packages if _version(package) is None]
         state = "installed" if not missing else f"missing {', '.join(missing)}"
-        found[f"[{extra}]"] = f"{state}: {use}"
+        add = f"; add it with: pip install 'imblens[{extra}]'" if missing else ""
+        found[f"[{extra}]"] = f"{state}: {use}{add}"
     if device:
         import torch
 

@@ -18,6 +18,7 @@ from imblens.cli._shared import (
     Seed,
     Uncertain,
     emit,
+    named,
     progress,
     shown,
     side_lengths,
@@ -45,13 +46,21 @@ def command(
         None, "--drop", metavar="FILE.csv", help="Leave out the training pictures named in its column id."
     ),
     arch: str = typer.Option(
-        "smallnet", "--arch", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY", help="Network; see `imblens list models`."
+        "smallnet",
+        "--arch",
+        metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY",
+        help="Network; see `imblens list models`.",
+        autocompletion=named("models"),
     ),
     weights: Path | None = typer.Option(
         None, "--weights", metavar="FILE", help="Pretrained weights to start from; a head of other classes is left out."
     ),
     loss: str | None = typer.Option(
-        None, "--loss", metavar="NAME", help="Loss; see `imblens list losses`. Default ce; for several labels bce."
+        None,
+        "--loss",
+        metavar="NAME",
+        help="Loss; see `imblens list losses`. Default ce; for several labels bce.",
+        autocompletion=named("losses"),
     ),
     schedule: str | None = typer.Option(
         None,

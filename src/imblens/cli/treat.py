@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, emit, plain, progress, shown, step
+from imblens.cli._shared import Force, Json, Out, emit, named, plain, progress, shown, step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,13 @@ EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out 
 
 def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
-    name: str = typer.Option(..., "--with", metavar="NAME", help="Treatment; see `imblens list treatments`."),
+    name: str = typer.Option(
+        ...,
+        "--with",
+        metavar="NAME",
+        help="Treatment; see `imblens list treatments`.",
+        autocompletion=named("treatments"),
+    ),
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."
     ),
