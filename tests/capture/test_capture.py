@@ -467,3 +467,11 @@ def test_room_and_function_share_a_name() -> None:
 def test_the_room_imports_no_torch() -> None:
     code = "import imblens.capture, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_preprocessing_that_a_run_recorded_can_be_given_again() -> None:
+    asked = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    model = seeded(sequential)
+    run = capture(model, train=(PICTURES, LABELS), preprocessing=asked)
+    again = capture(model, train=(PICTURES, LABELS), preprocessing=run.meta["preprocessing"])
+    np.testing.assert_array_equal(run.train.features, again.train.features)

@@ -63,11 +63,15 @@ class Preprocessing:
     def checked(cls, values: Mapping[str, Any] | None) -> Preprocessing:
         """Read `{"mean": [...], "std": [...], "size": [H, W]}`; every key may be left out.
 
+        What a run recorded of its preprocessing (`run.meta["preprocessing"]`, with `default` beside) is read as well.
+
         Raises:
             InputError: an unknown key, lengths that differ, or a value that cannot be.
         """
         if values is None:
             return cls()
+        if isinstance(values, Mapping) and isinstance(values.get("default"), bool):
+            values = {key: value for key, value in values.items() if key != "default"}
         known = {"mean", "std", "size"}
         if not isinstance(values, Mapping) or set(values) - known:
             found = sorted(map(str, set(values) - known)) if isinstance(values, Mapping) else type(values).__name__
