@@ -220,7 +220,7 @@ class Pictures:
                 raise InputError(
                     f"pictures differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
                     f"{self.ids[i]!r} is {picture.shape[0]} x {picture.shape[1]} (height x width).",
-                    hint="Pass a size, such as size=(64, 64).",
+                    hint="Resize them: --size 64, or size=(64, 64).",
                 )
             pixels[k] = picture
         return pixels
