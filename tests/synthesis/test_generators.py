@@ -18,7 +18,7 @@ from imblens.data import PictureSet, digits
 from imblens.errors import ImblensError, InputError
 from imblens.synthesis import find_oversampler, oversample_pixels
 from imblens.synthesis._fit import Batches, fit
-from imblens.synthesis._games import Autoencoder, ConvexGame
+from imblens.synthesis._games import Autoencoder, ClassGame, ConvexGame
 from imblens.synthesis._generators import GENERATORS, _gaussians
 from imblens.synthesis._networks import Canvas, Decoder, Encoder
 from imblens.training._state import quiet_lightning
@@ -26,9 +26,9 @@ from tests.synthesis.pictures import colours
 
 NAMES = [generator.name for generator in GENERATORS]
 FEW: dict[str, int] = {"width": 4, "batch_size": 8, "latent": 4, "steps": 3}
-ENOUGH: dict[str, dict[str, int]] = {
+ENOUGH: dict[str, dict[str, Any]] = {
     "deepsmote": {"steps": 300},
-    "bagan": {"steps": 100, "autoencoder_steps": 300},
+    "bagan": {"steps": 100, "autoencoder_steps": 300, "game_learning_rate": 0.0003},
     "cgan": {"steps": 60},
     "gamo": {"steps": 100},
 }
@@ -95,7 +95,7 @@ def test_losses_of_what_is_to_be_reproduced_fall(name: str) -> None:
         assert losses["penalty"][1] < losses["penalty"][0]
     elif name == "bagan":
         assert losses["autoencoder"][1] < 0.5 * losses["autoencoder"][0]
-        assert losses["discriminator"][1] < 0.7 * losses["discriminator"][0]
+        assert losses["discriminator"][1] < 0.95 * losses["discriminator"][0]
     elif name == "gamo":
         assert losses["classifier"][1] < 0.9 * losses["classifier"][0]
     else:
@@ -122,6 +122,15 @@ def test_pictures_of_a_class_differ(name: str) -> None:
     new, labels = made.train.array()[len(small_digits().train) :], made.train.labels[len(small_digits().train) :]
     for label in (1, 2, 3):
         assert len(np.unique(new[labels == label].reshape((labels == label).sum(), -1), axis=0)) > 10
+
+
+def test_pictures_that_all_look_alike_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClassGame, "noise", lambda self, n, size: torch.zeros(n, size))
+    made = oversample_pixels(colours(), "cgan", **FEW)
+    assert "class 'green', 'blue' nearly all look alike" in made.notes[-1]
+    assert made.source["oversample"]["facts"]["spread"] == {"green": 0.0, "blue": 0.0}
+    spread = balanced_digits("deepsmote").source["oversample"]["facts"]["spread"]
+    assert list(spread) == list("123456789") and all(0.05 < share < 1.1 for share in spread.values())
 
 
 def test_grey_pictures_stay_grey_and_odd_sizes_are_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from imblens.synthesis._fit import Draw
 
 _RATE = Option("learning_rate", 0.0002, "of Adam.", "float", low=1e-7, high=1)
+_ALIKE = 0.25
 _LATENT = Option("latent", 64, "numbers that a picture is made from.", "int", low=2, high=4096)
 _COMMON = (
     Option("width", 16, "channels of the first layer of each network.", "int", low=4, high=512),
@@ -67,7 +69,7 @@ def bagan(task: Task) -> Made:
     task.say(f"bagan: {_said(losses)}")
     encodings = _encoded(start.encoder, canvas, task.pixels)
     means, spreads = _gaussians(encodings, task.labels, len(task.classes))
-    game = BalancingGame(start, means, spreads, canvas, options["width"], options["learning_rate"])
+    game = BalancingGame(start, means, spreads, canvas, options["width"], options["game_learning_rate"])
     second = Batches(task.pixels, task.labels, canvas, draw, options["steps"], task.seed + 1)
     losses |= fit(game, second, "bagan")
     task.say(f"bagan: {_said(losses)}")
@@ -132,9 +134,31 @@ def _trained(make: Callable[[Task], Made]) -> Callable[[Task], Made]:
             stack.enter_context(left_as_found())
             stack.enter_context(quiet_lightning())
             seed_everything(task.seed)
-            return make(task)
+            made = make(task)
+        spread = _spread(task, made)
+        alike = [repr(name) for name, share in spread.items() if share < _ALIKE]
+        note = (
+            f"Synthetic pictures of class {', '.join(alike)} nearly all look alike: they differ from each other by less "
+            f"than {_ALIKE:.0%} of what real ones do. More steps or another learning_rate may help."
+        )
+        return replace(made, facts={**made.facts, "spread": spread}, notes=(*made.notes, *[note] * bool(alike)))
 
     return guarded
+
+
+def _spread(task: Task, made: Made) -> dict[str, float]:
+    """Return how much synthetic pictures of a class differ from each other, as a share of what its real ones do.
+
+    The standard deviation of pixels within the class; classes whose real pictures are all equal, or with fewer than two
+    synthetic ones, are left out.
+    """
+    found = {}
+    for label in sorted(task.wanted):
+        real = task.pixels[task.labels == label].std(axis=0).mean()
+        new = made.pixels[made.labels == label]
+        if real > 0 and len(new) > 1:
+            found[task.classes[label]] = round(float(new.std(axis=0).mean() / real), 3)
+    return found
 
 
 def _evenly(n: int, size: int) -> Draw:
@@ -209,7 +233,12 @@ GENERATORS = (
     _declare(
         "bagan", "One generator of all classes, started from an autoencoder, against a judge that names classes.",
         "Mariani et al. 2018, BAGAN: Data Augmentation with Balancing GAN",
-        bagan, Option("autoencoder_steps", 400, "steps of the autoencoder, before.", "int", low=1), _steps(400), _LATENT,
+        bagan, Option("autoencoder_steps", 400, "steps of the autoencoder, before.", "int", low=1),
+        Option(
+            "game_learning_rate", 0.00005, "of Adam in the game; learning_rate is the autoencoder's.", "float",
+            low=1e-7, high=1,
+        ),
+        _steps(400), _LATENT,
     ),
     _declare(
         "cgan", "A generator and a judge for each class, on its pictures alone: time grows with the classes.",
