@@ -332,6 +332,18 @@ def test_boxes_that_belong_to_nobody(tmp_path: Path) -> None:
         add_boxes(found, tmp_path / "odd.csv")
 
 
+def test_boxes_go_to_the_picture_that_is_named(tmp_path: Path) -> None:
+    from imblens.data._boxes import Drawn
+
+    box = ("RBC", 1.0, 1.0, 5.0, 5.0)
+    drawn = Drawn({"a/view.png": (box,), "far/b/other.jpg": (box,) * 2}, {})
+    files = ["x/a/view.png", "x/b/view.png", "b/other", "other.png"]
+    assert [len(fact["boxes"]) for fact in drawn.match(files[:3])] == [1, 0, 2]
+    assert [len(fact["boxes"]) for fact in drawn.match(files[3:])] == [2]
+    with pytest.raises(InputError, match=r"'view.png' fit several pictures, 'x/a/view.png' and 'x/b/view.png'"):
+        Drawn({"view.png": (box,)}, {}).match(files)
+
+
 # ----------------------------------------------------------------------------------------------------- the real things
 
 
@@ -356,7 +368,7 @@ def test_all_of_the_published_box_list_is_read(real_data: Path) -> None:
 
     drawn = read_boxes(real_data / "nih-cxr/layout" / "BBox_List_2017.csv")
     files = [name for name in drawn.boxes if name.endswith(".png")]
-    assert len(files) == 880 and sum(len(drawn.boxes[name]) for name in files) == 984
+    assert len(files) == 880 == len(drawn.boxes) and sum(len(drawn.boxes[name]) for name in files) == 984
     assert len({label for name in files for label, *_ in drawn.boxes[name]}) == 8
 
 

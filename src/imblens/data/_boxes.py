@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from imblens.data._coco import DET_SIZE, read_json
+from imblens.data._decode import SUFFIXES
 from imblens.data._entries import BoxNotes, Entry, Named, numbered_boxes, with_boxes
 from imblens.data._parquet import read_box_table
 from imblens.data._pictures import PictureSet
@@ -22,33 +23,57 @@ _SPELLINGS = {"Infiltrate": "Infiltration"}  # NIH's box list differs from its l
 
 @dataclass(frozen=True)
 class Drawn:
-    """Boxes by picture, under every name a picture may go by: path, file name, file name without suffix."""
+    """Boxes by picture, as the file names it: with all, some or none of its folders, with or without suffix."""
 
     boxes: Mapping[str, tuple[Named, ...]]
     sizes: Mapping[str, tuple[int, int] | None]
     notes: tuple[str, ...] = ()
 
-    def of(self, file: str) -> dict[str, Any]:
-        """Return `boxes` and `size` of a picture; no boxes where there is nothing about it."""
-        name = self._known(file)
-        return {"boxes": (), "size": None} if name is None else {"boxes": self.boxes[name], "size": self.sizes[name]}
+    def match(self, files: Sequence[str]) -> list[dict[str, Any]]:
+        """Return `boxes` and `size` of every picture; no boxes where there is nothing about it.
 
-    def _known(self, file: str) -> str | None:
-        plain = file.replace("\\", "/").rsplit("/", 1)[-1]
-        return next((name for name in (file, plain, plain.rsplit(".", 1)[0]) if name in self.boxes), None)
+        A name belongs to a picture when one of the two paths ends with the other.
+
+        Raises:
+            InputError: a name fits several pictures.
+        """
+        names = {_plain(name): name for name in self.boxes}
+        ends: dict[str, str | None] = {}  # of names with folders; None where several names end so
+        for plain in names:
+            for end in _ends(plain)[1:]:
+                ends[end] = None if end in ends else plain
+        taken: dict[str, str] = {}
+        found: list[dict[str, Any]] = []
+        for file in files:
+            plain = _plain(file)
+            fitting = next((end for end in _ends(plain) if end in names), None) or ends.get(plain)
+            if fitting is None:
+                found.append({"boxes": (), "size": None})
+                continue
+            if fitting in taken:
+                raise InputError(
+                    f"the boxes of {names[fitting]!a} fit several pictures, {taken[fitting]!a} and {file!a}.",
+                    hint="Name pictures with their folders in the file of boxes.",
+                )
+            taken[fitting] = file
+            found.append({"boxes": self.boxes[names[fitting]], "size": self.sizes.get(names[fitting])})
+        return found
 
 
-def draw(
-    found: Mapping[str, Sequence[Named]], sizes: Mapping[str, tuple[int, int] | None], notes: Iterable[str] = ()
-) -> Drawn:
-    """Put boxes by picture together; a name without its suffix stands for the picture too."""
-    boxes = {name: tuple(some) for name, some in found.items()}
-    size = {name: sizes.get(name) for name in found}
-    for name in list(found):
-        stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        boxes.setdefault(stem, boxes[name])
-        size.setdefault(stem, size[name])
-    return Drawn(boxes, size, tuple(notes))
+def _plain(name: str) -> str:
+    """Return a picture's path with forward slashes and without its suffix."""
+    path = name.replace("\\", "/").removeprefix("./")
+    return path.rsplit(".", 1)[0] if Path(path).suffix.lower() in SUFFIXES else path
+
+
+def _ends(path: str) -> list[str]:
+    """Return the path, the path without its first folder, and so on.
+
+    >>> _ends("a/b/c")
+    ['a/b/c', 'b/c', 'c']
+    """
+    parts = path.split("/")
+    return ["/".join(parts[k:]) for k in range(len(parts))]
 
 
 def read_boxes(path: Path) -> Drawn:
@@ -71,7 +96,7 @@ def read_boxes(path: Path) -> Drawn:
     if suffix == ".json":
         return _drawn(read_json(path)[0])
     if suffix == ".parquet":
-        return draw(read_box_table(path), {})
+        return Drawn({name: tuple(some) for name, some in read_box_table(path).items()}, {})
     raise InputError(
         f"{path} is no file of boxes that is read.", hint="Give .csv, .json (COCO), .xml (VOC), or .parquet."
     )
@@ -91,8 +116,9 @@ def add_boxes(pictures: PictureSet, path: str | Path) -> PictureSet:
     told = BoxNotes()
     position = {name: c for c, name in enumerate(pictures.classes)}
     found, matched = {}, 0
+    every = iter(drawn.match([str(name) for split in pictures.splits.values() for name in split.ids]))
     for name, split in pictures.splits.items():
-        facts = [drawn.of(str(id_)) for id_ in split.ids]
+        facts = [next(every) for _ in split.ids]
         matched += sum(bool(fact["boxes"]) for fact in facts)
         boxes = [numbered_boxes(fact["boxes"], position, told) for fact in facts]
         found[name] = with_boxes(split, boxes, [fact["size"] for fact in facts], told)
@@ -117,7 +143,7 @@ def add_boxes(pictures: PictureSet, path: str | Path) -> PictureSet:
 
 
 def _drawn(entries: list[Entry]) -> Drawn:
-    return draw({e.file: e.boxes for e in entries}, {e.file: e.size for e in entries})
+    return Drawn({e.file: e.boxes for e in entries}, {e.file: e.size for e in entries})
 
 
 def _read_csv(path: Path) -> Drawn:
@@ -156,4 +182,8 @@ def _read_csv(path: Path) -> Drawn:
         boxes.setdefault(file, []).append((label, x0, y0, x0 + x1 if wide else x1, y0 + y1 if wide else y1))
     if renamed:
         notes.append(f"{path.name} says Infiltrate where the labels say Infiltration: {renamed:,} boxes.")
-    return draw(boxes, dict.fromkeys(boxes, DET_SIZE if nih else None), notes)
+    return Drawn(
+        {file: tuple(some) for file, some in boxes.items()},
+        dict.fromkeys(boxes, DET_SIZE) if nih else {},
+        tuple(notes),
+    )

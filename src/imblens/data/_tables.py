@@ -73,7 +73,8 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Un
     if boxes:
         drawn = read_boxes(boxes[0])
         notes += drawn.notes
-        entries = [replace(entry, **drawn.of(entry.file)) for entry in entries]
+        facts = drawn.match([entry.file for entry in entries])
+        entries = [replace(entry, **fact) for entry, fact in zip(entries, facts, strict=True)]
     return read_entries(
         root, entries, classes, layout="NIH" if nih else "table", seed=seed, uncertain=uncertain, notes=notes
     )
