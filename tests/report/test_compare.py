@@ -9,6 +9,7 @@ import pytest
 from imblens.errors import ExistsError, InputError, ShapeError
 from imblens.report import Comparison, compare
 from imblens.report._changes import independent_change, mean_change, paired_change
+from imblens.report._compare import differences
 from imblens.run import Run
 from tests.report.pages import parsed
 from tests.report.runs import HOSTILE, make_run
@@ -231,3 +232,32 @@ def test_notebook_needs_no_script():
     html = found._repr_html_()
     assert isinstance(found, Comparison)
     assert "<svg" in html and "<script" not in html and "<b>" not in html and "&lt;b&gt;" in html
+
+
+def test_maps_have_one_frame_and_runs_say_what_sets_them_apart(tmp_path):
+    first = make_run(n=200, per_test=8)
+    head = type(first.head)(first.head.weight * 1.5, first.head.bias * 0)
+    treatment = {"name": "tau_norm", "chosen": {"options": {"tau": 0.7}}}
+    other = first.with_head(head, treatment=treatment)
+    trained = make_run(n=200, per_test=8, seed=1)
+    found = compare([first, other], names=["before", "after"], draw_map=True)
+    table = found.tables["common_map"]
+    before, after = (table[table["run"] == name].set_index(["split", "id"])[["x", "y"]] for name in found.names)
+    assert (before == after).all().all()
+    assert {"common_map_0", "common_map_1"} <= set(found.charts())
+    text = found.save(tmp_path / "out", figures=False).read_text()
+    said = "".join(parsed(text).text)
+    assert "The head was changed by tau_norm (tau=0.7, chosen on training data); the features are the same." in said
+    assert "Map of before" in said and "Map of after" in said
+    trained.meta["loss"] = "ldam"
+    assert "loss ce became ldam" in differences(first, trained)
+    assert differences(first, first) == ""
+
+
+def test_runs_of_other_instances_have_no_common_map():
+    rng = np.random.default_rng(1)
+    one, labels = run_of({}), np.repeat([0, 1, 2], [20, 12, 9])
+    arrays = (rng.normal(size=(41, 2)), labels, np.eye(3)[labels])
+    other = Run.from_arrays(train=arrays, test=arrays, classes=CLASSES)
+    found = compare([one, other], names=["one", "other"], draw_map=True)
+    assert found.maps is None and any(note.startswith("No common map: ") for note in found.notes)

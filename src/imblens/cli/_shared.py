@@ -15,6 +15,8 @@ import typer
 
 from imblens.errors import InputError
 
+QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked for
+
 Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
 Force = typer.Option(False, "--force", help="Overwrite --out.")
 Json = typer.Option(False, "--json", help="Print the result as JSON on stdout; progress stays on stderr.")

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Papers, emit, named, progress, shown
+from imblens.cli._shared import QUICK_MAP, Force, Json, Papers, emit, named, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
 
 EXAMPLES = "Examples:  imblens audit RUN  |  imblens audit ARRAYS.npz --out DIR --lens archetypes --lens adversaries"
-
-QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked for
 
 
 def command(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, Papers, emit, plain
+from imblens.cli._shared import QUICK_MAP, Force, Json, Out, Papers, emit, plain
 
 EXAMPLES = "Examples:  imblens compare RUN RUN2 --out DIR"
 
@@ -16,6 +16,9 @@ def command(
         ..., metavar="RUN RUN ...", help="Two runs or more; the first is the reference."
     ),
     out: Path = Out,
+    draw_map: bool | None = typer.Option(
+        None, "--map/--no-map", help="Maps of all runs in one frame; by default only where it is quick (up to 5,000)."
+    ),
     papers: bool = Papers,
     force: bool = Force,
     as_json: bool = Json,
@@ -32,11 +35,16 @@ def command(
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):
         names = [str(source) for source in sources]
-    found = compare(runs, names=names)
+    n_instances = sum(len(split) for split in runs[0].splits.values())
+    found = compare(runs, names=names, draw_map=n_instances <= QUICK_MAP if draw_map is None else draw_map)
     report = found.save(out, force=True, papers=papers)
     table = found.tables["comparison_summary"]
     emit(
-        {"report": report, "summary": plain(table.to_dict("records"))},
-        [table.to_string(index=False, float_format=lambda value: f"{value:.3f}"), f"report: {report}"],
+        {"report": report, "verdict": found.verdict(), "summary": plain(table.to_dict("records"))},
+        [
+            *found.verdict(),
+            table.to_string(index=False, float_format=lambda value: f"{value:.3f}"),
+            f"report: {report}",
+        ],
         as_json=as_json,
     )

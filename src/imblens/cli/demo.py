@@ -29,7 +29,7 @@ def command(
     _, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet"})
     run = Run.load(run_folder)
     better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
-    compared = compare([run, better], names=["trained", "eos"]).save(comparison_folder, force=True)
+    compared = compare([run, better], names=["trained", "eos"], draw_map=True).save(comparison_folder, force=True)
     commands = [
         shown("imblens", "train", "shapes", "--out", run_folder),
         shown("imblens", "audit", run_folder, "--out", run_folder / "audit"),

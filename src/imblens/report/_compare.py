@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import InputError, ShapeError
-from imblens.lenses import all_lenses
+from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.lenses import Finding, all_lenses, common_map
 from imblens.lenses._base import FEW, percent
-from imblens.lenses._same_instances import common_rows
+from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
 from imblens.report._changes import independent_change, mean_change, paired_change
 from imblens.run import Run
@@ -36,6 +36,7 @@ MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
     "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per picture"),
     "concepts_unique": ("concepts", "concepts", "unique", None, "channels with one, per picture"),
 }
+DIFFERENCES = 6  # settings that a sentence lists
 SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 
 
@@ -49,6 +50,7 @@ class Comparison:
         tables: `comparison`, `comparison_summary` and `comparison_measures`; see `compare`.
         notes: what limits the comparison, one sentence each.
         audits: what the lenses found on each run.
+        maps: the runs' instances on maps of one frame, where they were asked for and can be.
     """
 
     runs: tuple[Run, ...] = field(repr=False)
@@ -56,6 +58,7 @@ class Comparison:
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     notes: tuple[str, ...] = ()
     audits: tuple[Audit, ...] = field(default=(), repr=False)
+    maps: Finding | None = field(default=None, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def verdict(self) -> list[str]:
@@ -96,7 +99,7 @@ class Comparison:
         return notebook_html(self)
 
 
-def compare(runs: Sequence[Run], names: Sequence[str] | None = None) -> Comparison:
+def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map: bool = False) -> Comparison:
     """Compare runs of one data set: every class's accuracy, its change from the first run, and how sure that is.
 
     Where two runs answered the same test instances (equal ids and labels), the interval of a change is Agresti and
@@ -106,6 +109,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None) -> Comparis
     Args:
         runs: two or more; the first is what the others are compared with.
         names: one for each run; from their folders, data and treatment when None.
+        draw_map: whether to draw the runs' instances on maps of one frame (table `common_map`), which takes the longest.
 
     Returns:
         Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
@@ -161,7 +165,45 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None) -> Comparis
         "comparison_summary": _summary(audits, labelled, per_class, measures),
         "comparison_measures": measures,
     }
-    return Comparison(tuple(runs), labelled, tables, notes, audits)
+    maps = None
+    if draw_map:
+        try:
+            maps = common_map(runs, names=labelled)
+        except (InputError, NotApplicable) as reason:  # other instances, or too few
+            notes += (f"No common map: {reason.message.removeprefix('common_map: ')}",)
+        else:
+            tables |= maps.tables
+            notes += maps.notes
+    return Comparison(tuple(runs), labelled, tables, notes, audits, maps)
+
+
+def differences(first: Run, run: Run) -> str:
+    """What sets a run apart from the first, in one sentence, as far as the runs say what made them."""
+    treatment = run.meta.get("treatment")
+    if isinstance(treatment, Mapping) and treatment != first.meta.get("treatment"):
+        chosen = treatment.get("chosen")
+        options = chosen.get("options", {}) if isinstance(chosen, Mapping) else {}
+        told = ", ".join(f"{key}={value}" for key, value in options.items())
+        text = f"The head was changed by {treatment.get('name')}" + (
+            f" ({told}, chosen on training data)" if told else ""
+        )
+        if run.synthetic is not None:
+            text += f", with {len(run.synthetic):,} synthetic training instances"
+        same = same_features(first.train, run.train)
+        return f"{text}; the features {'are the same' if same else 'come from another network'}."
+    from imblens.report._page import facts
+
+    ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts")
+    then, now = (dict(facts(meta)) for meta in (first.meta, run.meta))
+    changed = [
+        f"{key} {then.get(key, 'not given')} became {now.get(key, 'not given')}"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key) and not key.startswith(ignored)
+    ]
+    if not changed:
+        return ""
+    more = f" and {len(changed) - DIFFERENCES} more settings" if len(changed) > DIFFERENCES else ""
+    return f"What was done otherwise: {'; '.join(changed[:DIFFERENCES])}{more}."
 
 
 def best_first(comparison: Comparison) -> list[str]:

@@ -31,6 +31,8 @@ def charts(comparison: Comparison) -> dict[str, Any]:
         rows = measures[measures["measure"] == measure]
         if np.abs(rows["change"].dropna()).max() > 0 if rows["change"].notna().any() else False:
             found[f"comparison_{measure}"] = _measure(comparison, measure, title)
+    if comparison.maps is not None:
+        found |= comparison.maps.charts()
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.lenses._base import percent
-from imblens.report._compare import MEASURES, best_first, class_lines, points
+from imblens.report._compare import MEASURES, best_first, class_lines, differences, points
 from imblens.report._overlays import side_by_side
 from imblens.report._save import OVERLAYS_KEY, write_figures, write_tables
 from imblens.run import claim, write_text
@@ -74,38 +74,55 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
 
 
 def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
-    from imblens.report import _page
+    from imblens.report import _page, _pictures
 
     tables = comparison.tables
     order = best_first(comparison)
     classes = [str(name) for name in dict.fromkeys(tables["comparison"]["class"])]
     said = comparison.verdict()
     whole = {name: _page.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
-    plots = []
+    plots: list[_page.Plot] = []
+    frames: list[_page.Plot] = []
     for name, figure in drawn.items():
         table = whole["comparison"] if name == "comparison" else None
-        if name not in ("comparison", "comparison_change"):
+        if name.startswith("comparison_") and name != "comparison_change":
             rows = tables["comparison_measures"]
             part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
             table = _page.shown(part, name, "comparison_measures", len(part))
-        plots.append(_page.plot(figure, name, said[0], table, title=TITLES[name]))
+        titled, sentence = TITLES.get(name, ""), said[0]
+        if name.startswith("common_map_"):
+            titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
+            sentence = comparison.maps.sentence() if comparison.maps is not None else ""
+        plot = _page.plot(figure, name, sentence, table, title=titled)
+        (frames if name.startswith("common_map_") else plots).append(plot)
     sections: list[dict[str, Any]] = []
     for place, name in enumerate(order):
         lines = [{"name": key, "text": text} for key, text in class_lines(comparison, name).items()]
         sections.append(
-            {"id": f"run-{place}", "title": name, "lines": lines[:LINES_SHOWN], "more": lines[LINES_SHOWN:]}
+            {
+                "id": f"run-{place}",
+                "title": name,
+                "what": differences(comparison.runs[0], comparison.runs[comparison.names.index(name)]),
+                "lines": lines[:LINES_SHOWN],
+                "more": lines[LINES_SHOWN:],
+            }
         )
     contents = [{"id": "summary", "text": "All measures"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     overlays = side_by_side(comparison.runs, comparison.names)
     contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
+    contents += [{"id": "frames", "text": "Maps in one frame"}] if frames else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
+    sheet = _pictures.sheet(comparison.runs[0], _points(comparison))
     title = " and ".join(comparison.names) if len(comparison.names) == 2 else ", ".join(comparison.names)
     return _page.render(
         "compare.html",
         figures=drawn.values(),
-        data={"classes": classes, "of": ""},
+        data={"classes": classes, "of": "", "pictures": sheet.data()},
+        names=[*classes, *comparison.names],
+        sheet=sheet,
+        frames=frames,
         title=f"imblens: {_page.short(title, 120)}",
         subtitle=_page.short(title, 120),
         eyebrow=f"{len(comparison.runs)} runs, {len(classes)} classes, compared with {comparison.names[0]}",
@@ -136,6 +153,17 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         ],
         command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
     )
+
+
+def _points(comparison: Comparison) -> list[tuple[str, str]]:
+    """Instances on the maps, those first whose answers changed."""
+    if comparison.maps is None:
+        return []
+    table = comparison.maps.tables["common_map"]
+    table = table[table["split"] != "synthetic"]
+    right = table["correct"].map({True: 1, False: 0}).groupby([table["split"], table["id"]], sort=False)
+    mixed = right.nunique().sort_values(ascending=False, kind="stable")
+    return [(str(split), str(name)) for split, name in mixed.index]
 
 
 def _cards(comparison: Comparison, name: str) -> list[dict[str, Any]]:
