@@ -274,8 +274,8 @@ def _why(findings: Mapping[str, Finding], views: Mapping[str, ClassView], of: st
 
 def _counted(view: ClassView, largest: str) -> str:
     text = f"{view.train_count:,} training instances"
-    if view.imbalance is not None and view.imbalance >= 1.5:
-        text += f", {view.imbalance:.0f}x rarer than {largest}"
+    if view.rarity:
+        text += f", {view.rarity}" + (f" than {largest}" if view.rarity.endswith("rarer") else "")
     return f"{text}; {view.test_count} test instances, too few to tell" if view.few else text
 
 
@@ -347,9 +347,8 @@ def _class_rows(
         told = ", ".join(f"{kind} {percent(share)}" for kind, share in view.archetypes.items())
         foreseen = "" if view.forecast is None else f"foreseen: {share_text(view.forecast)}"
         evidence = EVIDENCE.get(view.cause, "")
-        times = "" if view.imbalance is None or view.imbalance < 1.05 else f"{view.imbalance:.3g}x rarer"
         filled: dict[str, dict[str, Any]] = {
-            "Training": {"text": f"{view.train_count:,}", "sub": times, "sort": view.train_count},
+            "Training": {"text": f"{view.train_count:,}", "sub": view.rarity, "sort": view.train_count},
             "Accuracy": {
                 "text": f"{measured['score']} {measured['interval']}",
                 "ruler": measured["low"] is not None,

@@ -28,6 +28,7 @@ class ClassView:
     name: str
     train_count: int
     imbalance: float | None
+    rarity: str
     test_count: int | None
     accuracy: float | None = None
     low: float | None = None
@@ -50,6 +51,7 @@ class ClassView:
 
 def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
     """Every class by name, in the order of the run."""
+    several = run.task == "multilabel"
     rarer = imbalance(run.train.class_counts)
     accuracy = _rows(findings, "class_accuracy", "class_accuracy")
     gaps = _rows(findings, "generalization_gap", "generalization_gap")
@@ -61,11 +63,15 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
     views = {}
     for i, name in enumerate(run.classes):
         row, cause = accuracy.get(name, {}), causes.get(name, {})
+        times = _number(row.get("imbalance")) if several else number(float(rarer[i]))
         treatment = _text(cause.get("treatment"))
         views[name] = ClassView(
             name=name,
             train_count=int(run.train.class_counts[i]),
-            imbalance=number(float(rarer[i])),
+            imbalance=times,
+            rarity=""
+            if times is None or times < 1.5
+            else f"{times:.0f}{' lack it for one that has it' if several else 'x rarer'}",
             test_count=None if run.test is None else int(run.test.class_counts[i]),
             accuracy=_number(row.get("accuracy")),
             low=_number(row.get("accuracy_low")),
