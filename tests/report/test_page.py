@@ -273,3 +273,20 @@ def test_no_page_is_no_error(name):
 def test_every_page_there_is_has_the_fixed_headings():
     for file in sorted((Path(__file__).resolve().parents[2] / "docs" / "lenses").glob("*.md")):
         assert [heading for heading in lens_page(file.stem) if heading in HEADINGS] == list(HEADINGS), file.name
+
+
+def test_synthetic_pictures_are_shown_beside_real_ones(tmp_path):
+    from imblens.report._synthetic import synthetic
+
+    run = make_run()
+    path = run.save(tmp_path / "run")
+    run = type(run).load(path)
+    assert synthetic(run) is None
+    run.meta["data"]["oversample"] = {"name": "<b>smote</b>", "synthetic": 1234}
+    (path / "oversampled").mkdir()
+    (path / "oversampled" / "samples.png").write_bytes(b"not a picture")
+    assert synthetic(run) is None
+    Image.new("RGB", (8, 8), "red").save(path / "oversampled" / "samples.png")
+    shown = audit(run, lenses=["class_accuracy"]).save(tmp_path / "out", figures=False).read_text()
+    assert 'id="synthetic"' in shown and "1,234 pictures in all" in shown and 'class="sheet"' in shown
+    assert "<b>smote</b>" not in shown

@@ -150,7 +150,7 @@ def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup
     else:
         kind = "png" if one.view.startswith(b"\x89PNG") else "jpeg"
         named = f' id="{define}"' if define else ""
-        picture = f'<image{named} class="under" {frame} href="{_address(one.view, kind)}"></image>'
+        picture = f'<image{named} class="under" {frame} href="{data_address(one.view, kind)}"></image>'
     boxes = "".join(
         f'<rect x="{x0 * width:.1f}" y="{y0 * height:.1f}" width="{(x1 - x0) * width:.1f}" height="{(y1 - y0) * height:.1f}"'
         f' fill="none" vector-effect="non-scaling-stroke" stroke="{stroke}" stroke-width="{thick}"></rect>'
@@ -159,7 +159,7 @@ def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup
     )
     return Markup(
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{picture}'
-        f'<image class="map" {frame} href="{_address(heat(one.cam), "png")}"></image>{boxes}</svg>'
+        f'<image class="map" {frame} href="{data_address(heat(one.cam), "png")}"></image>{boxes}</svg>'
     )
 
 
@@ -192,7 +192,8 @@ def _probability(split: Latents, row: int, label: int) -> float | None:
     return float(expit(logits[label]) if split.multilabel else softmax(logits)[label])
 
 
-def _address(content: bytes, kind: str) -> str:
+def data_address(content: bytes, kind: str) -> str:
+    """Return a picture as an address that needs no file."""
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 

@@ -112,6 +112,7 @@ def findings_json(audit: Audit) -> str:
 def report_html(audit: Audit) -> str:
     """The page."""
     from imblens.report import _evidence, _page, _pictures, _render, _verdict
+    from imblens.report._synthetic import synthetic
 
     run, findings = audit.run, audit.findings
     drawn = _render.figures(audit)
@@ -135,6 +136,8 @@ def report_html(audit: Audit) -> str:
     contents = [{"id": "classes", "text": "Every class in one row"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     contents += [{"id": "in-full", "text": f"{audit.of} in full"}] if in_full else []
+    made = synthetic(run)
+    contents += [{"id": "synthetic", "text": "Synthetic pictures"}] if made else []
     contents += [{"id": "skipped", "text": "What could not be said"}] if audit.skipped else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
     return _page.render(
@@ -151,6 +154,7 @@ def report_html(audit: Audit) -> str:
         sheet=sheet,
         picture_note=_picture_note(sheet),
         in_full=in_full,
+        synthetic=made,
         why=_why(findings, views, audit.of),
         title=f"imblens: {told}" if told else "imblens audit",
         subtitle=told,

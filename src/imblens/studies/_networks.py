@@ -102,7 +102,7 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
         preprocessing=made.meta["preprocessing"],
         colours=False,
         thumbnails=False,
-        meta={"data": pictures.source, **made.meta},
+        meta={"data": balanced.source, **made.meta},
     )
     # what an earlier, stopped start took is in the log of epochs and with the pictures made
     seconds = max(time.perf_counter() - start, making + float(made.log["seconds"].sum()))
