@@ -23,6 +23,7 @@ import imblens.report._audit as audit_module
 from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, all_lenses
 from imblens.report import audit
+from imblens.report._figures import slim
 from imblens.report._tables import csv_text, file_names, plain
 from imblens.run import Run
 from tests.report.runs import HOSTILE, make_run
@@ -264,3 +265,17 @@ def test_saving_loads_no_torch(tmp_path):
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=env).returncode == 0
+
+
+def test_a_network_without_errors_is_reported(tmp_path):
+    run = make_run()
+    sure = 9 * np.eye(len(run.classes), dtype=np.float32)
+    splits = [(split.features, split.labels, sure[split.labels]) for split in (run.train, run.test)]
+    flawless = Run.from_arrays(train=splits[0], test=splits[1], classes=run.classes)
+    audit(flawless, lenses=["class_accuracy", "adversaries"]).save(tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == {"class_accuracy", "adversaries"}
+
+
+def test_a_drawing_without_marks_is_whole():
+    empty = '<svg width="9" height="9"><g><g class="marks"/><g fill="none"><rect width="1"/></g></g></svg>'
+    assert slim(empty, "x").endswith('height="9"><g fill="none"><rect width="1"/></g></svg>')

@@ -46,9 +46,9 @@ class ClassAccuracy(Finding):
         return found
 
     def charts(self) -> dict[str, Any]:
-        """Accuracy with interval, rarest class last; confusion with the diagonal left blank."""
+        """Accuracy with interval, rarest class last; confusion with the diagonal left blank, where there are errors."""
         charts = {"class_accuracy": _accuracy_chart(self)}
-        if "confusion" in self.tables:
+        if "confusion" in self.tables and self.tables["confusion"]["share"].notna().any():
             charts["confusion"] = _confusion_chart(self)
         return charts
 

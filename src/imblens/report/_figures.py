@@ -391,6 +391,8 @@ def slim(svg: str, name: str) -> str:
             continue
         tag = piece if "href" in piece else _LONG.sub(_hundredth, piece)
         tag = _OWN_IDS.sub(numbered, _DEFAULTS.sub("", _ATTRIBUTES.sub("", tag)))
+        if re.fullmatch(r"<g(?: [^<>]*)?/>", tag):
+            continue  # the group of a chart without marks
         if tag.startswith("<g"):
             groups.append(tag != "<g>")
         if tag == "</g>":
