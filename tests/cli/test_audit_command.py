@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imblens.run import Run
+
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -101,6 +103,15 @@ def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:
     assert (tmp_path / "compared" / "report.html").exists() and len(
         pd.read_csv(tmp_path / "compared/tables/comparison.csv")
     )
+
+
+def test_a_run_is_not_treated_over_itself(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1], (30, 9))
+    features = np.random.default_rng(1).normal(size=(39, 3)) + labels[:, None]
+    Run.from_arrays(train=(features, labels)).save(tmp_path / "run")
+    done = imblens("treat", "run", "--with", "smote", "--out", "run", "--force", cwd=tmp_path)
+    assert done.returncode == 2 and "is the run to be treated" in done.stderr
+    assert Run.load(tmp_path / "run").head is None
 
 
 def test_treat_without_answers_to_compare_with(tmp_path: Path) -> None:

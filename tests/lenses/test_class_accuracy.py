@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from imblens.errors import NotApplicable
 from imblens.lenses import class_accuracy
 from imblens.run import Run
+from imblens.run.statistics import wilson
 from tests.lenses.made import NAMES, TEST, TRAIN, make_run
 
 
@@ -113,3 +114,9 @@ def test_labels_by_hand() -> None:
     )
     assert any("No test instance has c" in note for note in found.notes)
     assert set(found.charts()) == {"class_accuracy"}
+
+
+def test_the_interval_of_all_or_none_ends_exactly_there():
+    trials = np.arange(1, 2000)
+    assert (wilson(trials, trials)[1] == 1).all()
+    assert (wilson(np.zeros_like(trials), trials)[0] == 0).all()

@@ -133,7 +133,10 @@ def test_cuts_and_flipped_bits_are_seen(tmp_path: Path, name: str) -> None:
         ({"classes": ["one"]}, "at least two"),
         ({"files": []}, "'files'"),
         ({"files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}, "outside its folder"),
+        ({"files": {"head.safetensors": 3}}, "size and SHA-256 for 'head.safetensors'"),
         ({"splits": {}}, "no train split"),
+        ({"splits": {"train": 3}}, "number of parts for 'train'"),
+        ({"splits": {"train": {"parts": "x"}}}, "number of parts for 'train'"),
     ],
 )
 def test_a_strange_manifest_is_refused(tmp_path: Path, change: dict, fragment: str) -> None:

@@ -34,11 +34,14 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Give a run a better head, and show accuracy per class before and after."""
+    from imblens.errors import ExistsError
     from imblens.run import Run, claim
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
     run = Run.load(source)
+    if out.resolve() == source.resolve():
+        raise ExistsError(f"--out {out} is the run to be treated.", hint="Choose another --out: it would be lost.")
     claim(out, force=force)
     better, table, measures = treat_and_save(run, name, options, out)
     emit(

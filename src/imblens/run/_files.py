@@ -84,11 +84,11 @@ def claim(out: Path, *, force: bool) -> Path:
 
 
 def release() -> None:
-    """Remove the folders that `claim` made and nothing was written to: a refused command leaves nothing behind."""
+    """Remove the folders that `claim` made and no file was written to: a refused command leaves nothing behind."""
     while _MADE:
         folder = _MADE.pop()
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+            shutil.rmtree(folder)
 
 
 def sha256(path: Path) -> str:

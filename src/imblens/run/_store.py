@@ -217,6 +217,12 @@ def _read_manifest(file: Path) -> dict[str, Any]:
     for key, kind in wanted.items():
         if not isinstance(manifest.get(key), kind):
             raise InputError(f"{file} has no valid {key!r}.", hint="Capture the run again.")
+    for name, info in manifest["splits"].items():
+        if not isinstance(info, dict) or not isinstance(info.get("parts"), int):
+            raise InputError(f"{file} has no valid number of parts for {name!r}.", hint="Capture the run again.")
+    for name, known in manifest["files"].items():
+        if not isinstance(known, dict) or not {"bytes", "sha256"} <= set(known):
+            raise InputError(f"{file} has no valid size and SHA-256 for {name!r}.", hint="Capture the run again.")
     if manifest["task"] not in ("multiclass", "multilabel"):
         raise InputError(f"{file} names the task {manifest['task']!r}.", hint="Known: multiclass, multilabel.")
     return manifest

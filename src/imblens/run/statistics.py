@@ -331,4 +331,5 @@ def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[NDArray[np.fl
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    return np.where(share == 0, 0.0, low), np.where(share == 1, 1.0, high)  # exact: rounding would leave 1 - 1e-16
