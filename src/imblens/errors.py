@@ -57,10 +57,12 @@ def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
 
     >>> did_you_mean("hrose", ["horse", "deer"])
     "Did you mean 'horse'? Known: horse, deer."
+    >>> did_you_mean("z", [f"n{i}" for i in range(23)])[-15:]
+    'n19 and 3 more.'
     """
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     start = f"Did you mean {near[0]!r}? " if near else ""
-    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     return f"{start}Known: {listed}."

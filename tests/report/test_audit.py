@@ -52,7 +52,7 @@ def test_every_lens_is_run_or_has_a_reason(run):
     assert set(found.findings) | set(found.skipped) == set(all_lenses())
     assert not set(found.findings) & set(found.skipped)
     order = [name for name in all_lenses() if name in found.findings]
-    assert list(found.findings) == order
+    assert list(found.findings) == list(found) == order
 
 
 def test_lens_that_does_not_apply_is_skipped_with_the_reason(run):

@@ -128,7 +128,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
         raise InputError(
             f"{type(model).__name__} cannot run on pictures of shape {tuple(sample.shape[1:])}: "
             f"{type(error).__name__}: {error}",
-            hint="Check the size (--size) and the channels that the network expects.",
+            hint="Check the size (--size) and the channels that it expects; one grey channel goes with one number: --mean 0.",
         ) from error
     finally:
         for handle in hooks:

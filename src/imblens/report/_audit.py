@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,10 @@ class Audit:
                 f"the audit did not run the lens {name!r}.", hint=f"Call audit(run, lenses=[..., {name!r}])."
             )
         raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, known))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the lenses that have a finding."""
+        return iter(self.findings)
 
     def verdict(self) -> list[str]:
         """Return the answer in a few lines: the worst class, how many need help, the next worst."""
