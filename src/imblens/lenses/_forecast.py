@@ -89,7 +89,6 @@ class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64
         self._count = np.zeros(n_classes, dtype=np.int64)
         self._sum = np.zeros((n_classes, n_classes))
         self._outer = np.zeros((n_classes, n_classes, n_classes))
-        self._shift: Matrix | None = None
 
     def update(self, batch: Batch) -> None:
         """Take in a batch."""
