@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from imblens.data import Pictures, PictureSet, load_pictures
+from imblens.data import Pictures, PictureSet, load_pictures, picture_sets
 from imblens.errors import InputError
 
 Kind = Literal["as labelled", "finding or none"]
@@ -37,6 +38,12 @@ class Data(BaseModel):
     size: int | None = None
     task: Kind = "as labelled"
     needs: str = ""
+
+    def found(self, source: str | None) -> Data:
+        """Return the set as it lies in `source`; a folder by its whole path, which means the same from anywhere."""
+        path = None if source is None else Path(source).expanduser()
+        whole = path is not None and path.exists() and source not in picture_sets()
+        return self.model_copy(update={"source": str(path.resolve()) if path is not None and whole else source})
 
     def load(self) -> PictureSet:
         """Read the set.
