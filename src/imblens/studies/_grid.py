@@ -89,8 +89,7 @@ class Grid(_Strict):
         """Return the options of every network."""
         lists = {key: value if isinstance(value, list) else [value] for key, value in self.train.items()}
         crossed = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        kinds = {key: value for network in self.networks for key, value in network.items() if key != OWN}
-        absent = {key: False if isinstance(value, bool) else "none" for key, value in kinds.items()}
+        absent = {key: value for key, value in _train_options().items() if key in self.varied}
         return [{**absent, **options, **network} for options in crossed for network in self.networks or [{}]]
 
 
@@ -140,7 +139,7 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
     for name in chosen:
         if name not in names:
             raise MissingError(f"{grid.name} has no data {name!r}.", hint=did_you_mean(name, names))
-    data = [one.model_copy(update={"source": chosen.get(one.name, one.source)}) for one in grid.data]
+    data = [one.found(chosen.get(one.name, one.source)) for one in grid.data]
     grid = grid.model_copy(update={"data": [_as_it_is(one) if one.name in chosen else one for one in data]})
     if not any(one.source for one in grid.data):
         needs = "; ".join(f"{one.name}: {one.needs}" for one in grid.data)
@@ -169,7 +168,11 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     known = _train_options()
     for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network if key != OWN)]):
         if key not in known:
-            raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, known))
+            raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, list(known)))
+    for claim in grid.claims:
+        sides = [side.strip() for side in claim.split(">")]
+        if len(sides) != 2 or not all(sides):
+            raise InputError(f"{path.name}: claims: {claim!r} compares nothing.", hint="Write 'eos > smote'.")
     from imblens.synthesis import parse_options as parse_oversampler
     from imblens.treatments import parse_options
 
@@ -184,13 +187,15 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     return grid
 
 
-def _train_options() -> list[str]:
+def _train_options() -> dict[str, Any]:
+    """Return the options that a network may have, each with its default."""
     import inspect
 
     from imblens.training import train
 
     ours = {"picture_set", "out", "seed", "resume", "force", "progress"}
-    return [OVERSAMPLE, *(name for name in inspect.signature(train).parameters if name not in ours)]
+    known = {name: one.default for name, one in inspect.signature(train).parameters.items() if name not in ours}
+    return {OVERSAMPLE: UNTREATED, **known}
 
 
 def _merged(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,18 +58,18 @@ class Network(Job):
             start = time.perf_counter()
             try:
                 better = treated(run, key["treatment"], self.seed)
-            except ImblensError as error:
+                took = time.perf_counter() - start
+                values = measured(better, self.measures)
+            except ImblensError as error:  # a treatment or a measure that this run does not allow
                 yield key, {"failed": str(error)}
                 continue
-            took = time.perf_counter() - start
-            values = measured(better, self.measures)
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
             yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
 
     def _key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share it find it again."""
         asked = self.data.model_dump(exclude={"name", "needs"}, exclude_defaults=True)
-        plain = {key: value for key, value in self.options.items() if value not in (False, UNTREATED)}
+        plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
         return {"data": asked, "options": plain, "seed": self.seed}
 
 

@@ -83,7 +83,7 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
         keys = [name for name in (*group, "seed") if name in left[1] and name in right[1]]
         both = left[0].merge(right[0], on=keys, suffixes=("_left", "_right"))
         by = [name for name in keys if name != "seed"]
-        for values, pairs in both.groupby(by, sort=False, dropna=False):
+        for values, pairs in both.groupby(by, sort=False, dropna=False) if by else [((), both)]:
             difference = (pairs[f"{measure}_left"] - pairs[f"{measure}_right"]).dropna()
             if len(difference):
                 rows.append(
