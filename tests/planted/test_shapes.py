@@ -90,7 +90,7 @@ def test_few_examples_come_out_worst(audit: Audit) -> None:
 
 def test_diagnosis_names_what_was_planted(audit: Audit) -> None:
     assert first_cause(audit, "ring") == "label_noise"
-    assert first_cause(audit, "oval") in ("overlap", "few_examples")  # it is five times rarer than ring as well
+    assert first_cause(audit, "oval") == "overlap"
     assert first_cause(audit, "kite") == "shortcut_colours"
     assert first_cause(audit, "cross") == "none found"
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 NOTABLE = 0.25  # strength below which a cause is not named
 SEED = 0
-MOST_INSTANCES = 500  # of a class, for distances and clusters
+MOST_INSTANCES = 500  # of a class, for distances, clusters and overlap
 FEWEST_FOR_COVERAGE, FEWEST_FOR_CLUSTERS = 8, 20  # training instances of a class, below which they are not judged
-SCARCITY_EXPLAINS = 0.7  # share of an overlap or a sub-concept that is put down to few examples where these are clear
+EXPLAINS = 0.7  # share of a cause that is put down to another that brings it about, where that one is clear
+BROUGHT_ABOUT = {"overlap": ("few_examples", "uncovered_range"), "sub_concepts": ("few_examples",)}
+RIVALS = 3  # other classes that a class is most often mistaken with, which are looked at for overlap
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Cause:
 
 CAUSES = (
     Cause("few_examples", "few examples", np.log10(2.0), np.log10(40.0), True, "eos"),
-    Cause("overlap", "overlap", 0.08, 0.2, True, "logit_adjustment"),
+    Cause("overlap", "overlap", 0.1, 0.25, True, "logit_adjustment"),
     Cause("sub_concepts", "a rare sub-concept", 3.7, 4.5, True, "collect or augment pictures of its rare kind"),
     Cause("label_noise", "wrong labels", 0.012, 0.045, False, "check its label suspects, then train without them"),
     Cause(
@@ -95,8 +97,9 @@ def diagnosis(run: Run) -> Diagnosis:
     as far as the class has errors to explain. The measures:
 
     few_examples: log10 of the class's imbalance.
-    overlap: with the answers corrected for class size (logits minus log prior), the geometric mean of how often the class is
-        taken for another and that other for it; the largest over the other classes.
+    overlap: equal error rate against another class on the differences of their logits, which no shift of a logit (and so no
+        class size) changes: the share of either class on the wrong side of the line that mistakes as many of one as of the
+        other. The largest over the three classes that it is most often mistaken with.
     sub_concepts: distance between the means of two clusters of the class's features, in standard deviations within them,
         along the line that joins them. One bell gives 2.7, an even spread 3.5. A cluster must hold 5 % and three instances.
     label_noise: share of the class that `label_suspects` finds, less the share of its test instances that are mistaken: what
@@ -107,7 +110,8 @@ def diagnosis(run: Run) -> Diagnosis:
     shortcut_colours: by how much the share of one colour band among salient pixels exceeds the mean of the other classes.
 
     A network that has hardly seen a class mistakes it for others and spreads its few instances: overlap and sub_concepts
-    count for 0.7 of the strength of few_examples less.
+    count for 0.7 of the strength of few_examples less. What training does not cover is mistaken for others as well: overlap
+    counts for 0.7 of the strength of uncovered_range less.
 
     `nothing` and `clear` were set on drawn shapes of other seeds than the study's, so that classes without a cause stay
     below. Read strengths as an order of suspicion, not as probabilities: `imblens study diagnosis` measures how often the
@@ -146,23 +150,25 @@ def diagnosis(run: Run) -> Diagnosis:
             text = f"{judged[label]} instances to judge it by are too few to tell."
             rows.append((name, accuracy[label], "too few to tell", 0.0, text, "more instances to judge it by"))
             continue
-        found = []
-        scarcity = 0.0
-        for cause in CAUSES:
-            value, evidence = measured.get(cause.name, {}).get(label, (np.nan, ""))
-            strength = _strength(cause, value, accuracy[label])
-            if cause.name == "few_examples":
-                scarcity = strength
-            elif cause.name in ("overlap", "sub_concepts"):
-                strength *= 1 - SCARCITY_EXPLAINS * scarcity
-            if strength >= NOTABLE:
-                found.append((name, accuracy[label], cause.name, round(strength, 3), evidence, cause.treatment))
+        seen = {cause: of_class[label] for cause, of_class in measured.items() if label in of_class}
+        found = [
+            (name, accuracy[label], cause.name, round(strength, 3), seen[cause.name][1], cause.treatment)
+            for cause, strength in _strengths({key: value for key, (value, _) in seen.items()}, accuracy[label])
+            if strength >= NOTABLE
+        ]
         found.sort(key=lambda row: -row[3])
         rows += found or [(name, accuracy[label], "none found", 0.0, "No lens stands out for it.", "")]
     table = pd.DataFrame(rows, columns=["class", "accuracy", "cause", "strength", "evidence", "treatment"])
     first = table.groupby("class", sort=False).head(1)
     summary = {"first_causes": first["cause"].value_counts().sort_index().to_dict(), "judged": sorted(measured)}
     return Diagnosis({"diagnosis": table}, summary, notes=tuple(notes))
+
+
+def _strengths(values: dict[str, float], accuracy: float) -> list[tuple[Cause, float]]:
+    """Return the strength of each cause in one class, less what another cause brought about."""
+    raw = {cause.name: _strength(cause, values.get(cause.name, np.nan), accuracy) for cause in CAUSES}
+    own = {name: np.prod([1 - EXPLAINS * raw[other] for other in BROUGHT_ABOUT.get(name, ())]) for name in raw}
+    return [(cause, float(raw[cause.name] * own[cause.name])) for cause in CAUSES]
 
 
 def _strength(cause: Cause, value: float, accuracy: float) -> float:
@@ -206,17 +212,48 @@ def _overlap(run: Run) -> dict[int, tuple[float, str]]:
     counts = even.reduce(lambda: Confusion(run.n_classes)).astype(np.float64)
     sizes = counts.sum(axis=1, keepdims=True)
     rates = np.divide(counts, sizes, out=np.zeros_like(counts), where=sizes > 0)
-    mutual = np.sqrt(rates * rates.T)
-    np.fill_diagonal(mutual, -1)
+    either = np.where(np.minimum.outer(sizes[:, 0], sizes[:, 0]) >= FEW, rates + rates.T, -1.0)
+    np.fill_diagonal(either, -1.0)
     found = {}
     for label in range(run.n_classes):
-        other = int(mutual[label].argmax())
+        rivals = [
+            int(other) for other in np.argsort(-either[label], kind="stable")[:RIVALS] if either[label, other] >= 0
+        ]
+        if not rivals:
+            continue
+        own = split.logits[_some(split, label)]
+        shares = []
+        for other in rivals:
+            others = split.logits[_some(split, other)]
+            shares.append(equal_error_rate(own[:, label] - own[:, other], others[:, label] - others[:, other]))
+        worst = int(np.argmax(shares))
         found[label] = (
-            float(mutual[label, other]),
-            f"it overlaps with {run.classes[other]}: with class sizes taken out, {percent(rates[label, other])} of it are "
-            f"taken for {run.classes[other]} and {percent(rates[other, label])} the other way round.",
+            shares[worst],
+            f"it overlaps with {run.classes[rivals[worst]]}: wherever the line between the two is drawn, about "
+            f"{percent(shares[worst])} of both stay on the wrong side.",
         )
     return found
+
+
+def equal_error_rate(own: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> float:
+    """Share of either class on the wrong side of the line that mistakes as large a share of one as of the other.
+
+    Args:
+        own: (n,) scores of the instances that should lie above the line, n > 0.
+        others: (m,) scores of those that should lie below, m > 0.
+
+    Returns:
+        In [0, 1]: 0 where a line parts the two, 0.5 where scores tell nothing. Between two scores the nearer line counts.
+
+    Example:
+        >>> equal_error_rate(np.array([1.0, 2.0, 3.0, 4.0]), np.array([-1.0, 0.0, 0.5, 1.5]))
+        0.25
+    """
+    lines = np.sort(np.concatenate([own, others]))
+    missed = np.searchsorted(np.sort(own), lines, side="right") / len(own)
+    taken = 1 - np.searchsorted(np.sort(others), lines, side="right") / len(others)
+    nearest_line = int(np.argmin(np.abs(missed - taken)))
+    return float(missed[nearest_line] + taken[nearest_line]) / 2
 
 
 def _sub_concepts(run: Run) -> dict[int, tuple[float, str]]:
@@ -348,10 +385,15 @@ MEASURES: dict[str, Callable[[Run], dict[int, tuple[float, str]]]] = {
 
 
 def _points(split: Latents, label: int) -> NDArray[np.float64]:
+    return np.asarray(split.features[_some(split, label)], dtype=np.float64)
+
+
+def _some(split: Latents, label: int) -> NDArray[np.int64]:
+    """Return the rows of a class; a fixed sample of them where they are many."""
     rows = np.flatnonzero(split.labels == label)
     if len(rows) > MOST_INSTANCES:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, MOST_INSTANCES, replace=False))
-    return np.asarray(split.features[rows], dtype=np.float64)
+    return rows
 
 
 def _chart(finding: Diagnosis) -> Any:

@@ -288,7 +288,7 @@ def _joined(old: Pictures, new: Pictures) -> Pictures:
 
 
 def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Planted against first diagnosed cause, and what remedies did."""
+    """Planted against first diagnosed cause, the classes where they differ, and what remedies did."""
     import pandas as pd
 
     asked = results[results["remedy"] == "none"]
@@ -310,6 +310,10 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         }
         rows.append({"planted": cause, **row.to_dict(), "classes": total, **ways})
     found = {"study": pd.DataFrame(rows)}
+    missed = asked[asked["first"] != asked["planted"].map(DIAGNOSED)]
+    if len(missed):
+        columns = ["planted", "class", "draw", "seed", "first", "second", "accuracy"]
+        found["misses"] = missed[columns].sort_values(columns[:4], kind="stable").reset_index(drop=True)
     tried = results[results["remedy"] != "none"]
     if "lift" in tried and tried["lift"].notna().any():
         found["advice"] = _advice(tried.dropna(subset=["lift"]))
@@ -336,12 +340,14 @@ def _advice(tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(found: Mapping[str, pd.DataFrame]) -> str:
-    """Show both tables."""
+    """Show the tables."""
     text = "Planted cause (rows) against first diagnosed cause, counts of classes:\n\n" + plain_markdown(found["study"])
     study = found["study"]
     hits = sum(int(row.get(DIAGNOSED[row["planted"]], 0)) for row in study.to_dict("records"))
     total = int(study["classes"].sum())
     text += f"\n\nOn the diagonal: {hits} of {total} ({hits / total:.0%})."
+    if "misses" in found:
+        text += "\n\nThe others, with the accuracy of the class in the test split:\n\n" + plain_markdown(found["misses"])
     if "advice" in found:
         text += "\n\nAccuracy of the class on new pictures, after the advised remedy and after another at random:\n\n"
         text += plain_markdown(found["advice"])
