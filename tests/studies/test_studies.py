@@ -263,8 +263,18 @@ def test_what_is_planted_for_the_diagnosis() -> None:
 
 def test_the_table_of_the_diagnosis() -> None:
     rows = [
-        {"planted": "overlap", "remedy": "none", "first": first, "accuracy": 0.5, "others_named": 0.1}
-        for first in ("overlap", "overlap", "few_features")
+        {
+            "planted": "overlap",
+            "class": "oval",
+            "draw": draw,
+            "seed": 0,
+            "remedy": "none",
+            "first": first,
+            "second": "",
+            "accuracy": 0.5,
+            "others_named": 0.1,
+        }
+        for draw, first in enumerate(("overlap", "overlap", "few_features"))
     ]
     rows += [
         {"planted": "overlap", "remedy": remedy, "cause": "overlap", "did": "eos", "lift": lift}
@@ -273,6 +283,7 @@ def test_the_table_of_the_diagnosis() -> None:
     found = _diagnosis.tables(pd.DataFrame(rows))
     assert found["study"].loc[0, ["overlap", "few_features", "classes"]].tolist() == [2, 1, 3]
     assert found["study"].loc[0, "hit"] == pytest.approx(2 / 3)
+    assert found["misses"][["draw", "first"]].to_numpy().tolist() == [[2, "few_features"]]
     advice = found["advice"].set_index(["diagnosed", "remedy"])
     assert advice.loc[("all", "advised"), "lifted"] == 1 and advice.loc[("all", "another"), "lifted"] == 0
     assert advice.loc[("overlap", "advised"), "mean_lift"] == pytest.approx(0.15)

@@ -347,7 +347,9 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     total = int(study["classes"].sum())
     text += f"\n\nOn the diagonal: {hits} of {total} ({hits / total:.0%})."
     if "misses" in found:
-        text += "\n\nThe others, with the accuracy of the class in the test split:\n\n" + plain_markdown(found["misses"])
+        text += "\n\nThe others, with the accuracy of the class in the test split:\n\n" + plain_markdown(
+            found["misses"]
+        )
     if "advice" in found:
         text += "\n\nAccuracy of the class on new pictures, after the advised remedy and after another at random:\n\n"
         text += plain_markdown(found["advice"])
