@@ -91,6 +91,8 @@ def test_against_loops(seed, k):
     rivals = {"forecast": counts, "fisher": fisher, "soft": soft, "uniform": np.ones((n, n)), "prior": prior}
     for name, forecast in rivals.items():
         assert finding.summary["kl"][name] == pytest.approx(oracle.kl(confusion.tolist(), forecast.tolist(), n))
+        rarer = np.where((np.array(TRAIN) <= sorted(TRAIN)[n // 2])[:, None], confusion, 0)  # of five classes, three
+        assert finding.summary["kl_rare"][name] == pytest.approx(oracle.kl(rarer.tolist(), forecast.tolist(), n))
     assert finding.summary["classes_compared"] == int((wrong > 0).sum())
 
 

@@ -65,6 +65,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     The summary holds, for each, the mean over classes of KL(observed, forecast) in nats (0.001 added to every share), beside
     `uniform` and `prior` (training counts). Classes without test errors are left out; a class of which a forecast says nothing
     counts as uniform there and is NaN in the table. `kl_floor` is what the true shares would score: test errors are a sample.
+    `kl_rare` is the mean over the rarer half, the classes with no more training instances than the median class.
 
     Args:
         run: single-label. Without answers in training, `soft` is NaN and the neighbours of all instances count.
@@ -72,7 +73,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
 
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis), a row for each ordered
-        pair. Summary: kl, kl_floor, classes_compared, leading (the column that the picture shows).
+        pair. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the picture shows).
 
     Raises:
         InputError: k is less than 1.
@@ -111,9 +112,11 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     )
     prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
     rivals = {**matrices, "uniform": np.ones((n, n)), "prior": prior}
-    kl = {name: divergence(observed, matrix) if _known(matrix) else None for name, matrix in rivals.items()}
+    counts = run.train.class_counts
+    rare = np.where((counts <= np.median(counts[counts > 0]))[:, None], observed, np.nan)
     summary = {
-        "kl": kl,
+        "kl": {name: divergence(observed, matrix) if _known(matrix) else None for name, matrix in rivals.items()},
+        "kl_rare": {name: divergence(rare, matrix) if _known(matrix) else None for name, matrix in rivals.items()},
         "kl_floor": None if confusion is None else sampling_floor(confusion),
         "classes_compared": int((np.nansum(observed, axis=1) > 0).sum()),
         "leading": "soft" if run.train.has_logits else "forecast",

@@ -52,9 +52,10 @@ def gap(run: Run) -> Values:
 
 
 def forecast(run: Run) -> Values:
-    """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats."""
+    """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats; also over the rarer half of classes."""
     found = adversaries(run).summary
-    return {**{f"kl_{name}": value for name, value in found["kl"].items()}, "kl_floor": found["kl_floor"]}
+    rare = {f"kl_{name}_rare": found["kl_rare"][name] for name in ("forecast", "fisher", "soft")}
+    return {**{f"kl_{name}": value for name, value in found["kl"].items()}, "kl_floor": found["kl_floor"], **rare}
 
 
 def ranks(run: Run) -> Values:
