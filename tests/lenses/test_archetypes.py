@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 import imblens.lenses._archetypes as module
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import archetypes
-from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes, medoid
+from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes, medoid, medoids
 from imblens.run import Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
@@ -189,3 +189,46 @@ def test_labels_are_looked_at_one_by_one() -> None:
         pd.testing.assert_frame_equal(*(t[t["class"] == name].reset_index(drop=True) for t in tables))
     assert len(found.instances) == labels.sum()
     found.charts()
+
+
+def test_several_prototypes_show_the_ways_in_which_a_class_looks():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0.0, 50.0, 100.0], [40, 25, 10])  # three ways in which class `many` looks
+    features = np.concatenate([kinds[:, None] + rng.normal(size=(75, 3)), 500 + rng.normal(size=(9, 3))])
+    run = Run.from_arrays(train=(features, ["many"] * 75 + ["one"] * 9))
+    finding = archetypes(run, prototypes=3)
+    table = finding.tables["prototypes"]
+    many = table[table["class"] == "many"]
+    assert many["count"].tolist() == [40, 25, 10] and many["archetype"].unique().tolist() == ["safe"]
+    assert kinds[many["prototype"].astype(int)].tolist() == [0.0, 50.0, 100.0]
+    assert many["share"].tolist() == pytest.approx([40 / 75, 25 / 75, 10 / 75])
+    cells = finding.tables["archetypes"].set_index(["class", "archetype"])["count"]
+    assert table.groupby(["class", "archetype"])["count"].sum().to_dict() == cells[cells > 0].to_dict()
+    assert "prototypes" not in archetypes(run).tables
+
+
+def test_no_other_instance_in_place_of_a_medoid_would_be_nearer():
+    points = np.random.default_rng(3).normal(size=(30, 2))
+    far = np.linalg.norm(points[:, None] - points, axis=-1)
+    chosen, counts = medoids(points, np.arange(30), 3)
+    least = far[:, chosen].min(axis=1).sum()
+    swapped = [[*np.delete(chosen, i), other] for i in range(3) for other in range(30)]
+    assert min(far[:, rows].min(axis=1).sum() for rows in swapped) == pytest.approx(least)
+    assert counts.tolist() == np.bincount(far[:, chosen].argmin(axis=1))[[0, 1, 2]].tolist()
+
+
+def test_fewer_instances_than_prototypes():
+    run = on_a_line([0, 0, 0, 1, 9, 9], ["a"] * 4 + ["b"] * 2)
+    table = archetypes(run, prototypes=5).tables["prototypes"]
+    assert table["count"].sum() == 6 and table["prototype"].is_unique
+    with pytest.raises(InputError, match="0 prototypes"):
+        archetypes(run, prototypes=0)
+
+
+def test_prototypes_of_a_large_cell_are_drawn_from_a_part_and_stand_for_all(monkeypatch):
+    monkeypatch.setattr(module, "MEDOIDS_SAMPLE", 50)
+    points = np.concatenate([np.zeros((300, 2)), np.ones((100, 2))]) + np.random.default_rng(0).normal(
+        0, 0.01, (400, 2)
+    )
+    chosen, counts = medoids(points, np.arange(400), 2)
+    assert counts.tolist() == [300, 100] and (chosen < 300).tolist() == [True, False]

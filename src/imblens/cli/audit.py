@@ -24,6 +24,9 @@ def command(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
     ),
     of: str | None = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
+    prototypes: int = typer.Option(
+        1, "--prototypes", metavar="N", min=1, help="Instances that stand for each class and archetype."
+    ),
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
     ),
@@ -48,7 +51,8 @@ def command(
     skip = {}
     if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
-    found = audit(run, lenses=lens or None, of=of, on_step=progress, skip=skip)
+    options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
+    found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip)
     report = found.save(out, force=True, papers=papers)
     emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
 

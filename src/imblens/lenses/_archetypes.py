@@ -21,6 +21,7 @@ ARCHETYPES = ("safe", "border", "rare", "outlier")
 SAFE, BORDER, RARE, OUTLIER = range(4)
 PER_FEATURE = 10  # with fewer instances for each feature, nearness tells little
 MEDOID_SAMPLE = 10_000  # a larger cell is represented by an instance among this many drawn ones
+MEDOIDS_SAMPLE = 2_000  # the same where several are sought, which takes all distances at once
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Archetypes(Finding):
 
 
 @lens("Which instances are typical of their class, and which are not?")
-def archetypes(run: Run, *, k: int = 5) -> Archetypes:
+def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Archetypes:
     """Four kinds of training instances, by how many of the k nearest others share their class.
 
     With k = 5: safe 4 or 5, border 2 or 3, rare 1, outlier 0. For another k the same fractions: safe from 4/5, border from
@@ -79,14 +80,18 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     Args:
         run: accuracy needs answers; without them it is NaN.
         k: neighbours, 1 or more.
+        prototypes: how many instances are to stand for each class and archetype, 1 or more. Several are the K medoids that
+            FasterPAM finds (Schubert and Rousseeuw 2021), above 2,000 instances among 2,000 drawn evenly.
 
     Returns:
         Table `archetypes` (class, archetype, count, share, accuracy, accuracy_low, accuracy_high, prototype), four rows a
         class. `share` is of the class's instances; `accuracy` the share that the network gets right, NaN in an empty cell;
-        `prototype` an instance id, None in an empty cell. Summary: k, and the share of each archetype overall.
+        `prototype` an instance id, None in an empty cell. With prototypes > 1 also table `prototypes` (class, archetype,
+        prototype, count, share): count and share of the instances of its class and archetype to which it is the nearest of
+        them, most first. Summary: k, and the share of each archetype overall.
 
     Raises:
-        InputError: k is less than 1.
+        InputError: k or prototypes is less than 1.
 
     References:
         IML, section III-C and Fig. 3-4; Napierala and Stefanowski 2016. The released code drops the first neighbour as if it
@@ -94,6 +99,8 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
     """
     import pandas as pd
 
+    if prototypes < 1:
+        raise InputError(f"archetypes: {prototypes} prototypes were asked for.", hint="The usual number is 1.")
     members = _members(run, k)
     labels, codes = members.labels, members.codes
     cell = labels * 4 + codes.astype(np.int64)
@@ -146,7 +153,10 @@ def archetypes(run: Run, *, k: int = 5) -> Archetypes:
             "(a CIFAR ResNet has 64, a DenseNet hundreds) suit better."
         )
     summary = {"k": used.k, **{name: float(share) for name, share in zip(ARCHETYPES, overall, strict=True)}}
-    return Archetypes({"archetypes": table}, summary, notes=tuple(notes), instances=instances)
+    tables = {"archetypes": table}
+    if prototypes > 1:
+        tables["prototypes"] = _several(run, members.rows, cell, prototypes)
+    return Archetypes(tables, summary, notes=tuple(notes), instances=instances)
 
 
 def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
@@ -233,6 +243,58 @@ def _prototypes(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], n_ce
     return run.train.cached(f"prototypes {k}", compute)
 
 
+def _several(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], most: int) -> pd.DataFrame:
+    """Return the K medoids of every cell, with what each stands for."""
+    import pandas as pd
+
+    found = []
+    for at in np.unique(cell):
+        own = rows[cell == at]
+        chosen, counts = medoids(run.train.features, own, most)
+        found += [
+            (run.classes[at // 4], ARCHETYPES[at % 4], str(run.train.ids[row]), int(count), count / len(own))
+            for row, count in zip(chosen, counts, strict=True)
+        ]
+    return pd.DataFrame(found, columns=["class", "archetype", "prototype", "count", "share"])
+
+
+def medoids(features: NDArray[Any], rows: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """At most `most` rows to which the others lie near (least summed Euclidean distance), and how many rows each stands for.
+
+    Found by FasterPAM from the greedy start of PAM. Copies of an instance are represented once; of fewer distinct instances
+    than asked for, all are returned.
+
+    Args:
+        features: (N, D).
+        rows: positions to choose from, ascending; above 2,000 a fixed draw of 2,000 of them is chosen from.
+        most: 1 or more.
+
+    Returns:
+        Rows, and for each the number of `rows` nearest to it; most first, of equal ones the first row first.
+
+    Example:
+        >>> medoids(np.array([[0.0], [0.2], [0.1], [5.0], [5.1]]), np.arange(5), 2)
+        (array([2, 3]), array([3, 2]))
+    """
+    import kmedoids
+    from scipy.spatial.distance import cdist
+
+    points = np.asarray(features[rows], dtype=np.float64)
+    drawn = np.arange(len(rows))
+    if len(rows) > MEDOIDS_SAMPLE:
+        drawn = np.sort(np.random.default_rng(0).choice(len(rows), MEDOIDS_SAMPLE, replace=False))
+    _, first = np.unique(points[drawn], axis=0, return_index=True)
+    if len(first) <= most:
+        chosen = drawn[np.sort(first)]
+    else:
+        distances = cdist(points[drawn], points[drawn])
+        found = kmedoids.fasterpam(distances, most, init="build", random_state=0, n_cpu=1)
+        chosen = drawn[np.unique(found.medoids.astype(np.int64))]
+    counts = np.bincount(cdist(points, points[chosen]).argmin(axis=1), minlength=len(chosen))
+    order = np.argsort(-counts, kind="stable")
+    return rows[chosen[order]], counts[order]
+
+
 def medoid(features: NDArray[Any], rows: NDArray[np.int64]) -> int:
     """The row of least summed Euclidean distance to the other rows; of sums equal to 12 digits the first.
 
@@ -240,7 +302,7 @@ def medoid(features: NDArray[Any], rows: NDArray[np.int64]) -> int:
 
     Args:
         features: (N, D).
-        rows: positions to choose from, ascending; above 20,000 a fixed draw of 20,000 of them stands for all.
+        rows: positions to choose from, ascending; above 10,000 a fixed draw of 10,000 of them stands for all.
 
     Example:
         >>> medoid(np.array([[0.0], [1.0], [5.0]]), np.arange(3))

@@ -37,11 +37,14 @@ def gallery(audit: Audit, sheet: Sheet) -> list[dict[str, Any]]:
         for row in rows:
             at = sheet.at("train", str(row["prototype"]))
             if at is not None:
-                kind = row["archetype"]
-                caption = kind if row.get("share") is None else f"{kind} {percent(row['share'])}"
-                shown.append(
-                    {"at": at, "alt": f"The most typical {kind} training picture of {name}", "caption": caption}
+                kind, several = row["archetype"], "prototypes" in audit["archetypes"].tables
+                caption = f"{kind}, for {percent(row['share'])}" if several else f"{kind} {percent(row['share'])}"
+                alt = (
+                    f"A typical {kind} training picture of {name}"
+                    if several
+                    else f"The most typical {kind} training picture of {name}"
                 )
+                shown.append({"at": at, "alt": alt, "caption": caption})
         if shown:
             groups.append({"name": name, "pictures": shown})
     return groups
@@ -59,15 +62,18 @@ def suspects(audit: Audit, sheet: Sheet) -> list[dict[str, Any]]:
 def _prototypes(audit: Audit) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     from imblens.report._verdict import ARCHETYPES
 
-    table = _table(audit, "archetypes", "archetypes", {"class", "archetype", "prototype"})
+    columns = {"class", "archetype", "prototype", "share"}
+    table = _table(audit, "archetypes", "prototypes", columns)  # several of each kind, where they were asked for
+    if table is None:
+        table = _table(audit, "archetypes", "archetypes", columns)
     if table is None:
         return
     known = table[table["prototype"].notna()]
     kept = set(ends(audit, GALLERY_CLASSES))
     for name, rows in known.groupby("class", sort=False):
         if str(name) in kept:
-            by_kind = {row["archetype"]: row for row in rows.to_dict("records")}
-            yield str(name), [by_kind[kind] for kind in ARCHETYPES if kind in by_kind]
+            records = rows.to_dict("records")
+            yield str(name), [row for kind in ARCHETYPES for row in records if row["archetype"] == kind]
 
 
 def ends(audit: Audit, most: int) -> list[str]:
