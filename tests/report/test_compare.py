@@ -11,6 +11,7 @@ from imblens.report import Comparison, compare
 from imblens.report._changes import independent_change, mean_change, paired_change
 from imblens.report._compare import differences
 from imblens.run import Run
+from imblens.treatments import treatment_table
 from tests.report.pages import parsed
 from tests.report.runs import HOSTILE, make_run
 
@@ -95,6 +96,48 @@ def test_classes_that_not_all_have_are_left_out():
     found = compare([run_of({0: 4}), other], names=["one", "two"])
     assert found.tables["comparison"]["class"].unique().tolist() == ["a", "b"]
     assert found.notes[0] == "Left out, because not every run has them: c, d."
+
+
+def labels_run(said, labels, *, names=("a", "b")) -> Run:
+    """A run of two labels per instance whose test answers are given."""
+    features = np.arange(2.0 * len(labels)).reshape(-1, 2)
+    logits = np.where(np.asarray(said), 2.0, -2.0)
+    return Run.from_arrays(train=(features, np.array(labels)), test=(features, np.array(labels), logits), classes=names)
+
+
+def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
+    labels = [[1, 0]] * 4 + [[0, 1]] * 10 + [[1, 1]] * 6
+    then, now = np.zeros((20, 2)), np.array(labels)
+    then[:4, 0] = then[4:, 1] = 1  # a: 4 of 10 found, none wrongly said; b is perfect
+    now[4:14, 0] = [1, 1, *[0] * 8]  # a: all found, 2 of 10 wrongly said
+    one, two = labels_run(then, labels), labels_run(now, labels)
+    found = compare([one, two], names=["one", "two"])
+    a, b = (row for _, row in found.tables["comparison"].iloc[2:].iterrows())
+    assert (a["test_count"], a["recall"], a["specificity"], a["accuracy"]) == (10, 1.0, 0.8, pytest.approx(0.9))
+    assert (a["change"], a["gained"], a["lost"], a["paired"]) == (pytest.approx(0.2), 6, 2, True)
+    assert a["change_low"] < 0.2 < a["change_high"]
+    assert (b["accuracy"], b["change"], b["gained"], b["lost"]) == (1, 0, 0, 0)
+    assert b["change_low"] < 0 < b["change_high"]  # sixteen instances without a change are no certainty
+    pd.testing.assert_series_equal(
+        found.tables["comparison"]["change"].iloc[2:],
+        treatment_table(one, two)["change"],
+        check_index=False,
+    )
+    summary = found.tables["comparison_summary"].set_index("run")
+    assert summary.loc["two", "balanced_accuracy"] == pytest.approx(0.95)
+    assert summary.loc["two", "change"] == pytest.approx(0.1)
+    assert found.verdict()[0].startswith("two has a balanced accuracy of 95.0 %, one of 85.0 %: +10.0 points [")
+    page = found.save(tmp_path / "out").read_text()
+    assert "nan" not in found.verdict()[0] and "Found in 40 %, now in 100 %" in page.replace(
+        '<span class="nb">', ""
+    ).replace("</span>", "")
+
+
+def test_a_label_that_no_test_instance_has_is_not_compared():
+    labels = [[1, 0]] * 3 + [[0, 0]] * 3
+    found = compare([labels_run(np.zeros((6, 2)), labels), labels_run(labels, labels)])
+    last = found.tables["comparison"].iloc[-1]
+    assert np.isnan([last["accuracy"], last["change"], last["recall"]]).all() and last["specificity"] == 1
 
 
 def test_order_of_classes_may_differ():

@@ -58,7 +58,7 @@ def independent_change(
         >>> round(float(low[0]), 4), round(float(high[0]), 4)
         (0.0524, 0.3339)
     """
-    now, then = _share(right, count), _share(right_then, count_then)
+    now, then = share(right, count), share(right_then, count_then)
     (low, high), (low_then, high_then) = wilson(right, count), wilson(right_then, count_then)
     change = now - then
     return (
@@ -81,5 +81,18 @@ def mean_change(low: Floats, high: Floats, change: Floats) -> tuple[float, float
     return middle - down, middle + up
 
 
-def _share(right: NDArray[Any], count: NDArray[Any]) -> Floats:
-    return np.divide(right, count, out=np.full(len(count), np.nan), where=np.asarray(count) > 0)
+def mean_of_kinds(middle: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:
+    """Means over the kinds of instances of each class, (C, S) to (C,), with 95 % intervals; NaN where a kind is unknown.
+
+    Each side of the interval is the root of the summed squares of the kinds' distances (square-and-add).
+    """
+    if middle.shape[1] == 1:
+        return middle[:, 0], low[:, 0], high[:, 0]
+    mean, n = middle.mean(axis=1), middle.shape[1]
+    down, up = (np.sqrt((np.maximum(side, 0) ** 2).sum(axis=1)) / n for side in (middle - low, high - middle))
+    return mean, mean - down, mean + up
+
+
+def share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    """Return part / whole, NaN where the whole is nothing."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)

@@ -15,7 +15,7 @@ from imblens.lenses import Finding, all_lenses, common_map
 from imblens.lenses._base import FEW, percent
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
-from imblens.report._changes import independent_change, mean_change, paired_change
+from imblens.report._changes import independent_change, mean_change, mean_of_kinds, paired_change, share
 from imblens.run import Run
 from imblens.run.statistics import wilson
 
@@ -31,6 +31,7 @@ MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
     "calibration_error": ("calibration", "calibration", "ece", None, "expected calibration error"),
     "auroc": ("ranking", "ranking", "auroc", None, "AUROC"),
     "average_precision": ("ranking", "ranking", "average_precision", None, "average precision"),
+    "probability": ("ranking", "ranking", "mean_probability_positives", None, "mean probability of the class's own"),
     "iobb": ("alignment", "alignment", "iobb", None, "share of the boxes that the activation map lights (IoBB)"),
     "ior": ("alignment", "alignment", "ior", None, "share of the activation map in the boxes (IoR)"),
     "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per picture"),
@@ -106,6 +107,9 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
     Min's for paired shares, which is much narrower; otherwise it is Newcombe's for different instances. The column
     `paired` says which. Classes that only some runs have are left out, and a note says so.
 
+    With several labels per instance a label's accuracy is the mean of its recall and its specificity at a probability of
+    0.5, and both stand in columns behind (`recall`, `specificity`); test_count is how many have the label.
+
     Args:
         runs: two or more; the first is what the others are compared with.
         names: one for each run; from their folders, data and treatment when None.
@@ -117,7 +121,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
         change_low, change_high; the change is that of balanced accuracy) and `comparison_measures` (run, class,
         measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
-        auroc, average_precision, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
+        auroc, average_precision, probability, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
 
     Raises:
         InputError: fewer than two runs, names that repeat, or no class in common.
@@ -193,7 +197,7 @@ def differences(first: Run, run: Run) -> str:
         return f"{text}; the features {'are the same' if same else 'come from another network'}."
     from imblens.report._page import facts
 
-    ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts")
+    ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts", "study_seconds")
     then, now = (dict(facts(meta)) for meta in (first.meta, run.meta))
     changed = [
         f"{key} {then.get(key, 'not given')} became {now.get(key, 'not given')}"
@@ -282,7 +286,7 @@ def _notes(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) ->
     if left_out:
         notes.append(f"Left out, because not every run has them: {', '.join(left_out)}.")
     for name, run in zip(names[1:], runs[1:], strict=True):
-        if run.test is None or runs[0].test is None or run.task == "multilabel":
+        if run.test is None or runs[0].test is None:
             continue
         if _pairs(runs[0], run) is None:
             notes.append(
@@ -302,63 +306,78 @@ def _pairs(first: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    place = np.array([run.classes.index(label) for label in classes])
-    right, count = _counts(run)
-    low, high = wilson(right[place], count[place])
+    right, count = _counts(run, classes)
+    accuracy, low, high = mean_of_kinds(share(right, count), *wilson(right, count))
     blank = np.full(len(classes), np.nan)
     changes = {"change": blank, "change_low": blank, "change_high": blank, "gained": blank, "lost": blank}
     paired = False
     if run is not first:
         changes, paired = _changes(first, run, classes)
-    known = count[place] > 0
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "run": name,
             "class": list(classes),
-            "train_count": run.train.class_counts[place],
-            "test_count": count[place].astype(np.int64),
-            "accuracy": np.divide(right[place], count[place], out=blank.copy(), where=known),
+            "train_count": run.train.class_counts[_places(run, classes)],
+            "test_count": count[:, 0],
+            "accuracy": accuracy,
             "accuracy_low": low,
             "accuracy_high": high,
             **changes,
             "paired": paired,
         }
     )
+    if run.task == "multilabel":
+        found["recall"], found["specificity"] = share(right, count).T
+    return found
 
 
 def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], bool]:
-    here = np.array([run.classes.index(label) for label in classes])
-    there = np.array([first.classes.index(label) for label in classes])
-    (right, count), (right_then, count_then) = _counts(run), _counts(first)
-    right, count, right_then, count_then = right[here], count[here], right_then[there], count_then[there]
-    blank = np.full(len(classes), np.nan)
-    both = (count > 0) & (count_then > 0)
-    change = np.divide(right, count, out=blank.copy(), where=both)
-    change -= np.divide(right_then, count_then, out=blank.copy(), where=both)
+    (right, count), (right_then, count_then) = _counts(run, classes), _counts(first, classes)
+    step = share(right, count) - share(right_then, count_then)
     rows = _pairs(first, run) if _answered(first) and _answered(run) else None
     if rows is None:
-        low, high = independent_change(right, count, right_then, count_then)
+        change, low, high = mean_of_kinds(step, *independent_change(right, count, right_then, count_then))
+        blank = np.full(len(classes), np.nan)
         return {"change": change, "change_low": low, "change_high": high, "gained": blank, "lost": blank}, False
-    assert first.test is not None
-    assert run.test is not None
+    assert first.test is not None and run.test is not None
     then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
-    labels = run.test.labels[rows[1]]
-    gained = np.bincount(labels[now & ~then], minlength=run.n_classes)[here].astype(np.float64)
-    lost = np.bincount(labels[then & ~now], minlength=run.n_classes)[here].astype(np.float64)
-    low, high = paired_change(gained, lost, count)
-    return {"change": change, "change_low": low, "change_high": high, "gained": gained, "lost": lost}, True
+    gained, lost = (_of_kinds(run, classes, turned, rows[1]) for turned in (now & ~then, then & ~now))
+    change, low, high = mean_of_kinds(step, *paired_change(gained, lost, count))
+    sums = {name: turned.sum(axis=1).astype(np.float64) for name, turned in (("gained", gained), ("lost", lost))}
+    return {"change": change, "change_low": low, "change_high": high, **sums}, True
 
 
 def _answered(run: Run) -> bool:
-    return run.task == "multiclass" and run.test is not None and run.test.has_logits
+    return run.test is not None and run.test.has_logits
 
 
-def _counts(run: Run) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(C,) right answers and (C,) test instances; zeros where no answer is known."""
+def _places(run: Run, classes: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([run.classes.index(name) for name in classes])
+
+
+def _counts(run: Run, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(C, S) right answers and (C, S) test instances; zeros where no answer is known.
+
+    S is 1: the instances of the class. With several labels per instance it is 2: those that have it, and those that do not.
+    """
     if not _answered(run) or run.test is None:
-        return np.zeros(run.n_classes), np.zeros(run.n_classes)
-    right = np.bincount(run.test.labels[run.test.correct], minlength=run.n_classes)
-    return right.astype(np.float64), run.test.class_counts.astype(np.float64)
+        none = np.zeros((len(classes), 2 if run.task == "multilabel" else 1), np.int64)
+        return none, none
+    rows = np.arange(len(run.test))
+    return _of_kinds(run, classes, run.test.correct, rows), _of_kinds(
+        run, classes, np.ones_like(run.test.correct), rows
+    )
+
+
+def _of_kinds(run: Run, classes: Sequence[str], which: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(C, S) how many of the test instances in `rows` are marked, by class and kind."""
+    assert run.test is not None
+    here = _places(run, classes)
+    labels = run.test.labels[rows]
+    if run.task != "multilabel":
+        return np.bincount(labels[which], minlength=run.n_classes)[here, None]
+    has, known = labels.astype(bool), run.test.known[rows]
+    return np.stack([(which & known & kind).sum(axis=0)[here] for kind in (has, ~has)], axis=1)
 
 
 def _summary(
@@ -416,17 +435,26 @@ def _value(value: Any) -> float:
 def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
     """One line for each class whose accuracy changed more than chance would, most changed first."""
     table = comparison.tables["comparison"]
-    then = table[table["run"] == comparison.names[0]].set_index("class")["accuracy"]
+    before = table[table["run"] == comparison.names[0]].set_index("class")
     rows = table[(table["run"] == name) & table["change"].notna()]
     clear = rows[(rows["change_low"] > 0) | (rows["change_high"] < 0)]
     found = {}
     for row in clear.loc[clear["change"].abs().sort_values(ascending=False, kind="stable").index].to_dict("records"):
         label = str(row["class"])
         text = (
-            f"{label} goes from {percent(then[label])} to {percent(row['accuracy'])}: {points(row['change'])} "
+            f"{label} goes from {_from_to(before.loc[label, 'accuracy'], row['accuracy'])}: {points(row['change'])} "
             f"[{_signed(row['change_low'])}, {_signed(row['change_high'])}]"
         )
-        if row["paired"]:
+        if "recall" in row:
+            text += (
+                f". It is found in {_from_to(before.loc[label, 'recall'], row['recall'])} of the instances that have it, and "
+                f"wrongly said of {_from_to(1 - before.loc[label, 'specificity'], 1 - row['specificity'])} of the others"
+            )
+        elif row["paired"]:
             text += f"; {row['gained']:.0f} test instances turn right and {row['lost']:.0f} turn wrong"
         found[label] = text + (", of few" if row["test_count"] < FEW else "") + "."
     return found
+
+
+def _from_to(then: float, now: float) -> str:
+    return f"{percent(then)} to {percent(now)}"

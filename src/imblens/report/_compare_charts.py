@@ -79,7 +79,7 @@ def _accuracy(comparison: Comparison) -> Any:
         x=alt.X(
             "accuracy_low:Q",
             scale=alt.Scale(domain=[0, 1]),
-            axis=alt.Axis(format="%", title="accuracy on the test split, with 95 % interval", grid=True),
+            axis=alt.Axis(format="%", title=f"{_accuracy_of(table)} on the test split, with 95 % interval", grid=True),
         ),
         x2=alt.X2("accuracy_high:Q"),
         y=y,
@@ -100,6 +100,10 @@ def _accuracy(comparison: Comparison) -> Any:
     return alt.layer(interval, dots)
 
 
+def _accuracy_of(table: Any) -> str:
+    return "mean of recall and specificity" if "recall" in table else "accuracy"
+
+
 def _change(comparison: Comparison) -> Any:
     import altair as alt
     import pandas as pd
@@ -115,7 +119,7 @@ def _change(comparison: Comparison) -> Any:
     zero = (
         alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="#4d5866", strokeDash=[3, 3]).encode(x=alt.X("zero:Q"))
     )
-    title = f"change of accuracy from {comparison.names[0]}, with 95 % interval"
+    title = f"change of {_accuracy_of(table)} from {comparison.names[0]}, with 95 % interval"
     interval = rows.mark_rule(strokeWidth=2).encode(
         x=alt.X("change_low:Q", axis=alt.Axis(format="+.0%", title=title, grid=True)),
         x2=alt.X2("change_high:Q"),

@@ -132,6 +132,7 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         cards=_cards(comparison, order[0]) if order else [],
         cards_title="The classes that changed most",
         reference=comparison.names[0],
+        several=comparison.runs[0].task == "multilabel",
         plots=plots,
         summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
@@ -169,16 +170,22 @@ def _points(comparison: Comparison) -> list[tuple[str, str]]:
 def _cards(comparison: Comparison, name: str) -> list[dict[str, Any]]:
     """The classes whose accuracy changed most in the best run, gains and losses alike."""
     table = comparison.tables["comparison"]
-    then = table[table["run"] == comparison.names[0]].set_index("class")["accuracy"]
+    earlier = table[table["run"] == comparison.names[0]].set_index("class")
     rows = table[(table["run"] == name) & table["change"].notna()]
     order = rows["change"].abs().sort_values(ascending=False, kind="stable").index
     cards = []
     for row in rows.loc[order].head(CARDS).to_dict("records"):
-        before, after = float(then[row["class"]]), float(row["accuracy"])
+        before, after = float(earlier.loc[row["class"], "accuracy"]), float(row["accuracy"])
         clear = row["change_low"] > 0 or row["change_high"] < 0
         low, high = f"{100 * row['change_low']:+.1f}", f"{100 * row['change_high']:+.1f}"
         sub = f"from {percent(before)} to {percent(after)}" + ("" if clear else "; may be chance")
-        if np.isfinite(row["gained"]):
+        if "recall" in row:
+            had = earlier.loc[row["class"]]
+            sub += (
+                f". Found in {percent(had['recall'])}, now in {percent(row['recall'])} of those that have it; wrongly said of "
+                f"{percent(1 - had['specificity'])}, now of {percent(1 - row['specificity'])} of the others."
+            )
+        elif np.isfinite(row["gained"]):
             sub += f". {row['gained']:.0f} test instances turn right, {row['lost']:.0f} turn wrong."
         cards.append(
             {
