@@ -82,9 +82,20 @@ def test_thinning_keeps_every_rare_instance():
     before = whole.groupby(["split", "class", "archetype"], dropna=False).size()
     cut = sizes[sizes < before.loc[sizes.index]]
     assert len(cut)
-    assert cut.min() >= sizes.max() - 1  # only groups at the common largest size were cut
-    assert any("every rare one is kept" in note for note in finding.notes)
+    assert set(cut.index.get_level_values("archetype").dropna()) <= {"safe", "border"}
+    assert cut.min() >= cut.max() - 1  # all cut groups to one size
+    assert any("every rare and outlying one is kept" in note for note in finding.notes)
     assert "300 of 552 instances" in finding.lines()[""]
+
+
+def test_more_rare_ones_than_a_group_may_hold_all_stay():
+    groups = np.repeat([0, 1, 2], [500, 60, 40])
+    hard = groups == 1
+    rows = thin(groups, 150, 0, hard)
+    assert np.bincount(groups[rows]).tolist() == [50, 60, 40]  # without `keep`, 55 of group 0 and 55 of group 1
+    assert len(thin(groups, 100, 0, hard)) == 100  # more than half of the map: groups are cut alike
+    run = make(seed=5, counts=(300, 300), apart=0.0, test=0, classes=("oak", "elm"))
+    assert "rare and outlying ones" in embedding_map(run, n_points=60).notes[0]
 
 
 @pytest.mark.parametrize("n", [1, 5, 40, 97, 100, 1000])

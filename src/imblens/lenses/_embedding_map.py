@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable
-from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
+from imblens.lenses._archetypes import ARCHETYPES, RARE, instance_archetypes
 from imblens.lenses._base import FEW, Finding, lens
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.run import Latents, Run, neighbour_graph
@@ -54,8 +54,9 @@ def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0,
     Neighbours on the map are neighbours in feature space as far as two dimensions allow. Distances between far groups,
     sizes of groups and empty space mean nothing; nothing else in an audit is computed from the map.
 
-    Where there are more than `n_points` instances, every group of one split, class and archetype is cut to the same
-    largest size, so that rare classes and rare or outlying instances of large ones all stay.
+    Where there are more than `n_points` instances, all rare and outlying training instances stay, unless they alone would
+    fill half the map. Every other group of one split, class and archetype is cut to the same largest size, so that small
+    classes stay whole.
 
     Args:
         run: any run of ten instances or more.
@@ -92,9 +93,7 @@ def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0,
     }
     notes = []
     if len(placed) < n_instances:
-        notes.append(
-            f"{len(placed):,} of {n_instances:,} instances are shown: large groups were thinned, every rare one is kept."
-        )
+        notes.append(_thinning_note(len(placed), n_instances, rare=_hard(run), shown=points.train))
     return EmbeddingMap({"embedding_map": _table(run, points, placed)}, summary, notes=tuple(notes))
 
 
@@ -205,6 +204,22 @@ class _Points:
         return np.concatenate(blocks)
 
 
+def _thinning_note(n_shown: int, n_instances: int, *, rare: NDArray[np.bool_], shown: Places) -> str:
+    text = f"{n_shown:,} of {n_instances:,} instances are shown: large groups were thinned"
+    left_out = int(rare.sum() - rare[shown].sum())
+    if left_out:
+        return f"{text}, and as there are {rare.sum():,} rare and outlying ones, {left_out:,} of them too."
+    return f"{text}, every rare and outlying one is kept." if rare.any() else f"{text}, small classes are whole."
+
+
+def _hard(run: Run) -> NDArray[np.bool_]:
+    """(N,) training instances that are rare or outlying; none in a run with several labels per instance."""
+    if run.train.multilabel:
+        return np.zeros(len(run.train), dtype=bool)
+    hard: NDArray[np.bool_] = instance_archetypes(run) >= RARE
+    return hard
+
+
 def _check(n_points: int, perplexity: float) -> None:
     if n_points < FEW:
         raise InputError(
@@ -226,12 +241,16 @@ def _points(run: Run, n_points: int, random_state: int) -> _Points:
     if run.test is not None:
         beyond = (run.n_classes + 1) * kinds
         groups = np.concatenate([groups, beyond + shown_class(run.test)])
-    rows = thin(groups, n_points, random_state)
+    keep = np.zeros(n_instances, dtype=bool)
+    keep[:n_train] = _hard(run)
+    rows = thin(groups, n_points, random_state, keep)
     return _Points(rows[rows < n_train], rows[rows >= n_train] - n_train)
 
 
-def thin(groups: NDArray[np.int64], n: int, random_state: int) -> Places:
+def thin(groups: NDArray[np.int64], n: int, random_state: int, keep: NDArray[np.bool_] | None = None) -> Places:
     """At most `n` rows in rising order: every group keeps all its rows or as many as any other group keeps.
+
+    Rows marked in `keep` stay, where they are no more than half of `n`.
 
     Example:
         >>> thin(np.array([0, 0, 0, 0, 0, 0, 1, 2, 2]), 6, 0).size  # 3 of group 0, all of the others
@@ -239,6 +258,9 @@ def thin(groups: NDArray[np.int64], n: int, random_state: int) -> Places:
     """
     if len(groups) <= n:
         return np.arange(len(groups))
+    if keep is not None and 0 < keep.sum() <= n // 2:
+        kept, rest = np.flatnonzero(keep), np.flatnonzero(~keep)
+        return np.sort(np.concatenate([kept, rest[thin(groups[rest], n - len(kept), random_state)]]))
     rng = np.random.default_rng(random_state)
     shuffled = rng.permutation(len(groups))
     _, names = np.unique(groups, return_inverse=True)
