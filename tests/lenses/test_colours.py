@@ -14,7 +14,7 @@ from imblens.capture import band_of, capture
 from imblens.data import shapes
 from imblens.errors import NotApplicable
 from imblens.lenses import colours
-from imblens.run import Part, Run
+from imblens.run import Head, Part, Run
 
 BANDS = ["black", "red", "white"]
 META = {"colours": {"bands": {"black": "#000000", "red": "#cd2328", "white": "#ffffff"}, "top": 0.1}}
@@ -241,3 +241,10 @@ def test_a_background_that_was_planted_leads() -> None:
     kites = pictures.train.array()[labels == 1].reshape(-1, 3)
     blue = list(run.meta["colours"]["bands"]).index("light blue")
     assert led["present"] == pytest.approx(np.mean(band_of(kites) == blue))
+
+
+def test_another_head_has_no_colours() -> None:
+    run = run_of(*drawn(), ["a", "b", "c"])
+    treated = run.with_head(Head(np.eye(3, 2, dtype=np.float32), np.zeros(3, np.float32)), treatment={"name": "eos"})
+    with pytest.raises(NotApplicable, match="own head"):
+        colours(treated)

@@ -81,13 +81,18 @@ def colours(run: Run, *, k: int = 5) -> Colours:
         `classes_standing_out`.
 
     Raises:
-        NotApplicable: the run was captured without colours, or from inputs that are not pictures.
+        NotApplicable: the run was captured without colours, from inputs that are not pictures, or with another head.
 
     References:
         IML, section III-G, Alg. 4 and Fig. 7. There the bands are boxes in RGB that leave gaps, so shares do not sum
         to 1. The interval is Korn and Graubard's idea of an effective sample size (1998, Survey Methodology 24) in
         Wilson's formula, since pixels of one picture are not independent.
     """
+    if "treatment" in run.meta:
+        raise NotApplicable(
+            "colours: the answers were traced through the network's own head, and this run has another. Put the head "
+            "into the network (run.install(model)) and capture it again."
+        )
     bands = _band_names(run)
     sums = _group_sums(run.train, _members(run.train.labels, run.n_classes), len(bands))
     share = _divide(sums.count, sums.total[:, None])
