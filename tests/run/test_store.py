@@ -66,6 +66,15 @@ def test_save_and_load_are_inverse(tmp_path: Path) -> None:
     assert [len(p) for p in back.train.parts] == [7, 7]
 
 
+def test_the_manifest_always_says_what_is_known(tmp_path: Path) -> None:
+    run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
+    run.save(tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {"schema", "task", "classes", "data", "model", "loss", "seed", "versions"} <= set(manifest)
+    assert [manifest[key] for key in ("data", "model", "loss", "seed")] == [None] * 4
+    assert set(Run.load(tmp_path / "run").meta) == {"versions"}
+
+
 def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     run = make()
     first, second = run.save(tmp_path / "a"), run.save(tmp_path / "b")

@@ -113,7 +113,7 @@ def audit(
         run: what a network made of a data set.
         lenses: names; all that are installed when None.
         of: name of a class of interest, which the report then leads with.
-        options: keyword arguments by lens, for example {"archetypes": {"k_neighbors": 10}}.
+        options: keyword arguments by lens, for example {"archetypes": {"k": 10}}.
         on_step: called with the name of each lens before it runs.
         skip: names to leave out, or names with the reason; they are listed as skipped.
 

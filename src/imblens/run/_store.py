@@ -32,6 +32,8 @@ SCHEMA = 1
 VERIFY_BYTES = 2**29
 MAX_NPZ_BYTES = 64 * 2**30
 MAX_NPZ_RATIO = 200  # real features compress by less than 10; a bomb by 1000
+MANIFEST = {"schema", "task", "classes", "splits", "files"}  # keys of run.json that are not meta
+ASKED = ("data", "model", "loss", "seed")  # always in run.json, null where nobody told
 SPLITS = ("train", "val", "test", "synthetic")
 
 
@@ -121,9 +123,8 @@ def finish(path: Path, run: Run, files: list[Path]) -> None:
             name: {"instances": len(split), "parts": len(split.parts), "features": split.dim}
             for name, split in run.splits.items()
         },
-        **{
-            key: value for key, value in run.meta.items() if key not in {"schema", "task", "classes", "splits", "files"}
-        },
+        **dict.fromkeys(ASKED),
+        **{key: value for key, value in run.meta.items() if key not in MANIFEST},
         "versions": {**versions(), **dict(run.meta.get("versions", {}))},
         "files": {
             file.relative_to(path).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
@@ -200,7 +201,7 @@ def _load_folder(path: Path) -> Run:
         head=head,
         classes=classes,
         task=manifest["task"],
-        meta={k: v for k, v in manifest.items() if k not in {"schema", "task", "classes", "splits", "files"}},
+        meta={k: v for k, v in manifest.items() if k not in MANIFEST and not (v is None and k in ASKED)},
         path=path,
     )
 
