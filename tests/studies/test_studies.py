@@ -21,7 +21,8 @@ from imblens.errors import ExistsError, InputError, MissingError
 from imblens.studies import _diagnosis, find_study, run_study, study_names
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
-from imblens.studies._tables import as_markdown, compare, summarise
+from imblens.studies._tables import as_markdown, compare, plain_markdown, summarise
+from tests.data.public.layouts import write_cifar10
 
 MINE = """
 question = "Does it run?"
@@ -175,13 +176,82 @@ def test_names_files_and_data(tmp_path: Path, mine: Path) -> None:
     assert set(study.missing) == {"SVHN", "CIFAR-100", "CelebA"}
 
 
-@pytest.mark.parametrize("name", [name for name in study_names() if name != "diagnosis"])
+def laid_out(root: Path, n_of_class: list[int]) -> Path:
+    """CIFAR-10 in its published layout, with so many training pictures of each class."""
+    labels = np.repeat(np.arange(10), n_of_class)
+    train = np.zeros((len(labels), 32, 32, 3), dtype=np.uint8), labels
+    test = np.zeros((10, 32, 32, 3), dtype=np.uint8), np.arange(10)
+    write_cifar10(root, binary=True, splits={"train": train, "test": test})
+    return root
+
+
+def test_the_first_table_of_iml_describes_what_the_second_trains(tmp_path: Path) -> None:
+    whole = laid_out(tmp_path / "cifar", [200] * 10)
+    result = run_study(find_study("iml-table1", data={"CIFAR-10": str(whole)}), tmp_path / "out", workers=1)
+    table = result.tables["study"].set_index("data")
+    kept = [int(200 * 0.01 ** (i / 9) + 1e-9) for i in range(10)]
+    ours = ["classes", "train", "test", "input_dim", "fe_dim", "imbalance", "max_imbalance", "epochs", "network"]
+    assert table.loc["CIFAR-10", ours].tolist() == [*(10, sum(kept), 10, 3072, 64, "exponential", 100, 200, "resnet32")]
+    assert table.loc["Places-10", [f"{name}_paper" for name in ours]].tolist() == [
+        *(10, 15_000, 5_000, 196_608, 64, "step", 5, 90, "resnet56")
+    ]
+    assert f"| CIFAR-10 | 10 (paper 10) | {sum(kept)} (paper 12,046) |" in result.text
+    assert "| Places-10 | - (paper 10) |" in result.text and "http://places2.csail.mit.edu" in result.text
+    study = find_study("iml-table2", data=dict.fromkeys(table.index, "digits"))
+    trained = {job.data.name: (job.options.get("epochs", 200), job.options["arch"]) for job in study.jobs}  # type: ignore[attr-defined]
+    assert trained == {name: (row["epochs_paper"], row["network_paper"]) for name, row in table.iterrows()}
+    with pytest.raises(MissingError, match="no seeds"):
+        find_study("iml-table1", data={"CIFAR-10": str(whole)}, seeds=[1])
+    with pytest.raises(MissingError, match="iml-table1 has no data 'MNIST'"):
+        find_study("iml-table1", data={"MNIST": str(whole)})
+
+
+def test_only_a_long_tail_stays_as_it_is(tmp_path: Path) -> None:
+    for name, counts, profile in (
+        ("a", [300] * 10, "exp:100"),
+        ("b", [300, *[200] * 8, 100], "exp:100"),  # 3:1, as SVHN is published
+        ("c", [300, *[200] * 8, 4], "natural"),
+    ):
+        study = find_study("eos-gap", data={"CIFAR-10": str(laid_out(tmp_path / name, counts))})
+        assert {job.data.profile for job in study.jobs} == {profile}  # type: ignore[attr-defined]
+
+
+def test_a_set_has_options_of_its_own_and_quick_wins_over_them(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        """
+        [[data]]
+        name = "a"
+        source = "digits"
+        train = {arch = "resnet56", batch_size = 8}
+        [[data]]
+        name = "b"
+        source = "digits"
+        [train]
+        arch = "resnet32"
+        [quick.data]
+        b = {size = 16}
+        [quick.train]
+        arch = "smallnet"
+        """
+    )
+    full = {job.data.name: job.options for job in find_study(path).jobs}  # type: ignore[attr-defined]
+    assert full == {"a": {"arch": "resnet56", "batch_size": 8}, "b": {"arch": "resnet32"}}
+    quick = {job.data.name: (job.options, job.data.size) for job in find_study(path, quick=True).jobs}  # type: ignore[attr-defined]
+    assert quick == {"a": ({"arch": "smallnet", "batch_size": 8}, None), "b": ({"arch": "smallnet"}, 16)}
+    path.write_text(path.read_text().replace("b = {size", "c = {size"))
+    with pytest.raises(InputError, match=r"quick\.data names 'c'"):
+        find_study(path, quick=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(study_names()) - {"diagnosis", "iml-table1"}))
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_built_in_study_can_be_read(name: str, quick: bool) -> None:
     from imblens.studies._grid import built_in, read
 
     spec = _toml(built_in()[name])
-    names = [one["name"] for one in (spec["quick"] if quick and "data" in spec["quick"] else spec)["data"]]
+    replaced = quick and isinstance(spec["quick"].get("data"), list)
+    names = [one["name"] for one in (spec["quick"] if replaced else spec)["data"]]
     study = find_study(name, data=dict.fromkeys(names, "digits"), quick=quick)
     assert len({store_key(job) for job in study.jobs}) == len(study.jobs)
     assert study.jobs and not study.missing and study.question
@@ -233,6 +303,18 @@ def test_table_has_mean_spread_and_the_papers_value() -> None:
     )
 
 
+def test_a_set_without_data_says_what_to_download() -> None:
+    group = ["data", "treatment"]
+    results = pd.DataFrame([("CIFAR-10", "none", 0, 0.06)], columns=["data", "treatment", "seed", "kl_forecast"])
+    table = summarise(results, group, "iml_table2", {"CIFAR-100": "get it: http://x", "Birds": "none"})
+    lines = as_markdown(table, group).splitlines()
+    assert lines[2] == "| CIFAR-10 | none | 1 | 0.060 (paper 0.556) |  |"
+    assert lines[3:] == ["| CIFAR-100 |  | 0 | - (paper 4.039) | get it: http://x |", "| Birds |  | 0 | - | none |"]
+    group = ["data", "loss", "treatment"]
+    table = summarise(made(), group, "eos_table2", {"SVHN": "get it"})  # the paper has twenty rows of it
+    assert as_markdown(table, group).splitlines()[-1] == "| SVHN |  |  | 0 | - | get it |"
+
+
 def test_only_comparable_rows_of_the_paper_count() -> None:
     table = summarise(made(), ["data", "loss", "treatment"], "long_tail")
     assert table.loc[0, "balanced_accuracy_paper"] == pytest.approx(np.mean([0.7036, 0.7195, 0.7123, 0.7260]))
@@ -250,6 +332,8 @@ def test_claims_are_held_pair_by_pair() -> None:
     group = ["data", "loss", "oversample", "treatment"]
     found = compare(results, ["smote > oversample=smote"], group, "balanced_accuracy")
     assert found.loc[0, "held"] == 1
+    one = compare(results[results["seed"] == 1], ["smote > oversample=smote"], group, "balanced_accuracy")
+    assert plain_markdown(one).splitlines()[-1].endswith("|  | 1 | 1 |")  # a pair has no spread
 
 
 def test_what_is_planted_for_the_diagnosis() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from imblens.data import Pictures, PictureSet, load_pictures, picture_sets
+from imblens.data import Pictures, PictureSet, built_in_sets, load_pictures, parse_profile, picture_sets
 from imblens.errors import InputError
 
 Kind = Literal["as labelled", "finding or none"]
@@ -24,6 +24,7 @@ class Data(BaseModel):
         public: name of the public set whose published files the folder may hold.
         profile, seed: how the training split is thinned.
         size: height and width in pixels; None as stored.
+        train: options of `imblens.training.train` for this set, over those of the study.
         task: "finding or none" makes one label of many: whether a picture has any.
         needs: what to download, where `source` is None.
     """
@@ -36,6 +37,7 @@ class Data(BaseModel):
     profile: str = "natural"
     seed: int = 0
     size: int | None = None
+    train: dict[str, str | int | float | bool] = {}
     task: Kind = "as labelled"
     needs: str = ""
 
@@ -63,11 +65,14 @@ class Data(BaseModel):
         return found if self.task == "as labelled" else finding_or_none(found)
 
     @property
-    def long_tailed(self) -> bool:
-        """Whether the training split has a class twice as large as another before it is thinned."""
+    def is_thinned(self) -> bool:
+        """Whether the training split is at least half as imbalanced as the profile asks, or has a profile of its own."""
+        ratio = parse_profile(self.profile).ratio
+        if ratio is None or self.source in built_in_sets():
+            return ratio is not None
         found = self.model_copy(update={"profile": "natural", "size": None, "task": "as labelled"}).load()
         counts = found.class_counts
-        return found.task == "multiclass" and bool(0 < counts.min() and counts.max() >= 2 * counts.min())
+        return found.task == "multiclass" and bool(0 < counts.min() and counts.max() >= ratio / 2 * counts.min())
 
 
 def finding_or_none(pictures: PictureSet) -> PictureSet:

@@ -46,7 +46,8 @@ class Grid(_Strict):
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
         seeds: of the networks.
-        quick: what is different with `--quick`.
+        quick: what is different with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
+            wins over what a data set asks for.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Grid(_Strict):
         return [
             Network(
                 data=data,
-                options={key: value for key, value in options.items() if key != OWN},
+                options={**{key: value for key, value in options.items() if key != OWN}, **data.train},
                 shown=self.varied,
                 seed=seed,
                 treatments=tuple(options.get(OWN, self.treatments)),
@@ -104,7 +105,9 @@ def described(path: Path) -> tuple[str, str]:
     return str(spec.get("question", "")), str(spec.get("paper", ""))
 
 
-def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int] | None = None) -> Grid:
+def read(
+    path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int] | None = None, name: str | None = None
+) -> Grid:
     """Read a study.
 
     Args:
@@ -112,6 +115,7 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
         quick: apply its `quick` table.
         sources: data by name, or under "" where the study has one set only.
         seeds: instead of the file's.
+        name: what messages call it; default: the file's.
 
     Raises:
         InputError: the file is not a study; the message says which entry.
@@ -126,10 +130,11 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
             f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like."
         ) from error
     spec.setdefault("name", path.stem)
+    spec["name"] = name or spec["name"]
     if quick:
         if not spec.get("quick"):
             raise InputError(f"{spec['name']} has no quick size.", hint="Leave out --quick, or add a [quick] table.")
-        spec = _merged(spec, spec["quick"])
+        spec = _quick(spec, path)
     if seeds:
         spec["seeds"] = seeds
     spec.pop("quick", None)
@@ -151,7 +156,7 @@ def read(path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int
 
 def _as_it_is(data: Data) -> Data:
     """A set that is long-tailed already, such as a long-tailed copy of the original, is not thinned again."""
-    return data.model_copy(update={"profile": "natural"}) if data.profile != "natural" and data.long_tailed else data
+    return data.model_copy(update={"profile": "natural"}) if data.is_thinned else data
 
 
 def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
@@ -166,7 +171,8 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for name in grid.measures:
         check(name)
     known = _train_options()
-    for key in dict.fromkeys([*grid.train, *(key for network in grid.networks for key in network if key != OWN)]):
+    of_networks = (key for network in grid.networks for key in network if key != OWN)
+    for key in dict.fromkeys([*grid.train, *of_networks, *(key for one in grid.data for key in one.train)]):
         if key not in known:
             raise MissingError(f"{path.name}: train has no option {key!r}.", hint=did_you_mean(key, list(known)))
     for claim in grid.claims:
@@ -196,6 +202,23 @@ def _train_options() -> dict[str, Any]:
     ours = {"picture_set", "out", "seed", "resume", "force", "progress"}
     known = {name: one.default for name, one in inspect.signature(train).parameters.items() if name not in ours}
     return {OVERSAMPLE: UNTREATED, **known}
+
+
+def _quick(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Apply the `quick` table."""
+    changes = dict(spec["quick"])
+    by_name = changes.get("data")
+    if isinstance(by_name, Mapping):
+        unknown = [name for name in by_name if name not in [one.get("name") for one in spec["data"]]]
+        if unknown:
+            raise InputError(f"{path.name}: quick.data names {unknown[0]!r}, which is not in data.", hint="Check it.")
+        changes["data"] = [{**one, **by_name.get(one.get("name"), {})} for one in spec["data"]]
+    merged = _merged(spec, changes)
+    ours = changes.get("train", {})
+    for one in merged["data"]:
+        if "train" in one:
+            one["train"] = {key: value for key, value in one["train"].items() if key not in ours}
+    return merged
 
 
 def _merged(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

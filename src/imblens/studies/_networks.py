@@ -18,6 +18,7 @@ from imblens.studies._store import Store
 
 UNTREATED = "none"
 OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
+STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Network(Job):
 
     def _key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share it find it again."""
-        asked = self.data.model_dump(exclude={"name", "needs"}, exclude_defaults=True)
+        asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
         return {"data": asked, "options": plain, "seed": self.seed}
 
@@ -102,6 +103,7 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
         preprocessing=made.meta["preprocessing"],
         colours=False,
         thumbnails=False,
+        concepts=STRONG.get(str(options.get("arch")), 0.01),
         meta={"data": balanced.source, **made.meta},
     )
     # what an earlier, stopped start took is in the log of epochs and with the pictures made

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.errors import ImblensError, MissingError, did_you_mean
 from imblens.run import write_text
-from imblens.studies import _diagnosis, _grid, _tables
+from imblens.studies import _described, _diagnosis, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
 
@@ -30,7 +30,7 @@ class Study:
         jobs: each can be done on its own.
         tables: from one row a cell to named tables; the first is the study's.
         shown: from named tables to Markdown.
-        missing: data sets that were left out, with what they need.
+        missing: data sets that were left out, with what they need; `tables` has a row for each.
     """
 
     name: str
@@ -67,7 +67,7 @@ def study_names() -> list[str]:
 
 def study_descriptions() -> dict[str, str]:
     """One line on every built-in study."""
-    found = {"diagnosis": _diagnosis.QUESTION}
+    found = {"diagnosis": _diagnosis.QUESTION, "iml-table1": f"{_described.QUESTION} ({_described.PAPER})"}
     for name, path in _grid.built_in().items():
         question, paper = _grid.described(path)
         found[name] = f"{question} ({paper})" if paper else question
@@ -98,17 +98,21 @@ def find_study(
         if data:
             raise MissingError("diagnosis draws its own data.", hint="Leave out --data.")
         return _planted(quick=quick, seeds=seeds)
+    if text == "iml-table1":
+        if seeds:
+            raise MissingError("iml-table1 trains nothing, so it has no seeds.", hint="Leave out --seeds.")
+        return _sets(data or {}, quick=quick)
     known = _grid.built_in()
     path = known.get(text, Path(text))
     if text not in known and path.suffix != ".toml":
         hint = did_you_mean(text, study_names())
         raise MissingError(f"there is no study {text!r}.", hint=f"{hint} Or give a TOML file.")
     grid = _grid.read(path, quick=quick, sources=data or {}, seeds=list(seeds) if seeds else None)
-    jobs = grid.jobs()
+    missing = {one.name: one.needs for one in grid.data if one.source is None}
     group = ["data", *grid.varied, "treatment"]
 
     def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        found = {"study": _tables.summarise(results, group, grid.published)}
+        found = {"study": _tables.summarise(results, group, grid.published, missing)}
         if grid.claims:
             measure = _tables.measures_of(results, group)[0]
             claims = _tables.compare(results, grid.claims, group, measure)
@@ -126,11 +130,32 @@ def find_study(
         name=grid.name,
         question=grid.question,
         paper=grid.paper,
-        spec={**grid.model_dump(exclude={"quick"}), "quick": quick},
-        jobs=jobs,
+        spec=_spec(grid, quick=quick),
+        jobs=grid.jobs(),
         tables=tables,
         shown=shown,
-        missing={one.name: one.needs for one in grid.data if one.source is None},
+        missing=missing,
+    )
+
+
+def _spec(grid: _grid.Grid, *, quick: bool) -> dict[str, Any]:
+    data = [one.model_dump(exclude=None if one.train else {"train"}) for one in grid.data]
+    return {**grid.model_dump(exclude={"quick"}), "data": data, "quick": quick}
+
+
+def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
+    """Return the study that describes what `iml-table2` trains on."""
+    grid = _grid.read(_grid.built_in()["iml-table2"], quick=quick, sources=data, name="iml-table1")
+    missing = {one.name: one.needs for one in grid.data if one.source is None}
+    return Study(
+        name="iml-table1",
+        question=_described.QUESTION,
+        paper=_described.PAPER,
+        spec={**_spec(grid, quick=quick), "name": "iml-table1"},
+        jobs=[_described.Described(one, {**grid.train, **one.train}) for one in grid.data if one.source is not None],
+        tables=lambda results: _described.tables(results, missing),
+        shown=_described.shown,
+        missing=missing,
     )
 
 
@@ -191,8 +216,6 @@ def run_study(
     for name, table in found.items():
         write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     lines = [f"# {study.name}", study.question, study.shown(found)]
-    if study.missing:
-        lines.append("\n".join(f"Left out: {name}. It needs: {needs}" for name, needs in study.missing.items()))
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
     return Result(results=results, tables=found, text=text, path=store.folder)

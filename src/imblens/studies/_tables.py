@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +14,28 @@ OPTIONS = ("oversample", "remix", "drw", "treatment")  # columns of a paper's ta
 SECONDS = ("train_seconds", "treat_seconds")
 
 
-def summarise(results: pd.DataFrame, group: Sequence[str], published: str = "") -> pd.DataFrame:
+def summarise(
+    results: pd.DataFrame, group: Sequence[str], published: str = "", missing: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Return mean, standard deviation and number of seeds of every measure, and the paper's value where there is one.
 
     Args:
         results: one row a cell, as `results.csv`.
         group: the columns that tell the rows of the table apart.
         published: name of a table in `papers`, or "".
+        missing: data sets without results: what to download for each.
 
     Returns:
         A row for each group in order of appearance: `group`, `seeds`, and for each measure m the columns m, m_sd (sample
-        standard deviation; NaN with one seed) and, where known, m_paper.
+        standard deviation; NaN with one seed) and, where known, m_paper. Then a row for each missing set, of no seeds, with
+        the paper's value where it has one alone for that set, and the column `needs`.
     """
     import pandas as pd
 
     measures = measures_of(results, group)
     grouped = results.groupby(list(group), sort=False, dropna=False)
     table = grouped.size().rename("seeds").reset_index()
-    paper = _paper(published, group) if published else pd.DataFrame()
+    paper = read_paper(published, group) if published else pd.DataFrame()
     shared = [name for name in group if name in paper.columns]
     for name in measures:
         values = grouped[name]
@@ -41,10 +45,27 @@ def summarise(results: pd.DataFrame, group: Sequence[str], published: str = "") 
             known = paper.groupby(shared)[name].mean()
             keys = table[shared].itertuples(index=False, name=None)
             table[f"{name}_paper"] = [known.get(key if len(shared) > 1 else key[0], float("nan")) for key in keys]
-    return table
+    return with_missing(table, missing or {}, paper)
 
 
-def _paper(published: str, group: Sequence[str]) -> pd.DataFrame:
+def with_missing(table: pd.DataFrame, missing: Mapping[str, str], paper: pd.DataFrame) -> pd.DataFrame:
+    """Add a row for each missing data set: what it needs, and the paper's values where the paper has one row for it."""
+    import pandas as pd
+
+    if not missing:
+        return table
+    rows = []
+    for name, needs in missing.items():
+        row: dict[str, Any] = {"data": name, "seeds": 0, "needs": needs}
+        known = paper[paper["data"] == name] if "data" in paper.columns else paper
+        for column in table.columns:
+            if column.endswith("_paper") and len(known) == 1:
+                row[column] = known[column.removesuffix("_paper")].iloc[0]
+        rows.append(row)
+    return pd.concat([table.assign(needs=""), pd.DataFrame(rows).reindex(columns=[*table.columns, "needs"])])
+
+
+def read_paper(published: str, group: Sequence[str]) -> pd.DataFrame:
     """Read a paper's table. Of options that this study does not vary, only rows without them are comparable."""
     import pandas as pd
 
@@ -113,11 +134,12 @@ def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.Da
 def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
     """Show a table for people: mean ± spread (paper's value)."""
     measures = [n for n in table.columns if f"{n}_sd" in table.columns and n not in SECONDS]
-    head = [*group, "seeds", *measures]
+    head = [*group, "seeds", *measures, *(["needs"] if "needs" in table else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in table.to_dict("records"):
-        cells = [str(row[name]) for name in (*group, "seeds")]
+        cells = [_plain(row[name]) for name in (*group, "seeds")]
         cells += [_shown(row[n], row[f"{n}_sd"], row.get(f"{n}_paper")) for n in measures]
+        cells += [row["needs"]] if "needs" in row else []
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -126,12 +148,17 @@ def plain_markdown(table: pd.DataFrame) -> str:
     """Show any small table as Markdown."""
     lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "---|" * len(table.columns)]
     for row in table.itertuples(index=False, name=None):
-        lines.append("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row) + " |")
+        lines.append(
+            "| " + " | ".join(f"{v:.3f}" if isinstance(v, float) and v == v else _plain(v) for v in row) + " |"
+        )
     return "\n".join(lines)
 
 
+def _plain(value: Any) -> str:
+    """Show a name or a count; nothing where there is none."""
+    return "" if value is None or value != value else str(value)
+
+
 def _shown(mean: float, spread: float, paper: float | None) -> str:
-    if mean != mean:
-        return "-"
-    text = f"{mean:.3f}" + (f" ± {spread:.3f}" if spread == spread else "")
+    text = "-" if mean != mean else f"{mean:.3f}" + (f" ± {spread:.3f}" if spread == spread else "")
     return text + (f" (paper {paper:.3f})" if paper is not None and paper == paper else "")

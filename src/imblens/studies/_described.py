@@ -1,0 +1,113 @@
+"""IML, Table I: what the picture sets and networks of the paper's study are. Nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import InputError
+from imblens.studies._data import Data
+from imblens.studies._jobs import Job
+from imblens.studies._store import Store
+from imblens.studies._tables import read_paper, with_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUESTION = "Which picture sets, how imbalanced, and which networks does IML look at? Nothing is trained."
+PAPER = "IML, Table I"
+TABLE = "iml_table1"
+COLUMNS = (
+    *("classes", "train", "test", "input_dim", "fe_dim", "imbalance", "max_imbalance", "epochs", "network"),
+)  # of the paper
+
+KINDS = {"exp": "exponential", "step": "step", "natural": "as it is"}
+
+
+@dataclass(frozen=True)
+class Described(Job):
+    """A picture set with the network and the schedule that a study trains on it.
+
+    Attributes:
+        data: the picture set.
+        options: for `imblens.training.train`.
+    """
+
+    data: Data
+    options: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Data."""
+        return self.data.name
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """One cell."""
+        return [{"data": self.data.name}]
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Read the set and build the network.
+
+        input_dim is channels x height x width of a picture, fe_dim the number of features, max_imbalance the count of
+        the largest class over that of the smallest.
+        """
+        from imblens.data import parse_profile
+        from imblens.models import find_head, make_network
+        from imblens.training import find_schedule
+
+        pictures = self.data.load()
+        counts = pictures.class_counts
+        if not counts.all():
+            raise InputError(f"{pictures.name} has classes without training pictures.", hint="Leave those classes out.")
+        shape = pictures.train.picture(0).shape
+        arch = str(self.options["arch"])
+        network = make_network(arch, pictures.n_classes, size=shape[:2])
+        schedule = find_schedule(str(self.options["schedule"]))
+        batches = -(-len(pictures.train) // int(self.options.get("batch_size") or schedule.batch_size))
+        head: Any = find_head(network, n_classes=pictures.n_classes)[1]
+        held_out = pictures.held_out
+        for key in wanted:
+            yield (
+                key,
+                {
+                    "classes": pictures.n_classes,
+                    "train": len(pictures.train),
+                    "test": None if held_out is None else len(held_out),
+                    "input_dim": int(shape[0] * shape[1] * shape[2]),
+                    "fe_dim": int(head.weight.shape[1]),
+                    "imbalance": KINDS[parse_profile(self.data.profile).kind],
+                    "max_imbalance": round(float(counts.max() / counts.min()), 1),
+                    "epochs": int(self.options.get("epochs") or schedule.epochs_for(batches)),
+                    "network": arch,
+                },
+            )
+
+
+def tables(results: pd.DataFrame, missing: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the paper's table, ours beside it."""
+    paper = read_paper(TABLE, ["data"])
+    table = results[["data"]].assign(seeds=0)
+    known = paper.set_index("data").reindex(results["data"])
+    for name in COLUMNS:
+        table[name] = results[name].to_numpy()
+        table[f"{name}_paper"] = known[name].to_numpy()
+    return {"study": with_missing(table, missing, paper).drop(columns="seeds")}
+
+
+def shown(found: Mapping[str, pd.DataFrame]) -> str:
+    """Show the table: ours (paper's)."""
+    table = found["study"]
+    head = ["data", *COLUMNS, *(["needs"] if "needs" in table else [])]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table.to_dict("records"):
+        cells = [f"{_text(row[name])} (paper {_text(row[f'{name}_paper'])})" for name in COLUMNS]
+        lines.append("| " + " | ".join([row["data"], *cells, *([row["needs"]] if "needs" in row else [])]) + " |")
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return "-"
+    return value if isinstance(value, str) else f"{value:,.1f}".removesuffix(".0")
