@@ -9,7 +9,9 @@ multi-label run an instance belongs to every class it is positive for.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -20,6 +22,7 @@ from typing_extensions import Self
 
 Floats = NDArray[np.floating[Any]]
 Result = TypeVar("Result")
+PIECE = 2**20  # values that one thread sorts at a time
 
 
 @dataclass(frozen=True)
@@ -230,13 +233,17 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
     def update(self, batch: Batch) -> None:
         """Take in a batch."""
         members = batch.membership
-        rows = max(1, 2**20 // batch.features.shape[1])
-        columns = np.concatenate(
-            [top_k_columns(np.asarray(batch.features[low : low + rows]), self._k) for low in range(0, len(batch), rows)]
-        )
-        for label in np.flatnonzero(np.diff(members.indptr)):
-            own = members.indices[members.indptr[label] : members.indptr[label + 1]]
-            self._counts[label] += np.bincount(columns[own].ravel(), minlength=self._counts.shape[1])
+        n_classes, dim = self._counts.shape
+        step = max(1, PIECE // dim)
+        pieces = [batch.features[low : low + step] for low in range(0, len(batch), step)]
+        with ThreadPoolExecutor(_cores()) as pool:  # NumPy sorts and compares outside the interpreter's lock
+            each = (pool.map if len(pieces) > 1 else map)(
+                lambda piece: top_k_columns(np.asarray(piece), self._k), pieces
+            )
+            columns = np.concatenate(list(each))
+        of_class = np.repeat(np.arange(n_classes), np.diff(members.indptr))
+        at = of_class[:, None] * dim + columns[members.indices]
+        self._counts += np.bincount(at.ravel(), minlength=n_classes * dim).reshape(n_classes, dim)
 
     def merge(self, other: Self) -> Self:
         """Take in what `other` saw; return self."""
@@ -246,6 +253,11 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
     def finish(self) -> NDArray[np.int64]:
         """Return the counts."""
         return self._counts.copy()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def top_k_mask(values: Floats, k: int) -> NDArray[np.bool_]:
