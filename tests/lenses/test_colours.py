@@ -180,13 +180,16 @@ def test_grey_pictures_are_said_to_be_grey() -> None:
 def test_many_labels_for_one_picture() -> None:
     count, rgb, _ = drawn()
     labels = np.random.default_rng(1).integers(0, 2, size=(60, 3))
-    finding = colours(run_of(count, rgb, labels, ["a", "b", "c"]))
+    run = run_of(count, rgb, labels, ["a", "b", "c"])
+    finding = colours(run)
     members = labels[:, 1] == 1
     expected = count[members].sum(axis=0) / count[members].sum()
     table = finding.tables["colours"]
     np.testing.assert_allclose(table[table["class"] == "b"]["share"], expected)
-    assert finding.tables["colours_archetype"].empty
-    assert any(note.startswith("No colours by archetype") for note in finding.notes)
+    border = members & np.isin([labels[near, 1].sum() for near in run.neighbours(5).indices], (2, 3))
+    cells = finding.tables["colours_archetype"].query("`class` == 'b' and archetype == 'border'")
+    np.testing.assert_allclose(cells["share"], count[border].sum(axis=0) / count[border].sum())
+    assert set(cells["picture_count"]) == {border.sum()}
 
 
 def test_a_run_without_colours_is_skipped_with_the_reason() -> None:

@@ -170,6 +170,12 @@ def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
     return _members(run, k).codes
 
 
+def archetype_members(run: Run, k: int = 5) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+    """(M,) positions, classes and archetypes of the training instances: one each, or one for each of several labels."""
+    members = _members(run, k)
+    return members.rows, members.labels, members.codes
+
+
 class _Members(NamedTuple):
     """Instances as members of their classes, M in all: one each, or with several labels one for each label.
 

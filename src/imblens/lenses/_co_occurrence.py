@@ -122,15 +122,15 @@ def _chart(finding: CoOccurrence) -> Any:
     x = alt.X(
         "other:N", sort=order, title="have this one as well", axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45)
     )
-    y = class_axis(order, title="of the pictures with this label")
-    rows = base(table, len(order))
+    y = class_axis(order, title="of those with")
+    rows, numbered = base(table, len(order)), len(order) <= 20
     cells = rows.mark_rect().encode(
         x=x,
         y=y,
         color=alt.Color(
             "share:Q",
             scale=alt.Scale(domain=[0, 1], scheme="blues"),
-            legend=alt.Legend(title=None, format="%", orient="right"),
+            legend=None if numbered else alt.Legend(title=None, format="%", orient="right"),
         ),
         tooltip=[
             alt.Tooltip("class:N"),
@@ -140,7 +140,7 @@ def _chart(finding: CoOccurrence) -> Any:
             alt.Tooltip("expected:Q", format=".1%"),
         ],
     )
-    if len(order) > 20:
+    if not numbered:
         return cells
     text = rows.mark_text(fontSize=11).encode(
         x=x, y=y, text=alt.Text("text:N"), color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
-from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
+from imblens.lenses._archetypes import ARCHETYPES, archetype_members
 from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
 from imblens.run import Latents, Run
 
@@ -101,11 +101,10 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     table["others"] = _others(share).ravel()
     table["present"] = _divide(sums.present, sums.present.sum(axis=1, keepdims=True)).ravel()
     table["picture_count"] = np.repeat(sums.pictures, len(bands)).astype(np.int64)
-    by_archetype, archetype_note = _archetype_table(run, bands, k)
     return Colours(
-        {"colours": table, "colours_archetype": by_archetype},
+        {"colours": table, "colours_archetype": _archetype_table(run, bands, k)},
         _summary(bands, sums, table),
-        notes=(*_notes(run, bands, sums, share), *archetype_note),
+        notes=_notes(run, bands, sums, share),
     )
 
 
@@ -211,19 +210,18 @@ def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.D
     )
 
 
-def _archetype_table(run: Run, bands: list[str], k: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Shares per class and archetype, and a note where there are none."""
+def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
+    """Shares per class and archetype; with several labels a picture has an archetype for each."""
     import pandas as pd
+    from scipy.sparse import csc_array
 
-    if run.task == "multilabel":
-        columns = ["class", "archetype", "band", "share", "picture_count"]
-        reason = "archetypes compare one label per picture, and this run has several"
-        return pd.DataFrame(columns=columns), (f"No colours by archetype: {reason}.",)
     n_kinds = len(ARCHETYPES)
-    groups = _members(run.train.labels * n_kinds + instance_archetypes(run, k=k), run.n_classes * n_kinds)
+    rows, labels, codes = archetype_members(run, k)
+    size = (run.n_classes * n_kinds, len(run.train))
+    groups = csc_array((np.ones(len(rows)), (labels * n_kinds + codes, rows)), shape=size)
     sums = _group_sums(run.train, groups, len(bands))
     share = _divide(sums.count, sums.total[:, None])
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "class": np.repeat(run.classes, n_kinds * len(bands)),
             "archetype": np.tile(np.repeat(ARCHETYPES, len(bands)), run.n_classes),
@@ -232,7 +230,6 @@ def _archetype_table(run: Run, bands: list[str], k: int) -> tuple[pd.DataFrame, 
             "picture_count": np.repeat(sums.pictures, len(bands)).astype(np.int64),
         }
     )
-    return table, ()
 
 
 def _others(share: Floats) -> Floats:

@@ -26,8 +26,8 @@ class FeatureDensity(Finding):
         for row in total.sort_values("ratio", ascending=False, kind="stable").itertuples():
             if row.ratio >= 2 and row.reference not in found:
                 found[str(row.reference)] = (
-                    f"The features of {row.reference} are {row.ratio:.1f}x as often among the strongest of "
-                    f"{row.adversary} instances as of its own, on average over its strongest."
+                    f"The features of {row.reference} are among the strongest of {row.ratio:.1f}x as many {row.adversary} "
+                    f"instances as of its own, on average over its strongest."
                 )
         return found
 

@@ -136,7 +136,9 @@ def _share_chart(finding: FeatureOverlap) -> Any:
             x=x,
             y=y,
             color=alt.Color(
-                "share:Q", scale=alt.Scale(range=["#F2F6FA", BLUE]), legend=alt.Legend(title="share", format="%")
+                "share:Q",
+                scale=alt.Scale(range=["#F2F6FA", BLUE], domainMin=0),
+                legend=alt.Legend(title="share", format="%"),
             ),
             tooltip=[
                 alt.Tooltip("class:N"),
@@ -156,7 +158,7 @@ def _share_chart(finding: FeatureOverlap) -> Any:
             x=x,
             y=y,
             text=alt.Text("feature:O"),
-            color=alt.condition(f"datum.share > {0.6 * highest}", alt.value("white"), alt.value("black")),
+            color=alt.condition(f"datum.share > {0.85 * highest}", alt.value("white"), alt.value("black")),
         )
     )
     return alt.layer(cells, numbers)

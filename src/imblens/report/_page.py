@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 FEW_ROWS = 40  # of a table in the page; the CSV holds all
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
+HEADINGS = {
+    "co_occurrence": "Co-occurrence",
+    "alignment_iobb": "Share of the boxes that is lit",
+    "alignment_pointing": "Pointing game",
+    "concepts_disjoint": "Concepts, disjoint",
+}
 BITMAP_BYTES = 90_000
 HASH_BYTES = 2**28  # arrays in memory above this are described, not hashed
 
@@ -147,6 +153,8 @@ def small_bitmap(png: bytes) -> bytes:
 
 def heading(name: str) -> str:
     """A chart's name as a heading: "class_accuracy" -> "Class accuracy"."""
+    if name in HEADINGS:
+        return HEADINGS[name]
     text = name.replace("_", " ").strip() or "chart"
     return text[0].upper() + text[1:]
 

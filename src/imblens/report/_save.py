@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imblens.lenses._base import percent
+from imblens.lenses._base import number, percent
 from imblens.report._evidence import ENDS, MANY_CLASSES
 from imblens.report._instances import instances, write_instances
 from imblens.report._tables import csv_text, file_names, plain
@@ -160,8 +160,9 @@ def report_html(audit: Audit) -> str:
         subtitle=told,
         eyebrow=_eyebrow(audit),
         headline=headline,
-        lead=_verdict.summary(run, views),
+        lead=" ".join(text for text in (_verdict.summary(run, views), _verdict.ranked(findings)) if text),
         cards=_cards(audit, views, mean),
+        several=run.task == "multilabel",
         cards_title="The classes that need help most",
         mean=None if mean is None else f"{100 * mean:.2f}",
         first=first,
@@ -224,7 +225,7 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
     for (lens, chart), figure in drawn.items():
         if lens == name:
             own: Shown | None = tables.pop(chart, None)
-            if own is None and tables:
+            if own is None and tables and not figures:
                 own = tables.pop(next(iter(tables)))
             figures.append(_page.plot(figure, chart, sentence, own))
     known = all_lenses().get(name)
@@ -291,6 +292,10 @@ def _card_facts(view: ClassView) -> list[dict[str, str]]:
         facts.append(("Errors go to", share_text(view.errors_to)))
     if view.forecast is not None and (view.errors_to is None or view.errors_to[0] != view.forecast[0]):
         facts.append(("Foreseen", f"{share_text(view.forecast)}, from training alone"))
+    if view.wrongly is not None:
+        facts.append(("False yes", f"to {percent(view.wrongly)} of the others"))
+    if view.threshold:
+        facts.append(("AUROC", _area(view.auroc)))
     if view.archetypes:
         facts.append(("Neighbours", f"{percent(_hard(view))} lie among other classes"))
     if view.cause:
@@ -332,16 +337,20 @@ def _class_rows(
     audit: Audit, views: Mapping[str, ClassView], mean: float | None
 ) -> tuple[list[str], list[dict[str, Any]], bool]:
     """Columns and rows of the table of classes, rarest last; columns that no lens filled are left out."""
-    from imblens.report._page import anchor, cell, share_text
+    from imblens.report._page import anchor, share_text
 
     some = list(views.values())
+    several = audit.run.task == "multilabel"
+    right = "Found" if several else "Accuracy"
     mixed = any(view.archetypes for view in some)
     wanted = {
         "Training": True,
-        "Accuracy": any(view.accuracy is not None for view in some),
-        "AUROC": all(view.accuracy is None for view in some) and any(view.auroc is not None for view in some),
+        right: any(view.accuracy is not None for view in some),
+        "AUROC": (several or all(view.accuracy is None for view in some))
+        and any(view.auroc is not None for view in some),
         "Errors go to": any(view.errors_to or view.forecast for view in some),
         "Neighbours": mixed,
+        "Threshold": any(_known_number(view.threshold.get("threshold")) is not None for view in some),
         "Why, and what to try": any(view.cause for view in some),
     }
     titles = [title for title, there in wanted.items() if there]
@@ -353,12 +362,14 @@ def _class_rows(
         evidence = EVIDENCE.get(view.cause, "")
         filled: dict[str, dict[str, Any]] = {
             "Training": {"text": f"{view.train_count:,}", "sub": view.rarity, "sort": view.train_count},
-            "Accuracy": {
+            right: {
                 "text": f"{measured['score']} {measured['interval']}",
                 "ruler": measured["low"] is not None,
+                "sub": "" if view.wrongly is None else f"false yes to {percent(view.wrongly)} of the others",
                 "sort": view.accuracy,
             },
-            "AUROC": {"text": cell(view.auroc), "sort": view.auroc},
+            "Threshold": _threshold(view.threshold),
+            "AUROC": {"text": _area(view.auroc), "sort": view.auroc},
             "Errors go to": {"text": share_text(view.errors_to), "sub": foreseen},
             "Neighbours": {
                 "text": told or "unknown",
@@ -379,6 +390,24 @@ def _class_rows(
         for row in rows[ENDS:-ENDS]:
             row["rest"] = True
     return titles, rows, mixed
+
+
+def _area(auroc: float | None) -> str:
+    return "–" if auroc is None else f"{auroc:.3f}"
+
+
+def _known_number(value: Any) -> float | None:
+    return None if value is None else number(float(value))
+
+
+def _threshold(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cell shows of a label's own threshold."""
+    at, found, right = (_known_number(row.get(key)) for key in ("threshold", "recall", "precision"))
+    if at is None:
+        return {"text": "–"}
+    does = "" if found is None else f"; finds {percent(found)}"
+    does += "" if right is None else f", {percent(right)} of its yes are right"
+    return {"text": f"{at:.2f}", "sub": f"chosen on {row['chosen_on']}{does}", "sort": at}
 
 
 def _known(view: ClassView) -> list[tuple[str, float]]:

@@ -37,7 +37,9 @@ class ClassView:
     forecast: tuple[str, float] | None = None
     archetypes: Mapping[str, float] = field(default_factory=dict)
     gap: float | None = None
+    wrongly: float | None = None
     auroc: float | None = None
+    threshold: Mapping[str, Any] = field(default_factory=dict)
     cause: str = ""
     evidence: str = ""
     treatment: str = ""
@@ -56,6 +58,7 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
     accuracy = _rows(findings, "class_accuracy", "class_accuracy")
     gaps = _rows(findings, "generalization_gap", "generalization_gap")
     ranks = _rows(findings, "ranking", "ranking")
+    thresholds = _rows(findings, "ranking", "ranking_thresholds")
     causes = _rows(findings, "diagnosis", "diagnosis")
     errors = _strongest(findings, "class_accuracy", "confusion", "predicted", ("share",))
     forecasts = _strongest(findings, "adversaries", "adversaries", "adversary", ("soft", "forecast"))
@@ -65,6 +68,7 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
         row, cause = accuracy.get(name, {}), causes.get(name, {})
         times = _number(row.get("imbalance")) if several else number(float(rarer[i]))
         treatment = _text(cause.get("treatment"))
+        specificity = _number(row.get("specificity"))
         views[name] = ClassView(
             name=name,
             train_count=int(run.train.class_counts[i]),
@@ -80,7 +84,9 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
             forecast=forecasts.get(name),
             archetypes=kinds.get(name, {}),
             gap=_number(gaps.get(name, {}).get("gap")),
+            wrongly=None if specificity is None else 1 - specificity,
             auroc=_number(ranks.get(name, {}).get("auroc")),
+            threshold=thresholds.get(name, {}),
             cause=_text(cause.get("cause")).replace("_", " "),
             evidence=_text(cause.get("evidence")),
             treatment=treatment,
@@ -145,6 +151,8 @@ def summary(run: Run, views: Mapping[str, ClassView]) -> str:
         if run.test is None:
             return "Without a test split nobody can say how often each class is right: this is from training alone."
         return ""
+    if run.task == "multilabel" and not mean:
+        return f"None of the {len(views)} labels reaches a probability of 0.5 on a test instance that has it."
     low = need_help(views)
     if not low:
         return f"None of the {len(views)} classes is clearly below the mean class ({percent(mean)})."
@@ -156,6 +164,12 @@ def summary(run: Run, views: Mapping[str, ClassView]) -> str:
         f"{len(low)} of {len(views)} classes {verb} help: {listed}; "
         f"the 95 % interval lies below the mean class ({percent(mean)})."
     )
+
+
+def ranked(findings: Findings) -> str:
+    """How well labels are ranked, and what thresholds of their own do; "" where an instance has one label."""
+    finding = findings.get("ranking")
+    return "" if finding is None or "ranking_thresholds" not in finding.tables else finding.lines().get("", "")
 
 
 def class_sentence(findings: Findings, view: ClassView) -> str:
@@ -186,7 +200,7 @@ def verdict(run: Run, findings: Findings, of: str | None) -> list[str]:
     mean = mean_accuracy(views)
     others = [v for v in order[1:3] if v.accuracy is not None and mean is not None and v.accuracy < mean]
     why = reason(findings, order[0].name) if order else ""
-    lines = [first, why, summary(run, views), *(class_sentence(findings, view) for view in others)]
+    lines = [first, why, summary(run, views), ranked(findings), *(class_sentence(findings, view) for view in others)]
     return [line for line in lines if line]
 
 

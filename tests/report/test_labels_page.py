@@ -1,0 +1,63 @@
+"""The report of a run with several labels per instance: what a reader of labels needs, and nothing about classes."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from imblens.report import audit
+from imblens.run import Run
+
+LENSES = ["class_accuracy", "co_occurrence", "archetypes", "ranking"]
+
+
+def labels_run(shift: float = 0.0) -> Run:
+    """300 training and 200 test instances of three labels, the last of them rare; `shift` is added to every logit."""
+    rng = np.random.default_rng(3)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labels = (rng.random((n, 3)) < (0.6, 0.3, 0.1)).astype(int)
+        features = np.hstack([labels, labels]) + rng.normal(0, 0.5, (n, 6))
+        return features, labels, 4 * features[:, :3] - 2 + shift
+
+    return Run.from_arrays(train=split(300), test=split(200), val=split(150), classes=("red", "white", "<rare>"))
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> str:
+    out = tmp_path_factory.mktemp("labels") / "out"
+    return audit(labels_run(), lenses=LENSES).save(out, figures=False).read_text()
+
+
+def test_every_label_has_its_false_alarms_its_auroc_and_its_threshold(text):
+    start = text.index('id="table-of-classes"')
+    table = text[start : text.index("</table>", start)]
+    assert re.findall(r'<th scope="col">(\w+)</th>', table) == [
+        "Class",
+        "Training",
+        "Found",
+        "AUROC",
+        "Neighbours",
+        "Threshold",
+    ]
+    assert table.count("false yes to") == 3 and table.count("chosen on val") == 3
+    assert "Accuracy is the share" not in text and "at a probability of 0.5" in text
+
+
+def test_thresholds_are_a_table_of_their_own_and_no_other_charts(text):
+    section = text[text.index('id="lens-ranking"') :]
+    assert "Table: ranking_thresholds" in section
+    assert section.count("Show as table") == 1  # of the areas; the chart of probabilities has none
+
+
+def test_verdict_tells_ranking_and_thresholds():
+    lines = audit(labels_run(), lenses=LENSES).verdict()
+    assert any(line.startswith("Mean over 3 classes: AUROC") and "chosen on val" in line for line in lines)
+
+
+def test_a_network_that_never_says_yes_is_told_so():
+    lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
+    assert lines[1] == "None of the 3 labels reaches a probability of 0.5 on a test instance that has it."
+    assert "with 0.5 for all it is 0.000" in " ".join(lines)
