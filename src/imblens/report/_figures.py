@@ -6,9 +6,11 @@ that Altair and Vega put into names and ids are replaced by positions.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 1.5
 PNG_PIXELS = 3e6
 MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
+PLAIN_BYTES = 50_000  # of all columns of data, above which they are deflated in the page
 MANY_MARKS = 110  # elements of a drawing above which it is one image in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
@@ -76,6 +79,7 @@ class Figure:
         data: rows of each data set that `spec` names.
         svg: the static drawing, ids of its own, safe to stand in HTML.
         many: whether it holds so much data that a page shows a bitmap of it.
+        keys: columns of its data that name the classes of a mark; none where it is of all classes together.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Figure:
     data: Mapping[str, Sequence[Mapping[str, Any]]]
     svg: str
     many: bool
+    keys: tuple[str, ...] = ()
 
     @property
     def dense(self) -> bool:
@@ -157,12 +162,13 @@ def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     static["datasets"] = data
     drawing = vl_convert.vegalite_to_svg(static, vl_version=grammar(), allowed_base_urls=[])
     spec.pop("$schema", None)
-    key = _class_column(data, classes)
-    if key is not None:
-        _follow_choice(spec, key)
+    keys = _class_columns(data, classes)
+    if keys:
+        _follow_choice(spec, keys)
         spec.setdefault("params", []).append({"name": CHOSEN, "value": ""})
     many = max((len(rows) for rows in data.values()), default=0) > MANY_ROWS
-    return Figure(name, spec, {key: _used(rows, spec) for key, rows in data.items()}, slim(drawing, name), many)
+    used = {key: _used(rows, spec) for key, rows in data.items()}
+    return Figure(name, spec, used, slim(drawing, name), many, tuple(keys))
 
 
 def warm_up() -> None:
@@ -187,9 +193,34 @@ def vega_bundle() -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def packed(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Turn rows into columns, texts into positions in a list of texts, numbers into few digits: small in a page."""
-    return {name: {"n": len(rows), "columns": _columns(rows)} for name, rows in data.items()}
+def packed(figures: Iterable[Figure]) -> dict[str, Any]:
+    """Turn rows into columns, texts into positions in a list of texts, numbers into few digits: small in a page.
+
+    Returns:
+        `charts` (specification, data sets as numbers of rows and places of columns) and `columns`: each is kept once, for
+        charts share most of theirs; deflated where they are large.
+    """
+    places: dict[str, int] = {}
+    charts = {}
+    for figure in figures:
+        data = {
+            name: {
+                "n": len(rows),
+                "columns": {
+                    key: places.setdefault(_compact(values), len(places)) for key, values in _columns(rows).items()
+                },
+            }
+            for name, rows in figure.data.items()
+        }
+        charts[figure.name] = {"spec": figure.spec, "data": data, "dense": figure.dense, "keys": figure.keys}
+    text = f"[{','.join(places)}]"
+    small = len(text) <= PLAIN_BYTES
+    columns = json.loads(text) if small else base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
+    return {"charts": charts, "columns": columns}
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -307,17 +338,18 @@ def _sized(spec: Spec, width: int) -> Spec:
     return spec
 
 
-def _class_column(data: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> str | None:
+def _class_columns(data: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> list[str]:
+    """Columns that hold names of classes alone: the one a mark is of first, then the one it is mistaken for or shared with."""
     known = set(classes)
     for key in ("name", "class", "reference"):
         for rows in data.values():
-            values = {row.get(key) for row in rows}
-            if rows and values <= known:
-                return key
-    return None
+            if rows and {row.get(key) for row in rows} <= known:
+                others = ("predicted", "adversary", "other")
+                return [key, *(other for other in others if {row.get(other) for row in rows} <= known)]
+    return []
 
 
-def _follow_choice(spec: Spec, key: str) -> None:
+def _follow_choice(spec: Spec, keys: Sequence[str]) -> None:
     """Let marks of other classes fade while a class is chosen. Marks with an opacity of their own are left alone."""
     for node in nodes(spec):
         mark = node.get("mark")
@@ -329,7 +361,7 @@ def _follow_choice(spec: Spec, key: str) -> None:
         full = mark.get("opacity", 1) if isinstance(mark, dict) else 1
         if not isinstance(full, (int, float)):
             continue
-        test = f"{CHOSEN} == '' || datum[{json.dumps(key)}] == {CHOSEN}"
+        test = " || ".join([f"{CHOSEN} == ''", *(f"datum[{json.dumps(key)}] == {CHOSEN}" for key in keys)])
         node["encoding"] = {
             **encoding,
             "opacity": {"condition": {"test": test, "value": full}, "value": round(full * 0.15, 4)},
@@ -413,7 +445,7 @@ def json_block(value: Any) -> str:
     >>> json_block("</script>")
     '"\\\\u003c/script\\\\u003e"'
     """
-    text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _compact(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -33,7 +33,8 @@ HEADINGS = {
     "alignment_pointing": "Pointing game",
     "concepts_disjoint": "Concepts, disjoint",
 }
-BITMAP_BYTES = 90_000
+DRAWING_BYTES = 20_000  # of an SVG, above which a bitmap is tried
+BITMAP_BYTES, COLOURS = 60_000, 48
 HASH_BYTES = 2**28  # arrays in memory above this are described, not hashed
 
 
@@ -83,7 +84,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
         **data,
         "signal": CHOSEN,
         "config": THEME,
-        "charts": {f.name: {"spec": f.spec, "data": packed(f.data), "dense": f.dense} for f in figures},
+        **packed(figures),
     }
     return environment.get_template(template).render(
         policy=policy(vega, script),
@@ -120,11 +121,14 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title
 
 
 def drawing(figure: Figure) -> Markup:
-    """The static drawing: SVG; as one image where it has many marks; as a bitmap of bounded size where thousands."""
-    if figure.many:
-        return _image("image/png", small_bitmap(figure.png))
+    """The static drawing: SVG; as one image where it has many marks; as a bitmap where that is smaller."""
+    svg = figure.svg.encode()
+    if figure.many or len(svg) > DRAWING_BYTES:
+        bitmap = small_bitmap(figure.png)
+        if figure.many or len(bitmap) < len(svg):
+            return _image("image/webp", bitmap)
     if figure.dense:
-        return _image("image/svg+xml", figure.svg.encode())
+        return _image("image/svg+xml", svg)
     return Markup(figure.svg)  # from vl-convert, which escapes every text
 
 
@@ -134,7 +138,7 @@ def _image(kind: str, content: bytes) -> Markup:
 
 
 def small_bitmap(png: bytes) -> bytes:
-    """A bitmap of fewer colours, and of fewer pixels until it fits."""
+    """A bitmap of fewer colours, and of fewer pixels until it fits: lossless, so that text and cells stay sharp."""
     import io
 
     from PIL import Image
@@ -142,9 +146,9 @@ def small_bitmap(png: bytes) -> bytes:
     image = Image.open(io.BytesIO(png)).convert("RGB")
     while True:
         out = io.BytesIO()
-        few = image.quantize(48, method=Image.Quantize.FASTOCTREE)
+        few = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
         few.putpalette([255 if value > 247 else value for value in few.getpalette() or []])  # white stays white
-        few.save(out, "PNG", compress_level=9)
+        few.convert("RGB").save(out, "WEBP", lossless=True, method=4)
         if out.tell() <= BITMAP_BYTES or image.width < 200:
             return out.getvalue()
         smaller = max(0.5, 0.95 * math.sqrt(BITMAP_BYTES / out.tell()))
@@ -236,12 +240,18 @@ def turned(names: Iterable[str]) -> list[str]:
 
 
 def describe(meta: Mapping[str, Any]) -> str:
-    """A run in a few words: data, model, loss, treatment, as far as they are known."""
+    """A run in a few words: data (the last part of a path), network, loss, treatment, as far as they are known.
+
+    >>> describe({"data": {"path": "/home/me/cells"}, "arch": "resnet32", "loss": "ce"})
+    'cells · resnet32 · ce'
+    """
     words = []
-    for key in ("data", "model", "loss", "treatment"):
+    for key in ("data", "arch" if meta.get("arch") else "model", "loss", "treatment"):
         value = meta.get(key)
         if isinstance(value, Mapping):
             value = next((value[k] for k in ("name", "arch", "source", "path", "factory") if value.get(k)), None)
+        if key == "data" and isinstance(value, str):
+            value = value.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
         if isinstance(value, (str, int, float)) and str(value):
             words.append(short(str(value), 80))
     return " · ".join(words)
