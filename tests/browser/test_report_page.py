@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from imblens.report import audit
 from tests.report.runs import CIFAR, HOSTILE, make_run
@@ -106,6 +107,58 @@ def test_choosing_a_class_moves_everything(open_page, report):
     page.select_option("#class", "")
     assert page.evaluate("location.hash") == ""
     assert not page.locator("#chosen").is_visible()
+
+
+LOOKS = """all => all.map(figure => {
+  const drawn = figure.querySelector('.live svg, .live canvas');
+  return [drawn.tagName === 'svg' ? drawn.outerHTML : drawn.toDataURL(),
+          figure.parentElement.querySelector('.apart').textContent];
+})"""
+
+
+@pytest.mark.parametrize("which", ["report", "comparison"])
+def test_every_chart_follows_the_chosen_class_or_says_why_not(open_page, request, which):
+    opened = open_page(request.getfixturevalue(which))
+    opened.wait_for_charts()
+    page = opened.page
+    name = page.evaluate("JSON.parse(document.getElementById('imblens-page').textContent).classes.at(-1)")
+    before = page.eval_on_selector_all("figure[id]", LOOKS)
+    page.select_option("#class", name)
+    page.wait_for_timeout(500)
+    titles = page.eval_on_selector_all("figure[id]", "all => all.map(figure => figure.ariaLabel.split('.')[0])")
+    after = page.eval_on_selector_all("figure[id]", LOOKS)
+    apart = {}
+    for title, (then, silent), (now, told) in zip(titles, before, after, strict=True):
+        assert silent == ""
+        if now == then:
+            apart[title] = told
+    # Reliability is of all classes; among the suspects of large classes a rare one has no bar
+    assert set(apart) <= {"Reliability", "Label suspects", "Diagnosis"}
+    assert all(name in told for told in apart.values()), apart
+    page.select_option("#class", "")
+    page.wait_for_timeout(500)
+    assert page.eval_on_selector_all("figure[id]", LOOKS) == before
+
+
+def test_back_leads_to_the_class_before_and_links_keep_the_class(open_page, report):
+    page = open_page(report).page
+    page.select_option("#class", "deer")
+    page.select_option("#class", "dog")
+    page.locator(".toc a[href='#lens-archetypes']").click()
+    assert page.evaluate("location.hash") == "#class=dog&at=lens-archetypes"
+    page.wait_for_function("() => Math.abs(document.getElementById('lens-archetypes').getBoundingClientRect().y) < 100")
+    assert page.evaluate("document.activeElement.id") == "lens-archetypes" and chosen(page) == "dog"
+    page.go_back()
+    assert page.evaluate("location.hash") == "#class=dog"
+    page.go_back()
+    page.wait_for_function("() => document.getElementById('class').value === 'deer'")
+    page.go_back()
+    page.wait_for_function("() => document.getElementById('class').value === ''")
+    page.go_forward()
+    page.wait_for_function("() => document.getElementById('class').value === 'deer'")
+    sent = open_page(report, fragment="#class=dog&at=lens-archetypes").page
+    assert chosen(sent) == "dog"
+    sent.wait_for_function("() => Math.abs(document.getElementById('lens-archetypes').getBoundingClientRect().y) < 100")
 
 
 def test_a_view_can_be_sent(open_page, report, hostile_report):
@@ -256,6 +309,10 @@ def test_a_point_on_the_map_shows_its_picture(open_page, report):
 def test_ticked_suspects_are_downloaded_and_kept(open_page, report):
     page = open_page(report).page
     rows = page.locator(".suspects tbody tr")
+    if rows.count() > 12:
+        assert page.locator(".suspects tbody tr:visible").count() == 12
+        page.click("#unfold")
+    assert page.locator(".suspects tbody tr:visible").count() == rows.count()
     assert rows.count() > 1 and page.locator("#take-ticks").is_disabled()
     wanted = [rows.nth(i).locator(".tick").get_attribute("data-id") for i in (0, 1)]
     for i in (0, 1):
@@ -279,6 +336,10 @@ def test_drawings_and_numbers_can_be_taken(open_page, report):
         page.locator(".save[data-kind=svg]").first.click()
     assert started.value.suggested_filename == "class_accuracy.svg"
     assert Path(started.value.path()).read_text().startswith("<svg")
+    with page.expect_download() as started:
+        page.locator(".save[data-kind=png]").first.click()
+    picture = Image.open(started.value.path())
+    assert picture.width > 2000 and picture.getpixel((0, 0))[:3] == (255, 255, 255)
     with page.expect_download() as started:
         page.locator(".save[data-kind=csv]").first.click()
     lines = Path(started.value.path()).read_text().splitlines()

@@ -173,6 +173,30 @@ def test_nothing_below_the_mean_is_said_so():
     assert lines[1] == "None of the 2 classes is clearly below the mean class (100 %)."
 
 
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            (2, 1, 0),
+            "Which class is worse than another nobody can say here: it takes 10 test instances of a class, and none",
+        ),
+        (
+            (30, 30, 3),
+            "None of the 2 classes with 10 test instances or more is clearly below the mean class (100 %); the",
+        ),
+    ],
+)
+def test_too_few_test_instances_are_no_good_news(counts, said):
+    rng = np.random.default_rng(1)
+    labels, test = np.repeat([0, 1, 2], [50, 20, 9]), np.repeat([0, 1, 2], counts)
+    run = Run.from_arrays(
+        train=(rng.normal(size=(79, 3)), labels, np.eye(3)[labels]),
+        test=(rng.normal(size=(sum(counts), 3)), test, np.eye(3)[test]),
+    )
+    lines = audit(run, lenses=["class_accuracy"]).verdict()
+    assert any(line.startswith(said) for line in lines), lines
+
+
 def test_without_test_split_the_verdict_says_so(run):
     bare = Run(train=run.train, test=None, head=run.head, classes=run.classes)
     assert "Without a test split" in audit(bare, lenses=["class_accuracy"]).verdict()[1]

@@ -170,7 +170,7 @@ def report_html(audit: Audit) -> str:
         maps_key=OVERLAYS_KEY,
         columns=columns,
         rows=rows,
-        mixed=mixed,
+        mixed=_kinds(findings) if mixed else {},
         ends=ENDS,
         many=len(rows) > MANY_CLASSES,
         lenses=sections,
@@ -269,6 +269,20 @@ def _cards(audit: Audit, views: Mapping[str, ClassView], mean: float | None) -> 
     ]
 
 
+def _kinds(findings: Mapping[str, Finding]) -> dict[str, str]:
+    """What makes an instance safe, border, rare or an outlier, in words."""
+    k = findings["archetypes"].summary.get("k", 5)
+    if k != 5:
+        return {"safe": f"at least 4/5 of its {k} nearest neighbours are of the class", "border": "at least 2/5",
+                "rare": "at least 1/5", "outlier": "fewer"}  # fmt: skip
+    return {
+        "safe": "4 or 5 of its 5 nearest neighbours are of the class",
+        "border": "2 or 3",
+        "rare": "1",
+        "outlier": "none",
+    }
+
+
 def _why(findings: Mapping[str, Finding], views: Mapping[str, ClassView], of: str | None) -> str:
     """The reason and the remedy for the class that leads, where a lens names them."""
     from imblens.report._verdict import reason, worst
@@ -327,7 +341,7 @@ def _measured(view: ClassView, mean: float | None) -> dict[str, Any]:
         "name": view.name,
         "score": percent(view.accuracy) if view.accuracy is not None else "unknown",
         "interval": interval or "no test instance",
-        "fine": not known or mean is None or view.high is None or view.high >= mean,
+        "fine": not known or view.few or mean is None or view.high is None or view.high >= mean,
         "few": view.few,
         **at,
     }

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from imblens.run import Run
 
 ARCHETYPES = ("safe", "border", "rare", "outlier")
+TRIED = {  # treatment that the diagnosis names -> what it does, for readers who never heard of it
+    "eos": "synthetic features widen the class towards its nearest enemies, and a new head is trained on them",
+    "logit_adjustment": "answers are corrected for how rare a class is, and nothing is trained",
+}
 Findings = Mapping[str, Finding]
 
 
@@ -155,6 +159,17 @@ def summary(run: Run, views: Mapping[str, ClassView]) -> str:
         return f"None of the {len(views)} labels reaches a probability of 0.5 on a test instance that has it."
     low = need_help(views)
     if not low:
+        telling = sum(view.accuracy is not None and not view.few for view in views.values())
+        if telling < 2:
+            return (
+                f"Which class is worse than another nobody can say here: it takes {FEW} test instances of a class, and "
+                f"{telling or 'none'} of {len(views)} {'has' if telling else 'have'} so many."
+            )
+        if telling < len(views):
+            return (
+                f"None of the {telling} classes with {FEW} test instances or more is clearly below the mean class "
+                f"({percent(mean)}); the other {len(views) - telling} have too few to tell."
+            )
         return f"None of the {len(views)} classes is clearly below the mean class ({percent(mean)})."
     names = [f"{view.name} ({percent(view.accuracy or 0)})" for view in low[:5]]
     more = len(low) - len(names)
@@ -189,6 +204,8 @@ def reason(findings: Findings, name: str) -> str:
     finding = findings.get("diagnosis")
     line = "" if finding is None else finding.lines().get(name, "")
     said = line.removeprefix(f"{name}: ")
+    for treatment, what in TRIED.items():
+        said = said.replace(f" Try: {treatment}.", f" Try {treatment}: {what}.")
     return f"Why: {said}" if said else ""
 
 

@@ -5,16 +5,24 @@
   const page = JSON.parse(document.getElementById("imblens-page").textContent);
   const SIGNAL = page.signal;
   const views = new Map();
-  let chosen = "";
+  let chosen = page.of;
 
   const all = (what, inside = document) => Array.from(inside.querySelectorAll(what));
 
   // --- charts: the static drawing stands until its live twin is ready, and comes back on paper
 
-  const rows = ({ n, columns }) => {
+  let unpacked;
+  const store = () => unpacked ??= typeof page.columns === "string" ? inflated(page.columns) : Promise.resolve(page.columns);
+  const inflated = (text) => {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  };
+
+  const rows = async ({ n, columns }) => {
     const keys = Object.keys(columns);
+    const known = await store();
     const read = keys.map((key) => {
-      const column = columns[key];
+      const column = known[columns[key]];
       return column.texts ? (i) => column.texts[column.at[i]] : (i) => column[i];
     });
     return Array.from({ length: n }, (_, i) => Object.fromEntries(keys.map((key, k) => [key, read[k](i)])));
@@ -106,7 +114,11 @@
       const config = narrow(figure.clientWidth)
         ? { ...page.config, legend: legends(figure.clientWidth) }
         : page.config;
-      for (const [name, table] of Object.entries(chart.data)) spec.datasets[name] = rows(table);
+      const drawn = new Set();
+      for (const [name, table] of Object.entries(chart.data)) {
+        spec.datasets[name] = await rows(table);
+        for (const row of spec.datasets[name]) chart.keys.forEach((key) => drawn.add(row[key]));
+      }
       const made = await window.vegaEmbed(box, spec, {
         mode: "vega-lite", actions: false, ast: true, logLevel: 1, bind: inputs, tooltip: point,
         renderer: chart.dense ? "canvas" : "svg", config,
@@ -115,13 +127,13 @@
       drawing.remove();
       box.classList.remove("making");
       if (inputs.childElementCount) figure.after(inputs);
-      views.set(figure, { view: made.view, drawing, box });
+      views.set(figure, { view: made.view, drawing, box, drawn });
       made.view.addEventListener("click", (event, item) => {
         const datum = item && item.datum;
         const name = datum && [datum.name, datum.class, datum.reference].find((value) => page.classes.includes(value));
         if (name !== undefined) choose(name === chosen ? "" : name);
       });
-      show(made.view);
+      await follow(figure);
       figure.dataset.live = "yes";
     } catch (error) {
       box.remove();
@@ -130,9 +142,18 @@
     }
   }
 
-  const show = (view) => {
-    if (view.getState().signals[SIGNAL] !== undefined) view.signal(SIGNAL, chosen).runAsync();
-  };
+  // a chart follows the chosen class, or says why it cannot
+  function follow(figure) {
+    const { view, drawn } = views.get(figure);
+    const apart = figure.parentElement.querySelector(".apart");
+    apart.hidden = chosen === "" || drawn.has(chosen);
+    apart.textContent = apart.hidden ? "" : drawn.size
+      ? `${chosen} is not among the classes drawn here.`
+      : `Here all classes are counted together, ${chosen} among them.`;
+    if (view.getState().signals[SIGNAL] !== undefined) {
+      return view.signal(SIGNAL, drawn.has(chosen) ? chosen : "").runAsync();
+    }
+  }
 
   addEventListener("beforeprint", () => {
     for (const [figure, { drawing, box }] of views) box.remove(), figure.append(drawing);
@@ -170,13 +191,29 @@
     for (const more of all("details.more")) {
       if (chosen !== "" && all("li.chosen", more).length) more.open = true;
     }
-    for (const { view } of views.values()) show(view);
+    for (const figure of views.keys()) follow(figure);
     narrowDown();
     tell();
-    if (write) {
-      const address = chosen === "" ? "#" : "#class=" + encodeURIComponent(chosen);
-      if (location.hash !== address) history.replaceState(null, "", address);
+    if (write && asked().name !== chosen) history.pushState(null, "", address());
+  }
+
+  // the address says what is chosen and where one is: "#class=truck&at=lens-adversaries"; back leads to what was before
+  const address = (at = "") => chosen === "" && at === "" && page.of === ""
+    ? "#" : `#class=${encodeURIComponent(chosen)}` + (at && `&at=${at}`);
+
+  function asked() {
+    const [, name, at] = /^#class=([^&]*)(?:&at=(.*))?$/.exec(location.hash) || [];
+    try {
+      return { name: decodeURIComponent(name ?? (location.hash === "" ? page.of : chosen)), at };
+    } catch {
+      return { name: "" };
     }
+  }
+
+  function arrive() {
+    const { name, at } = asked();
+    if (name !== chosen) choose(name, false);
+    if (at) document.getElementById(at)?.scrollIntoView();
   }
 
   function tell() {
@@ -210,11 +247,6 @@
     }
   }
 
-  const asked = () => {
-    const found = /^#class=(.*)$/.exec(location.hash);
-    try { return found ? decodeURIComponent(found[1]) : null; } catch { return null; }
-  };
-
   if (select) select.addEventListener("change", () => choose(select.value));
   const step = (by) => {
     const names = ["", ...page.classes];
@@ -223,7 +255,7 @@
   document.getElementById("before")?.addEventListener("click", () => step(-1));
   document.getElementById("after")?.addEventListener("click", () => step(1));
   addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen !== "") choose(""); });
-  addEventListener("hashchange", () => { const name = asked(); if (name !== null) choose(name, false); });
+  addEventListener("hashchange", arrive);
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (button) {
@@ -242,6 +274,16 @@
     }
     const taken = event.target.closest("button.save");
     if (taken) return take(taken);
+    const link = event.target.closest("a[href^='#']");
+    if (link && chosen !== "") {  // the address keeps the class
+      event.preventDefault();
+      const target = document.getElementById(link.hash.slice(1));
+      history.pushState(null, "", address(target.id));
+      target.scrollIntoView();
+      target.tabIndex = -1;
+      target.focus({ preventScroll: true });
+      return;
+    }
     const row = event.target.closest(".classes tbody tr, [data-choose]");
     if (!row || event.target.closest("a, button")) return;
     const name = row.dataset.choose ?? row.dataset.class;
@@ -250,8 +292,8 @@
 
   // --- what can be taken away: drawings, their numbers, ticked suspects
 
-  function save(name, type, text) {
-    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  function save(name, type, content) {
+    const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
@@ -268,15 +310,27 @@
     const name = button.dataset.name.replace(/[^A-Za-z0-9_-]+/g, "_");
     if (button.dataset.kind === "csv") {
       const tables = Object.values(page.charts[figure.id].data);
-      const largest = rows(tables.reduce((a, b) => (b.n > a.n ? b : a)));
+      const largest = await rows(tables.reduce((a, b) => (b.n > a.n ? b : a)));
       const keys = Object.keys(largest[0] || {});
       return save(name + ".csv", "text/csv", csv([keys, ...largest.map((row) => keys.map((key) => row[key]))]));
     }
     await wake(figure);
     const live = views.get(figure);
-    if (live) save(name + ".svg", "image/svg+xml", await live.view.toSVG());
+    if (!live) return;
+    if (button.dataset.kind === "svg") return save(name + ".svg", "image/svg+xml", await live.view.toSVG());
+    const drawn = await live.view.toCanvas(3);  // 300 dots an inch where 100 pixels are one
+    const sheet = make("canvas", { width: drawn.width, height: drawn.height });
+    const brush = sheet.getContext("2d");
+    brush.fillStyle = "#fff";
+    brush.fillRect(0, 0, sheet.width, sheet.height);
+    brush.drawImage(drawn, 0, 0);
+    sheet.toBlob((blob) => save(name + ".png", "image/png", blob));
   }
 
+  document.getElementById("unfold")?.addEventListener("click", (event) => {
+    document.querySelector(".suspects").classList.remove("folded");
+    event.target.parentElement.remove();
+  });
   const ticks = all(".tick");
   const ticked = () => ticks.filter((box) => box.checked);
   const kept = "imblens " + page.key;
@@ -375,5 +429,6 @@
   } else {
     figures.forEach(wake);
   }
-  choose(asked() ?? page.of, false);
+  choose(asked().name, false);
+  arrive();
 })();
