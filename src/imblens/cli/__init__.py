@@ -6,16 +6,19 @@ Start-up imports Typer only; torch, Altair and pandas are loaded by the commands
 from __future__ import annotations
 
 import os
+import re
 import sys
+from typing import Any
 
 import typer
 
 from imblens.cli import audit, capture, compare, demo, doctor, listing, study, train, treat
+from imblens.cli._shared import examples
 
 app = typer.Typer(
     name="imblens",
     help="See why a network fails on its rare classes, and fix what can be fixed without training it again.",
-    epilog="Examples:  imblens demo --out demo  |  imblens train DATA --out RUN  |  imblens audit ARRAYS.npz",
+    epilog=examples("imblens demo", "imblens audit ARRAYS.npz", "imblens train DATA --out RUN"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -37,30 +40,60 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
+    from imblens.cli._shared import Stopped
     from imblens.errors import ImblensError
 
+    code = 2
     try:
-        app()
+        code = app(standalone_mode=False) or 0
+        if code == 130:  # what Typer makes of Ctrl-C
+            _tell("stopped", "interrupted; what was finished is kept.")
+    except Stopped as stop:
+        code = 130
+        _tell("stopped", stop.message, stop.hint)
     except ImblensError as error:
         _leave_nothing()
-        _say("error", error.message)
-        if error.hint:
-            _say("hint", error.hint)
-        sys.exit(2)
-    except KeyboardInterrupt as stop:
-        _say("stopped", str(stop) or "interrupted; what was finished is kept.")
-        sys.exit(130)
+        _tell("error", error.message, error.hint)
     except MemoryError as error:
-        _say("error", f"not enough memory: {error}")
-        _say("hint", "Use fewer instances, or approximate neighbours.")
-        sys.exit(2)
+        _tell("error", f"not enough memory: {error}", "Use fewer instances, or approximate neighbours.")
     except Exception as error:
+        if hasattr(error, "format_message"):
+            if error.format_message():  # without words, the help was shown
+                _tell("error", *_misuse(error))
+            sys.exit(2)
+        code = 1
         _leave_nothing()
         if os.environ.get("IMBLENS_DEBUG"):
             raise
-        _say("error", f"imblens failed: {type(error).__name__}: {error}")
-        _say("hint", "This is a fault in imblens. Run again with IMBLENS_DEBUG=1 for the traceback, and report it.")
-        sys.exit(1)
+        _tell(
+            "error",
+            f"imblens failed: {type(error).__name__}: {error}",
+            "This is a fault in imblens. Run again with IMBLENS_DEBUG=1 for the traceback, and report it.",
+        )
+    sys.exit(code)
+
+
+def _misuse(error: Any) -> tuple[str, str]:
+    """Say what is wrong with the words that were typed, and what to type instead.
+
+    Typer brings its own copy of Click in some releases, so its errors are known by what they offer.
+    """
+    from imblens.errors import did_you_mean
+
+    message = error.format_message().rstrip(".") + "."
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message, "imblens --help lists the commands."
+    unknown = re.match(r"No such command '(.*?)'", message, re.DOTALL)
+    if unknown:
+        return f"there is no command {unknown[1]!r}.", did_you_mean(unknown[1], list(context.command.commands))
+    option = getattr(error, "option_name", None)
+    if message.startswith("No such option") and option:
+        known = [name for one in context.command.params for name in one.opts if name.startswith("--")]
+        return f"{context.command_path} has no option {option}.", did_you_mean(option, sorted(known))
+    example = next((line for line in (context.command.epilog or "").splitlines() if line.startswith("$ ")), "")
+    shown = f"For example: {example.removeprefix('$ ')}. " if example else ""
+    return f"{context.command_path}: {message}", f"{shown}{context.command_path} --help has all of it."
 
 
 def _leave_nothing() -> None:
@@ -68,7 +101,9 @@ def _leave_nothing() -> None:
         sys.modules["imblens.run._files"].release()
 
 
-def _say(word: str, text: str) -> None:
+def _tell(word: str, text: str, hint: str = "") -> None:
     from imblens.cli._shared import printable
 
-    print(f"{word}: {printable(' '.join(text.split()))}", file=sys.stderr)
+    for first, said in ((word, text), ("hint", hint)):
+        if said:
+            print(f"{first}: {printable(' '.join(said.split()))}", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from imblens.errors import InputError
+from imblens.errors import ImblensError, InputError
 
 QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked for
 
@@ -35,15 +35,48 @@ Papers = typer.Option(
     False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
 )
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
+DryRun = typer.Option(False, "--dry-run", help="Check everything, say what would be done, and stop.")
 
 
-def named(what: str) -> Callable[[str], list[str]]:
-    """Complete an option in the shell with the names of one of the lists of `imblens list`."""
+class Stopped(ImblensError):  # noqa: N818  (the user's wish, not a fault)
+    """The user stopped long work; the hint says how to go on. The command line ends with exit code 130."""
+
+
+def examples(*lines: str) -> str:
+    """The last lines of a command's help, one to a line, so that they can be copied."""
+    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
+
+
+def explain(*lists: str) -> Any:
+    """An option that explains a name of those lists of `imblens list`, and stops."""
+
+    def show(name: str | None) -> None:
+        if name is None:
+            return
+        from imblens.cli.listing import LISTS, explained
+
+        explained(name, {key: text for what in lists for key, text in LISTS[what]().items()}, "--json" in sys.argv)
+        raise typer.Exit
+
+    return typer.Option(
+        None,
+        "--explain",
+        metavar="NAME",
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        autocompletion=named(*lists),
+        help=f"Explain one of `imblens list {'`, `'.join(lists)}`, and stop.",
+    )
+
+
+def named(*lists: str) -> Callable[[str], list[str]]:
+    """Complete an option in the shell with the names of lists of `imblens list`."""
 
     def complete(incomplete: str) -> list[str]:
         from imblens.cli.listing import LISTS
 
-        return [name for name in LISTS[what]() if name.startswith(incomplete)]
+        return [name for what in lists for name in LISTS[what]() if name.startswith(incomplete)]
 
     return complete
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import QUICK_MAP, Force, Json, Papers, emit, named, progress, shown
+from imblens.cli._shared import QUICK_MAP, Force, Json, Papers, emit, examples, explain, named, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
 
-EXAMPLES = "Examples:  imblens audit RUN  |  imblens audit ARRAYS.npz --out DIR --lens archetypes --lens adversaries"
+EXAMPLES = examples(
+    "imblens audit RUN", "imblens audit ARRAYS.npz --lens archetypes", "imblens audit --explain archetypes"
+)
 
 
 def command(
@@ -31,6 +33,7 @@ def command(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
     ),
     papers: bool = Papers,
+    explain_lens: str | None = explain("lenses"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:

@@ -16,12 +16,16 @@ from imblens.cli._shared import (
     Seed,
     Uncertain,
     emit,
+    examples,
     preprocessing,
     progress,
     shown,
 )
 
-EXAMPLES = "Examples:  imblens capture DATA --model net.py:build --weights net.safetensors --mean 0.5,0.5,0.5 --out RUN"
+EXAMPLES = examples(
+    "imblens capture DATA --model net.py:build --weights net.safetensors --out RUN",
+    "imblens capture DATA --model timm:resnet18 --weights W.pt --out RUN",
+)
 
 
 def command(
@@ -80,6 +84,7 @@ def command(
 
     find_model(model)
     prepared = preprocessing(mean, std, size)
+    claim(out, force=force)
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
     for note in pictures.notes:
         progress(note)
@@ -89,7 +94,6 @@ def command(
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)
     elif not Path(model.removeprefix("transformers:")).is_dir():
         progress("no --weights: the network is captured as it was built, and one that is built by name knows nothing.")
-    claim(out, force=force)
     run = capture(
         network,
         train=pictures.train,

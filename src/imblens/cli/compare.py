@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import QUICK_MAP, Force, Json, Out, Papers, emit, plain
+from imblens.cli._shared import QUICK_MAP, Force, Json, Out, Papers, emit, examples, explain, plain, shown
 
-EXAMPLES = "Examples:  imblens compare RUN RUN2 --out DIR"
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLES = examples("imblens compare RUN RUN2 --out comparison", "imblens compare RUN* --out comparison --no-map")
 
 
 def command(
@@ -20,6 +24,7 @@ def command(
         None, "--map/--no-map", help="Maps of all runs in one frame; by default only where it is quick (up to 5,000)."
     ),
     papers: bool = Papers,
+    explain_lens: str | None = explain("lenses"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -45,6 +50,16 @@ def command(
             *found.verdict(),
             table.to_string(index=False, float_format=lambda value: f"{value:.3f}"),
             f"report: {report}",
+            f"next: {shown(*_next(sources, table))}",
         ],
         as_json=as_json,
     )
+
+
+def _next(sources: list[Path], table: pd.DataFrame) -> list[str | Path]:
+    """Look closer at the run that gained most, or try treatments where none gained beyond chance."""
+    change = table["change"].iloc[1:][table["change_low"].iloc[1:] > 0]
+    if change.empty:
+        return ["imblens", "treat", sources[0], "--with", "best", "--out", "RUN-best"]
+    best = sources[int(change.idxmax())]
+    return ["imblens", "audit", best, "--out", f"{best.with_suffix('')}-audit"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, emit, plain, progress, shown
+from imblens.cli._shared import Force, Json, emit, examples, plain, progress, shown
 
-EXAMPLES = "Examples:  imblens demo  |  imblens demo --out somewhere --force"
+EXAMPLES = examples("imblens demo", "imblens demo --out DIR --force")
 
 
 def command(
@@ -26,10 +26,11 @@ def command(
     claim(out, force=force)
     run_folder, treated_folder, comparison_folder = out / "run", out / "treated", out / "comparison"
     progress("shapes: coloured pictures drawn here, 50:1, with planted faults")
-    _, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet"})
+    found, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet", "force": True})
     run = Run.load(run_folder)
     better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
-    compared = compare([run, better], names=["trained", "eos"], draw_map=True).save(comparison_folder, force=True)
+    compared = compare([run, better], names=["trained", "eos"], draw_map=True)
+    comparison = compared.save(comparison_folder, force=True)
     commands = [
         shown("imblens", "train", "shapes", "--out", run_folder),
         shown("imblens", "audit", run_folder, "--out", run_folder / "audit"),
@@ -38,12 +39,21 @@ def command(
         shown("imblens", "list", "lenses"),
     ]
     emit(
-        {"report": report, "comparison": compared, "treatment": plain(table.to_dict("records")), "commands": commands},
+        {
+            "report": report,
+            "comparison": comparison,
+            "verdict": [*found.verdict(), *compared.verdict()],
+            "treatment": plain(table.to_dict("records")),
+            "commands": commands,
+        },
         [
+            *found.verdict(),
+            *compared.verdict(),
             "the same, by hand:",
             *(f"  {line}" for line in commands),
-            f"comparison: {compared}",
+            f"comparison: {comparison}",
             f"report: {report}",
+            f"next: {shown('imblens', 'treat', run_folder, '--with', 'best', '--out', out / 'best')}",
         ],
         as_json=as_json,
     )

@@ -7,9 +7,9 @@ import platform
 
 import typer
 
-from imblens.cli._shared import Json, emit
+from imblens.cli._shared import Json, emit, examples
 
-EXAMPLES = "Examples:  imblens doctor  |  imblens doctor --json"
+EXAMPLES = examples("imblens doctor", "imblens doctor --json")
 
 NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "torch")
 EXTRAS = {

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import typer
 
-from imblens.cli._shared import Json, emit
+from imblens.cli._shared import Json, emit, examples
 from imblens.errors import MissingError, did_you_mean
 
-EXAMPLES = "Examples:  imblens list lenses  |  imblens list lenses archetypes  |  imblens list treatments"
+EXAMPLES = examples("imblens list lenses", "imblens list lenses archetypes", "imblens list data cifar10")
+
+
+def _lists(incomplete: str) -> list[str]:
+    return [what for what in LISTS if what.startswith(incomplete)]
 
 
 def command(
     what: str = typer.Argument(
-        ..., metavar="data|models|losses|lenses|treatments|oversamplers|studies", help="Which list."
+        ...,
+        metavar="data|models|losses|schedules|samplers|lenses|treatments|oversamplers|studies",
+        help="Which list.",
+        autocompletion=_lists,
     ),
-    name: str | None = typer.Argument(None, metavar="[NAME]", help="Explain this one in full."),
+    name: str | None = typer.Argument(None, metavar="NAME", help="Explain this one in full."),
     as_json: bool = Json,
 ) -> None:
     """List what can be used, and explain it."""
     if what not in LISTS:
         raise MissingError(f"there is no list {what!r}.", hint=did_you_mean(what, list(LISTS)))
     entries = LISTS[what]()
-    if name is None:
-        width = max(map(len, entries))
-        lines = [f"{key:<{width}}  {text.strip().splitlines()[0]}" for key, text in entries.items()]
-        emit({key: text.strip().splitlines()[0] for key, text in entries.items()}, lines, as_json=as_json)
+    if name is not None:
+        explained(name, entries, as_json)
         return
+    width = max(map(len, entries))
+    says = {key: text.strip().splitlines()[0] for key, text in entries.items()}
+    lines = [f"{key:<{width}}  {text}" for key, text in says.items()]
+    emit(says, [*lines, f"next: imblens list {what} {next(iter(says))}"], as_json=as_json)
+
+
+def explained(name: str, entries: Mapping[str, str], as_json: bool) -> None:
+    """Print the whole text of one entry.
+
+    Raises:
+        MissingError: there is none of that name.
+    """
     if name not in entries:
-        raise MissingError(f"{what} has no {name!r}.", hint=did_you_mean(name, list(entries)))
-    emit({name: entries[name]}, [entries[name]], as_json=as_json)
+        raise MissingError(f"there is no {name!r}.", hint=did_you_mean(name, list(entries)))
+    emit({name: entries[name]}, [entries[name].rstrip()], as_json=as_json)
 
 
 def _data() -> dict[str, str]:
@@ -42,13 +60,25 @@ def _data() -> dict[str, str]:
 def _models() -> dict[str, str]:
     from imblens.models import model_descriptions
 
-    return dict(model_descriptions())
+    return {**model_descriptions(), "FILE.py:FACTORY": "a function of yours that returns a torch.nn.Module"}
 
 
 def _losses() -> dict[str, str]:
-    from imblens.losses import loss_descriptions
+    from imblens.losses import loss_descriptions, loss_page
 
-    return dict(loss_descriptions())
+    return {name: f"{says}\n\n{loss_page(name)}" for name, says in loss_descriptions().items()}
+
+
+def _schedules() -> dict[str, str]:
+    from imblens.training import schedule_descriptions
+
+    return dict(schedule_descriptions())
+
+
+def _samplers() -> dict[str, str]:
+    from imblens.training import sampler_descriptions
+
+    return dict(sampler_descriptions())
 
 
 def _lenses() -> dict[str, str]:
@@ -57,32 +87,60 @@ def _lenses() -> dict[str, str]:
     found = {}
     for key, function in all_lenses().items():
         sections = [f"{heading}\n{text}" for heading, text in lens_page(key).items() if heading != "Example"]
-        found[key] = "\n\n".join([lens_info(function).question, *sections])
+        found[key] = "\n\n".join([lens_info(function).question, *sections]).replace("<!-- example -->", "").rstrip()
     return found
 
 
 def _treatments() -> dict[str, str]:
-    from imblens.treatments import treatment_descriptions
+    from imblens.treatments import all_treatments
 
-    return dict(treatment_descriptions())
+    return {
+        name: _with_options(one, f"imblens treat RUN --with {name} --out RUN2")
+        for name, one in all_treatments().items()
+    }
 
 
 def _oversamplers() -> dict[str, str]:
-    from imblens.synthesis import oversampler_descriptions
+    from imblens.synthesis import oversamplers
 
-    return dict(oversampler_descriptions())
+    return {
+        name: _with_options(one, f"imblens train DATA --oversample {name} --out RUN")
+        for name, one in oversamplers().items()
+    }
+
+
+def _with_options(one: Any, typed: str) -> str:
+    """Purpose, paper, command and options of a treatment or an over-sampler."""
+    parts = [one.purpose]
+    if one.paper:
+        parts.append(f"Paper\n{one.paper}")
+    options = "\n".join(
+        f"  --set {option.name}={option.default}\n      {option.help.rstrip('.')}: {option.allowed()}"
+        for option in one.options
+    )
+    parts.append(f"Command\n  {typed}" + (f"\n\nOptions, as they are when not given\n{options}" if options else ""))
+    return "\n\n".join(parts)
 
 
 def _studies() -> dict[str, str]:
-    from imblens.studies import study_descriptions
+    from imblens.studies import study_descriptions, study_file
 
-    return dict(study_descriptions())
+    found = {}
+    for name, says in study_descriptions().items():
+        command = f"Command\n  imblens study {name} --quick --out DIR"
+        text = study_file(name)
+        found[name] = "\n\n".join(
+            [says, command, *([f"Its file, a start for one of your own\n\n{text}"] if text else [])]
+        )
+    return found
 
 
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "models": _models,
     "losses": _losses,
+    "schedules": _schedules,
+    "samplers": _samplers,
     "lenses": _lenses,
     "treatments": _treatments,
     "oversamplers": _oversamplers,

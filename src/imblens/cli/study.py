@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import Force, Json, emit, plain, progress
+from imblens.cli._shared import DryRun, Force, Json, emit, examples, explain, plain, progress, shown
 from imblens.errors import InputError
 
-EXAMPLES = (
-    "Examples:  imblens study eos-table2 --quick --data CIFAR-10=FOLDER --out DIR  |  imblens study mine.toml --out DIR"
+if TYPE_CHECKING:
+    from imblens.studies import Study
+
+EXAMPLES = examples(
+    "imblens study eos-table2 --quick --data CIFAR-10=FOLDER --out DIR",
+    "imblens study mine.toml --dry-run --out DIR",
+    "imblens study --explain eos-table2",
 )
 
 
@@ -26,6 +32,8 @@ def command(
     networks: Path | None = typer.Option(
         None, "--networks", metavar="DIR", help="Where trained networks are kept; studies may share it."
     ),
+    dry_run: bool = DryRun,
+    explain_study: str | None = explain("studies"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -33,11 +41,51 @@ def command(
     from imblens.studies import find_study, run_study
 
     study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds))
+    if dry_run:
+        _planned(study, out, networks, force=force, as_json=as_json)
+        return
     result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
     tables = {key: plain(table.to_dict("records")) for key, table in result.tables.items()}
     emit(
         {"study": study.name, "out": out, "tables": tables},
-        [result.text.rstrip(), "", f"results: {out / 'results.csv'}", f"table: {out / 'table.md'}"],
+        [
+            result.text.rstrip(),
+            "",
+            f"results: {out / 'results.csv'}",
+            f"table: {out / 'table.md'}",
+            *_next(networks or out / "networks"),
+        ],
+        as_json=as_json,
+    )
+
+
+def _next(networks: Path) -> list[str]:
+    trained = sorted(networks.glob("*/run.json"))
+    return [f"next: {shown('imblens', 'audit', trained[0].parent)}"] if trained else []
+
+
+def _planned(study: Study, out: Path, networks: Path | None, *, force: bool, as_json: bool) -> None:
+    """Say what is finished and what would be done."""
+    from imblens.studies import open_jobs
+
+    todo = open_jobs(study, out, networks=networks, force=force)
+    cells = sum(len(job.cells) for job in study.jobs)
+    emit(
+        {
+            "study": study.name,
+            "cells": cells,
+            "cells_to_do": sum(todo.values()),
+            "jobs_to_do": todo,
+            "missing": dict(study.missing),
+        },
+        [
+            f"{study.name}: {study.question}",
+            *(f"left out: {name}. It needs: {needs}" for name, needs in study.missing.items()),
+            f"{sum(todo.values())} of {cells} cells to do, in {len(todo)} of {len(study.jobs)} jobs:",
+            *(f"  {label}: {n}" for label, n in todo.items()),
+            f"out: {out}",
+            "dry run: nothing was written.",
+        ],
         as_json=as_json,
     )
 

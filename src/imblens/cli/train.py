@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imblens.cli._shared import (
     Boxes,
+    DryRun,
     Force,
     Hub,
     Json,
     Out,
     Root,
     Seed,
+    Stopped,
     Uncertain,
     emit,
+    examples,
+    explain,
     named,
+    plain,
     progress,
     shown,
     side_lengths,
@@ -26,12 +31,18 @@ from imblens.cli._shared import (
 )
 from imblens.errors import InputError, MissingError
 
-EXAMPLES = (
-    "Examples:  imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN  |  "
-    "imblens train DATA --oversample smote --set k_neighbors=3 --out RUN"
-)
+if TYPE_CHECKING:
+    import pandas as pd
 
-OVERSAMPLED = "oversampled"
+    from imblens.data import PictureSet
+    from imblens.report import Audit
+
+EXAMPLES = examples(
+    "imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN",
+    "imblens train DATA --oversample smote --set k_neighbors=3 --out RUN",
+    "imblens train DATA --loss ldam --drw --dry-run --out RUN",
+)
+MOST_CLASSES = 20  # in the table at the end
 
 
 def command(
@@ -67,12 +78,21 @@ def command(
         "--schedule",
         metavar="NAME",
         help="short, cao200, short_adam or looking50. Default short; for several labels short_adam.",
+        autocompletion=named("schedules"),
     ),
     sampler: str = typer.Option(
-        "natural", "--sampler", metavar="NAME", help="natural, class_balanced, square_root or progressive."
+        "natural",
+        "--sampler",
+        metavar="NAME",
+        help="natural, class_balanced, square_root or progressive.",
+        autocompletion=named("samplers"),
     ),
     oversample: str | None = typer.Option(
-        None, "--oversample", metavar="NAME", help="Balance with synthetic pictures; see `imblens list oversamplers`."
+        None,
+        "--oversample",
+        metavar="NAME",
+        help="Balance with synthetic pictures; see `imblens list oversamplers`.",
+        autocompletion=named("oversamplers"),
     ),
     remix: bool = typer.Option(False, "--remix", help="Mix pictures, with labels that lean to the rarer class."),
     settings: list[str] = typer.Option(
@@ -84,6 +104,8 @@ def command(
     size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
     seed: int = Seed,
     resume: bool = typer.Option(False, "--resume", help="Go on after the last finished epoch in --out."),
+    dry_run: bool = DryRun,
+    explain_name: str | None = explain("losses", "oversamplers", "schedules", "samplers", "models", "data"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -92,6 +114,7 @@ def command(
     from imblens.losses import find_loss
     from imblens.models import find_model
     from imblens.run import claim
+    from imblens.studies import OVERSAMPLED
     from imblens.training import find_sampler, find_schedule
 
     find_model(arch)
@@ -104,6 +127,10 @@ def command(
     balancing, mixing = _settings(oversample, remix, settings)
     if resume and oversample is not None and not (out / "checkpoints").is_dir() and not (out / OVERSAMPLED).is_dir():
         raise MissingError(f"--resume: there is no training in {out}.", hint="Leave out --resume to start one.")
+    if not dry_run:
+        claim(out, force=force or resume)
+    elif out.exists() and not (force or resume):
+        claim(out, force=False)  # makes nothing: it refuses a folder that holds something
     pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
     if drop is not None:
         pictures = drop_pictures(pictures, drop)
@@ -112,7 +139,6 @@ def command(
     if wanted is not None:
         pictures = pictures.resized(wanted)
     pictures.decode()
-    claim(out, force=force or resume)
     options = dict(
         arch=arch,
         weights=weights,
@@ -121,24 +147,31 @@ def command(
         epochs=epochs,
         seed=seed,
         resume=resume and (oversample is None or (out / "checkpoints").is_dir()),  # else stopped before training
+        force=True,  # the folder is claimed here
         batch_size=batch_size,
         sampler=sampler,
         drw=drw,
         remix=mixing,
     )
+    if dry_run:
+        _planned(pictures, out, options, oversample, as_json=as_json)
+        return
     try:
         found, report = train_capture_audit(pictures, out, options, oversample=oversample, balancing=balancing)
     except KeyboardInterrupt as stop:
         if "stopped at" not in str(stop):
             raise
         again = shown("imblens", *(word for word in sys.argv[1:] if word not in ("--resume", "--force")), "--resume")
-        progress(f"{stop}, resume: {again}")
-        raise typer.Exit(130) from None
+        raise Stopped(str(stop).removeprefix("stopped ") + ".", hint=f"go on with: {again}") from None
     from imblens.cli.audit import ending, result
 
     emit(
-        {"run": out, **result(found, report)},
-        [*ending(found, report), f"next: {shown('imblens', 'treat', out, '--with', 'eos', '--out', f'{out}-eos')}"],
+        {"run": out, "classes": plain(_classes(found).to_dict("records")), **result(found, report)},
+        [
+            *_table(found, report),
+            *ending(found, report),
+            f"next: {shown('imblens', 'treat', out, '--with', 'eos', '--out', f'{out}-eos')}",
+        ],
         as_json=as_json,
     )
 
@@ -163,46 +196,73 @@ def _settings(oversample: str | None, remix: bool, pairs: list[str]) -> tuple[di
     return balancing, (checked_remix(mixing) or False) if remix else False
 
 
-def train_capture_audit(
-    pictures: Any, out: Path, options: dict[str, Any], *, oversample: str | None = None, balancing: Any = None
-) -> tuple[Any, Path]:
-    """Train into `out`, capture there, audit into `out`/audit; return the audit and its report.
+def _planned(
+    pictures: PictureSet, out: Path, options: dict[str, Any], oversample: str | None, *, as_json: bool
+) -> None:
+    """Say what would be trained."""
+    from imblens.training import check_training, find_schedule
 
-    Synthetic pictures train the network; what is captured and audited are the real ones.
-    """
-    from imblens.capture import capture
-    from imblens.report import audit
-    from imblens.training import train
-
-    shown_to_it = pictures
+    plan = check_training(pictures, out=out, **options)
+    counts, n = plan["class_counts"], len(pictures.train)
     if oversample is not None:
-        from imblens.synthesis import oversample_pixels
+        n = len(counts) * max(counts)
+        if options["epochs"] is None:
+            plan["epochs"] = find_schedule(plan["schedule"]).epochs_for(-(-n // plan["batch_size"]))
+    held = pictures.held_out
+    lines = [
+        f"data: {pictures.name}, {len(pictures.train):,} training pictures in {len(counts)} classes "
+        f"({max(counts):,} to {min(counts):,}), {0 if held is None else len(held):,} held out",
+        *([f"oversample: {oversample}, up to {n:,} pictures"] if oversample else []),
+        f"network: {plan['arch']}, {plan['weights_count']:,} weights, {plan['features']} features",
+        f"training: {plan['loss']}, {plan['schedule']}, {plan['epochs']} epochs of {-(-n // plan['batch_size']):,} batches "
+        f"of {plan['batch_size']}, {plan['sampler']} sampling, augmented by {plan['augment']}, {plan['precision']}",
+        f"out: {out}",
+        "dry run: nothing was trained or written.",
+    ]
+    emit({"data": pictures.name, "oversample": oversample, **plan, "out": out}, lines, as_json=as_json)
 
-        shown_to_it = oversample_pixels(
-            pictures,
-            oversample,
-            random_state=options.get("seed", 0),
-            out=out / OVERSAMPLED,
-            say=progress,
-            **balancing,
-        )
-        for note in shown_to_it.notes[len(pictures.notes) :]:
-            progress(note)
-    with step("trained"):
-        trained = train(shown_to_it, out=out, force=True, **options)  # the folder was claimed before
-    with step("captured"):
-        run = capture(
-            trained.model,
-            train=pictures.train,
-            test=pictures.held_out,
-            val=pictures.val if pictures.test is not None else None,
-            classes=pictures.classes,
-            preprocessing=trained.meta["preprocessing"],
-            out=out,
-            force=True,
-            progress=progress,
-            meta={"data": shown_to_it.source, **trained.meta},
-        )
+
+def _classes(found: Audit) -> pd.DataFrame:
+    """One row a class: count, how often it is right, with interval."""
+    import pandas as pd
+
+    finding = found.findings.get("class_accuracy")
+    return pd.DataFrame() if finding is None else finding.tables["class_accuracy"]
+
+
+def _table(found: Audit, report: Path) -> list[str]:
+    table = _classes(found)
+    if table.empty:
+        return []
+    lines = table.head(MOST_CLASSES).to_string(index=False, float_format=lambda value: f"{value:.3f}").splitlines()
+    left = len(table) - MOST_CLASSES
+    where = report.parent / "tables" / "class_accuracy.csv"
+    return lines + ([f"and {left:,} more classes: {where}"] if left > 0 else [])
+
+
+def train_capture_audit(
+    pictures: PictureSet,
+    out: Path,
+    options: dict[str, Any],
+    *,
+    oversample: str | None = None,
+    balancing: dict[str, Any] | None = None,
+) -> tuple[Audit, Path]:
+    """Train into `out`, capture there, audit into `out`/audit; return the audit and its report."""
+    from imblens.report import audit
+    from imblens.studies import train_and_capture
+
+    run, _ = train_and_capture(
+        pictures,
+        out,
+        options,
+        oversample=oversample,
+        balancing=balancing,
+        say=progress,
+        val=pictures.val if pictures.test is not None else None,
+        out=out,
+        force=True,
+    )
     with step("audited"):
         found = audit(run, on_step=progress)
         report = found.save(out / "audit", force=True)

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, emit, named, plain, progress, shown, step
+from imblens.cli._shared import Force, Json, Out, emit, examples, explain, named, plain, progress, shown, step
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from imblens.run import Run
 
-EXAMPLES = "Examples:  imblens treat RUN --with eos --set k_neighbors=200 --out RUN2  |  imblens treat RUN --with best"
+EXAMPLES = examples(
+    "imblens treat RUN --with best --out RUN2",
+    "imblens treat RUN --with eos --set k_neighbors=200 --out RUN2",
+    "imblens treat --explain eos",
+)
 
 
 def command(
@@ -30,6 +34,7 @@ def command(
         [], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."
     ),
     out: Path = Out,
+    explain_treatment: str | None = explain("treatments"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -52,7 +57,7 @@ def command(
             "classes": plain(table.to_dict("records")),
         },
         [
-            *_lines(run, table, measures),
+            *_lines(run, better, table, measures),
             f"run: {out}",
             f"next: {shown(*_next(source, out, comparable=len(table) > 0))}",
         ],
@@ -89,17 +94,20 @@ def _next(source: Path, out: Path, *, comparable: bool) -> list[str | Path]:
 _ENDS = ("_low", "high")  # last letters of the columns that hold intervals
 
 
-def _lines(run: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
+def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
     if run.test is None:
         return ["no test split: the head is there, its effect cannot be shown."]
     if not run.test.has_logits:
         return ["the untreated run has no answers to compare with: audit the new one to see how good it is."]
+    from imblens.report._compare import gains
+
     shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
     lines = [
         frame.to_string(index=False, float_format=lambda value: f"{value:.3f}")
         for frame in (table[shown_columns], measures)
     ]
     worse = measures.set_index("measure")
+    lines.append(gains(table, str(better.meta["treatment"]["name"])))
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
         lines.append("its probabilities are now further from the truth: follow with --with temperature.")
     return lines

@@ -49,6 +49,10 @@ def read_folder(root: Path, *, seed: int) -> PictureSet:
     loose = sum(_is_picture(path.name) for folder in folders.values() for path in folder.iterdir() if path.is_file())
     if loose:
         notes.append(f"Pictures passed over because they lie outside class folders: {loose:,}.")
+    hidden = _hidden_folders(root, folders)
+    if hidden:
+        listed = ", ".join(map(ascii, hidden[:5])) + (", ..." if len(hidden) > 5 else "")
+        notes.append(f"Folders passed over because their names begin with a dot: {listed}. Rename them to read them.")
     names = [clean_text(name) for name in classes]
     source: dict[str, Any] = {"path": str(root), "layout": "class folders"}
     return assemble(root.resolve().name, splits, names, seed=seed, source=source, notes=notes)
@@ -100,6 +104,12 @@ def _folders(folder: Path) -> list[Path]:
         return sorted(p for p in folder.iterdir() if p.is_dir() and not _hidden(p.name))
     except OSError as error:
         _refuse_unlisted(error)
+
+
+def _hidden_folders(root: Path, folders: dict[str, Path]) -> list[str]:
+    """Return folders that could be classes, pictures in them, but for a name that begins with a dot."""
+    found = [path for folder in folders.values() for path in sorted(folder.glob(".*")) if path.is_dir()]
+    return [path.relative_to(root).as_posix() for path in found if _pictures_below(path)[0]]
 
 
 def _pictures_below(folder: Path) -> tuple[list[Path], int]:

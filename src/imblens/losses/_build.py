@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -76,6 +78,19 @@ def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
 def loss_descriptions() -> dict[str, str]:
     """Return one line for each loss."""
     return {name: entry.says for name, entry in LOSSES.items()}
+
+
+def loss_page(name: str) -> str:
+    """Return the docstring of a loss: formula, options, paper. Nothing of torch is imported.
+
+    >>> loss_page("focal").splitlines()[0]
+    'Cross-entropy that fades for instances that are easy: l = -(1 - p_y)^gamma log p_y.'
+    """
+    module, _, maker = find_loss(name).maker.partition(":")
+    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if getattr(node, "name", "") == maker)
+    assert isinstance(found, (ast.ClassDef, ast.FunctionDef))
+    return ast.get_docstring(found) or ""
 
 
 def find_loss(name: str) -> LossEntry:

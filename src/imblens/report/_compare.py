@@ -246,7 +246,17 @@ def _headline(comparison: Comparison, name: str) -> str:
 
 def _gains(comparison: Comparison, name: str) -> str:
     table = comparison.tables["comparison"]
-    rows = table[(table["run"] == name) & table["change"].notna()]
+    return gains(table[table["run"] == name], name)
+
+
+def gains(table: pd.DataFrame, name: str) -> str:
+    """One sentence on which classes gain and which lose beyond chance; "" where no change is known.
+
+    Args:
+        table: columns class, change, change_low, change_high.
+        name: of the run that changed.
+    """
+    rows = table[table["change"].notna()]
     if rows.empty:
         return ""
     up = rows[rows["change_low"] > 0].sort_values("change", ascending=False, kind="stable")

@@ -7,6 +7,27 @@ True
 
 from __future__ import annotations
 
-from imblens.studies._study import Result, Study, find_study, run_study, study_descriptions, study_names
+from imblens.studies._study import (
+    Result,
+    Study,
+    find_study,
+    open_jobs,
+    run_study,
+    study_descriptions,
+    study_file,
+    study_names,
+)
+from imblens.studies._train_capture import OVERSAMPLED, train_and_capture
 
-__all__ = ["Result", "Study", "find_study", "run_study", "study_descriptions", "study_names"]
+__all__ = [
+    "OVERSAMPLED",
+    "Result",
+    "Study",
+    "find_study",
+    "open_jobs",
+    "run_study",
+    "study_descriptions",
+    "study_file",
+    "study_names",
+    "train_and_capture",
+]

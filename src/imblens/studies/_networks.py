@@ -15,6 +15,7 @@ from imblens.studies._data import Data
 from imblens.studies._jobs import Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
+from imblens.studies._train_capture import train_and_capture
 
 UNTREATED = "none"
 OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
@@ -79,33 +80,26 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
     if (folder / "run.json").exists():
         run = Run.load(folder)
         return run, float(run.meta["study_seconds"])
-    from imblens.capture import capture
-    from imblens.training import train
-
     start = time.perf_counter()
-    pictures = data.load()
-    options = dict(options)
-    balanced, making = pictures, 0.0
+    options = {**options, "seed": seed}
+    method, balancing = None, {}
     if (asked := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:
-        from imblens.synthesis import oversample_pixels, parse_options
+        from imblens.synthesis import parse_options
 
-        name, *pairs = asked.split()
-        making_options = parse_options(name, pairs)
-        balanced = oversample_pixels(pictures, name, random_state=seed, out=folder / "oversampled", **making_options)
-        making = float(balanced.source[OVERSAMPLE]["seconds"])
+        method, *pairs = asked.split()
+        balancing = parse_options(method, pairs)
     begun = (folder / "checkpoints" / "last.ckpt").exists()
-    made = train(balanced, out=folder, seed=seed, resume=begun, force=not begun, progress=False, **options)
-    run = capture(
-        made.model,
-        train=pictures.train,
-        test=pictures.held_out,
-        classes=pictures.classes,
-        preprocessing=made.meta["preprocessing"],
+    run, made = train_and_capture(
+        data.load(),
+        folder,
+        {**options, "resume": begun, "force": not begun},
+        oversample=method,
+        balancing=balancing,
         colours=False,
         thumbnails=False,
         concepts=STRONG.get(str(options.get("arch")), 0.01),
-        meta={"data": balanced.source, **made.meta},
     )
+    making = float(run.meta["data"].get(OVERSAMPLE, {}).get("seconds", 0.0))
     # what an earlier, stopped start took is in the log of epochs and with the pictures made
     seconds = max(time.perf_counter() - start, making + float(made.log["seconds"].sum()))
     replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)

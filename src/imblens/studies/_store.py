@@ -38,6 +38,19 @@ class Store:
             InputError: the folder holds another study.
             ExistsError: it holds something else, and `force` is false.
         """
+        store = cls.peek(folder, spec, networks=networks, force=force)
+        known = folder / SPEC
+        claim(folder, force=force or known.exists())
+        write_text(known, json.dumps(spec, indent=2) + "\n")
+        return store
+
+    @classmethod
+    def peek(cls, folder: Path, spec: Mapping[str, Any], *, networks: Path | None = None, force: bool = False) -> Store:
+        """Look at the folder of a study, begun or not; write nothing.
+
+        Raises:
+            InputError: the folder holds another study.
+        """
         known = folder / SPEC
         if known.exists() and not force:
             found = _read(known)
@@ -47,8 +60,6 @@ class Store:
                     f"{folder} holds another study, or this one with other settings ({name}).",
                     hint="Repeat the settings it was started with, or choose another --out.",
                 )
-        claim(folder, force=force or known.exists())
-        write_text(known, json.dumps(spec, indent=2) + "\n")
         return cls(folder, folder / "networks" if networks is None else networks)
 
     def finished(self, key: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -74,6 +74,12 @@ def study_descriptions() -> dict[str, str]:
     return found
 
 
+def study_file(name: str) -> str:
+    """Return the TOML file of a built-in study; "" for one that is not a grid."""
+    path = _grid.built_in().get(name)
+    return "" if path is None else path.read_text(encoding="utf-8")
+
+
 def find_study(
     name: str | Path,
     *,
@@ -219,6 +225,19 @@ def run_study(
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
     return Result(results=results, tables=found, text=text, path=store.folder)
+
+
+def open_jobs(
+    study: Study, out: str | Path, *, networks: str | Path | None = None, force: bool = False
+) -> dict[str, int]:
+    """Return the jobs of a study that are not finished in `out`, with how many cells each has left; writes nothing.
+
+    Raises:
+        InputError: `out` holds another study.
+    """
+    store = Store.peek(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
+    left = {job.label: sum(store.finished(key) is None for key in job.cells) for job in study.jobs}
+    return {label: n for label, n in left.items() if n}
 
 
 def _workers() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import platform
 import sys
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
-from imblens.models import find_model, load_pretrained, make_network
+from imblens.models import find_head, find_model, load_pretrained, make_network
 from imblens.training._files import LAST, read_checkpoint, write_whole
 from imblens.training._remix import checked_remix
 from imblens.training._samplers import Batches, find_sampler
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _AUGMENTATIONS = ("crop+flip+jitter", "crop+flip", "crop+jitter", "flip+jitter", "crop", "flip", "jitter", "none")
 _PACKAGES = ("imblens", "torch", "lightning", "kornia", "numpy")
 _HASHED_BYTES = 2**28
+_OLD = (LAST, "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,120 @@ def train(
         >>> trained.meta["preprocessing"]["size"], len(trained.log)
         ([32, 32], 1)
     """
-    _require("lightning", "kornia")
     folder = Path(out)
+    task = _prepared(
+        picture_set,
+        folder,
+        arch=arch,
+        weights=weights,
+        loss=loss,
+        schedule=schedule,
+        epochs=epochs,
+        seed=seed,
+        resume=resume,
+        batch_size=batch_size,
+        sampler=sampler,
+        drw=drw,
+        augment=augment,
+        precision=precision,
+        loss_options=loss_options,
+        remix=remix,
+    )
+    if not resume:
+        _clear(folder, force)
+    return _fit(picture_set, task, folder, resume=resume, progress=progress)
+
+
+def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) -> dict[str, Any]:
+    """Check all that `train` checks, and that `imblens.capture` will find the network's head; train and write nothing.
+
+    Args:
+        picture_set, out, options: of `train`.
+
+    Returns:
+        What would be done: `arch`, `features` (D), `weights_count`, `loss`, `schedule`, `epochs`, `batch_size`,
+        `class_counts` and so on: plain JSON values.
+
+    Raises:
+        InputError, DependencyError: as `train`, or the network does not end in a linear layer.
+
+    Example:
+        >>> from imblens.data import digits
+        >>> found = check_training(digits(), out="run", epochs=3)
+        >>> found["arch"], found["features"], found["loss"], found["epochs"], found["batch_size"]
+        ('smallnet', 64, 'ce', 3, 128)
+    """
+    import torch
+
+    from imblens.training._state import left_as_found
+
+    defaults = {name: option.default for name, option in inspect.signature(train).parameters.items()}
+    if set(options) - set(defaults):
+        raise TypeError(f"check_training: train has no argument {sorted(set(options) - set(defaults))[0]!r}")
+    given = {**defaults, **options, "picture_set": picture_set, "folder": Path(out)}
+    task = _prepared(**{name: given[name] for name in inspect.signature(_prepared).parameters})
+    if not given["resume"] and not given["force"]:
+        _refuse_old(Path(out))
+    height, width = task.pixels.shape[1:3]
+    with left_as_found():
+        model = _network(task.asked, len(task.counts), (height, width))
+        if task.start is not None:
+            load_pretrained(model, task.start)
+        _, head = find_head(model, sample=torch.zeros(2, 3, height, width), n_classes=len(task.counts))
+    told = {key: value for key, value in task.asked.items() if key != "pictures"}
+    return {
+        **told,
+        "precision": task.precision,
+        "features": int(head.weight.shape[1]),  # type: ignore[index]
+        "weights_count": sum(weight.numel() for weight in model.parameters()),
+    }
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A training whose arguments were all checked.
+
+    Attributes:
+        pixels: (N, H, W, 3) uint8.
+        labels: (N,), or (N, C) for several labels.
+        counts: (C,) training pictures of each class.
+        plan: the schedule.
+        loss: the module.
+        asked: all that decides the result, plain JSON values.
+        precision: "32-true" or "bf16-mixed".
+        start: file of pretrained weights.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    plan: Schedule
+    loss: Any
+    asked: dict[str, Any]
+    precision: str
+    start: Path | None
+
+
+def _prepared(
+    picture_set: PictureSet,
+    folder: Path,
+    *,
+    arch: str,
+    weights: str | Path | None,
+    loss: str | None,
+    schedule: str | None,
+    epochs: int | None,
+    seed: int,
+    resume: bool,
+    batch_size: int | None,
+    sampler: str,
+    drw: bool,
+    augment: str | None,
+    precision: str | None,
+    loss_options: Mapping[str, Any] | None,
+    remix: Mapping[str, Any] | bool,
+) -> _Task:
+    _require("lightning", "kornia")
     several = picture_set.task == "multilabel"
     loss = loss or ("bce" if several else "ce")
     schedule = schedule or default_schedule(multilabel=several)
@@ -170,32 +284,16 @@ def train(
         _stored_precision(folder, asked)
     if precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision is {precision!r}.", hint="Give 32-true or bf16-mixed.")
-    if not resume:
-        _clear(folder, force)
     start = None if weights is None or resume else Path(weights)
-    return _fit(
-        picture_set, pixels, labels, counts, plan, built_loss, folder, asked, precision, resume, progress, start
-    )
+    return _Task(pixels, labels, counts, plan, built_loss, asked, precision, start)
 
 
-def _fit(
-    picture_set: PictureSet,
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    plan: Schedule,
-    loss: Any,
-    folder: Path,
-    asked: dict[str, Any],
-    precision: str,
-    resume: bool,
-    progress: bool,
-    start: Path | None,
-) -> Trained:
+def _fit(picture_set: PictureSet, task: _Task, folder: Path, *, resume: bool, progress: bool) -> Trained:
     import torch
 
     from imblens.training._state import derived_seed, left_as_found, quiet_lightning, seed_everything
 
+    pixels, labels, asked = task.pixels, task.labels, task.asked
     mean, std = channel_statistics(pixels)
     with left_as_found(), quiet_lightning():
         import lightning.pytorch as lightning
@@ -206,17 +304,17 @@ def _fit(
         from imblens.training._progress import EpochLog
 
         seed_everything(derived_seed(asked["seed"], 0))
-        model = _network(asked, len(counts), pixels.shape[1:3]).train()
-        if start is not None:
-            taken = load_pretrained(model, start)
+        model = _network(asked, len(task.counts), pixels.shape[1:3]).train()
+        if task.start is not None:
+            taken = load_pretrained(model, task.start)
             if progress:
                 print(taken, file=sys.stderr, flush=True)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         batches = Batches(pixels, labels, asked["batch_size"])
         fitting = Fitting(
             model,
-            loss,
-            schedule=plan,
+            task.loss,
+            schedule=task.plan,
             batches=batches,
             labels=labels,
             epochs=asked["epochs"],
@@ -224,17 +322,17 @@ def _fit(
             seed=asked["seed"],
             mean=mean,
             std=std,
-            facts={**asked, "precision": precision},
+            facts={**asked, "precision": task.precision},
             mixing=asked["remix"],
         )
         val = picture_set.val
         held_out = Batches(val.array(), val.targets, 512) if val is not None and len(val) else None
         named = picture_set.classes if picture_set.task == "multilabel" else ()
-        log = EpochLog(folder, rare_classes(counts), named, show=progress)
+        log = EpochLog(folder, rare_classes(task.counts), named, show=progress)
         trainer = lightning.Trainer(
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
-            precision=precision,  # type: ignore[arg-type]
+            precision=task.precision,  # type: ignore[arg-type]
             max_epochs=asked["epochs"],
             callbacks=[log, KeepLast(folder)],
             plugins=[LightningEnvironment(), WholeCheckpoints()],
@@ -261,7 +359,7 @@ def _fit(
         **{key: value for key, value in asked.items() if key not in ("classes", "pictures")},
         "preprocessing": {"mean": mean, "std": std, "size": list(pixels.shape[1:3])},
         "device": device,
-        "precision": precision,
+        "precision": task.precision,
         "threads": torch.get_num_threads(),
         "versions": _versions(),
     }
@@ -396,11 +494,15 @@ def _stored_precision(folder: Path, asked: Mapping[str, Any]) -> str:
 
 
 def _clear(folder: Path, force: bool) -> None:
-    old = [folder / LAST, folder / "model.safetensors"]
-    if any(path.exists() for path in old) and not force:
+    if not force:
+        _refuse_old(folder)
+    for name in _OLD:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_old(folder: Path) -> None:
+    if any((folder / name).exists() for name in _OLD):
         raise ExistsError(f"{folder} holds a training.", hint="Add --resume, or --force, or choose another --out.")
-    for path in old:
-        path.unlink(missing_ok=True)
 
 
 def _fingerprint(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:

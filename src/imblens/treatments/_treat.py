@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from imblens.errors import ImblensWarning
 from imblens.run import Head, Latents, Run
@@ -64,10 +67,24 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         settings, chosen = _choose(run, treatment, settings, held)
         outcome = treatment.apply(run, settings)
     head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
+    if treatment.family != "posthoc":
+        outcome = replace(outcome, notes=(*outcome.notes, *_lone(run)))
     for note in (*chosen.get("notes", ()), *outcome.notes):
         warnings.warn(note, ImblensWarning, stacklevel=2)
     return run.with_head(
         head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
+    )
+
+
+def _lone(run: Run) -> tuple[str, ...]:
+    """Say which classes have one training instance: no treatment can tell how they vary."""
+    lone = [run.classes[c] for c in np.flatnonzero(run.train.class_counts == 1)]
+    if not lone:
+        return ()
+    named = ", ".join(lone[:5]) + (f" and {len(lone) - 5} more" if len(lone) > 5 else "")
+    return (
+        f"{named}: one training instance, from which no treatment can tell how new ones will vary; the new head may "
+        "give up on it, or answer it too often.",
     )
 
 

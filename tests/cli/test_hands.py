@@ -1,0 +1,164 @@
+"""The command line fits the hand: help that can be copied, explanations, dry runs, endings that say what to type next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imblens.cli import app
+from tests.cli.test_audit_command import imblens
+from tests.cli.test_bad_input import GOOD, LABELS
+
+CODE = "from imblens.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["audti"], "there is no command 'audti'.", "Did you mean 'audit'?"),
+        (["audit", "--lnes", "x"], "imblens audit has no option --lnes.", "Did you mean '--lens'?"),
+        (["audit"], "Missing argument 'RUN|ARRAYS.npz'.", "For example: imblens audit RUN."),
+        (["train", "shapes"], "Missing option '--out'.", "imblens train --help"),
+        (["train", "shapes", "--out", "x", "--epochs", "many"], "'--epochs'", "imblens train --help"),
+        (["treat", "--explain", "eoss"], "there is no 'eoss'.", "Did you mean 'eos'?"),
+    ],
+)
+def test_mistyped_words_are_told_in_three_parts(words: list[str], error: str, hint: str, tmp_path: Path) -> None:
+    done = imblens(*words, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    first, second = done.stderr.strip().splitlines()
+    assert first.startswith("error: ") and error in first
+    assert second.startswith("hint: ") and hint in second
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "--explain", "archetypes"], ("Which instances are typical", "How to read it", "What to try")),
+        (["compare", "--explain", "ranking"], ("How to read it",)),
+        (["treat", "--explain", "eos"], ("Dablain", "--set k_neighbors=auto", "imblens treat RUN --with eos")),
+        (["train", "--explain", "focal"], ("Lin et al. 2017", "gamma")),
+        (["train", "--explain", "smote"], ("Chawla", "--set k_neighbors=auto")),
+        (["study", "--explain", "eos-gap"], ("Figures 3 and 4", "[[data]]", "imblens study eos-gap --quick")),
+        (["list", "losses", "ldam"], ("margin", "Cao et al. 2019")),
+    ],
+)
+def test_names_are_explained_without_torch(words: list[str], said: tuple[str, ...], tmp_path: Path) -> None:
+    light = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: 'torch' in sys.modules and os._exit(9))\n"
+    )  # fmt: skip
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-c", light + CODE, *words, *more], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        text = "\n".join(json.loads(done.stdout).values()) if more else done.stdout
+        assert all(part in text for part in said)
+
+
+def test_every_command_has_json_and_examples_that_parse() -> None:
+    """The examples in a command's help are lines of their own, and their options exist."""
+    import typer
+
+    for name, command in typer.main.get_command(app).commands.items():
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert "--json" in options, name
+        typed = [line for line in command.epilog.splitlines() if line.startswith("$ ")]
+        assert typed, name
+        for line in typed:
+            words = line.split()
+            assert words[1:3] == ["imblens", name], line
+            assert {word for word in words if word.startswith("--")} <= options, line
+
+
+def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
+    done = imblens("train", "digits", "--oversample", "smote", "--dry-run", "--json", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["features"] == 64 and told["class_counts"][0] == 89 and told["oversample"] == "smote"
+    assert told["epochs"] == 72  # 500 batches; 890 pictures with the synthetic ones are 7 batches of 128
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def build(n): return nn.Sequential(nn.Flatten(), nn.Linear(3072, n), nn.Softmax(dim=1))\n"
+    )  # fmt: skip
+    done = imblens("train", "digits", "--arch", "net.py:build", "--dry-run", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "something follows, such as a softmax" in done.stderr
+    assert not (tmp_path / "run").exists()
+    done = imblens("study", "eos-gap", "--quick", "--data", "digits", "--dry-run", "--json", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["cells"] == told["cells_to_do"] == 6 * len(told["jobs_to_do"])
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_network_that_cannot_be_captured_is_told_before_it_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def build(n): return nn.Sequential(nn.Conv2d(3, n, 32), nn.Flatten())\n"
+    )  # fmt: skip
+    done = imblens("train", "digits", "--arch", "net.py:build", "--epochs", 1, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "no linear layer" in done.stderr and "epoch" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_endings_say_what_was_found_and_what_to_type_next(tmp_path: Path) -> None:
+    """One way through the commands: each one's last line is a command, and that command is understood."""
+    done = imblens("train", "digits", "--epochs", 1, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert lines[0].split()[:2] == ["class", "train_count"] and len([line for line in lines if " 89 " in line]) == 1
+    assert "epoch 1/1  loss" in done.stderr and lines[-2] == "report: run/audit/report.html"
+    for _ in range(2):  # treat, then compare
+        command = lines[-1].removeprefix("next: imblens ").split()
+        assert command[0] == ("treat" if _ == 0 else "compare")
+        done = imblens(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.strip().splitlines()
+    assert any("balanced accuracy" in line for line in lines)
+    assert lines[-1].startswith(("next: imblens audit run-eos", "next: imblens treat run --with best"))
+
+
+def test_a_treatment_says_who_gains_and_who_has_one_instance(tmp_path: Path) -> None:
+    keep = np.flatnonzero((LABELS < 2) | (np.arange(len(LABELS)) == 42))
+    np.savez(
+        tmp_path / "lone.npz",
+        **{**GOOD, "train_features": GOOD["train_features"][keep], "train_labels": LABELS[keep]},
+        test_logits=GOOD["test_features"][:, :3],
+        train_logits=GOOD["train_features"][keep][:, :3],
+    )
+    done = imblens("treat", "lone.npz", "--with", "eos", "--set", "k_neighbors=5", "--out", "better", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2: one training instance, from which no treatment can tell" in done.stderr
+    assert any(line.startswith("eos: ") for line in done.stdout.splitlines())
+    done = imblens("treat", "lone.npz", "--with", "logit_adjustment", "--set", "tau=1", "--out", "b2", cwd=tmp_path)
+    assert "one training instance" not in done.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    words = ["train", "digits", "--epochs", "500", "--out", "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    *_, stopped, hint = err.strip().splitlines()
+    assert stopped.startswith("stopped: at epoch ") and stopped.endswith(" of 500.")
+    assert hint.startswith("hint: go on with: imblens ") and hint.endswith("--resume")
