@@ -119,6 +119,17 @@ def test_other_files_are_passed_over_and_counted(tmp_path):
     )
 
 
+def test_a_class_folder_whose_name_begins_with_a_dot_is_told(tmp_path):
+    write_classes(tmp_path / "train", {"a": 2, "b": 2, ".c": 2})
+    write_classes(tmp_path / "test", {"a": 1, "b": 1})
+    (tmp_path / "train" / ".cache").mkdir()
+    loaded = load_pictures(tmp_path)
+    assert loaded.classes == ("a", "b")
+    assert loaded.notes == (
+        "Folders passed over because their names begin with a dot: 'train/.c'. Rename them to read them.",
+    )
+
+
 def test_pictures_lie_at_any_depth_of_a_class(tmp_path):
     write_classes(tmp_path / "train" / "a", {"left": 2, "right": 2})
     write_classes(tmp_path / "train", {"b": 2})

@@ -45,7 +45,7 @@ def main() -> None:
 
     code = 2
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="imblens", standalone_mode=False) or 0
         if code == 130:  # what Typer makes of Ctrl-C
             _tell("stopped", "interrupted; what was finished is kept.")
     except Stopped as stop:

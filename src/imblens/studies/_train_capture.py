@@ -48,11 +48,11 @@ def train_and_capture(
 
     tell = say or (lambda line: None)
     shown = pictures
+    if not options.get("resume"):
+        check_training(pictures, out=folder, **options)  # before what takes long
     if oversample is not None:
         from imblens.synthesis import oversample_pixels
 
-        if not options.get("resume"):
-            check_training(pictures, out=folder, **options)  # before pictures are made, which may take long
         shown = oversample_pixels(
             pictures,
             oversample,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
-from imblens.models import find_head, find_model, load_pretrained, make_network
+from imblens.models import evaluating, find_head, find_model, load_pretrained, make_network
 from imblens.training._files import LAST, read_checkpoint, write_whole
 from imblens.training._remix import checked_remix
 from imblens.training._samplers import Batches, find_sampler
@@ -25,7 +25,7 @@ from imblens.training._schedules import Schedule, default_schedule, find_schedul
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
+    from torch import Tensor, nn
 
     from imblens.data import PictureSet
 
@@ -166,6 +166,7 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
     """
     import torch
 
+    from imblens.training._module import shrunk
     from imblens.training._state import left_as_found
 
     defaults = {name: option.default for name, option in inspect.signature(train).parameters.items()}
@@ -180,7 +181,9 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
         model = _network(task.asked, len(task.counts), (height, width))
         if task.start is not None:
             load_pretrained(model, task.start)
-        _, head = find_head(model, sample=torch.zeros(2, 3, height, width), n_classes=len(task.counts))
+        sample = torch.zeros(2, 3, height, width)
+        _, head = find_head(model, sample=sample, n_classes=len(task.counts))
+        _takes_small_ones(model, task, shrunk(sample))
     told = {key: value for key, value in task.asked.items() if key != "pictures"}
     return {
         **told,
@@ -188,6 +191,22 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
         "features": int(head.weight.shape[1]),  # type: ignore[index]
         "weights_count": sum(weight.numel() for weight in model.parameters()),
     }
+
+
+def _takes_small_ones(model: nn.Module, task: _Task, sample: Tensor) -> None:
+    """Refuse a network of one size with a schedule that shows smaller pictures first."""
+    if not task.plan.small_until or sample.shape[2:] == task.pixels.shape[1:3]:
+        return
+    try:
+        with evaluating(model):
+            model(sample)
+    except Exception as error:
+        height, width = task.pixels.shape[1:3]
+        raise InputError(
+            f"the schedule {task.plan.name} first shows pictures of {sample.shape[2]} x {sample.shape[3]}, and "
+            f"{task.asked['arch']} takes {height} x {width} only ({type(error).__name__}: {error}).",
+            hint="Choose another: --schedule cao200, with --epochs; or pool before the last linear layer.",
+        ) from error
 
 
 @dataclass(frozen=True)
