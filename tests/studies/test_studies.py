@@ -22,6 +22,7 @@ from imblens.studies import _diagnosis, find_study, run_study, study_names
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
 from imblens.studies._tables import as_markdown, compare, plain_markdown, summarise
+from tests.data.helpers import png
 from tests.data.public.layouts import write_cifar10
 
 MINE = """
@@ -204,6 +205,21 @@ def test_the_first_table_of_iml_describes_what_the_second_trains(tmp_path: Path)
         find_study("iml-table1", data={"CIFAR-10": str(whole)}, seeds=[1])
     with pytest.raises(MissingError, match="iml-table1 has no data 'MNIST'"):
         find_study("iml-table1", data={"MNIST": str(whole)})
+
+
+def test_synthetic_pictures_lie_beside_the_table(tmp_path: Path) -> None:
+    study = find_study("eos-table3", quick=True)
+    store = Store.open(tmp_path / "out", study.spec)
+    for job in study.jobs:
+        for key in job.cells:
+            store.write(key, {"balanced_accuracy": 0.5})
+    assert run_study(study, tmp_path / "out").text.count("![") == 0
+    sheet = store.network(study.jobs[1]._key()) / "oversampled" / "samples.png"  # type: ignore[attr-defined]
+    sheet.parent.mkdir(parents=True)
+    sheet.write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
+    text = run_study(study, tmp_path / "out").text
+    copy = tmp_path / "out" / "pictures" / "digits-loss=ce-oversample=bagan-seed=0.png"
+    assert copy.read_bytes() == sheet.read_bytes() and f"(pictures/{copy.name})" in text
 
 
 def test_only_a_long_tail_stays_as_it_is(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from imblens.errors import ImblensError
@@ -31,6 +32,10 @@ class Job(ABC):
     @abstractmethod
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield (key, values) for each of the `wanted` cells, as soon as it is known."""
+
+    def pictures(self, store: Store) -> dict[str, Path]:
+        """Return sheets of pictures that were made on the way, by name."""
+        return {}
 
 
 def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[str], object]) -> None:

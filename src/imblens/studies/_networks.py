@@ -19,6 +19,7 @@ from imblens.studies._train_capture import train_and_capture
 
 UNTREATED = "none"
 OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
+OVERSAMPLED = "oversampled"  # folder of what was made
 STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
 
 
@@ -67,6 +68,11 @@ class Network(Job):
                 continue
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
             yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
+
+    def pictures(self, store: Store) -> dict[str, Path]:
+        """The sheet of synthetic pictures, if the network was trained with any."""
+        sheet = store.network(self._key()) / OVERSAMPLED / "samples.png"
+        return {self.label: sheet} if sheet.is_file() else {}
 
     def _key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share it find it again."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.run import write_text
+from imblens.run import write_atomic, write_text
 from imblens.studies import _described, _diagnosis, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
@@ -202,7 +203,8 @@ def run_study(
         progress: called with a line of text as parts are finished.
 
     Returns:
-        The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json.
+        The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json, and
+        sheets of synthetic pictures in pictures/ where networks were trained with them.
 
     Raises:
         InputError: `out` holds another study, or a network cannot be trained as asked.
@@ -222,6 +224,7 @@ def run_study(
     for name, table in found.items():
         write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     lines = [f"# {study.name}", study.question, study.shown(found)]
+    lines += _pictures(study.jobs, store)
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
     return Result(results=results, tables=found, text=text, path=store.folder)
@@ -238,6 +241,22 @@ def open_jobs(
     store = Store.peek(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     left = {job.label: sum(store.finished(key) is None for key in job.cells) for job in study.jobs}
     return {label: n for label, n in left.items() if n}
+
+
+def _pictures(jobs: Sequence[Job], store: Store) -> list[str]:
+    """Copy the sheets of synthetic pictures into the folder, and return a line of Markdown for each."""
+    found = {name: path for job in jobs for name, path in job.pictures(store).items()}
+    lines = []
+    for name, path in found.items():
+        file = Path("pictures") / (re.sub(r"[^A-Za-z0-9.=]+", "-", name) + ".png")
+        _copy(path, store.folder / file)
+        lines.append(f"![Real pictures, a gap, synthetic ones: {name}]({file.as_posix()})")
+    return lines
+
+
+def _copy(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    write_atomic(target, lambda file: file.write(content))
 
 
 def _workers() -> int:
