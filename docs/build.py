@@ -1,4 +1,4 @@
-"""Refresh what the docs show of a real run: figures, sentences and the picture of the report.
+"""Refresh what the docs show of a real run: figures, sentences and pictures of the report.
 
     python -m docs.build [RUN_FOLDER]
 
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from docs.screenshots import photograph, photograph_comparison
+
 import imblens
 from imblens.lenses import all_lenses
 from imblens.report import Audit
@@ -22,8 +24,6 @@ DOCS = Path(__file__).resolve().parent
 IMAGES = DOCS / "images"
 MARK = re.compile(r"<!-- example -->.*<!-- /example -->\n?", re.DOTALL)
 MOST_LINES = 3
-BROWSER = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 def main() -> None:
@@ -40,7 +40,9 @@ def main() -> None:
         IMAGES.mkdir(exist_ok=True)
         for name in all_lenses():
             write_example(name, audit, written / "figures")
-        screenshot(written / "report.html", IMAGES / "report.png")
+        photograph(written / "report.html", "shapes")
+        if (compared := Path(folder) / "comparison" / "report.html").exists():
+            photograph_comparison(compared)
 
 
 def write_example(name: str, audit: Audit, figures: Path) -> None:
@@ -58,19 +60,6 @@ def write_example(name: str, audit: Audit, figures: Path) -> None:
     shown += [f"> {line}\n>" for line in list(finding.lines().values())[:MOST_LINES]]
     text = MARK.sub("", page.read_text(encoding="utf-8")).rstrip()
     page.write_text(text + "\n\n" + "\n".join([*shown, "<!-- /example -->"]) + "\n", encoding="utf-8")
-
-
-def screenshot(page: Path, picture: Path) -> None:
-    """Show the first screen of a report as a person sees it."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        view = browser.new_page(viewport={"width": 1280, "height": 1000})
-        view.goto(page.as_uri())
-        view.wait_for_timeout(3000)
-        view.screenshot(path=picture)
-        browser.close()
 
 
 if __name__ == "__main__":

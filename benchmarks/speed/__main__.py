@@ -7,6 +7,7 @@ import os
 import pkgutil
 import platform
 import sys
+from typing import Any
 
 import benchmarks.speed as here
 
@@ -24,11 +25,16 @@ def main(names: list[str]) -> int:
     for name in names or known:
         for row in importlib.import_module(f"benchmarks.speed.{name}").rows():
             print(
-                f"| {row['operation']} | {row['size']} | {seconds(row['ours_s'])} | {row['peer']} "
-                f"| {seconds(row['peer_s'])} | {row['ratio']:.3g}x | {row['target']} |",
+                f"| {row['operation']} | {row['size']} | {shown(row, 'ours_s')} | {row['peer']} "
+                f"| {shown(row, 'peer_s')} | {row['ratio']:.3g}x | {row['target']} |",
                 flush=True,
             )
     return 0
+
+
+def shown(row: dict[str, Any], key: str) -> str:
+    """A value of a row with its unit, seconds unless the row says otherwise."""
+    return seconds(row[key]) if "unit" not in row else f"{row[key]:,.4g} {row['unit']}".strip()
 
 
 def seconds(value: float) -> str:

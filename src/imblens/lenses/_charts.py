@@ -29,7 +29,7 @@ LABEL_LIMIT = 180
 ROW_HEIGHT = 22
 
 
-def class_axis(order: list[str], *, title: str | None = None) -> alt.Y:
+def class_axis(order: list[str], *, title: str | None = None, limit: int = LABEL_LIMIT) -> alt.Y:
     """A vertical axis with one row per class, in the given order."""
     import altair as alt
 
@@ -37,7 +37,7 @@ def class_axis(order: list[str], *, title: str | None = None) -> alt.Y:
         "class:N",
         sort=order,
         title=title,
-        axis=alt.Axis(labelLimit=LABEL_LIMIT, ticks=False, domain=False, labelPadding=8),
+        axis=alt.Axis(labelLimit=limit, ticks=False, domain=False, labelPadding=8),
     )
 
 

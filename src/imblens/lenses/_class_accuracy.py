@@ -202,13 +202,13 @@ def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
 def _accuracy_chart(finding: ClassAccuracy) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis
+    from imblens.lenses._charts import BLUE, LABEL_LIMIT, base, class_axis
 
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
     table = table.assign(**{"name": table["class"], "class": order, "few": table["test_count"] < FEW})
     table["remark"] = table["few"].map({True: "too few to tell", False: ""})
-    y = class_axis(order)
+    y = class_axis(order, limit=LABEL_LIMIT + 60)
     what = "accuracy" if "specificity" not in table else "share found of the instances that have the label"
     share = alt.Axis(format="%", title=f"{what} on the test split, with 95 % interval", grid=True)
     rows = base(table, len(table))
@@ -235,8 +235,9 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
 def _row_name(row: Any) -> str:
     if hasattr(row, "specificity"):
         return f"{row[1]} ({row.train_count:,}, 1 in {row.imbalance + 1:.3g})" if row.train_count else f"{row[1]} (0)"
-    times = "" if not np.isfinite(row.imbalance) or row.imbalance < 1.05 else f", {row.imbalance:.3g}x rarer"
-    return f"{row[1]} ({row.train_count:,}{times})"
+    if not np.isfinite(row.imbalance) or row.imbalance < 1.05:
+        return f"{row[1]} ({row.train_count:,})"
+    return f"{row[1]} ({row.train_count:,}, {row.imbalance:.{0 if row.imbalance >= 10 else 1}f}x rarer)"
 
 
 def _confusion_chart(finding: ClassAccuracy) -> Any:

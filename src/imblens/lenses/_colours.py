@@ -342,7 +342,7 @@ def _chart(finding: Colours) -> Any:
             color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
         )
     )
-    return alt.layer(bars, names)
+    return alt.layer(bars, names).properties(usermeta={"true_colours": True})  # a dark page must not invert them
 
 
 def _is_dark(colour: str) -> bool:

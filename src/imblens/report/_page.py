@@ -48,6 +48,7 @@ class Plot:
     label: str
     drawing: Markup
     table: Shown | None = None
+    true_colours: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title
     label = f"{title}. {sentence}".strip()
     if len(label) > 600:
         label = label[:599].rsplit(" ", 1)[0] + " …"
-    return Plot(figure.name, name, title, label, drawing(figure), table)
+    true_colours = bool(figure.spec.get("usermeta", {}).get("true_colours"))
+    return Plot(figure.name, name, title, label, drawing(figure), table, true_colours)
 
 
 def drawing(figure: Figure) -> Markup:
