@@ -420,3 +420,46 @@ def test_real_tiles_have_the_labels_of_their_boxes(real_data: Path) -> None:
         for labels, boxes in zip(split.labels, split.boxes, strict=True):
             assert set(np.flatnonzero(labels)) == set(boxes[:, 0].astype(int))
     assert found.class_counts.tolist() == [1746, 471, 208]
+
+
+def test_one_label_stands_against_its_absence(tmp_path: Path) -> None:
+    rows = ["image,pneumonia,split"]
+    for i in range(10):
+        draw(tmp_path / f"{i}.png", shade=i)
+        rows.append(f"{i}.png,{(1, 0, 0, -1, 0)[i % 5]},{'train' if i < 5 else 'test'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    loaded = load_pictures(tmp_path)
+    assert loaded.classes == ("no pneumonia", "pneumonia") and loaded.task == "multilabel"
+    assert loaded.train.labels.tolist() == [[0, 1], [1, 0], [1, 0], [0, 0], [1, 0]]
+    assert loaded.train.unknown is not None and np.flatnonzero(loaded.train.unknown.all(axis=1)).tolist() == [3]
+    assert "One label only: 'no pneumonia' stands beside it." in loaded.notes
+
+
+def test_several_labels_as_one_question_keep_what_is_uncertain(tmp_path: Path) -> None:
+    rows = ["image,mass,edema,split"]
+    answers = ("1,0", "0,-1", "1,-1", "0,0")
+    for i in range(8):
+        draw(tmp_path / f"{i}.png", shade=i)
+        rows.append(f"{i}.png,{answers[i % 4]},{'train' if i < 4 else 'test'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    loaded = load_pictures(tmp_path, any_label=True)
+    assert loaded.classes == ("no finding", "finding")
+    assert loaded.train.labels.tolist() == [[0, 1], [0, 0], [0, 1], [1, 0]]
+    assert loaded.train.unknown is not None and loaded.train.unknown.tolist() == [[i == 1] * 2 for i in range(4)]
+    assert load_pictures(tmp_path, any_label=True, uncertain="positive").train.labels[1].tolist() == [0, 1]
+
+
+def test_few_pictures_of_many_labels_still_give_a_fifth(tmp_path: Path) -> None:
+    names = [f"{p:08d}_000.png" for p in range(30)]
+    findings = ("Mass", "Mass|Edema", "Hernia", "Mass|Nodule|Edema", "Effusion|Mass", "No Finding")
+    loaded = load_pictures(nih(tmp_path, [(name, findings[i % 6], i) for i, name in enumerate(names)]))
+    assert loaded.test is not None and len(loaded.test) == 6
+    train, test = loaded.train.labels.sum(axis=0), loaded.test.labels.sum(axis=0)
+    assert (test <= train).all()  # no label gives more than half of its pictures away
+    assert load_pictures(tmp_path).test.ids.tolist() == loaded.test.ids.tolist()
+
+
+def test_boxes_of_pictures_that_are_not_listed_are_told(tmp_path: Path) -> None:
+    boxes = ["00000001_000.png,Mass,64,64,128,128", "00000099_000.png,Mass,64,64,128,128"]
+    notes = load_pictures(nih(tmp_path, patients(12), boxes)).notes
+    assert "BBox_List_2017.csv has boxes of pictures that the table does not list: 1 of 2." in notes

@@ -171,8 +171,9 @@ def test_missing_and_misnamed_splits(tmp_path):
     write_parquet(tmp_path / "a" / "test.parquet", content)
     with pytest.raises(MissingError, match=r"test\.parquet but no train"):
         load_pictures(tmp_path / "a")
-    write_parquet(tmp_path / "b" / "images.parquet", content)
-    with pytest.raises(MissingError, match=r"images\.parquet, none of which is named after a split"):
+    for name in ("images", "more"):
+        write_parquet(tmp_path / "b" / f"{name}.parquet", content)
+    with pytest.raises(MissingError, match=r"images\.parquet, more\.parquet, none of which is named after a split"):
         load_pictures(tmp_path / "b")
     write_parquet(tmp_path / "c" / "train.parquet", table(pixels(20), label=[0, 1] * 10))
     assert load_pictures(tmp_path / "c").source["counts"] == {"train": [8, 8], "test": [2, 2]}
@@ -260,4 +261,44 @@ def test_chest_x_rays(real_data):
     assert len(loaded.classes) == 14 and loaded.classes[-1] == "Hernia" and loaded.train.greyscale
     assert {name: len(split) for name, split in loaded.splits.items()} == {"train": 599, "test": 269, "val": 132}
     assert sum(len(b) for split in loaded.splits.values() for b in split.boxes) == 9
-    assert loaded.notes == ("Classes without a held-out picture: 'Hernia'.",)
+    assert loaded.notes == (
+        "Boxes that name a label which their picture has not: 2 of 9; labels stay as they are.",
+        "Classes without a held-out picture: 'Hernia'.",
+    )
+
+
+def test_one_file_is_split_here_and_names_of_nih_keep_patients_together(tmp_path):
+    names = [f"{p:08d}_{k:03d}.png" for p in range(15) for k in range(2)]
+    labels = [[p % 2, 1] for p in range(15) for _ in range(2)]
+    one = [box(1, 0, 0, 2, 2)]
+    boxes = {"boxes": pa.array([one] * 30, type=BOX), "nih_boxes": pa.array([[box(0, 0, 0, 2, 2)]] * 30, type=BOX)}
+    content = table(pixels(30), labels=labels, image_id=names, **boxes)
+    write_parquet(tmp_path / "images.parquet", content, label_names='["a", "b"]')
+    loaded = load_pictures(tmp_path)
+    sides = [{name[:8] for name in split.ids} for split in (loaded.train, loaded.test)]
+    assert len(sides[0]) == 12 and len(sides[1]) == 3 and not sides[0] & sides[1]
+    assert loaded.train.boxes[0].tolist() == [[1, 0, 0, 2, 2]]
+    assert any("not read: nih_boxes" in note for note in loaded.notes)
+    assert any(note.startswith("Patients are known from the names") for note in loaded.notes)
+
+
+def test_boxes_that_name_no_label_of_their_picture_are_told(tmp_path):
+    boxes = pa.array([[box(1, 0, 0, 2, 2)], [box(0, 0, 0, 2, 2)]], type=BOX)
+    write_pair(tmp_path, table(pixels(2), labels=[[1, 0], [1, 1]], boxes=boxes), label_names='["a", "b"]')
+    assert any("2 of 4; labels stay as they are" in note for note in load_pictures(tmp_path).notes)
+
+
+def test_a_folder_of_sets_names_them(tmp_path):
+    for name in ("small", "tiles"):
+        write_pair(tmp_path / name, table(pixels(2), label=["a", "b"]))
+    write_parquet(tmp_path / "labels.parquet", pa.table({"image": ["x"], "a": [1]}))
+    with pytest.raises(InputError, match="in folders of their own: small, tiles") as caught:
+        load_pictures(tmp_path)
+    assert caught.value.hint == f"Give one of them, such as {tmp_path / 'small'}."
+
+
+def test_third_party_boxes_of_large_chest_x_rays(real_data):
+    loaded = load_pictures(real_data / "nih-cxr" / "large")
+    boxes = [b for split in (loaded.train, loaded.test) for b in split.boxes]
+    assert len(boxes) == 78 and sum(map(len, boxes)) == 283
+    assert not {n[:8] for n in loaded.train.ids} & {n[:8] for n in loaded.test.ids}

@@ -279,8 +279,7 @@ def store_key(job: Any) -> str:
 
 
 def test_findings_of_any_kind_become_one_label() -> None:
-    from imblens.data import Pictures, PictureSet
-    from imblens.studies._data import finding_or_none
+    from imblens.data import Pictures, PictureSet, finding_or_none
 
     labels = [[0, 0, 0], [1, 0, 1], [0, 0, 1]]
     boxes = [[], [[0, 1, 1, 3, 3], [2, 0, 0, 2, 2]], [[2, 1, 0, 2, 2]]]

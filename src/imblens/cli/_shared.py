@@ -29,6 +29,9 @@ Boxes = typer.Option(
 Uncertain = typer.Option(
     "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
 )
+AnyLabel = typer.Option(
+    False, "--any-label", help="Of several labels make one question: any of them (a finding), or none."
+)
 Root = typer.Option(None, "--root", metavar="DIR", help="For a public set by name: the folder of its published files.")
 Hub = typer.Option(False, "--hub", help="For a public set by name: download it through Hugging Face datasets.")
 Papers = typer.Option(

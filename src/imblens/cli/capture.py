@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from imblens.cli._shared import (
+    AnyLabel,
     Boxes,
     Force,
     Hub,
@@ -44,6 +45,7 @@ def command(
     hub: bool = Hub,
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
+    any_label: bool = AnyLabel,
     layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
@@ -85,7 +87,9 @@ def command(
     find_model(model)
     prepared = preprocessing(mean, std, size)
     claim(out, force=force)
-    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
+    pictures = load_pictures(
+        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
+    )
     for note in pictures.notes:
         progress(note)
     height, width = (prepared or {}).get("size") or pictures.train.picture(0).shape[:2]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from imblens.cli._shared import (
+    AnyLabel,
     Boxes,
     DryRun,
     Force,
@@ -52,6 +53,7 @@ def command(
     hub: bool = Hub,
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
+    any_label: bool = AnyLabel,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     drop: Path | None = typer.Option(
         None, "--drop", metavar="FILE.csv", help="Leave out the training pictures named in its column id."
@@ -131,7 +133,9 @@ def command(
         claim(out, force=force or resume)
     elif out.exists() and not (force or resume):
         claim(out, force=False)  # makes nothing: it refuses a folder that holds something
-    pictures = load_pictures(data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain)
+    pictures = load_pictures(
+        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
+    )
     if drop is not None:
         pictures = drop_pictures(pictures, drop)
     for note in pictures.notes:

@@ -1,5 +1,6 @@
 """Pictures, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
+from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
 from imblens.data._drop import drop_pictures
@@ -19,6 +20,7 @@ __all__ = [
     "digits",
     "draw_profile",
     "drop_pictures",
+    "finding_or_none",
     "imbalance_profile",
     "load_pictures",
     "memory_limit",

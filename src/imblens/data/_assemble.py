@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.data._any_label import two_labels
 from imblens.data._pictures import Pictures, PictureSet, count_classes
 from imblens.errors import InputError, ShapeError, did_you_mean
 
@@ -41,9 +42,13 @@ def assemble(
     Raises:
         InputError: fewer than two classes, class names twice, or a class without training pictures.
     """
+    said = list(notes)
+    if len(classes) == 1 and splits["train"].multilabel and 0 < splits["train"].labels.mean() < 1:
+        splits = {split: two_labels(pictures) for split, pictures in splits.items()}
+        classes = (f"no {classes[0]}", *classes)
+        said.append(f"One label only: {classes[0]!r} stands beside it.")
     names = checked_classes(classes)
     train, test, val = splits["train"], splits.get("test"), splits.get("val")
-    said = list(notes)
     _refuse_untrained(splits, names)
     made = "as given"
     if test is None and val is not None:
@@ -58,7 +63,7 @@ def assemble(
             f"There is no test split: {len(held):,} of {len(kept) + len(held):,} pictures were held out "
             f"(80:20, stratified by class{', no patient on both sides' if train.patients is not None else ''}, seed {seed})."
         )
-        if alone:
+        if alone and not train.multilabel:
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
             said.append(f"Classes with too few pictures to hold one out: {listed}.")
         if copies:
@@ -80,7 +85,7 @@ def assemble(
         if bare:
             said.append(f"Classes without a training picture: {', '.join(map(repr, bare))}.")
     unseen = [n for n, count in zip(names, counts["test"], strict=True) if not count]
-    if unseen and made != "80:20":
+    if unseen and (multilabel or made != "80:20"):
         said.append(f"Classes without a held-out picture: {', '.join(map(repr, unseen))}.")
     return PictureSet(
         name=name,
@@ -122,7 +127,8 @@ def split_off(
     """Hold out a fifth of each class; exact copies of a picture, and pictures of one patient, stay together.
 
     A multi-label picture counts as one of its rarest class, and so do the pictures of a patient. A class of one stays
-    in training.
+    in training. Where labels are many for the pictures, and so most classes of one, more pictures are held out up to a
+    fifth, as long as every label keeps half of its own.
 
     Returns:
         Positions kept, positions held out (both sorted), classes with none held out, and how many copies there are.
@@ -144,8 +150,25 @@ def split_off(
             alone.append(stratum)
         held.append(np.random.default_rng([seed, stratum]).permutation(first)[:n_held])
     out = np.isin(group, np.concatenate(held))
+    if labels.ndim == 2:
+        out = _filled_up(out, group, labels, np.random.default_rng([seed, n_classes + 1]))
     copies = int((copy_of != np.arange(len(copy_of))).sum())
     return np.flatnonzero(~out), np.flatnonzero(out), alone, copies
+
+
+def _filled_up(
+    out: NDArray[np.bool_], group: NDArray[np.int64], labels: NDArray[Any], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Hold out more groups, in a drawn order, until a fifth of the pictures is; every label keeps half of its own."""
+    out, limit = out.copy(), labels.sum(axis=0, dtype=np.int64) // 2
+    wanted = round(HELD_OUT * len(out))
+    for one in rng.permutation(np.unique(group[~out])):
+        if out.sum() >= wanted:
+            break
+        with_it = out | (group == one)
+        if with_it.sum() <= wanted and (labels[with_it].sum(axis=0, dtype=np.int64) <= limit).all():
+            out = with_it
+    return out
 
 
 def shared_patients(splits: Mapping[str, Pictures]) -> dict[tuple[str, str], int]:

@@ -139,7 +139,7 @@ def read_entries(
         splits[split], line = settle_uncertain(pictures, uncertain, split)
         said += line
     if boxed and layout in ("NIH", "table"):
-        said += _boxes_without_label(splits)
+        said += boxes_without_label(splits)
     source: dict[str, Any] = {"path": str(root), "layout": layout, "uncertain": uncertain}
     return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=said)
 
@@ -213,10 +213,11 @@ def _fitted(boxes: Boxes, given: tuple[int, int] | None, pictures: Pictures, i: 
     return np.column_stack([boxes[:, :1], clipped]).astype(np.float32)
 
 
-def _boxes_without_label(splits: Mapping[str, Pictures]) -> list[str]:
+def boxes_without_label(splits: Mapping[str, Pictures]) -> list[str]:
+    """Return a line on boxes whose class is no label of their picture; none where there are none."""
     total = lacking = 0
     for pictures in splits.values():
-        for i, boxes in enumerate(pictures.boxes or ()):
+        for i, boxes in enumerate(pictures.boxes or () if pictures.multilabel else ()):
             total += len(boxes)
             lacking += int((pictures.labels[i, boxes[:, 0].astype(int)] == 0).sum())
     if not lacking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._coco import json_files, read_coco
 from imblens.data._digits import digits
@@ -44,6 +45,7 @@ def load_pictures(
     hub: bool = False,
     boxes: str | Path | None = None,
     uncertain: str = "ignore",
+    any_label: bool = False,
 ) -> PictureSet:
     """Load a picture set.
 
@@ -60,6 +62,7 @@ def load_pictures(
         boxes: a file of boxes, matched to the pictures by name (see `add_boxes`).
         uncertain: what becomes of labels marked as uncertain: `ignore` keeps them out of losses and figures, `positive`
             and `negative` make them that.
+        any_label: make one question of several labels: any of them, or none.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
@@ -72,7 +75,9 @@ def load_pictures(
     seed = checked_seed(seed)
     choice = checked_uncertain(uncertain)
     loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, choice)
-    return loaded if boxes is None else add_boxes(loaded, boxes)
+    if boxes is not None:
+        loaded = add_boxes(loaded, boxes)
+    return finding_or_none(loaded) if any_label else loaded
 
 
 def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> PictureSet:
@@ -110,10 +115,18 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> PictureSet:
     files = split_files(path)
     if files:
         return read_parquet(path, files, seed=seed, uncertain=uncertain)
-    loose = sorted(p.name for p in path.glob("*.parquet"))
+    inner = [p for p in sorted(path.iterdir()) if p.is_dir() and (split_files(p) or table_files(p))]
+    if inner:
+        raise InputError(
+            f"{path} holds picture sets in folders of their own: {', '.join(p.name for p in inner[:5])}.",
+            hint=f"Give one of them, such as {inner[0]}.",
+        )
+    loose = sorted(path.glob("*.parquet"))
+    if len(loose) == 1:
+        return read_parquet(path, {"train": loose}, seed=seed, uncertain=uncertain)
     if loose:
         raise MissingError(
-            f"{path} holds {', '.join(loose[:5])}, none of which is named after a split.",
+            f"{path} holds {', '.join(p.name for p in loose[:5])}, none of which is named after a split.",
             hint="Name them train.parquet, test.parquet, val.parquet.",
         )
     described = voc_root(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
-from imblens.data._entries import BoxNotes, Named, Uncertain, patients_array, settle_uncertain, with_boxes
+from imblens.data._entries import (
+    BoxNotes,
+    Named,
+    Uncertain,
+    boxes_without_label,
+    patients_array,
+    settle_uncertain,
+    with_boxes,
+)
 from imblens.data._pictures import Boxes, Pictures, PictureSet
 from imblens.data._sources import EncodedSource, memory_limit
 from imblens.errors import InputError, MissingError, ShapeError
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
 _IMAGE = ("image", "img")
 _LABEL = ("label", "labels")
+_NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
 _TEXT_LIMIT = 16 * 2**20  # bytes of one text in the metadata
@@ -38,6 +47,7 @@ class _Split:
     boxes: tuple[Boxes, ...] | None
     names: tuple[str, ...] | None
     patients: NDArray[np.object_] | None
+    unread: str | None
 
 
 def split_files(root: Path) -> dict[str, list[Path]]:
@@ -59,7 +69,8 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
     Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1
     or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
     that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
-    `patient_id`. Class names come from the schema's `huggingface` or `label_names` metadata.
+    `patient_id` (names of pictures that are NIH's hold their patient). Class names come from the schema's `huggingface`
+    or `label_names` metadata.
 
     Raises:
         MissingError: no train files, or no such columns; the message says which there are.
@@ -85,6 +96,13 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
     known = {split: np.where(unknown[split], 0, array) if split in unknown else array for split, array in raw.items()}
     labels, classes = number_labels(known, names, str(root))
     splits, notes, told = {}, [], BoxNotes()
+    if all(part.patients is None for part in read.values()):
+        read = {split: replace(part, patients=_named_patients(part.ids)) for split, part in read.items()}
+        if any(part.patients is not None for part in read.values()):
+            notes.append("Patients are known from the names of the pictures, which are those of NIH ChestX-ray14.")
+    unread = sorted({part.unread for part in read.values() if part.unread is not None})
+    if unread:
+        notes.append(f"Boxes are those of the column boxes; not read: {', '.join(unread)}.")
     for split, part in read.items():
         _check_boxes(part.boxes, len(classes), f"{root}: {split}")
         source = EncodedSource(part.encoded, f"{root.name}/{split}")
@@ -100,6 +118,7 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
             pictures = with_boxes(pictures, part.boxes, [None] * len(pictures), told)
         splits[split], line = settle_uncertain(pictures, uncertain, split)
         notes += line
+    notes += boxes_without_label(splits)
     source_facts = {"path": str(root), "layout": "parquet"}
     return assemble(root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*told.lines(), *notes])
 
@@ -139,6 +158,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
     patients: list[Any] = []
     boxes: list[Boxes] | None = None
     names: tuple[str, ...] | None = None
+    unread = None
     total = 0
     for k, path in enumerate(paths):
         file = _open(path)
@@ -147,6 +167,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
         if k and found != names:
             raise InputError(f"the class names of {path} differ from those of {paths[0]}.", hint="Use one schema.")
         names = found
+        unread = next((n for n in file.schema_arrow.names if n.endswith("_boxes") and n != columns.get("boxes")), None)
         start = len(labels)
         for batch in _batches(path, file, list(columns.values())):
             first = len(labels) - start
@@ -176,7 +197,13 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
     ids = unique_ids(own_ids, split, len(labels))
     chunks = pa.chunked_array(images, type=pa.large_binary())
     whom = patients_array([None if p is None else str(p) for p in patients])
-    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names, whom)
+    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names, whom, unread)
+
+
+def _named_patients(ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
+    """(N,) the patients that NIH's names hold; None where the pictures are not all called so."""
+    found = [_NIH_NAME.fullmatch(name) for name in ids.tolist()]
+    return patients_array([match[1] for match in found if match]) if all(found) else None
 
 
 def _open(path: Path) -> Any:

@@ -75,6 +75,10 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Un
         notes += drawn.notes
         facts = drawn.match([entry.file for entry in entries])
         entries = [replace(entry, **fact) for entry, fact in zip(entries, facts, strict=True)]
+        drawn_boxes, taken = sum(map(len, drawn.boxes.values())), sum(len(entry.boxes) for entry in entries)
+        if taken < drawn_boxes:
+            more = f"{drawn_boxes - taken:,} of {drawn_boxes:,}"
+            notes.append(f"{boxes[0].name} has boxes of pictures that the table does not list: {more}.")
     return read_entries(
         root, entries, classes, layout="NIH" if nih else "table", seed=seed, uncertain=uncertain, notes=notes
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from imblens.data import Pictures, PictureSet, built_in_sets, load_pictures, parse_profile, picture_sets
+from imblens.data import PictureSet, built_in_sets, finding_or_none, load_pictures, parse_profile, picture_sets
 from imblens.errors import InputError
 
 Kind = Literal["as labelled", "finding or none"]
@@ -73,31 +71,3 @@ class Data(BaseModel):
         found = self.model_copy(update={"profile": "natural", "size": None, "task": "as labelled"}).load()
         counts = found.class_counts
         return found.task == "multiclass" and bool(0 < counts.min() and counts.max() >= ratio / 2 * counts.min())
-
-
-def finding_or_none(pictures: PictureSet) -> PictureSet:
-    """Return a multi-label set with two labels that exclude each other: no finding, and a finding of any kind.
-
-    Boxes of any finding are boxes of the second (LOOKING, section 4: healthy and unhealthy).
-
-    Raises:
-        InputError: one label for a picture.
-    """
-    if pictures.task != "multilabel":
-        raise InputError(f"{pictures.name} has one label for a picture.", hint='Leave out task = "finding or none".')
-
-    def merged(split: Pictures) -> Pictures:
-        any_finding = split.labels.any(axis=1)
-        labels = np.stack([~any_finding, any_finding], axis=1).astype(np.uint8)
-        boxes = split.boxes
-        if boxes is not None:
-            boxes = tuple(np.concatenate([np.ones((len(b), 1), np.float32), b[:, 1:]], axis=1) for b in boxes)
-        return replace(split, labels=labels, boxes=boxes, unknown=None)
-
-    return replace(
-        pictures,
-        classes=("no finding", "finding"),
-        train=merged(pictures.train),
-        test=None if pictures.test is None else merged(pictures.test),
-        val=None if pictures.val is None else merged(pictures.val),
-    )
