@@ -100,6 +100,11 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
             raise InputError(
                 f"{path} line {number} has {len(row)} fields for {len(header)} columns.", hint="Mend that line."
             )
+    if path.name.lower().startswith("data_entry") and "finding labels" not in columns:
+        raise InputError(
+            f"{path} has no column 'Finding Labels'; its columns: {', '.join(header)}.",
+            hint="Give NIH's table as it is published.",
+        )
     patient, split, joined = (_column(columns, names) for names in (_PATIENT, _SPLIT, _LABELS))
     if joined is not None:
         given = [frozenset(n for n in _names(_at(row, joined)) if n.lower() not in _NONE) for _, row in rows]

@@ -15,11 +15,10 @@ from imblens.studies._data import Data
 from imblens.studies._jobs import Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
-from imblens.studies._train_capture import train_and_capture
+from imblens.studies._train_capture import OVERSAMPLED, train_and_capture
 
 UNTREATED = "none"
 OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
-OVERSAMPLED = "oversampled"  # folder of what was made
 STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
 
 

@@ -322,3 +322,27 @@ def test_sets_come_through_hugging_face(repository, tmp_path: Path, monkeypatch:
     with pytest.raises(InputError, match="cannot be fetched") as caught:
         read_hub("cifar100", Hub(str(tmp_path / "nowhere"), None, "img", "label"), 0)
     assert "--root DIR" in caught.value.hint
+
+
+def test_lists_that_are_cut_off_or_renamed_are_told(tmp_path: Path) -> None:
+    layouts.write_celeba(tmp_path / "c", folders=False)
+    path = tmp_path / "c" / "list_attr_celeba.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:6]))
+    with pytest.raises(InputError, match=r"lists 4 faces, and says '12' in its first line"):
+        load_pictures("celeba", root=tmp_path / "c")
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "Data_Entry_2017.csv").write_text(
+        "Image Index,Labels found,Follow-up #\n00000001_000.png,Mass,0\n"
+    )
+    with pytest.raises(InputError, match=r"Data_Entry_2017.csv has no column 'Finding Labels'"):
+        load_pictures("nih-cxr14", root=tmp_path / "n")
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "cifar-10-python.tar.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(MissingError, match="cifar10") as caught:
+        load_pictures("cifar10", root=tmp_path / "z")
+    assert caught.value.hint.startswith("Unpack cifar-10-python.tar.gz there.")
+    eight = {f"{split}_labels": np.arange(8)[:, None] for split in ("train", "test")}
+    images = {f"{split}_images": pixels(8, 28, 28) for split in ("train", "test")}
+    np.savez(tmp_path / "z" / "pathmnist.npz", **images, **eight)  # another set of MedMNIST under its name
+    with pytest.raises(InputError, match=r"pathmnist in .*z: .*colorectal"):
+        load_pictures("pathmnist", root=tmp_path / "z")

@@ -16,7 +16,7 @@ from imblens.data.public._inaturalist import SUPER_CATEGORIES, read_inaturalist
 from imblens.data.public._medmnist import MEDMNIST, MedMnist, read_medmnist
 from imblens.data.public._places import HUNDRED, TEN, read_places
 from imblens.data.public._svhn import read_svhn
-from imblens.errors import MissingError
+from imblens.errors import InputError, MissingError
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ class PublicSet:
     more: str = ""
 
 
+_LABELS_OF_NIH = "88:1, several labels a picture"  # Infiltration 19,870, Hernia 227 of all 112,120
+
+
 def _medmnist(name: str, entry: MedMnist) -> PublicSet:
     train, val, test = entry.pictures
     several = entry.counts is None
-    ratio = "several labels a picture" if entry.counts is None else f"{max(entry.counts) / min(entry.counts):.1f}:1"
+    ratio = f"{max(entry.counts) / min(entry.counts):.1f}:1" if entry.counts else _LABELS_OF_NIH
     return PublicSet(
         counts=f"{entry.of}: {train:,} train, {val:,} val, {test:,} test, {len(entry.classes)} "
         f"{'labels' if several else 'classes'}, 28 x 28 (or 64, 128, 224)",
@@ -93,7 +96,7 @@ PUBLIC: dict[str, PublicSet] = {
     ),
     "celeba": PublicSet(
         counts="faces with one of 5 kinds of hair, out of 202,599, 218 x 178",
-        imbalance="counted when read; EOS has 40:1 (--profile exp:40)",
+        imbalance="about 11:1, by the counts of the attributes; EOS has 40:1 (--profile exp:40)",
         licence="non-commercial research",
         get="img_align_celeba.zip, list_attr_celeba.txt and list_eval_partition.txt from "
         "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
@@ -132,7 +135,7 @@ PUBLIC: dict[str, PublicSet] = {
     ),
     "nih-cxr14": PublicSet(
         counts="112,120 chest X-rays of 30,805 patients (86,524 train and val, 25,596 test), 14 labels, 1024 x 1024",
-        imbalance="88:1, several labels a picture",
+        imbalance=_LABELS_OF_NIH,
         licence="no restrictions; name the NIH Clinical Center and cite",
         get="images_001.tar.gz to images_012.tar.gz, Data_Entry_2017.csv, train_val_list.txt, test_list.txt and "
         "BBox_List_2017.csv from https://nihcc.app.box.com/v/ChestXray-NIHCC",
@@ -140,12 +143,13 @@ PUBLIC: dict[str, PublicSet] = {
         more="Wang et al. 2017, ChestX-ray8. Scale pictures down with --size 224, as LOOKING has them.",
     ),
     "chexpert": PublicSet(
-        counts="223,414 train, 234 val chest X-rays, 14 labels, about 390 x 320 (small)",
-        imbalance="several labels a picture, some of them uncertain (--uncertain)",
+        counts="223,414 train, 234 val chest X-rays, 13 labels and No Finding, about 390 x 320 (small)",
+        imbalance="43:1, several labels a picture, some of them uncertain (--uncertain)",
         licence="Stanford's agreement for research use",
         get="CheXpert-v1.0-small.zip from https://stanfordmlgroup.github.io/competitions/chexpert",
         read=None,
-        more="Irvin et al. 2019, CheXpert.",
+        more="Irvin et al. 2019, CheXpert. The ratio is that of support devices to other pleural findings, by studies, in its "
+        "Table 1.",
     ),
     **{name: _medmnist(name, entry) for name, entry in MEDMNIST.items()},
 }
@@ -185,10 +189,15 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain
     try:
         return _read_tables(name, root, seed, uncertain) if entry.read is None else entry.read(name, root, seed)
     except MissingError as error:
-        raise MissingError(
-            f"{name}: {error.message}",
-            hint=f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR.",
-        ) from error
+        packed = [p.name for p in sorted(root.iterdir()) if p.suffix in (".gz", ".tar", ".zip") and p.name in entry.get]
+        hint = f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR."
+        if packed:
+            hint = f"Unpack {', '.join(packed)} there. {hint}"
+        raise MissingError(f"{name}: {error.message}", hint=hint) from error
+    except InputError as error:
+        if str(root) in error.message or error.message.startswith(f"{name}: "):
+            raise
+        raise type(error)(f"{name} in {root}: {error.message}", hint=error.hint) from error
 
 
 def _read_tables(name: str, root: Path, seed: int, uncertain: Uncertain) -> PictureSet:

@@ -81,6 +81,11 @@ def _attributes(path: Path) -> tuple[list[str], NDArray[np.bool_]]:
             raise InputError(f"{path} line {number} is damaged.", hint="Download it again.")
         files.append(words[0])
         rows.append([words[c] == "1" for c in columns])
+    if lines[0] != str(len(files)):
+        raise InputError(
+            f"{path} lists {len(files):,} faces, and says {lines[0][:20]!a} in its first line.",
+            hint="Download it again.",
+        )
     return files, np.array(rows, dtype=bool)
 
 

@@ -70,7 +70,13 @@ def read_places(name: str, root: Path, seed: int) -> PictureSet:
     splits = {"train": train, "test": test, "val": of_class["val"]}
     given = {split: _columns(part, classes) for split, part in splits.items()}
     given = {split: part for split, part in given.items() if part[0]}
-    notes = [f"The published training pictures beyond {MOST:,} of a class are left out; {held} of them are held out."]
+    notes = [
+        f"Of the published training pictures, the first {MOST:,} of a class train and the next {held} are held out."
+    ]
+    if "test" not in given:
+        notes.append(f"No class has more than {MOST:,} training pictures, so none is held out.")
+    if "val" not in given:
+        notes.append(f"There are no validation pictures of these classes in {folder}.")
     return set_of_files(
         name, folder, given, [c.replace("/", " ") for c in classes], seed=seed, source=source, notes=notes
     )

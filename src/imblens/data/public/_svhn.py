@@ -40,7 +40,7 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
             found = ", ".join(f"{name} {shape}" for name, (shape, _) in shapes.items()) or "nothing"
             raise InputError(
                 f"{path} holds {found}; expected X (32, 32, 3, N) of bytes and y (N, 1).",
-                hint="Give the cropped digits (format 2).",
+                hint="Give the cropped digits (format 2), whole.",
             )
         if math.prod(shape) > memory_limit():
             raise InputError(
