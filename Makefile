@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench docs clean
+.PHONY: help setup demo test check fix bench docs examples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -36,8 +36,11 @@ fix: setup ## format and mend what the linter can mend
 bench: setup ## measure speed against public peers and the machine's limit
 	$(BIN)/python -m benchmarks.speed
 
-docs: setup ## refresh the tables and pictures in the docs
-	$(BIN)/python -m docs.build
+docs: setup ## build the site, with reports made here, into build/site
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build
+
+examples: setup ## refresh the examples and pictures in the docs from a new demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build examples
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

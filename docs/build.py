@@ -1,14 +1,15 @@
-"""Refresh what the docs show of a real run: figures, sentences and pictures of the report.
+"""Build the site, or refresh what the pages show of a real run.
 
-    python -m docs.build [RUN_FOLDER]
+    python -m docs.build                         the site, into build/site; reports of the gallery are made where missing
+    python -m docs.build examples [RUN_FOLDER]   figures, sentences and pictures of reports; without a folder, of `imblens demo`
 
-Without a folder the demo is run first (training included). Each page of `docs/lenses` gets an example between its two
-`example` comments; nothing else in it is touched.
+Each page of `docs/lenses` gets an example between its two `example` comments; nothing else in it is touched.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,16 +22,63 @@ from imblens.lenses import all_lenses
 from imblens.report import Audit
 
 DOCS = Path(__file__).resolve().parent
+BUILD = DOCS.parent / "build"
 IMAGES = DOCS / "images"
 MARK = re.compile(r"<!-- example -->.*<!-- /example -->\n?", re.DOTALL)
+LOADED = re.compile(
+    r"""(?:\bsrc|<link\b[^>]*\bhref)\s*=\s*["']?(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import\s+["']?http"""
+)
 MOST_LINES = 3
 
 
-def main() -> None:
+def site() -> None:
+    """Build the site strictly, and refuse one that would ask the network for anything."""
+    make_gallery(BUILD / "gallery")
+    subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], cwd=DOCS.parent, check=True)
+    found = loaded_from_elsewhere(BUILD / "site")
+    if found:
+        sys.exit("error: the site would load from elsewhere:\n" + "\n".join(found))
+    print(f"site: {BUILD / 'site' / 'index.html'}")
+
+
+def make_gallery(folder: Path) -> None:
+    """Write the reports that the gallery links to, those that are missing: folder/NAME/report.html."""
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        wanted = {
+            ("shapes", "treated"): (["imblens", "demo"], ["run/audit", "comparison"]),
+            ("digits",): (["imblens", "train", "digits"], ["audit"]),
+            ("arrays",): ([sys.executable, DOCS.parent / "examples" / "only_arrays.py"], ["."]),
+            ("network",): ([sys.executable, DOCS.parent / "examples" / "your_network.py"], ["."]),
+        }
+        for names, (command, reports) in wanted.items():
+            if all((folder / name / "report.html").exists() for name in names):
+                continue
+            out = work / names[0]
+            option = ["--out", out] if command[0] == "imblens" else [out]
+            subprocess.run([*command, *option], check=True)
+            for name, report in zip(names, reports, strict=True):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(out / report / "report.html", folder / name / "report.html")
+
+
+def loaded_from_elsewhere(folder: Path) -> list[str]:
+    """Return what pages and styles in `folder` would load over the network; links that a reader follows do not count."""
+    found = []
+    for file in sorted([*folder.rglob("*.html"), *folder.rglob("*.css")]):
+        if "gallery" in file.relative_to(folder).parts:
+            continue  # reports: their own security policy forbids it
+        for match in LOADED.finditer(file.read_text(encoding="utf-8")):
+            if 'rel="canonical"' not in match[0]:
+                found.append(f"{file.relative_to(folder)}: {match[0]}")
+    return found
+
+
+def examples(run: str | None) -> None:
     """Run the demo where no run was given, then write pages and pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        if len(sys.argv) > 1:
-            run_folder = Path(sys.argv[1])
+        if run is not None:
+            run_folder = Path(run)
         else:
             subprocess.run(["imblens", "demo", "--out", folder, "--force"], check=True)
             run_folder = Path(folder) / "run"
@@ -63,4 +111,7 @@ def write_example(name: str, audit: Audit, figures: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["examples"]:
+        examples(sys.argv[2] if len(sys.argv) > 2 else None)
+    else:
+        site()

@@ -1,0 +1,54 @@
+"""The site builds strictly, leads everywhere, and asks the network for nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mkdocs", reason="mkdocs is not installed")
+from docs.build import loaded_from_elsewhere
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS = ("shapes", "treated", "digits", "arrays", "network")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for name in REPORTS:
+        (folder / "gallery" / name).mkdir(parents=True)
+        (folder / "gallery" / name / "report.html").write_text(f"<title>{name}</title>")
+    env = {**os.environ, "IMBLENS_GALLERY": str(folder / "gallery"), "NO_MKDOCS_2_WARNING": "1"}
+    words = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder / "site")]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
+
+
+def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
+    assert pages <= {path.relative_to(site) for path in site.rglob("*.html")}
+    assert {f"{name}.html" for name in REPORTS} <= {path.name for path in (site / "gallery").iterdir()}
+    assert loaded_from_elsewhere(site) == []
+
+
+def test_what_is_loaded_from_elsewhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        '<a href="https://a.org">followed, not loaded</a><script src="https://b.org/x.js"></script>'
+        '<link rel="stylesheet" href="//c.org/x.css"><link rel="canonical" href="https://d.org">'
+    )
+    (tmp_path / "style.css").write_text("@import 'http://e.org/x.css'; p { background: url(https://f.org/x.png) }")
+    found = loaded_from_elsewhere(tmp_path)
+    assert len(found) == 4 and not any("a.org" in line or "d.org" in line for line in found)
+
+
+def test_pages_are_made_of_the_code(site: Path) -> None:
+    commands = (site / "commands.html").read_text()
+    assert "--dry-run" in commands and "imblens audit --explain archetypes" in commands
+    assert "Which instances are typical" in (site / "lenses" / "index.html").read_text()
+    api = (site / "api" / "watch.html").read_text()
+    assert "audit_now" in api and "SummaryWriter" in api
