@@ -143,6 +143,26 @@ def test_the_shell_completes_commands_and_names(words: str, expected: str) -> No
     assert expected in done.stdout.split(), done.stderr
 
 
+def test_bash_completes_with_the_script_that_it_is_given(tmp_path: Path) -> None:
+    command = tmp_path / "imblens"
+    main = 'import sys; sys.argv[0] = "imblens"; from imblens.cli import main; main()'
+    command.write_text(f"#!{sys.executable}\n{main}\n")
+    command.chmod(0o755)
+    typed = """source <(_IMBLENS_COMPLETE=source_bash imblens); complete -p imblens
+        COMP_WORDS=(imblens treat RUN --with eo); COMP_CWORD=4; _imblens_completion imblens; echo "${COMPREPLY[@]}" """
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", typed], env=env, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["complete -o default -F _imblens_completion imblens", "eos"], done.stderr
+
+
+def test_doctor_knows_every_extra_of_the_package() -> None:
+    from imblens.cli.doctor import EXTRAS
+
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    assert {line.split(" = ")[0] for line in section.splitlines() if " = [" in line} - {"dev"} == set(EXTRAS)
+
+
 def test_doctor_says_what_each_extra_adds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from imblens.cli import doctor
 

@@ -151,3 +151,25 @@ def test_bad_input_says_what_to_do(sampler: Any, case: str) -> None:
         sampler(3, random_state=0, **options).fit_resample(X_bad, y_bad)
     assert str(caught.value).startswith(sampler.__name__)
     assert caught.value.hint
+
+
+def test_a_pipeline_of_imbalanced_learn_takes_the_samplers():
+    from imblearn.pipeline import make_pipeline
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.preprocessing import StandardScaler
+
+    from imblens.treatments import BalancedSVM
+
+    rng = np.random.default_rng(4)
+    y = np.repeat(["a", "b", "c"], (60, 25, 11))
+    X = rng.normal(size=(96, 5)) + 2 * np.eye(5)[np.unique(y, return_inverse=True)[1]]
+    for sampler in (EOS(k_neighbors=7, random_state=1), BalancedSVM(random_state=1)):
+        scaled = StandardScaler().fit_transform(X)
+        by_hand = LogisticRegression().fit(*sampler.fit_resample(scaled, y))
+        pipeline = make_pipeline(StandardScaler(), sampler, LogisticRegression()).fit(X, y)
+        assert np.array_equal(pipeline.predict_proba(X), by_hand.predict_proba(scaled))  # nothing is resampled there
+    search = GridSearchCV(
+        pipeline.set_params(balancedsvm=EOS(random_state=0)), {"balancedsvm__k_neighbors": [3, 9]}, cv=3
+    )
+    assert search.fit(X, y).best_params_["balancedsvm__k_neighbors"] in (3, 9)

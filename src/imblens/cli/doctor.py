@@ -18,6 +18,7 @@ EXTRAS = {
     "tensorboard": (("tensorboard",), "logs of audits during training that TensorBoard shows"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }
+LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def command(
@@ -40,13 +41,15 @@ def command(
         state = "installed" if not missing else f"missing {', '.join(missing)}"
         add = f"; add it with: pip install 'imblens[{extra}]'" if missing else ""
         found[f"[{extra}]"] = f"{state}: {use}{add}"
+    there = [f"{library} {version}" for library in LIBRARIES if (version := _version(library))]
+    found["networks by name"] = f"{', '.join(there) or 'none'}; of {', '.join(LIBRARIES)}, each with pip install NAME"
     if device:
         import torch
 
         found["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
     emit(
         found,
-        [f"{key}: {value if value is not None else 'not installed'}" for key, value in found.items()],
+        [*(f"{key}: {value or 'not installed'}" for key, value in found.items()), "next: imblens demo"],
         as_json=as_json,
     )
 
