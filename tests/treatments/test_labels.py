@@ -64,7 +64,7 @@ def test_rare_labels_are_found_more_often(name: str) -> None:
     better = treat(run, name, **options)
     table = treatment_table(run, better).set_index("class")
     if name != "lws":  # which can only stretch logits, whose signs stay where the bias is right
-        assert table.loc["rare", "change_low"] > 0.05
+        assert table.loc["rare", "change_low"] > 0
         assert table.loc["rare", "recall_after"] > table.loc["rare", "recall_before"] + 0.3
     assert better.synthetic is None and set(better.meta["treatment"]["facts"]["labels"]) == set(NAMES)
 
@@ -143,6 +143,7 @@ def test_the_table_by_hand() -> None:
     assert table.loc["a", ["recall_before", "recall_after", "specificity_before"]].tolist() == [0.5, 1, 1]
     assert table["before"].tolist() == pytest.approx([0.75, (0.5 + 2 / 3) / 2])
     assert table["after"].tolist() == [1, 1] and (table["change_high"] > 0).all()
+    assert (table["change_low"] < 0).all()  # two instances that have a label prove nothing
     summary = treatment_summary(*runs).set_index("measure")
     assert summary.loc["balanced_accuracy", "after"] == 1 and summary.loc["auroc", "after"] == 1
     assert summary.loc["auroc", "before"] == pytest.approx(np.mean([3 / 4, 3.5 / 6]))

@@ -59,9 +59,10 @@ def assemble(
         kept, held, alone, copies = split_off(train, len(names), seed)
         train, test = train.subset(kept), train.subset(held)
         made = "80:20"
+        apart = ", no patient on both sides" if train.patients is not None else ""
         said.append(
             f"There is no test split: {len(held):,} of {len(kept) + len(held):,} pictures were held out "
-            f"(80:20, stratified by class{', no patient on both sides' if train.patients is not None else ''}, seed {seed})."
+            f"(80:20{_as_far(len(held), len(kept))}, stratified by class{apart}, seed {seed})."
         )
         if alone and not train.multilabel:
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
@@ -154,6 +155,11 @@ def split_off(
         out = _filled_up(out, group, labels, np.random.default_rng([seed, n_classes + 1]))
     copies = int((copy_of != np.arange(len(copy_of))).sum())
     return np.flatnonzero(~out), np.flatnonzero(out), alone, copies
+
+
+def _as_far(n_held: int, n_kept: int) -> str:
+    off = abs(n_held / (n_held + n_kept) - HELD_OUT) > HELD_OUT / 4
+    return " as far as classes and patients allow" if off else ""
 
 
 def _filled_up(

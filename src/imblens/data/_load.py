@@ -115,7 +115,7 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> PictureSet:
     files = split_files(path)
     if files:
         return read_parquet(path, files, seed=seed, uncertain=uncertain)
-    inner = [p for p in sorted(path.iterdir()) if p.is_dir() and (split_files(p) or table_files(p))]
+    inner = [p for p in sorted(path.iterdir()) if p.is_dir() and (any(p.glob("*.parquet")) or table_files(p))]
     if inner:
         raise InputError(
             f"{path} holds picture sets in folders of their own: {', '.join(p.name for p in inner[:5])}.",

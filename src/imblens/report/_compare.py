@@ -15,9 +15,9 @@ from imblens.lenses import Finding, all_lenses, common_map
 from imblens.lenses._base import FEW, percent
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
-from imblens.report._changes import independent_change, mean_change, mean_of_kinds, paired_change, share
+from imblens.report._changes import independent_change, mean_change, share
 from imblens.run import Run
-from imblens.run.statistics import wilson
+from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 
 if TYPE_CHECKING:
     import pandas as pd

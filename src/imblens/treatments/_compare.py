@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Confusion, Latents, Run
-from imblens.run.statistics import confusion_summary, wilson
+from imblens.run.statistics import confusion_summary, paired_change, wilson
 from imblens.treatments._choose import class_mean_error
 from imblens.treatments._one_vs_rest import label_summary, label_table
 
@@ -57,7 +57,7 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
         return np.bincount(labels[rows], minlength=n_classes)
 
     gained, lost = per_class(now & ~right), per_class(right & ~now)
-    low, high = _paired(gained, lost, count)
+    low, high = paired_change(gained, lost, count)
     return pd.DataFrame(
         {
             "class": before.classes,
@@ -142,13 +142,3 @@ def _share(name: str, hits: NDArray[np.int64], count: NDArray[np.int64]) -> dict
     low, high = wilson(hits, count)
     share = np.divide(hits, count, out=np.full(len(count), np.nan), where=count > 0)
     return {name: share, f"{name}_low": low, f"{name}_high": high}
-
-
-def _paired(
-    gained: NDArray[np.int64], lost: NDArray[np.int64], count: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    n = np.where(count > 0, count + 2.0, np.nan)
-    up, down = gained + 0.5, lost + 0.5
-    middle = (up - down) / n
-    half = Z * np.sqrt(up + down - (up - down) ** 2 / n) / n
-    return np.maximum(middle - half, -1.0), np.minimum(middle + half, 1.0)

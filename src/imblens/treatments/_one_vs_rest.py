@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Latents, Part, Run
-from imblens.run.statistics import wilson
-from imblens.treatments._choose import class_mean, class_mean_error
+from imblens.run.statistics import mean_of_kinds, paired_change, wilson
+from imblens.treatments._choose import class_mean
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Z = 1.959963984540054  # 95 %
 
 
 def treat_labels(
@@ -139,9 +137,10 @@ def _of_label(validation: Any, c: int) -> Any:
 def label_table(before: Run, after: Run) -> pd.DataFrame:
     """Recall, specificity and their mean for every label on the test split, before and after.
 
-    Columns class, train_count, test_count (instances that have the label), before and after (balanced accuracy, at
-    logit 0), change, change_low, change_high, recall_before, recall_before_low, recall_before_high, the same after, and
-    specificity likewise. NaN where no test instance has the label, or all have.
+    Columns class, train_count, test_count (instances that have the label), before and after (balanced accuracy, at logit
+    0), change, change_low, change_high (Agresti and Min's intervals of both halves, added in squares), recall_before,
+    recall_before_low, recall_before_high, the same after, and specificity likewise. NaN where no test instance has the
+    label, or all have.
     """
     import pandas as pd
 
@@ -160,10 +159,13 @@ def label_table(before: Run, after: Run) -> pd.DataFrame:
         whole = bool(counts.all())
         for when, answers in zip(("before", "after"), right, strict=True):
             row[when] = class_mean(answers, labels) if whole else np.nan
-        step = right[1] - right[0]
-        change = class_mean(step, labels) if whole else np.nan
-        margin = Z * class_mean_error(step, labels) if whole else np.nan
-        row |= {"change": change, "change_low": change - margin, "change_high": change + margin}
+        change = class_mean(right[1] - right[0], labels) if whole else np.nan
+        gained, lost = (
+            np.bincount(labels[turned > 0], minlength=2) for turned in (right[1] - right[0], right[0] - right[1])
+        )
+        low, high = paired_change(gained, lost, counts)
+        _, low, high = mean_of_kinds((gained - lost)[None] / np.maximum(counts, 1), low[None], high[None])
+        row |= {"change": change, "change_low": low[0], "change_high": high[0]}
         for measure, answer in (("recall", 1), ("specificity", 0)):
             for when, answers in zip(("before", "after"), right, strict=True):
                 hits = np.array([answers[labels == answer].sum()])
@@ -189,11 +191,11 @@ def label_summary(before: Run, after: Run) -> pd.DataFrame:
     found = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
     )
-    half = (table["change_high"] - table["change"])[told]
-    margin = float(np.sqrt((half**2).sum()) / told.sum()) if told.any() else np.nan
+    rows = [table.loc[told, column].to_numpy()[None] for column in ("change", "change_low", "change_high")]
+    _, low, high = mean_of_kinds(*rows) if told.any() else ([np.nan], [np.nan], [np.nan])
     known = found["measure"] == "balanced_accuracy"
-    found["change_low"] = np.where(known, found["change"] - margin, np.nan)
-    found["change_high"] = np.where(known, found["change"] + margin, np.nan)
+    found["change_low"] = np.where(known, low[0], np.nan)
+    found["change_high"] = np.where(known, high[0], np.nan)
     return found
 
 
