@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from imblens.errors import ExistsError, InputError, ShapeError
+from imblens.lenses import compare_class_features
 from imblens.report import Comparison, compare
 from imblens.report._changes import independent_change, mean_change
 from imblens.report._compare import differences
@@ -179,6 +180,26 @@ def test_without_test_split_the_rest_is_still_compared(tmp_path):
     assert "no accuracy can be compared" in found.verdict()[0]
     assert set(found.tables["comparison_measures"]["measure"]) >= {"weight_norm", "safe_share"}
     assert "What else changed" in found.save(tmp_path / "out").read_text()
+
+
+def test_features_that_stay_vanish_and_appear_are_listed(tmp_path):
+    features = np.array([[3.0, 1, 0, 0], [0, 0, 3, 1]])[LABELS % 2] + np.linspace(0, 0.1, len(LABELS))[:, None]
+    weight = np.array([[2.0, 1, 0, 0], [0, 0, 2, 1], [0, 0, 0, 0.5]])
+    first = Run.from_arrays(train=(features, LABELS), test=(features, LABELS), head=(weight, np.zeros(3)))
+    weight = weight.copy()
+    weight[0] = [2, 0, 0, 0]
+    second = Run.from_arrays(train=(features, LABELS), test=(features, LABELS), head=(weight, np.zeros(3)))
+    found = compare([first, second, second], names=["one", "two", "three"])
+    direct = compare_class_features(first, second).tables
+    for name, table in direct.items():
+        wide = found.tables[name]
+        assert wide["run"].tolist() == ["two"] * len(table) + ["three"] * len(table)
+        pd.testing.assert_frame_equal(wide[wide["run"] == "two"].drop(columns="run"), table)
+    assert any(note.startswith("two keeps ") for note in found.notes)
+    found.save(tmp_path / "out")
+    assert (tmp_path / "out" / "tables" / "feature_changes.csv").exists()
+    assert "Which features stayed" in (tmp_path / "out" / "report.html").read_text()
+    assert "feature_changes" not in compare([run_of({}), run_of({0: 1})]).tables  # without heads
 
 
 def test_names_come_from_what_is_known(tmp_path):

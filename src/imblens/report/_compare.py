@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.lenses import Finding, all_lenses, common_map
+from imblens.lenses import Finding, all_lenses, common_map, compare_class_features
 from imblens.lenses._base import FEW, percent
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
@@ -48,7 +48,7 @@ class Comparison:
     Attributes:
         runs: the first is the reference.
         names: of the runs, in their order.
-        tables: `comparison`, `comparison_summary` and `comparison_measures`; see `compare`.
+        tables: `comparison`, `comparison_summary`, `comparison_measures` and more; see `compare`.
         notes: what limits the comparison, one sentence each.
         audits: what the lenses found on each run.
         maps: the runs' instances on maps of one frame, where they were asked for and can be.
@@ -122,6 +122,8 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         change_low, change_high; the change is that of balanced accuracy) and `comparison_measures` (run, class,
         measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
         auroc, average_precision, probability, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
+        Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
+        `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
 
     Raises:
         InputError: fewer than two runs, names that repeat, or no class in common.
@@ -169,6 +171,9 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         "comparison_summary": _summary(audits, labelled, per_class, measures),
         "comparison_measures": measures,
     }
+    kept = _class_features(runs, labelled)
+    tables |= kept.tables
+    notes += kept.notes
     maps = None
     if draw_map:
         try:
@@ -179,6 +184,32 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
             tables |= maps.tables
             notes += maps.notes
     return Comparison(tuple(runs), labelled, tables, notes, audits, maps)
+
+
+class _Kept(NamedTuple):
+    """What became of each class's strongest features; without tables where no run can be held against the first."""
+
+    tables: dict[str, pd.DataFrame]
+    notes: tuple[str, ...]
+
+
+def _class_features(runs: Sequence[Run], names: Sequence[str]) -> _Kept:
+    """`compare_class_features` from the first run to each other one."""
+    import pandas as pd
+
+    found: dict[str, list[pd.DataFrame]] = {}
+    notes: list[str] = []
+    for name, run in zip(names[1:], runs[1:], strict=True):
+        try:
+            changes = compare_class_features(runs[0], run)
+        except NotApplicable:
+            continue
+        for table, frame in changes.tables.items():
+            found.setdefault(table, []).append(frame.assign(run=name)[["run", *frame.columns]])
+        kept, k = changes.summary["kept_share"], changes.summary["k"]
+        said = [] if kept is None else [f"{name} keeps {percent(kept)} of the classes' {k} strongest features."]
+        notes.append(" ".join([*said, *changes.notes]))
+    return _Kept({table: pd.concat(frames, ignore_index=True) for table, frames in found.items()}, tuple(notes))
 
 
 def differences(first: Run, run: Run) -> str:

@@ -111,6 +111,8 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     overlays = side_by_side(comparison.runs, comparison.names)
     contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
+    stayed = [whole[name] for name in ("diversity_changes", "feature_changes") if name in whole]
+    contents += [{"id": "features", "text": "Which features stayed"}] if stayed else []
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
     contents += [{"id": "frames", "text": "Maps in one frame"}] if frames else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
@@ -137,6 +139,7 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
         overlays=overlays,
+        stayed=stayed,
         maps_key=OVERLAYS_KEY,
         notes=comparison.notes,
         classes=classes,
