@@ -32,6 +32,9 @@ def command(
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
     ),
+    engine: str = typer.Option(
+        "local", "--engine", metavar="local|ray", help="Where the parts of a large run are counted: here, or on Ray."
+    ),
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
@@ -41,10 +44,12 @@ def command(
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import audit
-    from imblens.run import Run, claim
+    from imblens.run import ENGINES, Run, claim
 
     for name in lens:
         find_lens(name)
+    if engine not in ENGINES:
+        raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
     run = Run.load(source)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
@@ -55,7 +60,7 @@ def command(
     if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
-    found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip)
+    found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip, engine=engine)
     report = found.save(out, force=True, papers=papers)
     emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
 

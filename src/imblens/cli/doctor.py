@@ -15,6 +15,7 @@ NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-lea
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
     "hub": (("datasets",), "public sets through Hugging Face (--hub)"),
+    "ray": (("ray",), "imblens audit --engine ray"),
     "tensorboard": (("tensorboard",), "logs of audits during training that TensorBoard shows"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import BUILT_IN, Finding, all_lenses
 from imblens.run import Run
+from imblens.run import engine as computing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +107,7 @@ def audit(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     on_step: Callable[[str], None] | None = None,
     skip: Sequence[str] | Mapping[str, str] = (),
+    engine: str = "local",
 ) -> Audit:
     """Run the lenses on a run, and keep the reason where one cannot say anything.
 
@@ -116,6 +118,7 @@ def audit(
         options: keyword arguments by lens, for example {"archetypes": {"k": 10}}.
         on_step: called with the name of each lens before it runs.
         skip: names to leave out, or names with the reason; they are listed as skipped.
+        engine: "local", or "ray" to compute statistics over the parts of a run as tasks of a Ray cluster.
 
     Returns:
         The findings in report order. A lens that does not apply to this run is in `skipped` with its reason. A lens of
@@ -124,6 +127,7 @@ def audit(
     Raises:
         MissingError: no such lens or class; the hint names the nearest.
         InputError: an option that a lens does not have.
+        DependencyError: the engine is not installed.
 
     Example:
         >>> import numpy as np
@@ -146,22 +150,23 @@ def audit(
         _check_options(name, known[name], values)
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
-    for name, function in known.items():
-        if name in left_out:
-            skipped[name] = f"{name}: {left_out[name]}"
-            continue
-        if lenses is not None and name not in lenses:
-            continue
-        if on_step is not None:
-            on_step(name)
-        try:
-            findings[name] = _checked(function(run, **given.get(name, {})), name)
-        except NotApplicable as reason:
-            skipped[name] = str(reason)
-        except Exception as error:
-            if function in BUILT_IN:
-                raise
-            skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
+    with computing(engine):
+        for name, function in known.items():
+            if name in left_out:
+                skipped[name] = f"{name}: {left_out[name]}"
+                continue
+            if lenses is not None and name not in lenses:
+                continue
+            if on_step is not None:
+                on_step(name)
+            try:
+                findings[name] = _checked(function(run, **given.get(name, {})), name)
+            except NotApplicable as reason:
+                skipped[name] = str(reason)
+            except Exception as error:
+                if function in BUILT_IN:
+                    raise
+                skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
     return Audit(run, findings, skipped, of, given)
 
 

@@ -1,5 +1,6 @@
 """The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
 
+from imblens.run._engine import ENGINES, engine
 from imblens.run._files import claim, release, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
 from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
@@ -29,6 +30,7 @@ from imblens.run.statistics import (
 )
 
 __all__ = [
+    "ENGINES",
     "Batch",
     "ClassMoments",
     "ClassRange",
@@ -43,6 +45,7 @@ __all__ = [
     "Statistic",
     "TopKCounts",
     "claim",
+    "engine",
     "finish",
     "load",
     "nearest",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import MissingError, ShapeError
+from imblens.run._engine import computed
 from imblens.run.statistics import Batch, Statistic
 
 if TYPE_CHECKING:
@@ -230,20 +231,14 @@ class Latents:
         """Walk through all instances in order, in pieces of bounded memory."""
         start = 0
         for part in self.parts:
-            yield from self._part_batches(part, start, logits)
+            yield from self.part_batches(part, start, logits=logits)
             start += len(part)
 
     def reduce(self, make: Callable[[], Statistic[Result]]) -> Result:
-        """Compute a statistic: one instance of it per part, merged."""
-        whole = make()
-        start = 0
-        for position, part in enumerate(self.parts):
-            piece = whole if position == 0 else make()
-            for batch in self._part_batches(part, start, piece.needs_logits):
-                piece.update(batch)
-            if position:
-                whole = whole.merge(piece)
-            start += len(part)
+        """Compute a statistic: one instance of it per part, merged; where, `engine` says."""
+        whole = make()  # what a worker sends back cannot be written to
+        for piece in computed(self, make):
+            whole = whole.merge(piece)
         return whole.finish()
 
     def cached(self, key: str, compute: Callable[[], Result]) -> Result:
@@ -253,8 +248,9 @@ class Latents:
         found: Result = self._cache[key]
         return found
 
-    def _part_batches(self, part: Part, start: int, logits: bool) -> Iterator[Batch]:
-        step = max(256, BATCH_BYTES // (4 * self.dim))
+    def part_batches(self, part: Part, start: int, *, logits: bool) -> Iterator[Batch]:
+        """Walk through the instances of one part, whose first is the split's instance `start`."""
+        step = max(256, BATCH_BYTES // (4 * part.features.shape[1]))
         for low in range(0, len(part), step):
             rows = slice(low, low + step)
             features = part.features[rows]

@@ -1,0 +1,88 @@
+"""Statistics computed by Ray are those computed here, of parts on disk, in memory and cut out of files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imblens import Run, audit
+from imblens.errors import DependencyError, MissingError
+from imblens.run import engine
+
+SAME = """
+import os, sys
+from dataclasses import replace
+import numpy as np
+import imblens
+from imblens.run import Confusion, Part, Run, engine
+
+def run_of(parts):
+    cut = lambda array, rows: None if array is None else array[rows]
+    return lambda split: replace(split, parts=tuple(
+        Part(part.features[rows], part.labels[rows], cut(part.logits, rows), table_path=None)
+        for part in split.parts for rows in (slice(0, 7), slice(7, None))), _cache={}) if parts == "cut" else split
+
+def main():
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, 90, p=[0.6, 0.3, 0.1])
+    features = (rng.normal(size=(90, 5)) + labels[:, None]).astype(np.float32)
+    whole = Run.from_arrays(train=(features, labels), test=(features[::2], labels[::2]), head=(np.eye(3, 5), np.zeros(3)))
+    parts = tuple(Part(features[rows], labels[rows]) for rows in (slice(0, 20), slice(20, 50), slice(50, 90)))
+    memory = replace(whole, train=replace(whole.train, parts=parts, _cache={}))
+    memory.save(sys.argv[1] + "/run")
+    def fresh(name):
+        run = memory if name == "memory" else Run.load(sys.argv[1] + "/run")
+        return replace(run, train=replace(run_of(name)(run.train), _cache={}))
+
+    local = {name: imblens.audit(fresh(name)) for name in ("memory", "disk", "cut")}
+    environment = dict(os.environ)
+    with engine("ray"):
+        import ray
+        assert fresh("disk").train.reduce(lambda: Confusion(3)).sum() == 90
+        for name, here in local.items():
+            there = imblens.audit(fresh(name), engine="ray")
+            assert list(here) == list(there) and here.skipped == there.skipped
+            for lens in here:
+                assert here[lens].summary == there[lens].summary, (name, lens)
+                for table in here[lens].tables:
+                    assert here[lens].tables[table].equals(there[lens].tables[table]), (name, lens, table)
+            assert ray.is_initialized()  # not ended by whom it was not started
+    assert not ray.is_initialized()
+    assert dict(os.environ) == environment, set(os.environ.items()) ^ set(environment.items())
+
+if __name__ == "__main__":
+    main()
+    print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_says_the_same_and_is_gone_afterwards(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SAME, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "HOME": str(home)},
+    )
+    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+    assert not (home / ".ray").exists()
+
+
+def test_an_engine_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
+    with pytest.raises(MissingError, match="Did you mean 'ray'"), engine("rai"):
+        pass
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(DependencyError, match=r"imblens\[ray\]"):
+        audit(run, engine="ray")
+    assert audit(run, lenses=["archetypes"]).findings
