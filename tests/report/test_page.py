@@ -17,6 +17,7 @@ from PIL import Image
 import imblens.report._page as page
 from imblens.lenses._pages import HEADINGS, lens_page, sections
 from imblens.report import audit
+from imblens.report._evidence import in_full
 from imblens.report._page import table_html, turned, whole
 from imblens.report._pictures import sheet
 from imblens.report._prose import prose
@@ -195,6 +196,18 @@ def test_class_of_interest_is_shown_in_full(tmp_path):
     for lens in ("class_accuracy", "adversaries"):
         assert found[lens].lines()["truck"] in part
     assert "prototype" in part and "neighbour_count" in part
+
+
+def test_tables_in_full_begin_with_the_strongest():
+    run = make_run(dim=20)
+    found = audit(run, lenses=["class_features", "feature_density"], of="truck")
+    parts = in_full(found, [{"name": name} for name in found.findings], [])["parts"]
+    shown = {table["title"]: table["html"] for part in parts for table in part["tables"]}
+    assert {"Class features", "Feature density"} <= set(shown)
+    rows = found["class_features"].tables["class_features"].query("`class` == 'truck'")
+    first = str(rows.loc[rows["magnitude"].idxmax(), "feature"])
+    body = shown["Class features"].split("<tbody>")[1]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", body)[0] == first
 
 
 def test_names_that_turn_the_text_are_kept_apart(hostile):

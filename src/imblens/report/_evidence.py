@@ -18,6 +18,7 @@ SUSPECTS_SHOWN = 100
 GALLERY_CLASSES = 60
 NEIGHBOURS = 5
 ROWS_IN_FULL = 12  # of a table, for the class of interest
+STRONGEST_FIRST = {"class_features": "magnitude", "feature_density": "rate_ratio", "colours": "share"}  # by that column
 
 
 def wanted_pictures(audit: Audit) -> list[Key]:
@@ -144,9 +145,12 @@ def in_full(audit: Audit, sections: Sequence[Mapping[str, Any]], groups: Sequenc
         lines = [said[name]] if name in said else []
         tables = []
         for title, table in finding.tables.items():
-            if "class" not in table.columns or title == "embedding_map":
+            of = next((column for column in ("class", "reference") if column in table.columns), None)
+            if of is None or title == "embedding_map":
                 continue
-            rows = table[table["class"] == name].drop(columns="class").dropna(axis="columns", how="all")
+            rows = table[table[of] == name].drop(columns=of).dropna(axis="columns", how="all")
+            if STRONGEST_FIRST.get(title) in rows.columns:
+                rows = rows.sort_values(STRONGEST_FIRST[title], ascending=False, kind="stable")
             if len(rows) and len(rows.columns):
                 tables.append({"title": heading(title), "html": table_html(rows.head(ROWS_IN_FULL)), "all": len(rows)})
         if lines or tables:
