@@ -145,11 +145,12 @@
   // a chart follows the chosen class, or says why it cannot
   function follow(figure) {
     const { view, drawn } = views.get(figure);
-    const apart = figure.parentElement.querySelector(".apart");
-    apart.hidden = chosen === "" || drawn.has(chosen);
-    apart.textContent = apart.hidden ? "" : drawn.size
-      ? `${chosen} is not among the classes drawn here.`
-      : `Here all classes are counted together, ${chosen} among them.`;
+    figure.parentElement.querySelector(".apart")?.remove();
+    if (chosen !== "" && !drawn.has(chosen)) {
+      const why = drawn.size ? `${chosen} is not among the classes drawn here.`
+        : `Here all classes are counted together, ${chosen} among them.`;
+      figure.after(make("p", { className: "key apart", textContent: why }));
+    }
     if (view.getState().signals[SIGNAL] !== undefined) {
       return view.signal(SIGNAL, drawn.has(chosen) ? chosen : "").runAsync();
     }
