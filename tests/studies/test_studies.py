@@ -308,12 +308,13 @@ def made() -> pd.DataFrame:
 
 
 def test_table_has_mean_spread_and_the_papers_value() -> None:
-    table = summarise(made(), ["data", "loss", "treatment"], "eos_table2")
+    results = made().replace({"treatment": {"eos": "eos k_neighbors=10"}})
+    table = summarise(results, ["data", "loss", "treatment"], "eos_table2")
     assert table["seeds"].tolist() == [3, 3]
     assert table["balanced_accuracy"].tolist() == pytest.approx([0.71, 0.76])
     assert table["balanced_accuracy_sd"].tolist() == pytest.approx([0.01, 0.01])
     assert table["balanced_accuracy_paper"].tolist() == [0.7256, 0.7581]
-    assert "| CIFAR-10 | ce | eos | 3 | 0.760 ± 0.010 (paper 0.758) |" in as_markdown(
+    assert "| CIFAR-10 | ce | eos k_neighbors=10 | 3 | 0.760 ± 0.010 (paper 0.758) |" in as_markdown(
         table, ["data", "loss", "treatment"]
     )
 

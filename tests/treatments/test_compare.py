@@ -15,7 +15,8 @@ from tests.treatments._runs import blobs_run
 def run_with_answers(answers: list[int], labels: list[int], n_classes: int = 3) -> Run:
     logits = np.eye(n_classes)[answers]
     train = (np.arange(2 * n_classes)[:, None], np.tile(np.arange(n_classes), 2), np.zeros((2 * n_classes, n_classes)))
-    return Run.from_arrays(train=train, test=(np.arange(len(labels))[:, None], labels, logits), classes=["a", "b", "c"])
+    classes = ["a", "b", "c"][:n_classes]
+    return Run.from_arrays(train=train, test=(np.arange(len(labels))[:, None], labels, logits), classes=classes)
 
 
 LABELS = [0] * 10 + [1] * 4
@@ -43,6 +44,18 @@ def test_no_change_still_has_an_interval() -> None:
     assert (table["change"][:2] == 0).all()
     assert (table["change_low"][:2] < 0).all()
     assert (table["change_high"][:2] > 0).all()
+
+
+def test_few_instances_are_never_certain() -> None:
+    """One test instance a class, and nothing or everything changed: the mean's interval is as wide as two coin flips."""
+    wrong, right = run_with_answers([1, 0], [0, 1], 2), run_with_answers([0, 1], [0, 1], 2)
+    for before, after, change in ((right, right, 0), (wrong, wrong, 0), (wrong, right, 1)):
+        row = treatment_summary(before, after).set_index("measure").loc["balanced_accuracy"]
+        assert row["change"] == change
+        assert row["change_low"] < change - 0.3 and -1 <= row["change_low"] and row["change_high"] <= 1
+    many = [0, 1] * 500
+    row = treatment_summary(*[run_with_answers(many, many, 2)] * 2).set_index("measure").loc["balanced_accuracy"]
+    assert -0.005 < row["change_low"] < 0 < row["change_high"] < 0.005
 
 
 def test_summary_against_scikit_learn() -> None:

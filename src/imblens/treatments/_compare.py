@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Confusion, Latents, Run
 from imblens.run.statistics import confusion_summary, paired_change, wilson
-from imblens.treatments._choose import class_mean_error
 from imblens.treatments._one_vs_rest import label_summary, label_table
 
 if TYPE_CHECKING:
@@ -83,7 +82,8 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     Returns:
         Columns measure, before, after, change, change_low, change_high; rows balanced_accuracy, geometric_mean,
         macro_f1, accuracy, ece (expected calibration error, 15 bins). The 95 % interval is known for
-        balanced_accuracy: its change is the mean of the classes' changes. No rows without a test split.
+        balanced_accuracy, whose change is the mean of the classes' changes: it is combined from theirs, so that few test
+        instances, or none that changed, do not look certain. No rows without a test split.
 
     Raises:
         InputError, NotApplicable: as for `treatment_table`.
@@ -99,11 +99,12 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     table = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
     )
-    step = after.test.correct.astype(np.float64) - before.test.correct
-    margin = Z * class_mean_error(step, before.test.labels)
+    classes = treatment_table(before, after).dropna(subset=["change"])
+    half = (classes["change_high"] - classes["change_low"]).to_numpy() / 2
+    margin = float(np.sqrt((half**2).sum()) / len(half))
     known = table["measure"] == "balanced_accuracy"
-    table["change_low"] = np.where(known, table["change"] - margin, np.nan)
-    table["change_high"] = np.where(known, table["change"] + margin, np.nan)
+    table["change_low"] = np.where(known, np.maximum(table["change"] - margin, -1), np.nan)
+    table["change_high"] = np.where(known, np.minimum(table["change"] + margin, 1), np.nan)
     return table
 
 
