@@ -140,17 +140,16 @@ def _torchvision(kind: str, n_classes: int, size: tuple[int, int] | None) -> nn.
 
 
 def _transformers(kind: str, n_classes: int, size: tuple[int, int] | None) -> nn.Module:
-    from transformers import AutoConfig, AutoModelForImageClassification
-
+    transformers = import_module("transformers")
     if Path(kind).is_dir():
-        saved: nn.Module = AutoModelForImageClassification.from_pretrained(
+        saved: nn.Module = transformers.AutoModelForImageClassification.from_pretrained(
             Path(kind), local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
         return saved
-    config = AutoConfig.for_model(kind, num_labels=n_classes)
+    config = transformers.AutoConfig.for_model(kind, num_labels=n_classes)
     if size is not None and hasattr(config, "image_size"):
         config.image_size = size[0] if size[0] == size[1] else list(size)
-    model: nn.Module = AutoModelForImageClassification.from_config(config)
+    model: nn.Module = transformers.AutoModelForImageClassification.from_config(config)
     return model
 
 

@@ -15,7 +15,6 @@ from imblens.treatments._one_vs_rest import label_summary, label_table
 if TYPE_CHECKING:
     import pandas as pd
 
-Z = 1.959963984540054  # 95 %
 BINS = 15
 
 
