@@ -87,6 +87,21 @@ def test_side_by_side_on_the_same_pictures(run, tmp_path) -> None:
     assert used == known and len(known) == 6
 
 
+def test_maps_are_a_figure_of_their_own(run, tmp_path) -> None:
+    from xml.etree import ElementTree
+
+    other = make(seed=1, ids=run.test.ids.tolist())
+    audit(run, lenses=["alignment"]).save(tmp_path / "one")
+    compare([run, other], names=["one", HOSTILE[0]]).save(tmp_path / "two")
+    for folder, maps in (("one", 9), ("two", 12)):
+        tree = ElementTree.parse(tmp_path / folder / "figures" / "maps.svg")
+        drawn = [tag for tag in tree.iter() if tag.tag.endswith("image") and tag.get("class") == "map"]
+        assert len(drawn) == maps and not [tag for tag in tree.iter() if tag.tag.endswith(("script", "img"))]
+        with Image.open(tmp_path / folder / "figures" / "maps.png") as image:
+            pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+        assert len(np.unique(pixels, axis=0)) > 1000  # pictures, not an empty sheet
+
+
 def test_runs_that_share_no_picture_or_have_another_head_are_not_laid_side_by_side(run) -> None:
     assert side_by_side([run, make(ids=[f"other {i}" for i in range(N)])], ["one", "two"]) == []
     treated = replace(run, meta={**run.meta, "treatment": {"name": "crt"}})

@@ -10,7 +10,7 @@ import numpy as np
 from imblens.lenses._base import percent
 from imblens.report._compare import MEASURES, best_first, class_lines, differences, points
 from imblens.report._overlays import side_by_side
-from imblens.report._save import OVERLAYS_KEY, write_figures, write_tables
+from imblens.report._save import OVERLAYS_KEY, write_figures, write_maps, write_tables
 from imblens.run import claim, write_text
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: 
     drawn = _figures(comparison)
     write_tables(out, comparison.tables)
     write_figures(out, drawn if figures else {})
+    if figures:
+        write_maps(out, side_by_side(comparison.runs, comparison.names))
     if papers:
         from imblens.report._papers import write_papers
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CLASSES = 12  # that are shown, the first of the order given
 COLUMNS = {"id", "view", "boxes", "cam", "cam_ior", "box_share"}
 VIEW_BYTES = 2**17
+SIDE, GAP, LINE, LEFT = 160, 12, 18, 110  # of the figure, in pixels
 # from dark to light in even steps of lightness, so that it reads without hue as well
 HEAT = np.array([(20, 11, 52), (88, 24, 110), (165, 44, 96), (225, 100, 48), (251, 180, 26), (252, 255, 164)], float)
 
@@ -53,7 +54,8 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
         order: classes, those to show first.
 
     Returns:
-        For each class `name` and `pictures`, each with `caption` and `views` (one, with `drawing` and `caption`).
+        For each class `name` and `pictures`, each with `caption` and `views` (one, with `drawing`, `caption`, and for a
+        figure by itself `head` and `brief`).
     """
     kept = kept_maps(run)
     groups = []
@@ -67,7 +69,14 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
             pictures.append(
                 {
                     "caption": f"{key}: {places[place]}",
-                    "views": [{"drawing": drawing(one, label), "caption": told(one)}],
+                    "views": [
+                        {
+                            "drawing": drawing(one, label),
+                            "caption": told(one),
+                            "head": places[place],
+                            "brief": brief(one),
+                        }
+                    ],
                 }
             )
         groups.append({"name": name, "pictures": pictures})
@@ -97,7 +106,7 @@ def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, An
                 text = f"Activation map of {label} on picture {key} by {name}: {percent(one.ior)} of it in the boxes"
                 shown = f"view-{len(groups)}-{len(pictures)}"
                 drawn = drawing(one, text, define=shown) if not number else drawing(one, text, use=shown)
-                views.append({"drawing": drawn, "caption": f"{name}: {told(one)}"})
+                views.append({"drawing": drawn, "caption": f"{name}: {told(one)}", "head": name, "brief": brief(one)})
             pictures.append({"caption": key, "views": views})
         if pictures:
             groups.append({"name": label, "pictures": pictures})
@@ -181,6 +190,51 @@ def told(one: Kept) -> str:
     """Say how the map lies to the boxes, and what the network answered."""
     text = f"{percent(one.ior)} of the map in boxes that cover {percent(one.box_share)}"
     return text if one.probability is None else f"{text}; probability {percent(one.probability)}"
+
+
+def brief(one: Kept) -> str:
+    """Say the same in a few words."""
+    text = f"{percent(one.ior)} in boxes"
+    return text if one.probability is None else f"{text}, says {percent(one.probability)}"
+
+
+def maps_svg(groups: Sequence[Mapping[str, Any]]) -> str:
+    """The pictures of `overlays` or `side_by_side` as one figure: a row a picture, or a class; a column a map."""
+    rows = []
+    for group in groups:
+        shown = [picture["views"] for picture in group["pictures"]]
+        alone = all(len(views) == 1 for views in shown)
+        rows += [(group["name"], views) for views in ([[views[0] for views in shown]] if alone else shown)]
+    width = LEFT + (SIDE + GAP) * max(len(views) for _, views in rows)
+    height = GAP + LINE + (SIDE + LINE + GAP) * len(rows)
+    parts = [_text(view["head"], LEFT + (SIDE + GAP) * x, GAP + 2, 22) for x, view in enumerate(rows[0][1])]
+    for y, (name, views) in enumerate(rows):
+        top = GAP + LINE + (SIDE + LINE + GAP) * y
+        parts.append(_text(name, GAP, top + SIDE / 2, 15))
+        for x, view in enumerate(views):
+            left = LEFT + (SIDE + GAP) * x
+            parts.append(_placed(str(view["drawing"]), left, top))
+            parts.append(_text(view["brief"], left, top + SIDE + 3, 30))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="sans-serif" font-size="12"><style>.under{{filter:grayscale(1)}}</style>'
+        f'<rect width="100%" height="100%" fill="#ffffff"></rect>{"".join(parts)}</svg>'
+    )
+
+
+def _placed(drawing: str, left: float, top: float) -> str:
+    """Put a drawing at its place; lines as wide as on a page, also where a reader knows no lines that do not scale."""
+    scale = float(drawing.split('viewBox="0 0 ', 1)[1].split(" ", 1)[0]) / SIDE
+    for width in (4, 2):
+        fixed = f' stroke-width="{width}"></rect>'
+        drawing = drawing.replace(fixed, f' stroke-width="{width * scale:.2f}"></rect>')
+    drawing = drawing.replace(' vector-effect="non-scaling-stroke"', "")
+    return drawing.replace("<svg ", f'<svg x="{left}" y="{top}" width="{SIDE}" height="{SIDE}" ', 1)
+
+
+def _text(text: str, x: float, y: float, most: int) -> str:
+    cut = text if len(text) <= most else f"{text[: most - 1]}…"
+    return f'<text x="{x:g}" y="{y + 10:g}" fill="#1a212b">{escape(cut)}</text>'.replace("\0", "")
 
 
 def _probability(split: Latents, row: int, label: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -57,6 +57,8 @@ def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool, papers: b
     write_instances(instances(audit), out / "instances.parquet")
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
     write_figures(out, {file: drawn[key] for key, file in charts.items()})
+    if figures and "alignment" in audit.findings:
+        write_maps(out, _overlays(audit, audit.findings["alignment"]))
     if papers:
         from imblens.report._papers import write_papers
 
@@ -80,6 +82,19 @@ def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
         write_text(out / "figures" / f"{file}.svg", figure.svg)
         write_atomic(out / "figures" / f"{file}.png", partial(_put, bitmap))
     _sweep(out / "figures", {f"{file}{kind}" for file in figures for kind in (".svg", ".png")}, (".svg", ".png"))
+
+
+def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Write figures/maps.svg and .png: activation maps on pictures; nothing where there are none."""
+    if not groups:
+        return
+    import vl_convert
+
+    from imblens.report._overlays import maps_svg
+
+    svg = maps_svg(groups)
+    write_text(out / "figures" / "maps.svg", svg)
+    write_atomic(out / "figures" / "maps.png", partial(_put, vl_convert.svg_to_png(svg, scale=1.5)))
 
 
 def _put(content: bytes, file: BinaryIO) -> None:
