@@ -5,6 +5,8 @@ A message has three parts: what was asked, what was found, what to do. The last 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class ImblensError(Exception):
     """Root of the tree. `str(error)` is the message with the hint behind it."""
@@ -66,3 +68,19 @@ def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
     start = f"Did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     return f"{start}Known: {listed}."
+
+
+def nearby(path: Path) -> str:
+    """Return "Did you mean 'RUN2'? " when a file or folder beside the missing `path` has nearly its name, else "".
+
+    >>> nearby(Path("nowhere") / "run")
+    ''
+    """
+    import difflib
+
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f"Did you mean {str(path.with_name(near[0]))!r}? " if near else ""

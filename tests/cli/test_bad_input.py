@@ -79,6 +79,8 @@ def test_archives_that_cannot_be_audited(imblens: Run, tmp_path: Path, case: str
 
 WORDS = {
     "no file": (("audit", "nothing.npz"), "no run at nothing.npz"),
+    "nearly a file": (("audit", "god.npz"), "Did you mean 'good.npz'?"),
+    "nearly a folder": (("train", "brokne", "--out", "out"), "Did you mean 'broken'?"),
     "not an archive": (("audit", "text.npz"), "not an .npz archive"),
     "pickle": (("audit", "pickle.npz"), "not an .npz archive"),
     "empty folder": (("audit", "empty"), "without run.json"),

@@ -18,7 +18,7 @@ from imblens.data._shapes import shapes
 from imblens.data._tables import read_tables, table_files
 from imblens.data._voc import read_voc, voc_root
 from imblens.data.public import PUBLIC, describe, read_public
-from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.errors import InputError, MissingError, did_you_mean, nearby
 
 _BUILT_IN = {
     "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
@@ -99,7 +99,9 @@ def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: boo
         raise InputError(f"{data!r} is not a path: {error}.", hint="Give a folder, an .npz file or a name.") from error
     if not exists:
         hint = did_you_mean(str(data), list(picture_sets())).rstrip(".")
-        raise MissingError(f"there is no folder, .npz file or picture set {str(data)!r}.", hint=f"{hint}; or a folder.")
+        raise MissingError(
+            f"there is no folder, .npz file or picture set {str(data)!r}.", hint=f"{nearby(path)}{hint}; or a folder."
+        )
     loaded = _read_directory(path, seed, uncertain) if path.is_dir() else _read_file(path, seed)
     return loaded if natural else loaded.with_profile(profile, seed)
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import InputError, MissingError, ShapeError
+from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run._check import class_names
 from imblens.run._files import claim, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
@@ -168,7 +168,9 @@ def load(path: Path) -> Run:
     if path.is_dir():
         return _load_folder(path)
     if not path.exists():
-        raise MissingError(f"no run at {path}.", hint="Give the folder that imblens wrote, or an ARRAYS.npz.")
+        raise MissingError(
+            f"no run at {path}.", hint=f"{nearby(path)}Give the folder that imblens wrote, or an ARRAYS.npz."
+        )
     return _load_npz(path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
 from imblens.studies._measures import check
 from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network
@@ -124,7 +124,9 @@ def read(
     try:
         spec = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MissingError(f"{path} cannot be read: {error.strerror}.", hint="Give a TOML file or a name.") from error
+        raise MissingError(
+            f"{path} cannot be read: {error.strerror}.", hint=f"{nearby(path)}Give a TOML file or a name."
+        ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
             f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like."

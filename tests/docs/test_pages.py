@@ -1,0 +1,67 @@
+"""What the pages tell people to type works: code and commands run, in order, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = 'import sys; sys.argv[0] = "imblens"; from imblens.cli import main; main()'
+
+
+def script(page: Path, folder: Path) -> str:
+    """The page as one Python script: its code in one namespace, its commands in a shell that stops at an error."""
+    lines = ["import subprocess, sys, warnings", f"sys.path.insert(0, {str(folder)!r})"]
+    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind == "python":
+            lines.append(text)
+        else:
+            lines.append(f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {text!r}], check=True)")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_tells_people_to_type_works(page: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "imblens"
+    command.write_text(f"#!{sys.executable}\n{RUN}\n")
+    command.chmod(0o755)
+    text = script(page, work)
+    assert "subprocess.run" in text or "imblens" in text
+    env = {**os.environ, "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", text], cwd=work, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def test_habits_name_what_exists(tmp_path: Path) -> None:
+    """Every lens, table, summary and function that the table of habits names is there."""
+    import numpy as np
+
+    import imblens
+    from imblens.lenses import all_lenses
+    from imblens.treatments import treatment_names
+
+    text = (ROOT / "docs" / "habits.md").read_text(encoding="utf-8")
+    named = set(re.findall(r'audit\["(\w+)"\]', text))
+    assert named and named <= set(all_lenses())
+    treatments = set(re.findall(r'imblens\.treat\(run, "(\w+)"', text)) | set(re.findall(r"--with (\w+)", text))
+    assert treatments and treatments <= set(treatment_names())
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 30, 12])
+    features = rng.normal(size=(102, 5)) + 2 * np.eye(5)[labels]
+    arrays = (features, labels, features[:, :3])
+    run = imblens.Run.from_arrays(train=arrays, test=arrays)
+    audit = imblens.audit(run, lenses=["class_accuracy", "ranking", "calibration", "label_suspects", "embedding_map"])
+    for lens, table in re.findall(r'audit\["(\w+)"\]\.tables\["(\w+)"\]', text):
+        assert table in audit[lens].tables, table
+    for key in re.findall(r'summary\["(\w+)"\]', text):
+        assert key in audit["class_accuracy"].summary, key
