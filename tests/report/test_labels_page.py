@@ -57,6 +57,15 @@ def test_verdict_tells_ranking_and_thresholds():
     assert any(line.startswith("Mean over 3 classes: AUROC") and "chosen on val" in line for line in lines)
 
 
+def test_patients_on_both_sides_are_told(tmp_path):
+    run = labels_run()
+    run.meta["data"] = {"shared_patients": {"train and test": 8, "train and val": 3}}
+    told = "8 patients are in both the training and the test split"
+    found = audit(run, lenses=["class_accuracy"])
+    assert any(line.startswith(told) for line in found.verdict())
+    assert told in found.save(tmp_path / "out", figures=False).read_text()
+
+
 def test_a_network_that_never_says_yes_is_told_so():
     lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
     assert lines[1] == "None of the 3 labels reaches a probability of 0.5 on a test instance that has it."

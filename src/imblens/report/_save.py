@@ -147,6 +147,7 @@ def report_html(audit: Audit) -> str:
             first = section["figures"].pop(0)
     told = _page.describe(run.meta)
     headline = _verdict.headline(findings, views, audit.of)
+    leading = (_verdict.summary(run, views), _verdict.ranked(findings), _verdict.shared_patients(run))
     columns, rows, mixed = _class_rows(audit, views, mean)
     contents = [{"id": "classes", "text": "Every class in one row"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
@@ -175,7 +176,7 @@ def report_html(audit: Audit) -> str:
         subtitle=told,
         eyebrow=_eyebrow(audit),
         headline=headline,
-        lead=" ".join(text for text in (_verdict.summary(run, views), _verdict.ranked(findings)) if text),
+        lead=" ".join(text for text in leading if text),
         cards=_cards(audit, views, mean),
         several=run.task == "multilabel",
         cards_title="The classes that need help most",

@@ -187,6 +187,17 @@ def ranked(findings: Findings) -> str:
     return "" if finding is None or "ranking_thresholds" not in finding.tables else finding.lines().get("", "")
 
 
+def shared_patients(run: Run) -> str:
+    """Who was trained on and tested on alike, as the run's data says; "" where nobody was."""
+    data = run.meta.get("data")
+    found = data.get("shared_patients") if isinstance(data, Mapping) else None
+    n = found.get("train and test") if isinstance(found, Mapping) else None
+    if not isinstance(n, int) or n < 1:
+        return ""
+    who = "patient is" if n == 1 else "patients are"
+    return f"{n:,} {who} in both the training and the test split: on new patients the network will do worse than here."
+
+
 def class_sentence(findings: Findings, view: ClassView) -> str:
     """The line of class_accuracy on a class, or one made of the same numbers for a class that it found unremarkable."""
     finding = findings.get("class_accuracy")
@@ -217,7 +228,14 @@ def verdict(run: Run, findings: Findings, of: str | None) -> list[str]:
     mean = mean_accuracy(views)
     others = [v for v in order[1:3] if v.accuracy is not None and mean is not None and v.accuracy < mean]
     why = reason(findings, order[0].name) if order else ""
-    lines = [first, why, summary(run, views), ranked(findings), *(class_sentence(findings, view) for view in others)]
+    lines = [
+        first,
+        why,
+        summary(run, views),
+        ranked(findings),
+        shared_patients(run),
+        *(class_sentence(findings, view) for view in others),
+    ]
     return [line for line in lines if line]
 
 
