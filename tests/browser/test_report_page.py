@@ -400,6 +400,19 @@ def test_page_is_small_and_light(open_page, report):
     assert everything - in_tables < 3000
 
 
+def test_a_comparison_has_a_row_for_each_class_that_sorts_and_chooses(open_page, comparison):
+    page = open_page(comparison).page
+    assert column(page, ".compared", 1) == list(HOSTILE)  # rarest last
+    head = page.locator(".compared thead th").last
+    head.get_by_role("button").click()
+    rising = [text.split(" points")[0].replace("\u2212", "-") for text in column(page, ".compared", 7)]
+    assert [float(text) for text in rising] == sorted(map(float, rising))
+    row = page.locator(".compared tbody tr").first
+    row.locator("th").click()
+    assert chosen(page) == row.get_attribute("data-class")
+    assert page.locator(".compared tbody tr:visible").count() == len(HOSTILE)
+
+
 def test_comparison_is_silent_safe_and_alive(open_page, comparison):
     opened = open_page(comparison)
     opened.wait_for_charts()

@@ -109,7 +109,8 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
                 "more": lines[LINES_SHOWN:],
             }
         )
-    contents = [{"id": "summary", "text": "All measures"}]
+    titles, rows = _class_rows(comparison)
+    contents = [{"id": "per-class", "text": "Every class in one row"}, {"id": "summary", "text": "All measures"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     overlays = side_by_side(comparison.runs, comparison.names)
     contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
@@ -138,6 +139,9 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         reference=comparison.names[0],
         several=comparison.runs[0].task == "multilabel",
         plots=plots,
+        titles=titles,
+        rows=rows[: _page.ALL_CLASSES],
+        n_rows=len(rows),
         summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
         overlays=overlays,
@@ -159,6 +163,32 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         ],
         command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
     )
+
+
+def _class_rows(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns and rows of the table of classes: before, after and change, with intervals; most training instances first."""
+    by_run = {
+        name: table.set_index("class") for name, table in comparison.tables["comparison"].groupby("run", sort=False)
+    }
+    first, *others = comparison.names
+    rows = []
+    for name in by_run[first].sort_values("train_count", ascending=False, kind="stable").index:
+        cells = [{"title": "Training", "text": f"{by_run[first].loc[name, 'train_count']:,}", "sort": None}]
+        for run in comparison.names:
+            row = by_run[run].loc[name]
+            text = f"{percent(row['accuracy'])} [{100 * row['accuracy_low']:.0f}, {100 * row['accuracy_high']:.0f}]"
+            cells.append(_cell(run, row["accuracy"], text))
+        for run in others:
+            row = by_run[run].loc[name]
+            low, high = (f"{100 * row[key]:+.1f}".replace("-", "\u2212") for key in ("change_low", "change_high"))
+            cells.append(_cell(f"Change in {run}", row["change"], f"{points(row['change'])} [{low}, {high}]"))
+        rows.append({"name": str(name), "cells": cells})
+    return [str(cell["title"]) for cell in rows[0]["cells"]], rows
+
+
+def _cell(title: str, value: float, text: str) -> dict[str, Any]:
+    known = np.isfinite(value)
+    return {"title": title, "text": text if known else "–", "sort": f"{value:.6f}" if known else ""}
 
 
 def _points(comparison: Comparison) -> list[tuple[str, str]]:
