@@ -36,6 +36,12 @@ def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) ->
     assert loaded_from_elsewhere(site) == []
 
 
+def test_every_page_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in menu, page
+
+
 def test_what_is_loaded_from_elsewhere_is_found(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
         '<a href="https://a.org">followed, not loaded</a><script src="https://b.org/x.js"></script>'
