@@ -304,3 +304,11 @@ def test_synthetic_pictures_are_shown_beside_real_ones(tmp_path):
     shown = audit(run, lenses=["class_accuracy"]).save(tmp_path / "out", figures=False).read_text()
     assert 'id="synthetic"' in shown and "1,234 pictures in all" in shown and 'class="sheet"' in shown
     assert "<b>smote</b>" not in shown
+
+
+def test_charts_can_be_restyled():
+    found = audit(make_run(), skip=["embedding_map"])
+    for name in found:
+        for chart in found[name].charts().values():
+            styled = chart.properties(width=300, title="mine").configure_axis(labelFont="Times").to_dict()
+            assert (styled["width"], styled["title"], styled["config"]["axis"]) == (300, "mine", {"labelFont": "Times"})

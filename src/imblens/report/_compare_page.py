@@ -171,7 +171,7 @@ def _class_rows(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]
         name: table.set_index("class") for name, table in comparison.tables["comparison"].groupby("run", sort=False)
     }
     first, *others = comparison.names
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in by_run[first].sort_values("train_count", ascending=False, kind="stable").index:
         cells = [{"title": "Training", "text": f"{by_run[first].loc[name, 'train_count']:,}", "sort": None}]
         for run in comparison.names:
