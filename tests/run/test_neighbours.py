@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist
 
 import imblens.run._neighbours as module
 from imblens.errors import DependencyError, InputError, ShapeError
+from imblens.lenses import archetypes
 from imblens.run import NeighbourGraph, Run, nearest, neighbour_graph
 from tests.oracles.neighbours import brute_force, brute_graph
 
@@ -289,6 +290,15 @@ def test_beyond_the_limit_approximate_is_the_default(half_right, monkeypatch):
     assert neighbour_graph(features, 3).exact
     monkeypatch.setattr(module, "APPROXIMATE_ABOVE", 1_000)
     assert not neighbour_graph(features, 3).exact
+
+
+def test_a_run_searches_as_it_is_asked_to_and_lenses_follow(half_right):
+    features = RNG.normal(size=(1020, 3)).astype(np.float32)
+    run = Run.from_arrays(train=(features, np.arange(1020) % 2))
+    assert run.neighbours(3).exact and not run.neighbours(5, approximate=True).exact
+    assert not run.neighbours(3).exact  # sliced from what is known
+    assert any("Neighbours are approximate" in note for note in archetypes(run).notes)
+    assert run.neighbours(5, approximate=False).exact
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def main() -> None:
         _leave_nothing()
         _tell("error", error.message, error.hint)
     except MemoryError as error:
-        _tell("error", f"not enough memory: {error}", "Use fewer instances, or approximate neighbours.")
+        _tell("error", f"not enough memory: {error}", "Use fewer instances, or imblens audit --approximate.")
     except Exception as error:
         if hasattr(error, "format_message"):
             if error.format_message():  # without words, the help was shown

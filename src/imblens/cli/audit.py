@@ -14,6 +14,7 @@ from imblens.cli._shared import QUICK_MAP, Force, Json, Papers, emit, examples, 
 if TYPE_CHECKING:
     from imblens.report import Audit
 
+USUAL_K = 5  # neighbours that lenses ask for unless told otherwise
 EXAMPLES = examples(
     "imblens audit RUN", "imblens audit ARRAYS.npz --lens archetypes", "imblens audit --explain archetypes"
 )
@@ -31,6 +32,11 @@ def command(
     ),
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
+    ),
+    approximate: bool | None = typer.Option(
+        None,
+        "--approximate/--exact",
+        help="How neighbours are searched; by default approximately only above 300,000 instances.",
     ),
     engine: str = typer.Option(
         "local", "--engine", metavar="local|ray", help="Where the parts of a large run are counted: here, or on Ray."
@@ -59,6 +65,8 @@ def command(
     skip = {}
     if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
+    if approximate is not None:
+        run.neighbours(USUAL_K, approximate=approximate)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip, engine=engine)
     report = found.save(out, force=True, papers=papers)

@@ -118,16 +118,25 @@ class Run:
         found = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in found.items() if split is not None}
 
-    def neighbours(self, k: int) -> NeighbourGraph:
+    def neighbours(self, k: int, *, approximate: bool | None = None) -> NeighbourGraph:
         """The k nearest other training instances of every training instance, nearest first.
 
         Computed once at the largest k asked for so far and sliced after that.
+
+        Args:
+            k: 1 or more; at most all others are found.
+            approximate: whether an approximate search, with its recall measured on a sample, will do, here and for all that
+                asks later for as many neighbours or fewer. None: what is known already, else above 300,000 instances.
+
+        Raises:
+            DependencyError: approximate=True without pynndescent.
         """
         from imblens.run._neighbours import neighbour_graph
 
         known: NeighbourGraph | None = self.train._cache.get("neighbours")
-        if known is None or known.k < min(k, len(self.train) - 1):
-            known = neighbour_graph(self.train.features, k)
+        unlike = known is not None and approximate is not None and known.exact is approximate
+        if known is None or unlike or known.k < min(k, len(self.train) - 1):
+            known = neighbour_graph(self.train.features, k, approximate=approximate)
             self.train._cache["neighbours"] = known
         return known.first(k)
 
