@@ -22,6 +22,7 @@ from imblens.report._page import table_html, turned, whole
 from imblens.report._pictures import sheet
 from imblens.report._prose import prose
 from imblens.report._render import figures
+from imblens.report._save import _command
 from tests.report.pages import parsed
 from tests.report.runs import CIFAR, HOSTILE, make_run
 
@@ -196,6 +197,12 @@ def test_class_of_interest_is_shown_in_full(tmp_path):
     for lens in ("class_accuracy", "adversaries"):
         assert found[lens].lines()["truck"] in part
     assert "prototype" in part and "neighbour_count" in part
+
+
+def test_the_command_of_a_report_says_how_many_prototypes():
+    options = {"archetypes": {"prototypes": 3}}
+    found = audit(make_run(), lenses=["archetypes"], options=options, of="truck")
+    assert _command(found) == "imblens audit RUN --lens archetypes --class truck --prototypes 3"
 
 
 def test_tables_in_full_begin_with_the_strongest():

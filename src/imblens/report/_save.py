@@ -485,4 +485,7 @@ def _command(audit: Audit) -> str:
             words += ["--lens", name]
     if audit.of is not None:
         words += ["--class", audit.of]
+    prototypes = audit.options.get("archetypes", {}).get("prototypes", 1)
+    if prototypes != 1:
+        words += ["--prototypes", str(prototypes)]
     return " ".join(shlex.quote(word) for word in words)
