@@ -70,7 +70,7 @@ def command(
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip, engine=engine)
     report = found.save(out, force=True, papers=papers)
-    emit(result(found, report), [*ending(found, report), *_next(source)], as_json=as_json)
+    emit(result(found, report), [*ending(found, report), to_try(found, source, "RUN2")], as_json=as_json)
 
 
 def _get_ready_to_draw() -> None:
@@ -96,5 +96,14 @@ def ending(found: Audit, report: Path) -> list[str]:
     return [*found.verdict(), *skipped, f"report: {report}"]
 
 
-def _next(source: Path) -> list[str]:
-    return [f"next: {shown('imblens', 'treat', source, '--with', 'eos', '--out', 'RUN2')}"]
+def to_try(found: Audit, source: Path, out: str | Path) -> str:
+    """Return the command that comes next: the treatment that the diagnosis names for the least accurate class that has one."""
+    table = found["diagnosis"].tables["diagnosis"] if "diagnosis" in found else None
+    name = "eos"
+    if table is not None:
+        first = table[table["strength"] > 0].groupby("class", sort=False).head(1)
+        advised = first[
+            ~first["treatment"].str.contains(" ")
+        ]  # others are said in words: something to do with the data
+        name = str(advised.sort_values("accuracy", kind="stable")["treatment"].iloc[0]) if len(advised) else name
+    return f"next: {shown('imblens', 'treat', source, '--with', name, '--out', out)}"

@@ -167,14 +167,14 @@ def command(
             raise
         again = shown("imblens", *(word for word in sys.argv[1:] if word not in ("--resume", "--force")), "--resume")
         raise Stopped(str(stop).removeprefix("stopped ") + ".", hint=f"go on with: {again}") from None
-    from imblens.cli.audit import ending, result
+    from imblens.cli.audit import ending, result, to_try
 
     emit(
         {"run": out, "classes": plain(_classes(found).to_dict("records")), **result(found, report)},
         [
             *_table(found, report),
             *ending(found, report),
-            f"next: {shown('imblens', 'treat', out, '--with', 'eos', '--out', f'{out}-eos')}",
+            to_try(found, out, f"{out}-2"),
         ],
         as_json=as_json,
     )
