@@ -347,6 +347,16 @@ def test_drawings_and_numbers_can_be_taken(open_page, report):
     assert opened.messages == []
 
 
+def test_a_hundred_classes_are_summed_up_on_two_pages(open_page, tmp_path):
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    made = make_run(tuple(f"kind {i}" for i in range(100)), n=3000, per_test=20)
+    file = audit(made, lenses=["class_accuracy", "archetypes"]).save(tmp_path / "out", figures=False)
+    paper = open_page(file).page.pdf(format="A4")
+    pages = [sheet.extract_text() for sheet in pypdf.PdfReader(io.BytesIO(paper)).pages]
+    assert next(i for i, text in enumerate(pages) if "How often is each class right" in text) <= 2
+    assert "On paper the 8 rarest of 100 classes" in pages[1]
+
+
 def test_a_class_among_very_many_is_found_by_name(open_page, tmp_path):
     names = tuple(f"kind {i}" for i in range(150))
     made = audit(make_run(names, n=3000, per_test=4), lenses=["class_accuracy", "adversaries"])

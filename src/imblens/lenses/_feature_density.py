@@ -110,7 +110,12 @@ def _chart(finding: FeatureDensity) -> Any:
                 "adversary:N",
                 sort=order,
                 title="class that shows the features",
-                axis=alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-40),
+                axis=alt.Axis(
+                    labelLimit=LABEL_LIMIT,
+                    orient="top",
+                    labelAngle=-40 if len(order) <= 20 else -90,
+                    labelOverlap=len(order) > 20,
+                ),
             ),
             y=alt.Y("reference:N", sort=order, title="class whose features they are", axis=axis),
             color=alt.Color(

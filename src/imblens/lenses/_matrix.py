@@ -19,7 +19,12 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
         f"{column}:N",
         sort=order,
         title=title,
-        axis=alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-40),
+        axis=alt.Axis(
+            labelLimit=LABEL_LIMIT,
+            orient="top",
+            labelAngle=-40 if len(order) <= 20 else -90,
+            labelOverlap=len(order) > 20,
+        ),
     )
     y = class_axis(order, title="class")
     cells = (

@@ -185,7 +185,8 @@
       table.dataset.none = none ? `None of the rows shown here is of ${chosen}.` : "";
     }
     for (const list of all(".lines")) {
-      const silent = chosen !== "" && !all("li[data-class]:not(.other)", list).length;
+      const own = list.closest("details.more") ? null : list.closest("section") ?? list;  // the rest of it may stand below
+      const silent = chosen !== "" && own && !all(".lines li[data-class]:not(.other)", own).length;
       list.querySelector(".silent").hidden = !silent;
       if (silent) list.querySelector(".silent").textContent = `Nothing notable on ${chosen} here.`;
     }
