@@ -102,8 +102,6 @@ def to_try(found: Audit, source: Path, out: str | Path) -> str:
     name = "eos"
     if table is not None:
         first = table[table["strength"] > 0].groupby("class", sort=False).head(1)
-        advised = first[
-            ~first["treatment"].str.contains(" ")
-        ]  # others are said in words: something to do with the data
+        advised = first[~first["treatment"].str.contains(" ")]  # words say what to do with the data
         name = str(advised.sort_values("accuracy", kind="stable")["treatment"].iloc[0]) if len(advised) else name
     return f"next: {shown('imblens', 'treat', source, '--with', name, '--out', out)}"

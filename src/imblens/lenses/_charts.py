@@ -41,6 +41,14 @@ def class_axis(order: list[str], *, title: str | None = None, limit: int = LABEL
     )
 
 
+def top_axis(order: list[str]) -> alt.Axis:
+    """The names of classes above the columns of a matrix; upright, and only those that fit, where classes are many."""
+    import altair as alt
+
+    many = len(order) > 20
+    return alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-90 if many else -40, labelOverlap=many)
+
+
 def base(table: pd.DataFrame, rows: int | None = None) -> alt.Chart:
     """A chart on a table, as wide as its container, `rows` rows high. Missing text is drawn as none."""
     import altair as alt

@@ -96,7 +96,7 @@ def _divide(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
 def _chart(finding: FeatureDensity) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base
+    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, top_axis
 
     table = finding.tables["feature_density"]
     pairs = table.groupby(["reference", "adversary"], sort=False, as_index=False)[["ratio", "rate_ratio"]].mean()
@@ -110,12 +110,7 @@ def _chart(finding: FeatureDensity) -> Any:
                 "adversary:N",
                 sort=order,
                 title="class that shows the features",
-                axis=alt.Axis(
-                    labelLimit=LABEL_LIMIT,
-                    orient="top",
-                    labelAngle=-40 if len(order) <= 20 else -90,
-                    labelOverlap=len(order) > 20,
-                ),
+                axis=top_axis(order),
             ),
             y=alt.Y("reference:N", sort=order, title="class whose features they are", axis=axis),
             color=alt.Color(

@@ -17,10 +17,8 @@ from imblens.run import Batch, Moments, Run, Statistic
 Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
 SMOOTHING = 0.001
-CLOUD_WIDTHS = (
-    1.0,
-    2.0,
-)  # with CLOUD_PRIOR and CLOUD_ERRORS the best on eleven small networks of drawn shapes and digits
+# together the best on the networks of `python -m benchmarks.science.forecasts`
+CLOUD_WIDTHS = (1.0, 2.0)
 CLOUD_PRIOR = 20
 CLOUD_ERRORS = 50
 CLOUD_DRAWS = 4000

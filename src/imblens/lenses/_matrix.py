@@ -12,19 +12,14 @@ def matrix_chart(table: pd.DataFrame, *, column: str, value: str, order: list[st
     """Draw `value` of (class, `column`) pairs; rows whose value is NaN (the diagonal, undefined rows) stay blank."""
     import altair as alt
 
-    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, class_axis
+    from imblens.lenses._charts import ERROR_RANGE, base, class_axis, top_axis
 
     filled = table[table[value].notna()]
     x = alt.X(
         f"{column}:N",
         sort=order,
         title=title,
-        axis=alt.Axis(
-            labelLimit=LABEL_LIMIT,
-            orient="top",
-            labelAngle=-40 if len(order) <= 20 else -90,
-            labelOverlap=len(order) > 20,
-        ),
+        axis=top_axis(order),
     )
     y = class_axis(order, title="class")
     cells = (
