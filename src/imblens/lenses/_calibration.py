@@ -57,7 +57,7 @@ class Calibration(Finding):
         return found
 
     def charts(self) -> dict[str, Any]:
-        """Confidence beside accuracy for each class; accuracy by confidence over all classes."""
+        """Confidence beside accuracy for each class; accuracy by confidence over all classes, and of a chosen one."""
         return {"calibration": _class_chart(self), "reliability": _reliability_chart(self)}
 
 
@@ -84,8 +84,9 @@ def calibration(run: Run, *, n_bins: int = 15) -> Calibration:
     Returns:
         Table `calibration`: class, confidence, accuracy, ece, test_count, over_confidence (confidence - accuracy),
         answered_count, answered_confidence, answered_accuracy. Table `reliability`: bin, count, confidence, accuracy,
-        low, high over all classes. NaN for a class without test instances, or that is never the answer. Summary: ece
-        and confidence over all instances, mean_class_ece, classes_over_confident.
+        low, high over all classes; table `class_reliability`: class and the same, without empty bins. NaN for a class
+        without test instances, or that is never the answer. Summary: ece and confidence over all instances,
+        mean_class_ece, classes_over_confident.
 
     Raises:
         NotApplicable: no test split, or its answers are unknown.
@@ -119,18 +120,31 @@ def calibration(run: Run, *, n_bins: int = 15) -> Calibration:
         }
     )
     bins = by_class.sum(axis=0)  # (n_bins, 3)
-    reliability = pd.DataFrame(
+    of, at = np.nonzero(by_class[:, :, 0])
+    classes = np.asarray(run.classes, dtype=object)
+    tables = {
+        "calibration": table,
+        "reliability": _reliability(bins, np.arange(n_bins), n_bins),
+        "class_reliability": pd.concat(
+            [pd.DataFrame({"class": classes[of]}), _reliability(by_class[of, at], at, n_bins)], axis="columns"
+        ),
+    }
+    return Calibration(tables, _summary(run, table, bins, n_bins), notes=_notes(table))
+
+
+def _reliability(sums: Floats, at: NDArray[np.int64], n_bins: int) -> pd.DataFrame:
+    """Rows of (count, confidence, right) sums (B, 3) in the bins `at` (B,), counted from 0."""
+    import pandas as pd
+
+    return pd.DataFrame(
         {
-            "bin": np.arange(1, n_bins + 1),
-            "count": bins[:, 0].astype(np.int64),
-            "confidence": _mean(bins[:, 1], bins[:, 0]),
-            "accuracy": _mean(bins[:, 2], bins[:, 0]),
-            "low": np.arange(n_bins) / n_bins,
-            "high": np.arange(1, n_bins + 1) / n_bins,
+            "bin": at + 1,
+            "count": sums[:, 0].astype(np.int64),
+            "confidence": _mean(sums[:, 1], sums[:, 0]),
+            "accuracy": _mean(sums[:, 2], sums[:, 0]),
+            "low": at / n_bins,
+            "high": (at + 1) / n_bins,
         }
-    )
-    return Calibration(
-        {"calibration": table, "reliability": reliability}, _summary(run, table, bins, n_bins), notes=_notes(table)
     )
 
 
@@ -293,7 +307,7 @@ def _reliability_chart(finding: Calibration) -> Any:
     import altair as alt
     import pandas as pd
 
-    from imblens.lenses._charts import BLUE, GREY, base
+    from imblens.lenses._charts import BLUE, CHOSEN, GREY, ORANGE, base, chosen_class
 
     table = finding.tables["reliability"].dropna(subset=["accuracy"])
     multiclass = finding.summary["task"] == "multiclass"
@@ -304,22 +318,33 @@ def _reliability_chart(finding: Calibration) -> Any:
         .mark_line(color=GREY, strokeDash=[4, 4])
         .encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
     )
-    table = table.assign(few=table["count"] < FEW)
-    points = (
-        base(table)
-        .mark_point(color=BLUE, strokeWidth=2, opacity=1)
-        .encode(
-            fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
-            size=alt.Size(
-                "count:Q", scale=alt.Scale(range=[30, 400]), legend=alt.Legend(title="instances", orient="top")
-            ),
-            x=alt.X("confidence:Q", scale=whole, axis=alt.Axis(format="%", title=names[0])),
-            y=alt.Y("accuracy:Q", scale=whole, axis=alt.Axis(format="%", title=names[1])),
-            tooltip=[
-                alt.Tooltip("confidence:Q", format=".1%"),
-                alt.Tooltip("accuracy:Q", format=".1%"),
-                alt.Tooltip("count:Q", format=","),
-            ],
+
+    def points(table: pd.DataFrame, colour: str, *tooltip: alt.Tooltip) -> alt.Chart:
+        return (
+            base(table.assign(few=table["count"] < FEW))
+            .mark_point(color=colour, strokeWidth=2, opacity=1)
+            .encode(
+                fill=alt.condition("datum.few", alt.value("white"), alt.value(colour)),
+                size=alt.Size(
+                    "count:Q", scale=alt.Scale(range=[30, 400]), legend=alt.Legend(title="instances", orient="top")
+                ),
+                x=alt.X("confidence:Q", scale=whole, axis=alt.Axis(format="%", title=names[0])),
+                y=alt.Y("accuracy:Q", scale=whole, axis=alt.Axis(format="%", title=names[1])),
+                tooltip=[
+                    *tooltip,
+                    alt.Tooltip("confidence:Q", format=".1%"),
+                    alt.Tooltip("accuracy:Q", format=".1%"),
+                    alt.Tooltip("count:Q", format=","),
+                ],
+            )
         )
+
+    of_chosen = f"datum.class === {CHOSEN}"
+    own = points(finding.tables["class_reliability"], ORANGE, alt.Tooltip("class:N")).transform_filter(of_chosen)
+    told = (
+        base(finding.tables["calibration"][["class"]])
+        .transform_filter(of_chosen)
+        .mark_text(align="left", baseline="top", fontSize=13, fontWeight="bold", dx=6, dy=4, limit=240)
+        .encode(x=alt.value(0), y=alt.value(0), text="class:N")
     )
-    return alt.layer(ideal, points)
+    return alt.layer(ideal, points(table, BLUE), own, told).add_params(chosen_class())

@@ -25,8 +25,16 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
 GREY = "#767676"
 ARCHETYPE_COLOURS = {"safe": BLUE, "border": SKY, "rare": ORANGE, "outlier": RED}
 ERROR_RANGE = ["#fff9f3", "#fdd8b3", "#fc9244", "#e4580b", "#9f3303"]  # colour carries the error: none is almost white
+CHOSEN = "imblens_class"  # the parameter through which a page says which class it shows; "" for all
 LABEL_LIMIT = 180
 ROW_HEIGHT = 22
+
+
+def chosen_class() -> alt.Parameter:
+    """The class that is shown, none at first: for charts that draw something of one class alone."""
+    import altair as alt
+
+    return alt.param(name=CHOSEN, value="")
 
 
 def class_axis(order: list[str], *, title: str | None = None, limit: int = LABEL_LIMIT) -> alt.Y:

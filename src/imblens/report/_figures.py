@@ -18,6 +18,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from imblens.lenses._charts import CHOSEN
+
 WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 1.5
 PNG_PIXELS = 3e6
@@ -26,7 +28,6 @@ PLAIN_BYTES = 50_000  # of all columns of data, above which they are deflated in
 MANY_MARKS = 100  # elements of a drawing above which it is one image in the page, and a canvas when live
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
-CHOSEN = "imblens_class"  # the signal through which a page says which class it shows
 
 THEME: dict[str, Any] = {
     "aria": False,  # the figure around a chart carries its sentence
@@ -165,7 +166,9 @@ def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     keys = _class_columns(data, classes)
     if keys:
         _follow_choice(spec, keys)
-        spec.setdefault("params", []).append({"name": CHOSEN, "value": ""})
+        declared = spec.setdefault("params", [])
+        if CHOSEN not in (parameter["name"] for parameter in declared):
+            declared.append({"name": CHOSEN, "value": ""})
     many = max((len(rows) for rows in data.values()), default=0) > MANY_ROWS
     used = {key: _used(rows, spec) for key, rows in data.items()}
     return Figure(name, spec, used, slim(drawing, name), many, tuple(keys))

@@ -68,7 +68,8 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     import jinja2
 
     from imblens import __version__
-    from imblens.report._figures import CHOSEN, THEME, json_block, packed, vega_bundle
+    from imblens.lenses._charts import CHOSEN
+    from imblens.report._figures import THEME, json_block, packed, vega_bundle
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

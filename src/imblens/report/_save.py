@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from imblens.report._pictures import Sheet
     from imblens.report._verdict import ClassView
 
-LINES_SHOWN, LINES_MORE = 4, 60  # of a lens: at once, and behind a click; the rest comes up with its class
+LINES_SHOWN, LINES_MORE, LINES_OF_MANY = 4, 60, 12  # of a lens: at once, and behind a click (of very many classes)
 CARDS = 3
 PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": "", "sort": None}
 OVERLAYS_KEY = (
@@ -190,6 +190,7 @@ def report_html(audit: Audit) -> str:
         ends=ENDS,
         many=len(rows) > MANY_CLASSES,
         lenses=sections,
+        lines=lines,
         contents=contents,
         skipped=_skipped(audit),
         facts=_facts(audit),
@@ -247,6 +248,7 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
     known = all_lenses().get(name)
     question = lens_info(known).question if known is not None else ""
     listed = [{"name": key, "text": text} for key, text in said.items()]
+    most = LINES_SHOWN + (LINES_MORE if audit.run.n_classes <= MANY_CLASSES else LINES_OF_MANY)
     text = lens_page(name)
     return {
         "id": _page.anchor(name),
@@ -254,8 +256,8 @@ def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str
         "title": _page.heading(name),
         "question": question or _page.heading(name),
         "lines": listed[:LINES_SHOWN],
-        "more": listed[LINES_SHOWN:][:LINES_MORE],
-        "rest": {line["name"]: line["text"] for line in listed[LINES_SHOWN + LINES_MORE :]},
+        "more": listed[LINES_SHOWN:most],
+        "rest": {line["name"]: line["text"] for line in listed[most:]},  # each comes up with its class
         "figures": figures,
         "overlays": _overlays(audit, finding) if name == "alignment" else [],
         "notes": finding.notes,
