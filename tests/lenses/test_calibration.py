@@ -49,6 +49,9 @@ def test_by_hand():
     assert table.loc["a", "answered_count"] == 3
     assert table.loc["a", "answered_confidence"] == pytest.approx(2.2 / 3)
     assert table.loc["a", "answered_accuracy"] == pytest.approx(2 / 3)
+    own = finding.tables["class_reliability"]  # empty bins are left out
+    assert own["class"].tolist() == ["a", "b", "b"] and own["count"].tolist() == [2, 1, 1]
+    assert own["confidence"].tolist() == pytest.approx([0.8, 0.6, 0.9]) and own["accuracy"].tolist() == [1, 0, 1]
     assert finding.summary["ece"] == pytest.approx((2 * 0.2 + 0.6 + 0.1) / 4)
     assert finding.summary["accuracy"] == 0.75
 
@@ -70,8 +73,14 @@ def test_against_a_loop(n_bins):
     pairs = [(*confidence(row), label) for row, label in zip(logits.astype(float).tolist(), labels, strict=True)]
     everything = [(sure, answer == label) for sure, answer, label in pairs]
     assert finding.summary["ece"] == pytest.approx(expected_error(everything, n_bins), abs=1e-12)
+    bins = finding.tables["class_reliability"]
     for c in range(5):
         own = [(sure, answer == label) for sure, answer, label in pairs if label == c]
+        rows = bins[bins["class"] == "vwxyz"[c]]
+        assert rows["count"].sum() == len(own) and (rows["count"] > 0).all()
+        assert (rows["count"] * rows["accuracy"]).sum() == pytest.approx(sum(right for _, right in own))
+        gaps = rows["count"] * (rows["accuracy"] - rows["confidence"]).abs()
+        assert gaps.sum() / len(own) == pytest.approx(expected_error(own, n_bins), abs=1e-12)
         assert table.loc[c, "ece"] == pytest.approx(expected_error(own, n_bins), abs=1e-12)
         assert table.loc[c, "confidence"] == pytest.approx(np.mean([sure for sure, _ in own]))
         said = [(sure, answer == label) for sure, answer, label in pairs if answer == c]

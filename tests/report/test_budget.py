@@ -11,9 +11,9 @@ import pytest
 
 from imblens.lenses._embedding_map import EmbeddingMap
 from imblens.report import Audit, audit
+from imblens.report._audit_page import report_html
 from imblens.report._evidence import ENDS
 from imblens.report._pictures import SHEET_BYTES
-from imblens.report._save import report_html
 from tests.report.runs import make_run
 
 POINTS = 20_000  # the most that a map holds, whatever the number of instances

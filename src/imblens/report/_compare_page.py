@@ -9,8 +9,8 @@ import numpy as np
 
 from imblens.lenses._base import percent
 from imblens.report._compare import MEASURES, best_first, class_lines, differences, points
-from imblens.report._overlays import side_by_side
-from imblens.report._save import OVERLAYS_KEY, write_figures, write_maps, write_tables
+from imblens.report._overlays import KEY, side_by_side
+from imblens.report._save import write_figures, write_maps, write_tables
 from imblens.run import claim, write_text
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         sections=sections,
         overlays=overlays,
         stayed=stayed,
-        maps_key=OVERLAYS_KEY,
+        maps_key=KEY,
         notes=comparison.notes,
         classes=classes,
         contents=contents,

@@ -134,15 +134,13 @@ def _table(audit: Audit, lens: str, name: str, columns: set[str]) -> pd.DataFram
 
 def in_full(audit: Audit, sections: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything an audit says of its class of interest: a line and a small table of each lens, and its pictures."""
-    from imblens.report import _render
     from imblens.report._page import heading, table_html
 
     name = audit.of or ""
     parts = []
     for section in sections:
         finding = audit.findings[section["name"]]
-        said = _render.lines(finding, section["name"])
-        lines = [said[name]] if name in said else []
+        lines = [section["said"][name]] if name in section["said"] else []
         tables = []
         for title, table in finding.tables.items():
             of = next((column for column in ("class", "reference") if column in table.columns), None)

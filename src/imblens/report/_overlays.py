@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 CLASSES = 12  # that are shown, the first of the order given
 COLUMNS = {"id", "view", "boxes", "cam", "cam_ior", "box_share"}
 VIEW_BYTES = 2**17
+KEY = (
+    "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes. "
+    "Point at a picture to see it without its map."
+)
 SIDE, GAP, LINE, LEFT = 160, 12, 18, 110  # of the figure, in pixels
 # from dark to light in even steps of lightness, so that it reads without hue as well
 HEAT = np.array([(20, 11, 52), (88, 24, 110), (165, 44, 96), (225, 100, 48), (251, 180, 26), (252, 255, 164)], float)

@@ -81,6 +81,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     )
     names = context.pop("names", ())
     environment.filters["whole"] = partial(whole, isolated=turned(names))
+    environment.filters["kept_apart"] = partial(kept_apart, isolated=turned(names))
     vega, script = vega_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     block = {
         **data,
@@ -224,7 +225,15 @@ def whole(text: str, isolated: Sequence[str] = ()) -> Markup:
     >>> whole("<b> is right 47 % of the time")
     Markup('&lt;b&gt; is right <span class="nb">47 %</span> of the time')
     """
-    unbroken = r"[+\u2212]?\d+(?:\.\d+)? (?:%|points)|\[[+\u2212]?[\d.]+, [+\u2212]?[\d.]+\]"
+    return _marked(text, isolated, r"[+\u2212]?\d+(?:\.\d+)? (?:%|points)|\[[+\u2212]?[\d.]+, [+\u2212]?[\d.]+\]")
+
+
+def kept_apart(text: str, isolated: Sequence[str] = ()) -> Markup:
+    """Text in which no name turns what stands around it; without `whole`'s element for every number."""
+    return _marked(text, isolated, "")
+
+
+def _marked(text: str, isolated: Sequence[str], unbroken: str) -> Markup:
     names = "|".join(re.escape(str(escape(name))) for name in sorted(isolated, key=len, reverse=True))
 
     def marked(found: re.Match[str]) -> str:
@@ -232,8 +241,8 @@ def whole(text: str, isolated: Sequence[str] = ()) -> Markup:
             return f"<bdi>{found.group()}</bdi>"
         return f'<span class="nb">{found.group()}</span>'
 
-    pattern = f"(?P<name>{names})|{unbroken}" if names else unbroken
-    return Markup(re.sub(pattern, marked, str(escape(text))))
+    pattern = "|".join(part for part in (f"(?P<name>{names})" if names else "", unbroken) if part)
+    return Markup(re.sub(pattern, marked, str(escape(text))) if pattern else str(escape(text)))
 
 
 def turned(names: Iterable[str]) -> list[str]:

@@ -13,6 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from imblens.lenses import Finding
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
@@ -94,6 +96,11 @@ def file_names(wanted: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], s
         taken.add(chosen.lower())  # some file systems take A and a for one
         found[key] = chosen
     return found
+
+
+def table_files(findings: Mapping[str, Finding]) -> dict[tuple[str, str], str]:
+    """The file name of every table by (lens, table)."""
+    return file_names({(lens, name): name for lens, finding in findings.items() for name in finding.tables})
 
 
 def _slug(text: str) -> str:

@@ -158,9 +158,9 @@
 
   addEventListener("beforeprint", () => {
     for (const [figure, { drawing, box }] of views) box.remove(), figure.append(drawing);
-    for (const details of all("details.more")) details.open = true;
   });
   addEventListener("afterprint", () => {
+    root.classList.remove("whole");
     for (const [figure, { drawing, box }] of views) drawing.remove(), figure.append(box);
   });
 
@@ -328,6 +328,11 @@
     brush.drawImage(drawn, 0, 0);
     sheet.toBlob((blob) => save(name + ".png", "image/png", blob));
   }
+
+  document.getElementById("print-all")?.addEventListener("click", () => {
+    root.classList.add("whole");
+    print();
+  });
 
   document.getElementById("unfold")?.addEventListener("click", (event) => {
     document.querySelector(".suspects").classList.remove("folded");
