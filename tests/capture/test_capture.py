@@ -200,11 +200,22 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(script)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
     )
     assert done.returncode == -signal.SIGKILL
-    assert (tmp_path / "run" / "train" / "part-00001" / "features.npy").exists()
+    assert list(tmp_path.rglob("train/part-00001/features.npy"))  # written, but not yet in its place
     with pytest.raises(MissingError, match="not a finished run"):
         imblens.Run.load(tmp_path / "run")
     again = capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run", force=True)
     assert len(imblens.Run.load(tmp_path / "run").train) == len(again.train) == 11
+    assert not list(tmp_path.rglob(".imblens-tmp-*"))  # what the killed one left was swept
+
+
+def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> None:
+    capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    pictures = PICTURES.clip(1, 255)
+    pictures[7, 0, 0, 0] = 0
+    with pytest.raises(InputError, match="hold NaN"):
+        capture(Nan(False), train=(pictures, LABELS), batch_size=3, out=tmp_path / "run", force=True)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_meta_says_what_made_it() -> None:

@@ -208,7 +208,7 @@ def test_the_command_of_a_report_says_how_many_prototypes():
 def test_tables_in_full_begin_with_the_strongest():
     run = make_run(dim=20)
     found = audit(run, lenses=["class_features", "feature_density"], of="truck")
-    parts = in_full(found, [{"name": name} for name in found.findings], [])["parts"]
+    parts = in_full(found, [{"name": name, "said": {}} for name in found.findings], [])["parts"]
     shown = {table["title"]: table["html"] for part in parts for table in part["tables"]}
     assert {"Class features", "Feature density"} <= set(shown)
     rows = found["class_features"].tables["class_features"].query("`class` == 'truck'")

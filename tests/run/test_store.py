@@ -194,9 +194,19 @@ def test_every_call_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_save_that_fails_leaves_the_run_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make().save(tmp_path / "run")
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    monkeypatch.setattr("imblens.run._store.write_part", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        make().save(folder, force=True)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert len(Run.load(folder).train) == len(make().train)
+
+
 def test_a_killed_save_is_seen_as_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make().save(tmp_path / "run")
-    monkeypatch.setattr("imblens.run._store.write_part", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("imblens.run._store.finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make().save(folder, force=True)
     with pytest.raises(MissingError, match="not a finished run"):

@@ -50,9 +50,9 @@ class Alignment(Probe):
     name: ClassVar[str] = "alignment"
     map_gradient: ClassVar[bool] = True
 
-    def __init__(self, layer: str, n_classes: int, split: str) -> None:
+    def __init__(self, layer: str, n_classes: int, split: str, *, rectified: bool = False) -> None:
         """Look at the maps that `layer` gives, on the pictures of `split`."""
-        self.layers = (layer,)
+        self.layers, self.rectified = (layer,), rectified
         self._n_classes, self._split = n_classes, split
         self._kept = np.zeros(n_classes, dtype=np.int64)
         self._map_size: tuple[int, int] | None = None
@@ -94,7 +94,7 @@ class Alignment(Probe):
     def describe(self) -> dict[str, Any]:
         """Return where the maps come from, on which split, and the size of the kept ones."""
         size = None if self._map_size is None else list(self._map_size)
-        return {"layer": self.layers[0], "split": self._split, "map_size": size}
+        return {"layer": self.layers[0], "rectified": self.rectified, "split": self._split, "map_size": size}
 
     def _keep(
         self, columns: dict[str, NDArray[Any]], pixels: NDArray[np.uint8], pairs: list[Boxed], cams: torch.Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,8 +22,8 @@ from imblens.capture._network import as_found, exact_float32, unwrap
 from imblens.capture._parts import Parts
 from imblens.capture._probes import Probe
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.models import find_head, find_maps
-from imblens.run import Head, Latents, Run, claim, seal, versions
+from imblens.models import find_head, find_maps, rectified_before_pooling
+from imblens.run import Head, Latents, Run, claim, seal, staged, versions
 from imblens.run._check import class_names, labels_vector
 
 if TYPE_CHECKING:
@@ -127,19 +128,21 @@ def capture(
         for feed in feeds.values():
             if feed.labels is not None:
                 _two_classes(_check_labels(feed.labels, feed.name, names, len(feed)), feed.name)
-        on_maps, skipped = _map_probes(network, maps, feeds, sample, len(names), alignment, concepts)
+        on_maps, skipped = _map_probes(network, maps, found, feeds, sample, len(names), alignment, concepts)
         look = Look(network, found, [*wanted, *on_maps], device=where, dtype=dtype, bf16=precision == "bf16")
         for feed in feeds.values():
             skipped |= look.settle(feed.sample())
         size = look.batch_size(first, batch_size)
-        if folder is not None:
-            (folder / "run.json").unlink(missing_ok=True)  # from here on the folder is no run until it is whole
-        collected = {
-            feed.name: _walk(
-                feed, look, names, size, None if folder is None else folder / feed.name, thumbnails, progress
-            )
-            for feed in feeds.values()
-        }
+        with nullcontext() if folder is None else staged(folder) as stage:
+            collected = {
+                feed.name: _walk(
+                    feed, look, names, size, None if stage is None else stage / feed.name, thumbnails, progress
+                )
+                for feed in feeds.values()
+            }
+        if folder is not None and stage is not None:
+            for parts in collected.values():
+                parts.moved(stage, folder)
     last = Head(look.weight, look.bias)
     _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Latents(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
@@ -175,6 +178,7 @@ def capture(
 def _map_probes(
     network: torch.nn.Module,
     maps: str | None,
+    head: str,
     feeds: Mapping[str, Feed],
     sample: torch.Tensor,
     n_classes: int,
@@ -193,9 +197,10 @@ def _map_probes(
         layer = layer or find_maps(network, sample=sample)
     except NotApplicable as reason:
         return [], dict.fromkeys(asked, str(reason))
-    found: list[Probe] = [Alignment(layer, n_classes, boxed)] if alignment else []
+    rectified = rectified_before_pooling(network, layer, head, sample=sample)
+    found: list[Probe] = [Alignment(layer, n_classes, boxed, rectified=rectified)] if alignment else []
     if concepts is not None and boxed == "test":
-        found.append(Concepts(layer, n_classes, boxed, float(concepts)))
+        found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))
     elif concepts is not None:
         return found, {"concepts": "regions are counted on test pictures, and only training pictures have boxes."}
     return found, {}

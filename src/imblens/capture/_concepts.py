@@ -37,9 +37,9 @@ class Concepts(Probe):
 
     name: ClassVar[str] = "concepts"
 
-    def __init__(self, layer: str, n_classes: int, split: str, share: float) -> None:
+    def __init__(self, layer: str, n_classes: int, split: str, share: float, *, rectified: bool = False) -> None:
         """Count on `split` at the maps that `layer` gives, with thresholds from the training split."""
-        self.layers = (layer,)
+        self.layers, self.rectified = (layer,), rectified
         self._n_classes, self._split, self._share = n_classes, split, share
         self._histogram: ChannelHistogram | None = None
         self._thresholds: NDArray[np.float64] | None = None
@@ -85,7 +85,8 @@ class Concepts(Probe):
 
     def describe(self) -> dict[str, Any]:
         """Return where the maps come from, the share q, and how many channels took part."""
-        found: dict[str, Any] = {"layer": self.layers[0], "split": self._split, "share": self._share}
+        found: dict[str, Any] = {"layer": self.layers[0], "rectified": self.rectified}
+        found |= {"split": self._split, "share": self._share}
         if self._histogram is not None:
             dead = self._histogram.dead
             found |= {"channels": len(dead), "dead_channels": int(dead.sum()), "values": self._histogram.n_values}

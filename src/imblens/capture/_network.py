@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.errors import InputError, ShapeError
+from imblens.run._install import unwrapped
 
 if TYPE_CHECKING:
     import torch
@@ -114,9 +115,17 @@ class Tap:
     With gradients on, what leaves the other modules is part of the graph, or begins one.
     """
 
-    def __init__(self, model: torch.nn.Module, layer: str, others: tuple[str, ...] = ()) -> None:
-        """Watch `layer` of `model`, and the output of `others`."""
-        self._model, self._layer, self._others = model, layer, others
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        layer: str,
+        others: tuple[str, ...] = (),
+        rectified: frozenset[str] = frozenset(),
+    ) -> None:
+        """Watch `layer` of `model`, and the output of `others`; of those in `rectified`, which the network rectifies next,
+        rectified.
+        """
+        self._model, self._layer, self._others, self._rectified = model, layer, others, rectified
         self._entered: list[torch.Tensor] = []
         self._left: list[torch.Tensor] = []
         self._maps: dict[str, torch.Tensor] = {}
@@ -167,6 +176,8 @@ class Tap:
             self._maps[name] = output
             if not isinstance(output, torch.Tensor) or not output.is_floating_point():
                 return output
+            if name in self._rectified:
+                output = output.relu()  # twice is as once
             if torch.is_grad_enabled() and not output.requires_grad:
                 output = output.detach().requires_grad_()  # nothing before needs a graph: it begins here
             self._maps[name] = output
@@ -183,14 +194,7 @@ def unwrap(model: Any) -> torch.nn.Module:
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
         )
-    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
-    while True:
-        if hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        elif isinstance(model, parallel):
-            model = model.module
-        else:
-            break
+    model = unwrapped(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError(
             "model is a TorchScript module, which cannot be looked into.",

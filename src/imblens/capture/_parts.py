@@ -49,6 +49,11 @@ class Parts:
         if self._folder is not None and (self._n >= PART_ROWS or self._bytes >= PART_BYTES):
             self.flush()
 
+    def moved(self, stage: Path, folder: Path) -> None:
+        """Say that what was written in `stage` now lies in `folder`."""
+        self.files = [folder / file.relative_to(stage) for file in self.files]
+        self.parts = [read_part(place, self._n_classes) for place in sorted({file.parent for file in self.files})]
+
     def flush(self) -> None:
         """Close the part that is being collected."""
         if not self._rows:

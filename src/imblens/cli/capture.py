@@ -93,6 +93,9 @@ def command(
     for note in pictures.notes:
         progress(note)
     height, width = (prepared or {}).get("size") or pictures.train.picture(0).shape[:2]
+    import torch
+
+    torch.manual_seed(seed)  # of weights that are drawn, and of what else a function that builds a network may draw
     network = make_network(model, pictures.n_classes, size=(int(height), int(width)))
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)

@@ -35,7 +35,7 @@ def command(
         explained(name, entries, as_json)
         return
     width = max(map(len, entries))
-    says = {key: text.strip().splitlines()[0] for key, text in entries.items()}
+    says = {key: (text.strip() or "(its package says nothing of it)").splitlines()[0] for key, text in entries.items()}
     lines = [f"{key:<{width}}  {text}" for key, text in says.items()]
     emit(says, [*lines, f"next: imblens list {what} {next(iter(says))}"], as_json=as_json)
 

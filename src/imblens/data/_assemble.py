@@ -248,6 +248,13 @@ def number_labels(
     text = arrays["train"].dtype.kind == "O"
     if names is None:
         values = sorted({v for a in arrays.values() for v in np.unique(a).tolist()})
+        if not text and values[0] < 0:
+            split = next(s for s, array in arrays.items() if array.min() < 0)
+            row = int(np.flatnonzero(arrays[split] < 0)[0])
+            raise InputError(
+                f"{where}: {split} row {row} has label {arrays[split][row]}, and classes are numbered from 0.",
+                hint="-1 often marks pictures whose label is not given: leave them out, or label them.",
+            )
         position = {v: i for i, v in enumerate(values)}
         names = [str(v) for v in values]
     elif text:

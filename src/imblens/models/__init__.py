@@ -2,7 +2,7 @@
 
 from imblens.models._build import build_model, find_model, make_network, model_descriptions, model_names
 from imblens.models._find_head import evaluating, find_head
-from imblens.models._find_maps import find_maps
+from imblens.models._find_maps import find_maps, rectified_before_pooling
 from imblens.models._load_factory import load_factory
 from imblens.models._load_weights import load_pretrained, load_weights
 
@@ -18,4 +18,5 @@ __all__ = [
     "make_network",
     "model_descriptions",
     "model_names",
+    "rectified_before_pooling",
 ]

@@ -74,6 +74,41 @@ def find_maps(model: nn.Module, name: str | None = None, *, sample: Tensor) -> s
     return [other for other, shape in after if other and shape is not None and shape[2:] == size[2:]][-1]
 
 
+def rectified_before_pooling(model: nn.Module, maps: str, head: str, *, sample: Tensor) -> bool:
+    """Say whether what the head reads is the mean of the rectified maps, though the module `maps` gives them unrectified.
+
+    A network that ends in a function (`torch.nn.functional.relu`) instead of a module does so: what it pools cannot be
+    hooked, but is known.
+    """
+    import torch
+
+    seen: dict[str, Tensor] = {}
+
+    def left(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor):
+            seen["maps"] = output.clone()  # what follows may work in place
+
+    def entered(module: nn.Module, inputs: Any, output: Any) -> None:
+        seen["features"] = inputs[0].clone()
+
+    hooks = [
+        model.get_submodule(maps).register_forward_hook(left),
+        model.get_submodule(head).register_forward_hook(entered),
+    ]
+    where = next(iter(model.parameters()), torch.empty(0)).device
+    try:
+        with evaluating(model):
+            model(sample.to(where).clone())
+    finally:
+        for handle in hooks:
+            handle.remove()
+    grid, features = seen.get("maps"), seen.get("features")
+    if grid is None or features is None or grid.ndim != 4 or features.shape != grid.shape[:2]:
+        return False
+    plain, rectified = (values.mean(dim=(2, 3)).to(features.dtype) for values in (grid, grid.relu()))
+    return torch.allclose(features, rectified, rtol=1e-4, atol=1e-5) and not torch.allclose(plain, rectified)
+
+
 def _finished(
     model: nn.Module, modules: dict[str, nn.Module], sample: Tensor
 ) -> list[tuple[str, tuple[int, ...] | None]]:

@@ -56,6 +56,7 @@ class WideResNet(nn.Module):
             channels = out
         self.blocks = nn.Sequential(*stages)
         self.bn = nn.BatchNorm2d(channels)
+        self.rectify = nn.ReLU(inplace=True)  # a module, so that what is pooled can be looked at
         self.normalise, self.head = make_head(channels, n_classes, scale)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -64,6 +65,6 @@ class WideResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, C) of pictures (N, in_channels, H, W)."""
         x = self.blocks(self.conv(x))  # (N, 64 * width, H/4, W/4)
-        x = functional.relu(self.bn(x), inplace=True)
+        x = self.rectify(self.bn(x))
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
         return logits

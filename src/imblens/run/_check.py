@@ -90,7 +90,7 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
     """Check that class names are unique text, at least two, and `n_classes` where that is known."""
     if isinstance(values, (str, bytes)):
         raise InputError("classes must be a sequence of names, found one text.", hint="Give ['cat', 'dog', ...].")
-    names = tuple(str(name) for name in np.asarray(values).tolist())
+    names = tuple(_text(name) for name in np.asarray(values).tolist())
     if n_classes is not None and len(names) != n_classes:
         raise ShapeError(
             f"there are {len(names)} class names for {n_classes} classes.",
@@ -143,8 +143,12 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
         raise InputError(
             f"labels hold {values[0]}, below 0.", hint="Number the classes from 0; drop instances without a label."
         )
-    names = class_names([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], None)
+    names = class_names(values, None)
     return [np.searchsorted(values, a).astype(np.int64) for a in arrays], names
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _plain(values: Any, name: str) -> NDArray[Any]:

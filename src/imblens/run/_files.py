@@ -45,6 +45,18 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def temporary_folder(within: Path) -> Path:
+    """Make a folder in `within` that `sweep` removes where a kill left it.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=within))
+    except OSError as error:
+        raise _storage_error(within, error) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     write_atomic(path, lambda file: file.write(text.encode("utf-8")))
@@ -66,17 +78,19 @@ def claim(out: Path, *, force: bool) -> Path:
         ExistsError: `out` holds something and `force` is false, or is a file.
         StorageError: the folder cannot be made or written to.
     """
-    if out.exists() and not out.is_dir():
-        raise ExistsError(f"--out {out} is a file.", hint="Choose a folder for --out.")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise ExistsError(f"{out} already exists.", hint="Add --force, or choose another --out.")
     try:
+        if out.exists() and not out.is_dir():
+            raise ExistsError(f"--out {out} is a file.", hint="Choose a folder for --out.")
+        if out.is_dir() and any(out.iterdir()) and not force:
+            raise ExistsError(f"{out} already exists.", hint="Add --force (in Python, force=True), or choose another.")
         if not out.exists():
             out.mkdir(parents=True)
             _MADE.append(out)
         handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=out)
         os.close(handle)
         Path(name).unlink()
+    except ExistsError:
+        raise
     except OSError as error:
         raise _storage_error(out, error) from error
     sweep(out)
@@ -107,11 +121,9 @@ def _umask() -> int:
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
-    reason = error.strerror or str(error)
+    reason, hint = error.strerror or str(error), "Choose another --out."
     if error.errno == errno.ENOSPC or "requested and" in str(error):
         folder = next((p for p in (path, *path.parents) if p.exists()), Path())
         reason = f"disk full, {shutil.disk_usage(folder).free / 1e6:.1f} MB free"
-    return StorageError(
-        f"cannot write {path}: {reason}; nothing under that name was changed.",
-        hint="Free some space, or choose another --out.",
-    )
+        hint = "Free some space, or choose another --out."
+    return StorageError(f"cannot write {path}: {reason}; nothing under that name was changed.", hint=hint)

@@ -14,6 +14,10 @@ def install(run: Run, model: Any) -> Any:
 
     if run.head is None:
         raise NotApplicable("this run has no head to install.")
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
+        )
     layer = _layer(model, run.meta.get("layer"), run.head)
     weight, bias = torch.from_numpy(run.head.weight.copy()), torch.from_numpy(run.head.bias.copy())
     with torch.no_grad():
@@ -36,8 +40,7 @@ def install(run: Run, model: Any) -> Any:
 
 def _layer(model: Any, name: Any, head: Head) -> Any:
     """Return the layer that the run was captured from; without a name, the last one of the head's shape."""
-    inner = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    linear = {key: module for key, module in inner.named_modules() if _is_linear(module)}
+    linear = {key: module for key, module in unwrapped(model).named_modules() if _is_linear(module)}
     known = "It has: " + ", ".join(f"{key or 'itself'} {tuple(m.weight.shape)}" for key, m in linear.items()) + "."
     hint = f"Give the network that the run was captured from. {known if linear else 'It has no linear layer.'}"
     if name is not None:
@@ -48,6 +51,20 @@ def _layer(model: Any, name: Any, head: Head) -> Any:
     if not fitting:
         raise ShapeError(f"the head of this run is {head.weight.shape}, which no last linear layer fits.", hint=hint)
     return fitting[-1]
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the network inside torch.compile, DataParallel or DistributedDataParallel."""
+    import torch
+
+    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif isinstance(model, parallel):
+            model = model.module
+        else:
+            return model
 
 
 def _is_linear(module: Any) -> bool:

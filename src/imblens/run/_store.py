@@ -14,8 +14,10 @@ from __future__ import annotations
 import difflib
 import json
 import platform
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run._check import class_names
-from imblens.run._files import claim, sha256, write_atomic, write_text
+from imblens.run._files import claim, sha256, temporary_folder, write_atomic, write_text
 from imblens.run._latents import Latents, Part
 from imblens.run._run import Head, Run
 
@@ -41,34 +43,52 @@ SPLITS = ("train", "val", "test", "synthetic")
 
 
 def save(run: Run, path: Path, *, force: bool = False) -> Path:
-    """Write `run` as a folder. `run.json` goes away first and comes back last: a torn run is never taken for whole."""
+    """Write `run` as a folder. An earlier run in it stays until this one is whole; `run.json` comes last."""
     claim(path, force=force)
     return write_into(run, path)
 
 
 def write_into(run: Run, path: Path) -> Path:
     """Write `run` into a folder that was claimed before."""
-    (path / "run.json").unlink(missing_ok=True)
     files: list[Path] = []
-    for name, split in run.splits.items():
-        for number, part in enumerate(split.parts):
-            files += write_part(path / name / f"part-{number:05d}", part)
-    return seal(path, run, files)
+    with staged(path) as stage:
+        for name, split in run.splits.items():
+            for number, part in enumerate(split.parts):
+                files += write_part(stage / name / f"part-{number:05d}", part)
+    return seal(path, run, [path / file.relative_to(stage) for file in files])
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A folder inside `path` to write parts in; when all are whole they take the place of an earlier run's.
+
+    After an error, or a kill, the earlier run is as it was. In between, `path` holds both.
+    """
+    stage = temporary_folder(path)
+    try:
+        yield stage
+        (path / "run.json").unlink(missing_ok=True)
+        for name in SPLITS:
+            for stale in (path / name).glob("part-*"):
+                _remove_part(stale)
+            for part in (stage / name).glob("part-*"):
+                (path / name / part.name).mkdir(parents=True, exist_ok=True)
+                for file in part.iterdir():
+                    file.replace(path / name / part.name / file.name)
+            if (path / name).is_dir() and not any((path / name).iterdir()):
+                (path / name).rmdir()
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def seal(path: Path, run: Run, files: list[Path]) -> Path:
-    """Make a run of a folder whose parts were written: the head, no part of an earlier run, then `run.json`.
+    """Make a run of a folder whose parts were written: the head, then `run.json`.
 
     Args:
         path: the folder.
         run: what was written; its parts are not written again.
         files: the files of its parts.
     """
-    for name in SPLITS:
-        known = {file.parent for file in files}
-        for stale in (path / name).glob("part-*"):
-            if stale not in known:
-                _remove_part(stale)
     head_file = path / "head.safetensors"
     if run.head is None:
         head_file.unlink(missing_ok=True)

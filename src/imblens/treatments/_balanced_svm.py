@@ -17,6 +17,7 @@ from imblens.treatments._numeric import (
     as_seed,
     enough_for_smote,
     for_distances,
+    plain,
     positions,
     refuse_too_large,
     stratified,
@@ -119,7 +120,7 @@ class BalancedSVM(Sampler):
         refuse_too_large("BalancedSVM", sum(wanted.values()), X)
         counts = np.bincount(labels)
         enough_for_smote(
-            "BalancedSVM", self.k_neighbors, {classes[i].item(): int(counts[i]) for i in wanted if wanted[i]}
+            "BalancedSVM", self.k_neighbors, {plain(classes[i]): int(counts[i]) for i in wanted if wanted[i]}
         )
         seed = as_seed(self.random_state)
         strategy = {label: int(counts[label] + n) for label, n in wanted.items()}

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from imblens.errors import ImblensWarning
 from imblens.run import neighbour_graph
 from imblens.treatments._draw import Direction, Indexing, draw_eos, interpolate, lonely_note
-from imblens.treatments._numeric import as_seed, positions, refuse_too_large
+from imblens.treatments._numeric import as_seed, plain, positions, refuse_too_large
 from imblens.treatments._sampler import Sampler
 
 
@@ -103,7 +103,7 @@ class EOS(Sampler):
         draw = draw_eos(X, labels, neighbours, wanted, as_seed(self.random_state), self.indexing)
         for note in lonely_note(draw, classes.tolist(), labels, self.k_neighbors_):
             warnings.warn(note, ImblensWarning, stacklevel=4)
-        self.n_bases_ = {classes[label].item(): n for label, n in draw.bases.items()}
+        self.n_bases_ = {plain(classes[label]): n for label, n in draw.bases.items()}
         self.sample_indices_ = np.concatenate([np.arange(len(X)), draw.base])
         self.enemy_indices_ = draw.enemy
         self.r_ = draw.r

@@ -54,10 +54,13 @@ def positions(y: NDArray[Any], strategy: Mapping[Any, int]) -> tuple[NDArray[Any
     """Number the classes: sorted values, (N,) positions among them, and how many to draw by position."""
     values, labels = np.unique(y, return_inverse=True)
     place = {value: i for i, value in enumerate(values.tolist())}
-    wanted = {
-        place[value if not isinstance(value, np.generic) else value.item()]: int(n) for value, n in strategy.items()
-    }
+    wanted = {place[plain(value)]: int(n) for value, n in strategy.items()}
     return values, labels.astype(np.int64), wanted
+
+
+def plain(value: Any) -> Any:
+    """A label as Python has it: arrays of objects hold their labels as they are, others as NumPy's scalars."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_float(features: NDArray[Any]) -> NDArray[Any]:

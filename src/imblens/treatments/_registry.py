@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.errors import ImblensWarning, InputError, MissingError, did_you_mean
 from imblens.treatments._base import Treatment
 from imblens.treatments._best import BEST
 from imblens.treatments._heads import HEADS
 from imblens.treatments._posthoc import POSTHOC
 from imblens.treatments._samplers import SAMPLERS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILT_IN: tuple[Treatment, ...] = (BEST, *POSTHOC, *HEADS, *SAMPLERS)
 GROUP = "imblens.treatments"
@@ -22,14 +26,24 @@ def all_treatments() -> dict[str, Treatment]:
 
     found = {treatment.name: treatment for treatment in BUILT_IN}
     for point in entry_points(group=GROUP):
-        loaded = point.load()
-        if not isinstance(loaded, Treatment):
-            raise InputError(
-                f"the entry point {point.name!r} of group {GROUP!r} is of type {type(loaded).__name__}, no Treatment.",
-                hint="Let it name an instance of imblens.treatments.Treatment.",
-            )
-        found.setdefault(loaded.name, loaded)
+        try:
+            loaded = point.load()
+        except Exception as error:  # whatever the other package's import raises
+            _pass_over(point, f"cannot be loaded: {type(error).__name__}: {error}")
+            continue
+        if isinstance(loaded, Treatment):
+            found.setdefault(loaded.name, loaded)
+        else:
+            _pass_over(point, f"is of type {type(loaded).__name__}, no imblens.treatments.Treatment")
     return found
+
+
+def _pass_over(point: EntryPoint, why: str) -> None:
+    warnings.warn(
+        f"The treatment {point.name!r} of another package is left out: {point.value} {why}.",
+        ImblensWarning,
+        stacklevel=3,
+    )
 
 
 def treatment_names() -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from imblens.errors import InputError, ShapeError
-from imblens.treatments._numeric import as_float, check_counts
+from imblens.treatments._numeric import as_float, check_counts, plain
 
 
 class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no types
@@ -156,8 +156,8 @@ def _check_labels(name: str, y: Any) -> None:
                 f"{name}: Unknown label type: y holds {array[odd][0]!s}, which is continuous and names no class.",
                 hint="Give whole numbers or text.",
             )
-    if array.dtype.kind in "iufbUS" and (array == array[0]).all():
+    if array.dtype.kind in "iufbUSO" and (array == array[0]).all():
         raise InputError(
-            f"{name}: y has one class only ({array[0].item()!r}), but balancing needs more than 1 class.",
+            f"{name}: y has one class only ({plain(array[0])!r}), but balancing needs more than 1 class.",
             hint="Give instances of two or more.",
         )
