@@ -152,7 +152,8 @@ def test_captured_counts_are_the_slow_ones() -> None:
     run = capture(model, train=train, test=test, concepts=0.05, batch_size=4)
     assert "concept_disjoint" not in run.train.columns
     assert run.meta["concepts"] | {"dead_channels": 0} == {
-        "layer": "body", "rectified": False, "split": "test", "share": 0.05, "channels": 6, "dead_channels": 0, "values": 30 * (H - 4) * (W - 4),
+        "layer": "body", "rectified": False, "split": "test", "share": 0.05,
+        "channels": 6, "dead_channels": 0, "values": 30 * (H - 4) * (W - 4),
     }  # fmt: skip
     with torch.no_grad():
         model(torch.from_numpy(train.array()).permute(0, 3, 1, 2).float() / 255)
