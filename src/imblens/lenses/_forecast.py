@@ -18,9 +18,11 @@ Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
-CLOUD_WIDTHS = (1.0, 2.0)
-CLOUD_PRIOR = 20
+CLOUD_WRONG = 0.1  # share of the draws that are to be answered wrongly
+CLOUD_WIDEST = 16.0  # beyond, draws say nothing of the class
+CLOUD_PRIOR = 50
 CLOUD_ERRORS = 50
+CLOUD_COUNTS = 0.05
 CLOUD_DRAWS = 4000
 CLOUD_CLASSES = 256  # beyond that, covariances (C, C, C) take too much memory
 CLOUD_SEED = 0
@@ -149,19 +151,27 @@ def cloud_forecast(run: Run) -> Matrix:
     """Where the head sends draws from widened clouds around each class's training logits.
 
     A class's cloud is a normal distribution with the mean and covariance of its logits, the covariance shrunk towards the
-    one pooled over classes as if 20 further instances had been seen there. Draws from the cloud at its own width and at
-    twice that are answered by their largest logit; the shares of wrong answers at both widths are averaged. The wider
-    draws stand for what the network has not seen: on training instances it is surer than on others.
+    one pooled over classes as if 50 further instances had been seen there. It is widened until a tenth of its draws are
+    answered wrongly, which stands for what the network has not seen: on training instances it is surer than on others,
+    and never wrong on those that it knows by heart. Where more than a tenth are wrong at its own width, it is left as it is.
 
-    Training instances that the network gets wrong are further evidence: each counts as one error, the cloud's shares as 50.
+    One part in twenty goes to the other classes by their training counts: no error is impossible, and large classes
+    attract more of them. Training instances that the network gets wrong are further evidence: each counts as one error,
+    the shares so far as 50.
 
-    Where no draw is answered wrongly, and for all classes where there are more than 256, the mean softmax of the class's
-    training instances stands instead of the cloud's shares.
+    Where a cloud sixteen times as wide is not wrong so often, and for all classes where there are more than 256, the mean
+    softmax of the class's training instances stands instead of the cloud's shares.
     """
     leaning = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
     errors = confusion_counts(run.train).astype(np.float64)  # (C, C)
-    if run.n_classes > CLOUD_CLASSES:
-        return shares(errors + CLOUD_ERRORS * np.nan_to_num(shares(leaning)))
+    found = leaning if run.n_classes > CLOUD_CLASSES else _cloud_answers(run, leaning)
+    counts = np.broadcast_to(run.train.class_counts.astype(np.float64), errors.shape)
+    expected = (1 - CLOUD_COUNTS) * shares(found) + CLOUD_COUNTS * shares(counts)
+    return shares(errors + CLOUD_ERRORS * np.nan_to_num(expected))
+
+
+def _cloud_answers(run: Run, otherwise: Matrix) -> Matrix:
+    """(C, C) how often each other class is answered to draws from a class's widened cloud, or the row of `otherwise`."""
     count, mean, covariance = run.train.reduce(lambda: LogitMoments(run.n_classes))
     known = np.flatnonzero(count)
     pooled = np.tensordot(count[known] / count.sum(), covariance[known], axes=1)  # (C, C)
@@ -172,14 +182,33 @@ def cloud_forecast(run: Run) -> Matrix:
         order = np.argsort(-mean[label])  # so that the same draws fall to the same class however classes are numbered
         cloud = (1 - shrink) * covariance[label] + shrink * pooled
         scatter = standard @ _root(cloud[np.ix_(order, order)])
-        answers = np.zeros(run.n_classes)
-        for width in CLOUD_WIDTHS:
-            answered = order[(mean[label][order] + width * scatter).argmax(axis=1)]
-            wrong = np.bincount(answered, minlength=run.n_classes) * 1.0
-            wrong[label] = 0
-            answers += wrong / max(wrong.sum(), 1)
-        found[label] = answers if answers.any() else leaning[label]
-    return shares(errors + CLOUD_ERRORS * np.nan_to_num(shares(found)))
+        width = wrong_width(mean[label][order], scatter, int(np.flatnonzero(order == label)[0]))
+        if width > CLOUD_WIDEST:
+            found[label] = otherwise[label]
+            continue
+        answered = order[(mean[label][order] + width * scatter).argmax(axis=1)]
+        found[label] = np.bincount(answered[answered != label], minlength=run.n_classes)
+    return found
+
+
+def wrong_width(mean: NDArray[np.float64], scatter: Matrix, label: int) -> float:
+    """The width, 1 or more, from which a tenth of `mean + width * scatter` (n, C) is largest elsewhere than at `label`.
+
+    It lies midway to the width at which one more would be, so that rounding decides nothing; infinite where none does.
+
+    Example:
+        >>> steps = np.array([[0.0, step] for step in range(10)])
+        >>> wrong_width(np.array([3.0, 0.0]), steps, 0), wrong_width(np.array([36.0, 0.0]), steps, 0)
+        (1.0, 4.25)
+    """
+    rise = scatter - scatter[:, [label]]  # (n, C) how fast the others gain on the label as the cloud widens
+    lead = mean[label] - mean  # (C,)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overtaken = np.where(rise > 0, lead / rise, np.where((lead < 0) & (rise >= 0), -np.inf, np.inf))
+    overtaken[:, label] = np.inf
+    enough = max(1, round(CLOUD_WRONG * len(scatter)))
+    least, more = np.sort(overtaken.min(axis=1))[enough - 1 : enough + 1]
+    return 1.0 if least <= 1 else float(least + more) / 2
 
 
 def _root(covariance: Matrix) -> Matrix:
