@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,8 @@ import imblens.report._audit as module
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import Finding, all_lenses
 from imblens.report import Audit, audit
-from imblens.run import Run
+from imblens.report._audit_page import _command
+from imblens.run import Latents, Part, Run
 from tests.report.runs import CIFAR, make_run
 
 
@@ -47,12 +48,61 @@ def with_others(monkeypatch):
     monkeypatch.setattr(module, "all_lenses", lambda: {**known, "plain": plain, "broken": broken})
 
 
+def test_a_test_split_that_was_trained_on_is_told(tmp_path):
+    run = make_run()
+    found = audit(replace(run, test=replace_test(run, 6)), lenses=["class_accuracy"])
+    told = "6 of 100 test instances are copies of training instances, feature for feature"
+    assert any(line.startswith(told) for line in found.verdict())
+    assert told in found.save(tmp_path / "out", figures=False).read_text()
+    honest = audit(replace(run, test=replace_test(run, 5)), lenses=["class_accuracy"])
+    assert not any("copies" in line for line in honest.verdict())
+
+
+def replace_test(run, copied: int) -> Latents:
+    """A test split of 100 instances, so many of them from training."""
+    train, test = run.train, run.test
+    rows = [np.concatenate([of[:copied], other[: 100 - copied]]) for of, other in (
+        (train.features, test.features), (train.labels, test.labels), (train.logits, test.logits))]  # fmt: skip
+    return Latents((Part(*rows),), run.classes, "test")
+
+
 def test_every_lens_is_run_or_has_a_reason(run):
     found = audit(run, skip=["embedding_map"] if "embedding_map" in all_lenses() else [])
     assert set(found.findings) | set(found.skipped) == set(all_lenses())
     assert not set(found.findings) & set(found.skipped)
     order = [name for name in all_lenses() if name in found.findings]
     assert list(found.findings) == list(found) == order
+
+
+def test_the_command_of_a_report_says_what_was_left_out_and_how_neighbours_were_searched(monkeypatch):
+    run = make_run()
+    every = dict.fromkeys(("every", "no map", "no map of many", "map of many", "approximate", "some"), "")
+    for case in every:
+        monkeypatch.setattr(module, "QUICK_MAP", 10 if "many" in case else 10_000)
+        fresh = Run(train=Latents(run.train.parts, run.classes, "train"), test=run.test, head=None, classes=run.classes)
+        if case == "approximate":
+            graph = fresh.neighbours(5)
+            fresh.train._cache["neighbours"] = replace(graph, exact=False)
+        skip = ["embedding_map"] if "no map" in case else ["archetypes"] if case == "some" else []
+        found = replace(audit(fresh, lenses=[], skip=skip), skipped=dict.fromkeys(all_lenses(), ""))
+        if "map of many" in case and not skip:
+            found = replace(found, findings={"embedding_map": None})
+        every[case] = _command(found).removeprefix("imblens audit RUN")
+    some = every.pop("some")
+    assert every == {
+        "every": "",
+        "no map": " --no-map",
+        "no map of many": "",
+        "map of many": " --map",
+        "approximate": " --approximate",
+    }
+    assert "--lens class_accuracy" in some and "archetypes" not in some
+
+
+def test_the_reason_of_a_skipped_lens_names_it_once(run):
+    with pytest.raises(MissingError) as told:
+        audit(run, lenses=["colours"])["colours"]
+    assert str(told.value).count("colours") - str(told.value).count("their colours") == 1
 
 
 def test_lens_that_does_not_apply_is_skipped_with_the_reason(run):

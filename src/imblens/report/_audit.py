@@ -15,6 +15,9 @@ from imblens.run import engine as computing
 if TYPE_CHECKING:
     import pandas as pd
 
+QUICK_MAP = 5_000  # instances up to which the command line draws the map without being asked for
+LEFT_OUT = "it was left out on request."
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -26,6 +29,8 @@ class Audit:
         skipped: lens -> the reason why it has nothing to say.
         of: the class of interest, or None.
         options: what was passed to lenses, by name.
+        left_out: lenses that were not to run, though all others were; they are among `skipped`.
+        approximate: whether the neighbours had been searched approximately before; None: they had not been searched.
     """
 
     run: Run = field(repr=False)
@@ -33,6 +38,8 @@ class Audit:
     skipped: Mapping[str, str]
     of: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    approximate: bool | None = None
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Finding:
@@ -44,7 +51,8 @@ class Audit:
         if name in self.findings:
             return self.findings[name]
         if name in self.skipped:
-            raise MissingError(f"the lens {name!r} has nothing to say: {self.skipped[name]}")
+            reason = self.skipped[name].removeprefix(f"{name}: ")
+            raise MissingError(f"the lens {name!r} has nothing to say: {reason}")
         known = list(all_lenses())
         if name in known:
             raise MissingError(
@@ -139,7 +147,7 @@ def audit(
         'class_accuracy: the run has no test split.'
     """
     known = all_lenses()
-    left_out = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip, "it was left out on request.")
+    left_out = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip, LEFT_OUT)
     given = {name: dict(values) for name, values in (options or {}).items()}
     for name in [*(lenses or ()), *left_out, *given]:
         if name not in known:
@@ -148,6 +156,8 @@ def audit(
         raise MissingError(f"no class {of!r} in this run.", hint=did_you_mean(of, run.classes))
     for name, values in given.items():
         _check_options(name, known[name], values)
+    searched = run.searched
+    approximate = None if searched is None else not searched.exact
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
     with computing(engine):
@@ -167,7 +177,7 @@ def audit(
                 if function in BUILT_IN:
                     raise
                 skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
-    return Audit(run, findings, skipped, of, given)
+    return Audit(run, findings, skipped, of, given, tuple(left_out), approximate)
 
 
 def _checked(found: Any, name: str) -> Finding:

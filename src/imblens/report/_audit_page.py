@@ -408,13 +408,24 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
 def _command(audit: Audit) -> str:
     import shlex
 
-    words = ["imblens", "audit", "RUN"]
     from imblens.lenses import BUILT_IN, lens_info
+    from imblens.report._audit import QUICK_MAP
+    from imblens.run._neighbours import APPROXIMATE_ABOVE
 
-    asked = [*audit.findings, *audit.skipped]
-    if not {lens_info(function).name for function in BUILT_IN} <= set(asked):
+    words = ["imblens", "audit", "RUN"]
+    asked = [name for name in (*audit.findings, *audit.skipped) if name not in audit.left_out]
+    no_map = "embedding_map" in audit.left_out
+    quick = sum(map(len, audit.run.splits.values())) <= QUICK_MAP
+    if not {lens_info(function).name for function in BUILT_IN} <= {*asked, *(["embedding_map"] if no_map else [])}:
         for name in asked:
             words += ["--lens", name]
+    elif no_map and quick:
+        words += ["--no-map"]
+    elif "embedding_map" in audit.findings and not quick:
+        words += ["--map"]
+    usual = len(audit.run.train) > APPROXIMATE_ABOVE
+    if audit.approximate is not None and audit.approximate is not usual:
+        words += ["--approximate" if audit.approximate else "--exact"]
     if audit.of is not None:
         words += ["--class", audit.of]
     prototypes = audit.options.get("archetypes", {}).get("prototypes", 1)

@@ -133,12 +133,18 @@ class Run:
         """
         from imblens.run._neighbours import neighbour_graph
 
-        known: NeighbourGraph | None = self.train._cache.get("neighbours")
+        known = self.searched
         unlike = known is not None and approximate is not None and known.exact is approximate
         if known is None or unlike or known.k < min(k, len(self.train) - 1):
             known = neighbour_graph(self.train.features, k, approximate=approximate)
             self.train._cache["neighbours"] = known
         return known.first(k)
+
+    @property
+    def searched(self) -> NeighbourGraph | None:
+        """The neighbours that were searched before, or None: nothing is searched for this."""
+        found: NeighbourGraph | None = self.train._cache.get("neighbours")
+        return found
 
     def with_head(self, head: Head, *, synthetic: Latents | None = None, **meta: Any) -> Run:
         """Return this run as another head would have it: same features, logits computed from `head`."""
