@@ -114,8 +114,10 @@ WORDS = {
     "no factory file": (("capture", "shapes", "--model", "net.py:build", "--out", "out"), "net.py"),
     "no factory": (("capture", "shapes", "--model", "here.py:biuld", "--out", "out"), "build"),
     "bad mean": (("capture", "shapes", "--model", "here.py:build", "--mean", "a,b", "--out", "out"), "--mean"),
+    "size of letters": (("train", "shapes", "--size", "3y", "--out", "out"), "--size 32 or --size 32x48"),
+    "size too large": (("train", "shapes", "--size", "1000000", "--out", "out"), "from 1 to 8,192"),
     "unknown list": (("list", "lens"), "Did you mean 'lenses'?"),
-    "unknown name": (("list", "lenses", "archetype"), "Did you mean 'archetypes'?"),
+    "unknown name": (("list", "lenses", "archetype"), "no lens 'archetype'. hint: Did you mean 'archetypes'?"),
 }
 
 
@@ -142,7 +144,7 @@ def test_words_that_cannot_be_followed(imblens: Run, tmp_path: Path, case: str) 
 def assert_refused(answer: tuple[int, str, str], fragment: str, folder: Path) -> None:
     code, out, err = answer
     assert code == 2, err
-    assert fragment in err
+    assert fragment in " ".join(err.split())
     *_, error, hint = err.strip().splitlines()
     assert error.startswith("error: ") and hint.startswith("hint: ") and "Traceback" not in err, err
     assert out == ""
@@ -196,6 +198,58 @@ def test_class_names_cannot_steer_the_terminal(imblens: Run, tmp_path: Path) -> 
     np.savez(tmp_path / "good.npz", **GOOD, class_names=names)
     code, out, err = imblens("audit", "good.npz", "--class", "\x1b[31mred", "--out", "out")
     assert code == 2 and "\x1b" not in out + err and "\u202e" not in out + err
+
+
+def test_class_names_cannot_break_lines(imblens: Run, tmp_path: Path) -> None:
+    names = np.array(["a", "b\nnext: rm", "c\td"])
+    np.savez(tmp_path / "good.npz", **GOOD, class_names=names, test_logits=np.eye(3)[np.zeros(9, int)])
+    words = ("audit", "good.npz", "--lens", "class_accuracy", "--class", "b\nnext: rm", "--out", "out")
+    code, out, err = imblens(*words)
+    assert code == 0, err
+    assert "b\\nnext: rm" in out and not [line for line in out.splitlines() if line.startswith("next: rm")]
+
+
+STOPPED = {
+    "audit": ("imblens.report.audit", ("audit", "good.npz")),
+    "treat": ("imblens.treatments.treat", ("treat", "good.npz", "--with", "eos")),
+    "compare": ("imblens.report.compare", ("compare", "good.npz", "same.npz")),
+}
+
+
+@pytest.mark.parametrize("command", STOPPED)
+@pytest.mark.parametrize("written", [False, True])
+def test_ctrl_c_says_what_is_left(
+    imblens: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, written: bool
+) -> None:
+    for name in ("good", "same"):
+        np.savez(tmp_path / f"{name}.npz", **GOOD)
+
+    def stop(*_: object, **__: object) -> None:
+        if written:
+            (tmp_path / "out" / "some.csv").write_text("1")
+        raise KeyboardInterrupt
+
+    works, words = STOPPED[command]
+    monkeypatch.setattr(works, stop)
+    code, out, err = imblens(*words, "--out", "out")
+    assert code == 130 and out == ""
+    stopped, hint = err.strip().splitlines()[-2:]
+    typed = " ".join(words) + " --out out"
+    if written:
+        assert stopped == "stopped: interrupted; what lies in out may not be whole."
+        assert hint == f"hint: run it again with: imblens {typed} --force"
+        assert (tmp_path / "out" / "some.csv").exists()
+    else:
+        assert stopped == "stopped: interrupted; nothing was written."
+        assert hint == f"hint: run it again with: imblens {typed}"
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_map_that_was_not_wanted_is_said_to_be_left_out(imblens: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", **GOOD)
+    code, out, err = imblens("audit", "good.npz", "--no-map", "--out", "out")
+    assert code == 0, err
+    assert "skipped embedding_map: it was left out on request." in out
 
 
 def test_mistyped_keys_are_not_ignored(imblens: Run, tmp_path: Path) -> None:

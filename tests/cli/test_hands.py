@@ -25,10 +25,21 @@ CODE = "from imblens.cli import main; main()"
     [
         (["audti"], "there is no command 'audti'.", "Did you mean 'audit'?"),
         (["audit", "--lnes", "x"], "imblens audit has no option --lnes.", "Did you mean '--lens'?"),
+        (["audit", "x.npz", "--lens"], "imblens audit: --lens needs a value.", "Write --lens NAME: Only this lens"),
+        (
+            ["audit", "x.npz", "--map=yes"],
+            "imblens audit: Option '--map' does not take a value.",
+            "imblens audit --help",
+        ),
+        (
+            ["train", "--explain", "x"],
+            "there is no loss, over-sampler, schedule, sampler, network or data set 'x'.",
+            "Known",
+        ),
         (["audit"], "Missing argument 'RUN|ARRAYS.npz'.", "For example: imblens audit RUN."),
         (["train", "shapes"], "Missing option '--out'.", "imblens train --help"),
         (["train", "shapes", "--out", "x", "--epochs", "many"], "'--epochs'", "imblens train --help"),
-        (["treat", "--explain", "eoss"], "there is no 'eoss'.", "Did you mean 'eos'?"),
+        (["treat", "--explain", "eoss"], "there is no treatment 'eoss'.", "Did you mean 'eos'?"),
     ],
 )
 def test_mistyped_words_are_told_in_three_parts(words: list[str], error: str, hint: str, tmp_path: Path) -> None:
@@ -50,6 +61,7 @@ def test_mistyped_words_are_told_in_three_parts(words: list[str], error: str, hi
         (["train", "--explain", "smote"], ("Chawla", "--set k_neighbors=auto")),
         (["study", "--explain", "eos-gap"], ("Figures 3 and 4", "[[data]]", "imblens study eos-gap --quick")),
         (["list", "losses", "ldam"], ("margin", "Cao et al. 2019")),
+        (["list", "lenses", "archetypes"], ("archetype", "at least 4/5 of K")),
     ],
 )
 def test_names_are_explained_without_torch(words: list[str], said: tuple[str, ...], tmp_path: Path) -> None:
@@ -79,6 +91,21 @@ def test_every_command_has_json_and_examples_that_parse() -> None:
             words = line.split()
             assert words[1:3] == ["imblens", name], line
             assert {word for word in words if word.startswith("--")} <= options, line
+
+
+def test_an_explanation_shows_tables_and_formulas_without_markdown(tmp_path: Path) -> None:
+    lines = imblens("list", "lenses", "archetypes", cwd=tmp_path).stdout.splitlines()
+    table = next(i for i, line in enumerate(lines) if line.split()[:1] == ["archetype"])
+    assert lines[table + 1] == "  safe       4 or 5      at least 4/5 of K"
+    lines += imblens("list", "lenses", "class_features", cwd=tmp_path).stdout.splitlines()
+    assert "  CE        = features * weight[p]          p = predicted class; sum(CE) + bias[p] = logit[p]" in lines
+    assert not [line for line in lines if line.startswith(("|", "```"))]
+
+
+@pytest.mark.parametrize("words", [[], ["audit"], ["train"], ["doctor"]])
+def test_help_shows_no_value_behind_flags(words: list[str], tmp_path: Path) -> None:
+    told = imblens(*words, "--help", cwd=tmp_path).stdout
+    assert "--help" in told and "bool" not in told.lower()
 
 
 def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:

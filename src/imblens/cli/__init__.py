@@ -13,10 +13,11 @@ from typing import Any
 import typer
 
 from imblens.cli import audit, capture, compare, demo, doctor, listing, study, train, treat
-from imblens.cli._shared import examples
+from imblens.cli._shared import CLAIMED, Command, Commands, examples
 
 app = typer.Typer(
     name="imblens",
+    cls=Commands,
     help="See why a network fails on its rare classes, and fix what can be fixed without training it again.",
     epilog=examples("imblens demo", "imblens audit ARRAYS.npz", "imblens train DATA --out RUN"),
     no_args_is_help=True,
@@ -24,9 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for module in (demo, train, capture, audit, treat, compare, study):
-    app.command(name=module.__name__.rsplit(".", 1)[1], epilog=module.EXAMPLES)(module.command)
-app.command(name="list", epilog=listing.EXAMPLES)(listing.command)
-app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.command)
+    app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(module.command)
+app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
+app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,14 +41,16 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
-    from imblens.cli._shared import Stopped
+    from imblens.cli._shared import Stopped, interrupted
     from imblens.errors import ImblensError
 
     code = 2
+    CLAIMED.clear()
     try:
         code = app(prog_name="imblens", standalone_mode=False) or 0
         if code == 130:  # what Typer makes of Ctrl-C
-            _tell("stopped", "interrupted; what was finished is kept.")
+            _leave_nothing()
+            _tell("stopped", *interrupted())
     except Stopped as stop:
         code = 130
         _tell("stopped", stop.message, stop.hint)
@@ -82,18 +85,31 @@ def _misuse(error: Any) -> tuple[str, str]:
 
     message = error.format_message().rstrip(".") + "."
     context = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
     if context is None:
-        return message, "imblens --help lists the commands."
+        return _misused_option(message, option)
     unknown = re.match(r"No such command '(.*?)'", message, re.DOTALL)
     if unknown:
         return f"there is no command {unknown[1]!r}.", did_you_mean(unknown[1], list(context.command.commands))
-    option = getattr(error, "option_name", None)
     if message.startswith("No such option") and option:
         known = [name for one in context.command.params for name in one.opts if name.startswith("--")]
         return f"{context.command_path} has no option {option}.", did_you_mean(option, sorted(known))
     example = next((line for line in (context.command.epilog or "").splitlines() if line.startswith("$ ")), "")
     shown = f"For example: {example.removeprefix('$ ')}. " if example else ""
     return f"{context.command_path}: {message}", f"{shown}{context.command_path} --help has all of it."
+
+
+def _misused_option(message: str, option: str | None) -> tuple[str, str]:
+    """Say what an option takes, of which nobody told the command: the first word that is one."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    name = next((word for word in sys.argv[1:] if word in commands), None)
+    if name is None:
+        return message, "imblens --help lists the commands."
+    more = f"imblens {name} --help has all of it."
+    param = next((param for param in commands[name].params if option in (*param.opts, *param.secondary_opts)), None)
+    if param is None or "requires" not in message:
+        return f"imblens {name}: {message}", more
+    return f"imblens {name}: {option} needs a value.", f"Write {option} {param.metavar or 'VALUE'}: {param.help} {more}"
 
 
 def _leave_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What commands share: where results and progress go, and how numbers are typed."""
+"""What commands share: where results and progress go, how numbers are typed, what is said of them when they stop."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+import typer.core
 
 from imblens.errors import ImblensError, InputError
 
-QUICK_MAP = 5_000  # instances up to which the map is drawn without being asked for
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST_SIDE = 8192  # pixels to which pictures can be resized
 
 Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
 Force = typer.Option(False, "--force", help="Overwrite --out.")
@@ -41,6 +45,29 @@ Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.
 DryRun = typer.Option(False, "--dry-run", help="Check everything, say what would be done, and stop.")
 
 
+class Command(typer.core.TyperCommand):
+    """A command whose help shows no value behind options that take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options and arguments."""
+        return _bare_flags(super().get_params(ctx))
+
+
+class Commands(typer.core.TyperGroup):
+    """The same for the command of all commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options."""
+        return _bare_flags(super().get_params(ctx))
+
+
+def _bare_flags(params: Sequence[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""  # else Typer writes <bool>, as if a word had to follow
+    return list(params)
+
+
 class Stopped(ImblensError):  # noqa: N818  (the user's wish, not a fault)
     """The user stopped long work; the hint says how to go on. The command line ends with exit code 130."""
 
@@ -58,7 +85,8 @@ def explain(*lists: str) -> Any:
             return
         from imblens.cli.listing import LISTS, explained
 
-        explained(name, {key: text for what in lists for key, text in LISTS[what]().items()}, "--json" in sys.argv)
+        entries = {key: text for what in lists for key, text in LISTS[what]().items()}
+        explained(name, entries, "--json" in sys.argv, lists)
         raise typer.Exit
 
     return typer.Option(
@@ -84,9 +112,35 @@ def named(*lists: str) -> Callable[[str], list[str]]:
     return complete
 
 
+CLAIMED: list[Path] = []  # folders that the running command writes to
+
+
+def begin(out: Path, *, force: bool) -> None:
+    """Claim the folder that a command writes to, and remember it for the case that the user stops the command."""
+    from imblens.run import claim
+
+    CLAIMED.append(claim(out, force=force))
+
+
+def again(option: str = "") -> str:
+    """The running command as it can be typed again; with `option`, which takes the place of --force and --resume."""
+    words = [word for word in sys.argv[1:] if not option or word not in ("--force", "--resume")]
+    return shown("imblens", *words, *([option] if option else []))
+
+
+def interrupted() -> tuple[str, str]:
+    """What is true after Ctrl-C, once the folders that nothing was written to are gone; and the command to type."""
+    left = next((out for out in CLAIMED if out.is_dir() and any(out.iterdir())), None)
+    if left is None:
+        return "interrupted; nothing was written.", f"run it again with: {again()}"
+    if (left / "checkpoints").is_dir():
+        return f"interrupted; the training in {left} is kept.", f"go on with: {again('--resume')}"
+    return f"interrupted; what lies in {left} may not be whole.", f"run it again with: {again('--force')}"
+
+
 def progress(text: str) -> None:
     """One line of progress on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -103,7 +157,17 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
         print(json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         for line in lines:
-            print(printable(line))
+            print(one_line(line))
+
+
+def rows(table: pd.DataFrame) -> list[str]:
+    """A table as lines, header first (pandas shows a line break in a name as an escape)."""
+    return table.to_string(index=False, float_format=lambda value: f"{value:.3f}").split("\n")
+
+
+def one_line(text: str) -> str:
+    """`printable` for what must stay one line: a line break, as a class name may hold one, is shown as an escape too."""
+    return printable(text.replace("\n", "\\n"))
 
 
 def printable(text: str) -> str:
@@ -133,7 +197,7 @@ def shown(*words: str | Path) -> str:
     return shlex.join(str(word) for word in words)
 
 
-def numbers(text: str | None, option: str, count: tuple[int, ...]) -> list[float] | None:
+def numbers(text: str | None, option: str, count: tuple[int, ...], example: str = "0.5,0.5,0.5") -> list[float] | None:
     """Parse "0.5,0.5,0.5" for an option that takes one of `count` numbers."""
     if text is None:
         return None
@@ -143,7 +207,7 @@ def numbers(text: str | None, option: str, count: tuple[int, ...]) -> list[float
         values = []
     if len(values) not in count:
         wanted = " or ".join(str(n) for n in count)
-        raise InputError(f"{option} {text!r} is not {wanted} numbers.", hint=f"For example: {option} 0.5,0.5,0.5")
+        raise InputError(f"{option} {text!r} is not {wanted} numbers.", hint=f"For example: {option} {example}")
     return values
 
 
@@ -166,10 +230,13 @@ def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[s
 
 def side_lengths(size: str | None) -> tuple[int, int] | None:
     """Parse --size as (height, width); None where it was not given."""
-    sides = numbers(size, "--size", (1, 2))
+    sides = numbers(size, "--size", (1, 2), "32 or --size 32x48")
     if sides is None:
         return None
-    if any(side < 1 or side != int(side) for side in sides):
-        raise InputError(f"--size {size} is not a number of pixels.", hint="For example: --size 224 or --size 224x224")
+    if not all(1 <= side <= LARGEST_SIDE and side == int(side) for side in sides):
+        raise InputError(
+            f"--size {size} is not a number of pixels from 1 to {LARGEST_SIDE:,}.",
+            hint="For example: --size 224 or --size 224x224",
+        )
     height, width = (sides * 2)[:2]
     return int(height), int(width)

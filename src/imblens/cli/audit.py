@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import QUICK_MAP, Force, Json, Papers, emit, examples, explain, named, progress, shown
+from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, explain, named, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -50,7 +50,8 @@ def command(
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import audit
-    from imblens.run import ENGINES, Run, claim
+    from imblens.report._audit import LEFT_OUT, QUICK_MAP
+    from imblens.run import ENGINES, Run
 
     for name in lens:
         find_lens(name)
@@ -59,11 +60,15 @@ def command(
     run = Run.load(source)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
-    claim(out, force=force)
+    begin(out, force=force)
     Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
     skip = {}
-    if not lens and not (n_instances <= QUICK_MAP if draw_map is None else draw_map):
+    if lens and draw_map:
+        lens = [*lens, "embedding_map"]
+    if draw_map is False and (not lens or "embedding_map" in lens):
+        skip = {"embedding_map": LEFT_OUT}
+    elif draw_map is None and not lens and n_instances > QUICK_MAP:
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
     if approximate is not None:
         run.neighbours(USUAL_K, approximate=approximate)

@@ -16,6 +16,7 @@ from imblens.cli._shared import (
     Root,
     Seed,
     Uncertain,
+    begin,
     emit,
     examples,
     preprocessing,
@@ -82,11 +83,10 @@ def command(
     from imblens.capture import capture
     from imblens.data import load_pictures
     from imblens.models import find_model, load_weights, make_network
-    from imblens.run import claim
 
     find_model(model)
     prepared = preprocessing(mean, std, size)
-    claim(out, force=force)
+    begin(out, force=force)
     pictures = load_pictures(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import QUICK_MAP, Force, Json, Out, Papers, emit, examples, explain, plain, shown
+from imblens.cli._shared import Force, Json, Out, Papers, begin, emit, examples, explain, plain, rows, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +31,13 @@ def command(
     """Show what changed from the first run to the others: per class, with intervals."""
     from imblens.errors import InputError
     from imblens.report import compare
-    from imblens.run import Run, claim
+    from imblens.report._audit import QUICK_MAP
+    from imblens.run import Run
 
     if len(sources) < 2:
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
     runs = [Run.load(source) for source in sources]
-    claim(out, force=force)
+    begin(out, force=force)
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):
         names = [str(source) for source in sources]
@@ -48,7 +49,7 @@ def command(
         {"report": report, "verdict": found.verdict(), "summary": plain(table.to_dict("records"))},
         [
             *found.verdict(),
-            table.to_string(index=False, float_format=lambda value: f"{value:.3f}"),
+            *rows(table),
             f"report: {report}",
             f"next: {shown(*_next(sources, table))}",
         ],

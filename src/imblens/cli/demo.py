@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, emit, examples, plain, progress, shown
+from imblens.cli._shared import Force, Json, begin, emit, examples, plain, progress, shown
 
 EXAMPLES = examples("imblens demo", "imblens demo --out DIR --force")
 
@@ -21,9 +21,9 @@ def command(
     from imblens.cli.treat import treat_and_save
     from imblens.data import load_pictures
     from imblens.report import compare
-    from imblens.run import Run, claim
+    from imblens.run import Run
 
-    claim(out, force=force)
+    begin(out, force=force)
     run_folder, treated_folder, comparison_folder = out / "run", out / "treated", out / "comparison"
     progress("shapes: coloured pictures drawn here, 50:1, with planted faults")
     found, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet", "force": True})

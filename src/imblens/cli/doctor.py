@@ -11,7 +11,18 @@ from imblens.cli._shared import Json, emit, examples
 
 EXAMPLES = examples("imblens doctor", "imblens doctor --json")
 
-NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "torch")
+NEEDED = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "imbalanced-learn",
+    "altair",
+    "vl-convert-python",
+    "torch",
+    "captum",
+)
 EXTRAS = {
     "train": (("lightning", "kornia"), "imblens train, imblens demo"),
     "hub": (("datasets",), "public sets through Hugging Face (--hub)"),
@@ -19,6 +30,7 @@ EXTRAS = {
     "tensorboard": (("tensorboard",), "logs of audits during training that TensorBoard shows"),
     "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
 }
+CHECKS = ("faiss-cpu",)  # the tests compare with it; imblens itself does not need it
 LIBRARIES = ("timm", "torchvision", "transformers")
 
 
@@ -37,6 +49,10 @@ def command(
     }
     for package in NEEDED:
         found[package] = _version(package)
+    adds = {package: f"; pip install 'imblens[{extra}]' adds it" for extra, (of, _) in EXTRAS.items() for package in of}
+    adds |= dict.fromkeys(CHECKS, "; only the tests of imblens use it")
+    for package in adds:
+        found[package] = _version(package)
     for extra, (packages, use) in EXTRAS.items():
         missing = [package for package in packages if _version(package) is None]
         state = "installed" if not missing else f"missing {', '.join(missing)}"
@@ -50,7 +66,10 @@ def command(
         found["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
     emit(
         found,
-        [*(f"{key}: {value or 'not installed'}" for key, value in found.items()), "next: imblens demo"],
+        [
+            *(f"{key}: {value or 'not installed' + adds.get(key, '')}" for key, value in found.items()),
+            "next: imblens demo",
+        ],
         as_json=as_json,
     )
 

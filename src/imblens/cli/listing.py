@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -11,6 +13,19 @@ from imblens.cli._shared import Json, emit, examples
 from imblens.errors import MissingError, did_you_mean
 
 EXAMPLES = examples("imblens list lenses", "imblens list lenses archetypes", "imblens list data cifar10")
+
+
+_ONE_OF = {  # of a list, for messages
+    "data": "data set",
+    "models": "network",
+    "losses": "loss",
+    "schedules": "schedule",
+    "samplers": "sampler",
+    "lenses": "lens",
+    "treatments": "treatment",
+    "oversamplers": "over-sampler",
+    "studies": "study",
+}
 
 
 def _lists(incomplete: str) -> list[str]:
@@ -32,7 +47,7 @@ def command(
         raise MissingError(f"there is no list {what!r}.", hint=did_you_mean(what, list(LISTS)))
     entries = LISTS[what]()
     if name is not None:
-        explained(name, entries, as_json)
+        explained(name, entries, as_json, (what,))
         return
     width = max(map(len, entries))
     says = {key: (text.strip() or "(its package says nothing of it)").splitlines()[0] for key, text in entries.items()}
@@ -40,15 +55,50 @@ def command(
     emit(says, [*lines, f"next: imblens list {what} {next(iter(says))}"], as_json=as_json)
 
 
-def explained(name: str, entries: Mapping[str, str], as_json: bool) -> None:
-    """Print the whole text of one entry.
+def explained(name: str, entries: Mapping[str, str], as_json: bool, lists: Sequence[str]) -> None:
+    """Print the whole text of one entry of those lists.
 
     Raises:
         MissingError: there is none of that name.
     """
     if name not in entries:
-        raise MissingError(f"there is no {name!r}.", hint=did_you_mean(name, list(entries)))
-    emit({name: entries[name]}, [entries[name].rstrip()], as_json=as_json)
+        *kinds, last = (_ONE_OF[what] for what in lists)
+        kind = f"{', '.join(kinds)} or {last}" if kinds else last
+        raise MissingError(f"there is no {kind} {name!r}.", hint=did_you_mean(name, list(entries)))
+    emit({name: entries[name]}, _without_markdown(entries[name].rstrip()), as_json=as_json)
+
+
+def _without_markdown(text: str) -> list[str]:
+    """The lines of an explanation for a terminal: tables in columns, formulas and code indented instead of fenced."""
+    lines: list[str] = []
+    table: list[list[str]] = []
+    indent = ""
+    for line in [*text.split("\n"), ""]:
+        if line.startswith("|") and not indent:
+            table.append([cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))])
+            continue
+        lines += _columns(table)
+        table = []
+        if line.startswith("```"):
+            indent = "" if indent else "  "
+            continue
+        lines.append(indent + line if line else "")
+    return lines[:-1]
+
+
+def _columns(table: list[list[str]]) -> list[str]:
+    """Rows under each other; the last column, which may be long, is wrapped beside the others."""
+    filled = [row for row in table if not all(set(cell) <= set("-: ") for cell in row)]
+    if not filled:
+        return []
+    width = [max(len(row[i]) if i < len(row) else 0 for row in filled) for i in range(max(map(len, filled)))]
+    lines = []
+    for row in filled:
+        first = "".join(f"{cell:<{width[i]}}  " for i, cell in enumerate(row[:-1]))
+        lines += textwrap.wrap(
+            row[-1], max(40, 116 - len(first)), initial_indent="  " + first, subsequent_indent="  " + " " * len(first)
+        ) or ["  " + first.rstrip()]
+    return lines
 
 
 def _data() -> dict[str, str]:

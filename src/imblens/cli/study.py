@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import DryRun, Force, Json, emit, examples, explain, plain, progress, shown
+from imblens.cli._shared import DryRun, Force, Json, Stopped, again, emit, examples, explain, plain, progress, shown
 from imblens.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,12 +44,15 @@ def command(
     if dry_run:
         _planned(study, out, networks, force=force, as_json=as_json)
         return
-    result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
+    try:
+        result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
+    except KeyboardInterrupt:
+        raise Stopped("the parts that were finished are kept.", hint=f"go on with: {again()}") from None
     tables = {key: plain(table.to_dict("records")) for key, table in result.tables.items()}
     emit(
         {"study": study.name, "out": out, "tables": tables},
         [
-            result.text.rstrip(),
+            *result.text.rstrip().split("\n"),
             "",
             f"results: {out / 'results.csv'}",
             f"table: {out / 'table.md'}",

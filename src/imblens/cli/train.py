@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,15 @@ from imblens.cli._shared import (
     Seed,
     Stopped,
     Uncertain,
+    again,
+    begin,
     emit,
     examples,
     explain,
     named,
     plain,
     progress,
-    shown,
+    rows,
     side_lengths,
     step,
 )
@@ -130,7 +131,7 @@ def command(
     if resume and oversample is not None and not (out / "checkpoints").is_dir() and not (out / OVERSAMPLED).is_dir():
         raise MissingError(f"--resume: there is no training in {out}.", hint="Leave out --resume to start one.")
     if not dry_run:
-        claim(out, force=force or resume)
+        begin(out, force=force or resume)
     elif out.exists() and not (force or resume):
         claim(out, force=False)  # makes nothing: it refuses a folder that holds something
     pictures = load_pictures(
@@ -165,8 +166,7 @@ def command(
     except KeyboardInterrupt as stop:
         if "stopped at" not in str(stop):
             raise
-        again = shown("imblens", *(word for word in sys.argv[1:] if word not in ("--resume", "--force")), "--resume")
-        raise Stopped(str(stop).removeprefix("stopped ") + ".", hint=f"go on with: {again}") from None
+        raise Stopped(str(stop).removeprefix("stopped ") + ".", hint=f"go on with: {again('--resume')}") from None
     from imblens.cli.audit import ending, result, to_try
 
     emit(
@@ -238,7 +238,7 @@ def _table(found: Audit, report: Path) -> list[str]:
     table = _classes(found)
     if table.empty:
         return []
-    lines = table.head(MOST_CLASSES).to_string(index=False, float_format=lambda value: f"{value:.3f}").splitlines()
+    lines = rows(table.head(MOST_CLASSES))
     left = len(table) - MOST_CLASSES
     where = report.parent / "tables" / "class_accuracy.csv"
     return lines + ([f"and {left:,} more classes: {where}"] if left > 0 else [])

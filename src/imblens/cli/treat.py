@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, emit, examples, explain, named, plain, progress, shown, step
+from imblens.cli._shared import (
+    Force,
+    Json,
+    Out,
+    begin,
+    emit,
+    examples,
+    explain,
+    named,
+    plain,
+    progress,
+    rows,
+    shown,
+    step,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,14 +54,14 @@ def command(
 ) -> None:
     """Give a run a better head, and show accuracy per class before and after."""
     from imblens.errors import ExistsError
-    from imblens.run import Run, claim
+    from imblens.run import Run
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
     run = Run.load(source)
     if out.resolve() == source.resolve():
         raise ExistsError(f"--out {out} is the run to be treated.", hint="Choose another --out: it would be lost.")
-    claim(out, force=force)
+    begin(out, force=force)
     better, table, measures = treat_and_save(run, name, options, out)
     emit(
         {
@@ -102,10 +116,7 @@ def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -
     from imblens.report._compare import gains
 
     shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
-    lines = [
-        frame.to_string(index=False, float_format=lambda value: f"{value:.3f}")
-        for frame in (table[shown_columns], measures)
-    ]
+    lines = [*rows(table[shown_columns]), *rows(measures)]
     worse = measures.set_index("measure")
     lines.append(gains(table, str(better.meta["treatment"]["name"])))
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
