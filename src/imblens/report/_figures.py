@@ -26,6 +26,19 @@ PNG_PIXELS = 3e6
 MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
 PLAIN_BYTES = 50_000  # of all columns of data, above which they are deflated in the page
 MANY_MARKS = 100  # elements of a drawing above which it is one image in the page, and a canvas when live
+# names that every JavaScript object has: Vega takes a class of such a name for a group that it knows already
+OF_ALL_OBJECTS = frozenset(
+    [
+        "__proto__",
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+    ]
+)
+OF_ALL_OBJECTS |= {"valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"}
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
 
@@ -155,6 +168,8 @@ def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     import vl_convert
 
     spec = _plain_names(made)
+    if not OF_ALL_OBJECTS.isdisjoint(classes):
+        spec, classes = _set_apart(spec), _set_apart(list(classes))
     data = spec.pop("datasets", {})
     if spec.get("width") == "container" and ("mark" in spec or "layer" in spec):
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # the width holds labels and legend too
@@ -331,6 +346,15 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, list):
         for value in node:
             yield from nodes(value)
+
+
+def _set_apart(node: Any) -> Any:
+    """Put a space that does not break behind names that every object of JavaScript has; `page.js` takes it away."""
+    if isinstance(node, dict):
+        return {key: _set_apart(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_set_apart(value) for value in node]
+    return f"{node}\u00a0" if isinstance(node, str) and node in OF_ALL_OBJECTS else node
 
 
 def _sized(spec: Spec, width: int) -> Spec:

@@ -33,9 +33,15 @@
     ...page.config.legend, columns: 1, labelLimit: Math.round(width / 2), layout: { top: { direction: "vertical" } },
   });
 
-  // on a narrow screen labels may take a third, and titles wrap
-  function fitted(spec, width) {
+  // names that every JavaScript object has stand in the charts' rows with a space behind them: Vega groups by name
+  const asDrawn = (name) => (name in {} ? name + "\u00a0" : name);
+  const asNamed = (text) => (typeof text === "string" && text.endsWith("\u00a0") && text.slice(0, -1) in {}
+    ? text.slice(0, -1) : text);
+
+  // on a narrow screen labels may take a third, titles wrap, legends are one column, and numbers wider than their cell go
+  function fitted(spec, width, composed) {
     if (!narrow(width)) return spec;
+    const third = Math.round(width / 3);
     const wrap = (text) => {
       const lines = [""];
       for (const word of text.split(" ")) {
@@ -44,15 +50,42 @@
       }
       return lines;
     };
-    const visit = (node) => {
+    // of the numbers in cells those stay that their cell holds, at 5.2 pixels a character and 6.6 of the row's name
+    const inCells = (layer) => {
+      const { x, y, text } = layer.encoding;
+      const cells = spec.datasets[(layer.data ?? spec.data)?.name] ?? [];
+      const of = (channel) => [...new Set(cells.map((row) => row[channel?.field]))];
+      const named = Math.min(third, 6.6 * Math.max(...of(y).map((name) => String(name).length)));
+      const most = Math.floor((width - named - 45) / of(x).length / 5.2);
+      const lengths = cells.map((row) => row[text?.field]).filter((value) => value !== null && value !== "").map((value) =>
+        (typeof value === "string" ? value.length : (text.format ?? "").includes("%") ? 4 : 3));
+      const held = lengths.filter((length) => length <= most).length > 0.7 * lengths.length;  // else those of a few would stand
+      layer.transform = [...(layer.transform ?? []), { filter: !held ? "false"
+        : typeof cells[0]?.[text?.field] === "string" ? `length(datum[${JSON.stringify(text.field)}]) <= ${most}` : "true" }];
+      Object.assign(layer.mark, { fontSize: 9, clip: true });
+    };
+    const visit = (node, key, above) => {
       if (!node || typeof node !== "object") return;
-      if (typeof node.title === "string" && (node.field || "labelLimit" in node || "format" in node || "grid" in node)) {
-        if (node.title.length > width / 13) node.title = wrap(node.title);
+      if (Array.isArray(node)) return node.forEach((inner) => visit(inner, key, above));
+      const titled = node.field || ["axis", "legend", "header"].includes(key);
+      if (titled && key !== "tooltip" && node.title && String(node.title).length > width / 13) {
+        node.title = [node.title].flat().flatMap(wrap);
       }
-      if (node.labelLimit > width / 3) node.labelLimit = Math.round(width / 3);
-      Object.values(node).forEach(visit);
+      if (key === "legend" && node.columns) node.columns = 1;
+      if (node.labelLimit > third) node.labelLimit = third;
+      if (key === "axis" && node.orient === "top" && node.labelAngle) Object.assign(node, { labelAngle: -90, labelLimit: 90 });
+      if (key === "axis" && above === "y" && composed) {  // "truck (48, 6.2x rarer)" is two lines
+        const at = "lastindexof(datum.label, ' (')";
+        node.labelExpr = `${at} < 0 ? datum.label : [slice(datum.label, 0, ${at}), slice(datum.label, ${at} + 1)]`;
+        node.labelOffset = -6;
+      }
+      if (node.layer?.some((layer) => layer.mark?.type === "rect" || layer.mark === "rect")) {
+        for (const layer of node.layer) if (layer.mark?.type === "text") inCells(layer);
+      }
+      for (const [inner, value] of Object.entries(node)) if (inner !== "datasets") visit(value, inner, key);
     };
     visit(spec);
+    if (composed && spec.height?.step) spec.height.step = Math.max(spec.height.step, 32);
     return spec;
   }
 
@@ -70,8 +103,9 @@
 
   function tile(split, id) {
     const sheet = page.pictures;
-    const place = sheet && (sheet.at[split] || {})[id];
-    if (place === undefined) return null;
+    const places = sheet && sheet.at[split];
+    if (!places || !Object.hasOwn(places, id)) return null;
+    const place = places[id];
     const part = (at, of) => `${of > 1 ? (100 * at) / (of - 1) : 0}%`;
     const picture = make("span", { className: "pic large" });
     picture.style.backgroundPosition =
@@ -108,8 +142,9 @@
     figure.append(box);
     const inputs = document.createElement("div");  // what a chart lets people choose stands outside the picture
     inputs.className = "inputs";
+    const drawing = figure.firstElementChild;
     try {
-      const spec = fitted(structuredClone(chart.spec), figure.clientWidth);
+      const spec = structuredClone(chart.spec);
       spec.datasets = {};
       const config = narrow(figure.clientWidth)
         ? { ...page.config, legend: legends(figure.clientWidth) }
@@ -119,24 +154,29 @@
         spec.datasets[name] = await rows(table);
         for (const row of spec.datasets[name]) chart.keys.forEach((key) => drawn.add(row[key]));
       }
+      fitted(spec, figure.clientWidth, chart.keys[0] === "name");
       const made = await window.vegaEmbed(box, spec, {
-        mode: "vega-lite", actions: false, ast: true, logLevel: 1, bind: inputs, tooltip: point,
+        mode: "vega-lite", actions: false, ast: true, logLevel: 0, bind: inputs, tooltip: point,
         renderer: chart.dense ? "canvas" : "svg", config,
       });
-      const drawing = figure.firstElementChild;
+      // Vega keeps its errors to itself, and then draws nothing
+      const { height } = box.querySelector("svg, canvas").getBoundingClientRect();
+      if (height < 40) throw new Error(`the live chart is ${height} pixels high`);
       drawing.remove();
       box.classList.remove("making");
       if (inputs.childElementCount) figure.after(inputs);
       views.set(figure, { view: made.view, drawing, box, drawn });
       made.view.addEventListener("click", (event, item) => {
         const datum = item && item.datum;
-        const name = datum && [datum.name, datum.class, datum.reference].find((value) => page.classes.includes(value));
+        const name = datum && [datum.name, datum.class, datum.reference].map(asNamed).find((value) => page.classes.includes(value));
         if (name !== undefined) choose(name === chosen ? "" : name);
       });
       await follow(figure);
       figure.dataset.live = "yes";
     } catch (error) {
+      views.delete(figure);
       box.remove();
+      figure.prepend(drawing);
       figure.dataset.live = "no";
       figure.dataset.reason = String(error);
     }
@@ -146,13 +186,14 @@
   function follow(figure) {
     const { view, drawn } = views.get(figure);
     figure.parentElement.querySelector(".apart")?.remove();
-    if (chosen !== "" && !drawn.has(chosen)) {
+    const name = asDrawn(chosen);
+    if (chosen !== "" && !drawn.has(name)) {
       const why = drawn.size ? `${chosen} is not among the classes drawn here.`
         : `Here all classes are counted together, ${chosen} among them.`;
       figure.after(make("p", { className: "key apart", textContent: why }));
     }
     if (view.getState().signals[SIGNAL] !== undefined) {
-      return view.signal(SIGNAL, drawn.has(chosen) ? chosen : "").runAsync();
+      return view.signal(SIGNAL, drawn.has(name) ? name : "").runAsync();
     }
   }
 
@@ -313,8 +354,13 @@
     if (button.dataset.kind === "csv") {
       const tables = Object.values(page.charts[figure.id].data);
       const largest = await rows(tables.reduce((a, b) => (b.n > a.n ? b : a)));
-      const keys = Object.keys(largest[0] || {});
-      return save(name + ".csv", "text/csv", csv([keys, ...largest.map((row) => keys.map((key) => row[key]))]));
+      const known = Object.keys(largest[0] || {});
+      // what only places or words a mark goes; where "class" is a label with counts, "name" is the class
+      const keys = known.filter((key) => !["few", "remark", "dark", "position"].includes(key)
+        && (key !== "name" || !known.includes("class")));
+      const from = (key) => (key === "class" && page.charts[figure.id].keys[0] === "name" ? "name" : key);
+      const lines = largest.map((row) => keys.map((key) => asNamed(row[from(key)])));
+      return save(name + "-chart.csv", "text/csv", csv([keys, ...lines]));
     }
     await wake(figure);
     const live = views.get(figure);
