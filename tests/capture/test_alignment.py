@@ -201,3 +201,39 @@ def test_a_val_split_is_read_without_looking() -> None:
     assert run.val.columns == ("id",) and "cam_ior" in run.test.columns
     np.testing.assert_array_equal(run.val.features, run.test.features)
     np.testing.assert_array_equal(run.val.logits, run.test.logits)
+
+
+class Functional(nn.Module):
+    """Rectifies in a function before it pools, so that no module gives the maps that are pooled."""
+
+    def __init__(self, *, rectify: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.rectify = rectify
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, x):
+        maps = self.norm(self.body(x))
+        maps = nn.functional.relu(maps, inplace=True) if self.rectify is None else self.rectify(maps)
+        return self.fc(maps.mean(dim=(2, 3)))
+
+
+def test_maps_that_a_function_rectifies_are_those_that_a_module_rectifies() -> None:
+    whole = seeded(lambda: Functional(rectify=nn.ReLU()))
+    split = Functional()
+    split.load_state_dict(whole.state_dict())
+    options = {"train": pictures(), "test": pictures(), "concepts": 0.05, "colours": False, "batch_size": 4}
+    one, two = capture(whole, **options), capture(split, **options)
+    assert (one.meta["alignment"]["layer"], two.meta["alignment"]["layer"]) == ("rectify", "norm")
+    assert (one.meta["alignment"]["rectified"], two.meta["alignment"]["rectified"]) == (False, True)
+    for name in (*MEASURES, "concept_disjoint", "concept_unique"):
+        np.testing.assert_allclose(one.test.matrix(name), two.test.matrix(name), rtol=1e-6, equal_nan=True)
+    np.testing.assert_array_equal(one.test.logits, two.test.logits)
+
+
+def test_wide_networks_end_in_a_module() -> None:
+    run = capture(
+        build_model("wideresnet16_4", 3), train=pictures(), test=pictures(), concepts=None, colours=False, batch_size=8
+    )
+    assert run.meta["alignment"]["layer"] == "rectify"

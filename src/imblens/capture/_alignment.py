@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -50,9 +51,13 @@ class Alignment(Probe):
     name: ClassVar[str] = "alignment"
     map_gradient: ClassVar[bool] = True
 
-    def __init__(self, layer: str, n_classes: int, split: str, *, rectified: bool = False) -> None:
-        """Look at the maps that `layer` gives, on the pictures of `split`."""
-        self.layers, self.rectified = (layer,), rectified
+    def __init__(self, layer: str, n_classes: int, split: str, *, pooled_by: torch.Tensor | None = None) -> None:
+        """Look at the maps that `layer` gives, on the pictures of `split`.
+
+        `pooled_by`: the head's weight (C, channels), where it reads the mean of the rectified maps, which no module gives.
+        """
+        self.layers = (layer,)
+        self._pooled_by = pooled_by
         self._n_classes, self._split = n_classes, split
         self._kept = np.zeros(n_classes, dtype=np.int64)
         self._map_size: tuple[int, int] | None = None
@@ -71,7 +76,7 @@ class Alignment(Probe):
         """
         maps = seen.maps[self.layers[0]]
         if not self._begun:
-            _class_maps(seen, maps, np.zeros(len(maps), dtype=np.int64))
+            self._class_maps(seen, maps, np.zeros(len(maps), dtype=np.int64))
             return {}
         n = len(maps)
         columns: dict[str, NDArray[Any]] = {
@@ -82,7 +87,7 @@ class Alignment(Probe):
             return columns
         size = (seen.pixels.shape[1], seen.pixels.shape[2])
         pairs = boxed(seen.boxes, self._n_classes, size)
-        cams = scaled_maps(seen, maps, pairs)  # (pairs, h, w)
+        cams = scaled_maps(lambda labels: self._class_maps(seen, maps, labels), maps, pairs)  # (pairs, h, w)
         for start in range(0, len(pairs), _AT_ONCE):
             some = pairs[start : start + _AT_ONCE]
             found = overlaps(cams[start : start + _AT_ONCE], some, size)
@@ -94,7 +99,17 @@ class Alignment(Probe):
     def describe(self) -> dict[str, Any]:
         """Return where the maps come from, on which split, and the size of the kept ones."""
         size = None if self._map_size is None else list(self._map_size)
-        return {"layer": self.layers[0], "rectified": self.rectified, "split": self._split, "map_size": size}
+        rectified = self._pooled_by is not None
+        return {"layer": self.layers[0], "rectified": rectified, "split": self._split, "map_size": size}
+
+    def _class_maps(self, seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
+        """The map of one class for each picture of the batch, (b, h, w)."""
+        if self._pooled_by is None:
+            return _class_maps(seen, maps, labels)
+        weight = self._pooled_by[labels][
+            :, :, None, None
+        ]  # the slope of the logit at every position, but for 1 / (h * w)
+        return (weight * maps.relu()).sum(dim=1).detach()
 
     def _keep(
         self, columns: dict[str, NDArray[Any]], pixels: NDArray[np.uint8], pairs: list[Boxed], cams: torch.Tensor
@@ -120,10 +135,13 @@ class Alignment(Probe):
             ).astype(np.float32).ravel()  # fmt: skip
 
 
-def scaled_maps(seen: Seen, maps: torch.Tensor, pairs: list[Boxed]) -> torch.Tensor:
+def scaled_maps(
+    class_maps: Callable[[NDArray[np.int64]], torch.Tensor], maps: torch.Tensor, pairs: list[Boxed]
+) -> torch.Tensor:
     """Class activation map of each pair, scaled to [0, 1]: (pairs, h, w) float32; NaN where a map is constant.
 
-    One step back for the first boxed class of every picture, one for the second, and so on.
+    `class_maps` gives that of one class for each picture. It is called for the first boxed class of every picture, for the
+    second, and so on.
     """
     import torch
 
@@ -133,7 +151,7 @@ def scaled_maps(seen: Seen, maps: torch.Tensor, pairs: list[Boxed]) -> torch.Ten
         labels = np.zeros(len(maps), dtype=np.int64)
         rows = [pairs[i].row for i in chosen]
         labels[rows] = [pairs[i].label for i in chosen]
-        cams[chosen] = _class_maps(seen, maps, labels)[rows].float().cpu()
+        cams[chosen] = class_maps(labels)[rows].float().cpu()
     low, high = cams.amin(dim=(1, 2), keepdim=True), cams.amax(dim=(1, 2), keepdim=True)
     return torch.where(high > low, (cams - low) / (high - low), torch.nan)
 

@@ -198,7 +198,8 @@ def _map_probes(
     except NotApplicable as reason:
         return [], dict.fromkeys(asked, str(reason))
     rectified = rectified_before_pooling(network, layer, head, sample=sample)
-    found: list[Probe] = [Alignment(layer, n_classes, boxed, rectified=rectified)] if alignment else []
+    weight: Any = network.get_submodule(head).weight if rectified else None
+    found: list[Probe] = [Alignment(layer, n_classes, boxed, pooled_by=weight)] if alignment else []
     if concepts is not None and boxed == "test":
         found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))
     elif concepts is not None:

@@ -38,8 +38,12 @@ class Concepts(Probe):
     name: ClassVar[str] = "concepts"
 
     def __init__(self, layer: str, n_classes: int, split: str, share: float, *, rectified: bool = False) -> None:
-        """Count on `split` at the maps that `layer` gives, with thresholds from the training split."""
-        self.layers, self.rectified = (layer,), rectified
+        """Count on `split` at the maps that `layer` gives, with thresholds from the training split.
+
+        `rectified`: the network rectifies them before it pools; so are they here.
+        """
+        self.layers = (layer,)
+        self._rectified = rectified
         self._n_classes, self._split, self._share = n_classes, split, share
         self._histogram: ChannelHistogram | None = None
         self._thresholds: NDArray[np.float64] | None = None
@@ -63,6 +67,8 @@ class Concepts(Probe):
             raise NotApplicable(f"the layer gives shape {tuple(maps.shape)}, not maps (b, channels, h, w).")
         if not self._begun:
             return {}
+        if self._rectified:
+            maps = maps.relu()
         if self._begun == "train":
             if self._histogram is None:
                 self._histogram = ChannelHistogram(maps.shape[1])
@@ -85,7 +91,7 @@ class Concepts(Probe):
 
     def describe(self) -> dict[str, Any]:
         """Return where the maps come from, the share q, and how many channels took part."""
-        found: dict[str, Any] = {"layer": self.layers[0], "rectified": self.rectified}
+        found: dict[str, Any] = {"layer": self.layers[0], "rectified": self._rectified}
         found |= {"split": self._split, "share": self._share}
         if self._histogram is not None:
             dead = self._histogram.dead

@@ -126,8 +126,7 @@ class Look:
             with torch.set_grad_enabled(slopes), _cheap_norms(slopes):
                 inputs = self._leaf(given) if graph else self._placed(given)
                 others = tuple(dict.fromkeys(name for probe in chosen for name in probe.layers))
-                rectified = frozenset(name for probe in chosen if probe.rectified for name in probe.layers)
-                exact_entered, exact_left, maps = self._run(inputs, others, rectified)
+                exact_entered, exact_left, maps = self._run(inputs, others)
                 if not plain:
                     entered, left = exact_entered, exact_left
                 seen = Seen(
@@ -145,10 +144,8 @@ class Look:
         self._check(features, logits, given)
         return Looked(features, logits, columns)
 
-    def _run(
-        self, inputs: torch.Tensor, others: tuple[str, ...], rectified: frozenset[str] = frozenset()
-    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        tap = Tap(self._model, self._layer, others, rectified)
+    def _run(self, inputs: torch.Tensor, others: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        tap = Tap(self._model, self._layer, others)
         with tap.watching():
             try:
                 # a network may work in place on what it is given, which a leaf of the graph forbids

@@ -115,17 +115,9 @@ class Tap:
     With gradients on, what leaves the other modules is part of the graph, or begins one.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        layer: str,
-        others: tuple[str, ...] = (),
-        rectified: frozenset[str] = frozenset(),
-    ) -> None:
-        """Watch `layer` of `model`, and the output of `others`; of those in `rectified`, which the network rectifies next,
-        rectified.
-        """
-        self._model, self._layer, self._others, self._rectified = model, layer, others, rectified
+    def __init__(self, model: torch.nn.Module, layer: str, others: tuple[str, ...] = ()) -> None:
+        """Watch `layer` of `model`, and the output of `others`."""
+        self._model, self._layer, self._others = model, layer, others
         self._entered: list[torch.Tensor] = []
         self._left: list[torch.Tensor] = []
         self._maps: dict[str, torch.Tensor] = {}
@@ -176,8 +168,6 @@ class Tap:
             self._maps[name] = output
             if not isinstance(output, torch.Tensor) or not output.is_floating_point():
                 return output
-            if name in self._rectified:
-                output = output.relu()  # twice is as once
             if torch.is_grad_enabled() and not output.requires_grad:
                 output = output.detach().requires_grad_()  # nothing before needs a graph: it begins here
             self._maps[name] = output

@@ -44,14 +44,12 @@ class Probe(ABC):
         gradient: whether it asks for gradients to the input; the network then runs with a graph from there.
         map_gradient: whether it asks for gradients to `Seen.maps`; the graph then begins at those modules.
         layers: names of modules whose output it reads from `Seen.maps`.
-        rectified: whether those outputs are rectified first, because the network does so before it pools them.
     """
 
     name: ClassVar[str]
     gradient: ClassVar[bool] = False
     map_gradient: ClassVar[bool] = False
     layers: tuple[str, ...] = ()
-    rectified: bool = False
 
     def begin(self, split: str) -> bool:
         """Say whether it looks at `split`, whose batches come next. Not called before the probe is tried out."""
