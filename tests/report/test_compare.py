@@ -98,6 +98,12 @@ def test_classes_that_not_all_have_are_left_out():
     found = compare([run_of({0: 4}), other], names=["one", "two"])
     assert found.tables["comparison"]["class"].unique().tolist() == ["a", "b"]
     assert found.notes[0] == "Left out, because not every run has them: c, d."
+    one, two = (row for _, row in found.tables["comparison_summary"].iterrows())
+    per_class = found.tables["comparison"].groupby("run")["accuracy"].mean()
+    assert (one["balanced_accuracy"], two["balanced_accuracy"]) == (per_class["one"], per_class["two"])
+    assert two["change"] == pytest.approx(two["balanced_accuracy"] - one["balanced_accuracy"])
+    assert np.isnan(one["macro_f1"]) and np.isnan(two["geometric_mean"])  # those are over a run's own classes
+    assert "over the 2 classes that all runs have" in found.verdict()[0]
 
 
 def labels_run(said, labels, *, names=("a", "b")) -> Run:

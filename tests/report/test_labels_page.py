@@ -57,6 +57,25 @@ def test_verdict_tells_ranking_and_thresholds():
     assert any(line.startswith("Mean over 3 classes: AUROC") and "chosen on val" in line for line in lines)
 
 
+def test_a_label_is_told_why_it_is_missed_and_what_to_try(tmp_path):
+    strict = audit(labels_run(shift=-3), lenses=LENSES)  # ranked as well as before, but 0.5 is out of reach
+    why = next(line for line in strict.verdict() if line.startswith("Why: "))
+    assert "it is ranked well (AUROC 0.9" in why and "a probability of 0.5 asks too much" in why and "Try eos" in why
+    page = strict.save(tmp_path / "strict", figures=False).read_text()
+    assert "imblens treat RUN --with eos --out RUN2" in page and 'href="#lens-ranking">threshold' in page
+    lax = audit(labels_run(shift=3), lenses=LENSES).save(tmp_path / "lax", figures=False).read_text()
+    assert "a probability of 0.5 asks too little" in lax
+    run = labels_run()
+    noise = np.random.default_rng(0).normal(size=run.test.logits.shape)
+    blind = Run.from_arrays(
+        train=(run.train.features, run.train.labels, run.train.logits),
+        test=(run.test.features, run.test.labels, noise),
+        classes=run.classes,
+    )
+    why = next(line for line in audit(blind, lenses=LENSES).verdict() if line.startswith("Why: "))
+    assert "it is hard to tell from the rest: AUROC 0." in why and "Try: more training instances" in why
+
+
 def test_patients_on_both_sides_are_told(tmp_path):
     run = labels_run()
     run.meta["data"] = {"shared_patients": {"train and test": 8, "train and val": 3}}
@@ -68,5 +87,5 @@ def test_patients_on_both_sides_are_told(tmp_path):
 
 def test_a_network_that_never_says_yes_is_told_so():
     lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
-    assert lines[1] == "None of the 3 labels reaches a probability of 0.5 on a test instance that has it."
+    assert lines[2] == "None of the 3 labels reaches a probability of 0.5 on a test instance that has it."
     assert "with 0.5 for all it is 0.000" in " ".join(lines)

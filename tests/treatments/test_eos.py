@@ -14,6 +14,7 @@ from imblens.errors import ImblensWarning, InputError
 from imblens.treatments import EOS, BalancedSVM
 from imblens.treatments._draw import draw_eos, interpolate
 from tests.oracles.eos_loop import eos_loop
+from tests.treatments._runs import blobs
 
 #   ant  ant  ant            bee  cat
 X = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [5.0, 0.0], [5.0, 3.0]])
@@ -99,6 +100,17 @@ def test_identical_instances_and_one_feature() -> None:
     labels = np.repeat([0, 1], [9, 3])
     resampled, _ = EOS(2, random_state=0).fit_resample(np.ones((12, 1)), labels)
     np.testing.assert_array_equal(resampled, 1)
+
+
+@pytest.mark.parametrize("kind", ["object", "string", "category"])
+@pytest.mark.parametrize("sampler", [EOS(k_neighbors=5, random_state=0), BalancedSVM(k_neighbors=2, random_state=0)])
+def test_text_labels_of_pandas_are_labels(sampler: Any, kind: str) -> None:
+    features, labels = blobs((25, 12, 4))
+    names = np.array(["a", "b", "c"])[labels]
+    plain = sampler.fit_resample(features, names)
+    of_pandas = sampler.fit_resample(features, pd.Series(names).astype(kind))
+    np.testing.assert_array_equal(plain[0], of_pandas[0])
+    assert list(plain[1]) == list(of_pandas[1])
 
 
 def test_sparse_equals_dense() -> None:

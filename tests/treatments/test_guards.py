@@ -31,6 +31,14 @@ def test_copies_across_the_split_are_refused() -> None:
     treat(run, "ncm", check_split=False)
 
 
+def test_copies_are_refused_however_few_of_each_class() -> None:
+    features, labels = blobs((30, 10, 6, 4), dim=16)
+    kept = np.r_[0:3, 30:33, 40:43, 46:49]
+    run = Run.from_arrays(train=(features, labels), test=(features[kept], labels[kept]), classes=NAMES)
+    with pytest.raises(InputError, match=r"100 % of the test instances are copies of training instances"):
+        treat(run, "ncm")
+
+
 def test_interpolated_test_instances_are_refused() -> None:
     with pytest.raises(InputError, match=r"test instances of '(bee|cat|dog)' lie exactly between two training"):
         treat(split_after(SMOTE(random_state=0)), "ncm")

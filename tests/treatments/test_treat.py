@@ -6,13 +6,14 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from imblens.errors import InputError, MissingError
+from imblens.errors import ImblensWarning, InputError, MissingError
 from imblens.run import Head, Run
 from imblens.treatments import (
     Outcome,
@@ -66,6 +67,11 @@ def test_install_puts_the_head_back() -> None:
     with torch.no_grad():
         logits = model(torch.from_numpy(np.asarray(run.test.features))).numpy()
     np.testing.assert_allclose(logits, better.test.logits, atol=1e-4)
+    fresh = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(6, 4))
+    replace(better, meta={**better.meta, "layer": "1"}).install(torch.nn.DataParallel(fresh))
+    assert torch.equal(fresh[1].weight, model[1].weight)
+    with pytest.raises(InputError, match=r"model must be a torch\.nn\.Module, found int"):
+        better.install(5)
 
 
 def test_unknown_names_say_which_is_near() -> None:
@@ -144,9 +150,11 @@ def test_descriptions_are_one_line_each() -> None:
 
 class Point:
     def __init__(self, name: str, loaded: Any) -> None:
-        self.name, self._loaded = name, loaded
+        self.name, self.value, self._loaded = name, f"package:{name}", loaded
 
     def load(self) -> Any:
+        if isinstance(self._loaded, Exception):
+            raise self._loaded
         return self._loaded
 
 
@@ -165,9 +173,15 @@ def test_third_parties_add_treatments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert better.meta["treatment"]["facts"] == {"times": 1}
     assert find_treatment("eos").family == "sampler"
     assert treatment_names()[-1] == "flip"
-    points.append(Point("broken", 3))
-    with pytest.raises(InputError, match=r"entry point 'broken' .* is of type int, no Treatment"):
-        treatment_names()
+    points += [Point("broken", 3), Point("lost", ModuleNotFoundError("No module named 'package'"))]
+    with pytest.warns(ImblensWarning) as told:
+        assert treatment_names()[-1] == "flip"  # one package's fault harms no other
+    assert [str(warning.message) for warning in told] == [
+        "The treatment 'broken' of another package is left out: package:broken is of type int, "
+        "no imblens.treatments.Treatment.",
+        "The treatment 'lost' of another package is left out: package:lost cannot be loaded: "
+        "ModuleNotFoundError: No module named 'package'.",
+    ]
 
 
 def test_a_treatment_whose_head_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ EVIDENCE = {  # cause -> the lens that shows it
     "uncovered range": "generalization_gap",
     "few features": "class_features",
     "shortcut colours": "colours",
+    "threshold": "ranking",
+    "ranking": "ranking",
 }
 
 
@@ -56,7 +58,12 @@ def report_html(audit: Audit) -> str:
             first = section["figures"].pop(0)
     told = _page.describe(run.meta)
     headline = _verdict.headline(findings, views, audit.of)
-    leading = (_verdict.summary(run, views), _verdict.ranked(findings), _verdict.shared_patients(run))
+    leading = (
+        _verdict.summary(run, views),
+        _verdict.ranked(findings),
+        _verdict.shared_patients(run),
+        _verdict.copied(run),
+    )
     columns, rows, mixed = _class_rows(audit, views, mean)
     contents = [{"id": "classes", "text": "Every class in one row"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
@@ -87,7 +94,7 @@ def report_html(audit: Audit) -> str:
         headline=headline,
         lead=" ".join(text for text in leading if text),
         cards=_cards(views, _verdict.worst(views, audit.of)[:CARDS], mean),
-        on_paper=_on_paper(audit, _cards(views, notable[:SHEETS], mean), sections, groups),
+        on_paper=_on_paper(audit, views, _cards(views, notable[:SHEETS], mean), sections, groups),
         notable=len(notable),
         several=run.task == "multilabel",
         cards_title="The classes that need help most",
@@ -194,6 +201,7 @@ def _cards(views: Mapping[str, ClassView], shown: Sequence[ClassView], mean: flo
 
 def _on_paper(
     audit: Audit,
+    views: Mapping[str, ClassView],
     cards: Sequence[Mapping[str, Any]],
     sections: Sequence[Mapping[str, Any]],
     groups: Sequence[Mapping[str, Any]],
@@ -205,7 +213,7 @@ def _on_paper(
     return [
         {
             **card,
-            "why": reason(audit.findings, card["name"]),
+            "why": reason(audit.findings, views[card["name"]]),
             "said": [
                 (section["title"], section["said"][card["name"]])
                 for section in sections
@@ -236,7 +244,7 @@ def _why(findings: Mapping[str, Finding], views: Mapping[str, ClassView], of: st
     from imblens.report._verdict import reason, worst
 
     order = worst(views, of)
-    return reason(findings, order[0].name) if order else ""
+    return reason(findings, order[0]) if order else ""
 
 
 def _counted(view: ClassView, largest: str) -> str:
@@ -273,7 +281,10 @@ def _hard(view: ClassView) -> float:
 
 def _measured(view: ClassView, mean: float | None) -> dict[str, Any]:
     """What a card and a row show of an accuracy; positions are percent of the ruler, two digits, never text."""
+    from imblens.report._verdict import TOO_MANY
+
     known = view.accuracy is not None and view.low is not None and view.high is not None
+    too_many = view.wrongly is not None and view.wrongly > TOO_MANY
     at: dict[str, Any] = {"at": None, "low_at": None, "high_at": None, "low": None}
     if view.accuracy is not None and view.low is not None and view.high is not None:
         at = {
@@ -289,7 +300,7 @@ def _measured(view: ClassView, mean: float | None) -> dict[str, Any]:
         "name": view.name,
         "score": percent(view.accuracy) if view.accuracy is not None else "unknown",
         "interval": interval or "no test instance",
-        "fine": not known or view.few or mean is None or view.high is None or view.high >= mean,
+        "fine": not known or view.few or mean is None or view.high is None or (view.high >= mean and not too_many),
         "few": view.few,
         **at,
     }

@@ -16,7 +16,7 @@ from imblens.lenses._base import FEW, percent
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
 from imblens.report._changes import independent_change, mean_change, share
-from imblens.run import Run
+from imblens.run import Run, legible
 from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 
 if TYPE_CHECKING:
@@ -119,8 +119,9 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
         change_low, change_high, gained, lost, paired; changes are NaN for the first run, gained and lost where not
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
-        change_low, change_high; the change is that of balanced accuracy) and `comparison_measures` (run, class,
-        measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
+        change_low, change_high; the change is that of balanced accuracy; where not all runs have all classes, balanced
+        accuracy is over those that all have, and what is over a run's own classes is NaN) and `comparison_measures` (run,
+        class, measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
         auroc, average_precision, probability, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
         `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
@@ -146,7 +147,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
 
     if len(runs) < 2:
         raise InputError(f"compare got {len(runs)} run(s).", hint="Give two or more; the first is the reference.")
-    labelled = tuple(str(name) for name in names) if names is not None else _names(runs)
+    labelled = tuple(legible(str(name)) for name in names) if names is not None else _names(runs)
     if len(labelled) != len(runs):
         raise ShapeError(f"there are {len(labelled)} names for {len(runs)} runs.", hint="Give one name for each run.")
     if len(set(labelled)) < len(labelled):
@@ -264,6 +265,9 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{100 * then['balanced_accuracy']:.1f} %: {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
+        shared = comparison.tables["comparison"]["class"].nunique()
+        if shared < max(run.n_classes for run in comparison.runs):
+            text += f", over the {shared} classes that all runs have"
         sure = now["change_low"] > 0 or now["change_high"] < 0
         return f"{text}." if sure else f"{text}, which may be chance."
     if np.isfinite(now["mean_auroc"]) and np.isfinite(then["mean_auroc"]):
@@ -315,7 +319,7 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
         name = run.path.name if run.path is not None else None
         if name is None and isinstance(treatment, Mapping):
             name = str(treatment.get("name") or "") or None
-        found.append(name or ("reference" if place == 0 else f"run {place + 1}"))
+        found.append(legible(name or "") or ("reference" if place == 0 else f"run {place + 1}"))
     if len(set(found)) < len(found):
         found = [f"{name} ({place + 1})" for place, name in enumerate(found)]
     return tuple(found)
@@ -427,10 +431,13 @@ def _summary(
     import pandas as pd
 
     rows = []
+    shared = per_class["class"].nunique() < max(found.run.n_classes for found in audits)
     for name, found in zip(names, audits, strict=True):
         accuracy = found.findings.get("class_accuracy")
         values = {} if accuracy is None else accuracy.summary
         own = per_class[per_class["run"] == name]
+        if shared:  # what is over all of a run's classes cannot be held against another's
+            values = {"balanced_accuracy": own["accuracy"].mean()}
         change = own["change"].to_numpy(dtype=np.float64)
         low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change)
         auroc = measures.loc[(measures["run"] == name) & (measures["measure"] == "auroc"), "value"]

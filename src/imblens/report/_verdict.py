@@ -11,6 +11,7 @@ import numpy as np
 
 from imblens.lenses import Finding
 from imblens.lenses._base import FEW, imbalance, number, percent
+from imblens.run import copies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from imblens.run import Run
 
 ARCHETYPES = ("safe", "border", "rare", "outlier")
+WELL_RANKED = 0.8  # AUROC below which a label's trouble is not its threshold
+THRESHOLD_MATTERS = 0.1  # recall that a threshold of the label's own adds
+FEW_COPIES, SHARE_COPIED = 3, 0.05  # test instances that were trained on, from which it is said
+TOO_MANY = 0.5  # share of the instances without a label to which it is said
 TRIED = {  # treatment that the diagnosis names -> what it does, for readers who never heard of it
     "eos": "synthetic features widen the class towards its nearest enemies, and a new head is trained on them",
     "logit_adjustment": "answers are corrected for how rare a class is, and nothing is trained",
@@ -69,7 +74,8 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
     kinds = _archetypes(findings)
     views = {}
     for i, name in enumerate(run.classes):
-        row, cause = accuracy.get(name, {}), causes.get(name, {})
+        row = accuracy.get(name, {})
+        cause = _label_cause(ranks.get(name, {}), thresholds.get(name, {}), row) if several else causes.get(name, {})
         times = _number(row.get("imbalance")) if several else number(float(rarer[i]))
         treatment = _text(cause.get("treatment"))
         specificity = _number(row.get("specificity"))
@@ -198,6 +204,19 @@ def shared_patients(run: Run) -> str:
     return f"{n:,} {who} in both the training and the test split: on new patients the network will do worse than here."
 
 
+def copied(run: Run) -> str:
+    """How many test instances were trained on, feature for feature; "" where hardly any were."""
+    if run.test is None:
+        return ""
+    n = int(copies(run.train, run.test).sum())
+    if n < FEW_COPIES or n <= SHARE_COPIED * len(run.test):
+        return ""
+    return (
+        f"{n:,} of {len(run.test):,} test instances are copies of training instances, feature for feature: on new instances "
+        "the network will do worse than here."
+    )
+
+
 def class_sentence(findings: Findings, view: ClassView) -> str:
     """The line of class_accuracy on a class, or one made of the same numbers for a class that it found unremarkable."""
     finding = findings.get("class_accuracy")
@@ -210,11 +229,45 @@ def class_sentence(findings: Findings, view: ClassView) -> str:
     return f"{text} in {view.test_count} test instances, too few to tell." if view.few else f"{text}."
 
 
-def reason(findings: Findings, name: str) -> str:
-    """Why a class fails and what to try, as the diagnosis says it; "" where it names no cause."""
+def _label_cause(rank: Mapping[str, Any], threshold: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, str]:
+    """Why a label of several is missed, or said of too many, as `ranking` shows it: its threshold, or its ranking.
+
+    No diagnosis speaks of several labels. Too few to tell, or nothing to say: an empty cause.
+    """
+    auroc, low, high = (_number(rank.get(key)) for key in ("auroc", "auroc_low", "auroc_high"))
+    if (rank.get("positives") or 0) < FEW or auroc is None or low is None or high is None:
+        return {}
+    ranked = f"AUROC {auroc:.2f} [{low:.2f}, {high:.2f}]"
+    at, found, half = (_number(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
+    specificity = _number(right.get("specificity"))
+    if high < WELL_RANKED:
+        evidence = f"it is hard to tell from the rest: {ranked}, where 0.5 is chance"
+        return {
+            "cause": "ranking",
+            "evidence": evidence + ".",
+            "treatment": "more training instances, or a longer training",
+        }
+    if at is not None and found is not None and half is not None and found - half >= THRESHOLD_MATTERS:
+        evidence = (
+            f"it is ranked well ({ranked}), but a probability of 0.5 asks too much: {percent(half)} of its instances reach "
+            f"it, and {percent(found)} its own threshold of {at:.2g}, chosen on {threshold['chosen_on']}"
+        )
+        return {"cause": "threshold", "evidence": evidence + ".", "treatment": "eos"}
+    if specificity is not None and specificity < 1 - TOO_MANY:
+        evidence = (
+            f"a probability of 0.5 asks too little: {percent(1 - specificity)} of the instances without it reach it too"
+        )
+        return {"cause": "threshold", "evidence": evidence + ".", "treatment": "eos"}
+    return {}
+
+
+def reason(findings: Findings, view: ClassView) -> str:
+    """Why a class fails and what to try, as the diagnosis says it; "" where no cause is known."""
     finding = findings.get("diagnosis")
-    line = "" if finding is None else finding.lines().get(name, "")
-    said = line.removeprefix(f"{name}: ")
+    if finding is not None:
+        said = finding.lines().get(view.name, "").removeprefix(f"{view.name}: ")
+    else:
+        said = f"{view.evidence} Try: {view.treatment}." if view.cause else ""
     for treatment, what in TRIED.items():
         said = said.replace(f" Try: {treatment}.", f" Try {treatment}: {what}.")
     return f"Why: {said}" if said else ""
@@ -227,13 +280,14 @@ def verdict(run: Run, findings: Findings, of: str | None) -> list[str]:
     order = worst(views, of)
     mean = mean_accuracy(views)
     others = [v for v in order[1:3] if v.accuracy is not None and mean is not None and v.accuracy < mean]
-    why = reason(findings, order[0].name) if order else ""
+    why = reason(findings, order[0]) if order else ""
     lines = [
         first,
         why,
         summary(run, views),
         ranked(findings),
         shared_patients(run),
+        copied(run),
         *(class_sentence(findings, view) for view in others),
     ]
     return [line for line in lines if line]

@@ -1,5 +1,7 @@
 """The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
 
+from imblens.run._check import legible
+from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._files import claim, release, sha256, write_atomic, write_text
 from imblens.run._latents import Latents, Part
@@ -46,8 +48,10 @@ __all__ = [
     "Statistic",
     "TopKCounts",
     "claim",
+    "copies",
     "engine",
     "finish",
+    "legible",
     "load",
     "nearest",
     "neighbour_graph",

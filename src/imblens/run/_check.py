@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from imblens.errors import InputError, ShapeError
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
+_ILLEGIBLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ROUNDING = 2.0**-24  # largest relative error of storing a number as float32
 
 
@@ -66,7 +68,7 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
         ShapeError: the length is not `n_instances`, or the second axis not C.
         InputError: not integers, out of range, or a multi-hot entry other than 0 and 1.
     """
-    array = _plain(values, name)
+    array = one_column(_plain(values, name))
     if array.ndim not in (1, 2):
         raise ShapeError(f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row.")
     if len(array) != n_instances:
@@ -86,6 +88,19 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
     return whole
 
 
+def one_column(labels: Any) -> Any:
+    """Return labels of shape (N, 1) as (N,), since one class alone is no question; all others as they are."""
+    try:
+        shape = np.shape(labels)
+    except ValueError:  # rows of different lengths, which is told later, with the name of the split
+        return labels
+    if len(shape) != 2 or shape[1] != 1:
+        return labels
+    for dense in ("to_numpy", "toarray"):
+        labels = getattr(labels, dense)() if hasattr(labels, dense) else labels
+    return (labels if hasattr(labels, "reshape") else np.asarray(labels)).reshape(-1)
+
+
 def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
     """Check that class names are unique text, at least two, and `n_classes` where that is known."""
     if isinstance(values, (str, bytes)):
@@ -98,6 +113,13 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
         )
     if any(not name.strip() for name in names):
         raise InputError("a class name is blank.", hint="Give every class a name.")
+    odd = next((name for name in names if legible(name) != name), None)
+    if odd is not None:
+        code = next(ord(a) for a, b in zip(odd, legible(odd), strict=True) if a != b)
+        raise InputError(
+            f"the class name {odd!r} holds the character U+{code:04X}, which no drawing can show.",
+            hint="Rename the class.",
+        )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
@@ -145,6 +167,11 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
         )
     names = class_names(values, None)
     return [np.searchsorted(values, a).astype(np.int64) for a in arrays], names
+
+
+def legible(text: str) -> str:
+    """Replace what XML, and so a drawing, cannot hold (control characters, lone surrogates) by U+FFFD."""
+    return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _text(name: Any) -> str:

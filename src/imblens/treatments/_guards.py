@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.run import Head, Latents, Run, nearest
+from imblens.run import Head, Latents, Run, copies, nearest
 
 SHARE_COPIED = 0.05  # of a class's test instances, bit by bit equal to a training instance of that class
+FEW_COPIES, MOST_COPIED = 3, 0.5  # of all test instances: more than chance doubles in the smallest of splits
 SHARE_BETWEEN = 0.2  # of a class's test instances, on the line between two training instances of that class
 ENOUGH = 10  # test instances of a class from which a share says something
 LOOKED_AT = 200  # test instances of a class that are looked at for lying between
@@ -85,18 +86,20 @@ def resampled_before_split(run: Run) -> None:
     """
     if run.test is None:
         return
-    copied = _copies(run.train, run.test)
+    copied = copies(run.train, run.test)
     for label in range(run.n_classes):
         members = np.flatnonzero(run.test.labels == label)
         if len(members) < ENOUGH:
             continue
         share = float(copied[members].mean())
         if share > SHARE_COPIED:
-            _refuse(run.classes[label], share, "are copies of training instances")
+            _refuse(f" of {run.classes[label]!r}", share, "are copies of training instances")
         if run.dim >= MIN_DIM:
             share = _share_between(run, label, members)
             if share > SHARE_BETWEEN:
-                _refuse(run.classes[label], share, "lie exactly between two training instances")
+                _refuse(f" of {run.classes[label]!r}", share, "lie exactly between two training instances")
+    if copied.sum() >= FEW_COPIES and copied.mean() > MOST_COPIED:  # however few of each class
+        _refuse("", float(copied.mean()), "are copies of training instances")
 
 
 def held_out(run: Run, validation: Any) -> Latents | None:
@@ -123,12 +126,12 @@ def held_out(run: Run, validation: Any) -> Latents | None:
             f"validation has {validation.dim} features, the run {run.dim}.",
             hint="Capture both with the same network.",
         )
-    if run.test is not None and (validation is run.test or _copies(run.test, validation).mean() > 0.5):
+    if run.test is not None and (validation is run.test or copies(run.test, validation).mean() > 0.5):
         raise InputError(
             "validation is the test split; what is chosen on it could not be tested any more.",
             hint="Hold out instances of their own, or leave validation out to choose on training features.",
         )
-    if _copies(run.train, validation).mean() > 0.5:
+    if copies(run.train, validation).mean() > 0.5:
         raise InputError(
             "validation is part of the training split, on which the network is right by heart.",
             hint="Give instances that the network was not trained on, or leave validation out.",
@@ -136,35 +139,12 @@ def held_out(run: Run, validation: Any) -> Latents | None:
     return validation
 
 
-def _refuse(name: str, share: float, what: str) -> None:
+def _refuse(whose: str, share: float, what: str) -> None:
     raise InputError(
-        f"{100 * share:.0f} % of the test instances of {name!r} {what}: the data were resampled before they were split, "
+        f"{100 * share:.0f} % of the test instances{whose} {what}: the data were resampled before they were split, "
         "so the test split cannot tell a better head.",
         hint="Split first, then resample the training split only. If these are true duplicates, set check_split=false.",
     )
-
-
-def _copies(of: Latents, among: Latents) -> NDArray[np.bool_]:
-    """(n,) which rows of `among` are, bit by bit and in label, rows of `of`."""
-    return np.isin(_fingerprints(among), _fingerprints(of))
-
-
-def _fingerprints(split: Latents) -> NDArray[np.uint64]:
-    """(N,) 64-bit hash of every row and its label; exact, so not moved by rounding."""
-    factors = np.random.default_rng(0).integers(1, 2**63, split.dim + 1, dtype=np.uint64) | np.uint64(1)
-    pieces = []
-    for batch in split.batches():
-        bits = np.ascontiguousarray(np.asarray(batch.features) + np.float32(0)).view(np.uint32)  # -0 becomes 0
-        step = max(1, 2**22 // split.dim)
-        for low in range(0, len(bits), step):
-            words = bits[low : low + step].astype(np.uint64)
-            words ^= words << np.uint64(29)
-            words *= factors[:-1]
-            words ^= words >> np.uint64(31)
-            total = words.sum(axis=1, dtype=np.uint64)
-            total += batch.labels[low : low + step].astype(np.uint64) * factors[-1]
-            pieces.append(total)
-    return np.concatenate(pieces)
 
 
 def _share_between(run: Run, label: int, members: NDArray[np.int64]) -> float:
