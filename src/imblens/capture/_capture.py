@@ -114,7 +114,7 @@ def capture(
     feeds = {
         name: make_feed(split, name, rules, originals=thumbnails and name != "val", classes=classes)
         for name, split in (("train", train), ("val", val), ("test", test))
-        if split is not None
+        if split is not None or name == "train"
     }
     where, dtype = _place(network, device)
     folder = None if out is None else claim(Path(out), force=force)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -276,6 +277,11 @@ def make_feed(
     Raises:
         InputError, ShapeError: not one of those, or empty.
     """
+    if isinstance(split, (str, PathLike)):
+        raise InputError(
+            f"{name} is the text {str(split)!r}, not pictures.",
+            hint=f"Read them first: imblens.data.load_pictures({str(split)!r}) has train, val and test.",
+        )
     if isinstance(split, (tuple, list)):
         if len(split) != 2:
             raise ShapeError(f"{name} has {len(split)} entries.", hint="Pass (inputs, labels).")
@@ -288,7 +294,7 @@ def make_feed(
         feed = TensorFeed(split, name, preprocessing, n=len(split.dataset))
     else:
         raise InputError(
-            f"{name} is a {type(split).__name__}.",
+            f"{name} is {'None' if split is None else f'a {type(split).__name__}'}.",
             hint="Pass Pictures, a torch Dataset that has a length, or (inputs, labels).",
         )
     if not len(feed):

@@ -11,6 +11,8 @@ from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import BUILT_IN, Finding, all_lenses
 from imblens.run import Run
 from imblens.run import engine as computing
+from imblens.run._random import random_state_kept
+from imblens.run._run import as_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,18 +112,18 @@ class Audit:
 def audit(
     run: Run,
     *,
-    lenses: Sequence[str] | None = None,
+    lenses: str | Sequence[str] | None = None,
     of: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     on_step: Callable[[str], None] | None = None,
-    skip: Sequence[str] | Mapping[str, str] = (),
+    skip: str | Sequence[str] | Mapping[str, str] = (),
     engine: str = "local",
 ) -> Audit:
     """Run the lenses on a run, and keep the reason where one cannot say anything.
 
     Args:
         run: what a network made of a data set.
-        lenses: names; all that are installed when None.
+        lenses: names, or one name; all that are installed when None.
         of: name of a class of interest, which the report then leads with.
         options: keyword arguments by lens, for example {"archetypes": {"k": 10}}.
         on_step: called with the name of each lens before it runs.
@@ -134,7 +136,7 @@ def audit(
 
     Raises:
         MissingError: no such lens or class; the hint names the nearest.
-        InputError: an option that a lens does not have.
+        InputError: `run` is no run, or an option that a lens does not have.
         DependencyError: the engine is not installed.
 
     Example:
@@ -146,6 +148,9 @@ def audit(
         >>> found.skipped["class_accuracy"]
         'class_accuracy: the run has no test split.'
     """
+    run = as_run(run, "audit")
+    lenses = [lenses] if isinstance(lenses, str) else lenses
+    skip = [skip] if isinstance(skip, str) else skip
     known = all_lenses()
     left_out = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip, LEFT_OUT)
     given = {name: dict(values) for name, values in (options or {}).items()}
@@ -160,7 +165,7 @@ def audit(
     approximate = None if searched is None else not searched.exact
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
-    with computing(engine):
+    with random_state_kept(), computing(engine):
         for name, function in known.items():
             if name in left_out:
                 skipped[name] = f"{name}: {left_out[name]}"

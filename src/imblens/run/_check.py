@@ -68,7 +68,7 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
         ShapeError: the length is not `n_instances`, or the second axis not C.
         InputError: not integers, out of range, or a multi-hot entry other than 0 and 1.
     """
-    array = one_column(_plain(values, name))
+    array = one_column(_plain(values, name), name)
     if array.ndim not in (1, 2):
         raise ShapeError(f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row.")
     if len(array) != n_instances:
@@ -88,12 +88,12 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
     return whole
 
 
-def one_column(labels: Any) -> Any:
+def one_column(labels: Any, name: str) -> Any:
     """Return labels of shape (N, 1) as (N,), since one class alone is no question; all others as they are."""
     try:
         shape = np.shape(labels)
-    except ValueError:  # rows of different lengths, which is told later, with the name of the split
-        return labels
+    except ValueError as error:
+        raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.") from error
     if len(shape) != 2 or shape[1] != 1:
         return labels
     for dense in ("to_numpy", "toarray"):

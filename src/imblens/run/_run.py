@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import ShapeError
-from imblens.run._check import class_names, features_matrix, labels_vector, named_labels
+from imblens.errors import InputError, ShapeError
+from imblens.run._check import class_names, features_matrix, labels_vector, named_labels, one_column
 from imblens.run._latents import Latents, Part
 
 if TYPE_CHECKING:
@@ -166,17 +167,17 @@ class Run:
         train: Arrays,
         test: Arrays | None = None,
         val: Arrays | None = None,
-        head: Arrays | None = None,
+        head: Any | None = None,
         classes: Sequence[str] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Run:
         """Make a run of arrays; only training features and labels are required.
 
         Args:
-            train: (features (N, D), labels (N,) or (N, C)) or with logits (N, C) as third.
+            train: (features (N, D), labels (N,) or (N, C)) or with logits (N, C) as third. Labels (N, 1) count as (N,).
             test: the same for held-out instances.
             val: the same for instances to choose on.
-            head: (weight (C, D), bias (C,)) of the last linear layer.
+            head: (weight (C, D), bias (C,)) of the last linear layer, or the layer: what has `weight` and `bias`.
             classes: C names. Without them, classes are numbered by the logit columns, the head's rows, or, where
                 neither is there, by the labels' sorted values (which may then be text or have gaps).
             meta: what made the arrays; goes into reports.
@@ -209,7 +210,8 @@ class Run:
             for name, values in given.items()
             if values[2] is not None
         }
-        n_classes = _count_classes(given, logits, head)
+        layer = None if head is None else _weight_and_bias(head)
+        n_classes = _count_classes(given, logits, layer, dim)
         if classes is None and n_classes is None:
             numbered, names = named_labels([(f"{name}_labels", values[1]) for name, values in given.items()])
             labels: dict[str, NDArray[Any]] = dict(zip(given, numbered, strict=True))
@@ -228,11 +230,7 @@ class Run:
         multilabel = {array.ndim == 2 for array in labels.values()}
         if len(multilabel) > 1:
             raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
-        last = (
-            None
-            if head is None
-            else Head.checked(head[0], head[1] if len(head) > 1 else None, dim=dim, n_classes=len(names))
-        )
+        last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
         splits = {
             name: Latents((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given
         }
@@ -249,9 +247,16 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Read a run folder or an ARRAYS.npz; features stay on disk until they are needed."""
+        """Read a run folder or an ARRAYS.npz; features stay on disk until they are needed.
+
+        Raises:
+            MissingError: there is none at `path`.
+            InputError: no path, or what lies there is damaged; the message names the file.
+        """
         from imblens.run._store import load
 
+        if not isinstance(path, (str, PathLike)):
+            raise InputError(f"Run.load needs a path, found {_found(path)}.", hint="Pass that of a run, or an .npz.")
         return load(Path(path))
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
@@ -271,20 +276,60 @@ class Run:
         return install(self, model)
 
 
+def as_run(value: Any, asked: str) -> Run:
+    """Return `value`, or say how a run is made of what was passed in its place.
+
+    Raises:
+        InputError: not a run.
+    """
+    if isinstance(value, Run):
+        return value
+    if isinstance(value, (str, Path)):
+        hint = f"Read it first: imblens.{asked}(imblens.Run.load({str(value)!r}), ...)."
+    else:
+        hint = "Pass imblens.Run.load(PATH), Run.from_arrays(train=(features, labels), ...), or what capture returned."
+    raise InputError(f"{asked} needs a Run, found {_found(value)}.", hint=hint)
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, (str, Path)):
+        return f"the {'text' if isinstance(value, str) else 'path'} {str(value)!r}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
 def _triple(values: Any, name: str) -> tuple[Any, Any, Any]:
     if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
         raise ShapeError(
             f"{name} must be (features, labels) or (features, labels, logits).",
             hint="Pass a tuple of arrays.",
         )
-    return values[0], values[1], values[2] if len(values) == 3 else None
+    return values[0], one_column(values[1], f"{name}_labels"), values[2] if len(values) == 3 else None
 
 
-def _count_classes(given: Mapping[str, Any], logits: Mapping[str, Any], head: Arrays | None) -> int | None:
+def _weight_and_bias(head: Any) -> tuple[Any, Any]:
+    """The weight and bias of a pair, of a weight alone, or of a layer that has both."""
+    if hasattr(head, "weight"):  # a torch.nn.Linear, or our own Head
+        head = (head.weight, getattr(head, "bias", None))
+    if not isinstance(head, (tuple, list)) or len(head) not in (1, 2):
+        raise InputError(
+            f"head must be (weight, bias) of the last linear layer, or the layer itself; found {_found(head)}.",
+            hint="Pass head=(weight, bias), with weight of shape (classes, features), or head=model.fc.",
+        )
+    bias: Any = head[1] if len(head) == 2 else None
+    return head[0], bias.detach().cpu() if hasattr(bias, "detach") else bias
+
+
+def _count_classes(
+    given: Mapping[str, Any], logits: Mapping[str, Any], head: tuple[Any, Any] | None, dim: int
+) -> int | None:
     for array in logits.values():
         return int(array.shape[1])
     if head is not None:
-        return int(np.shape(head[0])[0]) if np.ndim(head[0]) == 2 else None
+        shape = tuple(np.shape(head[0]))
+        if len(shape) != 2:
+            return None
+        turned = shape[1] != dim and shape[0] == dim  # then its columns are the classes, and `Head.checked` says so
+        return int(shape[1] if turned else shape[0])
     for _, labels, _ in given.values():
         if np.ndim(labels) == 2:
             return int(np.shape(labels)[1])

@@ -11,6 +11,8 @@ import numpy as np
 
 from imblens.errors import ImblensWarning
 from imblens.run import Head, Latents, Run
+from imblens.run._random import random_state_kept
+from imblens.run._run import as_run
 from imblens.treatments import _guards
 from imblens.treatments._base import Outcome, Treatment
 from imblens.treatments._best import best
@@ -38,7 +40,8 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
 
     Raises:
         MissingError: no such treatment or option.
-        InputError: an option or the head does not fit, or the data were resampled before they were split.
+        InputError: `run` is no run, an option or the head does not fit, or the data were resampled before they were
+            split.
         NotApplicable: the treatment has nothing to work on; the message is the reason.
 
     Example:
@@ -50,6 +53,7 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         >>> better.meta["treatment"]["facts"]["counts"], better.synthetic.class_counts.tolist()
         ({'cat': 90, 'dog': 90}, [0, 80])
     """
+    run = as_run(run, "treat")
     treatment = find_treatment(name)
     settings = treatment.check(options)
     if run.task == "multilabel":
@@ -61,11 +65,12 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         _guards.resampled_before_split(run)
     held = _guards.held_out(run, validation)
     chosen: dict[str, Any] = {}
-    if treatment.family == "choice":
-        outcome = best(run, settings, held)
-    else:
-        settings, chosen = _choose(run, treatment, settings, held)
-        outcome = treatment.apply(run, settings)
+    with random_state_kept():
+        if treatment.family == "choice":
+            outcome = best(run, settings, held)
+        else:
+            settings, chosen = _choose(run, treatment, settings, held)
+            outcome = treatment.apply(run, settings)
     head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
     if treatment.family != "posthoc":
         outcome = replace(outcome, notes=(*outcome.notes, *_lone(run)))
