@@ -25,7 +25,7 @@ PNG_SCALE = 1.5
 PNG_PIXELS = 3e6
 MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
 PLAIN_BYTES = 50_000  # of all columns of data, above which they are deflated in the page
-MANY_MARKS = 100  # elements of a drawing above which it is one image in the page, and a canvas when live
+MANY_MARKS = 50  # elements of a drawing above which it is one image in the page, and a canvas when live
 # names that every JavaScript object has: Vega takes a class of such a name for a group that it knows already
 OF_ALL_OBJECTS = frozenset(
     [
@@ -40,7 +40,9 @@ OF_ALL_OBJECTS = frozenset(
 )
 OF_ALL_OBJECTS |= {"valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"}
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
-FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is inside vl-convert, the second measures alike
+FONTS = (
+    "Liberation Sans, Arial, Helvetica, Narrowed, sans-serif"  # the first is inside vl-convert, the next measure alike
+)
 
 THEME: dict[str, Any] = {
     "aria": False,  # the figure around a chart carries its sentence
