@@ -122,8 +122,16 @@ def test_a_class_too_small_for_smote() -> None:
         ):
             treat(run, name, k_neighbors=5)
     run = blobs_run((60, 20, 12, 1))
-    with pytest.raises(InputError, match=r"class 'dog' has 1 instance"):
+    with pytest.raises(
+        InputError, match=r"class 'dog' has 1 instance.* Use eos or random, .*sampling_strategy=not min"
+    ):
         treat(run, "smote")
+    with pytest.warns(ImblensWarning, match="one training instance"):
+        left = treat(run, "smote", sampling_strategy="not minority")  # the way out that the hint names
+    assert left.meta["treatment"]["facts"]["counts"] == {"ant": 60, "bee": 60, "cat": 60, "dog": 1}
+    with pytest.raises(InputError) as told:
+        treat(blobs_run((60, 20, 1, 1)), "smote")
+    assert told.value.hint == "Use eos or random, which can start from one instance."
 
 
 def test_classes_left_unbalanced_are_told() -> None:
@@ -136,8 +144,43 @@ def test_classes_left_unbalanced_are_told() -> None:
 def test_a_sampler_that_cannot_is_refused_with_its_reason() -> None:
     features, labels = blobs((60, 20, 12, 9), apart=30)
     run = Run.from_arrays(train=(features, labels), classes=NAMES)
-    with pytest.raises(NotApplicable, match=r"adasyn: imbalanced-learn's ADASYN cannot resample this run: .*Try eos"):
+    with pytest.raises(NotApplicable) as told:
         treat(run, "adasyn")
+    assert told.value.message == (
+        "adasyn: no instance of class 'bee', 'cat', 'dog' has another class among its 5 nearest neighbours, "
+        "and adasyn draws only near those."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        (
+            "adasyn",
+            "adasyn: class 'dog' has 3 instances, and n_neighbors=5 needs 6.",
+            "Pass n_neighbors=2 or lower, or",
+        ),
+        (
+            "near_miss",
+            "near_miss: class 'dog' has 3 instances, and n_neighbors=4 needs 4.",
+            "Pass n_neighbors=3 or lower",
+        ),
+        (
+            "kmeans_smote",
+            "kmeans_smote: no cluster holds enough of class 'dog', which has 3 instances.",
+            "Try eos",
+        ),
+    ],
+)
+def test_what_imbalanced_learn_says_is_told_with_the_name_of_the_class(name: str, message: str, hint: str) -> None:
+    features, labels = blobs((60, 60, 60, 3), apart=1)
+    run = Run.from_arrays(train=(features, labels), classes=NAMES)
+    options = {"near_miss": {"n_neighbors": 4}, "kmeans_smote": {"k_neighbors": 3}}.get(name, {})
+    with pytest.raises(NotApplicable) as told:
+        treat(run, name, **options)
+    assert told.value.message == message and told.value.hint.startswith(hint)
+    if hint.startswith("Pass"):
+        treat(run, name, n_neighbors=int(hint[len("Pass n_neighbors=")]))
 
 
 def test_a_class_without_enemies_is_told_by_name() -> None:

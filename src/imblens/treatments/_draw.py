@@ -119,6 +119,6 @@ def lonely_note(draw: Draw, names: Sequence[Any], labels: NDArray[np.int64], k: 
     return tuple(
         f"EOS: class {names[label]!r} has no enemy among the {k} nearest neighbours of its "
         f"{np.count_nonzero(labels == label)} instances, so each was paired with its nearest enemy beyond them. "
-        "Raise k_neighbors, or leave the class out of sampling_strategy."
+        "Raise k_neighbors, or (in Python) leave the class out of sampling_strategy."
         for label in draw.alone
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -190,16 +191,31 @@ def smote_k(run: Run, k: Any, wanted: Mapping[int, int], name: str) -> tuple[int
     counts = {run.classes[label]: int(run.train.class_counts[label]) for label in wanted}
     if k != "auto" or not counts:
         k = 5 if k == "auto" else k
-        enough_for_smote(name, k, counts)
+        _enough(name, k, counts)
         return k, ()
     smallest = min(counts, key=lambda label: counts[label])
     fitting = max(1, min(5, counts[smallest] - 1))
-    enough_for_smote(name, fitting, counts)
+    _enough(name, fitting, counts)
     if fitting == 5:
         return 5, ()
     return fitting, (
         f"{name}: k_neighbors={fitting} instead of 5, as class {smallest!r} has {counts[smallest]} instances.",
     )
+
+
+def _enough(name: str, k: int, counts: dict[str, int]) -> None:
+    """`enough_for_smote`, with a way out that can be typed as well."""
+    try:
+        enough_for_smote(name, k, counts)
+    except InputError as error:
+        least, lone = min(counts.values()), sum(count == 1 for count in counts.values())
+        hint = f"Pass k_neighbors={_at_most(least - 1)}, or 'auto'."
+        if lone:
+            hint = "Use eos or random, which can start from one instance"
+            hint += (
+                "." if lone > 1 else ', or --set "sampling_strategy=not minority", which leaves that class as it is.'
+            )
+        raise InputError(error.message, hint=hint) from None
 
 
 # --------------------------------------------------------------------------------------------- imbalanced-learn's own
@@ -218,11 +234,11 @@ def _imblearn(
         sampler.set_params(k_neighbors=k)
     frame = Frame(features)
     scaled = frame.inside(features)
-    rows, answers = _fit_resample(name, sampler, scaled, labels)
+    rows, answers = _fit_resample(run, name, sampler, scaled, labels)
     origin = _origin(sampler, len(rows), n)
     if len(steps) > 1:  # over-sampling, then cleaning of real and synthetic alike
         cleaner = _make(run, {**options, "sampling_strategy": "all"}, steps[1], fixed)
-        _fit_resample(name, cleaner, rows, answers)
+        _fit_resample(run, name, cleaner, rows, answers)
         kept = cleaner.sample_indices_
         rows, answers, origin = rows[kept], answers[kept], origin[kept]
     real = origin >= 0
@@ -249,7 +265,7 @@ def _make(run: Run, options: Mapping[str, Any], path: str, fixed: Mapping[str, A
 
 
 def _fit_resample(
-    name: str, sampler: Any, rows: NDArray[Any], labels: NDArray[Any]
+    run: Run, name: str, sampler: Any, rows: NDArray[Any], labels: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     import warnings
 
@@ -259,10 +275,55 @@ def _fit_resample(
             return sampler.fit_resample(rows, labels)
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise NotApplicable(
-            f"{name}: imbalanced-learn's {type(sampler).__name__} cannot resample this run: {reason}",
-            hint="Try eos or smote, which need less of a class.",
-        ) from error
+        message, hint = _translated(run, sampler, labels, reason) or (
+            f"imbalanced-learn's {type(sampler).__name__} cannot resample this run: {reason}",
+            "Try eos or smote, which need less of a class.",
+        )
+        raise NotApplicable(f"{name}: {message}", hint=hint) from error
+
+
+def _translated(run: Run, sampler: Any, labels: NDArray[Any], reason: str) -> tuple[str, str] | None:
+    """What imbalanced-learn's reason means for this run, and what to do; None where it is not known."""
+    counts = np.bincount(labels, minlength=run.n_classes)
+    few = re.search(r"n_neighbors = (\d+), n_samples_fit = (\d+)", reason)
+    if few is not None and (counts == int(few[2])).any():
+        needed, there = int(few[1]), int(few[2])
+        named = f"class {run.classes[int(np.argmax(counts == there))]!r} has {_instances(there)}"
+        k = getattr(sampler, "n_neighbors", None)
+        if not isinstance(k, int):
+            return f"{named}, and {needed} are needed.", "Try eos or random, which can start from one instance."
+        fitting = there - needed + k
+        lower = f"Pass n_neighbors={_at_most(fitting)}, or try" if fitting > 0 else "Try"
+        return (
+            f"{named}, and n_neighbors={k} needs {needed}.",
+            f"{lower} eos or random, which can start from one instance.",
+        )
+    poor = re.search(r"No clusters found with sufficient samples of class (\d+)", reason)
+    if poor is not None and int(poor[1]) < run.n_classes:
+        label = int(poor[1])
+        return (
+            f"no cluster holds enough of class {run.classes[label]!r}, which has {_instances(counts[label])}.",
+            "Try eos, which needs no clusters.",
+        )
+    if "belong to the majority class" in reason and len(labels) == len(run.train):
+        near = labels[run.neighbours(sampler.n_neighbors).indices]
+        alone = [label for label in sampler.sampling_strategy_ if (near[labels == label] == label).all()]
+        if alone:
+            names = ", ".join(repr(run.classes[label]) for label in alone)
+            return (
+                f"no instance of class {names} has another class among its {sampler.n_neighbors} nearest neighbours, "
+                "and adasyn draws only near those.",
+                "Raise n_neighbors, or try smote or eos, which draw there too.",
+            )
+    return None
+
+
+def _at_most(n: int) -> str:
+    return "1" if n == 1 else f"{n} or lower"
+
+
+def _instances(n: int) -> str:
+    return f"{n} instance{'' if n == 1 else 's'}"
 
 
 def _origin(sampler: Any, n_rows: int, n: int) -> NDArray[np.int64]:
