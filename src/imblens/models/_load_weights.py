@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, MissingError, ShapeError
+from imblens.models._load_factory import _folder_importable as folder_importable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 _NESTED = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _PUBLISHED_FIRST = ("conv1.weight", "features.conv0.weight")  # no prefix is stripped beyond these
+USER_MODULE = "imblens_user_"  # how the names of modules begin that `load_factory` made of files
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
 
@@ -37,7 +41,7 @@ def load_weights(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = Fa
     file = Path(path)
     if not file.is_file():
         raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
-    given = _strip(_state_dict(_read(file, unsafe_pickle), file), set(model.state_dict()))
+    given = _strip(_state_dict(_read(file, model, unsafe_pickle), file), set(model.state_dict()))
     own = model.state_dict()
     _refuse_misfits(given, own, file, type(model).__name__)
     model.load_state_dict(given, strict=False)
@@ -54,7 +58,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, unsafe_pickle: bool =
     if not file.is_file():
         raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
     own = model.state_dict()
-    given = _state_dict(_read(file, unsafe_pickle), file)
+    given = _state_dict(_read(file, model, unsafe_pickle), file)
     rename = getattr(model, "from_published", dict)
     given = rename(_strip(given, {*own, *_PUBLISHED_FIRST}))
     head = [name for name in own if name.startswith("head.")]
@@ -69,7 +73,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, unsafe_pickle: bool =
     )
 
 
-def _read(file: Path, unsafe_pickle: bool) -> Any:
+def _read(file: Path, model: nn.Module, unsafe_pickle: bool) -> Any:
     import pickle
 
     import torch
@@ -87,7 +91,8 @@ def _read(file: Path, unsafe_pickle: bool) -> Any:
             f"{file} is not a weights file that imblens knows.", hint="Give .safetensors, .pt, .pth or .ckpt."
         )
     try:
-        return torch.load(file, map_location="cpu", weights_only=not unsafe_pickle)
+        with _own_files_importable(model) if unsafe_pickle else nullcontext():
+            return torch.load(file, map_location="cpu", weights_only=not unsafe_pickle)
     except pickle.UnpicklingError as error:
         if unsafe_pickle:
             raise InputError(f"{file} is not a pickle of weights: {error}.", hint="Save it again.") from error
@@ -97,9 +102,30 @@ def _read(file: Path, unsafe_pickle: bool) -> Any:
             "from, add --unsafe-pickle (in Python, unsafe_pickle=True).",
         ) from error
     except Exception as error:  # unpickling unsafe files may raise anything
+        if unsafe_pickle and isinstance(error, (ImportError, AttributeError)):  # looked up by module and name
+            raise InputError(
+                f"{file} holds a whole network, and its class cannot be found: {error}.",
+                hint="Give the file that defines the class, under the name it had: --model FILE.py:FACTORY. Or save "
+                "model.state_dict() instead of the model, where the class is known.",
+            ) from error
         raise InputError(
             f"{file} cannot be read: {type(error).__name__}: {error}.", hint="The file may be damaged; save it again."
         ) from error
+
+
+@contextmanager
+def _own_files_importable(model: nn.Module) -> Iterator[None]:
+    """Find the files of the user's that `model` is made of under their own names, as a pickle asks for them."""
+    folders = {
+        Path(code.co_filename).resolve().parent
+        for kind in {type(module) for module in model.modules()}
+        if kind.__module__ not in sys.modules or kind.__module__.startswith(USER_MODULE)
+        if (code := getattr(kind.forward, "__code__", None)) is not None
+    }
+    with ExitStack() as stack:
+        for folder in sorted(folders):
+            stack.enter_context(folder_importable(folder))
+        yield
 
 
 def _state_dict(found: Any, file: Path) -> dict[str, Tensor]:
