@@ -13,7 +13,17 @@ from imblens.run import Moments, Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
 
-COLUMNS = ["class", "adversary", "neighbour_count", "forecast", "fisher", "soft", "observed", "basis"]
+COLUMNS = [
+    "class",
+    "adversary",
+    "neighbour_count",
+    "forecast",
+    "fisher",
+    "soft",
+    "observed",
+    "basis",
+    "test_error_count",
+]
 
 
 def matrix(finding, column):
@@ -122,7 +132,7 @@ def test_many_errors_and_few():
     basis = finding.tables["adversaries"].groupby("class")["basis"].first()
     assert set(basis) == {"errors", "all"}
     few = ", ".join(name for name in NAMES if basis[name] == "all")
-    assert any(f"all instances count in `forecast`: {few}." in note for note in finding.notes)
+    assert any(f"neighbours of all instances count: {few}." in note for note in finding.notes)
 
 
 def test_rows_are_all_ordered_pairs_and_shares_add_up_to_one():

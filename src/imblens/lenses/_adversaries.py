@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens, percent
+from imblens.lenses._base import FEW, Finding, lens, percent, wilson
 from imblens.lenses._class_accuracy import confusion_counts
 from imblens.lenses._feature_overlap import class_moments
 from imblens.lenses._forecast import (
@@ -39,7 +39,7 @@ class Adversaries(Finding):
             if row[leading] >= 0.3:
                 text = f"Errors of {row['class']} are expected to go to {row['adversary']} ({percent(row[leading])})"
                 if np.isfinite(row["observed"]):
-                    text += f"; on the test split {percent(row['observed'])} did"
+                    text += f"; {_observed(row['observed'], int(row['test_error_count']))}"
                 found[str(row["class"])] = text + "."
         return found
 
@@ -47,7 +47,7 @@ class Adversaries(Finding):
         """The leading forecast, and what was observed."""
         charts = {"adversaries": _chart(self, self.summary["leading"], "forecast from training alone")}
         if self.tables["adversaries"]["observed"].notna().any():
-            charts["adversaries_observed"] = _chart(self, "observed", "answer given on the test split")
+            charts["adversaries_observed"] = _observed_chart(self)
         return charts
 
 
@@ -72,8 +72,9 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
         k: neighbours, 1 or more.
 
     Returns:
-        Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis), a row for each ordered
-        pair. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the picture shows).
+        Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count of the
+        class), a row for each ordered pair. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the
+        picture shows).
 
     Raises:
         InputError: k is less than 1.
@@ -108,6 +109,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
             **{name: matrix[pairs] for name, matrix in matrices.items()},
             "observed": observed[pairs],
             "basis": np.repeat(np.where(near.of_errors, "errors", "all").astype(object), n - 1),
+            "test_error_count": np.nan if confusion is None else np.repeat(_test_errors(confusion), n - 1),
         }
     )
     prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
@@ -125,6 +127,23 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     return Adversaries({"adversaries": table}, summary, notes=tuple(_notes(run, near.of_errors, observed)))
 
 
+def _test_errors(confusion: Any) -> Any:
+    return (confusion.sum(axis=1) - np.diag(confusion)).astype(np.int64)
+
+
+def _observed(share: float, errors: int) -> str:
+    if errors < FEW:
+        went = "went there" if share else "did not go there"
+        said = (
+            f"its one test error {went}"
+            if errors == 1
+            else f"{share * errors:.0f} of its {errors} test errors went there"
+        )
+        return f"{said}, too few to tell"
+    low, high = wilson(np.array(share * errors), np.array(errors))
+    return f"on the test split {percent(share)} [{100 * low:.0f}, {100 * high:.0f}] did"
+
+
 def _known(matrix: Any) -> bool:
     return bool(np.isfinite(matrix).any())
 
@@ -135,7 +154,7 @@ def _notes(run: Run, of_errors: Any, observed: Any) -> list[str]:
         notes.append("Without answers in training there is no soft forecast, and neighbours of all instances count.")
     elif not of_errors.all():
         few = [name for name, enough in zip(run.classes, of_errors, strict=True) if not enough]
-        notes.append(f"Fewer than ten training errors, so all instances count in `forecast`: {', '.join(few)}.")
+        notes.append(f"Fewer than ten training errors, so the neighbours of all instances count: {', '.join(few)}.")
     if run.test is None or not run.test.has_logits:
         notes.append("Without answers on a test split nothing is observed, and the forecasts cannot be scored.")
     else:
@@ -152,4 +171,19 @@ def _chart(finding: Adversaries, value: str, title: str) -> Any:
     legend = "share of errors"
     return matrix_chart(
         finding.tables["adversaries"], column="adversary", value=value, order=order, title=title, legend=legend
+    )
+
+
+def _observed_chart(finding: Adversaries) -> Any:
+    from imblens.lenses._matrix import error_chart
+
+    table = finding.tables["adversaries"]
+    order = table["class"].unique().tolist()
+    return error_chart(
+        table,
+        column="adversary",
+        value="observed",
+        errors="test_error_count",
+        order=order,
+        title="answer given on the test split",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable
-from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.lenses._base import FEW, Finding, counted, lens, percent, wilson
 from imblens.lenses._blocks import row_blocks
 from imblens.run import Run
 
@@ -45,7 +45,7 @@ class Archetypes(Finding):
             rows = table[table["class"] == name]
             share = dict(zip(rows["archetype"], rows["share"], strict=True))
             count = int(rows["count"].sum())
-            few = f" ({count} instances, too few to tell)" if count < FEW else ""
+            few = f" ({counted(count, 'instance')}, too few to tell)" if count < FEW else ""
             found[str(name)] = (
                 f"{percent(share['safe'])} of {name} lies safely among its own{few}: {percent(share['border'])} is "
                 f"border, {percent(share['rare'])} rare, {percent(share['outlier'])} outlier."
@@ -341,28 +341,22 @@ def medoid(features: NDArray[Any], rows: NDArray[np.int64]) -> int:
 def _share_chart(finding: Archetypes) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis
+    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis, tip
 
-    table = finding.tables["archetypes"].assign(rank=np.tile(np.arange(4), len(finding.tables["archetypes"]) // 4))
+    table = finding.tables["archetypes"]
+    # ends of the bars are set here: a stack in Vega is kept by class in an object that knows names such as "constructor"
+    end = table.groupby("class", sort=False)["share"].cumsum()
+    table = table.assign(start=end - table["share"], end=end)
     names = list(ARCHETYPE_COLOURS)
     return (
         base(table, table["class"].nunique())
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
-            x=alt.X(
-                "share:Q", stack="zero", axis=alt.Axis(format="%", title="share of the class's training instances")
-            ),
+            x=alt.X("start:Q", axis=alt.Axis(format="%", title="share of the class's training instances")),
+            x2=alt.X2("end:Q"),
             y=class_axis(_by_count(table)),
-            color=alt.Color(
-                "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
-            ),
-            order=alt.Order("rank:O"),
-            tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("archetype:N"),
-                alt.Tooltip("count:Q"),
-                alt.Tooltip("share:Q", format=".1%"),
-            ],
+            color=alt.Color("archetype:N", scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))),
+            tooltip=[tip("class:N"), tip("archetype:N"), tip("count:Q", ","), tip("share:Q", ".1%")],
         )
     )
 
@@ -370,32 +364,36 @@ def _share_chart(finding: Archetypes) -> Any:
 def _accuracy_chart(finding: Archetypes) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis
+    from imblens.lenses._charts import ARCHETYPE_COLOURS, ROW_HEIGHT, base, class_axis, present, tip
 
-    table = finding.tables["archetypes"]
+    table = finding.tables["archetypes"].dropna(subset=["accuracy"])
+    table = table.assign(few=table["count"] < FEW)
+    order = present(_by_count(finding.tables["archetypes"]), table["class"])
     names = list(ARCHETYPE_COLOURS)
-    shapes = ["circle", "square", "triangle-up", "cross"]
-    x = alt.X(
-        "accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title="right in training, by kind")
+    colours = alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
+    shapes = alt.Scale(domain=names, range=["circle", "square", "triangle-up", "cross"])
+    rows = base(table, len(order))
+    if len(order) <= 60:  # a lane for each kind, so that none hides another
+        rows = rows.properties(height=alt.Step(2 * ROW_HEIGHT if len(order) <= 20 else 28, **{"for": "position"}))
+    y, lane = class_axis(order), alt.YOffset("archetype:N", scale=alt.Scale(domain=names, paddingOuter=0.4))
+    axis = alt.Axis(format="%", title="right in training, by kind, with 95 % interval (hollow: too few to tell)")
+    interval = rows.mark_rule(strokeWidth=1.5).encode(
+        x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=axis),
+        x2=alt.X2("accuracy_high:Q"),
+        y=y,
+        yOffset=lane,
+        color=alt.Color("archetype:N", scale=colours),
     )
-    return (
-        base(table.dropna(subset=["accuracy"]), table["class"].nunique())
-        .mark_point(filled=True, size=80, opacity=0.9)
-        .encode(
-            x=x,
-            y=class_axis(_by_count(table)),
-            color=alt.Color(
-                "archetype:N", sort=names, scale=alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
-            ),
-            shape=alt.Shape("archetype:N", sort=names, scale=alt.Scale(domain=names, range=shapes)),
-            tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("archetype:N"),
-                alt.Tooltip("count:Q"),
-                alt.Tooltip("accuracy:Q", format=".1%"),
-            ],
-        )
+    points = rows.mark_point(size=45, strokeWidth=1.5, opacity=1).encode(
+        x=alt.X("accuracy:Q"),
+        y=y,
+        yOffset=lane,
+        color=alt.Color("archetype:N", scale=colours),
+        shape=alt.Shape("archetype:N", scale=shapes),
+        fill=alt.condition("datum.few", alt.value("white"), alt.Fill("archetype:N", scale=colours)),
+        tooltip=[tip("class:N"), tip("archetype:N"), tip("count:Q", ","), tip("accuracy:Q", ".1%")],
     )
+    return alt.layer(interval, points)
 
 
 def _by_count(table: pd.DataFrame) -> list[str]:

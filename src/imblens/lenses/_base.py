@@ -163,3 +163,23 @@ def number(value: float | None) -> float | None:
 def percent(share: float) -> str:
     """Write a share as the report does: "47 %"."""
     return f"{100 * share:.0f} %"
+
+
+def ratio(value: float) -> str:
+    """Write how many times as much, with one decimal below ten and none above: one number reads alike everywhere.
+
+    Example:
+        >>> ratio(1.6), ratio(9.96), ratio(28.57), ratio(1234.0)
+        ('1.6', '10', '29', '1,234')
+    """
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def counted(n: int, thing: str) -> str:
+    """Write a number of things.
+
+    Example:
+        >>> counted(1, "test instance"), counted(1200, "test instance")
+        ('1 test instance', '1,200 test instances')
+    """
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

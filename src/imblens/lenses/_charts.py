@@ -5,6 +5,7 @@ Charts are plain Altair without size in pixels for width ("container"), so that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,16 +38,34 @@ def chosen_class() -> alt.Parameter:
     return alt.param(name=CHOSEN, value="")
 
 
-def class_axis(order: list[str], *, title: str | None = None, limit: int = LABEL_LIMIT) -> alt.Y:
-    """A vertical axis with one row per class, in the given order."""
+def class_axis(order: list[str], *, title: str | None = None, limit: int = LABEL_LIMIT, field: str = "class") -> alt.Y:
+    """A vertical axis with one row per class, in the given order.
+
+    The order is the scale's domain: Vega finds the values of a sorted field in an object of JavaScript, which knows
+    "constructor" and "valueOf" before any class of that name comes.
+    """
     import altair as alt
 
     return alt.Y(
-        "class:N",
-        sort=order,
+        f"{field}:N",
+        scale=alt.Scale(domain=order),
         title=title,
         axis=alt.Axis(labelLimit=limit, ticks=False, domain=False, labelPadding=8),
     )
+
+
+def present(order: list[str], names: Iterable[str]) -> list[str]:
+    """Those of `order` that occur in `names`: a domain draws a row for each of its classes, with marks or without."""
+    found = set(names)
+    return [name for name in order if name in found]
+
+
+def tip(field: str, format: str | None = None, title: str | None = None) -> alt.Tooltip:
+    """A line of a tooltip, called as its column is but in words."""
+    import altair as alt
+
+    words = title or field.split(":")[0].replace("_", " ")
+    return alt.Tooltip(field, title=words, format=alt.Undefined if format is None else format)
 
 
 def top_axis(order: list[str]) -> alt.Axis:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, imbalance, lens, number, percent, wilson
+from imblens.lenses._base import FEW, Finding, counted, imbalance, lens, number, percent, ratio, wilson
 from imblens.run import Confusion, Latents, Run
 from imblens.run.statistics import confusion_summary
 
@@ -36,12 +36,13 @@ class ClassAccuracy(Finding):
                 f"[{100 * row.accuracy_low:.0f}, {100 * row.accuracy_high:.0f}]"
             )
             if row.test_count < FEW:
-                text += f" in {row.test_count} test instances, too few to tell"
+                text += f" in {counted(row.test_count, 'test instance')}, too few to tell"
             if row.imbalance >= 1.5:
-                text += f", {row.imbalance:.0f}x rarer than {largest}"
+                text += f", {ratio(row.imbalance)}x rarer than {largest}"
             if errors["count"].sum():
                 worst = errors.loc[errors["count"].idxmax()]
-                text += f"; {percent(worst['count'] / errors['count'].sum())} of its errors go to {worst['predicted']}"
+                text += f"; {_errors_to(int(worst['count']), int(errors['count'].sum()))} to {worst['predicted']}"
+                text += ", too few to tell" if errors["count"].sum() < FEW <= row.test_count else ""
             found[name] = text + "."
         return found
 
@@ -51,6 +52,13 @@ class ClassAccuracy(Finding):
         if "confusion" in self.tables and self.tables["confusion"]["share"].notna().any():
             charts["confusion"] = _confusion_chart(self)
         return charts
+
+
+def _errors_to(count: int, errors: int) -> str:
+    if errors < FEW:
+        return "its one error goes" if errors == 1 else f"{count} of its {errors} errors go"
+    low, high = wilson(np.array(count), np.array(errors))
+    return f"{percent(count / errors)} [{100 * low:.0f}, {100 * high:.0f}] of its errors go"
 
 
 @lens("How often is each class right, and how sure is that?", needs=("test", "test_logits"))
@@ -70,11 +78,11 @@ def class_accuracy(run: Run) -> ClassAccuracy:
 
     Returns:
         Tables `class_accuracy` (class, train_count, imbalance, test_count, accuracy, accuracy_low, accuracy_high) and
-        `confusion` (class, predicted, count, share of the class's errors; NaN on the diagonal). Summary:
-        balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro sensitivity x
-        macro specificity), macro_f1, accuracy. With several labels per instance there is no `confusion`; the table ends
-        with specificity, specificity_low, specificity_high; balanced_accuracy is the mean over labels of (recall +
-        specificity) / 2, and accuracy the share of all answers that are right.
+        `confusion` (class, predicted, count, share of the class's errors, NaN on the diagonal; error_count of the
+        class). Summary: balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro
+        sensitivity x macro specificity), macro_f1, accuracy. With several labels per instance there is no `confusion`;
+        the table ends with specificity, specificity_low, specificity_high; balanced_accuracy is the mean over labels of
+        (recall + specificity) / 2, and accuracy the share of all answers that are right.
 
     Raises:
         NotApplicable: no test split, or no answers.
@@ -164,11 +172,11 @@ def _label_line(row: Any) -> str:
         f"of the instances that have it"
     )
     if row.test_count < FEW:
-        text += f" ({row.test_count} test instances, too few to tell)"
+        text += f" ({counted(row.test_count, 'test instance')}, too few to tell)"
     if np.isfinite(row.specificity):
         text += f", and wrongly said of {percent(1 - row.specificity)} of the others"
     if row.imbalance >= 1.5:
-        text += f"; in training {row.imbalance:.0f} lack it for one that has it"
+        text += f"; in training {ratio(row.imbalance)} lack it for one that has it"
     return f"{text}."
 
 
@@ -195,6 +203,7 @@ def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
             "predicted": np.tile(run.classes, run.n_classes),
             "count": counts.ravel(),
             "share": share.ravel(),
+            "error_count": np.repeat(n_errors.ravel().astype(np.int64), run.n_classes),
         }
     )
 
@@ -202,7 +211,7 @@ def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
 def _accuracy_chart(finding: ClassAccuracy) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, LABEL_LIMIT, base, class_axis
+    from imblens.lenses._charts import BLUE, LABEL_LIMIT, base, class_axis, tip
 
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
@@ -220,10 +229,10 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
         y=y,
         fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
         tooltip=[
-            alt.Tooltip("name:N"),
-            alt.Tooltip("train_count:Q"),
-            alt.Tooltip("test_count:Q"),
-            alt.Tooltip("accuracy:Q", format=".1%"),
+            tip("name:N", title="class"),
+            tip("train_count:Q", ",", "training instances"),
+            tip("test_count:Q", ",", "test instances"),
+            tip("accuracy:Q", ".1%"),
         ],
     )
     remark = rows.mark_text(align="left", dx=8, fontSize=11).encode(
@@ -234,23 +243,25 @@ def _accuracy_chart(finding: ClassAccuracy) -> Any:
 
 def _row_name(row: Any) -> str:
     if hasattr(row, "specificity"):
-        return f"{row[1]} ({row.train_count:,}, 1 in {row.imbalance + 1:.3g})" if row.train_count else f"{row[1]} (0)"
+        return (
+            f"{row[1]} ({row.train_count:,}, 1 in {ratio(row.imbalance + 1)})" if row.train_count else f"{row[1]} (0)"
+        )
     if not np.isfinite(row.imbalance) or row.imbalance < 1.05:
         return f"{row[1]} ({row.train_count:,})"
-    return f"{row[1]} ({row.train_count:,}, {row.imbalance:.{0 if row.imbalance >= 10 else 1}f}x rarer)"
+    return f"{row[1]} ({row.train_count:,}, {ratio(row.imbalance)}x rarer)"
 
 
 def _confusion_chart(finding: ClassAccuracy) -> Any:
-    from imblens.lenses._matrix import matrix_chart
+    from imblens.lenses._matrix import error_chart
 
     order = (
         finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
     )
-    return matrix_chart(
+    return error_chart(
         finding.tables["confusion"],
         column="predicted",
         value="share",
+        errors="error_count",
         order=order,
         title="answer given",
-        legend="share of errors",
     )
