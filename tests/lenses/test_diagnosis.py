@@ -56,3 +56,34 @@ def test_equal_error_rate_is_where_the_roc_curve_meets_the_other_diagonal(apart:
     at = int(np.argmin(np.abs(1 - true - false)))
     assert equal_error_rate(own, others) == pytest.approx((1 - true[at] + false[at]) / 2, abs=0.005)
     assert equal_error_rate(own, others) == pytest.approx(equal_error_rate(own + 3, others + 3))
+
+
+def test_a_class_without_training_instances_is_named_with_its_wrong_test_instances() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30)
+    features = rng.normal(size=(60, 4)) + 3 * np.eye(4)[labels]
+    tested = np.concatenate([labels, [2, 2, 2]])
+    answers = np.concatenate([labels, [0, 1, 2]])
+    test = (np.concatenate([features, features[:3]]), tested, np.eye(4)[answers])
+    run = Run.from_arrays(train=(features, labels, np.eye(4)[labels]), test=test, classes=["a", "b", "c", "d"])
+    finding = diagnosis(run)
+    assert not {"c", "d"} & set(finding.tables["diagnosis"]["class"])
+    (said,) = [note for note in finding.notes if note.startswith("No training instance of c, d")]
+    assert said.endswith("Of their 3 test instances, 2 are wrong.")
+    assert not any("No training instance" in note for note in diagnosis(confused(0.5)).notes)
+
+
+def test_how_far_tests_lie_is_not_called_by_the_name_of_another_measure() -> None:
+    from imblens.lenses._diagnosis import MEASURES
+
+    evidence = [text for _, text in MEASURES["uncovered_range"](confused(0.5)).values()]
+    assert evidence and all("nearest training instance" in text and "gap" not in text for text in evidence)
+
+
+def test_the_chart_names_causes_in_words_and_counts_in_the_singular() -> None:
+    run = confused(apart=0.5)
+    chart = diagnosis(run).charts()["diagnosis"].to_dict()
+    assert "few_" not in str(chart) and "sub_concepts" not in str(chart)
+    one = Run.from_arrays(train=(np.eye(3)[[0, 0, 1]], [0, 0, 1], np.eye(2)[[0, 0, 1]]), classes=["a", "b"])
+    evidence = diagnosis(one).tables["diagnosis"].set_index("class")["evidence"]
+    assert evidence["b"] == "1 instance to judge it by is too few to tell."

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
-from imblens.lenses._base import FEW, Finding, imbalance, lens, percent
+from imblens.lenses._base import FEW, Finding, counted, imbalance, lens, percent, ratio
 from imblens.lenses._class_accuracy import class_accuracy
 from imblens.lenses._class_features import class_features
 from imblens.lenses._colours import colours, standing_out
-from imblens.lenses._generalization_gap import generalization_gap
 from imblens.lenses._label_suspects import label_suspects
+from imblens.lenses._matrix import NUMBERED
 from imblens.run import Confusion, Latents, Part, Run, nearest
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def diagnosis(run: Run) -> Diagnosis:
         NotApplicable: no answers, or a multi-label run.
 
     References:
-        Ours. The measures rest on IML (archetypes, overlap, colours), EOS (gap) and FRAGILITY (diversity).
+        Ours. The measures rest on IML (archetypes, overlap, colours) and FRAGILITY (diversity). What training does not
+        cover is measured by nearest distances here, not by the ranges of `generalization_gap`.
     """
     import pandas as pd
 
@@ -147,7 +148,8 @@ def diagnosis(run: Run) -> Diagnosis:
         if not run.train.class_counts[label]:
             continue
         if judged[label] < FEW:
-            text = f"{judged[label]} instances to judge it by are too few to tell."
+            are = "is" if judged[label] == 1 else "are"
+            text = f"{counted(judged[label], 'instance')} to judge it by {are} too few to tell."
             rows.append((name, accuracy[label], "too few to tell", 0.0, text, "more instances to judge it by"))
             continue
         seen = {cause: of_class[label] for cause, of_class in measured.items() if label in of_class}
@@ -158,10 +160,29 @@ def diagnosis(run: Run) -> Diagnosis:
         ]
         found.sort(key=lambda row: -row[3])
         rows += found or [(name, accuracy[label], "none found", 0.0, "No lens stands out for it.", "")]
+    notes += _untrained(run)
     table = pd.DataFrame(rows, columns=["class", "accuracy", "cause", "strength", "evidence", "treatment"])
     first = table.groupby("class", sort=False).head(1)
     summary = {"first_causes": first["cause"].value_counts().sort_index().to_dict(), "judged": sorted(measured)}
     return Diagnosis({"diagnosis": table}, summary, notes=tuple(notes))
+
+
+def _untrained(run: Run) -> list[str]:
+    """Say which classes have no training instance, and so no row, and how their test instances are answered."""
+    without = run.train.class_counts == 0
+    if not without.any():
+        return []
+    names = ", ".join(name for name, absent in zip(run.classes, without, strict=True) if absent)
+    text = f"No training instance of {names}: no lens can say more of why they fail."
+    if run.test is None or not run.test.has_logits:
+        return [text]
+    tested = without[run.test.labels]
+    if tested.any():
+        wrong = int(np.count_nonzero(~run.test.correct[tested]))
+        text += (
+            f" Of their {counted(int(tested.sum()), 'test instance')}, {wrong:,} {'is' if wrong == 1 else 'are'} wrong."
+        )
+    return [text]
 
 
 def _strengths(values: dict[str, float], accuracy: float) -> list[tuple[Cause, float]]:
@@ -195,7 +216,7 @@ def _few_examples(run: Run) -> dict[int, tuple[float, str]]:
     return {
         label: (
             float(np.log10(times)),
-            f"it has {counts[label]:,} training instances, {times:.3g}x fewer than {largest}.",
+            f"it has {counted(counts[label], 'training instance')}, {ratio(times)}x fewer than {largest}.",
         )
         for label, times in enumerate(imbalance(counts))
         if np.isfinite(times)
@@ -316,8 +337,8 @@ def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
             share = count / run.train.class_counts[label]
             found[label] = (
                 share - mistaken[label],
-                f"{count} of its {run.train.class_counts[label]:,} training instances ({percent(share)}) lie wholly among "
-                f"other classes, while {percent(mistaken[label])} of its test instances are mistaken.",
+                f"{count} of its {counted(run.train.class_counts[label], 'training instance')} ({percent(share)}) lie wholly "
+                f"among other classes, while {percent(mistaken[label])} of its test instances are mistaken.",
             )
     return found
 
@@ -325,7 +346,7 @@ def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
 def _uncovered(run: Run) -> dict[int, tuple[float, str]]:
     if run.test is None:
         raise NotApplicable("the run has no test split.")
-    ratios = {}
+    distances = {}
     for label in range(run.n_classes):
         trained, met = _points(run.train, label), _points(run.test, label)
         if len(trained) < FEWEST_FOR_COVERAGE or len(met) < FEWEST_FOR_COVERAGE:
@@ -333,16 +354,15 @@ def _uncovered(run: Run) -> dict[int, tuple[float, str]]:
         inside = np.quantile(nearest(trained, trained, 2)[1][:, 1], 0.75)
         outside = np.quantile(nearest(trained, met, 1)[1][:, 0], 0.75)
         if inside > 0:
-            ratios[label] = float(np.log(max(outside, 1e-12) / inside))
-    middle = float(np.median(list(ratios.values()))) if ratios else 0.0
-    gaps = generalization_gap(run).tables["generalization_gap"]["gap"].to_numpy()
+            distances[label] = float(np.log(max(outside, 1e-12) / inside))
+    middle = float(np.median(list(distances.values()))) if distances else 0.0
     return {
         label: (
-            ratio - middle,
-            f"its test instances lie {np.exp(ratio - middle):.1f}x as far from its training ones as in the median class "
-            f"(generalization gap {gaps[label]:.2f}).",
+            distance - middle,
+            f"its test instances lie {ratio(np.exp(distance - middle))}x as far from their nearest training instance as in the "
+            "median class, in distances among training instances.",
         )
-        for label, ratio in ratios.items()
+        for label, distance in distances.items()
     }
 
 
@@ -399,28 +419,39 @@ def _some(split: Latents, label: int) -> NDArray[np.int64]:
 def _chart(finding: Diagnosis) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, class_axis
+    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, class_axis, present, tip
 
     table: pd.DataFrame = finding.tables["diagnosis"]
     named = table[table["strength"] > 0]
-    order = table["class"].unique().tolist()
-    causes = [cause.name for cause in CAUSES]
-    x = alt.X("cause:N", sort=causes, title=None, axis=alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-40))
-    return (
-        base(named, len(order))
-        .mark_rect()
-        .encode(
-            x=x,
-            y=class_axis(order),
-            color=alt.Color(
-                "strength:Q", scale=alt.Scale(range=ERROR_RANGE, domain=[0, 1]), legend=alt.Legend(title="strength")
-            ),
-            tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("cause:N"),
-                alt.Tooltip("strength:Q", format=".2f"),
-                alt.Tooltip("evidence:N"),
-                alt.Tooltip("treatment:N"),
-            ],
-        )
+    named = named.assign(cause=named["cause"].map(_in_words))
+    order = present(table["class"].unique().tolist(), named["class"])
+    causes = present([_in_words(cause.name) for cause in CAUSES], named["cause"])
+    x = alt.X(
+        "cause:N",
+        scale=alt.Scale(domain=causes),
+        title=None,
+        axis=alt.Axis(labelLimit=LABEL_LIMIT, orient="top", labelAngle=-40),
     )
+    y = class_axis(order)
+    rows = base(named, len(order))
+    cells = rows.mark_rect().encode(
+        x=x,
+        y=y,
+        color=alt.Color(
+            "strength:Q", scale=alt.Scale(range=ERROR_RANGE, domain=[0, 1]), legend=alt.Legend(title="strength")
+        ),
+        tooltip=[tip("class:N"), tip("cause:N"), tip("strength:Q", ".2f"), tip("evidence:N"), tip("treatment:N")],
+    )
+    if len(order) > NUMBERED:
+        return cells
+    numbers = rows.mark_text(fontSize=11).encode(
+        x=x,
+        y=y,
+        text=alt.Text("strength:Q", format=".2f"),
+        color=alt.condition("datum.strength > 0.85", alt.value("white"), alt.value("black")),
+    )
+    return alt.layer(cells, numbers)
+
+
+def _in_words(cause: str) -> str:
+    return cause.replace("_", " ")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import Finding, lens, number
+from imblens.lenses._base import Finding, counted, lens, number, ratio
 from imblens.run import ClassRange, Latents, Range, Run
 
 KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "wrong"}
@@ -27,9 +27,9 @@ class GeneralizationGap(Finding):
         for row in (
             table[table["gap"] > NOTABLE * middle].sort_values("gap", ascending=False, kind="stable").itertuples()
         ):
-            times = f"{row.gap / middle:.1f}x the median class" if middle > 0 else "where the median class has none"
+            times = f"{ratio(row.gap / middle)}x the median class" if middle > 0 else "where the median class has none"
             found[str(row[1])] = (
-                f"{row[1]}: test features leave the range of its {row.train_count:,} training instances by "
+                f"{row[1]}: test features leave the range of its {counted(row.train_count, 'training instance')} by "
                 f"{row.gap:.2f}, {times}."
             )
         return found
@@ -108,7 +108,7 @@ def _gap(covered: Range, met: Range) -> NDArray[np.float64]:
 def _chart(finding: GeneralizationGap) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, ORANGE, RED, base, class_axis
+    from imblens.lenses._charts import BLUE, ORANGE, RED, base, class_axis, present, tip
 
     table = finding.tables["generalization_gap"]
     order = table.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
@@ -116,16 +116,15 @@ def _chart(finding: GeneralizationGap) -> Any:
     long = table.melt(id_vars=["class"], value_vars=list(names), var_name="of", value_name="value").dropna()
     long["of"] = long["of"].map(names)
     domain = list(names.values())
+    order = present(order, long["class"])
     return (
         base(long, len(table))
         .mark_point(filled=True, size=70, opacity=0.9)
         .encode(
             x=alt.X("value:Q", title="generalization gap", scale=alt.Scale(zero=True)),
             y=class_axis(order),
-            color=alt.Color(
-                "of:N", sort=domain, scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), title="over"
-            ),
-            shape=alt.Shape("of:N", sort=domain, scale=alt.Scale(domain=domain), title="over"),
-            tooltip=[alt.Tooltip("class:N"), alt.Tooltip("of:N"), alt.Tooltip("value:Q", format=".3f")],
+            color=alt.Color("of:N", scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), title="over"),
+            shape=alt.Shape("of:N", scale=alt.Scale(domain=domain), title="over"),
+            tooltip=[tip("class:N"), tip("of:N", title="over"), tip("value:Q", ".3f", "generalization gap")],
         )
     )
