@@ -141,7 +141,11 @@ def test_multilabel_shows_the_rarest_class():
     rng = np.random.default_rng(0)
     run = Run.from_arrays(train=(rng.normal(size=(21, 4)), labels, rng.normal(size=(21, 3))), classes=list("abc"))
     assert run.train.class_counts.tolist() == [16, 5, 6]
-    table = embedding_map(run).tables["embedding_map"]
+    finding = embedding_map(run)
+    assert finding.notes == (
+        "An instance has an archetype for each of its labels, so the map has none: see archetypes.",
+    )
+    table = finding.tables["embedding_map"]
     assert table["class"].tolist() == ["b", "a", "none", "c"] * 5 + ["c"]
     assert shown_class(run.train).tolist()[:4] == [1, 0, 3, 2]
     assert table["archetype"].isna().all()
@@ -170,6 +174,27 @@ def test_chart_carries_every_point_once_and_colours_by_choice():
     assert "archetype: safe" in domain
     assert "class: safe" in domain
     assert "script" in points[-1]["class"]  # the rarest is drawn last, on top
+
+
+def test_legend_lists_what_occurs():
+    finding = embedding_map(make())
+    domain = finding.charts()["embedding_map"].to_dict()["encoding"]["color"]["scale"]["domain"]
+    assert {"split: train", "split: test", "archetype: not in training", "answer: wrong"} <= set(domain)
+    assert not {"split: synthetic", "answer: unknown"} & set(domain)
+    trained = finding.tables["embedding_map"].query("split == 'train'").assign(correct=None)
+    domain = map_chart(trained).to_dict()["encoding"]["color"]["scale"]["domain"]
+    assert not [
+        key for key in domain if key.startswith("answer") or key in ("split: test", "archetype: not in training")
+    ]
+
+
+@pytest.mark.parametrize("n", [3, 8, 9])
+def test_up_to_eight_classes_differ_in_shape(n):
+    run = make(counts=(12,) * n, test=2, classes=[f"kind {i}" for i in range(n)], apart=2.0)
+    scale = embedding_map(run).charts()["embedding_map"].to_dict()["encoding"]["shape"]["scale"]
+    shapes = dict(zip(scale["domain"], scale["range"], strict=True))
+    assert len({shapes[f"class: kind {i}"] for i in range(n)}) == (n if n <= 8 else 1)
+    assert len({shape for key, shape in shapes.items() if key.startswith("archetype")}) == 5
 
 
 def test_chart_of_many_classes_is_coloured_by_archetype():

@@ -27,6 +27,7 @@ CLASS_COLOURS = (
     *("#882255", "#117733", "#332288", "#999933", "#661100", "#6699CC", "#888888", "#44AA99"),
     *("#DDCC77", "#AA4499", "#88CCEE", "#CC6677"),
 )
+SHAPES = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "triangle-right", "triangle-left")
 EXAGGERATED, PLAIN = 125, 250  # iterations of t-SNE with and without early exaggeration
 INTERPOLATED_ABOVE = 4_000  # points; below it the tree is faster, and threads cost more than they bring
 
@@ -92,6 +93,8 @@ def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0,
         "random_state": random_state,
     }
     notes = []
+    if run.train.multilabel:
+        notes.append("An instance has an archetype for each of its labels, so the map has none: see archetypes.")
     if len(placed) < n_instances:
         notes.append(_thinning_note(len(placed), n_instances, rare=_hard(run), shown=points.train))
     return EmbeddingMap({"embedding_map": _table(run, points, placed)}, summary, notes=tuple(notes))
@@ -424,13 +427,17 @@ def _frame_note(titles: list[str], frames: list[str]) -> str:
 
 
 def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None = None) -> Any:
-    """Draw a map: circles for a canvas, rarest class on top, coloured by class, archetype or answer as one chooses.
+    """Draw a map, the rarest class on top, coloured by class, archetype or answer as one chooses.
+
+    Up to eight classes differ in shape too, and so do the values of every other choice.
 
     Args:
         table: rows of an `embedding_map`.
         frame: (lowest, highest) x and y to draw; by default what the points need.
     """
     import altair as alt
+
+    from imblens.lenses._charts import tip
 
     counts = table["class"].value_counts()
     rarest_last = np.argsort(-counts[table["class"]].to_numpy(), kind="stable")
@@ -439,16 +446,20 @@ def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None =
     drawn = table.assign(archetype=archetypes, answer=answers).iloc[rarest_last]
     drawn = drawn[["id", "split", "class", "archetype", "answer", "x", "y"]].round({"x": 2, "y": 2})
     choices = _colour_choices(table, counts.index.tolist())
-    # keys carry their kind, so that a class named "safe" or "wrong" has a colour of its own
-    keys = {f"{kind}: {value}": colour for kind, colours in choices.items() for value, colour in colours.items()}
-    of_kind = {kind: [f"{kind}: {value}" for value in colours] for kind, colours in choices.items()}
+    # keys carry their kind, so that a class named "safe" or "wrong" has a colour of its own; they are trimmed, for a report
+    # sets some names apart by a space
+    keys = {
+        f"{kind}: {value}".strip(): colour for kind, colours in choices.items() for value, colour in colours.items()
+    }
+    shapes = [shape for values in choices.values() for shape in _shapes(len(values))]
+    of_kind = {kind: [f"{kind}: {value}".strip() for value in colours] for kind, colours in choices.items()}
     colour_by = alt.param(
         name="colour_by", value=next(iter(choices)), bind=alt.binding_select(options=list(choices), name="colour by ")
     )
     legend = alt.Legend(
         title=None,
         orient="top",
-        columns=5,
+        columns=4,
         symbolOpacity=1,
         symbolSize=60,
         labelExpr="slice(datum.label, length(colour_by) + 2)",
@@ -457,27 +468,26 @@ def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None =
     scales = [alt.Scale(zero=False)] * 2 if frame is None else [alt.Scale(domain=list(ends)) for ends in frame]
     return (
         alt.Chart(alt.InlineData(values=drawn.to_dict("records")))  # inline: no limit on rows applies
-        .transform_calculate(shown="colour_by + ': ' + datum[colour_by]")
-        .mark_circle(size=14, opacity=0.7)
+        .transform_calculate(shown="trim(colour_by + ': ' + datum[colour_by])")
+        .mark_point(size=14, opacity=0.7, filled=True)
         .encode(
             x=alt.X("x:Q", axis=None, scale=scales[0]),
             y=alt.Y("y:Q", axis=None, scale=scales[1]),
             color=alt.Color("shown:N", scale=alt.Scale(domain=list(keys), range=list(keys.values())), legend=legend),
-            tooltip=[
-                alt.Tooltip("id:N"),
-                alt.Tooltip("split:N"),
-                alt.Tooltip("class:N"),
-                alt.Tooltip("archetype:N"),
-                alt.Tooltip("answer:N"),
-            ],
+            shape=alt.Shape("shown:N", scale=alt.Scale(domain=list(keys), range=shapes), legend=legend),
+            tooltip=[tip(f"{name}:N") for name in ("id", "split", "class", "archetype", "answer")],
         )
         .add_params(colour_by)
         .properties(width="container", height=520)
     )
 
 
+def _shapes(n: int) -> tuple[str, ...]:
+    return SHAPES[:n] if n <= len(SHAPES) else SHAPES[:1] * n
+
+
 def _colour_choices(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, str]]:
-    """What the map can be coloured by, and the colour of each value; the first is shown at the start."""
+    """What the map can be coloured by, and the colour of each value that occurs; the first is shown at the start."""
     from imblens.lenses._charts import ARCHETYPE_COLOURS, GREY, RED
 
     pale = "#BBBBBB"
@@ -486,7 +496,12 @@ def _colour_choices(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[s
         choices["class"] = dict(zip(classes, CLASS_COLOURS, strict=False))
     if table["archetype"].notna().any():
         choices["archetype"] = {**ARCHETYPE_COLOURS, "not in training": pale}
+        if table["archetype"].notna().all():
+            del choices["archetype"]["not in training"]
     if table["correct"].notna().any():
         choices["answer"] = {"right": pale, "wrong": RED, "unknown": GREY}
-    choices["split"] = {"train": GREY, "test": RED, "synthetic": pale}
+        if table["correct"].notna().all():
+            del choices["answer"]["unknown"]
+    splits = {"train": GREY, "test": RED, "synthetic": pale}
+    choices["split"] = {name: colour for name, colour in splits.items() if (table["split"] == name).any()}
     return choices
