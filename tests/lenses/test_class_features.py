@@ -341,3 +341,20 @@ def test_comparison_refuses_foreign_classes():
         compare_class_features(make(), Run.from_arrays(train=(np.ones((4, 2)), NAMES)))
     with pytest.raises(InputError, match="k=0"):
         compare_class_features(make(), make(), k=0)
+
+
+def test_a_weakness_that_rounds_to_nothing_is_not_said():
+    finding = class_features(make(n=300, m=300))
+    diversity, match = finding.tables["class_diversity"], finding.tables["magnitude_match"]
+    few = diversity.assign(effective_number=np.where(diversity["class"] == "ash", 1.0, 9.0))
+
+    def line(strength):
+        tables = {
+            **finding.tables,
+            "class_diversity": few,
+            "magnitude_match": match.assign(wrong_strength=strength, wrong_count=20),
+        }
+        return replace(finding, tables=tables).lines()["ash"]
+
+    assert "0.1 training standard deviations weaker" in line(-0.06)
+    assert "weaker" not in line(-0.04)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.lenses._base import FEW, Finding, lens, number
+from imblens.lenses._base import FEW, Finding, counted, lens, number
 from imblens.lenses._blocks import row_blocks
 from imblens.lenses._feature_overlap import class_moments
 from imblens.run import Batch, Head, Run, Statistic
@@ -36,13 +36,13 @@ class ClassFeatures(Finding):
         middle = table["effective_number"].median()
         notable = table[table["effective_number"] < NOTABLE * middle]
         for row in notable.sort_values("effective_number", kind="stable").itertuples():
-            few = f" ({row.count:,} instances, too few to tell)" if row.count < FEW else ""
+            few = f" ({counted(row.count, 'instance')}, too few to tell)" if row.count < FEW else ""
             text = (
                 f"{row[1]} rests on {row.effective_number:.1f} features in effect, where the median class has "
                 f"{middle:.1f}{few}; an answer needs {row.needed_mean:.1f} of them on average"
             )
             wrong = shifts.loc[row[1], "wrong_strength"]
-            if shifts.loc[row[1], "wrong_count"] >= FEW and wrong < 0:
+            if shifts.loc[row[1], "wrong_count"] >= FEW and wrong <= -0.05:  # less would be written as none
                 text += (
                     f"; its wrong test instances show its strongest features {abs(wrong):.1f} training standard "
                     "deviations weaker"
@@ -368,8 +368,8 @@ def _notes(
     run: Run, split: str, sums: EmbeddingSums, equal_n: int, match: pd.DataFrame, n_rows: int
 ) -> tuple[str, ...]:
     notes = [
-        f"distinct_equal_n: features that {equal_n} instances of the class need together, so that large and small "
-        "classes can be compared."
+        f"Distinct features are also counted as {equal_n} instances of each class need them together, so that large and "
+        "small classes can be compared."
     ]
     absent = [name for name, n in zip(run.classes, sums.count, strict=True) if n == 0]
     if absent:
@@ -397,19 +397,20 @@ def _notes(
                 f"No shift for {', '.join(unshifted)}: no test instances, or fewer than two different training instances."
             )
     if n_rows < run.n_classes * run.dim:
-        notes.append("class_features lists the features that an instance of the class needs, and its ten strongest.")
+        notes.append("The table of features lists those that an instance of the class needs, and its ten strongest.")
     return tuple(notes)
 
 
 def _diversity_chart(finding: ClassFeatures) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis
+    from imblens.lenses._charts import BLUE, base, class_axis, tip
 
     table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
     order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
     table = table.assign(**{"name": table["class"], "class": order, "few": table["count"] < FEW})
     table = table.dropna(subset=["effective_number"])
+    order = table["class"].tolist()
     return (
         base(table, len(table))
         .mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1)
@@ -418,12 +419,12 @@ def _diversity_chart(finding: ClassFeatures) -> Any:
             y=class_axis(order),
             fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
             tooltip=[
-                alt.Tooltip("name:N"),
-                alt.Tooltip("effective_number:Q", format=".1f"),
-                alt.Tooltip("needed_mean:Q", format=".1f"),
-                alt.Tooltip("distinct:Q"),
-                alt.Tooltip("distinct_equal_n:Q", format=".1f"),
-                alt.Tooltip("top10_share:Q", format=".1%"),
+                tip("name:N", title="class"),
+                tip("effective_number:Q", ".1f", "features in effect"),
+                tip("needed_mean:Q", ".1f", "needed by an answer on average"),
+                tip("distinct:Q", title="distinct features"),
+                tip("distinct_equal_n:Q", ".1f", f"distinct in {finding.summary['equal_n']} instances"),
+                tip("top10_share:Q", ".1%", "share of the ten largest"),
             ],
         )
     )
@@ -432,7 +433,7 @@ def _diversity_chart(finding: ClassFeatures) -> Any:
 def _match_chart(finding: ClassFeatures) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, RED, base, class_axis
+    from imblens.lenses._charts import BLUE, RED, base, class_axis, present, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["magnitude_match"]
@@ -440,10 +441,12 @@ def _match_chart(finding: ClassFeatures) -> Any:
     long["instances"] = table.melt(["class"], ["correct_count", "wrong_count"])["value"]
     long["answer"] = long["answer"].map({"correct_shift": "right", "wrong_shift": "wrong"})
     long["few"] = long["instances"] < FEW
+    long = long.dropna(subset=["shift"])
+    order = present(order, long["class"])
     names: dict[str, Any] = {"domain": ["right", "wrong"]}
     top = alt.Legend(title="test instances that are", orient="top")
     return (
-        base(long.dropna(subset=["shift"]), len(order))
+        base(long, len(order))
         .mark_point(size=70, strokeWidth=2, opacity=1)
         .encode(
             x=alt.X(
@@ -455,10 +458,10 @@ def _match_chart(finding: ClassFeatures) -> Any:
             fill=alt.Fill("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
             fillOpacity=alt.condition("datum.few", alt.value(0), alt.value(1)),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("answer:N"),
-                alt.Tooltip("shift:Q", format=".2f"),
-                alt.Tooltip("instances:Q", format=","),
+                tip("class:N"),
+                tip("answer:N"),
+                tip("shift:Q", ".2f"),
+                tip("instances:Q", ",", "test instances"),
             ],
         )
     )
@@ -467,17 +470,22 @@ def _match_chart(finding: ClassFeatures) -> Any:
 def _feature_chart(finding: ClassFeatures) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import base, class_axis
+    from imblens.lenses._charts import base, class_axis, present, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["class_features"].dropna(subset=["magnitude"])
     table = table.assign(rank=table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first"))
     table = table[table["rank"] <= 10].astype({"rank": int})
+    order = present(order, table["class"])
+    numbered = len(order) <= 20
+    title = "the class's strongest features, strongest first" + (
+        "; in a cell, the feature's number" if numbered else ""
+    )
     cells = (
         base(table, len(order))
         .mark_rect()
         .encode(
-            x=alt.X("rank:O", title="the class's strongest features, strongest first", axis=alt.Axis(labelAngle=0)),
+            x=alt.X("rank:O", title=title, axis=alt.Axis(labelAngle=0)),
             y=class_axis(order),
             color=alt.Color(
                 "frequency:Q",
@@ -485,14 +493,14 @@ def _feature_chart(finding: ClassFeatures) -> Any:
                 legend=alt.Legend(title="needed by", format="%"),
             ),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("feature:Q"),
-                alt.Tooltip("magnitude:Q", format=".3f"),
-                alt.Tooltip("frequency:Q", format=".1%"),
+                tip("class:N"),
+                tip("feature:Q"),
+                tip("magnitude:Q", ".3f"),
+                tip("frequency:Q", ".1%", "needed by"),
             ],
         )
     )
-    if len(order) > 20:
+    if not numbered:
         return cells
     numbers = (
         base(table, len(order))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens, number
+from imblens.lenses._base import Finding, lens, number, ratio
 from imblens.lenses._feature_overlap import class_moments, strongest_features
 from imblens.run import Run, TopKCounts
 
@@ -26,7 +26,7 @@ class FeatureDensity(Finding):
         for row in total.sort_values("ratio", ascending=False, kind="stable").itertuples():
             if row.ratio >= 2 and row.reference not in found:
                 found[str(row.reference)] = (
-                    f"The features of {row.reference} are among the strongest of {row.ratio:.1f}x as many {row.adversary} "
+                    f"The features of {row.reference} are among the strongest of {ratio(row.ratio)}x as many {row.adversary} "
                     f"instances as of its own, on average over its strongest."
                 )
         return found
@@ -94,35 +94,21 @@ def _divide(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _chart(finding: FeatureDensity) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import ERROR_RANGE, LABEL_LIMIT, base, top_axis
+    from imblens.lenses._charts import tip
+    from imblens.lenses._matrix import matrix_chart
 
     table = finding.tables["feature_density"]
     pairs = table.groupby(["reference", "adversary"], sort=False, as_index=False)[["ratio", "rate_ratio"]].mean()
-    order = pairs["reference"].unique().tolist()
-    axis = alt.Axis(labelLimit=LABEL_LIMIT, ticks=False, domain=False, labelPadding=8)
-    return (
-        base(pairs.dropna(), len(order))
-        .mark_rect()
-        .encode(
-            x=alt.X(
-                "adversary:N",
-                sort=order,
-                title="class that shows the features",
-                axis=top_axis(order),
-            ),
-            y=alt.Y("reference:N", sort=order, title="class whose features they are", axis=axis),
-            color=alt.Color(
-                "rate_ratio:Q",
-                scale=alt.Scale(range=ERROR_RANGE, domainMin=0),
-                legend=alt.Legend(title="rate, own = 1", format=".2f"),
-            ),
-            tooltip=[
-                alt.Tooltip("reference:N"),
-                alt.Tooltip("adversary:N"),
-                alt.Tooltip("ratio:Q", format=".2f"),
-                alt.Tooltip("rate_ratio:Q", format=".2f"),
-            ],
-        )
+    return matrix_chart(
+        pairs,
+        row="reference",
+        column="adversary",
+        value="rate_ratio",
+        order=pairs["reference"].unique().tolist(),
+        title="class that shows the features",
+        row_title="class whose features they are",
+        legend="rate, own = 1",
+        write=ratio,
+        format=".1f",
+        tips=(tip("ratio:Q", ".2f"), tip("rate_ratio:Q", ".2f")),
     )

@@ -123,11 +123,13 @@ def _pair_chart(finding: FeatureOverlap) -> Any:
 def _share_chart(finding: FeatureOverlap) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis
+    from imblens.lenses._charts import BLUE, base, class_axis, tip
 
     table = finding.tables["feature_overlap"]
     order = table["class"].unique().tolist()
-    x = alt.X("rank:O", title="rank of the feature in its class", axis=alt.Axis(labelAngle=0))
+    numbered = len(order) <= 40
+    title = "rank of the feature in its class" + ("; in a cell, the feature's number" if numbered else "")
+    x = alt.X("rank:O", title=title, axis=alt.Axis(labelAngle=0))
     y = class_axis(order)
     cells = (
         base(table, len(order))
@@ -138,17 +140,17 @@ def _share_chart(finding: FeatureOverlap) -> Any:
             color=alt.Color(
                 "share:Q",
                 scale=alt.Scale(range=["#F2F6FA", BLUE], domainMin=0),
-                legend=alt.Legend(title="share", format="%"),
+                legend=alt.Legend(title="share of the strongest", format="%"),
             ),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("rank:O"),
-                alt.Tooltip("feature:O"),
-                alt.Tooltip("share:Q", format=".1%"),
+                tip("class:N"),
+                tip("rank:O"),
+                tip("feature:O"),
+                tip("share:Q", ".1%"),
             ],
         )
     )
-    if len(order) > 40:
+    if not numbered:
         return cells
     highest = float(table["share"].max()) if table["share"].notna().any() else 1.0
     numbers = (
