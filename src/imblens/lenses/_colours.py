@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 NOTABLE = 0.1  # a band's share must exceed its mean over the other classes by this much for a line
 NEUTRAL = frozenset({"black", "gray", "white"})
-_LABELLED = 0.15  # bars of this share and more carry the band's name
+_LETTER, _MARGIN = (
+    6.2,
+    6,
+)  # pixels of a letter of a band's name and around it: a bar that is wide enough carries the name
 
 
 class Colours(Finding):
@@ -289,7 +292,7 @@ def _notes(run: Run, bands: list[str], sums: _Sums, share: Floats) -> tuple[str,
 def _chart(finding: Colours) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import GREY, base, class_axis
+    from imblens.lenses._charts import GREY, base, class_axis, present, tip
 
     table = finding.tables["colours"]
     summary = finding.summary["bands"]
@@ -298,49 +301,44 @@ def _chart(finding: Colours) -> Any:
     )
     shown = [name for name, known in summary.items() if known["colour"]]
     table = table[table["share"] > 0]
+    table = table.assign(position=table["band"].map({name: i for i, name in enumerate(shown)}))
+    table = table.sort_values("position", kind="stable")
+    # ends of the bars are set here: a stack in Vega is kept by class in an object that knows names such as "constructor"
+    end = table.groupby("class", sort=False)["share"].cumsum()
     table = table.assign(
-        position=table["band"].map({name: i for i, name in enumerate(shown)}),
-        name=table["band"].where(table["share"] >= _LABELLED, ""),
+        start=end - table["share"],
+        middle=end - table["share"] / 2,
+        end=end,
+        pixels=_LETTER * table["band"].str.len() + _MARGIN,
         dark=table["band"].map({name: _is_dark(summary[name]["colour"]) for name in shown}),
     )
+    order = present(order, table["class"])
     y = class_axis(order)
-    x = alt.X(
-        "share:Q",
-        stack="zero",
-        scale=alt.Scale(domain=[0, 1], nice=False),
-        axis=alt.Axis(format="%", title="share of the pixels that the answer hangs on"),
+    whole = alt.Scale(domain=[0, 1], nice=False)
+    rows = base(table, len(order))
+    bars = rows.mark_bar(stroke=GREY, strokeWidth=0.5).encode(
+        x=alt.X(
+            "start:Q", scale=whole, axis=alt.Axis(format="%", title="share of the pixels that the answer hangs on")
+        ),
+        x2=alt.X2("end:Q"),
+        y=y,
+        color=alt.Color(
+            "band:N",
+            scale=alt.Scale(domain=shown, range=[summary[name]["colour"] for name in shown]),
+            legend=alt.Legend(title=None, orient="top", columns=4, symbolStrokeColor=GREY, symbolStrokeWidth=0.5),
+        ),
+        tooltip=[
+            tip("class:N"),
+            tip("band:N"),
+            tip("share:Q", ".1%"),
+            tip("others:Q", ".1%", "on average in other classes"),
+        ],
     )
-    bars = (
-        base(table, len(order))
-        .mark_bar(stroke=GREY, strokeWidth=0.5)
-        .encode(
-            x=x,
-            y=y,
-            order=alt.Order("position:Q"),
-            color=alt.Color(
-                "band:N",
-                scale=alt.Scale(domain=shown, range=[summary[name]["colour"] for name in shown]),
-                legend=alt.Legend(title=None, orient="top", columns=7, symbolStrokeColor=GREY, symbolStrokeWidth=0.5),
-            ),
-            tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("band:N"),
-                alt.Tooltip("share:Q", format=".1%"),
-                alt.Tooltip("others:Q", format=".1%"),
-            ],
-        )
-    )
-    names = (
-        base(table, len(order))
-        .mark_text(fontSize=11)
-        .encode(
-            x=alt.X("share:Q", stack="zero", bandPosition=0.5),
-            y=y,
-            order=alt.Order("position:Q"),
-            detail=alt.Detail("band:N"),
-            text=alt.Text("name:N"),
-            color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
-        )
+    names = rows.mark_text(fontSize=11).encode(
+        x=alt.X("middle:Q"),
+        y=y,
+        text=alt.condition("datum.share * width > datum.pixels", alt.Text("band:N"), alt.value("")),
+        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
     )
     return alt.layer(bars, names).properties(usermeta={"true_colours": True})  # a dark page must not invert them
 
