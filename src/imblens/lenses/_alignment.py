@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from imblens.errors import NotApplicable
-from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.lenses._base import FEW, Finding, counted, lens, percent, wilson
 from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, mean_with_interval, means
 from imblens.run import Run
 
@@ -29,7 +29,7 @@ class Alignment(Finding):
                 f"{row[1]}: {_with_interval(row.ior, row.ior_low, row.ior_high)} of its activation map lies in its boxes, "
                 f"which cover {percent(row.box_share)} of the picture: {_verdict(row)}. {percent(row.iobb)} of the boxes is "
                 f"lit, and the strongest point is in one {percent(row.pointing)} of the time "
-                f"({row.image_count:,} pictures{few})."
+                f"({counted(row.image_count, 'picture')}{few})."
             )
         if found:
             found[""] = (

@@ -84,7 +84,7 @@ def interval_chart(table: Any, measure: str, title: str, *, mark: str | None = N
     """A measure of each class with its interval, in the table's order; `mark` draws a tick at another column."""
     import altair as alt
 
-    from imblens.lenses._charts import BLACK, BLUE, base, class_axis
+    from imblens.lenses._charts import BLACK, BLUE, base, class_axis, tip
 
     table = table[table[measure].notna()]
     y = class_axis(table["class"].tolist())
@@ -92,10 +92,8 @@ def interval_chart(table: Any, measure: str, title: str, *, mark: str | None = N
     scale = alt.Scale(domain=[0, limit]) if limit is not None else alt.Scale(zero=True)
     axis = alt.Axis(format="%", title=title) if limit is not None else alt.Axis(title=title)
     x = alt.X(f"{measure}:Q", scale=scale, axis=axis)
-    shown = [alt.Tooltip("class:N"), alt.Tooltip("image_count:Q", format=",")]
-    shown += [
-        alt.Tooltip(f"{name}:Q", format=".3g") for name in (measure, f"{measure}_low", f"{measure}_high", mark) if name
-    ]
+    shown = [tip("class:N"), tip("image_count:Q", ",", "pictures")]
+    shown += [tip(f"{name}:Q", ".3g") for name in (measure, f"{measure}_low", f"{measure}_high", mark) if name]
     layers = [
         rows.mark_rule(strokeWidth=2, color=BLUE).encode(
             x=alt.X(f"{measure}_low:Q"), x2=alt.X2(f"{measure}_high:Q"), y=y

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from imblens.errors import InputError
-from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
+from imblens.lenses._base import FEW, Finding, counted, lens, number, percent, wilson
 from imblens.lenses._blocks import row_blocks
 from imblens.run import Batch, Run, Statistic
 
@@ -38,8 +38,8 @@ class Calibration(Finding):
             for row in off.sort_values("gap", ascending=False, kind="stable").itertuples():
                 way = "over-confident" if row.over_confidence > 0 else "under-confident"
                 found[str(row[1])] = (
-                    f"{row[1]}: on its {row.test_count:,} test instances the network is {percent(row.confidence)} sure "
-                    f"on average and right {percent(row.accuracy)} of the time: {way} by "
+                    f"{row[1]}: on its {counted(row.test_count, 'test instance')} the network is {percent(row.confidence)} "
+                    f"sure on average and right {percent(row.accuracy)} of the time: {way} by "
                     f"{100 * abs(row.over_confidence):.0f} points."
                 )
         else:
@@ -254,7 +254,7 @@ def _notes(table: pd.DataFrame) -> tuple[str, ...]:
 def _class_chart(finding: Calibration) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, ORANGE, base, class_axis
+    from imblens.lenses._charts import BLUE, ORANGE, base, class_axis, tip
 
     table = finding.tables["calibration"].dropna(subset=["confidence"])
     table = table.sort_values("over_confidence", ascending=False, kind="stable")
@@ -293,10 +293,10 @@ def _class_chart(finding: Calibration) -> Any:
                 legend=alt.Legend(title=None, orient="top"),
             ),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("measure:N"),
-                alt.Tooltip("value:Q", format=".1%"),
-                alt.Tooltip("test_count:Q"),
+                tip("class:N"),
+                tip("measure:N"),
+                tip("value:Q", ".1%"),
+                tip("test_count:Q", ",", "test instances"),
             ],
         )
     )

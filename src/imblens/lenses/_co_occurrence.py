@@ -113,14 +113,18 @@ def _divide(above: Any, below: Any) -> Any:
 def _chart(finding: CoOccurrence) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import LABEL_LIMIT, base, class_axis
+    from imblens.lenses._charts import LABEL_LIMIT, base, class_axis, present, tip
 
     counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
     order = counts["class"].tolist()
     table = finding.tables["co_occurrence"].dropna(subset=["share"])
     table = table.assign(text=table["share"].map(percent), dark=table["share"] > 0.5)
+    columns, order = present(order, table["other"]), present(order, table["class"])
     x = alt.X(
-        "other:N", sort=order, title="have this one as well", axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45)
+        "other:N",
+        scale=alt.Scale(domain=columns),
+        title="have this one as well",
+        axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45),
     )
     y = class_axis(order, title="of those with")
     rows, numbered = base(table, len(order)), len(order) <= 20
@@ -133,11 +137,11 @@ def _chart(finding: CoOccurrence) -> Any:
             legend=None if numbered else alt.Legend(title=None, format="%", orient="right"),
         ),
         tooltip=[
-            alt.Tooltip("class:N"),
-            alt.Tooltip("other:N"),
-            alt.Tooltip("count:Q", format=","),
-            alt.Tooltip("share:Q", format=".1%"),
-            alt.Tooltip("expected:Q", format=".1%"),
+            tip("class:N"),
+            tip("other:N"),
+            tip("count:Q", ",", "pictures with both"),
+            tip("share:Q", ".1%"),
+            tip("expected:Q", ".1%", "of all pictures"),
         ],
     )
     if not numbered:

@@ -211,7 +211,7 @@ def _notes(alignment: str, mean_correlation: float) -> tuple[str, ...]:
 def _chart(finding: ClassFeatureChanges) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, GREY, ORANGE, base, class_axis
+    from imblens.lenses._charts import BLUE, GREY, ORANGE, base, class_axis, tip
 
     table = finding.tables["diversity_changes"]
     order = table["class"].tolist()
@@ -232,10 +232,10 @@ def _chart(finding: ClassFeatureChanges) -> Any:
             color=alt.Color("run:N", scale=alt.Scale(range=[ORANGE, BLUE], **names), legend=top),
             shape=alt.Shape("run:N", scale=alt.Scale(range=["diamond", "circle"], **names), legend=top),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("run:N"),
-                alt.Tooltip("effective:Q", format=".1f"),
-                alt.Tooltip("stayed:Q"),
+                tip("class:N"),
+                tip("run:N"),
+                tip("effective:Q", ".1f", "features in effect"),
+                tip("stayed:Q", title="strongest features kept"),
             ],
         )
     )

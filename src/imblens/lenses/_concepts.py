@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from imblens.lenses._base import FEW, Finding, lens
+from imblens.lenses._base import FEW, Finding, counted, lens
 from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, mean_with_interval, means
 from imblens.run import Run
 
@@ -28,7 +28,7 @@ class Concepts(Finding):
             found[str(row[1])] = (
                 f"{row[1]}: in a picture {row.unique:.1f}{_interval(row.unique_low, row.unique_high)}{of} channels have a "
                 f"region of strong activation in its boxes, {row.disjoint:.1f}"
-                f"{_interval(row.disjoint_low, row.disjoint_high)} regions in all ({row.image_count:,} pictures{few})."
+                f"{_interval(row.disjoint_low, row.disjoint_high)} regions in all ({counted(row.image_count, 'picture')}{few})."
             )
         if found:
             found[""] = (

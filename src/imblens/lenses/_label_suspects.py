@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import InputError
 from imblens.lenses._archetypes import OUTLIER, instance_archetypes
-from imblens.lenses._base import Finding, lens, number
+from imblens.lenses._base import Finding, counted, lens, number
 from imblens.lenses._blocks import row_blocks
 from imblens.lenses._feature_overlap import class_moments
 from imblens.run import Run
@@ -35,7 +35,7 @@ class LabelSuspects(Finding):
         for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
             if row.suspects and row.share >= NOTABLE:
                 text = (
-                    f"{row[1]}: {row.suspects:,} of {row.count:,} training instances have no {row[1]} among their "
+                    f"{row[1]}: {row.suspects:,} of {counted(row.count, 'training instance')} have no {row[1]} among their "
                     f"{self.summary['k']} nearest neighbours; most look like {row.often}."
                 )
                 for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
@@ -226,7 +226,7 @@ def _counts(run: Run, suspects: Places, suggested: NDArray[np.int64], large_from
 def _chart(finding: LabelSuspects) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ORANGE, base, class_axis
+    from imblens.lenses._charts import ORANGE, base, class_axis, tip
 
     table = finding.tables["label_suspect_counts"].sort_values("share", ascending=False, kind="stable")
     return (
@@ -235,14 +235,15 @@ def _chart(finding: LabelSuspects) -> Any:
         .encode(
             x=alt.X(
                 "share:Q",
+                stack=None,
                 axis=alt.Axis(format="%", title="training instances with no classmate among their nearest neighbours"),
             ),
             y=class_axis(table["class"].tolist()),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("suspects:Q", format=","),
-                alt.Tooltip("share:Q", format=".2%"),
-                alt.Tooltip("often:N", title="most look like"),
+                tip("class:N"),
+                tip("suspects:Q", ","),
+                tip("share:Q", ".2%"),
+                tip("often:N", title="most look like"),
             ],
         )
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
+from imblens.lenses._base import FEW, Finding, counted, lens, number, percent, wilson
 from imblens.lenses._blocks import row_blocks
 from imblens.lenses._boxes import mean_with_interval
 from imblens.lenses._resampling import areas, resample_counts
@@ -34,7 +34,7 @@ class Ranking(Finding):
             few = ", too few to tell" if row.positives < FEW else ""
             found[str(row[1])] = (
                 f"{row[1]}: one of its instances is put before {self._others} {100 * row.auroc:.1f} % of the time "
-                f"[{100 * row.auroc_low:.1f}, {100 * row.auroc_high:.1f}] ({row.positives:,} positives{few}); average "
+                f"[{100 * row.auroc_low:.1f}, {100 * row.auroc_high:.1f}] ({counted(row.positives, 'positive')}{few}); average "
                 f"precision {row.average_precision:.2f} [{row.average_precision_low:.2f}, "
                 f"{row.average_precision_high:.2f}] where chance gives {row.prevalence:.2f}; its own instances get a "
                 f"mean probability of {percent(row.mean_probability_positives)}."
@@ -356,7 +356,7 @@ def _notes(table: pd.DataFrame) -> tuple[str, ...]:
 def _auroc_chart(finding: Ranking) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis
+    from imblens.lenses._charts import BLUE, base, class_axis, tip
 
     table = finding.tables["ranking"].dropna(subset=["auroc"]).sort_values("auroc", kind="stable")
     table = table.assign(few=table["positives"] < FEW)
@@ -377,11 +377,11 @@ def _auroc_chart(finding: Ranking) -> Any:
         y=y,
         fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
         tooltip=[
-            alt.Tooltip("class:N"),
-            alt.Tooltip("positives:Q", format=","),
-            alt.Tooltip("auroc:Q", format=".3f"),
-            alt.Tooltip("average_precision:Q", format=".3f"),
-            alt.Tooltip("prevalence:Q", format=".3f"),
+            tip("class:N"),
+            tip("positives:Q", ","),
+            tip("auroc:Q", ".3f", "AUROC"),
+            tip("average_precision:Q", ".3f"),
+            tip("prevalence:Q", ".3f"),
         ],
     )
     return alt.layer(interval, points)
@@ -390,7 +390,7 @@ def _auroc_chart(finding: Ranking) -> Any:
 def _probability_chart(finding: Ranking) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, ORANGE, base, class_axis
+    from imblens.lenses._charts import BLUE, ORANGE, base, class_axis, tip
 
     table = finding.tables["ranking"].sort_values("auroc", kind="stable")
     names = {"mean_probability": "all test instances", "mean_probability_positives": "instances of the class"}
@@ -406,7 +406,7 @@ def _probability_chart(finding: Ranking) -> Any:
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", title="mean probability that the network gives to the class"),
             ),
-            y=class_axis(table["class"].tolist()),
+            y=class_axis([name for name in table["class"] if name in set(long["class"])]),
             color=alt.Color(
                 "over:N", scale=alt.Scale(range=[ORANGE, BLUE], **shared), legend=alt.Legend(title=None, orient="top")
             ),
@@ -416,10 +416,10 @@ def _probability_chart(finding: Ranking) -> Any:
                 legend=alt.Legend(title=None, orient="top"),
             ),
             tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("over:N"),
-                alt.Tooltip("probability:Q", format=".1%"),
-                alt.Tooltip("positives:Q"),
+                tip("class:N"),
+                tip("over:N"),
+                tip("probability:Q", ".1%", "mean probability"),
+                tip("positives:Q", ","),
             ],
         )
     )

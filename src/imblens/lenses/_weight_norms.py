@@ -71,15 +71,15 @@ def weight_norms(run: Run) -> WeightNorms:
 def _chart(finding: WeightNorms) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis
+    from imblens.lenses._charts import BLUE, base, class_axis, present, tip
 
     table = finding.tables["weight_norms"]
     return (
         base(table, len(table))
         .mark_bar(color=BLUE, height={"band": 0.6})
         .encode(
-            x=alt.X("norm:Q", title="norm of the head's row"),
-            y=class_axis(list(finding.summary["order"])),
-            tooltip=[alt.Tooltip("class:N"), alt.Tooltip("norm:Q", format=".3f")],
+            x=alt.X("norm:Q", stack=None, title="norm of the head's row"),
+            y=class_axis(present(finding.summary["order"], table["class"])),
+            tooltip=[tip("class:N"), tip("norm:Q", ".3f")],
         )
     )
