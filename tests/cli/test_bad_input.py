@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imblens.cli import main
+from imblens.cli import _stoppable, main
 
 RNG = np.random.default_rng(5)
 LABELS = np.repeat([0, 1, 2], (30, 12, 5))
@@ -243,6 +245,23 @@ def test_ctrl_c_says_what_is_left(
         assert stopped == "stopped: interrupted; nothing was written."
         assert hint == f"hint: run it again with: imblens {typed}"
         assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_waits_until_an_import_is_out_of_its_locks() -> None:
+    reached: list[int] = []
+    inside = compile("signal.raise_signal(2)\nreached.append(1)", "<frozen importlib._bootstrap>", "exec")
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests run in the background ignore it
+    try:
+        with _stoppable():
+            with pytest.raises(KeyboardInterrupt):
+                exec(inside, {"signal": signal, "reached": reached})
+                time.sleep(30)
+            assert reached
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_map_that_was_not_wanted_is_said_to_be_left_out(imblens: Run, tmp_path: Path) -> None:

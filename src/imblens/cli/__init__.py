@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -41,6 +46,11 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
+    with _stoppable():
+        sys.exit(_run())
+
+
+def _run() -> int:
     from imblens.cli._shared import Stopped, interrupted
     from imblens.errors import ImblensError
 
@@ -63,7 +73,7 @@ def main() -> None:
         if hasattr(error, "format_message"):
             if error.format_message():  # without words, the help was shown
                 _tell("error", *_misuse(error))
-            sys.exit(2)
+            return 2
         code = 1
         _leave_nothing()
         if os.environ.get("IMBLENS_DEBUG"):
@@ -73,7 +83,32 @@ def main() -> None:
             f"imblens failed: {type(error).__name__}: {error}",
             "This is a fault in imblens. Run again with IMBLENS_DEBUG=1 for the traceback, and report it.",
         )
-    sys.exit(code)
+    return code
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    usual = signal.getsignal(signal.SIGINT)
+    ours = usual is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, usual)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; within the import machinery a moment later.
+
+    A stop just there is lost, or leaves a lock shut that another thread's import (audit starts one) then waits for.
+    """
+    if frame is None or not frame.f_code.co_filename.startswith("<frozen importlib"):
+        raise KeyboardInterrupt
+    again = getattr(signal, "pthread_kill", None)  # wakes a sleeping main thread; Windows has none
+    arguments = (number,) if again is None else (threading.main_thread().ident, number)
+    threading.Timer(0.02, again or signal.raise_signal, arguments).start()
 
 
 def _misuse(error: Any) -> tuple[str, str]:
