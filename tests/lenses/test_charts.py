@@ -14,11 +14,13 @@ from imblens.lenses import (
     BUILT_IN,
     adversaries,
     archetypes,
+    calibration,
     class_accuracy,
     colours,
     compare_class_features,
     embedding_map,
     lens_info,
+    ranking,
 )
 from imblens.lenses._base import counted, ratio
 from imblens.lenses._boxes import interval_chart
@@ -200,3 +202,10 @@ def test_a_report_draws_every_point_of_a_class_with_such_a_name():
     run = make_run(names=KNOWN_TO_JAVASCRIPT)
     svg = draw("map", embedding_map(run).charts()["embedding_map"], run.classes).svg
     assert sum(svg.count(f'fill="{colour}"') for colour in CLASS_COLOURS[:5]) == len(run.train) + len(run.test) + 5
+
+
+@pytest.mark.parametrize(("lens", "chart", "hollow"), [(calibration, "calibration", 4), (ranking, "probabilities", 2)])
+def test_marks_of_few_test_instances_are_hollow(lens, chart, hollow):
+    run = make_run()  # two of its classes have fewer than ten
+    svg = draw("marks", lens(run).charts()[chart], run.classes).svg
+    assert len(re.findall(r'<path transform="[^"]*" d="[^"]*" stroke="#', svg)) == hollow  # without a fill of its own

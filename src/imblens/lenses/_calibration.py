@@ -276,16 +276,21 @@ def _class_chart(finding: Calibration) -> Any:
     )
     long = table.melt(["class", "test_count"], ["confidence", "accuracy"], "measure", "value")
     long["measure"] = long["measure"].map({"confidence": names[0], "accuracy": names[1]})
+    long["few"] = long["test_count"] < FEW
+    colours = alt.Scale(domain=list(names), range=[ORANGE, BLUE])
     points = (
         base(long, len(table))
-        .mark_point(size=70, filled=True, opacity=1)
+        .mark_point(size=70, strokeWidth=2, opacity=1)
         .encode(
             x=alt.X("value:Q"),
             y=y,
             color=alt.Color(
                 "measure:N",
-                scale=alt.Scale(domain=list(names), range=[ORANGE, BLUE]),
+                scale=colours,
                 legend=alt.Legend(title=None, orient="top"),
+            ),
+            fill=alt.condition(
+                "datum.few", alt.value("transparent"), alt.Fill("measure:N", scale=colours, legend=None)
             ),
             shape=alt.Shape(
                 "measure:N",

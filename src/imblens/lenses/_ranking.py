@@ -396,10 +396,12 @@ def _probability_chart(finding: Ranking) -> Any:
     names = {"mean_probability": "all test instances", "mean_probability_positives": "instances of the class"}
     long = table.melt(["class", "positives"], list(names), "over", "probability").dropna(subset=["probability"])
     long["over"] = long["over"].map(names)
+    long["few"] = (long["positives"] < FEW) & (long["over"] == names["mean_probability_positives"])
     shared: dict[str, Any] = {"domain": list(names.values())}
+    colours = alt.Scale(range=[ORANGE, BLUE], **shared)
     return (
         base(long, len(table))
-        .mark_point(size=70, filled=True, opacity=1)
+        .mark_point(size=70, strokeWidth=2, opacity=1)
         .encode(
             x=alt.X(
                 "probability:Q",
@@ -407,9 +409,8 @@ def _probability_chart(finding: Ranking) -> Any:
                 axis=alt.Axis(format="%", title="mean probability that the network gives to the class"),
             ),
             y=class_axis([name for name in table["class"] if name in set(long["class"])]),
-            color=alt.Color(
-                "over:N", scale=alt.Scale(range=[ORANGE, BLUE], **shared), legend=alt.Legend(title=None, orient="top")
-            ),
+            color=alt.Color("over:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
+            fill=alt.condition("datum.few", alt.value("transparent"), alt.Fill("over:N", scale=colours, legend=None)),
             shape=alt.Shape(
                 "over:N",
                 scale=alt.Scale(range=["diamond", "circle"], **shared),
