@@ -81,3 +81,14 @@ def test_a_chart_gives_its_numbers_under_the_names_of_classes(open_page, report)
     lines = [line.split(",") for line in Path(started.value.path()).read_text().splitlines()]
     assert lines[0][0] == "class" and not {"name", "few", "remark"} & set(lines[0])
     assert [line[0] for line in lines[1:]] == list(CIFAR)
+
+
+@pytest.mark.parametrize("width", [768, 840, 1088, 1280])
+@pytest.mark.parametrize("which", ["report", "hostile_report"])
+def test_no_table_in_sight_is_wider_than_the_page(open_page, request, which, width):
+    page = open_page(request.getfixturevalue(which), width=width).page
+    wide = page.eval_on_selector_all(
+        ".scroll",
+        "all => all.filter(box => !box.closest('details') && box.scrollWidth > box.clientWidth + 1).map(box => box.ariaLabel)",
+    )
+    assert wide == []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import jinja2
+import pandas as pd
 import pytest
 
-from imblens.report._page import TEMPLATES
+from imblens.report._page import TEMPLATES, shown
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,15 @@ def test_only_lines_of_a_class_are_counted_as_classes(names, said):
     lines = [{"name": name, "text": "text"} for name in names]
     drawn = environment.get_template("parts.html").module.lines([{"name": "c", "text": "first"}], lines, "")
     assert f"<summary>{said}</summary>" in drawn
+
+
+def test_a_table_of_pairs_has_rows_of_every_class():
+    names = [f"c{i}" for i in range(20)]
+    pairs = pd.DataFrame([(a, b, (7 * i + 3 * j) % 20) for i, a in enumerate(names) for j, b in enumerate(names)])
+    pairs.columns = ["class", "predicted", "share"]
+    found = shown(pairs, "confusion", "confusion", 20)
+    assert found.kept == "of each class the 5 largest by share" and found.rows == "100" and found.all_rows == "400"
+    assert all(found.html.count(f'<tr data-class="{name}">') == 5 for name in names)
+    assert found.html.count('<td class="n">19</td>') == 20 and '<td class="n">14</td>' not in found.html
+    ten = pairs[pairs["class"].isin(names[:10]) & pairs["predicted"].isin(names[:10])]
+    assert not shown(ten, "confusion", "confusion", 10).left_out

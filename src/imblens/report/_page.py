@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 FEW_ROWS = 40  # of a table in the page; the CSV holds all
+CLASS_ROWS = 100  # of a table with several rows per class: whole up to here, else shared among the classes
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
+MEASURES = (
+    "share",
+    "forecast",
+    "shared",
+    "rate_ratio",
+    "frequency",
+    "score",
+)  # the first says which rows of a class lead
 HEADINGS = {
     "co_occurrence": "Co-occurrence",
     "alignment_iobb": "Share of the boxes that is lit",
@@ -64,6 +73,7 @@ class Shown:
     rows: str
     all_rows: str
     left_out: bool
+    kept: str = ""  # which rows, where they are not the first
 
 
 def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any], **context: Any) -> str:
@@ -170,17 +180,29 @@ def heading(name: str) -> str:
 
 
 def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
-    """A table, whole where it has a row per class, else its first rows."""
-    limit = ALL_CLASSES if len(table) <= n_classes else FEW_ROWS
-    part = table.head(limit)
-    return Shown(name, file, table_html(part), f"{len(part):,}", f"{len(table):,}", len(part) < len(table))
+    """A table, whole where it has a row per class or few more, else rows of every class, else its first rows."""
+    kept = ""
+    of = next((key for key in ("class", "reference") if key in table.columns and len(table) > n_classes), "")
+    if not of:
+        part = table.head(ALL_CLASSES if len(table) <= n_classes else FEW_ROWS)
+    elif len(table) <= CLASS_ROWS:
+        part = table
+    elif table[of].nunique() <= ALL_CLASSES:
+        each = max(1, CLASS_ROWS // table[of].nunique())
+        by = next((key for key in MEASURES if key in table.columns and _is_number(table[key])), "")
+        ranked = table.sort_values(by, ascending=False, kind="stable", na_position="last") if by else table
+        part = table.loc[ranked.groupby(of, sort=False).head(each).index.sort_values()]
+        kept = f"of each {of} the {f'{each} ' if each > 1 else ''}" + (f"largest by {by}" if by else "first")
+    else:
+        part = table.head(FEW_ROWS)
+    return Shown(name, file, table_html(part), f"{len(part):,}", f"{len(table):,}", len(part) < len(table), kept)
 
 
 def table_html(table: pd.DataFrame) -> Markup:
     """A frame as an HTML table; every cell is text, unknown values are a dash."""
     columns = [(str(name), _is_number(table[name])) for name in table.columns]
     marks = {True: ' class="n"', False: ""}
-    head = "".join(f'<th scope="col"{marks[numeric]}>{escape(name)}</th>' for name, numeric in columns)
+    head = "".join(f'<th scope="col"{marks[numeric]}>{_breakable(name)}</th>' for name, numeric in columns)
     cells = [[_cell_html(cell(value), numeric) for value in table[name].tolist()] for name, numeric in columns]
     of = [str(value) for value in table["class"].tolist()] if "class" in table.columns else [""] * len(table)
     body = "".join(
@@ -188,6 +210,11 @@ def table_html(table: pd.DataFrame) -> Markup:
         for name, row in zip(of, zip(*cells, strict=True), strict=True)
     )
     return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _breakable(name: str) -> str:
+    """A column's name that breaks after its underscores."""
+    return str(escape(name)).replace("_", '_<span class="br"></span>')
 
 
 def _cell_html(text: str, numeric: bool) -> str:
