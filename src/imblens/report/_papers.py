@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 COLUMN_MM = 84  # of a page in two columns
 COLUMN = round(COLUMN_MM / 25.4 * 96)  # pixels
+PAGE = 760  # pixels of rows that leave room for axis and legend on a page of 230 mm
 DPI = 300
 MOST_ROWS = 2_000  # of a table: longer ones are in tables/ alone
 LONG = 40  # rows above which a table may break over pages
 ROW, CELL_TEXT, LABEL, TITLE = 14, 7, 125, 38  # pixels, pixels, pixels, characters
+LETTER, CELL_LETTER = 4.8, 3.9  # pixels of a character of a label, and of a number in a cell
 CONFIG: dict[str, Any] = {
     "axis": {"labelFontSize": 9, "titleFontSize": 9, "titlePadding": 4, "labelLimit": LABEL},
     "axisQuantitative": {"tickCount": 4},
@@ -58,6 +60,7 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     from imblens.report._figures import THEME, grammar, merged, slim
 
     spec = _fitted(json.loads(json.dumps(figure.spec)))
+    _readable(spec, figure)
     spec["config"] = merged(THEME, CONFIG)
     spec["datasets"] = figure.data
     svg = slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name)
@@ -98,7 +101,7 @@ def _fitted(spec: dict[str, Any]) -> dict[str, Any]:
         if isinstance(height, dict) and "step" in height:
             height["step"] = min(height["step"], ROW)
         elif isinstance(height, (int, float)) and height > COLUMN:
-            node["height"] = COLUMN
+            node["height"] = min(height, PAGE) if _channel(node, "y").get("type") == "nominal" else COLUMN
         title = node.get("title")
         if isinstance(title, str) and len(title) > TITLE:
             node["title"] = textwrap.wrap(title, TITLE)
@@ -112,6 +115,57 @@ def _fitted(spec: dict[str, Any]) -> dict[str, Any]:
         if isinstance(mark, dict) and isinstance(mark.get("size"), (int, float)):
             mark["size"] = mark["size"] / 2
     return spec
+
+
+def _channel(view: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What places the marks of a view, or of its first layer, along an axis."""
+    for part in [view, *view.get("layer", [])]:
+        if name in part.get("encoding", {}):
+            found: dict[str, Any] = part["encoding"][name]
+            return found
+    return {}
+
+
+def _readable(spec: dict[str, Any], figure: Figure) -> None:
+    """Keep names of rows apart, counts whole and numbers within their cells, where rows are many and names long."""
+    rows = next(iter(figure.data.values()), ())
+    y = _channel(spec, "y")
+    if y.get("type") != "nominal" or not rows:
+        return
+    names = {str(row.get(str(y.get("field")))) for row in rows}
+    axes = [part["encoding"]["y"] for part in [spec, *spec.get("layer", [])] if "y" in part.get("encoding", {})]
+    longest = max(map(len, names)) * LETTER
+    axis: dict[str, Any] = {}
+    if isinstance(spec.get("height"), (int, float)):
+        axis = {"labelFontSize": min(9, max(5, int(spec["height"] / len(names)))), "labelOverlap": "parity"}
+    elif figure.keys[:1] == ("name",) and longest > LABEL:  # "truck (48, 6.2x rarer)" is two lines
+        at = "lastindexof(datum.label, ' (')"
+        lines = f"[slice(datum.label, 0, {at}), slice(datum.label, {at} + 1)]"
+        axis = {"labelExpr": f"{at} < 0 ? datum.label : {lines}", "labelOffset": -5}
+        spec["height"] = {"step": 2 * ROW - 4}
+    for one in axes:
+        if axis and isinstance(one.get("axis", {}), dict):
+            one["axis"] = {**one.get("axis", {}), **axis}
+    columns = {str(row.get(_channel(spec, "x").get("field"))) for row in rows}
+    room = (COLUMN - min(LABEL, longest) - 40) / len(columns)
+    for layer in list(spec.get("layer", [])):
+        x = layer.get("encoding", {}).get("x", {})
+        if x.get("type") == "nominal" and isinstance(x.get("axis"), dict) and x["axis"].get("labelAngle"):
+            x["axis"] |= {"labelAngle": -90, "labelLimit": 80}  # slanted ones reach beyond the column
+    cells = [layer for layer in spec.get("layer", []) if _kind(layer) == "text"]
+    if any(_kind(layer) == "rect" for layer in spec.get("layer", [])):
+        for layer in cells:
+            text = layer["encoding"].get("text", {})
+            written = [row.get(str(text.get("field"))) for row in rows]
+            percents = 4 if "%" in str(text.get("format", "")) else 3
+            widths = sorted(len(one) if isinstance(one, str) else percents for one in written if one not in (None, ""))
+            if widths and widths[int(0.9 * (len(widths) - 1))] * CELL_LETTER > room:
+                spec["layer"].remove(layer)
+
+
+def _kind(layer: Mapping[str, Any]) -> str:
+    mark = layer.get("mark")
+    return str(mark.get("type") if isinstance(mark, Mapping) else mark)
 
 
 def _packed(png: bytes) -> bytes:
