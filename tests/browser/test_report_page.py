@@ -411,6 +411,7 @@ def test_a_hundred_classes_are_summed_up_on_two_pages(open_page, tmp_path):
     assert "On paper the 8 rarest of 100 classes" in flat(pages[:2])
     needed = page.locator("section.paper").count()
     assert 1 < needed <= 8 and len(pages) <= 2 + needed
+    assert "rare (1)" in flat(pages[:2])  # the key stands with its table
 
 
 def test_a_class_among_very_many_is_found_by_name(open_page, tmp_path):

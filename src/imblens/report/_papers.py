@@ -146,7 +146,7 @@ def _readable(spec: dict[str, Any], figure: Figure) -> None:
     for one in axes:
         if axis and isinstance(one.get("axis", {}), dict):
             one["axis"] = {**one.get("axis", {}), **axis}
-    columns = {str(row.get(_channel(spec, "x").get("field"))) for row in rows}
+    columns = {str(row.get(str(_channel(spec, "x").get("field")))) for row in rows}
     room = (COLUMN - min(LABEL, longest) - 40) / len(columns)
     for layer in list(spec.get("layer", [])):
         x = layer.get("encoding", {}).get("x", {})
