@@ -142,7 +142,7 @@ def test_tensors_have_no_colours_unless_the_preprocessing_is_known() -> None:
     mean, std = torch.tensor(rules["mean"])[:, None, None], torch.tensor(rules["std"])[:, None, None]
     tensors = (torch.from_numpy(PICTURES).permute(0, 3, 1, 2) / 255 - mean) / std
     unknown = capture(model, train=(tensors, LABELS))
-    assert "already normalised" in unknown.meta["colours"]["skipped"]
+    assert "how the inputs were made of pictures is not known" in unknown.meta["colours"]["skipped"]
     assert "band_count" not in unknown.train.columns and "thumbnail" not in unknown.train.columns
     known = capture(model, train=(tensors, LABELS), preprocessing=rules)
     pictures = capture(model, train=(PICTURES, LABELS), preprocessing=rules)

@@ -130,7 +130,12 @@ def test_a_class_without_training_pictures_is_a_note_in_multi_label_sets(tmp_pat
         (table(pixels(2), label=pa.array([0, None])), None, "row 1 has no label", "leave the row out"),
         (table(pixels(2), label=[0.5, 1]), None, "0.5 in row 0", "whole number"),
         (table(pixels(2), label=[0, -1]), {"label": named("a", "b")}, "row 1 has label -1", "not given"),
-        (table(pixels(2), label=[0, -1]), None, "train row 1 has label -1, and classes are numbered from 0", "not given"),
+        (
+            table(pixels(2), label=[0, -1]),
+            None,
+            "train row 1 has label -1, and classes are numbered from 0",
+            "not given",
+        ),
         (table(pixels(2), label=[0, 2]), {"label": named("a", "b")}, "row 1 has label 2", "0 to 1"),
         (table(pixels(2), label=[0, 1]), {"label": named("a", "b", "c")}, "no picture of 'c'", "take the class out"),
         (table(pixels(2), label=[0, 0]), None, "only '0'", "one subfolder"),

@@ -196,7 +196,7 @@ def test_a_run_without_colours_is_skipped_with_the_reason() -> None:
     features, labels = np.random.default_rng(0).normal(size=(6, 2)), [0, 1, 0, 1, 0, 1]
     with pytest.raises(NotApplicable, match="holds no band count"):
         colours(Run.from_arrays(train=(features, labels)))
-    with pytest.raises(NotApplicable, match="colours: the inputs are already normalised"):
+    with pytest.raises(NotApplicable, match="colours: how the inputs were made of pictures is not known"):
         colours(
             capture(
                 torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)), train=(torch.rand(6, 3, 2, 2), labels)

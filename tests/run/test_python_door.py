@@ -122,6 +122,7 @@ assert [str(part) for part in np.random.get_state()] == before[1], "numpy.random
         "imblens.audit(run)",
         "imblens.treat(run, 'smote')",
         "imblens.treat(run, 'balanced_svm')",
+        "imblens.compare([run, imblens.treat(run, 'crt')])",
     ],
 )
 def test_random_states_are_as_before_in_a_fresh_process(call: str) -> None:

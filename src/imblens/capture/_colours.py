@@ -51,7 +51,8 @@ class Colours(Probe):
             raise NotApplicable(f"the inputs have shape {shape}; colours need pictures of one or three channels.")
         if seen.pixels is None:
             raise NotApplicable(
-                "the inputs are already normalised, so their colours are not known; pass preprocessing={mean, std}."
+                "how the inputs were made of pictures is not known, and so their colours are not; pass "
+                "preprocessing={mean, std}."
             )
         return band_columns(seen.pixels, salient_pixels(seen))
 

@@ -340,7 +340,7 @@ def _chart(finding: Colours) -> Any:
         text=alt.condition("datum.share * width > datum.pixels", alt.Text("band:N"), alt.value("")),
         color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
     )
-    return alt.layer(bars, names).properties(usermeta={"true_colours": True})  # a dark page must not invert them
+    return alt.layer(bars, names)
 
 
 def _is_dark(colour: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imblens.lenses._base import number, percent
+from imblens.lenses._base import FEW, counted, number, percent
 from imblens.report._evidence import ENDS, MANY_CLASSES
 from imblens.report._tables import table_files
 
@@ -248,10 +248,10 @@ def _why(findings: Mapping[str, Finding], views: Mapping[str, ClassView], of: st
 
 
 def _counted(view: ClassView, largest: str) -> str:
-    text = f"{view.train_count:,} training instances"
+    text = counted(view.train_count, "training instance")
     if view.rarity:
         text += f", {view.rarity}" + (f" than {largest}" if view.rarity.endswith("rarer") else "")
-    return f"{text}; {view.test_count} test instances, too few to tell" if view.few else text
+    return f"{text}; {counted(view.test_count or 0, 'test instance')}, too few to tell" if view.few else text
 
 
 def _card_facts(view: ClassView) -> list[dict[str, str]]:
@@ -259,7 +259,7 @@ def _card_facts(view: ClassView) -> list[dict[str, str]]:
 
     facts = []
     if view.errors_to is not None:
-        facts.append(("Errors go to", share_text(view.errors_to)))
+        facts.append(("Errors go to", _errors_text(view)))
     if view.forecast is not None and (view.errors_to is None or view.errors_to[0] != view.forecast[0]):
         facts.append(("Foreseen", f"{share_text(view.forecast)}, from training alone"))
     if view.wrongly is not None:
@@ -273,6 +273,16 @@ def _card_facts(view: ClassView) -> list[dict[str, str]]:
     if view.treatment and not view.command:
         facts.append(("Try", view.treatment))
     return [{"term": term, "text": text} for term, text in facts]
+
+
+def _errors_text(view: ClassView) -> str:
+    """Where a class's test errors go: a share, or of few errors how many."""
+    from imblens.report._page import share_text
+
+    if view.errors_to is not None and view.errors < FEW:
+        name, share = view.errors_to
+        return f"{name} ({round(share * view.errors)} of {view.errors})"
+    return share_text(view.errors_to)
 
 
 def _hard(view: ClassView) -> float:
@@ -343,7 +353,7 @@ def _class_rows(
             },
             "Threshold": _threshold(view.threshold),
             "AUROC": {"text": _area(view.auroc), "sort": view.auroc},
-            "Errors go to": {"text": share_text(view.errors_to), "sub": foreseen},
+            "Errors go to": {"text": _errors_text(view), "sub": foreseen},
             "Neighbours": {
                 "text": told or "unknown",
                 "parts": [(k, f"{share:.4f}") for k, share in _known(view)],

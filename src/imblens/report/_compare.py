@@ -17,6 +17,8 @@ from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
 from imblens.report._changes import independent_change, mean_change, share
 from imblens.run import Run, legible
+from imblens.run._random import random_state_kept
+from imblens.run._run import as_run
 from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 
 if TYPE_CHECKING:
@@ -143,6 +145,11 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         >>> found.loc[3, "run"], found.loc[3, "class"], float(found.loc[3, "change"]), int(found.loc[3, "gained"])
         ('after', '1', 0.5, 5)
     """
+    with random_state_kept():
+        return _compared([as_run(run, "compare") for run in runs], names, draw_map)
+
+
+def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) -> Comparison:
     import pandas as pd
 
     if len(runs) < 2:

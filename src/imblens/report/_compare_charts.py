@@ -54,7 +54,7 @@ def _encodings(comparison: Comparison, names: tuple[str, ...]) -> dict[str, Any]
         "shape": alt.Shape("run:N", scale=alt.Scale(domain=domain, range=shapes), legend=alt.Legend(title=None)),
     }
     if len(names) > 1:
-        found["yOffset"] = alt.YOffset("run:N", sort=domain, scale=alt.Scale(domain=domain, paddingOuter=0.3))
+        found["yOffset"] = alt.YOffset("run:N", scale=alt.Scale(domain=domain, paddingOuter=0.3))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.lenses import Finding
-from imblens.lenses._base import FEW, imbalance, number, percent
+from imblens.lenses._base import FEW, counted, imbalance, number, percent, ratio
 from imblens.run import copies
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ClassView:
     low: float | None = None
     high: float | None = None
     errors_to: tuple[str, float] | None = None
+    errors: int = 0
     forecast: tuple[str, float] | None = None
     archetypes: Mapping[str, float] = field(default_factory=dict)
     gap: float | None = None
@@ -71,6 +72,7 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
     causes = _rows(findings, "diagnosis", "diagnosis")
     errors = _strongest(findings, "class_accuracy", "confusion", "predicted", ("share",))
     forecasts = _strongest(findings, "adversaries", "adversaries", "adversary", ("soft", "forecast"))
+    counts = _rows(findings, "class_accuracy", "confusion")
     kinds = _archetypes(findings)
     views = {}
     for i, name in enumerate(run.classes):
@@ -85,12 +87,13 @@ def class_views(run: Run, findings: Findings) -> dict[str, ClassView]:
             imbalance=times,
             rarity=""
             if times is None or times < 1.5
-            else f"{times:.0f}{' lack it for one that has it' if several else 'x rarer'}",
+            else f"{ratio(times)}{' lack it for one that has it' if several else 'x rarer'}",
             test_count=None if run.test is None else int(run.test.class_counts[i]),
             accuracy=_number(row.get("accuracy")),
             low=_number(row.get("accuracy_low")),
             high=_number(row.get("accuracy_high")),
             errors_to=errors.get(name),
+            errors=int(counts.get(name, {}).get("error_count", 0)),
             forecast=forecasts.get(name),
             archetypes=kinds.get(name, {}),
             gap=_number(gaps.get(name, {}).get("gap")),
@@ -226,7 +229,7 @@ def class_sentence(findings: Findings, view: ClassView) -> str:
     if view.accuracy is None or view.low is None or view.high is None:
         return f"{view.name} has no test instance, so its accuracy is unknown."
     text = f"{view.name} is right {percent(view.accuracy)} of the time [{100 * view.low:.0f}, {100 * view.high:.0f}]"
-    return f"{text} in {view.test_count} test instances, too few to tell." if view.few else f"{text}."
+    return f"{text} in {counted(view.test_count or 0, 'test instance')}, too few to tell." if view.few else f"{text}."
 
 
 def _label_cause(rank: Mapping[str, Any], threshold: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, str]:

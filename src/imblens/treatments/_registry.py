@@ -63,6 +63,8 @@ def find_treatment(name: str) -> Treatment:
         MissingError: no such treatment; the hint names the nearest.
     """
     known = all_treatments()
+    if not isinstance(name, str):
+        raise InputError(f"a treatment is called by its name, found {name!r}.", hint=f"Known: {', '.join(known)}.")
     if name in known:
         return known[name]
     if name.replace("-", "_") in known:
