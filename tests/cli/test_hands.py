@@ -197,3 +197,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     *_, stopped, hint = err.strip().splitlines()
     assert stopped.startswith("stopped: at epoch ") and stopped.endswith(" of 500.")
     assert hint.startswith("hint: go on with: imblens ") and hint.endswith("--resume")
+
+
+def test_python_runs_it_as_a_module(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "imblens", "audit", "nowhere.npz"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("error: no run at nowhere.npz.")

@@ -138,9 +138,9 @@ def _picture_note(sheet: Sheet) -> str:
 
 def _eyebrow(audit: Audit) -> str:
     run = audit.run
-    counted = f"{len(run.train):,} training"
-    counted += f" and {len(run.test):,} test instances" if run.test is not None else " instances, no test split"
-    return f"{counted}, {run.n_classes} classes, {run.dim:,} features"
+    held = f"{len(run.train):,} training"
+    held += f" and {len(run.test):,} test instances" if run.test is not None else " instances, no test split"
+    return f"{held}, {run.n_classes} classes, {run.dim:,} features"
 
 
 def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str, str], Figure]) -> dict[str, Any]:
