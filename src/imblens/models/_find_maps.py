@@ -8,7 +8,10 @@ from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.models._find_head import evaluating
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
+    from torch.utils.hooks import RemovableHandle
 
 _HINT = "Name the module that gives the maps: --maps NAME (in Python, maps=NAME)."
 
@@ -95,13 +98,7 @@ def rectified_before_pooling(model: nn.Module, maps: str, head: str, *, sample: 
         model.get_submodule(maps).register_forward_hook(left),
         model.get_submodule(head).register_forward_hook(entered),
     ]
-    where = next(iter(model.parameters()), torch.empty(0)).device
-    try:
-        with evaluating(model):
-            model(sample.to(where).clone())
-    finally:
-        for handle in hooks:
-            handle.remove()
+    _try(model, sample, hooks)
     grid, features = seen.get("maps"), seen.get("features")
     if grid is None or features is None or grid.ndim != 4 or features.shape != grid.shape[:2]:
         return False
@@ -124,7 +121,14 @@ def _finished(
 
         return hook
 
-    hooks = [module.register_forward_hook(note(name)) for name, module in modules.items()]
+    _try(model, sample, [module.register_forward_hook(note(name)) for name, module in modules.items()])
+    return found
+
+
+def _try(model: nn.Module, sample: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+    """Run the network once, and take the hooks away, also after an error."""
+    import torch
+
     where = next(iter(model.parameters()), torch.empty(0)).device
     try:
         with evaluating(model):
@@ -132,4 +136,3 @@ def _finished(
     finally:
         for handle in hooks:
             handle.remove()
-    return found

@@ -27,18 +27,10 @@ MANY_ROWS = 1000  # rows of data above which a drawing is a bitmap in the page
 PLAIN_BYTES = 50_000  # of all columns of data, above which they are deflated in the page
 MANY_MARKS = 50  # elements of a drawing above which it is one image in the page, and a canvas when live
 # names that every JavaScript object has: Vega takes a class of such a name for a group that it knows already
-OF_ALL_OBJECTS = frozenset(
-    [
-        "__proto__",
-        "constructor",
-        "hasOwnProperty",
-        "isPrototypeOf",
-        "propertyIsEnumerable",
-        "toLocaleString",
-        "toString",
-    ]
-)
-OF_ALL_OBJECTS |= {"valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"}
+OF_ALL_OBJECTS = frozenset({
+    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "constructor",
+    "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
+})  # fmt: skip
 INK, MUTED, GRID = "#1d2530", "#4d5866", "#e3e7ec"
 FONTS = (
     "Liberation Sans, Arial, Helvetica, Narrowed, sans-serif"  # the first is inside vl-convert, the next measure alike

@@ -209,13 +209,14 @@ def shared_patients(run: Run) -> str:
 
 def copied(run: Run) -> str:
     """How many test instances were trained on, feature for feature; "" where hardly any were."""
-    if run.test is None:
+    test = run.test
+    if test is None:
         return ""
-    n = int(copies(run.train, run.test).sum())
-    if n < FEW_COPIES or n <= SHARE_COPIED * len(run.test):
+    n = run.remember("copied", lambda: int(copies(run.train, test).sum()))
+    if n < FEW_COPIES or n <= SHARE_COPIED * len(test):
         return ""
     return (
-        f"{n:,} of {len(run.test):,} test instances are copies of training instances, feature for feature: on new instances "
+        f"{n:,} of {len(test):,} test instances are copies of training instances, feature for feature: on new instances "
         "the network will do worse than here."
     )
 
