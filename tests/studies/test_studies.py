@@ -18,12 +18,15 @@ import pandas as pd
 import pytest
 
 from imblens.errors import ExistsError, InputError, MissingError
+from imblens.run import Run
 from imblens.studies import _diagnosis, find_study, run_study, study_names
 from imblens.studies._jobs import Job, do
+from imblens.studies._measures import forecast
 from imblens.studies._store import Store
 from imblens.studies._tables import as_markdown, compare, plain_markdown, summarise
 from tests.data.helpers import png
 from tests.data.public.layouts import write_cifar10
+from tests.lenses.made import make_run
 
 MINE = """
 question = "Does it run?"
@@ -418,3 +421,13 @@ def test_remedies_change_what_they_say() -> None:
     kept = _diagnosis._drop_suspects(fitted, "ring", judged)
     assert len(kept) < len(pictures.train) and set(pictures.train.labels[~np.isin(pictures.train.ids, kept.ids)]) == {0}
     assert 0 <= _diagnosis.REMEDIES["few_examples"][1](fitted, "kite", judged) <= 1
+
+
+def test_the_ratio_is_ours_over_the_better_of_the_papers_two():
+    values = forecast(make_run())
+    assert values["kl_ratio"] == pytest.approx(values["kl_soft"] / min(values["kl_forecast"], values["kl_fisher"]))
+    rare = min(values["kl_forecast_rare"], values["kl_fisher_rare"])
+    assert values["kl_ratio_rare"] == pytest.approx(values["kl_soft_rare"] / rare) != values["kl_ratio"]
+    features, labels = np.arange(8.0).reshape(4, 2), [0, 0, 1, 1]
+    right = (features, labels, np.eye(2)[labels])
+    assert forecast(Run.from_arrays(train=right, test=right))["kl_ratio"] is None  # no error to compare with

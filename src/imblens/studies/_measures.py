@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,24 @@ def gap(run: Run) -> Values:
 
 
 def forecast(run: Run) -> Values:
-    """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats; also over the rarer half of classes."""
+    """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats; also over the rarer half of classes.
+
+    `kl_ratio` is ours over the better of the paper's two.
+    """
     found = adversaries(run).summary
-    rare = {f"kl_{name}_rare": found["kl_rare"][name] for name in ("forecast", "fisher", "soft")}
-    return {**{f"kl_{name}": value for name, value in found["kl"].items()}, "kl_floor": found["kl_floor"], **rare}
+    kl, rare = found["kl"], found["kl_rare"]
+    return {
+        **{f"kl_{name}": value for name, value in kl.items()},
+        "kl_floor": found["kl_floor"],
+        "kl_ratio": _ratio(kl),
+        **{f"kl_{name}_rare": rare[name] for name in ("forecast", "fisher", "soft")},
+        "kl_ratio_rare": _ratio(rare),
+    }
+
+
+def _ratio(kl: Mapping[str, float | None]) -> float | None:
+    ours, others = kl["soft"], [value for value in (kl["forecast"], kl["fisher"]) if value is not None]
+    return None if ours is None or not others or min(others) <= 0 else ours / min(others)
 
 
 def ranks(run: Run) -> Values:
