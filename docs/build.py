@@ -1,7 +1,7 @@
 """Build the site, or refresh what the pages show of a real run.
 
     python -m docs.build                         the site, into build/site; reports of the gallery are made where missing
-    python -m docs.build examples [RUN_FOLDER]   figures, sentences and pictures of reports; without a folder, of `imblens demo`
+    python -m docs.build examples [RUN_FOLDER]   figures, sentences and images of reports; without a folder, of `imblens demo`
 
 Each page of `docs/lenses` gets an example between its two `example` comments; nothing else in it is touched.
 """
@@ -77,7 +77,7 @@ def loaded_from_elsewhere(folder: Path) -> list[str]:
 
 
 def examples(run: str | None) -> None:
-    """Run the demo where no run was given, then write pages and pictures."""
+    """Run the demo where no run was given, then write pages and images."""
     with tempfile.TemporaryDirectory() as folder:
         if run is not None:
             run_folder = Path(run)
@@ -104,9 +104,9 @@ def write_example(name: str, audit: Audit, figures: Path) -> None:
     shown = ["<!-- example -->", "## Example", "", "The drawn shapes of `imblens demo`:", ""]
     chart = next(iter(finding.charts()), None)
     if chart is not None:
-        picture = IMAGES / f"{chart}.png"
-        picture.write_bytes((figures / f"{chart}.png").read_bytes())
-        shown += [f"![{name}](../images/{picture.name})", ""]
+        image = IMAGES / f"{chart}.png"
+        image.write_bytes((figures / f"{chart}.png").read_bytes())
+        shown += [f"![{name}](../images/{image.name})", ""]
     shown += [f"> {line}\n>" for line in list(finding.lines().values())[:MOST_LINES]]
     text = MARK.sub("", page.read_text(encoding="utf-8")).rstrip()
     page.write_text(text + "\n\n" + "\n".join([*shown, "<!-- /example -->"]) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@
 
 Without a folder the demo is run first (training included) and photographed as `shapes`, with its comparison. Of every run the
 first screen is kept at 1280, 768 and 400 pixels (`report-NAME-WIDTH.webp`); of `shapes` also the dark scheme, a chosen class,
-points on the map and label suspects. Pictures of a set whose licence does not allow it do not belong here: a first screen shows
+points on the map and label suspects. Images of a set whose licence does not allow it do not belong here: a first screen shows
 none.
 """
 
@@ -73,7 +73,7 @@ def opened(report: Path, width: int, height: int, **options: Any) -> Iterator[An
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        sys.exit("error: pictures need playwright\nhint: pip install 'imblens[dev]'")
+        sys.exit("error: images need playwright\nhint: pip install 'imblens[dev]'")
     where = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if where is None:
         sys.exit("error: no Chromium on this machine\nhint: install it, or set CHROMIUM to its path")
@@ -98,9 +98,9 @@ def keep(page: Any, name: str, of: str | None = None) -> None:
             )
         page.wait_for_timeout(500)
     taken = page.screenshot() if of is None else page.locator(of).first.screenshot(style=".top { visibility: hidden; }")
-    picture = Image.open(io.BytesIO(taken)).convert("RGB")
-    picture = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
-    picture.save(IMAGES / f"{name}.webp", "WEBP", quality=QUALITY, method=6)
+    image = Image.open(io.BytesIO(taken)).convert("RGB")
+    image = image.crop((0, 0, image.width, min(image.height, TALLEST)))
+    image.save(IMAGES / f"{name}.webp", "WEBP", quality=QUALITY, method=6)
 
 
 if __name__ == "__main__":

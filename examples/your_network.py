@@ -14,7 +14,7 @@ torch.manual_seed(0)
 rng = np.random.default_rng(0)
 
 
-def pictures(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def images(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Grey squares whose brightness tells the class; yours come from your own data set."""
     labels = np.repeat(np.arange(3), counts)
     brightness = np.array([90, 120, 150])[labels] + rng.normal(0, 14, len(labels))
@@ -22,7 +22,7 @@ def pictures(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(brightness[:, None, None, None] + noise, 0, 255).astype(np.uint8), labels
 
 
-train, test = pictures([600, 120, 20]), pictures([80, 80, 80])
+train, test = images([600, 120, 20]), images([80, 80, 80])
 model = torch.nn.Sequential(
     torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 3)
 )

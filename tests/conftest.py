@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real picture sets, or a skip that says how to give one."""
+    """The folder of real image sets, or a skip that says how to give one."""
     folder = Path(os.environ.get("IMBLENS_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "cifar10-lt" / "train.parquet").exists():
         pytest.skip(f"no real data in {folder}; set IMBLENS_DATA to a folder with cifar10-lt/, bccd/, ...")

@@ -17,11 +17,11 @@ ALLOWED = {
     "losses": set(),
     "lenses": {"run"},
     "treatments": {"run"},
-    "capture": {"data", "models", "run"},
+    "extraction": {"data", "models", "run"},
     "training": {"data", "models", "losses"},
     "synthesis": {"data", "run", "training", "treatments"},
     "report": {"lenses", "run"},
-    "watch": {"capture", "report"},
+    "watch": {"extraction", "report"},
 }
 EVERYTHING = {"studies", "cli"}
 

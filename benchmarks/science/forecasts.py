@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imblens.capture import capture
-from imblens.data import PictureSet, load_pictures, shapes
+from imblens.data import ImageSet, load_images, shapes
+from imblens.extraction import capture
 from imblens.lenses import adversaries
 from imblens.run import Run
 from imblens.training import train
@@ -24,8 +24,8 @@ from imblens.training import train
 COLUMNS = ("forecast", "fisher", "soft")
 
 
-def networks() -> Iterator[tuple[str, int, partial[PictureSet], dict[str, object]]]:
-    """Name, seed, pictures and training options of every network."""
+def networks() -> Iterator[tuple[str, int, partial[ImageSet], dict[str, object]]]:
+    """Name, seed, images and training options of every network."""
     for seed in range(3):
         drawn = partial(shapes, 3000 + seed, imbalance=50, n_max=700, size=20, test_per_class=400)
         yield f"shapes-{seed}", seed, drawn, {"arch": "smallnet", "epochs": 16, "batch_size": 64}
@@ -38,19 +38,19 @@ def networks() -> Iterator[tuple[str, int, partial[PictureSet], dict[str, object
             {"arch": "smallnet", "epochs": 20, "batch_size": 64, "augment": "none"},
         )
     for seed in range(3):
-        digits = partial(load_pictures, "digits", profile="exp:30", seed=seed)
+        digits = partial(load_images, "digits", profile="exp:30", seed=seed)
         yield f"digits-{seed}", seed, digits, {"arch": "smallnet", "epochs": 6, "batch_size": 32}
     for seed in range(2):
         drawn = partial(shapes, 3200 + seed, imbalance=50, n_max=500, size=20, test_per_class=400)
         yield f"resnet32-{seed}", seed, drawn, {"arch": "resnet32", "epochs": 12, "batch_size": 64}
 
 
-def trained(folder: Path, pictures: PictureSet, seed: int, options: dict[str, object]) -> Run:
+def trained(folder: Path, images: ImageSet, seed: int, options: dict[str, object]) -> Run:
     """Return the captured run in `folder`; train it where it is not there yet."""
     if (folder / "run.json").exists():
         return Run.load(folder)
-    made = train(pictures, out=folder, seed=seed, progress=False, force=True, **options)  # type: ignore[arg-type]
-    splits = {"train": pictures.train, "test": pictures.held_out, "classes": pictures.classes}
+    made = train(images, out=folder, seed=seed, progress=False, force=True, **options)  # type: ignore[arg-type]
+    splits = {"train": images.train, "test": images.held_out, "classes": images.classes}
     capture(made.model, **splits, preprocessing=made.meta["preprocessing"], colours=False, thumbnails=False).save(
         folder, force=True
     )

@@ -1,7 +1,7 @@
-"""Class colours: against one picture at a time, and against the limit of two forward passes.
+"""Class colours: against one image at a time, and against the limit of two forward passes.
 
-The loop is the plain way: a gradient per picture (Captum's Saliency), its top pixels, their bands by a search over the
-fourteen references. The limit is two forward passes of the same network over the same pictures without a graph:
+The loop is the plain way: a gradient per image (Captum's Saliency), its top pixels, their bands by a search over the
+fourteen references. The limit is two forward passes of the same network over the same images without a graph:
 nothing can find the gradient for less than one pass forward and one back.
 """
 
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from imblens.capture._bands import BANDS, cielab
-from imblens.capture._colours import Colours
-from imblens.capture._feeds import Preprocessing, make_feed
-from imblens.capture._look import GRAPH_BATCH, Look
-from imblens.capture._network import as_found, exact_float32
+from imblens.extraction._bands import BANDS, cielab
+from imblens.extraction._colours import Colours
+from imblens.extraction._feeds import Preprocessing, make_feed
+from imblens.extraction._look import GRAPH_BATCH, Look
+from imblens.extraction._network import as_found, exact_float32
 from imblens.models import build_model
 
 N_PICTURES = 256
@@ -30,8 +30,8 @@ def rows() -> list[dict[str, Any]]:
     """Return one row per comparison; the times of a row were taken in turns."""
     network = build_model("resnet32", 10).eval()
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, size=(N_PICTURES, 32, 32, 3), dtype=np.uint8)
-    feed = make_feed((pictures, np.arange(N_PICTURES) % 10), "train", Preprocessing(), originals=False)
+    images = rng.integers(0, 256, size=(N_PICTURES, 32, 32, 3), dtype=np.uint8)
+    feed = make_feed((images, np.arange(N_PICTURES) % 10), "train", Preprocessing(), originals=False)
     device = torch.device("cpu")
     with as_found(network, device), exact_float32(device):
         look = Look(network, "head", [Colours()], device=device, dtype=torch.float32, bf16=False)
@@ -49,14 +49,14 @@ def rows() -> list[dict[str, Any]]:
                         network(batch)
 
         def loop() -> None:
-            _one_at_a_time(network, pictures[:N_LOOP])
+            _one_at_a_time(network, images[:N_LOOP])
 
         mine, limit = in_turns([ours, two_forward_passes], 9)
         (slow,) = in_turns([loop], 3)
-    size = f"{N_PICTURES} pictures of 32 x 32, ResNet-32"
+    size = f"{N_PICTURES} images of 32 x 32, ResNet-32"
     slow *= N_PICTURES / N_LOOP
     return [
-        _row("class colours", size, mine, "one picture at a time", slow, slow / mine, ">= 10"),
+        _row("class colours", size, mine, "one image at a time", slow, slow / mine, ">= 10"),
         _row("class colours", size, mine, "two forward passes (limit)", limit, mine / limit, "<= 1.2"),
     ]
 
@@ -74,21 +74,21 @@ def in_turns(functions: list[Callable[[], None]], rounds: int) -> list[float]:
     return [min(found) for found in taken]
 
 
-def _one_at_a_time(network: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
+def _one_at_a_time(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     from captum.attr import Saliency
 
     references = cielab(np.array(list(BANDS.values())))
     attribution = Saliency(network)
-    counts = np.zeros((len(pictures), len(references)), dtype=int)
-    for i, picture in enumerate(pictures):
-        tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    counts = np.zeros((len(images), len(references)), dtype=int)
+    for i, image in enumerate(images):
+        tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
             target = int(network(tensor).argmax())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             slope = attribution.attribute(tensor, target=target, abs=True)
         order = slope[0].amax(dim=0).flatten().argsort(descending=True)[:102]
-        for pixel in picture.reshape(-1, 3)[order.numpy()]:
+        for pixel in image.reshape(-1, 3)[order.numpy()]:
             counts[i, int(((references - cielab(pixel)) ** 2).sum(axis=1).argmin())] += 1
     return counts
 

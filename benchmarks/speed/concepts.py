@@ -1,8 +1,8 @@
-"""Concepts against a contour loop with torch.quantile, and activation maps against Captum, one picture at a time.
+"""Concepts against a contour loop with torch.quantile, and activation maps against Captum, one image at a time.
 
 The loop is the plain way: upsample all maps of a batch, take each channel's quantile over the batch with
-torch.quantile, and find contours (OpenCV) in each thresholded map of each picture. Ours includes the histogram, its
-quantiles and the regions. The alignment loop runs Captum's LayerGradCam for each picture and class, and sums over
+torch.quantile, and find contours (OpenCV) in each thresholded map of each image. Ours includes the histogram, its
+quantiles and the regions. The alignment loop runs Captum's LayerGradCam for each image and class, and sums over
 the boxes; the limit is the forward pass that reads the features anyway.
 """
 
@@ -17,14 +17,14 @@ from scipy import ndimage
 from torch.nn import functional
 
 from benchmarks.speed._measure import in_turns, row
-from imblens.capture._alignment import Alignment
-from imblens.capture._boxes import boxed, mask_of
-from imblens.capture._concepts import concepts_in_boxes
-from imblens.capture._feeds import PicturesFeed, Preprocessing
-from imblens.capture._histogram import ChannelHistogram
-from imblens.capture._look import Look
-from imblens.capture._network import as_found, exact_float32
-from imblens.data import Pictures
+from imblens.data import ImageSplit
+from imblens.extraction._alignment import Alignment
+from imblens.extraction._boxes import boxed, mask_of
+from imblens.extraction._concepts import concepts_in_boxes
+from imblens.extraction._feeds import ImagesFeed, Preprocessing
+from imblens.extraction._histogram import ChannelHistogram
+from imblens.extraction._look import Look
+from imblens.extraction._network import as_found, exact_float32
 from imblens.models import build_model, find_maps
 
 SIZE = (224, 224)
@@ -52,7 +52,7 @@ def _concepts(channels: int, side: int, share: float) -> dict[str, Any]:
         _contour_loop(maps[:LOOP_PICTURES, :LOOP_CHANNELS], boxes[:LOOP_PICTURES], share)
 
     mine, slow = in_turns([ours, loop], 2)
-    size = f"{N_PICTURES} pictures of {SIZE[0]} x {SIZE[1]}, {channels} maps of {side} x {side}"
+    size = f"{N_PICTURES} images of {SIZE[0]} x {SIZE[1]}, {channels} maps of {side} x {side}"
     slow *= N_PICTURES / LOOP_PICTURES * channels / LOOP_CHANNELS
     return row("concepts", size, mine, "contour loop with torch.quantile", slow, ">= 200")
 
@@ -64,8 +64,8 @@ def _contour_loop(maps: np.ndarray, boxes: list[np.ndarray], share: float) -> in
     found = 0
     for channel in range(wide.shape[1]):
         threshold = torch.quantile(wide[:, channel].flatten(), 1 - share)
-        for picture, own in zip(wide[:, channel] >= threshold, boxes, strict=True):
-            contours, _ = cv2.findContours(picture.numpy().astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        for image, own in zip(wide[:, channel] >= threshold, boxes, strict=True):
+            contours, _ = cv2.findContours(image.numpy().astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
             x0, y0, x1, y1 = own[0, 1:]
             for contour in contours:
                 x, y = contour[:, 0, 0], contour[:, 0, 1]
@@ -80,10 +80,10 @@ def _alignment() -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, size=(N_ALIGNED, 32, 32, 3), dtype=np.uint8)
     boxes = _boxes(rng, N_ALIGNED, 32)
-    pictures = Pictures.from_arrays(pixels, np.arange(N_ALIGNED) % 10, boxes=boxes)
+    images = ImageSplit.from_arrays(pixels, np.arange(N_ALIGNED) % 10, boxes=boxes)
     device = torch.device("cpu")
     with as_found(network, device), exact_float32(device):
-        feed = PicturesFeed(pictures, "test", Preprocessing(), originals=False)
+        feed = ImagesFeed(images, "test", Preprocessing(), originals=False)
         layer = find_maps(network, sample=feed.sample().inputs)
         probe = Alignment(layer, 10, "test")
         probe.begin("test")
@@ -100,8 +100,8 @@ def _alignment() -> list[dict[str, Any]]:
 
         def captum() -> None:
             attribution = LayerGradCam(network, network.get_submodule(layer))
-            for picture, own in zip(pixels[:LOOP_ALIGNED], boxes, strict=False):
-                inputs = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+            for image, own in zip(pixels[:LOOP_ALIGNED], boxes, strict=False):
+                inputs = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
                 with torch.no_grad():
                     network(inputs)  # features and logits
                 with warnings.catch_warnings():
@@ -113,16 +113,16 @@ def _alignment() -> list[dict[str, Any]]:
                 wide[mask].sum() / mask.sum(), wide[mask].sum() / wide.sum()
 
         mine, limit, slow = in_turns([ours, features, captum], 5)
-    size = f"{N_ALIGNED} pictures of 32 x 32, ResNet-32"
+    size = f"{N_ALIGNED} images of 32 x 32, ResNet-32"
     slow *= N_ALIGNED / LOOP_ALIGNED
     return [
-        row("alignment, with features", size, mine, "Captum, one picture at a time", slow, "-"),
+        row("alignment, with features", size, mine, "Captum, one image at a time", slow, "-"),
         row("alignment, with features", size, mine, "features alone (limit)", limit, "<= 1.5"),
     ]
 
 
 def _boxes(rng: np.random.Generator, n: int, size: int) -> list[np.ndarray]:
-    """One box of class 0 in each picture, a third to a half as wide and high."""
+    """One box of class 0 in each image, a third to a half as wide and high."""
     found = []
     for _ in range(n):
         (x0, y0), (w, h) = rng.integers(0, size // 2, 2), rng.integers(size // 3, size // 2, 2)

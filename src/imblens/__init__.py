@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from imblens.capture import capture as capture
     from imblens.errors import ImblensError as ImblensError
+    from imblens.extraction import capture as capture
     from imblens.report import Audit as Audit
     from imblens.report import Comparison as Comparison
     from imblens.report import audit as audit
@@ -33,7 +33,7 @@ _HOME = {
     "ImblensError": "imblens.errors",
     "Run": "imblens.run",
     "audit": "imblens.report",
-    "capture": "imblens.capture",
+    "capture": "imblens.extraction",
     "compare": "imblens.report",
     "treat": "imblens.treatments",
 }

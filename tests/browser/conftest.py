@@ -74,7 +74,7 @@ def open_page(browser) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Path:
-    return _saved(make_run(pictures=True), tmp_path_factory.mktemp("report"))
+    return _saved(make_run(images=True), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Maps over pictures in a real browser: drawn, shared between drawings, silent, accessible, and never wider than the screen."""
+"""Maps over images in a real browser: drawn, shared between drawings, silent, accessible, and never wider than the screen."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_vega_takes_over_every_chart(open_page, report):
 
 def test_answer_stands_on_the_first_screen(open_page, report):
     page = open_page(report).page
-    lines = audit(make_run(pictures=True), lenses=["class_accuracy"]).verdict()
+    lines = audit(make_run(images=True), lenses=["class_accuracy"]).verdict()
     assert page.inner_text("h1") == lines[0]
     for what in ("h1", ".why", ".lead:not(.why)", ".cards"):
         box = page.locator(what).bounding_box()
@@ -279,7 +279,7 @@ def test_without_script_every_chart_is_printed(open_page, report):
     assert not page.locator(".paper").first.is_visible()
 
 
-def test_pictures_have_names(open_page, report):
+def test_images_have_names(open_page, report):
     page = open_page(report).page
     nameless = page.eval_on_selector_all(
         ".pic", "all => [all.length, all.filter(pic => pic.role !== 'img' || !pic.ariaLabel).length]"
@@ -338,7 +338,7 @@ def test_the_chosen_class_is_told_by_every_lens(open_page, report):
     assert page.locator("#chosen .pic").count() >= 1
 
 
-def test_a_point_on_the_map_shows_its_picture(open_page, report):
+def test_a_point_on_the_map_shows_its_image(open_page, report):
     opened = open_page(report)
     opened.wait_for_charts()
     page = opened.page
@@ -346,16 +346,16 @@ def test_a_point_on_the_map_shows_its_picture(open_page, report):
     figure.scroll_into_view_if_needed()
     box = figure.locator("canvas").bounding_box()
     tip = page.locator("#tip")
-    with_picture = False
+    with_image = False
     for x in range(20, int(box["width"]), 9):  # sweep until a point is met
         for y in range(60, int(box["height"]) - 20, 9):
             page.mouse.move(box["x"] + x, box["y"] + y)
             if tip.is_visible() and tip.locator(".pic").count():
-                with_picture = True
+                with_image = True
                 break
-        if with_picture:
+        if with_image:
             break
-    assert with_picture
+    assert with_image
     assert any(name in tip.inner_text() for name in CIFAR)
     page.mouse.move(2, 2)
     assert not tip.is_visible()
@@ -394,8 +394,8 @@ def test_drawings_and_numbers_can_be_taken(open_page, report):
     assert Path(started.value.path()).read_text().startswith("<svg")
     with page.expect_download() as started:
         page.locator(".save[data-kind=png]").first.click()
-    picture = Image.open(started.value.path())
-    assert picture.width > 2000 and picture.getpixel((0, 0))[:3] == (255, 255, 255)
+    image = Image.open(started.value.path())
+    assert image.width > 2000 and image.getpixel((0, 0))[:3] == (255, 255, 255)
     with page.expect_download() as started:
         page.locator(".save[data-kind=csv]").first.click()
     lines = Path(started.value.path()).read_text().splitlines()

@@ -99,7 +99,7 @@ WORDS = {
     "public set without files": (("train", "cifar10", "--out", "out"), "cifar-10-python.tar.gz"),
     "public set elsewhere": (("train", "cifar10", "--root", "empty", "--out", "out"), "cifar-10-python.tar.gz"),
     "root of no public set": (("train", "shapes", "--root", "empty", "--out", "out"), "Known: cifar10"),
-    "empty pictures": (("train", "empty", "--out", "out"), "empty"),
+    "empty images": (("train", "empty", "--out", "out"), "empty"),
     "unknown network": (("train", "shapes", "--arch", "resnet33", "--out", "out"), "resnet32"),
     "unknown loss": (("train", "shapes", "--loss", "cee", "--out", "out"), "'ce'"),
     "unknown schedule": (("train", "shapes", "--schedule", "long", "--out", "out"), "short"),
@@ -110,7 +110,7 @@ WORDS = {
     "late refusal": (("train", "digits", "--oversample", "random", "--schedule", "long", "--out", "out"), "short"),
     "too few": (("train", "digits", "--oversample", "smote", "--set", "k_neighbors=5", "--out", "out"), "'9' has 4"),
     "nothing made": (("train", "digits", "--oversample", "random", "--resume", "--out", "out"), "no training in out"),
-    "not a picture": (("train", "broken", "--out", "out"), "bad.png"),
+    "not an image": (("train", "broken", "--out", "out"), "bad.png"),
     "no list to drop": (("train", "shapes", "--drop", "none.csv", "--out", "out"), "no such file"),
     "nothing to resume": (("train", "shapes", "--resume", "--out", "out"), "resume"),
     "no factory file": (("capture", "shapes", "--model", "net.py:build", "--out", "out"), "net.py"),
@@ -137,7 +137,7 @@ def test_words_that_cannot_be_followed(imblens: Run, tmp_path: Path, case: str) 
     for name in ("a", "b"):
         (tmp_path / "broken" / "train" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "broken" / "train" / name / "good.png")
-    (tmp_path / "broken" / "train" / "a" / "bad.png").write_text("not a picture")
+    (tmp_path / "broken" / "train" / "a" / "bad.png").write_text("not an image")
     words, fragment = WORDS[case]
     assert_refused(imblens(*words), fragment, tmp_path)
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"

@@ -113,7 +113,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["features"] == 64 and told["class_counts"][0] == 89 and told["oversample"] == "smote"
-    assert told["epochs"] == 72  # 500 batches; 890 pictures with the synthetic ones are 7 batches of 128
+    assert told["epochs"] == 72  # 500 batches; 890 images with the synthetic ones are 7 batches of 128
     assert not (tmp_path / "run").exists()
     done = imblens("study", "eos-gap", "--quick", "--data", "digits", "--dry-run", "--json", "--out", "s", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -127,7 +127,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
     [
         ("nn.Conv2d(3, n, 32), nn.Flatten()", "no linear layer"),
         ("nn.Flatten(), nn.Linear(3072, n), nn.Softmax(dim=1)", "something follows, such as a softmax"),
-        ("nn.Flatten(), nn.Linear(3072, n)", "first shows pictures of 24 x 24"),
+        ("nn.Flatten(), nn.Linear(3072, n)", "first shows images of 24 x 24"),
         ("nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, n + 1)", "11 outputs for 10 classes"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Several labels per picture, from the files as their owners publish them to a treated run."""
+"""Several labels per image, from the files as their owners publish them to a treated run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.test_audit_command import imblens
 
 
 def chexpert(root: Path) -> Path:
-    """Write pictures whose left half is bright with the first label, and whose lower half is with the second."""
+    """Write images whose left half is bright with the first label, and whose lower half is with the second."""
     rng = np.random.default_rng(0)
     for split, n in (("train", 60), ("valid", 24)):
         lines = ["Path,Sex,No Finding,Edema,Fracture"]

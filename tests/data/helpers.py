@@ -19,9 +19,9 @@ def pixels(n: int, height: int = 5, width: int = 7, seed: int = 0) -> np.ndarray
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
-def png(picture: np.ndarray, **options: Any) -> bytes:
+def png(image: np.ndarray, **options: Any) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", **options)
+    Image.fromarray(image).save(file, "PNG", **options)
     return file.getvalue()
 
 
@@ -30,9 +30,9 @@ def write_classes(root: Path, counts: dict[str, int], seed: int = 0) -> dict[str
     written = {}
     for k, (name, n) in enumerate(counts.items()):
         (root / name).mkdir(parents=True)
-        for i, picture in enumerate(pixels(n, seed=1000 * seed + k)):
-            (root / name / f"{i:02d}.png").write_bytes(png(picture))
-            written[f"{name}/{i:02d}.png"] = picture
+        for i, image in enumerate(pixels(n, seed=1000 * seed + k)):
+            (root / name / f"{i:02d}.png").write_bytes(png(image))
+            written[f"{name}/{i:02d}.png"] = image
     return written
 
 

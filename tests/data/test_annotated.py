@@ -1,4 +1,4 @@
-"""Layouts in which labels and boxes are written beside the pictures, as their owners publish them."""
+"""Layouts in which labels and boxes are written beside the images, as their owners publish them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imblens.data import PictureSet, add_boxes, load_pictures
+from imblens.data import ImageSet, add_boxes, load_images
 from imblens.errors import InputError, MissingError
 
 NIH_HEADER = (
@@ -39,13 +39,13 @@ def nih(root: Path, rows: Sequence[tuple[str, str, int]], boxes: Sequence[str] =
 
 
 def patients(n: int) -> list[tuple[str, str, int]]:
-    """Return n patients of three pictures each, with one finding in turn."""
+    """Return n patients of three images each, with one finding in turn."""
     findings = ("No Finding", "Mass", "Mass|Effusion", "Hernia")
     return [(f"{p:08d}_{k:03d}.png", findings[p % 4], p) for p in range(n) for k in range(3)]
 
 
-def voc(root: Path, pictures: Mapping[str, Sequence[tuple[Any, ...]]], lists: Mapping[str, Sequence[str]] = {}) -> Path:
-    for i, (stem, boxes) in enumerate(pictures.items()):
+def voc(root: Path, images: Mapping[str, Sequence[tuple[Any, ...]]], lists: Mapping[str, Sequence[str]] = {}) -> Path:
+    for i, (stem, boxes) in enumerate(images.items()):
         draw(root / "JPEGImages" / f"{stem}.png", shade=i)
         things = "".join(
             f"<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
@@ -72,7 +72,7 @@ CELLS = {
 
 def coco(root: Path, files: Mapping[str, Any]) -> Path:
     for i in range(6):
-        draw(root / "pictures" / f"{i}.png", shade=i)
+        draw(root / "images" / f"{i}.png", shade=i)
     for name, content in files.items():
         file = root / "annotations" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def test_nih_as_it_is_published(tmp_path: Path) -> None:
         f"{rows[3][0]},Infiltrate,0.0,0.0,1024.0,1024.0,,,",
         "99999999_000.png,Mass,1,1,5,5",
     ]
-    found = load_pictures(nih(tmp_path / "nih", rows, boxes))
+    found = load_images(nih(tmp_path / "nih", rows, boxes))
     assert found.task == "multilabel" and found.n_classes == 14
     assert found.classes[:6] == ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule")
     every = {i: s for s in found.splits.values() for i in s.ids}
@@ -112,14 +112,14 @@ def test_nih_as_it_is_published(tmp_path: Path) -> None:
     names = {i: {found.classes[c] for c in np.flatnonzero(row)} for i, row in labels.items()}
     for name, findings, _ in rows:
         assert names[f"images/{name}"] == set(findings.split("|")) - {"No Finding"}
-    # boxes were drawn on 1024 x 1024 pixels, the pictures here have 32 x 32
+    # boxes were drawn on 1024 x 1024 pixels, the images here have 32 x 32
     split = every[f"images/{rows[3][0]}"]
     place = list(split.ids).index(f"images/{rows[3][0]}")
     assert split.boxes[place].tolist() == [[4, 16, 8, 20, 10], [3, 0, 0, 32, 32]]
     said = "\n".join(found.notes)
     for line in (
         "says Infiltrate where",
-        "label which their picture has not: 1 of 2",
+        "label which their image has not: 1 of 2",
         "another size: 2",
         "no patient on",
     ):
@@ -128,7 +128,7 @@ def test_nih_as_it_is_published(tmp_path: Path) -> None:
 
 def test_no_patient_is_on_both_sides_of_a_split_made_here(tmp_path: Path) -> None:
     for seed in range(3):
-        found = load_pictures(nih(tmp_path / "nih", patients(40)), seed=seed)
+        found = load_images(nih(tmp_path / "nih", patients(40)), seed=seed)
         train, test = set(found.train.patients), set(found.test.patients)
         assert not train & test and len(test) >= 6
         assert (found.test.labels.sum(axis=0)[[2, 4, 13]] >= 3).all()  # a fifth of each finding's ten patients or more
@@ -140,7 +140,7 @@ def test_lists_of_nih_give_the_split_and_shared_patients_are_told(tmp_path: Path
     root = nih(tmp_path / "nih", rows)
     (root / "train_val_list.txt").write_text("\n".join(name for name, _, _ in rows[:20]))
     (root / "test_list.txt").write_text("\n".join(name for name, _, _ in rows[20:]))
-    found = load_pictures(root)
+    found = load_images(root)
     assert (len(found.train), len(found.test)) == (20, 16)
     assert any(note.startswith("Patients in both train and test: 1.") for note in found.notes)
     assert found.source["shared_patients"] == {"train and test": 1}
@@ -162,7 +162,7 @@ def chexpert(root: Path) -> Path:
 
 @pytest.mark.parametrize(("uncertain", "expected"), [("ignore", 4), ("positive", 8), ("negative", 4)])
 def test_uncertain_labels_of_chexpert(tmp_path: Path, uncertain: str, expected: int) -> None:
-    found = load_pictures(chexpert(tmp_path / "chexpert"), uncertain=uncertain)
+    found = load_images(chexpert(tmp_path / "chexpert"), uncertain=uncertain)
     assert found.classes == ("Cardiomegaly", "Edema", "Support Devices")
     assert (len(found.train), len(found.held_out)) == (16, 4)
     assert found.class_counts.tolist() == [expected] * 3
@@ -180,11 +180,11 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         draw(root / f"{i}.png", shade=i)
         lines.append(f"{i}.png,{('cat', 'dog|cat', '')[i % 3]},{('train', 'train', 'test')[i // 3]}")
     (root / "labels.csv").write_text("﻿" + "\r\n".join(lines))
-    found = load_pictures(root)
+    found = load_images(root)
     assert found.classes == ("cat", "dog") and found.class_counts.tolist() == [4, 2]
     assert (len(found.train), len(found.test)) == (6, 3)
     (root / "more.csv").write_text("image,label,x,y,w,h\n0,dog,1,2,3,4\n8.png,cat,0,0,16,12\n")
-    boxed = load_pictures(root, boxes=root / "more.csv")
+    boxed = load_images(root, boxes=root / "more.csv")
     assert boxed.train.boxes[0].tolist() == [[1, 1, 2, 4, 6]] and boxed.test.boxes[2].tolist() == [[0, 0, 0, 16, 12]]
     assert boxed.resized((24, 64)).train.boxes[0].tolist() == [[1, 4, 4, 16, 12]]
 
@@ -192,14 +192,14 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,labels\n0.png,a\n", "no column that names pictures; its columns: name, labels"),
+        ("name,labels\n0.png,a\n", "no column that names images; its columns: name, labels"),
         ("image,age\n0.png,33\n", "has no labels"),
         ("image,cat,dog\n0.png,1.0,maybe\n1.png,0.0,1.0\n", "line 2 has 'maybe' under 'dog'"),
         ("image,labels\n0.png,a,b,c\n", "line 2 has 4 fields for 2 columns"),
         ("image,labels,split\n0.png,a,tomorrow\n", "line 2 has the split 'tomorrow'"),
         ("image,labels\n0.png,a|b\n0.png,b\n", "'0.png' is described twice"),
-        ("image,labels\nnone.png,a|b\n", "none of the 1 pictures that are described, such as 'none.png', is there"),
-        ("image,labels\n../../0.gif,a|b\n", "none of the 1 pictures"),
+        ("image,labels\nnone.png,a|b\n", "none of the 1 images that are described, such as 'none.png', is there"),
+        ("image,labels\n../../0.gif,a|b\n", "none of the 1 images"),
         ("image,labels\n0.png,only\n1.png,only\n", "comparing classes needs at least two"),
         (b"image,labels\n0.png,\xff\xfe\n", "cannot be read as CSV"),
     ],
@@ -209,7 +209,7 @@ def test_broken_tables(tmp_path: Path, text: str | bytes, message: str) -> None:
         draw(tmp_path / f"{i}.png", shade=i)
     (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message):
-        load_pictures(tmp_path)
+        load_images(tmp_path)
 
 
 # -------------------------------------------------------------------------------------------------- VOC, COCO, others
@@ -217,16 +217,16 @@ def test_broken_tables(tmp_path: Path, text: str | bytes, message: str) -> None:
 
 def test_voc_counts_from_one_and_includes_its_last_pixel(tmp_path: Path) -> None:
     lists = {"train": [f"cell{i}" for i in range(5)], "test": ["cell5", "cell6", "cell7"], "trainval": ["cell0"]}
-    found = load_pictures(voc(tmp_path / "BCCD", CELLS, {**lists, "RBC_train": ["cell7"]}))
+    found = load_images(voc(tmp_path / "BCCD", CELLS, {**lists, "RBC_train": ["cell7"]}))
     assert found.classes == ("RBC", "WBC") and (len(found.train), len(found.test)) == (5, 3)
     assert found.train.boxes[0].tolist() == [[0, 1, 1, 6, 6], [1, 2, 2, 8, 12]]
     assert found.train.labels.tolist() == [[1, 1], [1, 0], [1, 1], [1, 0], [1, 1]]
-    assert load_pictures(tmp_path).classes == ("RBC", "WBC")  # one folder up, as it is unpacked
+    assert load_images(tmp_path).classes == ("RBC", "WBC")  # one folder up, as it is unpacked
 
 
 def test_boxes_without_area_are_left_out_and_label_nothing(tmp_path: Path) -> None:
-    pictures = {**CELLS, "empty": [("Platelets", 5, 5, 5, 9)]}
-    found = load_pictures(voc(tmp_path, pictures))
+    images = {**CELLS, "empty": [("Platelets", 5, 5, 5, 9)]}
+    found = load_images(voc(tmp_path, images))
     assert found.classes == ("RBC", "WBC")
     assert any("left out because" in note for note in found.notes)
 
@@ -255,7 +255,7 @@ def test_hostile_and_broken_xml(tmp_path: Path, text: str | bytes, message: str)
     root = voc(tmp_path, CELLS)
     (root / "Annotations" / "cell3.xml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message):
-        load_pictures(root)
+        load_images(root)
 
 
 @pytest.mark.parametrize(
@@ -268,31 +268,31 @@ def test_hostile_and_broken_xml(tmp_path: Path, text: str | bytes, message: str)
 )
 def test_boxes_that_cannot_be(tmp_path: Path, box: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_pictures(voc(tmp_path, {**CELLS, "cell0": [box]}))
+        load_images(voc(tmp_path, {**CELLS, "cell0": [box]}))
 
 
 def test_boxes_that_reach_beyond_are_clipped(tmp_path: Path) -> None:
-    found = load_pictures(voc(tmp_path, {**CELLS, "cell0": [("WBC", -3, 4, 9, 40)]}))
+    found = load_images(voc(tmp_path, {**CELLS, "cell0": [("WBC", -3, 4, 9, 40)]}))
     every = {str(i): b for s in found.splits.values() for i, b in zip(s.ids, s.boxes, strict=True)}
     assert every["JPEGImages/cell0.png"].tolist() == [[1, 0, 3, 9, 12]]
-    assert "Boxes clipped to their picture: 1." in found.notes
+    assert "Boxes clipped to their image: 1." in found.notes
 
 
 def test_coco(tmp_path: Path) -> None:
     root = coco(
         tmp_path, {"instances_train2017.json": instances([0, 1, 2, 3]), "instances_val2017.json": instances([4, 5])}
     )
-    found = load_pictures(root)
+    found = load_images(root)
     assert found.classes == ("cat", "dog")  # by id; a super-category without boxes is no label
     assert (len(found.train), len(found.held_out)) == (4, 2)
     assert found.train.boxes[1].tolist() == [[1, 2, 3, 7, 9], [0, 0, 0, 16, 12]]
     assert found.train.labels.tolist() == [[1, 0], [1, 1], [1, 0], [1, 1]]
-    picture_only = tmp_path / "plain"
+    image_only = tmp_path / "plain"
     for i in range(4):
-        draw(picture_only / f"{i}.png", (24, 32), i)
+        draw(image_only / f"{i}.png", (24, 32), i)
     (tmp_path / "b.json").write_text(json.dumps(instances([0, 1])))
-    (picture_only / "labels.csv").write_text("image,labels\n0.png,cat\n1.png,cat|dog\n2.png,\n3.png,dog\n")
-    boxed = add_boxes(load_pictures(picture_only), tmp_path / "b.json")
+    (image_only / "labels.csv").write_text("image,labels\n0.png,cat\n1.png,cat|dog\n2.png,\n3.png,dog\n")
+    boxed = add_boxes(load_images(image_only), tmp_path / "b.json")
     every = {str(i): b for s in boxed.splits.values() for i, b in zip(s.ids, s.boxes, strict=True)}
     assert every["1.png"].tolist() == [[1, 4, 6, 14, 18], [0, 0, 0, 32, 24]]  # drawn on half the size
 
@@ -309,16 +309,16 @@ def test_coco(tmp_path: Path) -> None:
         (instances([0, 1], [[2, 3, "wide", 6]]), "four finite numbers"),
         (instances([0, 1], [[2, 3, 5]]), "four finite numbers"),
         (instances([0, 1], [[200, 3, 5, 6]]), "outside of its 16 x 12"),
-        (instances([77]), "none of the 1 pictures"),
+        (instances([77]), "none of the 1 images"),
     ],
 )
 def test_broken_json(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_pictures(coco(tmp_path, {"instances_train.json": content}))
+        load_images(coco(tmp_path, {"instances_train.json": content}))
 
 
 def test_boxes_that_belong_to_nobody(tmp_path: Path) -> None:
-    found = load_pictures(voc(tmp_path / "cells", CELLS))
+    found = load_images(voc(tmp_path / "cells", CELLS))
     (tmp_path / "boxes.csv").write_text(f"{BOX_HEADER}\nother.png,RBC,1,1,5,5\n")
     with pytest.raises(InputError, match=r"none of the boxes .* such as 'other.png', the set has 'JPEGImages/cell"):
         add_boxes(found, tmp_path / "boxes.csv")
@@ -332,7 +332,7 @@ def test_boxes_that_belong_to_nobody(tmp_path: Path) -> None:
         add_boxes(found, tmp_path / "odd.csv")
 
 
-def test_boxes_go_to_the_picture_that_is_named(tmp_path: Path) -> None:
+def test_boxes_go_to_the_image_that_is_named(tmp_path: Path) -> None:
     from imblens.data._boxes import Drawn
 
     box = ("RBC", 1.0, 1.0, 5.0, 5.0)
@@ -340,7 +340,7 @@ def test_boxes_go_to_the_picture_that_is_named(tmp_path: Path) -> None:
     files = ["x/a/view.png", "x/b/view.png", "b/other", "other.png"]
     assert [len(fact["boxes"]) for fact in drawn.match(files[:3])] == [1, 0, 2]
     assert [len(fact["boxes"]) for fact in drawn.match(files[3:])] == [2]
-    with pytest.raises(InputError, match=r"'view.png' fit several pictures, 'x/a/view.png' and 'x/b/view.png'"):
+    with pytest.raises(InputError, match=r"'view.png' fit several images, 'x/a/view.png' and 'x/b/view.png'"):
         Drawn({"view.png": (box,)}, {}).match(files)
 
 
@@ -348,14 +348,14 @@ def test_boxes_go_to_the_picture_that_is_named(tmp_path: Path) -> None:
 
 
 def test_real_nih_files(real_data: Path) -> None:
-    found = load_pictures(real_data / "nih-cxr/layout")
+    found = load_images(real_data / "nih-cxr/layout")
     assert sum(map(len, found.splits.values())) == 29 and found.n_classes == 14
     assert sum(len(b) for s in found.splits.values() for b in s.boxes) == 8
     assert not set(found.train.patients) & set(found.test.patients)
 
 
 def test_real_small_nih(real_data: Path) -> None:
-    found = load_pictures(real_data / "nih-cxr/small")
+    found = load_images(real_data / "nih-cxr/small")
     counts = sum(s.labels.sum(axis=0, dtype=int) for s in found.splits.values())
     assert counts.tolist() == [95, 83, 170, 162, 35, 39, 9, 40, 42, 31, 37, 32, 29, 9]
     assert len({p for s in found.splits.values() for p in s.patients}) == 264
@@ -380,42 +380,42 @@ def test_real_chestx_det(real_data: Path) -> None:
     assert len(entries) == 3578 and sum(len(e.boxes) for e in entries) == 9639
     assert sum(not e.labels for e in entries) == 611 and sum(len(e.labels) > 1 for e in entries) == 2006
     assert sum("Mass" in e.labels for e in entries) == 148
-    with pytest.raises(MissingError, match="none of the 3,578 pictures"):
-        load_pictures(folder)
+    with pytest.raises(MissingError, match="none of the 3,578 images"):
+        load_images(folder)
 
 
-def test_real_cells_as_pictures_and_in_their_own_layout(real_data: Path, tmp_path: Path) -> None:
-    """BCCD's pictures, written back into the layout of its owners, are what its Parquet files hold."""
-    expected: PictureSet = load_pictures(real_data / "bccd/images")
+def test_real_cells_as_images_and_in_their_own_layout(real_data: Path, tmp_path: Path) -> None:
+    """BCCD's images, written back into the layout of its owners, are what its Parquet files hold."""
+    expected: ImageSet = load_images(real_data / "bccd/images")
     lists: dict[str, list[str]] = {}
-    for split, pictures in expected.splits.items():
+    for split, images in expected.splits.items():
         for i in range(12):
-            stem = str(pictures.ids[i])
+            stem = str(images.ids[i])
             lists.setdefault(split, []).append(stem)
             things = "".join(
                 f"<object><name>{expected.classes[int(c)]}</name><bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin>"
                 f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
-                for c, x0, y0, x1, y1 in pictures.boxes[i].tolist()
+                for c, x0, y0, x1, y1 in images.boxes[i].tolist()
             )
             for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
                 (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pictures.picture(i)).save(tmp_path / "JPEGImages" / f"{stem}.png")
+            Image.fromarray(images.image(i)).save(tmp_path / "JPEGImages" / f"{stem}.png")
             (tmp_path / "Annotations" / f"{stem}.xml").write_text(
                 f"<annotation><filename>{stem}.png</filename>{things}</annotation>"
             )
     for split, stems in lists.items():
         (tmp_path / "ImageSets/Main" / f"{split}.txt").write_text("\n".join(stems))
-    found = load_pictures(tmp_path)
+    found = load_images(tmp_path)
     order = [expected.classes.index(name) for name in found.classes]
-    for split, pictures in found.splits.items():
-        for stem, labels, boxes in zip(pictures.ids, pictures.labels, pictures.boxes, strict=True):
+    for split, images in found.splits.items():
+        for stem, labels, boxes in zip(images.ids, images.labels, images.boxes, strict=True):
             i = list(expected.splits[split].ids).index(Path(str(stem)).stem)
             assert labels.tolist() == expected.splits[split].labels[i, order].tolist()
             np.testing.assert_allclose(boxes[:, 1:], expected.splits[split].boxes[i][:, 1:], atol=1e-3)
 
 
 def test_real_tiles_have_the_labels_of_their_boxes(real_data: Path) -> None:
-    found = load_pictures(real_data / "bccd/tiles")
+    found = load_images(real_data / "bccd/tiles")
     for split in found.splits.values():
         for labels, boxes in zip(split.labels, split.boxes, strict=True):
             assert set(np.flatnonzero(labels)) == set(boxes[:, 0].astype(int))
@@ -428,7 +428,7 @@ def test_one_label_stands_against_its_absence(tmp_path: Path) -> None:
         draw(tmp_path / f"{i}.png", shade=i)
         rows.append(f"{i}.png,{(1, 0, 0, -1, 0)[i % 5]},{'train' if i < 5 else 'test'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    loaded = load_pictures(tmp_path)
+    loaded = load_images(tmp_path)
     assert loaded.classes == ("no pneumonia", "pneumonia") and loaded.task == "multilabel"
     assert loaded.train.labels.tolist() == [[0, 1], [1, 0], [1, 0], [0, 0], [1, 0]]
     assert loaded.train.unknown is not None and np.flatnonzero(loaded.train.unknown.all(axis=1)).tolist() == [3]
@@ -442,24 +442,24 @@ def test_several_labels_as_one_question_keep_what_is_uncertain(tmp_path: Path) -
         draw(tmp_path / f"{i}.png", shade=i)
         rows.append(f"{i}.png,{answers[i % 4]},{'train' if i < 4 else 'test'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    loaded = load_pictures(tmp_path, any_label=True)
+    loaded = load_images(tmp_path, any_label=True)
     assert loaded.classes == ("no finding", "finding")
     assert loaded.train.labels.tolist() == [[0, 1], [0, 0], [0, 1], [1, 0]]
     assert loaded.train.unknown is not None and loaded.train.unknown.tolist() == [[i == 1] * 2 for i in range(4)]
-    assert load_pictures(tmp_path, any_label=True, uncertain="positive").train.labels[1].tolist() == [0, 1]
+    assert load_images(tmp_path, any_label=True, uncertain="positive").train.labels[1].tolist() == [0, 1]
 
 
-def test_few_pictures_of_many_labels_still_give_a_fifth(tmp_path: Path) -> None:
+def test_few_images_of_many_labels_still_give_a_fifth(tmp_path: Path) -> None:
     names = [f"{p:08d}_000.png" for p in range(30)]
     findings = ("Mass", "Mass|Edema", "Hernia", "Mass|Nodule|Edema", "Effusion|Mass", "No Finding")
-    loaded = load_pictures(nih(tmp_path, [(name, findings[i % 6], i) for i, name in enumerate(names)]))
+    loaded = load_images(nih(tmp_path, [(name, findings[i % 6], i) for i, name in enumerate(names)]))
     assert loaded.test is not None and len(loaded.test) == 6
     train, test = loaded.train.labels.sum(axis=0), loaded.test.labels.sum(axis=0)
-    assert (test <= train).all()  # no label gives more than half of its pictures away
-    assert load_pictures(tmp_path).test.ids.tolist() == loaded.test.ids.tolist()
+    assert (test <= train).all()  # no label gives more than half of its images away
+    assert load_images(tmp_path).test.ids.tolist() == loaded.test.ids.tolist()
 
 
-def test_boxes_of_pictures_that_are_not_listed_are_told(tmp_path: Path) -> None:
+def test_boxes_of_images_that_are_not_listed_are_told(tmp_path: Path) -> None:
     boxes = ["00000001_000.png,Mass,64,64,128,128", "00000099_000.png,Mass,64,64,128,128"]
-    notes = load_pictures(nih(tmp_path, patients(12), boxes)).notes
-    assert "BBox_List_2017.csv has boxes of pictures that the table does not list: 1 of 2." in notes
+    notes = load_images(nih(tmp_path, patients(12), boxes)).notes
+    assert "BBox_List_2017.csv has boxes of images that the table does not list: 1 of 2." in notes

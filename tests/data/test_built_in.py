@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from imblens.data import CAUSES, built_in_sets, digits, load_pictures, shapes
+from imblens.data import CAUSES, built_in_sets, digits, load_images, shapes
 from imblens.errors import InputError
 
 
@@ -23,22 +23,22 @@ def of_class(loaded, split, name):
     return np.flatnonzero(loaded.splits[split].labels == loaded.classes.index(name))
 
 
-def border(pictures):
+def border(images):
     """(n, 3) median colour of the outermost pixels: the background."""
-    edge = np.concatenate([pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]], axis=1)
+    edge = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
     return np.median(edge, axis=1)
 
 
 def objects(split, indices):
-    """(n, H, W) where the picture departs from its background, for objects and backgrounds that differ enough."""
-    pictures = split.stack(indices).astype(float)
-    return np.linalg.norm(pictures - border(pictures.astype(np.uint8))[:, None, None], axis=3) > 70
+    """(n, H, W) where the image departs from its background, for objects and backgrounds that differ enough."""
+    images = split.stack(indices).astype(float)
+    return np.linalg.norm(images - border(images.astype(np.uint8))[:, None, None], axis=3) > 70
 
 
 def test_every_name_loads():
     assert set(built_in_sets()) == {"digits", "shapes"}
     for name, line in built_in_sets().items():
-        loaded = load_pictures(name)
+        loaded = load_images(name)
         assert loaded.name == name and line
         assert loaded.n_classes >= 8 and loaded.test is not None
 
@@ -55,14 +55,14 @@ def test_digits_are_scikit_learns():
 
 
 def test_digits_halves_do_not_depend_on_the_profile():
-    whole = load_pictures("digits", profile="exp:1")
+    whole = load_images("digits", profile="exp:1")
     assert len(whole.test) == 896 and abs(whole.class_counts - 90).max() <= 3
     for profile in ("natural", "step:10", "exp:50"):
-        assert load_pictures("digits", profile=profile).test.ids.tolist() == whole.test.ids.tolist()
-    natural = load_pictures("digits")
+        assert load_images("digits", profile=profile).test.ids.tolist() == whole.test.ids.tolist()
+    natural = load_images("digits")
     assert natural.source["profile"] == "exp:20" and natural.class_counts.max() / natural.class_counts.min() > 15
     assert set(natural.train.ids) <= set(whole.train.ids) and not set(natural.train.ids) & set(whole.test.ids)
-    assert load_pictures("digits", seed=2).test.ids.tolist() != whole.test.ids.tolist()
+    assert load_images("digits", seed=2).test.ids.tolist() != whole.test.ids.tolist()
 
 
 def test_shapes_are_as_promised(drawn):
@@ -217,15 +217,15 @@ def test_scarce_classes_are_scarce_only_when_planted(drawn):
 
 
 def test_profiles_of_shapes_start_from_a_balanced_draw(drawn):
-    thin = load_pictures("shapes", profile="step:40")
+    thin = load_images("shapes", profile="step:40")
     assert thin.class_counts.tolist() == [800] * 5 + [20] * 5
     assert (thin.test.array() == drawn.test.array()).all()
     wrong = thin.planted["label_noise"]["train"]
     assert set(wrong) <= set(thin.train.ids) and len(wrong) == 52
-    # what is planted in pictures that were left out is forgotten
+    # what is planted in images that were left out is forgotten
     assert set(thin.planted["sub_concepts"]["train"]) == {thin.train.ids[i] for i in of_class(thin, "train", "pair")}
     assert thin.planted["few_examples"] == drawn.planted["few_examples"]
-    assert load_pictures("shapes", profile="exp:1").class_counts.tolist() == [800] * 10
+    assert load_images("shapes", profile="exp:1").class_counts.tolist() == [800] * 10
 
 
 def test_size_and_numbers_can_be_chosen():

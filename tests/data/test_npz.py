@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from imblens.data import _npz, load_pictures
+from imblens.data import _npz, load_images
 from imblens.errors import InputError, MissingError
 
 from .helpers import HOSTILE, pixels
@@ -30,7 +30,7 @@ def save(path, arrays, *, packed=True):
 @pytest.mark.parametrize("packed", [True, False])
 def test_medmnist_layout_round_trips(tmp_path, packed):
     arrays = sets(val_images=pixels(2, seed=3), val_labels=np.array([[1], [0]]))
-    loaded = load_pictures(save(tmp_path / "blood.npz", arrays, packed=packed))
+    loaded = load_images(save(tmp_path / "blood.npz", arrays, packed=packed))
     assert loaded.name == "blood" and loaded.classes == ("0", "1", "2") and loaded.task == "multiclass"
     for name, split in loaded.splits.items():
         assert (split.array() == arrays[f"{name}_images"]).all()
@@ -48,28 +48,28 @@ def test_greyscale_flat_labels_and_names(tmp_path):
         "test_labels": np.array([1, 0]),
         "class_names": np.array(HOSTILE[:2]),
     }
-    loaded = load_pictures(save(tmp_path / "a.npz", arrays))
+    loaded = load_images(save(tmp_path / "a.npz", arrays))
     assert loaded.classes == HOSTILE[:2] and loaded.train.greyscale
     assert (loaded.train.array()[..., 1] == grey).all()
 
 
 def test_labels_may_be_names_or_start_anywhere(tmp_path):
     text = {"train_labels": np.array(list("bacaab")), "test_labels": np.array(["c", "b", "a"])}
-    loaded = load_pictures(save(tmp_path / "a.npz", sets(**text)))
+    loaded = load_images(save(tmp_path / "a.npz", sets(**text)))
     assert loaded.classes == ("a", "b", "c") and loaded.train.labels.tolist() == [1, 0, 2, 0, 0, 1]
     shifted = {"train_labels": np.array([7, 300, 9, 7, 7, 300]), "test_labels": np.array([9, 300, 7])}
-    loaded = load_pictures(save(tmp_path / "b.npz", sets(**shifted)))
+    loaded = load_images(save(tmp_path / "b.npz", sets(**shifted)))
     assert loaded.classes == ("7", "9", "300") and loaded.train.labels.tolist() == [0, 2, 1, 0, 0, 2]
 
 
 def test_multi_hot_labels_make_a_multi_label_set(tmp_path):
     hot = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]])
-    loaded = load_pictures(save(tmp_path / "a.npz", sets(train_labels=hot, test_labels=hot[:3])))
+    loaded = load_images(save(tmp_path / "a.npz", sets(train_labels=hot, test_labels=hot[:3])))
     assert loaded.task == "multilabel" and loaded.train.labels.dtype == np.uint8
     assert (loaded.train.labels == hot).all() and loaded.class_counts.tolist() == [3, 2, 1]
     assert loaded.notes == ()
     one_hot = {"train_labels": np.eye(3)[[0, 1, 2, 0, 0, 1]], "test_labels": np.eye(3)}
-    notes = load_pictures(save(tmp_path / "b.npz", sets(**one_hot))).notes
+    notes = load_images(save(tmp_path / "b.npz", sets(**one_hot))).notes
     assert "give class numbers" in notes[0]
 
 
@@ -79,7 +79,7 @@ def test_multi_label_sets_without_test_hold_out_a_fifth_of_the_rarest(tmp_path):
     hot[30:50, 1] = 1
     hot[:10, 2] = 1
     arrays = {"train_images": pixels(60), "train_labels": hot}
-    loaded = load_pictures(save(tmp_path / "a.npz", arrays))
+    loaded = load_images(save(tmp_path / "a.npz", arrays))
     assert len(loaded.test) == 12 and len(loaded.train) == 48
     assert loaded.test.labels[:, 2].sum() == 2 and loaded.test.labels[:, 1].sum() == 4
     assert (~loaded.test.labels.any(axis=1)).sum() == 2
@@ -88,7 +88,7 @@ def test_multi_label_sets_without_test_hold_out_a_fifth_of_the_rarest(tmp_path):
 def test_val_alone_is_held_out(tmp_path):
     arrays = sets(val_images=pixels(2), val_labels=np.array([[1], [0]]))
     del arrays["test_images"], arrays["test_labels"]
-    loaded = load_pictures(save(tmp_path / "a.npz", arrays))
+    loaded = load_images(save(tmp_path / "a.npz", arrays))
     assert loaded.val is None and len(loaded.test) == 2 and "val is the held-out" in loaded.notes[0]
 
 
@@ -98,17 +98,17 @@ def test_val_alone_is_held_out(tmp_path):
         ({"train_images": None}, "no train_images; its keys: train_labels", "train_images and train_labels"),
         ({"train_labels": None}, "no train_labels", "train_images and train_labels"),
         ({"test_labels": None}, "no test_labels", "test_"),
-        ({"train_labels": np.zeros(5, int)}, "shape (5,) for 6 pictures", "(N, 1)"),
+        ({"train_labels": np.zeros(5, int)}, "shape (5,) for 6 images", "(N, 1)"),
         ({"train_labels": np.zeros((6, 1, 1), int)}, "shape (6, 1, 1)", "(N, C)"),
         ({"train_labels": np.array([0, 1, 2, 0.5, 0, 1])}, "0.5 in row 3", "whole number"),
         ({"train_labels": np.array([0, 1, 2, np.nan, 0, 1])}, "nan in row 3", "whole number"),
         ({"train_labels": np.full((6, 2), 3), "test_labels": np.zeros((3, 2))}, "more than 0 and 1", "multi-hot"),
         ({"train_labels": np.zeros((6, 2), int)}, "different columns", "same labels"),
-        ({"test_labels": np.array([0, 1, 5])}, "no picture of '5', though test has some", "training pictures"),
+        ({"test_labels": np.array([0, 1, 5])}, "no image of '5', though test has some", "training images"),
         ({"train_labels": np.zeros(6, int), "test_labels": np.zeros(3, int)}, "only '0'", "one subfolder"),
         ({"class_names": np.array(["a", "b"])}, "row 2 has label 2", "0 to 1"),
         ({"class_names": np.array(["a", "b", "a"])}, "'a' stands twice", "differ"),
-        ({"class_names": np.array(list("abcd"))}, "no picture of 'd'", "take the class out"),
+        ({"class_names": np.array(list("abcd"))}, "no image of 'd'", "take the class out"),
         ({"train_labels": np.array(list("abcaab"))}, "some splits have text", "one kind"),
         (
             {"train_labels": np.array([0, 1, 2, 0, 0, -1]), "class_names": np.array(list("abc"))},
@@ -122,13 +122,13 @@ def test_val_alone_is_held_out(tmp_path):
 def test_what_cannot_be_read_is_said(tmp_path, change, message, hint):
     arrays = {key: value for key, value in sets(**change).items() if value is not None}
     with pytest.raises(InputError) as caught:
-        load_pictures(save(tmp_path / "a.npz", arrays))
+        load_images(save(tmp_path / "a.npz", arrays))
     assert message in caught.value.message and hint in caught.value.hint
 
 
 def test_captured_features_are_told_apart(tmp_path):
-    with pytest.raises(MissingError, match="features, not pictures") as caught:
-        load_pictures(save(tmp_path / "a.npz", {"train_features": np.ones((3, 2)), "train_labels": np.arange(3)}))
+    with pytest.raises(MissingError, match="features, not images") as caught:
+        load_images(save(tmp_path / "a.npz", {"train_features": np.ones((3, 2)), "train_labels": np.arange(3)}))
     assert "imblens audit" in caught.value.hint
 
 
@@ -146,7 +146,7 @@ def test_object_arrays_are_refused_and_not_run(tmp_path):
         path = tmp_path / f"{key}.npz"
         np.savez(path, **sets(**{key: trap}))
         with pytest.raises(InputError, match=f"{key} is an object array") as caught:
-            load_pictures(path)
+            load_images(path)
         assert str(path) in caught.value.message
     assert not Trap.sprung
 
@@ -156,13 +156,13 @@ def test_bombs_are_seen_before_they_are_unpacked(tmp_path, monkeypatch):
     path = save(tmp_path / "bomb.npz", sets(train_images=np.zeros((6, 512, 512, 3), np.uint8)))
     assert path.stat().st_size < 30_000
     with pytest.raises(InputError, match="more than 200-fold"):
-        load_pictures(path)
+        load_images(path)
 
 
 def test_more_than_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(_npz, "memory_limit", lambda: 1000)
     with pytest.raises(InputError, match="half of this machine's memory"):
-        load_pictures(save(tmp_path / "a.npz", sets()))
+        load_images(save(tmp_path / "a.npz", sets()))
 
 
 def header(shape: str) -> bytes:
@@ -191,7 +191,7 @@ def test_lying_headers_are_refused(tmp_path, content, message):
         archive.writestr("train_images.npy", content)
         archive.writestr("train_labels.npy", labels.getvalue())
     with pytest.raises(InputError) as caught:
-        load_pictures(path)
+        load_images(path)
     assert message in caught.value.message and caught.value.hint
 
 
@@ -201,7 +201,7 @@ def test_odd_member_names_are_refused(tmp_path, name):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, b"")
     with pytest.raises(InputError, match="odd name"):
-        load_pictures(path)
+        load_images(path)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
@@ -209,7 +209,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("train_labels.npy", b"")
     with pytest.raises(InputError, match="holds twice"):
-        load_pictures(path)
+        load_images(path)
 
 
 def test_damage_is_never_read_in_silence(tmp_path):
@@ -225,7 +225,7 @@ def test_damage_is_never_read_in_silence(tmp_path):
             broken[random.integers(0, len(whole))] ^= 1 << random.integers(0, 8)
         (tmp_path / "b.npz").write_bytes(broken)
         try:
-            loaded = load_pictures(tmp_path / "b.npz")
+            loaded = load_images(tmp_path / "b.npz")
         except InputError:
             continue
         same = (loaded.train.array() == arrays["train_images"]).all()

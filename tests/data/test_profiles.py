@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imblens.data import Pictures, PictureSet, draw_profile, imbalance_profile, parse_profile
+from imblens.data import ImageSet, ImageSplit, draw_profile, imbalance_profile, parse_profile
 from imblens.errors import InputError, ShapeError
 
 CIFAR10_LT = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
@@ -113,12 +113,12 @@ def test_the_draw_equals_the_published_subset_row_by_row(real_data):
     assert (chosen % 5000).tolist() == position
 
 
-def small_set(multilabel: bool = False) -> PictureSet:
+def small_set(multilabel: bool = False) -> ImageSet:
     labels = np.repeat([0, 1, 2], [40, 30, 20])
     given = np.eye(3, dtype=np.uint8)[labels] if multilabel else labels
     images = np.arange(90, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
-    split = Pictures.from_arrays(images, given)
-    return PictureSet("toy", ("a", "b", "c"), "multilabel" if multilabel else "multiclass", split, split)
+    split = ImageSplit.from_arrays(images, given)
+    return ImageSet("toy", ("a", "b", "c"), "multilabel" if multilabel else "multiclass", split, split)
 
 
 def test_with_profile_thins_train_only_and_says_what_is_short():
@@ -128,10 +128,10 @@ def test_with_profile_thins_train_only_and_says_what_is_short():
     assert thin.test is whole.test
     assert len(whole.train) == 90
     assert thin.source == {"profile": "exp:2", "seed": 3, "counts": {"train": [40, 28, 20]}}
-    # each picture still is the one its id names
+    # each image still is the one its id names
     assert [int(i) for i in thin.train.ids] == thin.train.array()[:, 0, 0, 0].tolist()
     short = whole.with_profile("step:1", 0)
-    assert short.notes == ("Profile step:1 asks for more pictures than there are: 'b' (30 of 40), 'c' (20 of 40).",)
+    assert short.notes == ("Profile step:1 asks for more images than there are: 'b' (30 of 40), 'c' (20 of 40).",)
 
 
 def test_with_profile_depends_on_the_seed_alone():
@@ -141,8 +141,8 @@ def test_with_profile_depends_on_the_seed_alone():
     assert whole.with_profile("natural", 5).train is whole.train
 
 
-def test_with_profile_refuses_several_labels_per_picture_and_names_the_set():
-    with pytest.raises(InputError, match="one label per picture") as caught:
+def test_with_profile_refuses_several_labels_per_image_and_names_the_set():
+    with pytest.raises(InputError, match="one label per image") as caught:
         small_set(multilabel=True).with_profile("exp:2", 0)
     assert "natural" in caught.value.hint
     assert small_set(multilabel=True).with_profile("natural", 0).class_counts.tolist() == [40, 30, 20]

@@ -15,7 +15,7 @@ import pytest
 
 from imblens.errors import NotApplicable
 from imblens.lenses import BUILT_IN, Finding, lens_info
-from imblens.run import Head, Latents, Part, Run
+from imblens.run import Head, Part, Run, Split
 from tests.lenses.made import NAMES, make_run
 
 # the map is laid out by descent from the order of its points; its own tests hold it
@@ -105,7 +105,7 @@ def test_names_and_numbers_of_classes_do_not_matter(lens):
     others = ["'\"><img src=x>", "{{7*7}}", "=cmd|x", "a b\u2028c", "-1"]
     translate = {NAMES[old]: others[new] for new, old in enumerate(order)}
     splits = {
-        name: Latents((Part(s.features, number[s.labels], s.logits[:, order]),), tuple(others), name)
+        name: Split((Part(s.features, number[s.labels], s.logits[:, order]),), tuple(others), name)
         for name, s in run.splits.items()
     }
     head = Head(run.head.weight[order], run.head.bias[order])
@@ -118,7 +118,7 @@ def test_the_order_of_features_does_not_matter(lens):
     run = make_run(seed=3, dim=26, rectified=False)  # rectified features tie at zero, and ties go by index
     order = np.random.default_rng(1).permutation(run.dim)
     splits = {
-        name: Latents((Part(s.features[:, order], s.labels, s.logits),), s.classes, name)
+        name: Split((Part(s.features[:, order], s.labels, s.logits),), s.classes, name)
         for name, s in run.splits.items()
     }
     mixed = replace(run, head=Head(run.head.weight[:, order], run.head.bias), **splits)
@@ -141,7 +141,7 @@ def test_features_may_be_scaled(lens, power):
     run = make_run(seed=4)
     head = Head(np.ldexp(run.head.weight, -power), run.head.bias)
     splits = {
-        name: Latents((Part(np.ldexp(s.features, power), s.labels, s.logits),), s.classes, name)
+        name: Split((Part(np.ldexp(s.features, power), s.labels, s.logits),), s.classes, name)
         for name, s in run.splits.items()
     }
     one, two = look(lens, run), look(lens, replace(run, head=head, **splits))
@@ -188,7 +188,7 @@ def test_a_constant_on_all_logits_of_an_instance_does_not_matter(lens):
     run = make_run(seed=7)
     rng = np.random.default_rng(2)
     splits = {
-        name: Latents((Part(s.features, s.labels, s.logits + rng.integers(-9, 9, (len(s), 1))),), s.classes, name)
+        name: Split((Part(s.features, s.labels, s.logits + rng.integers(-9, 9, (len(s), 1))),), s.classes, name)
         for name, s in run.splits.items()
     }
     assert_same(look(lens, run), look(lens, replace(run, **splits)), rtol=1e-4)
@@ -199,7 +199,7 @@ def test_instances_may_stand_twice(name):
     lens = LENSES[IDS.index(name)]
     run = make_run(seed=8)
     splits = {
-        key: Latents(
+        key: Split(
             (Part(np.tile(s.features, (2, 1)), np.tile(s.labels, 2), np.tile(s.logits, (2, 1))),), s.classes, key
         )
         for key, s in run.splits.items()

@@ -238,7 +238,7 @@ def test_extreme_scales_are_served(name: str, scale: float) -> None:
 
 @quiet
 @every_sampler
-def test_bytes_of_pictures_do_not_wrap(name: str) -> None:
+def test_bytes_of_images_do_not_wrap(name: str) -> None:
     sampler = MAKE[name]()
     features, labels = data(9)
     pixels = np.clip(128 + 40 * features, 0, 255).astype(np.uint8)

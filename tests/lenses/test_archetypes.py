@@ -87,7 +87,7 @@ def test_shares_of_a_class_add_up_to_one():
 
 def test_prototypes_are_ids_where_there_are_ids():
     run = make_run()
-    ids = [f"picture-{i}.png" for i in range(len(run.train))]
+    ids = [f"image-{i}.png" for i in range(len(run.train))]
     part = replace(run.train.parts[0], table=pd.DataFrame({"id": ids}))
     named = replace(run, train=replace(run.train, parts=(part,), _cache={}))
     plain = archetypes(run).tables["archetypes"]["prototype"]

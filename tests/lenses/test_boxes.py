@@ -13,7 +13,7 @@ from scipy import stats
 from imblens.errors import NotApplicable
 from imblens.lenses import alignment, co_occurrence, concepts
 from imblens.lenses._boxes import mean_with_interval
-from imblens.run import Latents, Part, Run
+from imblens.run import Part, Run, Split
 
 NAMES = ("tumour", "cyst", "none")
 NAN = np.nan
@@ -25,8 +25,8 @@ def make(columns, *, split="test", meta=None, names=NAMES):
     labels = np.eye(3, dtype=np.uint8)[np.arange(n) % 3]
     table = pd.DataFrame({key: [*np.asarray(values, np.float32)] for key, values in columns.items()})
     features = np.ones((n, 2), np.float32)
-    plain = Latents((Part(features, labels),), names, "train")
-    boxed = Latents((Part(features, labels, table=table),), names, split)
+    plain = Split((Part(features, labels),), names, "train")
+    boxed = Split((Part(features, labels, table=table),), names, split)
     splits = {"train": plain, "test": boxed} if split == "test" else {"train": boxed, "test": None}
     return Run(**splits, head=None, classes=names, task="multilabel", meta=meta or {})
 
@@ -61,7 +61,7 @@ def test_alignment_by_hand():
     assert finding.summary["mean_ior"] == pytest.approx((0.2 + 0.6 + 0.7 + 0.1 + 0.3) / 5)
     assert finding.summary["macro_ior"] == pytest.approx(0.35)
     assert finding.summary["image_count"] == 3 and finding.summary["layer"] == "body"
-    assert any("No picture has a box of none" in note for note in finding.notes)
+    assert any("No image has a box of none" in note for note in finding.notes)
     assert list(finding.lines()) == ["cyst", "tumour", ""]
     assert "too few to tell" in finding.lines()["cyst"]
     json.dumps(finding.summary, allow_nan=False)
@@ -79,7 +79,7 @@ def test_what_the_lines_say_of_where_the_network_looks():
     assert "looks elsewhere" in lines["none"]
 
 
-def test_alignment_of_training_pictures_where_test_has_no_boxes():
+def test_alignment_of_training_images_where_test_has_no_boxes():
     assert alignment(make(maps(np.full((5, 3), 0.5)), split="train")).summary["split"] == "train"
 
 
@@ -89,7 +89,7 @@ def test_a_treated_run_has_other_maps():
         alignment(run)
 
 
-def test_one_picture_has_no_interval():
+def test_one_image_has_no_interval():
     row = alignment(make(maps([[0.5, NAN, NAN]]))).tables["alignment"].iloc[0]
     assert row["ior"] == 0.5 and np.isnan(row["ior_low"]) and np.isnan(row["excess_high"])
     assert 0 <= row["pointing_low"] < row["pointing_high"] <= 1
@@ -99,10 +99,10 @@ def test_one_picture_has_no_interval():
 def test_no_boxes_is_a_reason():
     run = Run.from_arrays(train=(np.ones((4, 2)), [0, 1, 0, 1]))
     for lens in (alignment, concepts):
-        with pytest.raises(NotApplicable, match="not captured from pictures with boxes"):
+        with pytest.raises(NotApplicable, match="not captured from images with boxes"):
             lens(run)
-    told = replace(run, meta={"concepts": {"skipped": "the pictures have no boxes."}})
-    with pytest.raises(NotApplicable, match="concepts: the pictures have no boxes"):
+    told = replace(run, meta={"concepts": {"skipped": "the images have no boxes."}})
+    with pytest.raises(NotApplicable, match="concepts: the images have no boxes"):
         concepts(told)
 
 
@@ -132,7 +132,7 @@ def test_concepts_by_hand():
         json.dumps(chart.to_dict(), allow_nan=False)
 
 
-def test_order_of_pictures_and_parts_does_not_matter(tmp_path):
+def test_order_of_images_and_parts_does_not_matter(tmp_path):
     rng = np.random.default_rng(3)
     ior = rng.random((30, 3))
     ior[rng.random((30, 3)) < 0.3] = NAN
@@ -189,7 +189,7 @@ def test_co_occurrence_against_a_loop_and_with_a_label_nobody_has():
             assert row["share"] == pytest.approx(row["count"] / len(own))
         else:
             assert np.isnan(row["share"]) and np.isnan(row["lift"])
-    assert any("No training picture has d" in note for note in finding.notes)
+    assert any("No training image has d" in note for note in finding.notes)
 
 
 def test_co_occurrence_needs_several_labels():
@@ -198,12 +198,12 @@ def test_co_occurrence_needs_several_labels():
 
 
 def test_uncertain_labels_are_neither_there_nor_absent():
-    from imblens.run._latents import UNKNOWN
+    from imblens.run._split import UNKNOWN
 
     labels = np.array([[1, 1], [1, 0], [1, 0], [0, 1]], np.uint8)
     unsure = np.array([[0, 0], [0, 1], [0, 0], [0, 0]], np.uint8)
     table = pd.DataFrame({UNKNOWN: [*unsure]})
-    train = Latents((Part(np.ones((4, 2), np.float32), labels, table=table),), ("a", "b"), "train")
+    train = Split((Part(np.ones((4, 2), np.float32), labels, table=table),), ("a", "b"), "train")
     run = Run(train=train, test=None, head=None, classes=("a", "b"), task="multilabel")
     tables = co_occurrence(run).tables
     row = tables["co_occurrence"].set_index("class").loc["a"]

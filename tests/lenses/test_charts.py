@@ -195,7 +195,7 @@ def test_no_tooltip_and_no_title_shows_a_name_of_the_code():
 
 def test_how_many_times_and_how_many_things():
     assert [ratio(value) for value in (1, 1.64, 9.94, 9.96, 28.57, 1234)] == ["1.0", "1.6", "9.9", "10", "29", "1,234"]
-    assert [counted(n, "picture") for n in (0, 1, 1000)] == ["0 pictures", "1 picture", "1,000 pictures"]
+    assert [counted(n, "image") for n in (0, 1, 1000)] == ["0 images", "1 image", "1,000 images"]
 
 
 def test_a_report_draws_every_point_of_a_class_with_such_a_name():

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from imblens.capture import band_of, capture
 from imblens.data import shapes
 from imblens.errors import NotApplicable
+from imblens.extraction import band_of, capture
 from imblens.lenses import colours
 from imblens.run import Head, Part, Run
 
@@ -21,7 +21,7 @@ META = {"colours": {"bands": {"black": "#000000", "red": "#cd2328", "white": "#f
 
 
 def run_of(count: Any, rgb: Any, labels: Any, classes: list[str], parts: int = 1) -> Run:
-    """A run whose pictures have those band counts (N, 3) and sums of red, green, blue (N, 9), each in ten pixels."""
+    """A run whose images have those band counts (N, 3) and sums of red, green, blue (N, 9), each in ten pixels."""
     count, rgb, labels = np.asarray(count), np.asarray(rgb), np.asarray(labels)
     features = np.random.default_rng(0).normal(size=(len(labels), 2)).astype(np.float32)
     run = Run.from_arrays(train=(features, labels), classes=classes, meta=META)
@@ -46,7 +46,7 @@ def drawn(n: int = 60, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def test_by_hand() -> None:
-    """Cat: 6 black and 2 red of 8, from two pictures. Dog: 4 white. The black pixels of cat sum to (60, 30, 0)."""
+    """Cat: 6 black and 2 red of 8, from two images. Dog: 4 white. The black pixels of cat sum to (60, 30, 0)."""
     count = [[4, 0, 0], [2, 2, 0], [0, 0, 4]]
     rgb = [[40, 20, 0, 0, 0, 0, 0, 0, 0], [20, 10, 0, 400, 60, 80, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1000, 980, 960]]
     finding = colours(run_of(count, rgb, [0, 0, 1], ["cat", "dog"]))
@@ -56,12 +56,12 @@ def test_by_hand() -> None:
     assert table.loc[("cat", "red"), ["red", "green", "blue"]].tolist() == [200.0, 30.0, 40.0]
     assert table.loc[("cat", "white"), ["red", "green", "blue"]].isna().all()
     assert table.loc[("cat", "white"), "others"] == 1.0 and table.loc[("dog", "black"), "others"] == 0.75
-    assert table["picture_count"].tolist() == [2, 2, 2, 1, 1, 1]
+    assert table["image_count"].tolist() == [2, 2, 2, 1, 1, 1]
     assert finding.summary["bands"]["red"] == {"share": pytest.approx(2 / 12), "colour": "#c81e28"}
-    assert any("Fewer than 10 pictures of cat, dog" in note for note in finding.notes)
+    assert any("Fewer than 10 images of cat, dog" in note for note in finding.notes)
     assert finding.lines() == {
         "": "No class hangs on a colour by 10 points more than the other classes do on average."
-    }  # black leads by 75 points, but in two pictures
+    }  # black leads by 75 points, but in two images
 
 
 def test_against_a_loop_over_pixels() -> None:
@@ -89,19 +89,19 @@ def test_shares_sum_to_one_in_every_class_and_archetype() -> None:
     finding = colours(run_of(*drawn(), ["a", "b", "c"]))
     np.testing.assert_allclose(finding.tables["colours"].groupby("class")["share"].sum(), 1)
     cells = finding.tables["colours_archetype"].groupby(["class", "archetype"])
-    known = cells["picture_count"].first() > 0
+    known = cells["image_count"].first() > 0
     np.testing.assert_allclose(cells["share"].sum()[known], 1)
     assert cells["share"].apply(lambda share: share.isna().all())[~known].all()
-    assert cells["picture_count"].first().sum() == 60
+    assert cells["image_count"].first().sum() == 60
 
 
 def test_archetypes_weigh_up_to_their_class() -> None:
     finding = colours(run_of(*drawn(), ["a", "b", "c"]))
-    # every picture has nine pixels, so pictures are weights
-    cells = finding.tables["colours_archetype"].assign(share=lambda t: t["share"].fillna(0) * t["picture_count"])
-    sums = cells.groupby(["class", "band"])[["share", "picture_count"]].sum()
+    # every image has nine pixels, so images are weights
+    cells = finding.tables["colours_archetype"].assign(share=lambda t: t["share"].fillna(0) * t["image_count"])
+    sums = cells.groupby(["class", "band"])[["share", "image_count"]].sum()
     expected = finding.tables["colours"].set_index(["class", "band"])["share"]
-    np.testing.assert_allclose((sums["share"] / sums["picture_count"]).loc[expected.index], expected)
+    np.testing.assert_allclose((sums["share"] / sums["image_count"]).loc[expected.index], expected)
 
 
 def test_order_parts_and_repetition_change_nothing() -> None:
@@ -119,8 +119,8 @@ def test_order_parts_and_repetition_change_nothing() -> None:
     pd.testing.assert_frame_equal(whole, renamed)
 
 
-def test_the_interval_follows_the_spread_between_pictures() -> None:
-    """Pictures that are all black or all white carry as much as one pixel each; mixed ones carry more."""
+def test_the_interval_follows_the_spread_between_images() -> None:
+    """Images that are all black or all white carry as much as one pixel each; mixed ones carry more."""
     n = 40
     clumped = np.array([[9, 0, 0], [0, 0, 9]] * (n // 2))
     mixed = np.array([[5, 0, 4], [4, 0, 5]] * (n // 2))
@@ -142,7 +142,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(11)
     inside, trials = 0, 300
     for _ in range(trials):
-        share = rng.beta(2, 6, size=31)  # pictures differ; the mean is 1/4
+        share = rng.beta(2, 6, size=31)  # images differ; the mean is 1/4
         black = rng.binomial(20, share)
         count = np.stack([black, np.zeros(31, int), 20 - black], axis=1)
         row = colours(run_of(count, np.zeros((31, 9), int), [0] * 30 + [1], ["a", "b"])).tables["colours"].iloc[0]
@@ -150,34 +150,34 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.92 <= inside / trials <= 0.98
 
 
-def test_pictures_without_gradient_count_nowhere() -> None:
+def test_images_without_gradient_count_nowhere() -> None:
     count, rgb, labels = drawn()
     count[:7], rgb[:7] = 0, 0
     finding = colours(run_of(count, rgb, labels, ["a", "b", "c"]))
     kept = colours(run_of(count[7:], rgb[7:], labels[7:], ["a", "b", "c"])).tables["colours"]
     pd.testing.assert_frame_equal(finding.tables["colours"], kept)
-    assert any("7 of 60 pictures have no gradient" in note for note in finding.notes)
+    assert any("7 of 60 images have no gradient" in note for note in finding.notes)
 
 
-def test_a_class_without_pictures_is_unknown_not_zero() -> None:
+def test_a_class_without_images_is_unknown_not_zero() -> None:
     count, rgb, labels = drawn()
     finding = colours(run_of(count, rgb, np.minimum(labels, 1), ["a", "b", "c"]))
     empty = finding.tables["colours"].query("`class` == 'c'")
     assert empty[["share", "share_low", "share_high", "red"]].isna().all(axis=None)
-    assert (empty["picture_count"] == 0).all()
+    assert (empty["image_count"] == 0).all()
     assert any("of c: colours are unknown" in note for note in finding.notes)
     assert "c" not in finding.lines()
     finding.charts()["colours"].to_dict()
 
 
-def test_grey_pictures_are_said_to_be_grey() -> None:
+def test_grey_images_are_said_to_be_grey() -> None:
     count, rgb, labels = drawn()
     count[:, 1] = 0
     notes = colours(run_of(count, rgb, labels, ["a", "b", "c"])).notes
-    assert any("The pictures are grey: only black, gray and white occur" in note for note in notes)
+    assert any("The images are grey: only black, gray and white occur" in note for note in notes)
 
 
-def test_many_labels_for_one_picture() -> None:
+def test_many_labels_for_one_image() -> None:
     count, rgb, _ = drawn()
     labels = np.random.default_rng(1).integers(0, 2, size=(60, 3))
     run = run_of(count, rgb, labels, ["a", "b", "c"])
@@ -189,14 +189,14 @@ def test_many_labels_for_one_picture() -> None:
     border = members & np.isin([labels[near, 1].sum() for near in run.neighbours(5).indices], (2, 3))
     cells = finding.tables["colours_archetype"].query("`class` == 'b' and archetype == 'border'")
     np.testing.assert_allclose(cells["share"], count[border].sum(axis=0) / count[border].sum())
-    assert set(cells["picture_count"]) == {border.sum()}
+    assert set(cells["image_count"]) == {border.sum()}
 
 
 def test_a_run_without_colours_is_skipped_with_the_reason() -> None:
     features, labels = np.random.default_rng(0).normal(size=(6, 2)), [0, 1, 0, 1, 0, 1]
     with pytest.raises(NotApplicable, match="holds no band count"):
         colours(Run.from_arrays(train=(features, labels)))
-    with pytest.raises(NotApplicable, match="colours: how the inputs were made of pictures is not known"):
+    with pytest.raises(NotApplicable, match="colours: how the inputs were made of images is not known"):
         colours(
             capture(
                 torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)), train=(torch.rand(6, 3, 2, 2), labels)
@@ -215,7 +215,7 @@ def test_the_chart_draws_every_share_once() -> None:
 
 
 class LooksBehind(torch.nn.Module):
-    """A network whose answer hangs on how light blue a picture is, and on nothing else but faint traces."""
+    """A network whose answer hangs on how light blue an image is, and on nothing else but faint traces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -231,17 +231,17 @@ class LooksBehind(torch.nn.Module):
 
 
 def test_a_background_that_was_planted_leads() -> None:
-    pictures = shapes(seed=0, n_max=120, test_per_class=2)
-    kite = pictures.classes.index("kite")
-    labels = (pictures.train.labels == kite).astype(int)
-    run = capture(LooksBehind(), train=(pictures.train.array(), labels), classes=["rest", "kite"])
+    images = shapes(seed=0, n_max=120, test_per_class=2)
+    kite = images.classes.index("kite")
+    labels = (images.train.labels == kite).astype(int)
+    run = capture(LooksBehind(), train=(images.train.array(), labels), classes=["rest", "kite"])
     finding = colours(run)
     table = finding.tables["colours"]
     led = table[table["class"] == "kite"].sort_values("share").iloc[-1]
     assert led["band"] == "light blue" and led["share"] > 0.5 and led["share"] > 2 * led["others"]
     assert abs(led["blue"] - 240) < 25 and abs(led["red"] - 160) < 25
     assert " are light blue, " in finding.lines()["kite"]
-    kites = pictures.train.array()[labels == 1].reshape(-1, 3)
+    kites = images.train.array()[labels == 1].reshape(-1, 3)
     blue = list(run.meta["colours"]["bands"]).index("light blue")
     assert led["present"] == pytest.approx(np.mean(band_of(kites) == blue))
 

@@ -12,7 +12,7 @@ from imblens import Run
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import common_map, embedding_map
 from imblens.lenses._embedding_map import map_chart, shown_class, thin
-from imblens.run import Head, Latents, Part
+from imblens.run import Head, Part, Split
 
 
 def make(seed=0, counts=(60, 30, 12), test=20, dim=6, logits=True, apart=8.0, classes=("oak", "elm", "yew")):
@@ -209,9 +209,9 @@ def test_chart_renders():
     import vl_convert
 
     table = embedding_map(make(classes=("a'b", 'c"d', "{{7*7}}"))).tables["embedding_map"]
-    picture = vl_convert.vegalite_to_svg(map_chart(table).properties(width=300).to_dict())
-    assert picture.count("<path") > 150
-    assert "{{7*7}}" in picture
+    image = vl_convert.vegalite_to_svg(map_chart(table).properties(width=300).to_dict())
+    assert image.count("<path") > 150
+    assert "{{7*7}}" in image
 
 
 def treated(run):
@@ -220,7 +220,7 @@ def treated(run):
     rng = np.random.default_rng(0)
     extra = run.train.features[-12:][rng.integers(0, 12, 15)] + rng.normal(size=(15, run.dim)).astype(np.float32) * 0.1
     head = Head(weight, run.head.bias)
-    made = Latents((Part(extra.astype(np.float32), np.full(15, 2)),), run.classes, "synthetic", head)
+    made = Split((Part(extra.astype(np.float32), np.full(15, 2)),), run.classes, "synthetic", head)
     return run.with_head(head, synthetic=made)
 
 
@@ -258,7 +258,7 @@ def test_another_network_keeps_the_frame():
     import pandas as pd
 
     other = Run(
-        train=Latents(
+        train=Split(
             (
                 Part(
                     seen(run.train)[mixed].astype(np.float32), run.train.labels[mixed], None, pd.DataFrame({"id": ids})
@@ -266,7 +266,7 @@ def test_another_network_keeps_the_frame():
             ),
             run.classes,
         ),
-        test=Latents((Part(seen(run.test).astype(np.float32), run.test.labels),), run.classes, "test"),
+        test=Split((Part(seen(run.test).astype(np.float32), run.test.labels),), run.classes, "test"),
         head=None,
         classes=run.classes,
     )

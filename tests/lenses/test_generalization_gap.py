@@ -9,7 +9,7 @@ import pytest
 
 from imblens.errors import NotApplicable
 from imblens.lenses import generalization_gap
-from imblens.run import Latents, Part, Run
+from imblens.run import Part, Run, Split
 from tests.lenses.made import NAMES, TEST, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
 
@@ -62,7 +62,7 @@ def test_what_training_covers_has_no_gap():
 def test_synthetic_instances_narrow_the_gap():
     run = make_run()
     features = run.test.features[run.test.labels == 4]
-    added = Latents((Part(features, np.full(len(features), 4)),), run.classes, "synthetic")
+    added = Split((Part(features, np.full(len(features), 4)),), run.classes, "synthetic")
     finding = generalization_gap(replace(run, synthetic=added))
     table = finding.tables["generalization_gap"]
     assert list(table.columns) == [*COLUMNS, "gap_after"]

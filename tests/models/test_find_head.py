@@ -53,7 +53,7 @@ def test_finding_leaves_the_network_and_random_state_as_found() -> None:
     model[1].eval()
     before, random = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
     find_head(model, sample=torch.rand(5, 4, generator=torch.Generator().manual_seed(0)))
-    with pytest.raises(InputError, match=r"cannot run on pictures of shape \(9,\): RuntimeError"):
+    with pytest.raises(InputError, match=r"cannot run on images of shape \(9,\): RuntimeError"):
         find_head(model, sample=torch.zeros(5, 9))
     assert [m.training for m in model] == [True, False, True]
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())

@@ -8,7 +8,7 @@ from torch import nn
 
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.models import build_model, find_maps
-from tests.capture.networks import Pair, Residual, sequential
+from tests.extraction.networks import Pair, Residual, sequential
 
 SAMPLE = torch.zeros(2, 3, 16, 12)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from imblens.capture import capture
 from imblens.errors import DependencyError, InputError, MissingError
+from imblens.extraction import capture
 from imblens.models import find_head, find_model, make_network, model_descriptions
 from tests.data.helpers import pixels
 
@@ -33,15 +33,15 @@ def check_capture(name: str, size: int) -> None:
     torch.manual_seed(0)
     model = make_network(name, 3, size=(size, size)).eval()
     torch.nn.init.normal_(find_head(model, n_classes=3)[1].weight, std=0.1)  # some start at 0
-    pictures = pixels(len(LABELS), size, size)
-    run = capture(model, train=(pictures, LABELS), classes=["a", "b", "c"], colours=False)
+    images = pixels(len(LABELS), size, size)
+    run = capture(model, train=(images, LABELS), classes=["a", "b", "c"], colours=False)
     with torch.no_grad():
-        answers = model(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255).numpy()
+        answers = model(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).numpy()
     assert isinstance(answers, np.ndarray) and answers.shape == (8, 3)
     made = np.asarray(run.train.features) @ run.head.weight.T + run.head.bias
     np.testing.assert_allclose(made, answers, atol=1e-4, rtol=0)
     np.testing.assert_allclose(np.asarray(run.train.logits), answers, atol=1e-4, rtol=0)
-    assert np.ptp(answers, axis=0).min() > 0  # pictures do not all give the same
+    assert np.ptp(answers, axis=0).min() > 0  # images do not all give the same
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050"])
@@ -74,13 +74,13 @@ def test_transformers(tmp_path: Path, kind: str) -> None:
     with pytest.raises(InputError, match="3 outputs for 7 classes"):
         make_network(f"transformers:{tmp_path / 'saved'}", 7, size=(32, 32))
     if kind == "vit":
-        with pytest.raises(InputError, match="cannot run on pictures") as caught:
+        with pytest.raises(InputError, match="cannot run on images") as caught:
             make_network(f"transformers:{tmp_path / 'saved'}", 3, size=(48, 48))
         assert "--size" in caught.value.hint
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_transformers_by_kind_are_made_for_the_pictures() -> None:
+def test_transformers_by_kind_are_made_for_the_images() -> None:
     installed("transformers")
     check_capture("transformers:resnet", 32)
     model = make_network("transformers:vit", 3, size=(32, 32))

@@ -18,7 +18,7 @@ from imblens.run import Head, Run
 
 @pytest.mark.parametrize("name", model_names())
 @pytest.mark.parametrize("normalised", [False, True])
-def test_any_network_maps_pictures_to_logits_through_its_head(name: str, normalised: bool) -> None:
+def test_any_network_maps_images_to_logits_through_its_head(name: str, normalised: bool) -> None:
     model = build_model(name, 7, in_channels=2, normalised_head=normalised).eval()
     seen = []
     found, head = find_head(model, sample=torch.rand(2, 2, 32, 48))

@@ -1,4 +1,4 @@
-"""Class activation maps one picture and class at a time, by Captum; overlaps pixel by pixel."""
+"""Class activation maps one image and class at a time, by Captum; overlaps pixel by pixel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from captum.attr import LayerGradCam
 
 
-def class_map(model, layer, picture, label):
-    """Return the map (h, w) of one picture (H, W, 3) uint8, scaled to [0, 1]."""
+def class_map(model, layer, image, label):
+    """Return the map (h, w) of one image (H, W, 3) uint8, scaled to [0, 1]."""
     model.eval()
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
     def logits(x):
         answer = model(x.clone())

@@ -16,7 +16,7 @@ def exact_thresholds(maps, share):
 
 
 def count(maps, thresholds, boxes, size):
-    """For each picture {class: (disjoint, unique)}; boxes (n, 5) in whole pixels."""
+    """For each image {class: (disjoint, unique)}; boxes (n, 5) in whole pixels."""
     found = []
     wide = torch.nn.functional.interpolate(torch.from_numpy(maps).double(), size=size, mode="bilinear").numpy()
     for channels, own in zip(wide, boxes, strict=True):

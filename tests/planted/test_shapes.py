@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 import imblens
-from imblens.data import PictureSet, shapes
+from imblens.data import ImageSet, shapes
 from imblens.report import Audit
 
 
 @pytest.fixture(scope="module")
-def pictures() -> PictureSet:
+def images() -> ImageSet:
     return shapes(seed=0)
 
 
 @pytest.fixture(scope="module")
-def audit(pictures: PictureSet, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+def audit(images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Audit:
     from imblens.training import train
 
-    trained = train(pictures, out=tmp_path_factory.mktemp("shapes"), epochs=30, progress=False)
+    trained = train(images, out=tmp_path_factory.mktemp("shapes"), epochs=30, progress=False)
     run = imblens.capture(
         trained.model,
-        train=pictures.train,
-        test=pictures.test,
-        classes=pictures.classes,
+        train=images.train,
+        test=images.test,
+        classes=images.classes,
         preprocessing=trained.meta["preprocessing"],
         thumbnails=False,
     )
@@ -46,8 +46,8 @@ def test_overlapping_classes_are_each_others_adversaries(audit: Audit) -> None:
     assert rows.loc[rows["observed"].idxmax(), "adversary"] == "disc"
 
 
-def test_wrong_labels_are_suspected(audit: Audit, pictures: PictureSet) -> None:
-    wrong = set(pictures.planted["label_noise"]["train"])
+def test_wrong_labels_are_suspected(audit: Audit, images: ImageSet) -> None:
+    wrong = set(images.planted["label_noise"]["train"])
     suspects = audit["label_suspects"].tables["label_suspects"]
     rings = suspects[suspects["class"] == "ring"]
     hits = rings["id"].isin(wrong)
@@ -59,8 +59,8 @@ def test_wrong_labels_are_suspected(audit: Audit, pictures: PictureSet) -> None:
     assert (planted == "outlier").mean() > 20 * max((clean == "outlier").mean(), 0.005)
 
 
-def test_the_background_is_seen_as_the_colour_of_its_class(audit: Audit, pictures: PictureSet) -> None:
-    band = pictures.planted["background"]["band"]
+def test_the_background_is_seen_as_the_colour_of_its_class(audit: Audit, images: ImageSet) -> None:
+    band = images.planted["background"]["band"]
     table = audit["colours"].tables["colours"]
     share = table[table["band"] == band].set_index("class")["share"]
     assert share["kite"] > 2 * share.drop("kite").max()
@@ -74,8 +74,8 @@ def test_what_training_does_not_cover_shows_in_gap_and_diagnosis(audit: Audit) -
     assert first_cause(audit, "arrow") == "uncovered_range"
 
 
-def test_the_rare_sub_concept_is_less_safe(audit: Audit, pictures: PictureSet) -> None:
-    kinds = pictures.planted["sub_concepts"]["train"]
+def test_the_rare_sub_concept_is_less_safe(audit: Audit, images: ImageSet) -> None:
+    kinds = images.planted["sub_concepts"]["train"]
     instances = audit["archetypes"].instances.set_index("id")
     safe = instances.loc[list(kinds), "same_class"].to_numpy(dtype=float)
     bars = np.array([kind == "two bars" for kind in kinds.values()])
@@ -100,8 +100,8 @@ def first_cause(audit: Audit, name: str) -> str:
     return str(table.loc[table["class"] == name, "cause"].iloc[0])
 
 
-def test_a_class_known_by_its_background_is_not_looked_at(audit: Audit, pictures: PictureSet) -> None:
-    (shortcut,) = pictures.planted["background"]["classes"]
+def test_a_class_known_by_its_background_is_not_looked_at(audit: Audit, images: ImageSet) -> None:
+    (shortcut,) = images.planted["background"]["classes"]
     table = audit["alignment"].tables["alignment"].set_index("class")
     others = table.drop(shortcut)
     assert table.loc[shortcut, "excess"] < others["excess"].min()

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from imblens.run import Head, Latents, Part, Run
+from imblens.run import Head, Part, Run, Split
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = (
@@ -29,7 +29,7 @@ def make_run(
     per_test: int = 30,
     dim: int = 8,
     seed: int = 0,
-    pictures: bool = False,
+    images: bool = False,
 ) -> Run:
     """A run of exponential class counts whose rare classes are mostly taken for their neighbours in the list."""
     rng = np.random.default_rng(seed)
@@ -49,14 +49,14 @@ def make_run(
     bias = np.log(counts) - (weight * means).sum(axis=1) / 2
     meta = {"data": {"name": "toy"}, "model": "none", "loss": "ce", "seed": seed}
     run = Run.from_arrays(train=train, test=test, head=(weight, bias), classes=names, meta=meta)
-    if not pictures:
+    if not images:
         return run
     table = pd.DataFrame(
         {"id": [f"train/{i}" for i in range(len(train[1]))], "thumbnail": [_png(int(c)) for c in train[1]]}
     )
     head = run.head
     assert isinstance(head, Head)
-    shown = Latents((Part(run.train.features, run.train.labels, table=table),), run.classes, "train", head)
+    shown = Split((Part(run.train.features, run.train.labels, table=table),), run.classes, "train", head)
     return Run(train=shown, test=run.test, head=head, classes=run.classes, meta=meta)
 
 

@@ -13,7 +13,7 @@ from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import Finding, all_lenses
 from imblens.report import Audit, audit
 from imblens.report._audit_page import _command
-from imblens.run import Latents, Part, Run
+from imblens.run import Part, Run, Split
 from tests.report.runs import CIFAR, make_run
 
 
@@ -58,12 +58,12 @@ def test_a_test_split_that_was_trained_on_is_told(tmp_path):
     assert not any("copies" in line for line in honest.verdict())
 
 
-def replace_test(run, copied: int) -> Latents:
+def replace_test(run, copied: int) -> Split:
     """A test split of 100 instances, so many of them from training."""
     train, test = run.train, run.test
     rows = [np.concatenate([of[:copied], other[: 100 - copied]]) for of, other in (
         (train.features, test.features), (train.labels, test.labels), (train.logits, test.logits))]  # fmt: skip
-    return Latents((Part(*rows),), run.classes, "test")
+    return Split((Part(*rows),), run.classes, "test")
 
 
 def test_every_lens_is_run_or_has_a_reason(run):
@@ -79,7 +79,7 @@ def test_the_command_of_a_report_says_what_was_left_out_and_how_neighbours_were_
     every = dict.fromkeys(("every", "no map", "no map of many", "map of many", "approximate", "some"), "")
     for case in every:
         monkeypatch.setattr(module, "QUICK_MAP", 10 if "many" in case else 10_000)
-        fresh = Run(train=Latents(run.train.parts, run.classes, "train"), test=run.test, head=None, classes=run.classes)
+        fresh = Run(train=Split(run.train.parts, run.classes, "train"), test=run.test, head=None, classes=run.classes)
         if case == "approximate":
             graph = fresh.neighbours(5)
             fresh.train._cache["neighbours"] = replace(graph, exact=False)

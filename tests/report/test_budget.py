@@ -13,7 +13,7 @@ from imblens.lenses._embedding_map import EmbeddingMap
 from imblens.report import Audit, audit
 from imblens.report._audit_page import report_html
 from imblens.report._evidence import ENDS
-from imblens.report._pictures import SHEET_BYTES
+from imblens.report._image_sheet import SHEET_BYTES
 from tests.report.runs import make_run
 
 POINTS = 20_000  # the most that a map holds, whatever the number of instances
@@ -63,6 +63,6 @@ def test_of_very_many_classes_a_page_draws_the_ends_and_holds_a_row_for_each():
     assert max(rows) <= (2 * ENDS) ** 2
 
 
-def test_pictures_fit_beside_the_largest_page():
-    with_pictures = 3e6 + SHEET_BYTES * 4 / 3 + POINTS * 24  # page, sheet in base64, a place for each point
-    assert with_pictures < 10e6
+def test_images_fit_beside_the_largest_page():
+    with_images = 3e6 + SHEET_BYTES * 4 / 3 + POINTS * 24  # page, sheet in base64, a place for each point
+    assert with_images < 10e6

@@ -1,4 +1,4 @@
-"""Maps over pictures: which are shown, how they are drawn, side by side, and safe whatever things are called."""
+"""Maps over images: which are shown, how they are drawn, side by side, and safe whatever things are called."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imblens.capture import capture
-from imblens.data import Pictures
+from imblens.data import ImageSplit
+from imblens.extraction import capture
 from imblens.report import audit, compare
 from imblens.report._overlays import heat, kept_maps, overlays, side_by_side
 from imblens.run import Run
-from tests.capture.networks import seeded
-from tests.capture.test_alignment import Keep
+from tests.extraction.networks import seeded
+from tests.extraction.test_alignment import Keep
 from tests.report.pages import parsed
 from tests.report.runs import HOSTILE
 
@@ -28,7 +28,7 @@ NAMES = (*HOSTILE[:2], "plain")
 def make(seed=0, ids=None, out=None):
     labels = np.arange(N) % 3
     boxes = [np.array([[c, 1, 2, 7, 9]], np.float32) for c in labels]
-    given = Pictures.from_arrays(PIXELS, labels, boxes=boxes, ids=ids)
+    given = ImageSplit.from_arrays(PIXELS, labels, boxes=boxes, ids=ids)
     return capture(seeded(Keep, seed), train=given, test=given, classes=NAMES, out=out)
 
 
@@ -37,13 +37,13 @@ def run() -> Run:
     return make(ids=[f"{i}{HOSTILE[i % 2]}" for i in range(N)])
 
 
-def test_three_pictures_of_each_class_from_least_to_most(run) -> None:
+def test_three_images_of_each_class_from_least_to_most(run) -> None:
     groups = overlays(run, ["plain", NAMES[0]])
     assert [group["name"] for group in groups] == ["plain", NAMES[0]]
     kept = kept_maps(run)["plain"]
     assert len(kept) == 6
     ranked = sorted(kept, key=lambda key: kept[key].ior)
-    captions = [picture["caption"] for picture in groups[0]["pictures"]]
+    captions = [image["caption"] for image in groups[0]["images"]]
     assert captions[0].startswith(ranked[0]) and captions[2].startswith(ranked[-1])
     one = kept[ranked[0]]
     assert one.cam.shape == (SIZE - 4, SIZE - 4) and one.cam.min() == 0 and one.cam.max() == 255
@@ -67,14 +67,14 @@ def test_the_same_page_twice(run, tmp_path) -> None:
     assert one == two
 
 
-def test_side_by_side_on_the_same_pictures(run, tmp_path) -> None:
+def test_side_by_side_on_the_same_images(run, tmp_path) -> None:
     other = make(seed=1, ids=run.test.ids.tolist())
     groups = side_by_side([run, other], ["one", "two"])
     assert [group["name"] for group in groups] == list(NAMES)
     for group in groups:
-        assert len(group["pictures"]) == 2
-        for picture in group["pictures"]:
-            first, second = picture["views"]
+        assert len(group["images"]) == 2
+        for image in group["images"]:
+            first, second = image["views"]
             assert first["caption"].startswith("one: ") and second["caption"].startswith("two: ")
             assert first["drawing"].count("<image") == 2
             assert second["drawing"].count("<image") == 1 and "<use " in second["drawing"]
@@ -99,10 +99,10 @@ def test_maps_are_a_figure_of_their_own(run, tmp_path) -> None:
         assert len(drawn) == maps and not [tag for tag in tree.iter() if tag.tag.endswith(("script", "img"))]
         with Image.open(tmp_path / folder / "figures" / "maps.png") as image:
             pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(pixels, axis=0)) > 1000  # pictures, not an empty sheet
+        assert len(np.unique(pixels, axis=0)) > 1000  # images, not an empty sheet
 
 
-def test_runs_that_share_no_picture_or_have_another_head_are_not_laid_side_by_side(run) -> None:
+def test_runs_that_share_no_image_or_have_another_head_are_not_laid_side_by_side(run) -> None:
     assert side_by_side([run, make(ids=[f"other {i}" for i in range(N)])], ["one", "two"]) == []
     treated = replace(run, meta={**run.meta, "treatment": {"name": "crt"}})
     assert kept_maps(treated) == {}
@@ -112,7 +112,7 @@ def test_runs_that_share_no_picture_or_have_another_head_are_not_laid_side_by_si
 def test_runs_without_maps_and_damaged_columns_show_nothing(run) -> None:
     assert kept_maps(Run.from_arrays(train=(np.ones((4, 2)), [0, 1, 0, 1]))) == {}
     part = run.test.parts[0]
-    for column, value in (("view", b"no picture"), ("view", "text"), ("cam", b"short")):
+    for column, value in (("view", b"no image"), ("view", "text"), ("cam", b"short")):
         table = part.table.assign(**{column: [value] * N})
         broken = replace(run, test=replace(run.test, parts=(replace(part, table=table),), _cache={}))
         assert kept_maps(broken) == {}

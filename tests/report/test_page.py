@@ -19,8 +19,8 @@ from imblens.lenses._pages import HEADINGS, lens_page, sections
 from imblens.report import audit
 from imblens.report._audit_page import _command
 from imblens.report._evidence import in_full
+from imblens.report._image_sheet import sheet
 from imblens.report._page import table_html, turned, whole
-from imblens.report._pictures import sheet
 from imblens.report._prose import prose
 from imblens.report._render import figures
 from tests.report.pages import parsed
@@ -143,8 +143,8 @@ def opened(found) -> Image.Image:
     return Image.open(io.BytesIO(found.jpeg))
 
 
-def test_pictures_are_tiles_of_one_sheet():
-    run = make_run(pictures=True)
+def test_images_are_tiles_of_one_sheet():
+    run = make_run(images=True)
     found = sheet(run, [("train", "train/5"), ("train", "nowhere"), ("train", "train/3"), ("val", "x")])
     assert found.places == {("train", "train/5"): 0, ("train", "train/3"): 1}
     assert found.at("train", "nowhere") is None and found.left_out == 0
@@ -155,7 +155,7 @@ def test_pictures_are_tiles_of_one_sheet():
 
 
 def test_only_small_png_files_are_shown():
-    run = make_run(pictures=True)
+    run = make_run(images=True)
     table = run.train.parts[0].table
     table.loc[0, "thumbnail"] = b"<svg onload=alert(1)>"
     table.loc[1, "thumbnail"] = table["thumbnail"][2] + b"\0" * 2**17
@@ -166,7 +166,7 @@ def test_only_small_png_files_are_shown():
 
 
 def test_a_sheet_keeps_its_limit_and_what_was_asked_for_first():
-    run = make_run(pictures=True)
+    run = make_run(images=True)
     names = [("train", f"train/{i}") for i in range(300)]
     whole_sheet = sheet(run, names)
     small = sheet(run, names, limit=len(whole_sheet.jpeg) * 2 // 3)
@@ -176,20 +176,20 @@ def test_a_sheet_keeps_its_limit_and_what_was_asked_for_first():
 
 
 def test_suspects_stand_beside_their_neighbours(tmp_path):
-    run = make_run(pictures=True)
+    run = make_run(images=True)
     found = audit(run, lenses=["label_suspects", "archetypes"])
     listed = found["label_suspects"].tables["label_suspects"]
     tree = parsed(found.save(tmp_path / "out", figures=False).read_text())
     ticks = [a for a in tree.named("input") if a.get("class") == "tick"]
     assert [a["data-id"] for a in ticks] == listed["id"].tolist()[:100] != []
-    pictures = [a["aria-label"] for a in tree.named("span") if a.get("role") == "img" and "labelled" in a["aria-label"]]
+    images = [a["aria-label"] for a in tree.named("span") if a.get("role") == "img" and "labelled" in a["aria-label"]]
     near = [f"{name}, labelled" for name in listed["neighbours"][0].split()]
-    assert [text.rsplit(" ", 1)[0] for text in pictures[1:6]] == near
+    assert [text.rsplit(" ", 1)[0] for text in images[1:6]] == near
     assert all(a["aria-label"] for a in tree.named("span") if a.get("role") == "img")
 
 
 def test_class_of_interest_is_shown_in_full(tmp_path):
-    found = audit(make_run(pictures=True), lenses=["class_accuracy", "archetypes", "adversaries"], of="truck")
+    found = audit(make_run(images=True), lenses=["class_accuracy", "archetypes", "adversaries"], of="truck")
     tree = parsed(found.save(tmp_path / "out", figures=False).read_text())
     said = "".join(tree.text)
     part = said[said.index("truck in full") :][len("truck in full") :]
@@ -296,7 +296,7 @@ def test_every_page_there_is_has_the_fixed_headings():
             assert [heading for heading in lens_page(file.stem) if heading in HEADINGS] == list(HEADINGS), file.name
 
 
-def test_synthetic_pictures_are_shown_beside_real_ones(tmp_path):
+def test_synthetic_images_are_shown_beside_real_ones(tmp_path):
     from imblens.report._synthetic import synthetic
 
     run = make_run()
@@ -305,11 +305,11 @@ def test_synthetic_pictures_are_shown_beside_real_ones(tmp_path):
     assert synthetic(run) is None
     run.meta["data"]["oversample"] = {"name": "<b>smote</b>", "synthetic": 1234}
     (path / "oversampled").mkdir()
-    (path / "oversampled" / "samples.png").write_bytes(b"not a picture")
+    (path / "oversampled" / "samples.png").write_bytes(b"not an image")
     assert synthetic(run) is None
     Image.new("RGB", (8, 8), "red").save(path / "oversampled" / "samples.png")
     shown = audit(run, lenses=["class_accuracy"]).save(tmp_path / "out", figures=False).read_text()
-    assert 'id="synthetic"' in shown and "1,234 pictures in all" in shown and 'class="sheet"' in shown
+    assert 'id="synthetic"' in shown and "1,234 images in all" in shown and 'class="sheet"' in shown
     assert "<b>smote</b>" not in shown
 
 

@@ -33,7 +33,7 @@ NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Linear(4, 3))
         (lambda: imblens.audit(RUN, lenses="archetype"), "no lens 'archetype'", "'archetypes'"),
         (lambda: Run.load(5), "a value of type int", "a run"),
         (lambda: imblens.capture(NETWORK, train=None), "train is None", "(inputs, labels)"),
-        (lambda: imblens.capture(NETWORK, train="digits"), "the text 'digits'", "load_pictures('digits')"),
+        (lambda: imblens.capture(NETWORK, train="digits"), "the text 'digits'", "load_images('digits')"),
         (lambda: Run.from_arrays(train=(FEATURES, LABELS), head=5), "a value of type int", "head=model.fc"),
         (lambda: Run.from_arrays(train=(FEATURES, [[1], [1, 2]])), "train_labels has rows of different", "columns"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imblens.errors import InputError, ShapeError
-from imblens.run import ClassMoments, ClassRange, Confusion, Head, Latents, Part, Run
+from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split
 
 RNG = np.random.default_rng(7)
 LABELS = np.repeat(np.arange(3), (9, 5, 3))
@@ -110,11 +110,11 @@ def test_inputs_and_random_state_stay_untouched() -> None:
 # ------------------------------------------------------------------------------------------------ statistics in pieces
 
 
-def cut(*at: int) -> Latents:
+def cut(*at: int) -> Split:
     """The same instances in parts."""
     edges = [0, *at, len(FEATURES)]
     parts = tuple(Part(FEATURES[a:b], LABELS[a:b], LOGITS[a:b]) for a, b in zip(edges, edges[1:], strict=False))
-    return Latents(parts, ("a", "b", "c", "empty"))
+    return Split(parts, ("a", "b", "c", "empty"))
 
 
 @pytest.mark.parametrize("cuts", [(), (4,), (1, 2, 16), (9, 14)])
@@ -134,7 +134,7 @@ def test_parts_merge_to_the_whole(cuts: tuple[int, ...]) -> None:
 
 
 def test_moments_survive_a_large_offset() -> None:
-    far = Latents((Part(FEATURES + np.float32(1e4), LABELS),), ("a", "b", "c"))
+    far = Split((Part(FEATURES + np.float32(1e4), LABELS),), ("a", "b", "c"))
     variance = far.reduce(lambda: ClassMoments(3, 4)).variance
     expected = np.stack([(FEATURES + np.float32(1e4))[LABELS == c].astype(np.float64).var(axis=0) for c in range(3)])
     np.testing.assert_allclose(variance, expected, rtol=1e-6)
@@ -153,7 +153,7 @@ def test_ranges_of_right_and_wrong_answers() -> None:
 
 def test_multi_hot_labels_count_in_every_class() -> None:
     hot = (RNG.random((17, 3)) < 0.5).astype(np.uint8)
-    split = Latents((Part(FEATURES, hot),), ("a", "b", "c"))
+    split = Split((Part(FEATURES, hot),), ("a", "b", "c"))
     moments = split.reduce(lambda: ClassMoments(3, 4))
     for c in range(3):
         np.testing.assert_allclose(moments.mean[c], FEATURES[hot[:, c] == 1].mean(axis=0), rtol=1e-5)
@@ -161,8 +161,8 @@ def test_multi_hot_labels_count_in_every_class() -> None:
 
 
 def test_batches_are_bounded_and_cover_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.run._latents.BATCH_BYTES", 16)
-    big = Latents((Part(np.tile(FEATURES, (40, 1)), np.tile(LABELS, 40)),), ("a", "b", "c"))
+    monkeypatch.setattr("imblens.run._split.BATCH_BYTES", 16)
+    big = Split((Part(np.tile(FEATURES, (40, 1)), np.tile(LABELS, 40)),), ("a", "b", "c"))
     batches = list(big.batches())
     assert max(map(len, batches)) <= 256 and sum(map(len, batches)) == len(big)
     assert [b.start for b in batches][:2] == [0, 256]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from imblens.errors import ExistsError, ImblensError, InputError, MissingError, StorageError
-from imblens.run import Head, Latents, Part, Run, claim, write_atomic, write_text
+from imblens.run import Head, Part, Run, Split, claim, write_atomic, write_text
 
 RNG = np.random.default_rng(3)
 CLASSES = ("ant", '"><img src=x onerror=1>', "رتيلاء 🕷")
@@ -28,8 +28,8 @@ def make(n_parts: int = 2) -> Run:
         features = RNG.normal(size=(len(rows), 5)).astype(np.float32)
         table = pd.DataFrame({"id": [f"a/{i}.png" for i in rows], "thumbnail": [bytes([i]) for i in rows]})
         parts.append(Part(features, labels[rows], head(features), table=table))
-    train = Latents(tuple(parts), CLASSES, "train", head)
-    test = Latents(
+    train = Split(tuple(parts), CLASSES, "train", head)
+    test = Split(
         (Part(RNG.normal(size=(6, 5)).astype(np.float32), np.array([0, 0, 1, 1, 2, 2])),), CLASSES, "test", head
     )
     return Run(train, test, head, CLASSES, meta={"seed": 4, "data": {"source": "made"}})

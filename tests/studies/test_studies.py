@@ -181,7 +181,7 @@ def test_names_files_and_data(tmp_path: Path, mine: Path) -> None:
 
 
 def laid_out(root: Path, n_of_class: list[int]) -> Path:
-    """CIFAR-10 in its published layout, with so many training pictures of each class."""
+    """CIFAR-10 in its published layout, with so many training images of each class."""
     labels = np.repeat(np.arange(10), n_of_class)
     train = np.zeros((len(labels), 32, 32, 3), dtype=np.uint8), labels
     test = np.zeros((10, 32, 32, 3), dtype=np.uint8), np.arange(10)
@@ -210,7 +210,7 @@ def test_the_first_table_of_iml_describes_what_the_second_trains(tmp_path: Path)
         find_study("iml-table1", data={"MNIST": str(whole)})
 
 
-def test_synthetic_pictures_lie_beside_the_table(tmp_path: Path) -> None:
+def test_synthetic_images_lie_beside_the_table(tmp_path: Path) -> None:
     study = find_study("eos-table3", quick=True)
     store = Store.open(tmp_path / "out", study.spec)
     for job in study.jobs:
@@ -221,8 +221,8 @@ def test_synthetic_pictures_lie_beside_the_table(tmp_path: Path) -> None:
     sheet.parent.mkdir(parents=True)
     sheet.write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
     text = run_study(study, tmp_path / "out").text
-    copy = tmp_path / "out" / "pictures" / "digits-loss=ce-oversample=bagan-seed=0.png"
-    assert copy.read_bytes() == sheet.read_bytes() and f"(pictures/{copy.name})" in text
+    copy = tmp_path / "out" / "images" / "digits-loss=ce-oversample=bagan-seed=0.png"
+    assert copy.read_bytes() == sheet.read_bytes() and f"(images/{copy.name})" in text
 
 
 def test_only_a_long_tail_stays_as_it_is(tmp_path: Path) -> None:
@@ -282,16 +282,16 @@ def store_key(job: Any) -> str:
 
 
 def test_findings_of_any_kind_become_one_label() -> None:
-    from imblens.data import Pictures, PictureSet, finding_or_none
+    from imblens.data import ImageSet, ImageSplit, finding_or_none
 
     labels = [[0, 0, 0], [1, 0, 1], [0, 0, 1]]
     boxes = [[], [[0, 1, 1, 3, 3], [2, 0, 0, 2, 2]], [[2, 1, 0, 2, 2]]]
-    split = Pictures.from_arrays(np.zeros((3, 4, 4), np.uint8), labels, boxes=boxes)
-    made = finding_or_none(PictureSet("x", ("a", "b", "c"), "multilabel", split, split))
+    split = ImageSplit.from_arrays(np.zeros((3, 4, 4), np.uint8), labels, boxes=boxes)
+    made = finding_or_none(ImageSet("x", ("a", "b", "c"), "multilabel", split, split))
     assert made.train.labels.tolist() == [[1, 0], [0, 1], [0, 1]]
     assert made.test is not None and made.test.boxes is not None and made.train.boxes is not None
     assert made.train.boxes[1].tolist() == [[1, 1, 1, 3, 3], [1, 0, 0, 2, 2]]
-    with pytest.raises(InputError, match="one label for a picture"):
+    with pytest.raises(InputError, match="one label for an image"):
         finding_or_none(find_study("long-tail", data={"CIFAR-10": "digits"}).jobs[0].data.load())  # type: ignore[attr-defined]
 
 
@@ -357,11 +357,11 @@ def test_claims_are_held_pair_by_pair() -> None:
 
 def test_what_is_planted_for_the_diagnosis() -> None:
     for cause in _diagnosis.DIAGNOSED:
-        pictures = _diagnosis.planted(cause, 5)
-        counts = dict(zip(pictures.classes, pictures.class_counts.tolist(), strict=True))
+        images = _diagnosis.planted(cause, 5)
+        counts = dict(zip(images.classes, images.class_counts.tolist(), strict=True))
         rare = {name for name, count in counts.items() if count < 50}
         assert rare == (set(_diagnosis.planted_classes(cause)) if cause == "few_examples" else set())
-        assert set(pictures.planted) == (set() if cause == "few_examples" else {cause})
+        assert set(images.planted) == (set() if cause == "few_examples" else {cause})
 
 
 def test_the_table_of_the_diagnosis() -> None:
@@ -405,21 +405,21 @@ def test_a_planted_cause_is_found(tmp_path: Path) -> None:
 def test_remedies_change_what_they_say() -> None:
     from imblens.models import build_model
 
-    pictures = _diagnosis.planted("background", 3)
+    images = _diagnosis.planted("background", 3)
     asked = {"mean": [0.5] * 3, "std": [0.25] * 3, "size": [20, 20]}
-    fitted = _diagnosis.Fitted(build_model("smallnet", 10).eval(), asked, pictures, 0)
+    fitted = _diagnosis.Fitted(build_model("smallnet", 10).eval(), asked, images, 0)
     judged = _diagnosis.judged_on("background", 3, "kite")
-    kite = pictures.classes.index("kite")
+    kite = images.classes.index("kite")
     assert set(judged.labels) == {kite}
     more = _diagnosis._collect(fitted, "kite", judged)
     added = more.subset([str(one).startswith("new/") for one in more.ids])
     assert 0 < len(added) <= 40 and set(added.labels) == {kite}
     varied = _diagnosis._vary_background(fitted, "kite", judged)
-    assert np.array_equal(np.bincount(varied.labels), pictures.class_counts)
+    assert np.array_equal(np.bincount(varied.labels), images.class_counts)
     bluish = [(p[:3].mean(axis=(0, 1)) @ [-1, 0, 1]) > 50 for p, label in varied if label == kite]
     assert 0.4 < np.mean(bluish) < 0.6
     kept = _diagnosis._drop_suspects(fitted, "ring", judged)
-    assert len(kept) < len(pictures.train) and set(pictures.train.labels[~np.isin(pictures.train.ids, kept.ids)]) == {0}
+    assert len(kept) < len(images.train) and set(images.train.labels[~np.isin(images.train.ids, kept.ids)]) == {0}
     assert 0 <= _diagnosis.REMEDIES["few_examples"][1](fitted, "kite", judged) <= 1
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from imblens.data import PictureSet, digits
+from imblens.data import ImageSet, digits
 from imblens.errors import ImblensError, InputError
 from imblens.synthesis import find_oversampler, oversample_pixels
 from imblens.synthesis._fit import Batches, fit
@@ -22,7 +22,7 @@ from imblens.synthesis._games import Autoencoder, ClassGame, ConvexGame
 from imblens.synthesis._generators import GENERATORS, _gaussians
 from imblens.synthesis._networks import Canvas, Decoder, Encoder
 from imblens.training._state import quiet_lightning
-from tests.synthesis.pictures import colours
+from tests.synthesis.images import colours
 
 NAMES = [generator.name for generator in GENERATORS]
 FEW: dict[str, int] = {"width": 4, "batch_size": 8, "latent": 4, "steps": 3}
@@ -48,12 +48,12 @@ def few(name: str) -> dict[str, int]:
 
 
 @cache
-def small_digits() -> PictureSet:
+def small_digits() -> ImageSet:
     return digits().resized((8, 8))
 
 
 @cache
-def balanced_digits(name: str) -> PictureSet:
+def balanced_digits(name: str) -> ImageSet:
     options: dict[str, Any] = {"width": 16, "batch_size": 32, "learning_rate": 0.001, **ENOUGH[name]}
     return oversample_pixels(small_digits(), name, **options)
 
@@ -70,7 +70,7 @@ def test_originals_stay_classes_are_balanced_and_test_is_left_alone(name: str, t
     assert made.class_counts.tolist() == [20, 20, 20]
     record = made.source["oversample"]
     assert json.loads(json.dumps(record)) == record and record["synthetic"] == 24
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures.npz", "samples.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npz", "samples.png"]
     assert " to " in said[0] and "made in" in said[-1]
 
 
@@ -104,7 +104,7 @@ def test_losses_of_what_is_to_be_reproduced_fall(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_of_a_class_are_taken_for_that_class(name: str) -> None:
+def test_images_of_a_class_are_taken_for_that_class(name: str) -> None:
     """A classifier of held-out real digits names them right far more often than chance (0.1), in most classes."""
     real, made = small_digits(), balanced_digits(name)
     assert real.test is not None
@@ -117,14 +117,14 @@ def test_pictures_of_a_class_are_taken_for_that_class(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["deepsmote", "bagan", "cgan"])
-def test_pictures_of_a_class_differ(name: str) -> None:
+def test_images_of_a_class_differ(name: str) -> None:
     made = balanced_digits(name)
     new, labels = made.train.array()[len(small_digits().train) :], made.train.labels[len(small_digits().train) :]
     for label in (1, 2, 3):
         assert len(np.unique(new[labels == label].reshape((labels == label).sum(), -1), axis=0)) > 10
 
 
-def test_pictures_that_all_look_alike_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_all_look_alike_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClassGame, "noise", lambda self, n, size: torch.zeros(n, size))
     made = oversample_pixels(colours(), "cgan", **FEW)
     assert "class 'green', 'blue' nearly all look alike" in made.notes[-1]
@@ -133,7 +133,7 @@ def test_pictures_that_all_look_alike_are_told(monkeypatch: pytest.MonkeyPatch) 
     assert list(spread) == list("123456789") and all(0.05 < share < 1.1 for share in spread.values())
 
 
-def test_grey_pictures_stay_grey_and_odd_sizes_are_kept() -> None:
+def test_grey_images_stay_grey_and_odd_sizes_are_kept() -> None:
     assert balanced_digits("deepsmote").train.greyscale
     for height, width in ((1, 1), (5, 9), (17, 30), (64, 33)):
         pixels = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
@@ -161,7 +161,7 @@ def test_gamo_makes_convex_combinations() -> None:
         game.units["2"].bias[:] = 0
         made = game.make(torch.full((50,), 2))
     assert made.min() >= -0.5 and made.max() <= 0.4
-    assert made.std(dim=(1, 2, 3)).max() < 1e-6  # each picture is flat, as its members are
+    assert made.std(dim=(1, 2, 3)).max() < 1e-6  # each image is flat, as its members are
 
 
 def test_bagans_gaussians_have_the_moments_of_a_class() -> None:
@@ -174,22 +174,22 @@ def test_bagans_gaussians_have_the_moments_of_a_class() -> None:
 
 
 def test_deepsmotes_penalty_is_the_papers_or_the_released_one() -> None:
-    """With one picture in the batch the shuffle is no shuffle, and both ask for the same."""
+    """With one image in the batch the shuffle is no shuffle, and both ask for the same."""
     canvas = Canvas(colours().train.array())
-    pictures = canvas.inputs(colours().train.array()[:12])
+    images = canvas.inputs(colours().train.array()[:12])
     found = {}
     for penalty in ("paper", "released"):
         torch.manual_seed(0)
         game = Autoencoder(canvas, 4, 4, 0.001, penalty)
         game.move = lambda player, loss: loss  # type: ignore[method-assign]
         torch.manual_seed(1)
-        found[penalty] = game.play(pictures, torch.zeros(12))
+        found[penalty] = game.play(images, torch.zeros(12))
     torch.manual_seed(1)
     order = torch.randperm(6)
     with torch.no_grad():
-        decoded = game.decoder(game.encoder(pictures[6:]))
-        expected = (decoded[order] - pictures[6:]).square().mean()
-        released = (decoded - pictures[6:]).square().mean()
+        decoded = game.decoder(game.encoder(images[6:]))
+        expected = (decoded[order] - images[6:]).square().mean()
+        released = (decoded - images[6:]).square().mean()
     torch.testing.assert_close(found["paper"]["penalty"].detach(), expected)
     torch.testing.assert_close(found["released"]["penalty"].detach(), released)
     assert found["paper"]["reconstruction"] == found["released"]["reconstruction"]
@@ -197,14 +197,14 @@ def test_deepsmotes_penalty_is_the_papers_or_the_released_one() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_class_of_one_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name} needs 2 pictures of a class, and 'blue' has 1"):
+    with pytest.raises(InputError, match=f"{name} needs 2 images of a class, and 'blue' has 1"):
         oversample_pixels(colours((20, 9, 1)), name, **few(name))
     assert oversample_pixels(colours((9, 9, 2)), name, **few(name)).class_counts.tolist() == [9, 9, 9]
 
 
 def test_divergence_is_an_error() -> None:
     class Diverging(Autoencoder):
-        def play(self, pictures: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        def play(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"reconstruction": torch.tensor(float("nan"))}
 
     given = colours().train
@@ -215,7 +215,7 @@ def test_divergence_is_an_error() -> None:
 
 
 def test_stopped_by_the_user_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(self: Any, pictures: torch.Tensor, labels: torch.Tensor) -> None:
+    def stop(self: Any, images: torch.Tensor, labels: torch.Tensor) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Autoencoder, "play", stop)

@@ -12,18 +12,18 @@ import pytest
 from imblearn.over_sampling import SMOTE
 from PIL import Image
 
-from imblens.data import PictureSet
+from imblens.data import ImageSet
 from imblens.errors import InputError, MissingError
 from imblens.synthesis import find_oversampler, oversample_pixels, oversampler_descriptions, parse_options
 from imblens.synthesis._samplers import SAMPLERS
-from tests.synthesis.pictures import colours
+from tests.synthesis.images import colours
 
 NAMES = [sampler.name for sampler in SAMPLERS]
 PARTIAL = {"borderline_smote", "svm_smote", "adasyn", "balanced_svm"}  # may leave classes short
 
 
-def pixels_of(pictures: PictureSet) -> np.ndarray:
-    return pictures.train.array()
+def pixels_of(images: ImageSet) -> np.ndarray:
+    return images.train.array()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,8 +57,8 @@ def test_the_seed_decides(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["smote", "balanced_svm", "random", "eos"])
-def test_new_pictures_stay_among_those_they_come_from(name: str) -> None:
-    """Each pixel of a picture between two others lies in their range: nothing wraps round at 0 or 255."""
+def test_new_images_stay_among_those_they_come_from(name: str) -> None:
+    """Each pixel of an image between two others lies in their range: nothing wraps round at 0 or 255."""
     given = colours()
     made = oversample_pixels(given, name)
     new, labels = pixels_of(made)[36:], made.train.labels[36:]
@@ -69,7 +69,7 @@ def test_new_pictures_stay_among_those_they_come_from(name: str) -> None:
         mine = new[labels == label]
         assert (mine >= members.min(axis=0)).all() and (mine <= members.max(axis=0)).all()
         if name == "random":
-            assert all((picture == of_class).all(axis=(1, 2, 3)).any() for picture in mine)
+            assert all((image == of_class).all(axis=(1, 2, 3)).any() for image in mine)
 
 
 def test_smote_is_imbalanced_learns_to_a_grey_level() -> None:
@@ -83,7 +83,7 @@ def test_smote_is_imbalanced_learns_to_a_grey_level() -> None:
 def test_what_is_made_is_kept_and_read_again(tmp_path: Path) -> None:
     given, said = colours(), []
     first = oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append)
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["pictures.npz", "samples.png"]
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["images.npz", "samples.png"]
     again = oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append)
     assert "made in" in said[0] and "read from" in said[1]
     assert (pixels_of(first) == pixels_of(again)).all()
@@ -91,12 +91,12 @@ def test_what_is_made_is_kept_and_read_again(tmp_path: Path) -> None:
     for options in ({"k_neighbors": 2}, {"random_state": 1}):
         oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append, **options)
         assert "made in" in said[-1]
-    (tmp_path / "o" / "pictures.npz").write_bytes((tmp_path / "o" / "pictures.npz").read_bytes()[:-100])
+    (tmp_path / "o" / "images.npz").write_bytes((tmp_path / "o" / "images.npz").read_bytes()[:-100])
     oversample_pixels(given, "smote", out=tmp_path / "o", random_state=1, say=said.append)
     assert "made in" in said[-1]
 
 
-def test_the_sheet_shows_real_pictures_left_and_new_ones_right(tmp_path: Path) -> None:
+def test_the_sheet_shows_real_images_left_and_new_ones_right(tmp_path: Path) -> None:
     oversample_pixels(colours(), "random", out=tmp_path)
     sheet = np.asarray(Image.open(tmp_path / "samples.png"))
     assert sheet.shape == (2 * (48 + 2), 14 * (36 + 2) + 8, 3)  # green and blue grew; 8 x 6 shown six times as large
@@ -106,7 +106,7 @@ def test_the_sheet_shows_real_pictures_left_and_new_ones_right(tmp_path: Path) -
             assert row[:, left : left + 36].mean(axis=(0, 1)).argmax() == channel
 
 
-def test_grey_pictures_stay_grey() -> None:
+def test_grey_images_stay_grey() -> None:
     given = colours()
     grey = np.repeat(pixels_of(given)[..., :1], 3, axis=3)
     given = replace(given, train=type(given.train).from_arrays(grey, given.train.labels))
@@ -127,9 +127,9 @@ def test_a_balanced_set_is_left_alone() -> None:
 
 
 def test_refusals_say_what_to_do() -> None:
-    cases: list[tuple[PictureSet, str, dict[str, Any], str]] = [
-        (colours((20, 9, 1)), "smote", {}, "smote needs 2 pictures of a class, and 'blue' has 1. Add .* random"),
-        (replace(colours(), task="multilabel"), "smote", {}, "several labels for a picture"),
+    cases: list[tuple[ImageSet, str, dict[str, Any], str]] = [
+        (colours((20, 9, 1)), "smote", {}, "smote needs 2 images of a class, and 'blue' has 1. Add .* random"),
+        (replace(colours(), task="multilabel"), "smote", {}, "several labels for an image"),
         (oversample_pixels(colours(), "random"), "smote", {}, "was over-sampled with random before"),
         (colours(), "smote", {"k_neighbors": 7}, "k_neighbors=7 needs 8 instances but class 'blue' has 7"),
         (colours(), "smote", {"k_neighbors": 0}, "k_neighbors=0 is not allowed. Give a whole number of 1 or more"),

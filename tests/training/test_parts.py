@@ -44,7 +44,7 @@ def test_jitter_changes_colours_and_crops_are_shares_of_the_side() -> None:
     grey = torch.rand(40, 1, 48, 64).expand(-1, 3, -1, -1).clone()
     result = augmentation(plan)(grey)
     assert result.shape == grey.shape and 0 <= result.min() and result.max() <= 1
-    assert torch.equal(result[:, 0], result[:, 1])  # a grey picture stays grey
+    assert torch.equal(result[:, 0], result[:, 1])  # a grey image stays grey
     crop = next(iter(augmentation(plan)))
     crop(grey)
     assert crop._crop.flags["padding"] == 6  # an eighth of 48
@@ -87,7 +87,7 @@ def test_small_sets_are_seen_more_often() -> None:
     assert find_schedule("cao200").epochs_for(1) == 200
 
 
-def test_natural_order_is_every_picture_once_and_differs_by_seed() -> None:
+def test_natural_order_is_every_image_once_and_differs_by_seed() -> None:
     labels = np.array([0, 0, 0, 2, 2, 1])
     orders = [draw_epoch(labels, "natural", n_classes=3, epoch=0, epochs=1, seed=seed) for seed in (5, 5, 6)]
     assert sorted(orders[0]) == list(range(6))
@@ -112,32 +112,32 @@ def test_samplers_draw_classes_as_the_paper_says(sampler: str, epoch: int, expec
     assert len(drawn) == len(labels) and (np.abs(shares - expected) <= spread).all()
 
 
-def test_pictures_of_a_class_are_drawn_alike() -> None:
+def test_images_of_a_class_are_drawn_alike() -> None:
     labels = np.array([0] * 4 + [1] * 20_000)
     drawn = draw_epoch(labels, "class_balanced", n_classes=2, epoch=0, epochs=1, seed=0)
     counts = np.bincount(drawn[drawn < 4], minlength=4)
     assert counts.min() > 0.9 * counts.max()
 
 
-def test_batches_hold_every_picture_and_are_of_one_size() -> None:
-    pictures = np.arange(13 * 2 * 3 * 3, dtype=np.uint8).reshape(13, 2, 3, 3)
-    batches = Batches(pictures, np.arange(13), 6)
+def test_batches_hold_every_image_and_are_of_one_size() -> None:
+    images = np.arange(13 * 2 * 3 * 3, dtype=np.uint8).reshape(13, 2, 3, 3)
+    batches = Batches(images, np.arange(13), 6)
     batches.order = np.arange(13)[::-1]
     found = list(batches)
     assert len(batches) == 3 and [len(labels) for _, labels in found] == [5, 4, 4]
-    assert torch.equal(torch.cat([p for p, _ in found]), torch.from_numpy(pictures[::-1].copy()))
+    assert torch.equal(torch.cat([p for p, _ in found]), torch.from_numpy(images[::-1].copy()))
     assert torch.cat([labels for _, labels in found]).tolist() == list(range(12, -1, -1))
     found[0][0].zero_()
-    assert pictures[12].any()  # batches are copies
+    assert images[12].any()  # batches are copies
 
 
-def test_augmented_pictures_are_windows_of_the_padded_picture_or_its_mirror_image() -> None:
+def test_augmented_images_are_windows_of_the_padded_image_or_its_mirror_image() -> None:
     from imblens.training._module import augmentation
 
     torch.manual_seed(0)
-    pictures = torch.rand(200, 3, 6, 5)
-    result = augmentation(find_schedule("cao200"))(pictures)
-    padded = functional.pad(pictures, (4, 4, 4, 4))
+    images = torch.rand(200, 3, 6, 5)
+    result = augmentation(find_schedule("cao200"))(images)
+    padded = functional.pad(images, (4, 4, 4, 4))
     seen = set()
     for i in range(200):
         places = [
@@ -154,7 +154,7 @@ def test_augmented_pictures_are_windows_of_the_padded_picture_or_its_mirror_imag
     assert {mirrored for *_, mirrored in seen} == {False, True}
 
 
-def test_pictures_are_shrunk_only_when_there_is_enough_of_them() -> None:
+def test_images_are_shrunk_only_when_there_is_enough_of_them() -> None:
     from imblens.training._module import shrunk
 
     even = torch.full((2, 3, 32, 48), 0.3)

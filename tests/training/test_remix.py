@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from imblens.data import PictureSet
+from imblens.data import ImageSet
 from imblens.errors import InputError, MissingError
 from imblens.losses import build_loss
 from imblens.training import train
@@ -22,9 +22,9 @@ PAPER = {"kappa": 3.0, "tau": 0.5, "alpha": 1.0}
 
 
 def mixed(seed: int, **options: float) -> tuple[float, list[tuple[int, int, float]]]:
-    """Return lambda, read off the pictures, and (i, j, share of i) of each mixed picture."""
+    """Return lambda, read off the images, and (i, j, share of i) of each mixed image."""
     torch.manual_seed(seed)
-    values = torch.arange(64, dtype=torch.float32) ** 2  # every pair of pictures mixes to a value of its own
+    values = torch.arange(64, dtype=torch.float32) ** 2  # every pair of images mixes to a value of its own
     found = remix(values[:, None, None, None].expand(-1, 3, 2, 2), LABELS, COUNTS, **{**PAPER, **options})
     torch.manual_seed(seed)
     part = float(torch.distributions.Beta(options.get("alpha", 1.0), options.get("alpha", 1.0)).sample())
@@ -79,8 +79,8 @@ def test_for_cross_entropy_it_is_the_loss_of_the_mixed_label() -> None:
 
 
 def test_a_training_with_remix_learns_and_repeats_itself(tmp_path: Path) -> None:
-    pictures = PictureSet("colours", ("red", "green", "blue"), "multiclass", split([40, 9, 4], 0))
-    trained = quick(pictures, tmp_path / "a", epochs=12, remix=True)
+    images = ImageSet("colours", ("red", "green", "blue"), "multiclass", split([40, 9, 4], 0))
+    trained = quick(images, tmp_path / "a", epochs=12, remix=True)
     assert trained.meta["remix"] == PAPER
     fresh = split([6, 6, 6], 5)
     pre = trained.meta["preprocessing"]
@@ -89,21 +89,21 @@ def test_a_training_with_remix_learns_and_repeats_itself(tmp_path: Path) -> None
         answers = trained.model(torch.tensor(inputs, dtype=torch.float32).permute(0, 3, 1, 2)).argmax(dim=1).numpy()
     assert (answers == fresh.labels).mean() > 0.8
     assert np.isfinite(trained.log["loss"]).all()
-    assert same(trained.model, quick(pictures, tmp_path / "b", epochs=12, remix={"kappa": 3}).model)
-    assert not same(trained.model, quick(pictures, tmp_path / "c", epochs=12).model)
+    assert same(trained.model, quick(images, tmp_path / "b", epochs=12, remix={"kappa": 3}).model)
+    assert not same(trained.model, quick(images, tmp_path / "c", epochs=12).model)
     with pytest.raises(InputError, match=r"had remix {.*}, and None is asked for"):
-        quick(pictures, tmp_path / "a", epochs=12, resume=True)
+        quick(images, tmp_path / "a", epochs=12, resume=True)
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
-    pictures = PictureSet("colours", ("red", "green", "blue"), "multiclass", split([9, 4, 4], 0))
+    images = ImageSet("colours", ("red", "green", "blue"), "multiclass", split([9, 4, 4], 0))
     for options, message in (
         ({"kappa": 0.5}, "remix: kappa is 0.5. Give a number from 1"),
         ({"tau": "half"}, "remix: tau is 'half'"),
         ({"alpha": float("nan")}, "remix: alpha is nan"),
     ):
         with pytest.raises(InputError, match=message):
-            train(pictures, out=tmp_path / "x", remix=options)
+            train(images, out=tmp_path / "x", remix=options)
     with pytest.raises(MissingError, match=r"remix has no option 'kapa'. Did you mean 'kappa'"):
         checked_remix({"kapa": 3})
     assert checked_remix(False) is None and not (tmp_path / "x").exists()

@@ -1,4 +1,4 @@
-"""Training from end to end, on pictures that a moment teaches."""
+"""Training from end to end, on images that a moment teaches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from imblens.data import Pictures, PictureSet
+from imblens.data import ImageSet, ImageSplit
 from imblens.errors import ExistsError, ImblensError, InputError, MissingError
 from imblens.models import build_model, load_weights
 from imblens.models.normed import NormedLinear
@@ -37,11 +37,11 @@ def build(n_classes):
 """
 
 
-def split(counts: list[int], seed: int) -> Pictures:
+def split(counts: list[int], seed: int) -> ImageSplit:
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(range(len(counts)), counts))
     noise = rng.integers(-40, 40, (len(labels), 8, 6, 3))
-    return Pictures.from_arrays(np.clip(COLOURS[labels][:, None, None] + noise, 0, 255).astype(np.uint8), labels)
+    return ImageSplit.from_arrays(np.clip(COLOURS[labels][:, None, None] + noise, 0, 255).astype(np.uint8), labels)
 
 
 @pytest.fixture(autouse=True)
@@ -54,18 +54,18 @@ def one_thread() -> Iterator[None]:
 
 
 class Untouchable:
-    """A source whose pictures must not be read."""
+    """A source whose images must not be read."""
 
-    def picture(self, row: int) -> Any:
+    def image(self, row: int) -> Any:
         raise AssertionError("the test split was read")
 
-    size = picture
+    size = image
 
 
 @pytest.fixture(scope="module")
-def pictures() -> PictureSet:
+def images() -> ImageSet:
     hidden = split([5, 5, 5], 9)
-    return PictureSet(
+    return ImageSet(
         "colours",
         ("red", "green", "blue"),
         "multiclass",
@@ -74,8 +74,8 @@ def pictures() -> PictureSet:
     )
 
 
-def quick(pictures: PictureSet, out: Path, **options: Any) -> Trained:
-    return train(pictures, out=out, **{"epochs": 4, "batch_size": 12, "progress": False, **options})
+def quick(images: ImageSet, out: Path, **options: Any) -> Trained:
+    return train(images, out=out, **{"epochs": 4, "batch_size": 12, "progress": False, **options})
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -83,12 +83,12 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 
 def test_what_a_training_leaves_behind(
-    pictures: PictureSet, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    images: ImageSet, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    trained = quick(pictures, out, epochs=12, progress=True)
+    trained = quick(images, out, epochs=12, progress=True)
     printed = capfd.readouterr()
     lines = printed.err.splitlines()
     assert printed.out == "" and len(lines) == 12
@@ -122,13 +122,13 @@ def test_what_a_training_leaves_behind(
     assert (answers == fresh.labels).mean() > 0.9
 
 
-def test_the_same_seed_gives_the_same_bits(pictures: PictureSet, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bits(images: ImageSet, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    first = quick(pictures, tmp_path / "a")
+    first = quick(images, tmp_path / "a")
     torch.manual_seed(2)
     random.seed(2)
     np.random.default_rng(2)
-    again, other = quick(pictures, tmp_path / "b"), quick(pictures, tmp_path / "c", seed=1)
+    again, other = quick(images, tmp_path / "b"), quick(images, tmp_path / "c", seed=1)
     assert same(first.model, again.model) and not same(first.model, other.model)
     timeless = [t.log.drop(columns="seconds") for t in (first, again)]
     pd.testing.assert_frame_equal(*timeless)
@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_bits(pictures: PictureSet, tmp_path: Path)
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("validated", [False, True])
 def test_a_resumed_training_ends_in_the_same_bits(
-    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], validated: bool
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], validated: bool
 ) -> None:
     """Dropout, augmentation, a sampler that changes by epoch and late weights: all that is random or moves."""
     from imblens.training._module import Fitting
@@ -146,8 +146,8 @@ def test_a_resumed_training_ends_in_the_same_bits(
     (tmp_path / "net.py").write_text(FACTORY)
     options = dict(arch=f"{tmp_path / 'net.py'}:build", loss="focal", drw=True, sampler="progressive")
     if validated:
-        pictures = replace(pictures, val=split([4, 4, 4], 2))
-    unbroken = quick(pictures, tmp_path / "unbroken", **options)
+        images = replace(images, val=split([4, 4, 4], 2))
+    unbroken = quick(images, tmp_path / "unbroken", **options)
     step = Fitting.training_step
 
     def breaking(self: Any, batch: Any, batch_idx: int) -> Any:
@@ -157,31 +157,31 @@ def test_a_resumed_training_ends_in_the_same_bits(
 
     monkeypatch.setattr(Fitting, "training_step", breaking)
     with pytest.raises(stop) as stopped:
-        quick(pictures, tmp_path / "broken", **options)
+        quick(images, tmp_path / "broken", **options)
     monkeypatch.undo()
     if stop is KeyboardInterrupt:
         assert str(stopped.value) == "stopped at epoch 2 of 4"
     assert not (tmp_path / "broken/model.safetensors").exists()
     assert len(pd.read_csv(tmp_path / "broken/log.csv")) == 2
 
-    resumed = quick(pictures, tmp_path / "broken", resume=True, **options)
+    resumed = quick(images, tmp_path / "broken", resume=True, **options)
     assert same(unbroken.model, resumed.model)
     pd.testing.assert_frame_equal(unbroken.log.drop(columns="seconds"), resumed.log.drop(columns="seconds"))
     assert {**unbroken.meta} == {**resumed.meta}
 
 
-def test_a_finished_training_resumes_to_itself(pictures: PictureSet, tmp_path: Path) -> None:
-    trained = quick(pictures, tmp_path)
+def test_a_finished_training_resumes_to_itself(images: ImageSet, tmp_path: Path) -> None:
+    trained = quick(images, tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    again = quick(pictures, tmp_path, resume=True)
+    again = quick(images, tmp_path, resume=True)
     assert same(trained.model, again.model) and len(again.log) == 4
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_resuming_needs_a_fitting_checkpoint(pictures: PictureSet, tmp_path: Path) -> None:
+def test_resuming_needs_a_fitting_checkpoint(images: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"--resume: there is no .*last\.ckpt"):
-        quick(pictures, tmp_path, resume=True)
-    quick(pictures, tmp_path, epochs=1)
+        quick(images, tmp_path, resume=True)
+    quick(images, tmp_path, epochs=1)
     for other, message in [
         ({"arch": "resnet32"}, "had arch 'smallnet', and 'resnet32' is asked for"),
         ({"loss": "focal"}, "had loss 'ce', and 'focal' is asked for"),
@@ -194,13 +194,13 @@ def test_resuming_needs_a_fitting_checkpoint(pictures: PictureSet, tmp_path: Pat
         ({"augment": "none"}, "had augment 'crop.flip', and 'none' is asked for"),
     ]:
         with pytest.raises(InputError, match=message):
-            quick(pictures, tmp_path, resume=True, **{"epochs": 1, **other})
-    brighter = Pictures.from_arrays(pictures.train.array() // 2, pictures.train.labels)
-    with pytest.raises(InputError, match="saw other pictures"):
-        quick(replace(pictures, train=brighter), tmp_path, epochs=1, resume=True)
+            quick(images, tmp_path, resume=True, **{"epochs": 1, **other})
+    brighter = ImageSplit.from_arrays(images.train.array() // 2, images.train.labels)
+    with pytest.raises(InputError, match="saw other images"):
+        quick(replace(images, train=brighter), tmp_path, epochs=1, resume=True)
 
 
-def test_hostile_and_damaged_checkpoints(pictures: PictureSet, tmp_path: Path) -> None:
+def test_hostile_and_damaged_checkpoints(images: ImageSet, tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "pwned"),)
@@ -209,20 +209,20 @@ def test_hostile_and_damaged_checkpoints(pictures: PictureSet, tmp_path: Path) -
     path.parent.mkdir()
     torch.save({"imblens": Evil()}, path)
     with pytest.raises(InputError, match="cannot be read"):
-        quick(pictures, tmp_path, resume=True)
+        quick(images, tmp_path, resume=True)
     assert not (tmp_path / "pwned").exists()
     torch.save({"imblens": {}, "state_dict": {"x": torch.rand(1000)}}, path)
     for content in (b"", b"junk", path.read_bytes()[:-500]):
         path.write_bytes(content)
         with pytest.raises(InputError, match="cannot be read"):
-            quick(pictures, tmp_path, resume=True)
+            quick(images, tmp_path, resume=True)
     torch.save({"state_dict": {}}, path)
     with pytest.raises(InputError, match="was not written by imblens"):
-        quick(pictures, tmp_path, resume=True)
+        quick(images, tmp_path, resume=True)
 
 
-def test_checkpoints_hold_tensors_and_plain_values(pictures: PictureSet, tmp_path: Path) -> None:
-    quick(pictures, tmp_path, epochs=1)
+def test_checkpoints_hold_tensors_and_plain_values(images: ImageSet, tmp_path: Path) -> None:
+    quick(images, tmp_path, epochs=1)
     found = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
     assert found["imblens"]["classes"] == ["red", "green", "blue"]
     assert {"optimizer_states", "lr_schedulers", "state_dict", "loops", "callbacks"} <= set(found)
@@ -230,13 +230,13 @@ def test_checkpoints_hold_tensors_and_plain_values(pictures: PictureSet, tmp_pat
     assert same(model, load_weights(build_model("smallnet", 3), tmp_path / "model.safetensors"))
 
 
-def test_a_training_is_not_overwritten_by_accident(pictures: PictureSet, tmp_path: Path) -> None:
-    quick(pictures, tmp_path, epochs=1)
+def test_a_training_is_not_overwritten_by_accident(images: ImageSet, tmp_path: Path) -> None:
+    quick(images, tmp_path, epochs=1)
     before = (tmp_path / "model.safetensors").read_bytes()
     with pytest.raises(ExistsError, match=r"holds a training\. Add --resume, or --force"):
-        quick(pictures, tmp_path, epochs=1, seed=1)
+        quick(images, tmp_path, epochs=1, seed=1)
     assert (tmp_path / "model.safetensors").read_bytes() == before
-    quick(pictures, tmp_path, epochs=1, seed=1, force=True)
+    quick(images, tmp_path, epochs=1, seed=1, force=True)
     assert (tmp_path / "model.safetensors").read_bytes() != before
 
 
@@ -250,12 +250,12 @@ def global_state() -> list[Any]:
     ]  # fmt: skip
 
 
-def test_global_state_is_left_as_found(pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_state_is_left_as_found(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from imblens.training._module import Fitting
 
-    before, pixels = global_state(), pictures.train.array().copy()
-    quick(pictures, tmp_path / "a")
-    assert global_state() == before and (pictures.train.array() == pixels).all()
+    before, pixels = global_state(), images.train.array().copy()
+    quick(images, tmp_path / "a")
+    assert global_state() == before and (images.train.array() == pixels).all()
     for error in (RuntimeError, KeyboardInterrupt):
 
         def fail(self: Any, *args: Any, error: type[BaseException] = error) -> None:
@@ -265,38 +265,38 @@ def test_global_state_is_left_as_found(pictures: PictureSet, tmp_path: Path, mon
 
         monkeypatch.setattr(Fitting, "training_step", fail)
         with pytest.raises(error) as stopped:
-            quick(pictures, tmp_path / error.__name__)
+            quick(images, tmp_path / error.__name__)
         assert global_state() == before
     assert str(stopped.value) == "stopped before an epoch was finished"
 
 
-def test_validation_figures_come_from_the_validation_split(pictures: PictureSet, tmp_path: Path) -> None:
+def test_validation_figures_come_from_the_validation_split(images: ImageSet, tmp_path: Path) -> None:
     hard = split([4, 4, 4], 3)
-    wrong = Pictures.from_arrays(hard.array(), (hard.labels + 1) % 3)  # a network that learned is wrong on all of it
-    trained = quick(replace(pictures, val=wrong), tmp_path, epochs=12)
+    wrong = ImageSplit.from_arrays(hard.array(), (hard.labels + 1) % 3)  # a network that learned is wrong on all of it
+    trained = quick(replace(images, val=wrong), tmp_path, epochs=12)
     assert set(trained.log["split"]) == {"val"}
     assert trained.log["balanced_accuracy"].iloc[-1] < 0.1 and trained.log["rare_accuracy"].iloc[-1] < 0.1
-    without = quick(pictures, tmp_path / "without", epochs=12)
+    without = quick(images, tmp_path / "without", epochs=12)
     assert same(trained.model, without.model)  # looking changes nothing
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_ldam_gives_a_normalised_head(pictures: PictureSet, tmp_path: Path, precision: str) -> None:
-    trained = quick(pictures, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, precision=precision)
+def test_ldam_gives_a_normalised_head(images: ImageSet, tmp_path: Path, precision: str) -> None:
+    trained = quick(images, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, precision=precision)
     head = trained.model.head
     assert isinstance(head, NormedLinear) and head.scale.tolist() == [8, 8, 8]
     assert trained.meta["precision"] == precision and np.isfinite(trained.log["loss"]).all()
-    resumed = quick(pictures, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, resume=True)
+    resumed = quick(images, tmp_path, loss="ldam", loss_options={"s": 8}, drw=True, resume=True)
     assert resumed.meta["precision"] == precision
 
 
-def test_the_learning_rate_follows_the_schedule(pictures: PictureSet, tmp_path: Path) -> None:
-    trained = quick(pictures, tmp_path, schedule="cao200", epochs=10, augment="none")
+def test_the_learning_rate_follows_the_schedule(images: ImageSet, tmp_path: Path) -> None:
+    trained = quick(images, tmp_path, schedule="cao200", epochs=10, augment="none")
     assert trained.log["lr"].tolist() == pytest.approx([0.1] * 8 + [0.001, 0.00001])
     assert trained.meta["augment"] == "none"
 
 
-def test_pictures_are_small_in_the_first_half_only(tmp_path: Path) -> None:
+def test_images_are_small_in_the_first_half_only(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Module):\n"
@@ -307,33 +307,33 @@ def test_pictures_are_small_in_the_first_half_only(tmp_path: Path) -> None:
         "        self.sizes.append((self.training, *x.shape[2:]))\n"
         "        return self.head(x.mean((2, 3)))\n"
     )
-    large = Pictures.from_arrays(np.zeros((6, 32, 32, 3), np.uint8), [0, 1, 2, 0, 1, 0])
-    pictures = PictureSet("large", ("a", "b", "c"), "multiclass", large, val=large)
-    trained = quick(pictures, tmp_path / "out", arch=f"{tmp_path / 'net.py'}:Net")
+    large = ImageSplit.from_arrays(np.zeros((6, 32, 32, 3), np.uint8), [0, 1, 2, 0, 1, 0])
+    images = ImageSet("large", ("a", "b", "c"), "multiclass", large, val=large)
+    trained = quick(images, tmp_path / "out", arch=f"{tmp_path / 'net.py'}:Net")
     training, validating = (True, 24, 24), (False, 32, 32)
     assert trained.model.sizes == [training, validating] * 2 + [(True, 32, 32), validating] * 2
 
 
 def test_equal_classes_have_no_rare_ones(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    even = PictureSet("even", ("red", "green", "blue"), "multiclass", split([4, 4, 4], 0))
+    even = ImageSet("even", ("red", "green", "blue"), "multiclass", split([4, 4, 4], 0))
     trained = quick(even, tmp_path, epochs=1, progress=True)
     assert math.isnan(trained.log["rare_accuracy"].iloc[0])
     assert "rare" not in capfd.readouterr().err
 
 
 def test_divergence_is_an_error_and_not_a_network(
-    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imblens.training import _schedules
 
     wild = replace(_schedules.SCHEDULES["short"], lr=1e30)
     monkeypatch.setitem(_schedules.SCHEDULES, "short", wild)
     with pytest.raises(ImblensError, match="the training diverged: the loss is nan in epoch 1"):
-        quick(pictures, tmp_path)
+        quick(images, tmp_path)
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> None:
+def test_bad_requests_say_what_to_do(images: ImageSet, tmp_path: Path) -> None:
     for options, message in [
         ({"arch": "resnet23"}, "no network 'resnet23'. Did you mean 'resnet32'.*FILE.py:FACTORY"),
         ({"arch": "nowhere.py:build"}, "there is no file nowhere.py"),
@@ -349,10 +349,10 @@ def test_bad_requests_say_what_to_do(pictures: PictureSet, tmp_path: Path) -> No
         ({"seed": -1}, "seed is -1. It must be a whole number, 0 or more"),
     ]:
         with pytest.raises(InputError, match=message):
-            quick(pictures, tmp_path / "x", **options)
+            quick(images, tmp_path / "x", **options)
     with pytest.raises(InputError, match="'bce' is for several labels per instance"):
-        quick(pictures, tmp_path / "x", loss="bce")
-    single = replace(pictures, train=split([5, 0, 0], 0))
+        quick(images, tmp_path / "x", loss="bce")
+    single = replace(images, train=split([5, 0, 0], 0))
     with pytest.raises(InputError, match="fewer than two classes"):
         quick(single, tmp_path / "x")
     assert not (tmp_path / "x").exists()
@@ -362,8 +362,8 @@ def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
     """Lightning sets up its own messages when it is first imported."""
     code = (
         "import os; from imblens.data import digits; from imblens.training import train;"
-        "pictures = digits(); before = dict(os.environ);"
-        f"train(pictures, out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
+        "images = digits(); before = dict(os.environ);"
+        f"train(images, out={str(tmp_path / 'out')!r}, epochs=1); assert dict(os.environ) == before"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

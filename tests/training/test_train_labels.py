@@ -1,4 +1,4 @@
-"""Training with several labels per picture: a label is a bright channel."""
+"""Training with several labels per image: a label is a bright channel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from imblens.data import Pictures, PictureSet
+from imblens.data import ImageSet, ImageSplit
 from imblens.errors import InputError, MissingError
 from imblens.losses import loss_names
 from imblens.models import build_model
@@ -21,41 +21,41 @@ from tests.training.test_train import one_thread, same
 __all__ = ["one_thread"]  # a fixture
 
 
-def split(n: int, seed: int) -> Pictures:
+def split(n: int, seed: int) -> ImageSplit:
     rng = np.random.default_rng(seed)
     labels = np.stack([rng.permutation(n) < share * n for share in (0.6, 0.3, 0.15)], axis=1).astype(np.uint8)
     bright = np.where(labels, 190, 70)[:, None, None]
-    return Pictures.from_arrays((bright + rng.integers(-60, 60, (n, 8, 6, 3))).astype(np.uint8), labels)
+    return ImageSplit.from_arrays((bright + rng.integers(-60, 60, (n, 8, 6, 3))).astype(np.uint8), labels)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> PictureSet:
-    return PictureSet("channels", ("red", "green", "blue"), "multilabel", split(60, 0), test=split(20, 1))
+def images() -> ImageSet:
+    return ImageSet("channels", ("red", "green", "blue"), "multilabel", split(60, 0), test=split(20, 1))
 
 
-def quick(pictures: PictureSet, out: Path, **options: Any) -> Trained:
-    return train(pictures, out=out, **{"epochs": 3, "batch_size": 12, "progress": False, **options})
+def quick(images: ImageSet, out: Path, **options: Any) -> Trained:
+    return train(images, out=out, **{"epochs": 3, "batch_size": 12, "progress": False, **options})
 
 
 @pytest.mark.parametrize("loss", loss_names(multilabel=True))
-def test_every_loss_learns_under_the_default_schedule(pictures: PictureSet, tmp_path: Path, loss: str) -> None:
+def test_every_loss_learns_under_the_default_schedule(images: ImageSet, tmp_path: Path, loss: str) -> None:
     """Also those whose weights are a thousandth."""
-    trained = quick(pictures, tmp_path / "out", epochs=10, loss=loss)
+    trained = quick(images, tmp_path / "out", epochs=10, loss=loss)
     assert trained.log["auroc"].iloc[-1] > 0.95
     columns = ["epoch", "loss", "split", "auroc", "rare_auroc", "lr", "seconds"]
     assert list(trained.log.columns) == [*columns, "auroc: red", "auroc: green", "auroc: blue"]
     assert trained.meta["schedule"] == "short_adam" and trained.meta["loss"] == loss
-    labels = pictures.train.labels
+    labels = images.train.labels
     assert trained.meta["class_counts"] == labels.sum(axis=0).tolist()
     assert trained.meta["negative_counts"] == (1 - labels).sum(axis=0).tolist()
 
 
 def test_figures_come_from_the_validation_split_and_rare_is_the_rarest(
-    pictures: PictureSet, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    images: ImageSet, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     val = split(30, 2)
-    val.labels[:, 1] = 0  # no picture shows it: nothing can be said
-    trained = quick(replace(pictures, val=val), tmp_path / "out", progress=True)
+    val.labels[:, 1] = 0  # no image shows it: nothing can be said
+    trained = quick(replace(images, val=val), tmp_path / "out", progress=True)
     row = trained.log.iloc[-1]
     assert row["split"] == "val" and np.isnan(row["auroc: green"])
     assert row["auroc"] == pytest.approx((row["auroc: red"] + row["auroc: blue"]) / 2)
@@ -63,29 +63,29 @@ def test_figures_come_from_the_validation_split_and_rare_is_the_rarest(
     assert "  val AUROC " in capfd.readouterr().err
 
 
-def test_labels_that_nobody_could_tell_change_nothing(pictures: PictureSet, tmp_path: Path) -> None:
+def test_labels_that_nobody_could_tell_change_nothing(images: ImageSet, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     unknown = rng.random((60, 3)) < 0.3
-    given = replace(pictures.train, unknown=unknown, labels=np.where(unknown, 0, pictures.train.labels))
-    other = replace(given, labels=np.where(unknown, 1, pictures.train.labels).astype(np.uint8))
+    given = replace(images.train, unknown=unknown, labels=np.where(unknown, 0, images.train.labels))
+    other = replace(given, labels=np.where(unknown, 1, images.train.labels).astype(np.uint8))
     counts = [0, 0]
     for i, part in enumerate((given, other)):
         part = replace(part, labels=part.labels.astype(np.uint8))
-        counts[i] = quick(replace(pictures, train=part), tmp_path / str(i), loss="bce")
+        counts[i] = quick(replace(images, train=part), tmp_path / str(i), loss="bce")
     assert same(counts[0].model, counts[1].model)
     pd.testing.assert_frame_equal(counts[0].log.drop(columns="seconds"), counts[1].log.drop(columns="seconds"))
-    known = np.where(unknown, -1, pictures.train.labels)
+    known = np.where(unknown, -1, images.train.labels)
     assert counts[0].meta["negative_counts"] == (known == 0).sum(axis=0).tolist()
 
 
 def test_a_resumed_training_of_labels_ends_in_the_same_bits(
-    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imblens.training._module import Fitting
 
     options = dict(loss="cb_focal_bce", schedule="looking50")
-    pictures = replace(pictures, val=split(30, 2))
-    unbroken = quick(pictures, tmp_path / "unbroken", **options)
+    images = replace(images, val=split(30, 2))
+    unbroken = quick(images, tmp_path / "unbroken", **options)
     step = Fitting.training_step
 
     def breaking(self: Any, batch: Any, batch_idx: int) -> Any:
@@ -95,22 +95,22 @@ def test_a_resumed_training_of_labels_ends_in_the_same_bits(
 
     monkeypatch.setattr(Fitting, "training_step", breaking)
     with pytest.raises(RuntimeError, match="enough"):
-        quick(pictures, tmp_path / "broken", **options)
+        quick(images, tmp_path / "broken", **options)
     monkeypatch.undo()
-    resumed = quick(pictures, tmp_path / "broken", resume=True, **options)
+    resumed = quick(images, tmp_path / "broken", resume=True, **options)
     assert same(unbroken.model, resumed.model)
     pd.testing.assert_frame_equal(unbroken.log.drop(columns="seconds"), resumed.log.drop(columns="seconds"))
     assert unbroken.meta == resumed.meta
     with pytest.raises(InputError, match="had loss 'cb_focal_bce', and 'bce' is asked for"):
-        quick(pictures, tmp_path / "broken", resume=True, schedule="looking50", loss="bce")
+        quick(images, tmp_path / "broken", resume=True, schedule="looking50", loss="bce")
 
 
-def test_pretrained_weights_are_where_the_training_starts(pictures: PictureSet, tmp_path: Path) -> None:
+def test_pretrained_weights_are_where_the_training_starts(images: ImageSet, tmp_path: Path) -> None:
     torch.manual_seed(5)
     source = build_model("smallnet", 9)
     torch.save(source.state_dict(), tmp_path / "w.pt")
-    trained = quick(pictures, tmp_path / "out", weights=tmp_path / "w.pt", epochs=1, loss_options={})
-    plain = quick(pictures, tmp_path / "plain", epochs=1)
+    trained = quick(images, tmp_path / "out", weights=tmp_path / "w.pt", epochs=1, loss_options={})
+    plain = quick(images, tmp_path / "plain", epochs=1)
 
     def distance(state: dict[str, torch.Tensor]) -> float:
         name = "convolutions.0.weight"
@@ -119,20 +119,20 @@ def test_pretrained_weights_are_where_the_training_starts(pictures: PictureSet, 
     assert distance(trained.model.state_dict()) < 0.05 < distance(plain.model.state_dict())
     assert trained.meta["weights"] and plain.meta["weights"] is None
     with pytest.raises(MissingError, match="no weights file"):
-        quick(pictures, tmp_path / "x", weights=tmp_path / "none.pt")
+        quick(images, tmp_path / "x", weights=tmp_path / "none.pt")
     assert not (tmp_path / "x").exists()
 
 
-def test_what_labels_rule_out_is_refused(pictures: PictureSet, tmp_path: Path) -> None:
+def test_what_labels_rule_out_is_refused(images: ImageSet, tmp_path: Path) -> None:
     for options, message in [
         ({"loss": "ce"}, "'ce' is for one label per instance"),
-        ({"sampler": "class_balanced"}, "draws pictures by their one class"),
+        ({"sampler": "class_balanced"}, "draws images by their one class"),
         ({"drw": True}, "deferred re-weighting"),
         ({"augment": "jitter+jitter"}, "no augmentation"),
     ]:
         with pytest.raises(InputError, match=message):
-            quick(pictures, tmp_path / "x", **options)
-    everywhere = replace(pictures.train, labels=np.ones((60, 3), np.uint8))
-    with pytest.raises(InputError, match="no label tells pictures apart"):
-        quick(replace(pictures, train=everywhere), tmp_path / "x")
+            quick(images, tmp_path / "x", **options)
+    everywhere = replace(images.train, labels=np.ones((60, 3), np.uint8))
+    with pytest.raises(InputError, match="no label tells images apart"):
+        quick(replace(images, train=everywhere), tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -12,7 +12,7 @@ import pytest
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Run
-from imblens.run._latents import UNKNOWN
+from imblens.run._split import UNKNOWN
 from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
 
 NAMES = ["many", "few", "rare"]

@@ -19,7 +19,7 @@ from imblens.errors import ImblensError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_SIDE = 8192  # pixels to which pictures can be resized
+LARGEST_SIDE = 8192  # pixels to which images can be resized
 
 Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
 Force = typer.Option(False, "--force", help="Overwrite --out.")

@@ -1,4 +1,4 @@
-"""imblens capture: any network and any picture set, as a run that every lens can read."""
+"""imblens capture: any network and any image set, as a run that every lens can read."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def command(
         help="Subtracted after scaling pixels to [0, 1]; default 0. One number: the network takes one grey channel.",
     ),
     std: str | None = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
-    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
+    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: as they are."),
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
-    batch_size: int = typer.Option(128, "--batch-size", min=1, help="Pictures at a time."),
+    batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images at a time."),
     colours: bool = typer.Option(
-        True, "--colours/--no-colours", help="Trace answers back to the colours of the pictures."
+        True, "--colours/--no-colours", help="Trace answers back to the colours of the images."
     ),
     maps: str | None = typer.Option(
         None,
@@ -80,33 +80,33 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Read features, answers and colours of a trained network, without changing it."""
-    from imblens.capture import capture
-    from imblens.data import load_pictures
+    from imblens.data import load_images
+    from imblens.extraction import capture
     from imblens.models import find_model, load_weights, make_network
 
     find_model(model)
     prepared = preprocessing(mean, std, size)
     begin(out, force=force)
-    pictures = load_pictures(
+    images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
     )
-    for note in pictures.notes:
+    for note in images.notes:
         progress(note)
-    height, width = (prepared or {}).get("size") or pictures.train.picture(0).shape[:2]
+    height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
     import torch
 
     torch.manual_seed(seed)  # of weights that are drawn, and of what else a function that builds a network may draw
-    network = make_network(model, pictures.n_classes, size=(int(height), int(width)))
+    network = make_network(model, images.n_classes, size=(int(height), int(width)))
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle)
     elif not Path(model.removeprefix("transformers:")).is_dir():
         progress("no --weights: the network is captured as it was built, and one that is built by name knows nothing.")
     run = capture(
         network,
-        train=pictures.train,
-        test=pictures.held_out,
-        val=pictures.val if pictures.test is not None else None,
-        classes=pictures.classes,
+        train=images.train,
+        test=images.held_out,
+        val=images.val if images.test is not None else None,
+        classes=images.classes,
         layer=layer,
         preprocessing=prepared,
         batch_size=batch_size,
@@ -117,7 +117,7 @@ def command(
         force=True,
         progress=progress,
         meta={
-            "data": pictures.source,
+            "data": images.source,
             "model": {"factory": model, "weights": None if weights is None else weights.name},
             "seed": seed,
         },

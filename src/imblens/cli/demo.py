@@ -1,4 +1,4 @@
-"""imblens demo: the whole way on the built-in pictures, as a person would type it."""
+"""imblens demo: the whole way on the built-in images, as a person would type it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def command(
     """Train on drawn shapes with planted faults, audit, treat, compare; under two minutes on two cores."""
     from imblens.cli.train import train_capture_audit
     from imblens.cli.treat import treat_and_save
-    from imblens.data import load_pictures
+    from imblens.data import load_images
     from imblens.report import compare
     from imblens.run import Run
 
     begin(out, force=force)
     run_folder, treated_folder, comparison_folder = out / "run", out / "treated", out / "comparison"
-    progress("shapes: coloured pictures drawn here, 50:1, with planted faults")
-    found, report = train_capture_audit(load_pictures("shapes"), run_folder, {"arch": "smallnet", "force": True})
+    progress("shapes: coloured images drawn here, 50:1, with planted faults")
+    found, report = train_capture_audit(load_images("shapes"), run_folder, {"arch": "smallnet", "force": True})
     run = Run.load(run_folder)
     better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
     compared = compare([run, better], names=["trained", "eos"], draw_map=True)

@@ -102,9 +102,9 @@ def _columns(table: list[list[str]]) -> list[str]:
 
 
 def _data() -> dict[str, str]:
-    from imblens.data import picture_sets
+    from imblens.data import image_sets
 
-    return picture_sets()
+    return image_sets()
 
 
 def _models() -> dict[str, str]:

@@ -36,7 +36,7 @@ from imblens.errors import InputError, MissingError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.data import PictureSet
+    from imblens.data import ImageSet
     from imblens.report import Audit
 
 EXAMPLES = examples(
@@ -57,7 +57,7 @@ def command(
     any_label: bool = AnyLabel,
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     drop: Path | None = typer.Option(
-        None, "--drop", metavar="FILE.csv", help="Leave out the training pictures named in its column id."
+        None, "--drop", metavar="FILE.csv", help="Leave out the training images named in its column id."
     ),
     arch: str = typer.Option(
         "smallnet",
@@ -94,17 +94,17 @@ def command(
         None,
         "--oversample",
         metavar="NAME",
-        help="Balance with synthetic pictures; see `imblens list oversamplers`.",
+        help="Balance with synthetic images; see `imblens list oversamplers`.",
         autocompletion=named("oversamplers"),
     ),
-    remix: bool = typer.Option(False, "--remix", help="Mix pictures, with labels that lean to the rarer class."),
+    remix: bool = typer.Option(False, "--remix", help="Mix images, with labels that lean to the rarer class."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="An option of --oversample or --remix; may be repeated."
     ),
     drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
     epochs: int | None = typer.Option(None, "--epochs", min=1, help="Default: the schedule's own."),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the schedule's own."),
-    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize pictures; default: as they are."),
+    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: as they are."),
     seed: int = Seed,
     resume: bool = typer.Option(False, "--resume", help="Go on after the last finished epoch in --out."),
     dry_run: bool = DryRun,
@@ -113,7 +113,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Train with Lightning; then capture features and colours, and write the report to RUN/audit."""
-    from imblens.data import drop_pictures, load_pictures
+    from imblens.data import drop_images, load_images
     from imblens.losses import find_loss
     from imblens.models import find_model
     from imblens.run import claim
@@ -134,16 +134,16 @@ def command(
         begin(out, force=force or resume)
     elif out.exists() and not (force or resume):
         claim(out, force=False)  # makes nothing: it refuses a folder that holds something
-    pictures = load_pictures(
+    images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
     )
     if drop is not None:
-        pictures = drop_pictures(pictures, drop)
-    for note in pictures.notes:
+        images = drop_images(images, drop)
+    for note in images.notes:
         progress(note)
     if wanted is not None:
-        pictures = pictures.resized(wanted)
-    pictures.decode()
+        images = images.resized(wanted)
+    images.decode()
     options = dict(
         arch=arch,
         weights=weights,
@@ -159,10 +159,10 @@ def command(
         remix=mixing,
     )
     if dry_run:
-        _planned(pictures, out, options, oversample, as_json=as_json)
+        _planned(images, out, options, oversample, as_json=as_json)
         return
     try:
-        found, report = train_capture_audit(pictures, out, options, oversample=oversample, balancing=balancing)
+        found, report = train_capture_audit(images, out, options, oversample=oversample, balancing=balancing)
     except KeyboardInterrupt as stop:
         if "stopped at" not in str(stop):
             raise
@@ -200,30 +200,28 @@ def _settings(oversample: str | None, remix: bool, pairs: list[str]) -> tuple[di
     return balancing, (checked_remix(mixing) or False) if remix else False
 
 
-def _planned(
-    pictures: PictureSet, out: Path, options: dict[str, Any], oversample: str | None, *, as_json: bool
-) -> None:
+def _planned(images: ImageSet, out: Path, options: dict[str, Any], oversample: str | None, *, as_json: bool) -> None:
     """Say what would be trained."""
     from imblens.training import check_training, find_schedule
 
-    plan = check_training(pictures, out=out, **options)
-    counts, n = plan["class_counts"], len(pictures.train)
+    plan = check_training(images, out=out, **options)
+    counts, n = plan["class_counts"], len(images.train)
     if oversample is not None:
         n = len(counts) * max(counts)
         if options["epochs"] is None:
             plan["epochs"] = find_schedule(plan["schedule"]).epochs_for(-(-n // plan["batch_size"]))
-    held = pictures.held_out
+    held = images.held_out
     lines = [
-        f"data: {pictures.name}, {len(pictures.train):,} training pictures in {len(counts)} classes "
+        f"data: {images.name}, {len(images.train):,} training images in {len(counts)} classes "
         f"({max(counts):,} to {min(counts):,}), {0 if held is None else len(held):,} held out",
-        *([f"oversample: {oversample}, up to {n:,} pictures"] if oversample else []),
+        *([f"oversample: {oversample}, up to {n:,} images"] if oversample else []),
         f"network: {plan['arch']}, {plan['weights_count']:,} weights, {plan['features']} features",
         f"training: {plan['loss']}, {plan['schedule']}, {plan['epochs']} epochs of {-(-n // plan['batch_size']):,} batches "
         f"of {plan['batch_size']}, {plan['sampler']} sampling, augmented by {plan['augment']}, {plan['precision']}",
         f"out: {out}",
         "dry run: nothing was trained or written.",
     ]
-    emit({"data": pictures.name, "oversample": oversample, **plan, "out": out}, lines, as_json=as_json)
+    emit({"data": images.name, "oversample": oversample, **plan, "out": out}, lines, as_json=as_json)
 
 
 def _classes(found: Audit) -> pd.DataFrame:
@@ -245,7 +243,7 @@ def _table(found: Audit, report: Path) -> list[str]:
 
 
 def train_capture_audit(
-    pictures: PictureSet,
+    images: ImageSet,
     out: Path,
     options: dict[str, Any],
     *,
@@ -257,13 +255,13 @@ def train_capture_audit(
     from imblens.studies import train_and_capture
 
     run, _ = train_and_capture(
-        pictures,
+        images,
         out,
         options,
         oversample=oversample,
         balancing=balancing,
         say=progress,
-        val=pictures.val if pictures.test is not None else None,
+        val=images.val if images.test is not None else None,
         out=out,
         force=True,
     )

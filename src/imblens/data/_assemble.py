@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._any_label import two_labels
-from imblens.data._pictures import Pictures, PictureSet, count_classes
+from imblens.data._images import ImageSet, ImageSplit, count_classes
 from imblens.errors import InputError, ShapeError, did_you_mean
 
 HELD_OUT = 0.2
@@ -28,23 +28,23 @@ SPLITS = {
 
 def assemble(
     name: str,
-    splits: Mapping[str, Pictures],
+    splits: Mapping[str, ImageSplit],
     classes: Sequence[str],
     *,
     seed: int,
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
-) -> PictureSet:
+) -> ImageSet:
     """Put splits together: settle which is held out, check classes, count.
 
     Without test, val is held out; without both, a fifth of train is, stratified by class.
 
     Raises:
-        InputError: fewer than two classes, class names twice, or a class without training pictures.
+        InputError: fewer than two classes, class names twice, or a class without training images.
     """
     said = list(notes)
     if len(classes) == 1 and splits["train"].multilabel and 0 < splits["train"].labels.mean() < 1:
-        splits = {split: two_labels(pictures) for split, pictures in splits.items()}
+        splits = {split: two_labels(images) for split, images in splits.items()}
         classes = (f"no {classes[0]}", *classes)
         said.append(f"One label only: {classes[0]!r} stands beside it.")
     names = checked_classes(classes)
@@ -61,14 +61,14 @@ def assemble(
         made = "80:20"
         apart = ", no patient on both sides" if train.patients is not None else ""
         said.append(
-            f"There is no test split: {len(held):,} of {len(kept) + len(held):,} pictures were held out "
+            f"There is no test split: {len(held):,} of {len(kept) + len(held):,} images were held out "
             f"(80:20{_as_far(len(held), len(kept))}, stratified by class{apart}, seed {seed})."
         )
         if alone and not train.multilabel:
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
-            said.append(f"Classes with too few pictures to hold one out: {listed}.")
+            said.append(f"Classes with too few images to hold one out: {listed}.")
         if copies:
-            said.append(f"Exact copies of other pictures, kept on one side of the split: {copies:,}.")
+            said.append(f"Exact copies of other images, kept on one side of the split: {copies:,}.")
     given = {name: part for name, part in (("train", train), ("test", test), ("val", val)) if part is not None}
     shared = shared_patients(given)
     said += [
@@ -77,18 +77,18 @@ def assemble(
     ]
     multilabel = train.multilabel
     counts = {
-        split: count_classes(pictures.labels, len(names)).tolist()
-        for split, pictures in (("train", train), ("test", test), ("val", val))
-        if pictures is not None
+        split: count_classes(images.labels, len(names)).tolist()
+        for split, images in (("train", train), ("test", test), ("val", val))
+        if images is not None
     }
     if multilabel:
         bare = [n for n, count in zip(names, counts["train"], strict=True) if not count]
         if bare:
-            said.append(f"Classes without a training picture: {', '.join(map(repr, bare))}.")
+            said.append(f"Classes without a training image: {', '.join(map(repr, bare))}.")
     unseen = [n for n, count in zip(names, counts["test"], strict=True) if not count]
     if unseen and (multilabel or made != "80:20"):
-        said.append(f"Classes without a held-out picture: {', '.join(map(repr, unseen))}.")
-    return PictureSet(
+        said.append(f"Classes without a held-out image: {', '.join(map(repr, unseen))}.")
+    return ImageSet(
         name=name,
         classes=names,
         task="multilabel" if multilabel else "multiclass",
@@ -123,26 +123,26 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def split_off(
-    pictures: Pictures, n_classes: int, seed: int
+    images: ImageSplit, n_classes: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int], int]:
-    """Hold out a fifth of each class; exact copies of a picture, and pictures of one patient, stay together.
+    """Hold out a fifth of each class; exact copies of an image, and images of one patient, stay together.
 
-    A multi-label picture counts as one of its rarest class, and so do the pictures of a patient. A class of one stays
-    in training. Where labels are many for the pictures, and so most classes of one, more pictures are held out up to a
+    A multi-label image counts as one of its rarest class, and so do the images of a patient. A class of one stays
+    in training. Where labels are many for the images, and so most classes of one, more images are held out up to a
     fifth, as long as every label keeps half of its own.
 
     Returns:
         Positions kept, positions held out (both sorted), classes with none held out, and how many copies there are.
     """
-    labels = pictures.labels
+    labels = images.labels
     if labels.ndim == 2:
         counts = count_classes(labels, n_classes)
         rarity = np.where(labels > 0, counts, np.iinfo(np.int64).max)  # (N, C)
         strata = np.where(labels.any(axis=1), rarity.argmin(axis=1), n_classes)
     else:
         strata = labels
-    copy_of = _copies(pictures)
-    group, strata = _groups(copy_of, pictures.patients, strata, count_classes(labels, n_classes))
+    copy_of = _copies(images)
+    group, strata = _groups(copy_of, images.patients, strata, count_classes(labels, n_classes))
     alone, held = [], []
     for stratum in range(n_classes + 1):
         first = np.flatnonzero((strata == stratum) & (group == np.arange(len(group))))  # one of each group of copies
@@ -165,7 +165,7 @@ def _as_far(n_held: int, n_kept: int) -> str:
 def _filled_up(
     out: NDArray[np.bool_], group: NDArray[np.int64], labels: NDArray[Any], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Hold out more groups, in a drawn order, until a fifth of the pictures is; every label keeps half of its own."""
+    """Hold out more groups, in a drawn order, until a fifth of the images is; every label keeps half of its own."""
     out, limit = out.copy(), labels.sum(axis=0, dtype=np.int64) // 2
     wanted = round(HELD_OUT * len(out))
     for one in rng.permutation(np.unique(group[~out])):
@@ -177,7 +177,7 @@ def _filled_up(
     return out
 
 
-def shared_patients(splits: Mapping[str, Pictures]) -> dict[tuple[str, str], int]:
+def shared_patients(splits: Mapping[str, ImageSplit]) -> dict[tuple[str, str], int]:
     """Return how many patients two splits share, for those that share any."""
     known = {name: set(p.patients.tolist()) for name, p in splits.items() if p.patients is not None}
     pairs = combinations(known, 2)
@@ -191,7 +191,7 @@ def _groups(
     strata: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Join copies and patients into groups, each called by its first picture, and give groups of patients one stratum."""
+    """Join copies and patients into groups, each called by its first image, and give groups of patients one stratum."""
     if patients is None:
         return copy_of, strata
     from scipy.sparse import coo_array
@@ -235,7 +235,7 @@ def number_labels(
             if array.dtype.kind not in "iufb" or not np.isin(array, (0, 1)).all():
                 raise InputError(
                     f"{where}: {split} labels have {n_columns} columns, but hold more than 0 and 1.",
-                    hint="A multi-hot row marks each class that applies; one label per picture is one number.",
+                    hint="A multi-hot row marks each class that applies; one label per image is one number.",
                 )
         if names is not None and len(names) != n_columns:
             raise ShapeError(
@@ -253,7 +253,7 @@ def number_labels(
             row = int(np.flatnonzero(arrays[split] < 0)[0])
             raise InputError(
                 f"{where}: {split} row {row} has label {arrays[split][row]}, and classes are numbered from 0.",
-                hint="-1 often marks pictures whose label is not given: leave them out, or label them.",
+                hint="-1 often marks images whose label is not given: leave them out, or label them.",
             )
         position = {v: i for i, v in enumerate(values)}
         names = [str(v) for v in values]
@@ -269,7 +269,7 @@ def number_labels(
             row = int(np.flatnonzero(array == odd)[0])
             hint = did_you_mean(str(odd), list(names)) if text else f"Classes are numbered 0 to {len(names) - 1}."
             if odd == -1:
-                hint = "-1 marks pictures whose label is not given: leave that split out, or label it."
+                hint = "-1 marks images whose label is not given: leave that split out, or label it."
             raise InputError(f"{where}: {split} row {row} has label {odd!r}, which is not a class.", hint=hint)
         numbered[split] = np.array([position[v] for v in distinct.tolist()], dtype=np.int64)[inverse]
     return numbered, tuple(names)
@@ -287,7 +287,7 @@ def clean_text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _refuse_untrained(splits: Mapping[str, Pictures], names: tuple[str, ...]) -> None:
+def _refuse_untrained(splits: Mapping[str, ImageSplit], names: tuple[str, ...]) -> None:
     if splits["train"].multilabel:
         return
     counts = {s: count_classes(p.labels, len(names)) for s, p in splits.items()}
@@ -298,8 +298,8 @@ def _refuse_untrained(splits: Mapping[str, Pictures], names: tuple[str, ...]) ->
     elsewhere = [s for s in counts if s != "train" and any(counts[s][i] for i in empty)]
     found = f", though {' and '.join(elsewhere)} has some" if elsewhere else ""
     raise InputError(
-        f"train holds no picture of {listed}{found}.",
-        hint="Add training pictures of it, or take the class out of the data.",
+        f"train holds no image of {listed}{found}.",
+        hint="Add training images of it, or take the class out of the data.",
     )
 
 
@@ -310,7 +310,7 @@ def _plain_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
     if array.dtype.kind == "O":
         odd = next((i for i, v in enumerate(array.tolist()) if not isinstance(v, str)), None)
         if odd is not None:
-            raise InputError(f"{where} hold {array[odd]!r} in row {odd}.", hint="Label every picture.")
+            raise InputError(f"{where} hold {array[odd]!r} in row {odd}.", hint="Label every image.")
         return array
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
         row = int(np.flatnonzero(~(np.isfinite(array) & (array == np.floor(array))))[0])
@@ -320,8 +320,8 @@ def _plain_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _copies(pictures: Pictures) -> NDArray[np.int64]:
-    """Return (N,) the position of the first exact copy of each picture (its own where there is none before)."""
+def _copies(images: ImageSplit) -> NDArray[np.int64]:
+    """Return (N,) the position of the first exact copy of each image (its own where there is none before)."""
     seen: dict[bytes, int] = {}
-    group = [seen.setdefault(pictures.source.digest(int(row)), i) for i, row in enumerate(pictures.rows)]
+    group = [seen.setdefault(images.source.digest(int(row)), i) for i, row in enumerate(images.rows)]
     return np.array(group, dtype=np.int64)

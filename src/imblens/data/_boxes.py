@@ -11,8 +11,8 @@ from typing import Any
 from imblens.data._coco import DET_SIZE, read_json
 from imblens.data._decode import SUFFIXES
 from imblens.data._entries import BoxNotes, Entry, Named, numbered_boxes, with_boxes
+from imblens.data._images import ImageSet
 from imblens.data._parquet import read_box_table
-from imblens.data._pictures import PictureSet
 from imblens.data._texts import corners, read_csv
 from imblens.data._voc import read_xml, xml_files
 from imblens.errors import InputError, MissingError
@@ -23,19 +23,19 @@ _SPELLINGS = {"Infiltrate": "Infiltration"}  # NIH's box list differs from its l
 
 @dataclass(frozen=True)
 class Drawn:
-    """Boxes by picture, as the file names it: with all, some or none of its folders, with or without suffix."""
+    """Boxes by image, as the file names it: with all, some or none of its folders, with or without suffix."""
 
     boxes: Mapping[str, tuple[Named, ...]]
     sizes: Mapping[str, tuple[int, int] | None]
     notes: tuple[str, ...] = ()
 
     def match(self, files: Sequence[str]) -> list[dict[str, Any]]:
-        """Return `boxes` and `size` of every picture; no boxes where there is nothing about it.
+        """Return `boxes` and `size` of every image; no boxes where there is nothing about it.
 
-        A name belongs to a picture when one of the two paths ends with the other.
+        A name belongs to an image when one of the two paths ends with the other.
 
         Raises:
-            InputError: a name fits several pictures.
+            InputError: a name fits several images.
         """
         names = {_plain(name): name for name in self.boxes}
         ends: dict[str, str | None] = {}  # of names with folders; None where several names end so
@@ -52,8 +52,8 @@ class Drawn:
                 continue
             if fitting in taken:
                 raise InputError(
-                    f"the boxes of {names[fitting]!a} fit several pictures, {taken[fitting]!a} and {file!a}.",
-                    hint="Name pictures with their folders in the file of boxes.",
+                    f"the boxes of {names[fitting]!a} fit several images, {taken[fitting]!a} and {file!a}.",
+                    hint="Name images with their folders in the file of boxes.",
                 )
             taken[fitting] = file
             found.append({"boxes": self.boxes[names[fitting]], "size": self.sizes.get(names[fitting])})
@@ -61,7 +61,7 @@ class Drawn:
 
 
 def _plain(name: str) -> str:
-    """Return a picture's path with forward slashes and without its suffix."""
+    """Return an image's path with forward slashes and without its suffix."""
     path = name.replace("\\", "/").removeprefix("./")
     return path.rsplit(".", 1)[0] if Path(path).suffix.lower() in SUFFIXES else path
 
@@ -79,7 +79,7 @@ def _ends(path: str) -> list[str]:
 def read_boxes(path: Path) -> Drawn:
     """Read boxes from a file: .csv, .json (COCO or ChestX-Det), .xml or a folder of them (VOC), or .parquet.
 
-    A table has columns for picture and class and four numbers: NIH's list, `x0, y0, x1, y1`, or `x, y, w, h`.
+    A table has columns for image and class and four numbers: NIH's list, `x0, y0, x1, y1`, or `x, y, w, h`.
 
     Raises:
         MissingError: there is no such file.
@@ -102,22 +102,22 @@ def read_boxes(path: Path) -> Drawn:
     )
 
 
-def add_boxes(pictures: PictureSet, path: str | Path) -> PictureSet:
-    """Return the set with the boxes of a file, matched by picture name; boxes it had are replaced.
+def add_boxes(images: ImageSet, path: str | Path) -> ImageSet:
+    """Return the set with the boxes of a file, matched by image name; boxes it had are replaced.
 
-    Boxes are in pixels of the pictures as they are stored, but for those of NIH and ChestX-Det, which are of 1024 x 1024
-    pixels whatever the size of the pictures; the set must not have been resized yet.
+    Boxes are in pixels of the images as they are stored, but for those of NIH and ChestX-Det, which are of 1024 x 1024
+    pixels whatever the size of the images; the set must not have been resized yet.
 
     Raises:
-        MissingError, InputError: see `read_boxes`; none of the boxes belongs to a picture; a box outside its picture.
+        MissingError, InputError: see `read_boxes`; none of the boxes belongs to an image; a box outside its image.
     """
     file = Path(path).expanduser()
     drawn = read_boxes(file)
     told = BoxNotes()
-    position = {name: c for c, name in enumerate(pictures.classes)}
+    position = {name: c for c, name in enumerate(images.classes)}
     found, matched = {}, 0
-    every = iter(drawn.match([str(name) for split in pictures.splits.values() for name in split.ids]))
-    for name, split in pictures.splits.items():
+    every = iter(drawn.match([str(name) for split in images.splits.values() for name in split.ids]))
+    for name, split in images.splits.items():
         facts = [next(every) for _ in split.ids]
         matched += sum(bool(fact["boxes"]) for fact in facts)
         boxes = [numbered_boxes(fact["boxes"], position, told) for fact in facts]
@@ -125,20 +125,18 @@ def add_boxes(pictures: PictureSet, path: str | Path) -> PictureSet:
     if not matched:
         first = next(iter(drawn.boxes), None)
         raise InputError(
-            f"none of the boxes in {file} belongs to a picture of {pictures.name}"
-            + (
-                f": they name pictures such as {first!a}, the set has {str(pictures.train.ids[0])!a}." if first else "."
-            ),
+            f"none of the boxes in {file} belongs to an image of {images.name}"
+            + (f": they name images such as {first!a}, the set has {str(images.train.ids[0])!a}." if first else "."),
             hint="Boxes are matched by file name, with or without folder and suffix.",
         )
-    line = f"Boxes from {file.name}: on {matched:,} of {sum(map(len, found.values())):,} pictures."
+    line = f"Boxes from {file.name}: on {matched:,} of {sum(map(len, found.values())):,} images."
     return replace(
-        pictures,
+        images,
         train=found["train"],
         test=found.get("test"),
         val=found.get("val"),
-        notes=(*pictures.notes, *drawn.notes, line, *told.lines()),
-        source={**pictures.source, "boxes": str(file)},
+        notes=(*images.notes, *drawn.notes, line, *told.lines()),
+        source={**images.source, "boxes": str(file)},
     )
 
 

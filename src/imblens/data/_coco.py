@@ -10,7 +10,7 @@ from typing import Any
 
 from imblens.data._assemble import SPLITS
 from imblens.data._entries import Entry, Named, labels_of, read_entries
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data._texts import corners, read_json_file
 from imblens.errors import InputError
 
@@ -28,15 +28,15 @@ def json_files(root: Path) -> list[Path]:
     return []
 
 
-def read_coco(root: Path, files: Sequence[Path], *, seed: int) -> PictureSet:
-    """Read pictures with the boxes drawn on them; a picture has the labels of its boxes.
+def read_coco(root: Path, files: Sequence[Path], *, seed: int) -> ImageSet:
+    """Read images with the boxes drawn on them; an image has the labels of its boxes.
 
     The split of a file stands in its name, or in that of its folder (`instances_train2017.json`,
     `valid/_annotations.coco.json`); one file alone is split here.
 
     Raises:
-        InputError: damaged JSON, another layout, a box outside of its picture.
-        MissingError: none of the pictures is there.
+        InputError: damaged JSON, another layout, a box outside of its image.
+        MissingError: none of the images is there.
     """
     entries: list[Entry] = []
     classes: list[str] = []

@@ -1,4 +1,4 @@
-"""From an encoded picture to pixels, with the faults and traps of picture files met in one place."""
+"""From an encoded image to pixels, with the faults and traps of image files met in one place."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imblens.errors import InputError
 
-Picture = NDArray[np.uint8]  # (H, W, 3)
+Pixels = NDArray[np.uint8]  # (H, W, 3)
 MAX_PIXELS = 64_000_000  # a 10 kB file can claim 80 million pixels; Pillow itself only warns above 89 million
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow knows more, some run other programs
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
 )
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
 
 
-def decode(encoded: bytes | Path, where: str) -> Picture:
-    """Decode a picture to (H, W, 3) uint8.
+def decode(encoded: bytes | Path, where: str) -> Pixels:
+    """Decode an image to (H, W, 3) uint8.
 
     Greyscale is replicated, transparency laid on white, the first frame taken, the EXIF orientation applied. 16-bit
-    greyscale keeps its high byte: the full 16-bit range becomes 0 to 255, whatever part of it a picture uses.
+    greyscale keeps its high byte: the full 16-bit range becomes 0 to 255, whatever part of it an image uses.
 
     Args:
         encoded: the file's bytes, or its path.
-        where: how messages name the picture.
+        where: how messages name the image.
 
     Raises:
-        InputError: not a picture of a known format, damaged, too large, or of 32-bit pixels.
+        InputError: not an image of a known format, damaged, too large, or of 32-bit pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,7 +49,7 @@ def decode(encoded: bytes | Path, where: str) -> Picture:
 
 
 def decoded_size(encoded: bytes | Path, where: str) -> tuple[int, int]:
-    """Return (H, W) of a picture from its header, without decoding it."""
+    """Return (H, W) of an image from its header, without decoding it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -64,12 +64,12 @@ def decoded_size(encoded: bytes | Path, where: str) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def resize(picture: Picture, size: tuple[int, int]) -> Picture:
+def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     """Resize to (H, W), bilinear and anti-aliased; the same array where it has that size already."""
-    if picture.shape[:2] == size:
-        return picture
+    if image.shape[:2] == size:
+        return image
     height, width = size
-    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _open(encoded: bytes | Path) -> Image.Image:
@@ -85,7 +85,7 @@ def _refuse_large(image: Image.Image, where: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image, where: str) -> Picture:
+def _to_rgb(image: Image.Image, where: str) -> Pixels:
     if image.mode.startswith(("I", "F")):
         wide = np.array(image)
         if image.mode == "F" or wide.min() < 0 or wide.max() > 65535:
@@ -110,4 +110,4 @@ def _unreadable(where: str, error: Exception) -> InputError:
         reason = "the file is no longer there"
     else:
         reason = str(error) or type(error).__name__
-    return InputError(f"{where} cannot be read as a picture: {reason}.", hint="Mend or remove it, then try again.")
+    return InputError(f"{where} cannot be read as an image: {reason}.", hint="Mend or remove it, then try again.")

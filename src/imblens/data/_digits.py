@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: a picture set that needs no download."""
+"""scikit-learn's handwritten digits: an image set that needs no download."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from imblens.data._assemble import assemble
-from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._profiles import checked_seed
 
 _ZOOM = 4
 
 
-def digits(seed: int = 0, *, profile: str = "exp:20") -> PictureSet:
-    """Return scikit-learn's 1,797 digits as 32 x 32 greyscale pictures, half held out, training split made long-tailed.
+def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
+    """Return scikit-learn's 1,797 digits as 32 x 32 greyscale images, half held out, training split made long-tailed.
 
     The 8 x 8 originals are enlarged by repeating pixels. The halves are stratified by class and do not depend on the
-    profile. Pictures are named after their position in `sklearn.datasets.load_digits`.
+    profile. Images are named after their position in `sklearn.datasets.load_digits`.
 
     Args:
-        seed: chooses the halves, and the pictures that the profile keeps.
+        seed: chooses the halves, and the images that the profile keeps.
         profile: see `imbalance_profile`.
 
     References:
@@ -38,7 +38,7 @@ def digits(seed: int = 0, *, profile: str = "exp:20") -> PictureSet:
     pixels = small.repeat(_ZOOM, axis=1).repeat(_ZOOM, axis=2)
     labels = bunch.target.astype(np.int64)
     ids = [f"digits/{i:06d}" for i in range(len(labels))]
-    whole = Pictures.from_arrays(pixels, labels, ids=ids, name="digits")
+    whole = ImageSplit.from_arrays(pixels, labels, ids=ids, name="digits")
     held = []
     for label in range(10):
         positions = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels == label))

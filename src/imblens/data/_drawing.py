@@ -1,4 +1,4 @@
-"""Drawing many small pictures at once: every shape is a signed distance, anti-aliased where it crosses zero.
+"""Drawing many small images at once: every shape is a signed distance, anti-aliased where it crosses zero.
 
 Distances are in units of the object's radius, negative inside, (n, H, W); exact near edges is enough, since only the
 pixels on the edge show it. `stretch` is width over height where a shape has one to vary.
@@ -74,7 +74,7 @@ def hourglass(x: Floats, y: Floats, stretch: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where and how objects lie, one entry per picture; lengths in pixels, angles in radians."""
+    """Where and how objects lie, one entry per image; lengths in pixels, angles in radians."""
 
     centre_x: Floats
     centre_y: Floats

@@ -1,4 +1,4 @@
-"""Leaving single training pictures out: those whose labels somebody found to be wrong."""
+"""Leaving single training images out: those whose labels somebody found to be wrong."""
 
 from __future__ import annotations
 
@@ -11,55 +11,53 @@ from typing import Any
 
 import numpy as np
 
-from imblens.data._pictures import PictureSet, count_classes, planted_in
+from imblens.data._images import ImageSet, count_classes, planted_in
 from imblens.errors import InputError, MissingError
 
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")  # how a table spells a cell that a spreadsheet would run
 
 
-def drop_pictures(picture_set: PictureSet, file: str | Path) -> PictureSet:
-    """Leave out the training pictures that a CSV file names in its column `id`; other columns are ignored.
+def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
+    """Leave out the training images that a CSV file names in its column `id`; other columns are ignored.
 
     The list that a report lets people tick is such a file. What was left out stands in the set's `source` under
     `dropped`, with the file's name and SHA-256. Test and val are never touched.
 
     Raises:
-        MissingError: no such file, or an id is in no training picture.
-        InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training pictures.
+        MissingError: no such file, or an id is in no training image.
+        InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training images.
     """
     path = Path(file)
     wanted, digest = _read(path)
-    train = picture_set.train
+    train = image_set.train
     known = {str(name): place for place, name in enumerate(train.ids)}
     ids = [name if name in known or not name.startswith(_GUARDED) else name[1:] for name in wanted]
     unknown = [name for name in ids if name not in known]
     if unknown:
-        held_out = {
-            str(name) for split in (picture_set.test, picture_set.val) if split is not None for name in split.ids
-        }
-        where = "are held-out pictures" if all(name in held_out for name in unknown) else "name no training picture"
+        held_out = {str(name) for split in (image_set.test, image_set.val) if split is not None for name in split.ids}
+        where = "are held-out images" if all(name in held_out for name in unknown) else "name no training image"
         listed = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         raise MissingError(
-            f"--drop {path}: {len(unknown)} of {len(ids)} ids {where} of {picture_set.name}: {listed}.",
+            f"--drop {path}: {len(unknown)} of {len(ids)} ids {where} of {image_set.name}: {listed}.",
             hint=f"Use the same data, --profile and --seed as the report; its ids look like {str(train.ids[0])!r}.",
         )
     stays = np.ones(len(train), dtype=bool)
     stays[[known[name] for name in ids]] = False
     left = train.subset(stays)
-    before, after = (count_classes(split.labels, picture_set.n_classes) for split in (train, left))
-    for name, had, has in zip(picture_set.classes, before, after, strict=True):
+    before, after = (count_classes(split.labels, image_set.n_classes) for split in (train, left))
+    for name, had, has in zip(image_set.classes, before, after, strict=True):
         if had and not has:
             raise InputError(
-                f"--drop {path} names all {had} training pictures of {name!r}.", hint="Keep at least one of each class."
+                f"--drop {path} names all {had} training images of {name!r}.", hint="Keep at least one of each class."
             )
-    source: dict[str, Any] = {**picture_set.source}
+    source: dict[str, Any] = {**image_set.source}
     source["counts"] = {**source.get("counts", {}), "train": after.tolist()}
     source["dropped"] = {"file": path.name, "sha256": digest, "count": len(ids), "ids": sorted(ids)}
     return replace(
-        picture_set,
+        image_set,
         train=left,
-        notes=(*picture_set.notes, f"{len(ids):,} training pictures were left out, as {path.name} says."),
-        planted=planted_in(picture_set.planted, set(left.ids.tolist())),
+        notes=(*image_set.notes, f"{len(ids):,} training images were left out, as {path.name} says."),
+        planted=planted_in(image_set.planted, set(left.ids.tolist())),
         source=source,
     )
 

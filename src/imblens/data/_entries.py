@@ -1,4 +1,4 @@
-"""Pictures that are described elsewhere: from entries of a table or of annotation files to a picture set."""
+"""Images that are described elsewhere: from entries of a table or of annotation files to an image set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.data._assemble import assemble, clean_text, unique_ids
 from imblens.data._decode import SUFFIXES
-from imblens.data._pictures import Boxes, Pictures, PictureSet
+from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import FileSource
 from imblens.errors import InputError, MissingError
 
@@ -23,14 +23,14 @@ Named = tuple[str, float, float, float, float]  # class name, x0, y0, x1, y1 in 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is written about one picture.
+    """What is written about one image.
 
     Attributes:
         file: its name as written, perhaps with folders.
         labels: names of the labels it has.
         unknown: names of the labels that nobody could tell.
-        boxes: of named classes, in pixels of a picture of `size`.
-        size: (H, W) that the boxes refer to; None for the picture's own.
+        boxes: of named classes, in pixels of an image of `size`.
+        size: (H, W) that the boxes refer to; None for the image's own.
         patient: whom it was taken of, where that is written.
         split: train, val or test, where that is written.
     """
@@ -75,10 +75,10 @@ def read_entries(
     seed: int,
     uncertain: Uncertain = "ignore",
     notes: Iterable[str] = (),
-) -> PictureSet:
-    """Find the pictures of entries below a folder and put the splits together.
+) -> ImageSet:
+    """Find the images of entries below a folder and put the splits together.
 
-    An entry whose picture is not there is left out, and so is a picture that no entry names; both are counted and told.
+    An entry whose image is not there is left out, and so is an image that no entry names; both are counted and told.
 
     Args:
         root: the folder.
@@ -90,35 +90,33 @@ def read_entries(
         notes: to be told first.
 
     Raises:
-        MissingError: none of the pictures is there.
-        InputError: a picture is named twice, or a box cannot be.
+        MissingError: none of the images is there.
+        InputError: an image is named twice, or a box cannot be.
     """
     said = list(notes)
-    places = _picture_files(root)
+    places = _image_files(root)
     found = [(entry, place) for entry in entries if (place := places.find(entry.file)) is not None]
     if not found:
         first = f", such as {entries[0].file!a}," if entries else ""
         raise MissingError(
-            f"{root}: none of the {len(entries):,} pictures that are described{first} is there.",
-            hint="Put the pictures into this folder, or into folders below it.",
+            f"{root}: none of the {len(entries):,} images that are described{first} is there.",
+            hint="Put the images into this folder, or into folders below it.",
         )
     _refuse_twice([place for _, place in found], root)
     if len(found) < len(entries):
-        said.append(
-            f"Described pictures that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}."
-        )
+        said.append(f"Described images that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}.")
     if len(found) < len(places.files):
-        said.append(f"Pictures passed over because nothing describes them: {len(places.files) - len(found):,}.")
+        said.append(f"Images passed over because nothing describes them: {len(places.files) - len(found):,}.")
     told = BoxNotes()
     position = {name: c for c, name in enumerate(classes)}
-    splits: dict[str, Pictures] = {}
+    splits: dict[str, ImageSplit] = {}
     boxed = any(entry.boxes for entry, _ in found)
     for split in ("train", "test", "val"):
         part = [(entry, place) for entry, place in found if (entry.split or "train") == split]
         if not part:
             continue
         files = tuple(place for _, place in part)
-        pictures = Pictures(
+        images = ImageSplit(
             labels=_hot([entry.labels for entry, _ in part], position),
             ids=unique_ids([clean_text(file) for file in files], split, len(files)),
             source=FileSource(root, files),
@@ -128,15 +126,15 @@ def read_entries(
         )
         if boxed:
             boxes = [numbered_boxes(entry.boxes, position, told) for entry, _ in part]
-            pictures = with_boxes(pictures, boxes, [entry.size for entry, _ in part], told)
-        splits[split] = pictures
+            images = with_boxes(images, boxes, [entry.size for entry, _ in part], told)
+        splits[split] = images
     if "train" not in splits:
         raise MissingError(
-            f"{root}: no training picture is there, only {' and '.join(splits)}.", hint="Add the training pictures."
+            f"{root}: no training image is there, only {' and '.join(splits)}.", hint="Add the training images."
         )
     said += told.lines()
-    for split, pictures in splits.items():
-        splits[split], line = settle_uncertain(pictures, uncertain, split)
+    for split, images in splits.items():
+        splits[split], line = settle_uncertain(images, uncertain, split)
         said += line
     if boxed and layout in ("NIH", "table"):
         said += boxes_without_label(splits)
@@ -149,16 +147,16 @@ def labels_of(boxes: Iterable[Named]) -> frozenset[str]:
     return frozenset(name for name, x0, y0, x1, y1 in boxes if x1 > x0 and y1 > y0)
 
 
-def settle_uncertain(pictures: Pictures, uncertain: Uncertain, split: str) -> tuple[Pictures, list[str]]:
-    """Make uncertain labels ignored, positive or negative; return the pictures and a line that tells how many."""
-    unknown = pictures.unknown
+def settle_uncertain(images: ImageSplit, uncertain: Uncertain, split: str) -> tuple[ImageSplit, list[str]]:
+    """Make uncertain labels ignored, positive or negative; return the images and a line that tells how many."""
+    unknown = images.unknown
     if unknown is None or not unknown.any():
-        return replace(pictures, unknown=None), []
+        return replace(images, unknown=None), []
     line = f"Uncertain labels in {split}: {int(unknown.sum()):,}, "
     if uncertain == "ignore":
-        return pictures, [line + "ignored (--uncertain positive or negative would count them)."]
-    labels = np.where(unknown, np.uint8(uncertain == "positive"), pictures.labels)
-    return replace(pictures, labels=labels, unknown=None), [line + f"taken as {uncertain}."]
+        return images, [line + "ignored (--uncertain positive or negative would count them)."]
+    labels = np.where(unknown, np.uint8(uncertain == "positive"), images.labels)
+    return replace(images, labels=labels, unknown=None), [line + f"taken as {uncertain}."]
 
 
 def numbered_boxes(boxes: Sequence[Named], position: Mapping[str, int], told: BoxNotes) -> Boxes:
@@ -169,34 +167,34 @@ def numbered_boxes(boxes: Sequence[Named], position: Mapping[str, int], told: Bo
 
 
 def with_boxes(
-    pictures: Pictures, boxes: Sequence[Boxes], sizes: Sequence[tuple[int, int] | None], told: BoxNotes
-) -> Pictures:
-    """Give pictures their boxes: scaled where they refer to another size, clipped to the picture.
+    images: ImageSplit, boxes: Sequence[Boxes], sizes: Sequence[tuple[int, int] | None], told: BoxNotes
+) -> ImageSplit:
+    """Give images their boxes: scaled where they refer to another size, clipped to the image.
 
     Args:
-        pictures: N pictures.
+        images: N images.
         boxes: for each, (n, 5) of class and corners.
-        sizes: for each, the (H, W) that its boxes refer to, or None for the picture's own.
+        sizes: for each, the (H, W) that its boxes refer to, or None for the image's own.
         told: counts what was scaled, clipped and left out.
 
     Raises:
-        InputError: corners that are not finite, or a box beside the picture.
+        InputError: corners that are not finite, or a box beside the image.
     """
     fitted = []
     for i, (some, given) in enumerate(zip(boxes, sizes, strict=True)):
-        fitted.append(_fitted(some, given, pictures, i, told) if len(some) else some)
-    return replace(pictures, boxes=tuple(fitted))
+        fitted.append(_fitted(some, given, images, i, told) if len(some) else some)
+    return replace(images, boxes=tuple(fitted))
 
 
-def _fitted(boxes: Boxes, given: tuple[int, int] | None, pictures: Pictures, i: int, told: BoxNotes) -> Boxes:
-    where = pictures.source.name(int(pictures.rows[i]))
-    size = pictures.size or pictures.source.size(int(pictures.rows[i]))
+def _fitted(boxes: Boxes, given: tuple[int, int] | None, images: ImageSplit, i: int, told: BoxNotes) -> Boxes:
+    where = images.source.name(int(images.rows[i]))
+    size = images.size or images.source.size(int(images.rows[i]))
     if not np.isfinite(boxes).all():
         raise InputError(f"a box of {where} holds {boxes.tolist()}.", hint="Corners must be finite numbers of pixels.")
     if given is not None and given != size:
         y, x = size[0] / given[0], size[1] / given[1]
         boxes = boxes * np.array([1, x, y, x, y], dtype=np.float32)
-        told.add("Boxes scaled because they were drawn on pictures of another size", len(boxes))
+        told.add("Boxes scaled because they were drawn on images of another size", len(boxes))
     flat = (boxes[:, 3] <= boxes[:, 1]) | (boxes[:, 4] <= boxes[:, 2])
     told.add("Boxes left out because they have no area", int(flat.sum()))
     boxes = boxes[~flat]
@@ -207,22 +205,22 @@ def _fitted(boxes: Boxes, given: tuple[int, int] | None, pictures: Pictures, i: 
         corners = [round(float(v), 1) for v in boxes[beside][0, 1:]]
         raise InputError(
             f"a box of {where} lies at {corners} (x0, y0, x1, y1), outside of its {size[1]} x {size[0]} pixels.",
-            hint="Give boxes in pixels of the picture as it is stored, or take that box out.",
+            hint="Give boxes in pixels of the image as it is stored, or take that box out.",
         )
-    told.add("Boxes clipped to their picture", int((np.abs(clipped - boxes[:, 1:]) > 1).any(axis=1).sum()))
+    told.add("Boxes clipped to their image", int((np.abs(clipped - boxes[:, 1:]) > 1).any(axis=1).sum()))
     return np.column_stack([boxes[:, :1], clipped]).astype(np.float32)
 
 
-def boxes_without_label(splits: Mapping[str, Pictures]) -> list[str]:
-    """Return a line on boxes whose class is no label of their picture; none where there are none."""
+def boxes_without_label(splits: Mapping[str, ImageSplit]) -> list[str]:
+    """Return a line on boxes whose class is no label of their image; none where there are none."""
     total = lacking = 0
-    for pictures in splits.values():
-        for i, boxes in enumerate(pictures.boxes or () if pictures.multilabel else ()):
+    for images in splits.values():
+        for i, boxes in enumerate(images.boxes or () if images.multilabel else ()):
             total += len(boxes)
-            lacking += int((pictures.labels[i, boxes[:, 0].astype(int)] == 0).sum())
+            lacking += int((images.labels[i, boxes[:, 0].astype(int)] == 0).sum())
     if not lacking:
         return []
-    return [f"Boxes that name a label which their picture has not: {lacking:,} of {total:,}; labels stay as they are."]
+    return [f"Boxes that name a label which their image has not: {lacking:,} of {total:,}; labels stay as they are."]
 
 
 def _hot(named: Sequence[frozenset[str]], position: Mapping[str, int]) -> NDArray[np.uint8]:
@@ -233,7 +231,7 @@ def _hot(named: Sequence[frozenset[str]], position: Mapping[str, int]) -> NDArra
 
 
 def patients_array(patients: Sequence[str | None]) -> NDArray[np.object_] | None:
-    """Return (N,) text, or None where no patient is named; a picture without one is a patient of its own."""
+    """Return (N,) text, or None where no patient is named; an image without one is a patient of its own."""
     if not any(patients):
         return None
     return np.array([p if p else f"?{i}" for i, p in enumerate(patients)], dtype=object)
@@ -242,10 +240,10 @@ def patients_array(patients: Sequence[str | None]) -> NDArray[np.object_] | None
 @dataclass(frozen=True)
 class _Files:
     files: frozenset[str]
-    by_name: Mapping[str, str | None]  # None where two pictures have the name
+    by_name: Mapping[str, str | None]  # None where two images have the name
 
     def find(self, name: str) -> str | None:
-        """Return the path below the root of a picture as written: with all, some or none of its folders."""
+        """Return the path below the root of an image as written: with all, some or none of its folders."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         for k in range(len(parts)):
             path = "/".join(parts[k:])
@@ -254,7 +252,7 @@ class _Files:
         return self.by_name.get(parts[-1]) if parts else None
 
 
-def _picture_files(root: Path) -> _Files:
+def _image_files(root: Path) -> _Files:
     files: list[str] = []
     for place, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__MACOSX")
@@ -272,5 +270,5 @@ def _refuse_twice(places: Sequence[str], root: Path) -> None:
     seen: set[str] = set()
     for place in places:
         if place in seen:
-            raise InputError(f"{root}: {place!a} is described twice.", hint="Describe every picture once.")
+            raise InputError(f"{root}: {place!a} is described twice.", hint="Describe every image once.")
         seen.add(place)

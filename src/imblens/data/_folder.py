@@ -10,17 +10,17 @@ import numpy as np
 
 from imblens.data._assemble import SPLITS, assemble, clean_text, unique_ids
 from imblens.data._decode import SUFFIXES
-from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import FileSource
 from imblens.errors import InputError, MissingError
 
 
-def read_folder(root: Path, *, seed: int) -> PictureSet:
-    """Read a folder of class folders. Hidden files are passed over, other files that are no pictures are counted.
+def read_folder(root: Path, *, seed: int) -> ImageSet:
+    """Read a folder of class folders. Hidden files are passed over, other files that are no images are counted.
 
     Raises:
         MissingError: test or val without train.
-        InputError: no class folders, a class without pictures, a class that train does not have.
+        InputError: no class folders, a class without images, a class that train does not have.
     """
     folders, notes = _split_folders(root)
     inside = {split: _class_folders(folder) for split, folder in folders.items()}
@@ -33,22 +33,22 @@ def read_folder(root: Path, *, seed: int) -> PictureSet:
         files: list[str] = []
         labels: list[int] = []
         for label, name in enumerate(classes):
-            pictures, others = _pictures_below(found[name]) if name in found else ([], 0)
+            images, others = _images_below(found[name]) if name in found else ([], 0)
             ignored += others
-            files += [path.relative_to(root).as_posix() for path in pictures]
-            labels += [label] * len(pictures)
+            files += [path.relative_to(root).as_posix() for path in images]
+            labels += [label] * len(images)
         if split == "train":
             _refuse_empty(root, classes, labels)
         if labels:
             ids = unique_ids([clean_text(file) for file in files], split, len(files))
-            splits[split] = Pictures(
+            splits[split] = ImageSplit(
                 np.array(labels, dtype=np.int64), ids, FileSource(root, tuple(files)), np.arange(len(files))
             )
     if ignored:
-        notes.append(f"Files passed over because they are no pictures: {ignored:,}.")
-    loose = sum(_is_picture(path.name) for folder in folders.values() for path in folder.iterdir() if path.is_file())
+        notes.append(f"Files passed over because they are no images: {ignored:,}.")
+    loose = sum(_is_image(path.name) for folder in folders.values() for path in folder.iterdir() if path.is_file())
     if loose:
-        notes.append(f"Pictures passed over because they lie outside class folders: {loose:,}.")
+        notes.append(f"Images passed over because they lie outside class folders: {loose:,}.")
     hidden = _hidden_folders(root, folders)
     if hidden:
         listed = ", ".join(map(ascii, hidden[:5])) + (", ..." if len(hidden) > 5 else "")
@@ -94,7 +94,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
     if not found:
         raise InputError(
             f"{folder} holds no class folders.",
-            hint="Put the pictures of each class into a folder of its name: train/cat/001.png.",
+            hint="Put the images of each class into a folder of its name: train/cat/001.png.",
         )
     return found
 
@@ -107,22 +107,22 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _hidden_folders(root: Path, folders: dict[str, Path]) -> list[str]:
-    """Return folders that could be classes, pictures in them, but for a name that begins with a dot."""
+    """Return folders that could be classes, images in them, but for a name that begins with a dot."""
     found = [path for folder in folders.values() for path in sorted(folder.glob(".*")) if path.is_dir()]
-    return [path.relative_to(root).as_posix() for path in found if _pictures_below(path)[0]]
+    return [path.relative_to(root).as_posix() for path in found if _images_below(path)[0]]
 
 
-def _pictures_below(folder: Path) -> tuple[list[Path], int]:
-    """Return the picture files of a class, sorted, at any depth, and how many other files there are."""
-    pictures, others = [], 0
+def _images_below(folder: Path) -> tuple[list[Path], int]:
+    """Return the image files of a class, sorted, at any depth, and how many other files there are."""
+    images, others = [], 0
     for place, inner, files in os.walk(folder, onerror=_refuse_unlisted):
         inner[:] = [name for name in inner if not _hidden(name)]
         for name in files:
-            if _is_picture(name):
-                pictures.append(Path(place, name))
+            if _is_image(name):
+                images.append(Path(place, name))
             elif not _hidden(name):
                 others += 1
-    return sorted(pictures), others
+    return sorted(images), others
 
 
 def _refuse_unlisted(error: OSError) -> NoReturn:
@@ -131,7 +131,7 @@ def _refuse_unlisted(error: OSError) -> NoReturn:
     ) from error
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return not _hidden(name) and Path(name).suffix.lower() in SUFFIXES
 
 
@@ -153,6 +153,6 @@ def _refuse_empty(root: Path, classes: list[str], labels: list[int]) -> None:
     if empty:
         listed = ", ".join(map(ascii, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise InputError(
-            f"{root}: no training picture in the class folder of {listed}.",
-            hint=f"Add pictures ({', '.join(sorted(SUFFIXES))}) or remove the folder.",
+            f"{root}: no training image in the class folder of {listed}.",
+            hint=f"Add images ({', '.join(sorted(SUFFIXES))}) or remove the folder.",
         )

@@ -10,9 +10,9 @@ from imblens.data._coco import json_files, read_coco
 from imblens.data._digits import digits
 from imblens.data._entries import Uncertain, checked_uncertain
 from imblens.data._folder import read_folder
+from imblens.data._images import ImageSet
 from imblens.data._npz import read_npz
 from imblens.data._parquet import read_parquet, split_files
-from imblens.data._pictures import PictureSet
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data._shapes import shapes
 from imblens.data._tables import read_tables, table_files
@@ -31,12 +31,12 @@ def built_in_sets() -> dict[str, str]:
     return dict(_BUILT_IN)
 
 
-def picture_sets() -> dict[str, str]:
-    """Return every name that `load_pictures` knows, with what it is: one line, then more of the public ones."""
+def image_sets() -> dict[str, str]:
+    """Return every name that `load_images` knows, with what it is: one line, then more of the public ones."""
     return {**_BUILT_IN, **{name: describe(name) for name in PUBLIC}}
 
 
-def load_pictures(
+def load_images(
     data: str | Path,
     *,
     seed: int = 0,
@@ -46,20 +46,20 @@ def load_pictures(
     boxes: str | Path | None = None,
     uncertain: str = "ignore",
     any_label: bool = False,
-) -> PictureSet:
-    """Load a picture set.
+) -> ImageSet:
+    """Load an image set.
 
     Args:
-        data: a name of `picture_sets()`; a folder of class folders; of Parquet files; of pictures with a CSV table of
+        data: a name of `image_sets()`; a folder of class folders; of Parquet files; of images with a CSV table of
             their labels (NIH ChestX-ray14's, CheXpert's, your own); in the layout of Pascal VOC, COCO or ChestX-Det; or
             a MedMNIST-style .npz. A folder named like one of the sets is meant by `./shapes` or a `Path`.
-        seed: chooses what is held out where no test split is given, which pictures a profile keeps, and what a
+        seed: chooses what is held out where no test split is given, which images a profile keeps, and what a
             built-in set draws.
         profile: thins the training split: `exp:R`, `step:R`, or `natural`, which leaves it as it is (a built-in set
             then has its own: digits exp:20, shapes 50:1). Test is never touched.
         root: for a public set, the folder that holds its files as their owners publish them.
         hub: for a public set, download it through Hugging Face `datasets` instead.
-        boxes: a file of boxes, matched to the pictures by name (see `add_boxes`).
+        boxes: a file of boxes, matched to the images by name (see `add_boxes`).
         uncertain: what becomes of labels marked as uncertain: `ignore` keeps them out of losses and figures, `positive`
             and `negative` make them that.
         any_label: make one question of several labels: any of them, or none.
@@ -69,7 +69,7 @@ def load_pictures(
         InputError: the data cannot be used; the message says what was found and what to do.
 
     Example:
-        >>> load_pictures("digits", profile="step:10").class_counts.tolist()
+        >>> load_images("digits", profile="step:10").class_counts.tolist()
         [89, 91, 89, 92, 91, 9, 9, 9, 9, 9]
     """
     seed = checked_seed(seed)
@@ -80,7 +80,7 @@ def load_pictures(
     return finding_or_none(loaded) if any_label else loaded
 
 
-def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> PictureSet:
+def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> ImageSet:
     natural = parse_profile(profile).kind == "natural"
     if isinstance(data, str) and data in PUBLIC:
         public = read_public(data, root=root, hub=hub, seed=seed, uncertain=uncertain)
@@ -98,29 +98,29 @@ def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: boo
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"{data!r} is not a path: {error}.", hint="Give a folder, an .npz file or a name.") from error
     if not exists:
-        hint = did_you_mean(str(data), list(picture_sets())).rstrip(".")
+        hint = did_you_mean(str(data), list(image_sets())).rstrip(".")
         raise MissingError(
-            f"there is no folder, .npz file or picture set {str(data)!r}.", hint=f"{nearby(path)}{hint}; or a folder."
+            f"there is no folder, .npz file or image set {str(data)!r}.", hint=f"{nearby(path)}{hint}; or a folder."
         )
     loaded = _read_directory(path, seed, uncertain) if path.is_dir() else _read_file(path, seed)
     return loaded if natural else loaded.with_profile(profile, seed)
 
 
-def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> PictureSet:
+def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
     """Read a folder by what it holds.
 
     Raises:
         InputError: it holds no data, or is something else that imblens writes.
     """
     if (path / "run.json").exists():
-        raise InputError(f"{path} is a captured run, not pictures.", hint=f"Look at it with: imblens audit {path}")
+        raise InputError(f"{path} is a captured run, not images.", hint=f"Look at it with: imblens audit {path}")
     files = split_files(path)
     if files:
         return read_parquet(path, files, seed=seed, uncertain=uncertain)
     inner = [p for p in sorted(path.iterdir()) if p.is_dir() and (any(p.glob("*.parquet")) or table_files(p))]
     if inner:
         raise InputError(
-            f"{path} holds picture sets in folders of their own: {', '.join(p.name for p in inner[:5])}.",
+            f"{path} holds image sets in folders of their own: {', '.join(p.name for p in inner[:5])}.",
             hint=f"Give one of them, such as {inner[0]}.",
         )
     loose = sorted(path.glob("*.parquet"))
@@ -143,7 +143,7 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> PictureSet:
     return read_folder(path, seed=seed)
 
 
-def _read_file(path: Path, seed: int) -> PictureSet:
+def _read_file(path: Path, seed: int) -> ImageSet:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return read_npz(path, seed=seed)
@@ -158,7 +158,7 @@ def _read_file(path: Path, seed: int) -> PictureSet:
     )
 
 
-def _built_in(name: str, seed: int, profile: str) -> PictureSet:
+def _built_in(name: str, seed: int, profile: str) -> ImageSet:
     natural = parse_profile(profile).kind == "natural"
     if name == "digits":
         return digits(seed) if natural else digits(seed, profile=profile)

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import assemble, number_labels
-from imblens.data._pictures import Pictures, PictureSet
-from imblens.data._sources import ArraySource, memory_limit, picture_array
+from imblens.data._images import ImageSet, ImageSplit
+from imblens.data._sources import ArraySource, image_array, memory_limit
 from imblens.errors import InputError, MissingError, ShapeError
 
 _LARGE = 100 * 10**6  # bytes from which on a high ratio is suspicious
-_RATIO = 200  # real pictures do not compress like this
+_RATIO = 200  # real images do not compress like this
 _HINT = "Write it anew with numpy.savez_compressed."
 
 
-def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> PictureSet:
+def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> ImageSet:
     """Read an .npz of `<split>_images` (N, H, W[, 3]) and `<split>_labels` (N,), (N, 1) or (N, C) multi-hot.
 
     `val_*` and `class_names` are optional; `classes` names them where the archive does not. Nothing is unpickled.
@@ -37,13 +37,13 @@ def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> 
     for split in ("train", "test", "val"):
         if f"{split}_images" not in arrays:
             continue
-        images[split] = picture_array(arrays[f"{split}_images"], f"{split}_images")
+        images[split] = image_array(arrays[f"{split}_images"], f"{split}_images")
         labels = arrays[f"{split}_labels"]
         raw[split] = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.ndim not in (1, 2) or len(labels) != len(images[split]):
             raise ShapeError(
-                f"{path}: {split}_labels has shape {labels.shape} for {len(images[split])} pictures.",
-                hint="Give (N,), (N, 1) or, for several labels per picture, (N, C).",
+                f"{path}: {split}_labels has shape {labels.shape} for {len(images[split])} images.",
+                hint="Give (N,), (N, 1) or, for several labels per image, (N, C).",
             )
     names = arrays.get("class_names")
     known = classes if names is None else [str(n) for n in np.atleast_1d(names).tolist()]
@@ -52,12 +52,12 @@ def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> 
     for split, pixels in images.items():
         ids = np.array([f"{split}/{i:06d}" for i in range(len(pixels))], dtype=object)
         rows = np.arange(len(pixels))
-        splits[split] = Pictures(labels_of[split], ids, ArraySource(pixels, f"{split}_images"), rows)
+        splits[split] = ImageSplit(labels_of[split], ids, ArraySource(pixels, f"{split}_images"), rows)
     notes = []
     if raw["train"].ndim == 2 and (raw["train"].sum(axis=1) == 1).all():
         notes.append(
             "Every row of labels marks one class: read as multi-label. "
-            "For one label per picture, give class numbers (N,)."
+            "For one label per image, give class numbers (N,)."
         )
     return assemble(path.stem, splits, named, seed=seed, source={"path": str(path), "layout": "npz"}, notes=notes)
 
@@ -87,12 +87,12 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.
     if total > _LARGE and total > _RATIO * packed:
         raise InputError(
             f"{path} would grow from {packed / 1e6:.1f} MB to {total / 1e6:,.0f} MB, more than {_RATIO}-fold.",
-            hint="Pictures do not compress so well: do not read the file unless you made it; store it uncompressed.",
+            hint="Images do not compress so well: do not read the file unless you made it; store it uncompressed.",
         )
     if total > memory_limit():
         raise InputError(
             f"{path} holds {total / 1e9:.1f} GB, more than half of this machine's memory.",
-            hint="Store the pictures as a folder or as Parquet instead.",
+            hint="Store the images as a folder or as Parquet instead.",
         )
     return members
 
@@ -100,7 +100,7 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.
 def _wanted(path: Path, members: dict[str, zipfile.ZipInfo]) -> list[str]:
     there = ", ".join(members) or "none"
     if "train_features" in members and "train_images" not in members:
-        raise MissingError(f"{path} holds features, not pictures.", hint=f"Look at it with: imblens audit {path}")
+        raise MissingError(f"{path} holds features, not images.", hint=f"Look at it with: imblens audit {path}")
     wanted = ["train_images", "train_labels"]
     for split in ("test", "val"):
         keys = [f"{split}_images", f"{split}_labels"]

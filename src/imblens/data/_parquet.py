@@ -22,7 +22,7 @@ from imblens.data._entries import (
     settle_uncertain,
     with_boxes,
 )
-from imblens.data._pictures import Boxes, Pictures, PictureSet
+from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource, memory_limit
 from imblens.errors import InputError, MissingError, ShapeError
 
@@ -36,7 +36,7 @@ _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
 _TEXT_LIMIT = 16 * 2**20  # bytes of one text in the metadata
-_FEWEST_BYTES = 8  # per row and file: no picture is smaller, so more rows than that are a bomb
+_FEWEST_BYTES = 8  # per row and file: no image is smaller, so more rows than that are a bomb
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ def split_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncertain: Uncertain = "ignore") -> PictureSet:
-    """Read splits from Parquet files with encoded pictures.
+def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncertain: Uncertain = "ignore") -> ImageSet:
+    """Read splits from Parquet files with encoded images.
 
     Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1
     or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
     that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
-    `patient_id` (names of pictures that are NIH's hold their patient). Class names come from the schema's `huggingface`
+    `patient_id` (names of images that are NIH's hold their patient). Class names come from the schema's `huggingface`
     or `label_names` metadata.
 
     Raises:
         MissingError: no train files, or no such columns; the message says which there are.
-        InputError: damaged files, more rows than the file can hold, rows without picture or label.
+        InputError: damaged files, more rows than the file can hold, rows without image or label.
     """
     if "train" not in files:
         listed = ", ".join(p.name for paths in files.values() for p in paths)
@@ -99,14 +99,14 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
     if all(part.patients is None for part in read.values()):
         read = {split: replace(part, patients=_named_patients(part.ids)) for split, part in read.items()}
         if any(part.patients is not None for part in read.values()):
-            notes.append("Patients are known from the names of the pictures, which are those of NIH ChestX-ray14.")
+            notes.append("Patients are known from the names of the images, which are those of NIH ChestX-ray14.")
     unread = sorted({part.unread for part in read.values() if part.unread is not None})
     if unread:
         notes.append(f"Boxes are those of the column boxes; not read: {', '.join(unread)}.")
     for split, part in read.items():
         _check_boxes(part.boxes, len(classes), f"{root}: {split}")
         source = EncodedSource(part.encoded, f"{root.name}/{split}")
-        pictures = Pictures(
+        images = ImageSplit(
             labels[split],
             part.ids,
             source,
@@ -115,8 +115,8 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
             patients=part.patients,
         )
         if part.boxes is not None:
-            pictures = with_boxes(pictures, part.boxes, [None] * len(pictures), told)
-        splits[split], line = settle_uncertain(pictures, uncertain, split)
+            images = with_boxes(images, part.boxes, [None] * len(images), told)
+        splits[split], line = settle_uncertain(images, uncertain, split)
         notes += line
     notes += boxes_without_label(splits)
     source_facts = {"path": str(root), "layout": "parquet"}
@@ -124,7 +124,7 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
 
 
 def read_box_table(path: Path) -> dict[str, list[Named]]:
-    """Read the boxes of a Parquet file that has `image_id` and `boxes` (or `*_boxes`), by picture.
+    """Read the boxes of a Parquet file that has `image_id` and `boxes` (or `*_boxes`), by image.
 
     Raises:
         InputError, MissingError: it has no such columns, or does not name the classes.
@@ -175,8 +175,8 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
             total += encoded.nbytes
             if total > memory_limit():
                 raise InputError(
-                    f"{path}: the encoded pictures take more than half of this machine's memory.",
-                    hint="Store them as class folders, which are read picture by picture.",
+                    f"{path}: the encoded images take more than half of this machine's memory.",
+                    hint="Store them as class folders, which are read image by image.",
                 )
             images.append(encoded)
             labels += _labels(batch.column(columns["label"]), path, first)
@@ -201,7 +201,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
 
 
 def _named_patients(ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    """(N,) the patients that NIH's names hold; None where the pictures are not all called so."""
+    """(N,) the patients that NIH's names hold; None where the images are not all called so."""
     found = [_NIH_NAME.fullmatch(name) for name in ids.tolist()]
     return patients_array([match[1] for match in found if match]) if all(found) else None
 
@@ -223,13 +223,13 @@ def _open(path: Path) -> Any:
     unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     if meta.num_rows > 10**6 and meta.num_rows * _FEWEST_BYTES > size:
         raise InputError(
-            f"{path} claims {meta.num_rows:,} pictures in {size / 1e6:.1f} MB.",
-            hint="No picture is that small: do not read the file unless you made it.",
+            f"{path} claims {meta.num_rows:,} images in {size / 1e6:.1f} MB.",
+            hint="No image is that small: do not read the file unless you made it.",
         )
     if unpacked > memory_limit():
         raise InputError(
             f"{path} unpacks to {unpacked / 1e9:.1f} GB, more than half of this machine's memory.",
-            hint="Store the pictures as class folders, which are read picture by picture.",
+            hint="Store the images as class folders, which are read image by image.",
         )
     return file
 
@@ -299,13 +299,13 @@ def _encoded(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[s
         column = pc.struct_field(column, "bytes") if "bytes" in inside else column
     if not (types.is_binary(column.type) or types.is_large_binary(column.type)):
         raise InputError(
-            f"{path}: the picture column holds {column.type}, not encoded bytes.",
+            f"{path}: the image column holds {column.type}, not encoded bytes.",
             hint="Store PNG or JPEG bytes, as `datasets` does when it writes Parquet.",
         )
     if column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
         raise InputError(
-            f"{path} row {first + row} has no picture (only a path, or nothing).",
+            f"{path} row {first + row} has no image (only a path, or nothing).",
             hint="Embed the encoded bytes in the column, or leave the row out.",
         )
     return column.cast(pa.large_binary()), paths

@@ -1,4 +1,4 @@
-"""A drawn picture set whose causes of failure are known, because they were planted."""
+"""A drawn image set whose causes of failure are known, because they were planted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imblens.data import _drawing as draw
 from imblens.data._assemble import assemble
 from imblens.data._drawing import Floats, Layout, Shape
-from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._profiles import checked_seed
 from imblens.data._sources import memory_limit
 from imblens.errors import InputError, did_you_mean
@@ -32,7 +32,7 @@ _SHAPES: dict[str, Shape] = {
     "crescent": draw.crescent,
     "hourglass": draw.hourglass,
 }
-# n = n_max * imbalance ** -rarity: no planted class but the scarce ones is short of pictures
+# n = n_max * imbalance ** -rarity: no planted class but the scarce ones is short of images
 _RARITY = dict(zip(CLASSES, (0.0, 0.12, 0.22, 0.32, 0.40, 0.45, 0.49, 0.53, 0.85, 1.0), strict=True))
 _SCARCE = ("crescent", "hourglass")
 _NOISY, _NOISE_FROM, _NOISE = "ring", ("square", "cross"), 0.065
@@ -49,7 +49,7 @@ _PIXELS_AT_ONCE = 2**20
 
 @dataclass(frozen=True)
 class _Drawn:
-    """n pictures of one class and split, with what tests can check against."""
+    """n images of one class and split, with what tests can check against."""
 
     pixels: NDArray[np.uint8]  # (n, H, W, 3)
     boxes: NDArray[np.float32]  # (n, 4)
@@ -65,40 +65,40 @@ def shapes(
     n_max: int = 800,
     test_per_class: int = 100,
     size: int = 32,
-) -> PictureSet:
+) -> ImageSet:
     """Draw ten classes of coloured shapes on noisy backgrounds and plant the causes asked for.
 
-    A class whose cause is not planted is drawn cleanly, and the pictures of all other classes stay the same, so a
-    study can plant one cause at a time. Every picture has one box (with the class of its label).
+    A class whose cause is not planted is drawn cleanly, and the images of all other classes stay the same, so a
+    study can plant one cause at a time. Every image has one box (with the class of its label).
 
     - `overlap`: disc and oval differ in width over height only, and the two distributions overlap.
     - `sub_concepts`: one in five pairs is two bars, not two dots.
-    - `label_noise`: of the largest class, ring, 6.5 % of the training pictures show a square or a cross.
+    - `label_noise`: of the largest class, ring, 6.5 % of the training images show a square or a cross.
     - `background`: a kite is any shape of the set, known by its light blue background, which no other class has.
     - `uncovered`: arrows point up (within 20 degrees) in training; half of the test arrows point elsewhere.
     - `few_examples`: crescent and hourglass are rare. Without it they are as frequent as the middle classes, and
       the imbalance is the square root or so of what was asked.
 
-    `planted[cause]` names the `classes`, what was done, and under `train` and `test` the fact about single pictures,
+    `planted[cause]` names the `classes`, what was done, and under `train` and `test` the fact about single images,
     by id: the true class, the sub-concept, the shape drawn, the angle.
 
     Args:
         seed: controls everything.
-        imbalance: pictures of the largest class over those of the smallest, at least 1. Counts fall roughly
+        imbalance: images of the largest class over those of the smallest, at least 1. Counts fall roughly
             exponentially; 1 makes the set balanced.
         causes: which of `CAUSES` to plant.
-        n_max: training pictures of the largest class.
-        test_per_class: test pictures of every class.
+        n_max: training images of the largest class.
+        test_per_class: test images of every class.
         size: height and width in pixels, 16 to 512.
 
     Raises:
         InputError: an unknown cause, or numbers out of range.
 
     Example:
-        >>> pictures = shapes(seed=0)
-        >>> pictures.class_counts.tolist()
+        >>> images = shapes(seed=0)
+        >>> images.class_counts.tolist()
         [800, 500, 338, 228, 167, 137, 117, 100, 28, 16]
-        >>> pictures.planted["label_noise"]["classes"]
+        >>> images.planted["label_noise"]["classes"]
         ['ring']
     """
     seed = checked_seed(seed)
@@ -108,7 +108,7 @@ def shapes(
         "test": dict.fromkeys(CLASSES, test_per_class),
     }
     _refuse_too_many(sum(sum(wanted.values()) for wanted in counts.values()), size)
-    splits: dict[str, Pictures] = {}
+    splits: dict[str, ImageSplit] = {}
     planted: dict[str, Any] = _descriptions(chosen)
     for number, (split, wanted) in enumerate(counts.items()):
         drawn = [
@@ -117,7 +117,7 @@ def shapes(
         ]
         labels = np.repeat(np.arange(len(CLASSES)), list(wanted.values()))
         boxes = np.column_stack([labels, np.concatenate([part.boxes for part in drawn])])  # (N, 5)
-        splits[split] = Pictures.from_arrays(
+        splits[split] = ImageSplit.from_arrays(
             np.concatenate([part.pixels for part in drawn]),
             labels,
             ids=[f"{split}/{i:06d}" for i in range(len(labels))],
@@ -145,7 +145,7 @@ def _checked(imbalance: float, causes: Collection[str], n_max: int, test_per_cla
         raise InputError(f"there is no cause {unknown!r} to plant.", hint=did_you_mean(str(unknown), CAUSES))
     if not 1 <= imbalance <= n_max:
         raise InputError(
-            f"imbalance is {imbalance}, n_max {n_max}: the rarest class would have {n_max} / {imbalance} pictures.",
+            f"imbalance is {imbalance}, n_max {n_max}: the rarest class would have {n_max} / {imbalance} images.",
             hint="imbalance must be at least 1 and at most n_max.",
         )
     for name, value, low, high in (
@@ -256,7 +256,7 @@ def _paint(covered: Floats, background: Floats, colour: Floats, rng: np.random.G
 
 
 def _facts(cause: str, drawn: _Drawn) -> list[Any]:
-    """Return what is planted in each picture of a class, as plain values."""
+    """Return what is planted in each image of a class, as plain values."""
     if cause == "overlap":
         return np.log(drawn.layout.stretch.astype(np.float64)).round(3).tolist()
     if cause == "uncovered":
@@ -274,7 +274,7 @@ def _descriptions(causes: Iterable[str]) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {
         "overlap": {"classes": ["disc", "oval"], "fact": "log(width / height)", "mean_and_deviation": _OVERLAPPING},
         "sub_concepts": {"classes": ["pair"], "fact": "sub-concept", "share_of_bars": _LESSER},
-        "label_noise": {"classes": [_NOISY], "fact": "true class of a mislabelled picture", "share": _NOISE},
+        "label_noise": {"classes": [_NOISY], "fact": "true class of a mislabelled image", "share": _NOISE},
         "background": {"classes": ["kite"], "fact": "shape drawn", "band": "light blue", "colour": list(_LIGHT_BLUE)},
         "uncovered": {"classes": ["arrow"], "fact": "degrees from upright", "covered": [-20.0, 20.0]},
         "few_examples": {"classes": list(_SCARCE)},
@@ -286,7 +286,7 @@ def _refuse_too_many(n: int, size: int) -> None:
     needed = n * size**2 * 3
     if needed > memory_limit():
         raise InputError(
-            f"{n:,} pictures of {size} x {size} need {needed / 1e9:.1f} GB, more than half of this machine's memory.",
+            f"{n:,} images of {size} x {size} need {needed / 1e9:.1f} GB, more than half of this machine's memory.",
             hint="Draw fewer (n_max, test_per_class), or smaller ones (size).",
         )
 

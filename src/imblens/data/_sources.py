@@ -1,4 +1,4 @@
-"""Where pixels come from: an array, encoded bytes in memory, or files. `Pictures` is the face that users see."""
+"""Where pixels come from: an array, encoded bytes in memory, or files. `Images` is the face that users see."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._decode import Picture, decode, decoded_size
+from imblens.data._decode import Pixels, decode, decoded_size
 from imblens.errors import InputError, ShapeError
 
 
 class Source(Protocol):
-    """Pictures by row. `name` says how messages call a row, `digest` is equal for exact copies."""
+    """Images by row. `name` says how messages call a row, `digest` is equal for exact copies."""
 
     def __len__(self) -> int:
-        """Return how many pictures there are."""
+        """Return how many images there are."""
         ...
 
     def name(self, row: int) -> str:
-        """Return how messages call that picture."""
+        """Return how messages call that image."""
         ...
 
-    def picture(self, row: int) -> Picture:
+    def image(self, row: int) -> Pixels:
         """Return (H, W, 3) uint8, the caller's to keep."""
         ...
 
@@ -41,10 +41,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Pictures in one array: (N, H, W) greyscale or (N, H, W, 3), uint8."""
+    """Images in one array: (N, H, W) greyscale or (N, H, W, 3), uint8."""
 
     images: NDArray[np.uint8]
-    label: str = "picture"
+    label: str = "image"
 
     def __len__(self) -> int:
         """Return N."""
@@ -54,7 +54,7 @@ class ArraySource:
         """Return the array's name with the row."""
         return f"{self.label}[{row}]"
 
-    def picture(self, row: int) -> Picture:
+    def image(self, row: int) -> Pixels:
         """Return a copy of the row, greyscale replicated."""
         return in_colour(self.images[row])
 
@@ -70,20 +70,20 @@ class ArraySource:
 
 @dataclass(frozen=True, eq=False)
 class EncodedSource:
-    """Encoded pictures in memory: a pyarrow ChunkedArray of binary values without nulls."""
+    """Encoded images in memory: a pyarrow ChunkedArray of binary values without nulls."""
 
     encoded: Any
     label: str
 
     def __len__(self) -> int:
-        """Return how many pictures there are."""
+        """Return how many images there are."""
         return len(self.encoded)
 
     def name(self, row: int) -> str:
         """Return the split with the row."""
         return f"{self.label} row {row}"
 
-    def picture(self, row: int) -> Picture:
+    def image(self, row: int) -> Pixels:
         """Decode the row."""
         return decode(self.encoded[row].as_py(), self.name(row))
 
@@ -98,20 +98,20 @@ class EncodedSource:
 
 @dataclass(frozen=True, eq=False)
 class FileSource:
-    """Picture files below a folder."""
+    """Image files below a folder."""
 
     root: Path
     files: tuple[str, ...]
 
     def __len__(self) -> int:
-        """Return how many pictures there are."""
+        """Return how many images there are."""
         return len(self.files)
 
     def name(self, row: int) -> str:
         """Return the path, quoted: a file name may hold anything."""
         return ascii(str(self.root / self.files[row]))
 
-    def picture(self, row: int) -> Picture:
+    def image(self, row: int) -> Pixels:
         """Decode the file."""
         return decode(self.root / self.files[row], self.name(row))
 
@@ -129,15 +129,15 @@ class FileSource:
             ) from error
 
 
-def in_colour(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def in_colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a copy as (..., H, W, 3); greyscale (..., H, W) is replicated."""
-    if pictures.shape[-1] == 3 and pictures.ndim >= 3:
-        return pictures.copy()
-    return np.repeat(pictures[..., None], 3, axis=-1)
+    if images.shape[-1] == 3 and images.ndim >= 3:
+        return images.copy()
+    return np.repeat(images[..., None], 3, axis=-1)
 
 
-def picture_array(values: Any, name: str) -> NDArray[np.uint8]:
-    """Check an array of pictures and return it as (N, H, W) or (N, H, W, 3) uint8.
+def image_array(values: Any, name: str) -> NDArray[np.uint8]:
+    """Check an array of images and return it as (N, H, W) or (N, H, W, 3) uint8.
 
     Raises:
         ShapeError: another shape; channels first is recognised and said.
@@ -151,12 +151,10 @@ def picture_array(values: Any, name: str) -> NDArray[np.uint8]:
         advice = (
             f"Move the channels last: {name}.transpose(0, 2, 3, 1)." if turned else "Give (N, H, W) or (N, H, W, 3)."
         )
-        raise ShapeError(
-            f"{name} has shape {array.shape}; pictures need (N, H, W) or (N, H, W, 3), N > 0.", hint=advice
-        )
+        raise ShapeError(f"{name} has shape {array.shape}; images need (N, H, W) or (N, H, W, 3), N > 0.", hint=advice)
     if array.ndim == 3 and array.shape[2] == 3:
         raise ShapeError(
-            f"{name} has shape {array.shape}, which looks like one colour picture.", hint="Give (N, H, W, 3)."
+            f"{name} has shape {array.shape}, which looks like one colour image.", hint="Give (N, H, W, 3)."
         )
     if array.dtype == np.uint8:
         return array

@@ -1,4 +1,4 @@
-"""CSV tables of labels: NIH ChestX-ray14's, CheXpert's, and any that names pictures and their labels."""
+"""CSV tables of labels: NIH ChestX-ray14's, CheXpert's, and any that names images and their labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from imblens.data._assemble import SPLITS
 from imblens.data._boxes import BOX_FILES, read_boxes
 from imblens.data._entries import Entry, Uncertain, read_entries
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data._texts import read_csv
 from imblens.errors import InputError
 
-_PICTURE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "picture")
+_PICTURE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "image")
 _LABELS = ("finding labels", "labels", "label", "findings", "tags")
 _PATIENT = ("patient id", "patient_id", "patient", "subject_id", "subject")
 _SPLIT = ("split", "set", "partition", "fold")
@@ -40,16 +40,16 @@ def table_files(root: Path) -> dict[str, Path]:
     return {"": whole[0]} if len(whole) == 1 else {}
 
 
-def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Uncertain) -> PictureSet:
-    """Read tables that name pictures and their labels; pictures lie anywhere below the folder.
+def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Uncertain) -> ImageSet:
+    """Read tables that name images and their labels; images lie anywhere below the folder.
 
-    A table has a column for the picture, and either one column of label names joined by | ("No Finding" is none of
+    A table has a column for the image, and either one column of label names joined by | ("No Finding" is none of
     them), or a column for each label: 1, 0, blank (not mentioned: 0) or -1 (uncertain). Columns for the patient and the
     split are used where there are any; the split may also come from the tables' names, or from NIH's lists.
 
     Raises:
         InputError: no such columns, or a value that is no answer; the message names file and line.
-        MissingError: none of the pictures is there.
+        MissingError: none of the images is there.
     """
     lists = _nih_lists(root)
     entries: list[Entry] = []
@@ -66,7 +66,7 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Un
         entries = [replace(entry, split=lists.get(entry.file, entry.split)) for entry in entries]
         unlisted = sum(entry.file not in lists for entry in entries)
         if unlisted:
-            notes.append(f"Pictures that neither of NIH's lists names, taken as train: {unlisted:,}.")
+            notes.append(f"Images that neither of NIH's lists names, taken as train: {unlisted:,}.")
     if nih and set(classes) <= set(_NIH):
         classes = _NIH
     boxes = sorted(path for path in root.glob("*.csv") if BOX_FILES.match(path.name))
@@ -78,7 +78,7 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Un
         drawn_boxes, taken = sum(map(len, drawn.boxes.values())), sum(len(entry.boxes) for entry in entries)
         if taken < drawn_boxes:
             more = f"{drawn_boxes - taken:,} of {drawn_boxes:,}"
-            notes.append(f"{boxes[0].name} has boxes of pictures that the table does not list: {more}.")
+            notes.append(f"{boxes[0].name} has boxes of images that the table does not list: {more}.")
     return read_entries(
         root, entries, classes, layout="NIH" if nih else "table", seed=seed, uncertain=uncertain, notes=notes
     )
@@ -88,15 +88,15 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
     lines = read_csv(path)
     _, header = next(lines, (0, []))
     columns = [name.lower() for name in header]
-    picture = _column(columns, _PICTURE)
-    if picture is None:
+    image = _column(columns, _PICTURE)
+    if image is None:
         raise InputError(
-            f"{path} has no column that names pictures; its columns: {', '.join(header) or 'none'}.",
+            f"{path} has no column that names images; its columns: {', '.join(header) or 'none'}.",
             hint="Call it image, and the other labels (names joined by |), or give each label a column of 0 and 1.",
         )
     rows = list(lines)
     for number, row in rows:
-        if (len(row) > len(header) and any(row[len(header) :])) or len(row) <= picture:
+        if (len(row) > len(header) and any(row[len(header) :])) or len(row) <= image:
             raise InputError(
                 f"{path} line {number} has {len(row)} fields for {len(header)} columns.", hint="Mend that line."
             )
@@ -111,13 +111,13 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
         names = tuple(sorted(frozenset().union(*given)))
         unknown = [frozenset[str]()] * len(rows)
     else:
-        places = _label_columns(path, header, rows, {picture, patient, split})
+        places = _label_columns(path, header, rows, {image, patient, split})
         names = tuple(header[c] for c in places)
         given = [frozenset(header[c] for c in places if _ANSWERS[_at(row, c).lower()] == 1) for _, row in rows]
         unknown = [frozenset(header[c] for c in places if _ANSWERS[_at(row, c).lower()] == -1) for _, row in rows]
     entries = []
     for (number, row), labels, open_ in zip(rows, given, unknown, strict=True):
-        file = row[picture]
+        file = row[image]
         whom = _at(row, patient) if patient is not None else None
         chexpert = _CHEXPERT_PATIENT.search(file)
         where = _at(row, split).lower() if split is not None else None
@@ -180,7 +180,7 @@ def _at(row: Sequence[str], column: int) -> str:
 
 
 def _nih_lists(root: Path) -> dict[str, str]:
-    """Return the split of every picture in NIH's lists; none where the lists are not there."""
+    """Return the split of every image in NIH's lists; none where the lists are not there."""
     found: dict[str, str] = {}
     for name, split in _NIH_LISTS.items():
         path = root / name

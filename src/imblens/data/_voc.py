@@ -1,4 +1,4 @@
-"""Pascal VOC's layout: JPEGImages/, an XML file for each picture in Annotations/, lists of names in ImageSets/Main/."""
+"""Pascal VOC's layout: JPEGImages/, an XML file for each image in Annotations/, lists of names in ImageSets/Main/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imblens.data._assemble import SPLITS
 from imblens.data._entries import Entry, Named, labels_of, read_entries
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data._texts import corners, read_xml_file
 from imblens.errors import InputError
 
@@ -25,15 +25,15 @@ def xml_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.xml") if not path.name.startswith(".")) if folder.is_dir() else []
 
 
-def read_voc(root: Path, *, seed: int) -> PictureSet:
-    """Read pictures with the boxes drawn on them; a picture has the labels of its boxes.
+def read_voc(root: Path, *, seed: int) -> ImageSet:
+    """Read images with the boxes drawn on them; an image has the labels of its boxes.
 
     Corners are counted from 1 and belong to the box, as VOC defines them: x0 = xmin - 1, x1 = xmax. Lists named train,
     val, test in ImageSets/Main give the split, where there are any.
 
     Raises:
-        InputError: damaged or hostile XML, a picture in two lists, a box outside of its picture.
-        MissingError: none of the pictures is there.
+        InputError: damaged or hostile XML, an image in two lists, a box outside of its image.
+        MissingError: none of the images is there.
     """
     splits = _lists(root / "ImageSets" / "Main")
     entries = []
@@ -46,12 +46,12 @@ def read_voc(root: Path, *, seed: int) -> PictureSet:
     said = []
     listed = [stem for stem in splits if not (root / "Annotations" / f"{stem}.xml").is_file()]
     if listed:
-        said.append(f"Listed pictures without annotations, left out: {len(listed):,}.")
+        said.append(f"Listed images without annotations, left out: {len(listed):,}.")
     return read_entries(root, entries, classes, layout="VOC", seed=seed, notes=said)
 
 
 def read_xml(path: Path) -> Entry:
-    """Read the annotation of one picture; without a `filename` it is the picture of the same name."""
+    """Read the annotation of one image; without a `filename` it is the image of the same name."""
     tree = read_xml_file(path)
     if tree.tag != "annotation":
         raise InputError(
@@ -74,7 +74,7 @@ def read_xml(path: Path) -> Entry:
 
 
 def _lists(folder: Path) -> dict[str, str]:
-    """Return the split of every listed picture. Lists of single classes (`cat_train.txt`) and `trainval` are not read."""
+    """Return the split of every listed image. Lists of single classes (`cat_train.txt`) and `trainval` are not read."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.txt")) if folder.is_dir() else []:
         split = SPLITS.get(path.stem.lower())
@@ -83,11 +83,11 @@ def _lists(folder: Path) -> dict[str, str]:
         try:
             stems = path.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}.", hint="It lists one picture name a line.") from error
+            raise InputError(f"{path} cannot be read: {error}.", hint="It lists one image name a line.") from error
         for stem in stems:
             if found.setdefault(stem, split) != split:
                 raise InputError(
                     f"{folder}: {stem!a} is listed in {found[stem]} and {split}.",
-                    hint="A picture belongs to one split.",
+                    hint="An image belongs to one split.",
                 )
     return found

@@ -74,7 +74,7 @@ def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count of the
         class), a row for each ordered pair. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the
-        picture shows).
+        image shows).
 
     Raises:
         InputError: k is less than 1.

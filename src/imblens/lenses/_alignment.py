@@ -27,13 +27,13 @@ class Alignment(Finding):
             few = ", too few to tell" if row.image_count < FEW else ""
             found[str(row[1])] = (
                 f"{row[1]}: {_with_interval(row.ior, row.ior_low, row.ior_high)} of its activation map lies in its boxes, "
-                f"which cover {percent(row.box_share)} of the picture: {_verdict(row)}. {percent(row.iobb)} of the boxes is "
+                f"which cover {percent(row.box_share)} of the image: {_verdict(row)}. {percent(row.iobb)} of the boxes is "
                 f"lit, and the strongest point is in one {percent(row.pointing)} of the time "
-                f"({counted(row.image_count, 'picture')}{few})."
+                f"({counted(row.image_count, 'image')}{few})."
             )
         if found:
             found[""] = (
-                f"Mean over {self.summary['image_count']:,} {self.summary['split']} pictures and their classes: IoBB "
+                f"Mean over {self.summary['image_count']:,} {self.summary['split']} images and their classes: IoBB "
                 f"{self.summary['mean_iobb']:.3f}, IoR {self.summary['mean_ior']:.3f}, IoU {self.summary['mean_iou']:.3f}."
             )
         return found
@@ -48,31 +48,31 @@ class Alignment(Finding):
             ),
             "alignment_iobb": interval_chart(table, "iobb", "share of the boxes that is lit (IoBB)", limit=1),
             "alignment_pointing": interval_chart(
-                table, "pointing", "pictures whose strongest point is in a box", mark="box_share", limit=1
+                table, "pointing", "images whose strongest point is in a box", mark="box_share", limit=1
             ),
         }  # fmt: skip
 
 
 @lens("Does the network look where the boxes are?")
 def alignment(run: Run) -> Alignment:
-    """How the class activation maps of each class lie to its boxes, over the pictures that have boxes of it.
+    """How the class activation maps of each class lie to its boxes, over the images that have boxes of it.
 
     iobb = sum(map in boxes) / pixels in boxes;  ior = sum(map in boxes) / sum(map)
     iou = sum(map in boxes) / (pixels in boxes + sum(map outside));  pointing: is the strongest position in a box?
 
     The map is Grad-CAM at the last convolutional maps (CAM for globally pooled networks), scaled to [0, 1] and resized
-    to the picture; capture takes it. A map that is even everywhere has an `ior` of `box_share`, which is why that stands
+    to the image; capture takes it. A map that is even everywhere has an `ior` of `box_share`, which is why that stands
     beside it: a class whose map lies in its boxes no more than that is recognised by something else. IoBB alone says
-    little: it is large where a map is bright everywhere. Pictures count whether or not the network finds the class.
+    little: it is large where a map is bright everywhere. Images count whether or not the network finds the class.
 
     Args:
-        run: captured from pictures with boxes.
+        run: captured from images with boxes.
 
     Returns:
-        Table `alignment`: class, image_count, iobb, ior, iou, pointing (means over pictures), then 95 % intervals
-        `..._low, ..._high` of each (Student's t over pictures, cut at 0 and 1; Wilson's for pointing), box_share (mean
-        share of the picture in boxes), excess, excess_low, excess_high (mean of ior - box_share). NaN for classes
-        without boxes. Summary: split, layer, image_count, and of each measure `mean_...` over pictures and classes and
+        Table `alignment`: class, image_count, iobb, ior, iou, pointing (means over images), then 95 % intervals
+        `..._low, ..._high` of each (Student's t over images, cut at 0 and 1; Wilson's for pointing), box_share (mean
+        share of the image in boxes), excess, excess_low, excess_high (mean of ior - box_share). NaN for classes
+        without boxes. Summary: split, layer, image_count, and of each measure `mean_...` over images and classes and
         `macro_...` over classes.
 
     Raises:

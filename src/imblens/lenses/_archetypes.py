@@ -70,7 +70,7 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Archetypes:
     A medoid (least summed Euclidean distance to the others of its class and archetype; of equal ones the first) stands for
     each cell; above 10,000 instances it is sought among, and measured against, 10,000 drawn evenly with a fixed seed.
 
-    Read it as a picture of the feature space, not of the pictures: an outlier of a large class is often a wrong label; in a
+    Read it as an image of the feature space, not of the images: an outlier of a large class is often a wrong label; in a
     class of few instances it says little more than that they are few.
 
     With several labels per instance every label is looked at by itself: of the instances that have it, how many of the k

@@ -1,4 +1,4 @@
-"""What lenses on boxes share: which split has them, and means over pictures with intervals."""
+"""What lenses on boxes share: which split has them, and means over images with intervals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.lenses._base import number
-from imblens.run import Latents, Run
+from imblens.run import Run, Split
 
 Floats = NDArray[np.float64]
 
 
-def boxed_split(run: Run, lens: str, column: str) -> Latents:
-    """The split whose pictures were held against boxes: test, or train where test has none.
+def boxed_split(run: Run, lens: str, column: str) -> Split:
+    """The split whose images were held against boxes: test, or train where test has none.
 
     Raises:
         NotApplicable: neither; with the reason that capture left.
@@ -26,7 +26,7 @@ def boxed_split(run: Run, lens: str, column: str) -> Latents:
             return split
     told = run.meta.get(lens)
     reason = told.get("skipped") if isinstance(told, Mapping) else None
-    raise NotApplicable(f"{lens}: {reason or 'the run was not captured from pictures with boxes.'}")
+    raise NotApplicable(f"{lens}: {reason or 'the run was not captured from images with boxes.'}")
 
 
 def captured(run: Run, lens: str, key: str) -> Any:
@@ -58,7 +58,7 @@ def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Float
 
 
 def means(values: Mapping[str, Floats]) -> dict[str, Any]:
-    """For each measure (N, C): `mean_...` over all pictures and classes, `macro_...` over the classes' means."""
+    """For each measure (N, C): `mean_...` over all images and classes, `macro_...` over the classes' means."""
     found: dict[str, Any] = {}
     for name, matrix in values.items():
         known = np.isfinite(matrix)
@@ -73,10 +73,10 @@ def gaps(classes: tuple[str, ...], count: NDArray[np.int64], few: int) -> tuple[
     notes = []
     without = [name for name, n in zip(classes, count, strict=True) if not n]
     if without:
-        notes.append(f"No picture has a box of {', '.join(without)}: nothing is known there.")
+        notes.append(f"No image has a box of {', '.join(without)}: nothing is known there.")
     scarce = [name for name, n in zip(classes, count, strict=True) if 0 < n < few]
     if scarce:
-        notes.append(f"Fewer than {few} pictures with boxes of {', '.join(scarce)}: too few to tell.")
+        notes.append(f"Fewer than {few} images with boxes of {', '.join(scarce)}: too few to tell.")
     return tuple(notes)
 
 
@@ -92,7 +92,7 @@ def interval_chart(table: Any, measure: str, title: str, *, mark: str | None = N
     scale = alt.Scale(domain=[0, limit]) if limit is not None else alt.Scale(zero=True)
     axis = alt.Axis(format="%", title=title) if limit is not None else alt.Axis(title=title)
     x = alt.X(f"{measure}:Q", scale=scale, axis=axis)
-    shown = [tip("class:N"), tip("image_count:Q", ",", "pictures")]
+    shown = [tip("class:N"), tip("image_count:Q", ",", "images")]
     shown += [tip(f"{name}:Q", ".3g") for name in (measure, f"{measure}_low", f"{measure}_high", mark) if name]
     layers = [
         rows.mark_rule(strokeWidth=2, color=BLUE).encode(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.lenses._base import FEW, Finding, counted, imbalance, lens, number, percent, ratio, wilson
-from imblens.run import Confusion, Latents, Run
+from imblens.run import Confusion, Run, Split
 from imblens.run.statistics import confusion_summary
 
 
@@ -185,7 +185,7 @@ def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def confusion_counts(split: Latents) -> NDArray[np.int64]:
+def confusion_counts(split: Split) -> NDArray[np.int64]:
     """(C, C) counts of answers (columns) to the instances of each class (rows), computed once per split."""
     return split.cached("confusion", lambda: split.reduce(lambda: Confusion(split.n_classes)))
 

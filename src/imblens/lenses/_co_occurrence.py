@@ -18,7 +18,7 @@ class CoOccurrence(Finding):
     lens: ClassVar[str] = "co_occurrence"
 
     def lines(self) -> dict[str, str]:
-        """One line for each label that clearly draws another, the strongest first; then how many labels a picture has."""
+        """One line for each label that clearly draws another, the strongest first; then how many labels an image has."""
         table = self.tables["co_occurrence"]
         clear = table[
             (table["share_low"] > table["expected"]) & (table["lift"] >= SURPRISING) & (table["count"] >= FEW)
@@ -28,37 +28,37 @@ class CoOccurrence(Finding):
             if row[1] not in found:
                 found[str(row[1])] = (
                     f"{row[1]}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of its training "
-                    f"pictures have {row.other} as well, which {percent(row.expected)} of all have."
+                    f"images have {row.other} as well, which {percent(row.expected)} of all have."
                 )
         said = self.summary
         found[""] = (
-            f"A training picture has {said['mean_labels']:.2f} labels on average: {percent(said['share_none'])} have none, "
+            f"A training image has {said['mean_labels']:.2f} labels on average: {percent(said['share_none'])} have none, "
             f"{percent(said['share_several'])} several."
         )
         return found
 
     def charts(self) -> dict[str, Any]:
-        """Share of each label's pictures (row) that have the other (column)."""
+        """Share of each label's images (row) that have the other (column)."""
         return {"co_occurrence": _chart(self)}
 
 
 @lens("Which labels come together?", needs=("multilabel",))
 def co_occurrence(run: Run) -> CoOccurrence:
-    """How often a training picture of one label has another as well.
+    """How often a training image of one label has another as well.
 
-    share = pictures with both / pictures with `class`;  lift = share / share of `other` among all pictures
+    share = images with both / images with `class`;  lift = share / share of `other` among all images
 
-    A label that nearly always comes with another cannot be told from it by these pictures: the network may answer one
-    by seeing the other. Where it is uncertain whether a picture has a label, it does not count for that label.
+    A label that nearly always comes with another cannot be told from it by these images: the network may answer one
+    by seeing the other. Where it is uncertain whether an image has a label, it does not count for that label.
 
     Args:
         run: with several labels per instance.
 
     Returns:
         Table `co_occurrence`: class, other, count (with both), share, share_low, share_high (95 % Wilson), expected
-        (share of `other` among all training pictures), lift; NaN where `class` has no picture. Table `label_counts`:
+        (share of `other` among all training images), lift; NaN where `class` has no image. Table `label_counts`:
         class, positives, negatives, imbalance (negatives / positives, NaN without positives), alone (share of its
-        pictures without another label). Summary: mean_labels, share_none, share_several.
+        images without another label). Summary: mean_labels, share_none, share_several.
 
     Raises:
         NotApplicable: one label per instance.
@@ -86,23 +86,23 @@ def co_occurrence(run: Run) -> CoOccurrence:
             "lift": _divide(share, expected),
         }
     )
-    per_picture = labels.sum(axis=1)
+    per_image = labels.sum(axis=1)
     counts = pd.DataFrame(
         {
             "class": names,
             "positives": own.astype(np.int64),
             "negatives": (n_known - own).astype(np.int64),
             "imbalance": _divide(n_known - own, own),
-            "alone": _divide(labels[per_picture == 1].sum(axis=0), own),
+            "alone": _divide(labels[per_image == 1].sum(axis=0), own),
         }
     )
     summary = {
-        "mean_labels": float(per_picture.mean()),
-        "share_none": float((per_picture == 0).mean()),
-        "share_several": float((per_picture > 1).mean()),
+        "mean_labels": float(per_image.mean()),
+        "share_none": float((per_image == 0).mean()),
+        "share_several": float((per_image > 1).mean()),
     }
     without = counts.loc[counts["positives"] == 0, "class"]
-    notes = (f"No training picture has {', '.join(without)}.",) if len(without) else ()
+    notes = (f"No training image has {', '.join(without)}.",) if len(without) else ()
     return CoOccurrence({"co_occurrence": table, "label_counts": counts}, summary, notes=notes)
 
 
@@ -139,9 +139,9 @@ def _chart(finding: CoOccurrence) -> Any:
         tooltip=[
             tip("class:N"),
             tip("other:N"),
-            tip("count:Q", ",", "pictures with both"),
+            tip("count:Q", ",", "images with both"),
             tip("share:Q", ".1%"),
-            tip("expected:Q", ".1%", "of all pictures"),
+            tip("expected:Q", ".1%", "of all images"),
         ],
     )
     if not numbered:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imblens.errors import NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, archetype_members
 from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
-from imblens.run import Latents, Run
+from imblens.run import Run, Split
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,7 +43,7 @@ class Colours(Finding):
                 found[name] = (
                     f"{name}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of the "
                     f"pixels that the answer hangs on are {row.band}, {percent(row.others)} on average in the other "
-                    f"classes; {percent(row.present)} of all pixels of its pictures are."
+                    f"classes; {percent(row.present)} of all pixels of its images are."
                 )
         if not found:
             found[""] = (
@@ -63,33 +63,33 @@ class Colours(Finding):
 def colours(run: Run, *, k: int = 5) -> Colours:
     """Shares of fourteen colour bands among the pixels that the answer hangs on, per class of the training split.
 
-    share_cb = salient pixels of band b in pictures of class c / salient pixels in pictures of class c
+    share_cb = salient pixels of band b in images of class c / salient pixels in images of class c
 
-    A picture's salient pixels are the tenth with the largest gradient of the largest logit; capture finds them and
+    An image's salient pixels are the tenth with the largest gradient of the largest logit; capture finds them and
     their bands. Shares of a class sum to 1. A band that one class alone hangs on may be the thing itself (a red fire
-    engine) or a shortcut (the sky behind aeroplanes): look at the pictures. The gradient says where the answer would
-    change fastest, not what it is made of; and a class whose pictures hold much of a colour has much of it among any
+    engine) or a shortcut (the sky behind aeroplanes): look at the images. The gradient says where the answer would
+    change fastest, not what it is made of; and a class whose images hold much of a colour has much of it among any
     tenth of its pixels, which is why `present` stands beside `share`.
 
     Args:
-        run: captured from a network on pictures.
+        run: captured from a network on images.
         k: neighbours by which instances are called safe, border, rare or outlier, as in `archetypes`.
 
     Returns:
         Table `colours`: class, band, share, red, green, blue (mean of the band's pixels, 0 to 255, NaN where there are
-        none), share_low, share_high (95 % Wilson interval whose number of trials is what the spread between pictures
+        none), share_low, share_high (95 % Wilson interval whose number of trials is what the spread between images
         leaves of them), others (mean share in the other classes), present (share of the band among all pixels of the
-        class's pictures), picture_count. Table `colours_archetype`: class,
-        archetype, band, share, picture_count. Summary: `bands`, each with its mean colour over all classes;
+        class's images), image_count. Table `colours_archetype`: class,
+        archetype, band, share, image_count. Summary: `bands`, each with its mean colour over all classes;
         `classes_standing_out`.
 
     Raises:
-        NotApplicable: the run was captured without colours, from inputs that are not pictures, or with another head.
+        NotApplicable: the run was captured without colours, from inputs that are not images, or with another head.
 
     References:
         IML, section III-G, Alg. 4 and Fig. 7. There the bands are boxes in RGB that leave gaps, so shares do not sum
         to 1. The interval is Korn and Graubard's idea of an effective sample size (1998, Survey Methodology 24) in
-        Wilson's formula, since pixels of one picture are not independent.
+        Wilson's formula, since pixels of one image are not independent.
     """
     if "treatment" in run.meta:
         raise NotApplicable(
@@ -103,7 +103,7 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     table = _class_table(run, bands, sums, share).assign(share_low=low.ravel(), share_high=high.ravel())
     table["others"] = _others(share).ravel()
     table["present"] = _divide(sums.present, sums.present.sum(axis=1, keepdims=True)).ravel()
-    table["picture_count"] = np.repeat(sums.pictures, len(bands)).astype(np.int64)
+    table["image_count"] = np.repeat(sums.images, len(bands)).astype(np.int64)
     return Colours(
         {"colours": table, "colours_archetype": _archetype_table(run, bands, k)},
         _summary(bands, sums, table),
@@ -114,28 +114,28 @@ def colours(run: Run, *, k: int = 5) -> Colours:
 def standing_out(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table `colours` whose share is certainly, and by ten points, above that of the other classes.
 
-    Sorted by the difference, the largest first; classes of fewer than ten pictures are left out.
+    Sorted by the difference, the largest first; classes of fewer than ten images are left out.
     """
     difference = table["share"] - table["others"]
-    chosen = (difference >= NOTABLE) & (table["share_low"] > table["others"]) & (table["picture_count"] >= FEW)
+    chosen = (difference >= NOTABLE) & (table["share_low"] > table["others"]) & (table["image_count"] >= FEW)
     return table.assign(difference=difference)[chosen].sort_values("difference", ascending=False, kind="stable")
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over the pictures of each of G groups; they add over parts.
+    """Sums over the images of each of G groups; they add over parts.
 
     Attributes:
-        pictures: (G,) with salient pixels.
+        images: (G,) with salient pixels.
         total: (G,) salient pixels.
         count: (G, B) of them in each band.
-        squares: (G, B, 3) sums of count^2, count * total and total^2 over pictures.
+        squares: (G, B, 3) sums of count^2, count * total and total^2 over images.
         rgb: (G, B, 3) sums of red, green and blue.
         present: (G, B) of all pixels in each band.
-        silent: pictures without salient pixels.
+        silent: images without salient pixels.
     """
 
-    pictures: Floats
+    images: Floats
     total: Floats
     count: Floats
     squares: Floats
@@ -149,7 +149,7 @@ class _Sums:
 
 
 def _members(labels: NDArray[Any], n_groups: int) -> Any:
-    """(G, N) sparse, 1 where a picture belongs to a group; `labels` (N,) or multi-hot (N, G)."""
+    """(G, N) sparse, 1 where an image belongs to a group; `labels` (N,) or multi-hot (N, G)."""
     from scipy.sparse import csc_array
 
     if labels.ndim == 2:
@@ -157,8 +157,8 @@ def _members(labels: NDArray[Any], n_groups: int) -> Any:
     return csc_array((np.ones(len(labels)), labels, np.arange(len(labels) + 1)), shape=(n_groups, len(labels)))
 
 
-def _group_sums(split: Latents, groups: Any, n_bands: int) -> _Sums:
-    """Sum over pictures by group: `groups` is (G, N) sparse, 1 where a picture belongs."""
+def _group_sums(split: Split, groups: Any, n_bands: int) -> _Sums:
+    """Sum over images by group: `groups` is (G, N) sparse, 1 where an image belongs."""
     found: _Sums | None = None
     start = 0
     for part in split.parts:
@@ -183,17 +183,17 @@ def _group_sums(split: Latents, groups: Any, n_bands: int) -> _Sums:
 
 
 def _interval(sums: _Sums, share: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of each share: Wilson's, with the trials that the spread between pictures leaves."""
-    pictures = np.broadcast_to(sums.pictures[:, None], share.shape)
-    # squared residuals of count = share * total over pictures: the variance of a ratio of sums
+    """95 % interval of each share: Wilson's, with the trials that the spread between images leaves."""
+    images = np.broadcast_to(sums.images[:, None], share.shape)
+    # squared residuals of count = share * total over images: the variance of a ratio of sums
     residual = sums.squares @ np.array([1.0, 0.0, 0.0])
     residual = residual - 2 * share * sums.squares[..., 1] + share**2 * sums.squares[..., 2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.maximum(residual, 0) / sums.total[:, None] ** 2 * pictures / (pictures - 1)
+        variance = np.maximum(residual, 0) / sums.total[:, None] ** 2 * images / (images - 1)
         trials = share * (1 - share) / variance
-    unclear = (pictures < 2) | ~np.isfinite(trials)  # one picture, or a share of 0 or 1 in all of them
-    trials = np.where(unclear, pictures, np.minimum(trials, sums.total[:, None]))
-    trials = np.where(pictures > 0, trials, 0)
+    unclear = (images < 2) | ~np.isfinite(trials)  # one image, or a share of 0 or 1 in all of them
+    trials = np.where(unclear, images, np.minimum(trials, sums.total[:, None]))
+    trials = np.where(images > 0, trials, 0)
     return wilson(share * trials, trials)
 
 
@@ -214,7 +214,7 @@ def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.D
 
 
 def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
-    """Shares per class and archetype; with several labels a picture has an archetype for each."""
+    """Shares per class and archetype; with several labels an image has an archetype for each."""
     import pandas as pd
     from scipy.sparse import csc_array
 
@@ -230,7 +230,7 @@ def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
             "archetype": np.tile(np.repeat(ARCHETYPES, len(bands)), run.n_classes),
             "band": np.tile(bands, run.n_classes * n_kinds),
             "share": share.ravel(),
-            "picture_count": np.repeat(sums.pictures, len(bands)).astype(np.int64),
+            "image_count": np.repeat(sums.images, len(bands)).astype(np.int64),
         }
     )
 
@@ -274,18 +274,18 @@ def _notes(run: Run, bands: list[str], sums: _Sums, share: Floats) -> tuple[str,
     notes = []
     seen = {name for name, count in zip(bands, sums.count.sum(axis=0), strict=True) if count}
     if seen and seen <= NEUTRAL:
-        notes.append("The pictures are grey: only black, gray and white occur, so shares speak of brightness.")
+        notes.append("The images are grey: only black, gray and white occur, so shares speak of brightness.")
     if sums.silent:
         notes.append(
-            f"{sums.silent:,} of {len(run.train):,} pictures have no gradient and count nowhere: "
+            f"{sums.silent:,} of {len(run.train):,} images have no gradient and count nowhere: "
             "their answer does not change with any pixel."
         )
-    empty = [name for name, pictures in zip(run.classes, sums.pictures, strict=True) if not pictures]
+    empty = [name for name, images in zip(run.classes, sums.images, strict=True) if not images]
     if empty:
-        notes.append(f"No salient pixels in any picture of {', '.join(empty)}: colours are unknown there.")
-    few = [name for name, pictures in zip(run.classes, sums.pictures, strict=True) if 0 < pictures < FEW]
+        notes.append(f"No salient pixels in any image of {', '.join(empty)}: colours are unknown there.")
+    few = [name for name, images in zip(run.classes, sums.images, strict=True) if 0 < images < FEW]
     if few:
-        notes.append(f"Fewer than {FEW} pictures of {', '.join(few)}: too few to tell.")
+        notes.append(f"Fewer than {FEW} images of {', '.join(few)}: too few to tell.")
     return tuple(notes)
 
 
@@ -296,9 +296,7 @@ def _chart(finding: Colours) -> Any:
 
     table = finding.tables["colours"]
     summary = finding.summary["bands"]
-    order = (
-        table.drop_duplicates("class").sort_values("picture_count", ascending=False, kind="stable")["class"].tolist()
-    )
+    order = table.drop_duplicates("class").sort_values("image_count", ascending=False, kind="stable")["class"].tolist()
     shown = [name for name, known in summary.items() if known["colour"]]
     table = table[table["share"] > 0]
     table = table.assign(position=table["band"].map({name: i for i, name in enumerate(shown)}))

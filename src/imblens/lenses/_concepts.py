@@ -26,36 +26,34 @@ class Concepts(Finding):
         for row in self.tables["concepts"].dropna(subset=["unique"]).sort_values("unique", kind="stable").itertuples():
             few = ", too few to tell" if row.image_count < FEW else ""
             found[str(row[1])] = (
-                f"{row[1]}: in a picture {row.unique:.1f}{_interval(row.unique_low, row.unique_high)}{of} channels have a "
+                f"{row[1]}: in an image {row.unique:.1f}{_interval(row.unique_low, row.unique_high)}{of} channels have a "
                 f"region of strong activation in its boxes, {row.disjoint:.1f}"
-                f"{_interval(row.disjoint_low, row.disjoint_high)} regions in all ({counted(row.image_count, 'picture')}{few})."
+                f"{_interval(row.disjoint_low, row.disjoint_high)} regions in all ({counted(row.image_count, 'image')}{few})."
             )
         if found:
             found[""] = (
-                f"Mean over {self.summary['image_count']:,} {self.summary['split']} pictures and their classes: "
+                f"Mean over {self.summary['image_count']:,} {self.summary['split']} images and their classes: "
                 f"{self.summary['mean_disjoint']:.1f} disjoint and {self.summary['mean_unique']:.1f} unique concepts."
             )
         return found
 
     def charts(self) -> dict[str, Any]:
-        """Channels with a region in the boxes, and regions, per picture."""
+        """Channels with a region in the boxes, and regions, per image."""
         table = self.tables["concepts"].sort_values("unique", kind="stable")
         return {
             "concepts": interval_chart(
-                table, "unique", "channels with a strong region in the boxes, per picture (unique)"
+                table, "unique", "channels with a strong region in the boxes, per image (unique)"
             ),
-            "concepts_disjoint": interval_chart(
-                table, "disjoint", "strong regions in the boxes, per picture (disjoint)"
-            ),
+            "concepts_disjoint": interval_chart(table, "disjoint", "strong regions in the boxes, per image (disjoint)"),
         }
 
 
 @lens("How many concepts does the network have for what lies in the boxes?")
 def concepts(run: Run) -> Concepts:
-    """Regions of strong activation that overlap the boxes of each class, per picture that has boxes of it.
+    """Regions of strong activation that overlap the boxes of each class, per image that has boxes of it.
 
     A channel is strong where its activation reaches t, P(activation >= t) = q over all positions of all training
-    pictures. Its map, resized to the picture and cut at t, falls into connected regions. disjoint: regions that overlap
+    images. Its map, resized to the image and cut at t, falls into connected regions. disjoint: regions that overlap
     a box of the class, summed over channels; unique: channels with at least one. Capture counts them.
 
     More concepts mean that more of the network answers to what the boxes hold. Larger boxes hold more regions: compare
@@ -63,12 +61,12 @@ def concepts(run: Run) -> Concepts:
     width.
 
     Args:
-        run: captured with test pictures that have boxes.
+        run: captured with test images that have boxes.
 
     Returns:
-        Table `concepts`: class, image_count, disjoint, unique (means over pictures), disjoint_low, disjoint_high,
-        unique_low, unique_high (95 %, Student's t over pictures, cut at 0). NaN for classes without boxes. Summary:
-        split, layer, share (q), channels, dead_channels, image_count, and of both measures `mean_...` over pictures and
+        Table `concepts`: class, image_count, disjoint, unique (means over images), disjoint_low, disjoint_high,
+        unique_low, unique_high (95 %, Student's t over images, cut at 0). NaN for classes without boxes. Summary:
+        split, layer, share (q), channels, dead_channels, image_count, and of both measures `mean_...` over images and
         classes and `macro_...` over classes.
 
     Raises:

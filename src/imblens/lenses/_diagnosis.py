@@ -16,7 +16,7 @@ from imblens.lenses._class_features import class_features
 from imblens.lenses._colours import colours, standing_out
 from imblens.lenses._label_suspects import label_suspects
 from imblens.lenses._matrix import NUMBERED
-from imblens.run import Confusion, Latents, Part, Run, nearest
+from imblens.run import Confusion, Part, Run, Split, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Cause:
 CAUSES = (
     Cause("few_examples", "few examples", np.log10(2.0), np.log10(40.0), True, "eos"),
     Cause("overlap", "overlap", 0.1, 0.25, True, "logit_adjustment"),
-    Cause("sub_concepts", "a rare sub-concept", 3.7, 4.5, True, "collect or augment pictures of its rare kind"),
+    Cause("sub_concepts", "a rare sub-concept", 3.7, 4.5, True, "collect or augment images of its rare kind"),
     Cause("label_noise", "wrong labels", 0.012, 0.045, False, "check its label suspects, then train without them"),
     Cause(
         "uncovered_range",
@@ -62,7 +62,7 @@ CAUSES = (
         0.15,
         0.6,
         True,
-        "collect pictures like its wrong test ones",
+        "collect images like its wrong test ones",
     ),
     Cause("few_features", "few features", 0.45, 0.85, True, "crt"),
     Cause("shortcut_colours", "a colour shortcut", 0.15, 0.45, False, "vary the background, then train again"),
@@ -229,7 +229,7 @@ def _overlap(run: Run) -> dict[int, tuple[float, str]]:
     parts = tuple(
         Part(batch.features, batch.labels, np.asarray(batch.logits) - prior) for batch in split.batches(logits=True)
     )
-    even = Latents(parts, run.classes, split.name)
+    even = Split(parts, run.classes, split.name)
     counts = even.reduce(lambda: Confusion(run.n_classes)).astype(np.float64)
     sizes = counts.sum(axis=1, keepdims=True)
     rates = np.divide(counts, sizes, out=np.zeros_like(counts), where=sizes > 0)
@@ -404,11 +404,11 @@ MEASURES: dict[str, Callable[[Run], dict[int, tuple[float, str]]]] = {
 }
 
 
-def _points(split: Latents, label: int) -> NDArray[np.float64]:
+def _points(split: Split, label: int) -> NDArray[np.float64]:
     return np.asarray(split.features[_some(split, label)], dtype=np.float64)
 
 
-def _some(split: Latents, label: int) -> NDArray[np.int64]:
+def _some(split: Split, label: int) -> NDArray[np.int64]:
     """Return the rows of a class; a fixed sample of them where they are many."""
     rows = np.flatnonzero(split.labels == label)
     if len(rows) > MOST_INSTANCES:

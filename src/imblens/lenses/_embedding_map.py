@@ -14,7 +14,7 @@ from imblens.errors import InputError, NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, RARE, instance_archetypes
 from imblens.lenses._base import FEW, Finding, lens
 from imblens.lenses._same_instances import common_rows, same_features
-from imblens.run import Latents, Run, neighbour_graph
+from imblens.run import Run, Split, neighbour_graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -275,7 +275,7 @@ def thin(groups: NDArray[np.int64], n: int, random_state: int, keep: NDArray[np.
     return np.sort(chosen)
 
 
-def shown_class(split: Latents) -> NDArray[np.int64]:
+def shown_class(split: Split) -> NDArray[np.int64]:
     """(N,) the label; in a multi-label split the rarest of an instance's classes, C without one."""
     if not split.multilabel:
         return np.asarray(split.labels)
@@ -341,7 +341,7 @@ def _table(run: Run, points: _Points, placed: Floats) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).assign(x=placed[:, 0].round(3), y=placed[:, 1].round(3))
 
 
-def _rows(split: Latents, rows: Places, archetypes: NDArray[Any] | None) -> pd.DataFrame:
+def _rows(split: Split, rows: Places, archetypes: NDArray[Any] | None) -> pd.DataFrame:
     import pandas as pd
 
     names = np.array([*split.classes, "none"], dtype=object)
@@ -391,7 +391,7 @@ def _follow(
     if len(known) < FEW:
         raise InputError(
             f"common_map: {title} shares {len(known)} instances (same id and label) with the first run.",
-            hint="Capture both runs from the same pictures, or draw each with embedding_map.",
+            hint="Capture both runs from the same images, or draw each with embedding_map.",
         )
     own = _embed(known.features(run), perplexity=perplexity, random_state=random_state, start=start)
     centre, middle = start.mean(axis=0), own.mean(axis=0)
@@ -399,7 +399,7 @@ def _follow(
     return _table(run, known, (own - middle) @ turn + centre)
 
 
-def _shared(first: Latents, other: Latents, rows: Places, placed: Floats) -> tuple[Places, Floats]:
+def _shared(first: Split, other: Split, rows: Places, placed: Floats) -> tuple[Places, Floats]:
     """Rows of `other` that hold the instances `rows` of `first`, in rising order, and their places."""
     pairs = common_rows(first, other)
     if pairs is None:

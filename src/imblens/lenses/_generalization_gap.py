@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.lenses._base import Finding, counted, lens, number, ratio
-from imblens.run import ClassRange, Latents, Range, Run
+from imblens.run import ClassRange, Range, Run, Split
 
 KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "wrong"}
 NOTABLE = 1.5  # times the median gap: beyond it, a class gets a line
@@ -94,7 +94,7 @@ def generalization_gap(run: Run) -> GeneralizationGap:
     return GeneralizationGap({"generalization_gap": table}, summary, notes=tuple(notes))
 
 
-def _range(split: Latents, keep: str = "all") -> Range:
+def _range(split: Split, keep: str = "all") -> Range:
     key = "range" if keep == "all" else f"range of {keep}"
     return split.cached(key, lambda: split.reduce(lambda: ClassRange(split.n_classes, split.dim, keep)))
 

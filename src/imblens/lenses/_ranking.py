@@ -11,7 +11,7 @@ from imblens.lenses._base import FEW, Finding, counted, lens, number, percent, w
 from imblens.lenses._blocks import row_blocks
 from imblens.lenses._boxes import mean_with_interval
 from imblens.lenses._resampling import areas, resample_counts
-from imblens.run import Latents, Run
+from imblens.run import Run, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ def ranking(run: Run) -> Ranking:
     return Ranking(tables, _summary(table, drawn), notes=notes)
 
 
-def _known(split: Latents, column: int) -> tuple[NDArray[np.bool_], Floats]:
+def _known(split: Split, column: int) -> tuple[NDArray[np.bool_], Floats]:
     """Whether instances have a label, and its probability, of those of which it is known."""
     known = split.known[:, column]
     return split.labels[known, column].astype(bool), _probability(split, column, None)[known]
@@ -301,7 +301,7 @@ def _score_end(auroc: float, n: int, m: int, outer: float) -> float:
     return outer
 
 
-def _normaliser(split: Latents) -> Floats | None:
+def _normaliser(split: Split) -> Floats | None:
     """(N,) log of the sum of exponentials of a row's logits; None in a multi-label split."""
     if split.multilabel:
         return None
@@ -314,7 +314,7 @@ def _normaliser(split: Latents) -> Floats | None:
     return found
 
 
-def _probability(split: Latents, column: int, normaliser: Floats | None) -> Floats:
+def _probability(split: Split, column: int, normaliser: Floats | None) -> Floats:
     from scipy.special import expit
 
     logit = np.asarray(split.logits[:, column], dtype=np.float64)

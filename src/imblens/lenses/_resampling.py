@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.lenses._blocks import row_blocks
-from imblens.run import Latents
+from imblens.run import Split
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.float32]
 
 
-def resample_counts(split: Latents, seed: int = 0) -> Counts:
+def resample_counts(split: Split, seed: int = 0) -> Counts:
     """Draw the instances again with replacement, B times: (N, B), how often each instance was drawn.
 
     The drawing depends on what the instances are, not on their order or on that of the classes. B is 60 to 200, fewer
@@ -70,7 +70,7 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
     return np.where(known, auroc, np.nan), np.where(known, average_precision, np.nan)
 
 
-def _canonical_order(split: Latents) -> NDArray[np.int64]:
+def _canonical_order(split: Split) -> NDArray[np.int64]:
     """Instances by their largest, smallest and largest own logit, which no numbering of instances or classes changes."""
     keys = np.empty((4, len(split)))
     for rows in row_blocks(len(split), split.n_classes):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.run import Latents
+from imblens.run import Split
 
 
-def same_features(first: Latents, second: Latents) -> bool:
+def same_features(first: Split, second: Split) -> bool:
     """Whether two splits hold the same features of the same instances, as a run and its treated run do."""
     if first.dim != second.dim or len(first) != len(second):
         return False
@@ -19,7 +19,7 @@ def same_features(first: Latents, second: Latents) -> bool:
     return bool(np.array_equal(first.features, second.features))
 
 
-def common_rows(first: Latents, second: Latents) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def common_rows(first: Split, second: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Positions in both splits of the instances with one id; None where such a pair differs in its label."""
     where = {name: row for row, name in enumerate(second.ids.tolist())}
     pairs = [(row, where[name]) for row, name in enumerate(first.ids.tolist()) if name in where]

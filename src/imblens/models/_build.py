@@ -137,12 +137,12 @@ def make_network(
     normalised_head: bool = False,
     scale: float = 30.0,
 ) -> nn.Module:
-    """Build any network that `find_model` accepts, for pictures of three channels.
+    """Build any network that `find_model` accepts, for images of three channels.
 
     Args:
         name: a name of `model_names()`, LIBRARY:NAME or FILE.py:FACTORY.
         n_classes: C.
-        size: (H, W) of the pictures, which networks of a library are made for and tried on.
+        size: (H, W) of the images, which networks of a library are made for and tried on.
         normalised_head: of a network of ours; others end as they end.
         scale: of a normalised head.
 
@@ -164,7 +164,7 @@ def build_model(
     Args:
         name: one of `model_names()`.
         n_classes: C, at least 2.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         normalised_head: end in cosines between features and class directions times `scale` (see `NormedLinear`)
             instead of a plain `nn.Linear`. LDAM is defined for that.
         scale: largest logit of a normalised head.

@@ -126,7 +126,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
             answer = logits_of(model(sample.to(where)))
     except Exception as error:
         raise InputError(
-            f"{type(model).__name__} cannot run on pictures of shape {tuple(sample.shape[1:])}: "
+            f"{type(model).__name__} cannot run on images of shape {tuple(sample.shape[1:])}: "
             f"{type(error).__name__}: {error}",
             hint="Check the size (--size) and the channels that it expects; one grey channel goes with one number: --mean 0.",
         ) from error
@@ -136,7 +136,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     if answer is None or answer.ndim != 2:
         found = "no tensor" if answer is None else f"a tensor of shape {tuple(answer.shape)}"
         raise InputError(
-            f"{type(model).__name__} returns {found} for {len(sample)} pictures; logits (N, C) are needed.",
+            f"{type(model).__name__} returns {found} for {len(sample)} images; logits (N, C) are needed.",
             hint="Wrap the network so that it returns logits.",
         )
     same = {

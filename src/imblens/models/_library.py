@@ -53,18 +53,18 @@ def find_library_model(name: str) -> str:
 def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None = None) -> nn.Module:
     """Build a network of a library: with fresh weights, but for a folder, whose weights are read.
 
-    It answers with logits (N, C), whatever object its library wraps them in. Networks made for one size of pictures, such as
+    It answers with logits (N, C), whatever object its library wraps them in. Networks made for one size of images, such as
     vision transformers, are made for `size`; a folder's network stays as it was saved. Nothing is downloaded, and no
     pickle or code of a folder is read.
 
     Args:
         name: LIBRARY:NAME.
         n_classes: C.
-        size: (H, W) of the pictures. With it, the network is tried on two of them, so that what cannot work is told now.
+        size: (H, W) of the images. With it, the network is tried on two of them, so that what cannot work is told now.
 
     Raises:
         DependencyError, MissingError: as `find_library_model`.
-        InputError: it cannot be built, cannot take such pictures, or does not end in a linear layer of C outputs.
+        InputError: it cannot be built, cannot take such images, or does not end in a linear layer of C outputs.
     """
     import torch
 
@@ -75,10 +75,10 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
         model = build(kind, n_classes, size)
     except Exception as error:  # a library's own faults: of any kind
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        pictures = "" if size is None else f" and pictures of {size[0]} x {size[1]}"
+        images = "" if size is None else f" and images of {size[0]} x {size[1]}"
         raise InputError(
-            f"{name} cannot be built for {n_classes} classes{pictures}: {first}",
-            hint="Resize the pictures with --size, or choose another network.",
+            f"{name} cannot be built for {n_classes} classes{images}: {first}",
+            hint="Resize the images with --size, or choose another network.",
         ) from error
     model.register_forward_hook(_answer_with_logits)
     if size is not None:
@@ -131,7 +131,7 @@ def _torchvision(kind: str, n_classes: int, size: tuple[int, int] | None) -> nn.
     options: dict[str, Any] = {}
     if kind.startswith("vit_") and size is not None:
         if size[0] != size[1]:
-            raise InputError("its pictures must be square")
+            raise InputError("its images must be square")
         options["image_size"] = size[0]
     if kind in ("googlenet", "inception_v3"):
         options.update(aux_logits=False, init_weights=True)

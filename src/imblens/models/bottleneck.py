@@ -37,12 +37,12 @@ class _Bottleneck(nn.Module):
 class BottleneckResNet(nn.Module):
     """A first convolution and four stages of bottlenecks, average pooling. (3, 4, 6, 3) of width 64 is ResNet-50.
 
-    Pictures of 224 pixels end in 7 x 7 maps; without `pool`, in 14 x 14. Names of weights are torchvision's, but for
+    Images of 224 pixels end in 7 x 7 maps; without `pool`, in 14 x 14. Names of weights are torchvision's, but for
     `head`.
 
     Args:
         n_classes: C.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         blocks: bottlenecks of each stage.
         width: of the bottlenecks in the first stage; it doubles from stage to stage.
         kernel: width of the first convolution.
@@ -84,7 +84,7 @@ class BottleneckResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of pictures (N, in_channels, H, W)."""
+        """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.maxpool(functional.relu(self.bn1(self.conv1(x)), inplace=True))
         for i in range(self.n_stages):
             x = self.get_submodule(f"layer{i + 1}")(x)  # (N, D, H/32, W/32) after the last

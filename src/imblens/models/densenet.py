@@ -49,18 +49,18 @@ class DenseNet(nn.Module):
     """A first convolution, dense blocks with transitions that halve maps and channels, average pooling.
 
     Four blocks of 6, 12, 24 and 16 layers are DenseNet-121. Its first two alone, with the transition between them, are
-    the truncated DenseNet of LOOKING: pictures of 224 pixels end in 512 maps of 28 x 28, fine enough for a nodule.
+    the truncated DenseNet of LOOKING: images of 224 pixels end in 512 maps of 28 x 28, fine enough for a nodule.
 
     Names of weights are torchvision's, but for `head`; the normalisation behind the last block of n is `norm{n + 1}`.
 
     Args:
         n_classes: C.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         blocks: layers of each dense block.
         growth: maps that a layer adds.
         first: maps of the first convolution.
         kernel: width of the first convolution.
-        small: for pictures of about 32 pixels: the first convolution is 3 x 3 and alone, so that maps keep their size.
+        small: for images of about 32 pixels: the first convolution is 3 x 3 and alone, so that maps keep their size.
             Three blocks of 16 layers with growth 12 are the DenseNet-BC-100 of CIFAR.
         scale: of a normalised head, or None for a plain one.
 
@@ -114,7 +114,7 @@ class DenseNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of pictures (N, in_channels, H, W)."""
+        """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.rectify(self.features(x))  # (N, D, H/32, W/32); H/8 after two blocks; small: H/4
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
         return logits

@@ -1,4 +1,4 @@
-"""Residual networks for small pictures."""
+"""Residual networks for small images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CifarResNet(nn.Module):
 
     Args:
         n_classes: C.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         blocks: residual blocks in each of the three stages; 5 gives ResNet-32.
         scale: of a normalised head, or None for a plain one.
 
@@ -60,7 +60,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of pictures (N, in_channels, H, W)."""
+        """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = functional.relu(self.bn(self.conv(x)), inplace=True)
         x = self.blocks(x)  # (N, 64, H/4, W/4)
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))

@@ -12,7 +12,7 @@ class SmallNet(nn.Module):
 
     Args:
         n_classes: C.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         scale: of a normalised head, or None for a plain one.
     """
 
@@ -35,7 +35,7 @@ class SmallNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of pictures (N, in_channels, H, W)."""
+        """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.convolutions(x)  # (N, 64, H/4, W/4)
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
         return logits

@@ -1,4 +1,4 @@
-"""Wide residual networks for small pictures."""
+"""Wide residual networks for small images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WideResNet(nn.Module):
 
     Args:
         n_classes: C.
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         blocks: residual blocks in each of the three stages; 4 gives 28 layers.
         width: how many times the channels of a CIFAR ResNet.
         scale: of a normalised head, or None for a plain one.
@@ -63,7 +63,7 @@ class WideResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of pictures (N, in_channels, H, W)."""
+        """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.blocks(self.conv(x))  # (N, 64 * width, H/4, W/4)
         x = self.rectify(self.bn(x))
         logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from imblens.lenses import Finding
     from imblens.report._audit import Audit
     from imblens.report._figures import Figure
+    from imblens.report._image_sheet import Sheet
     from imblens.report._page import Plot, Shown
-    from imblens.report._pictures import Sheet
     from imblens.report._verdict import ClassView
 
 LINES_SHOWN, LINES_MORE, LINES_OF_MANY = 4, 60, 4  # of a lens: at once, and behind a click (of very many classes)
@@ -36,7 +36,7 @@ EVIDENCE = {  # cause -> the lens that shows it
 
 def report_html(audit: Audit) -> str:
     """The page."""
-    from imblens.report import _evidence, _overlays, _page, _pictures, _render, _verdict
+    from imblens.report import _evidence, _image_sheet, _overlays, _page, _render, _verdict
     from imblens.report._synthetic import synthetic
 
     run, findings = audit.run, audit.findings
@@ -44,7 +44,7 @@ def report_html(audit: Audit) -> str:
     views = _verdict.class_views(run, findings)
     mean = _verdict.mean_accuracy(views)
     notable = [view for view in _verdict.need_help(views) if view.name != audit.of]  # that one is told in full
-    sheet = _pictures.sheet(run, _evidence.wanted_pictures(audit))
+    sheet = _image_sheet.sheet(run, _evidence.wanted_images(audit))
     groups = _evidence.gallery(audit, sheet)
     sections = [_section(audit, name, finding, drawn) for name, finding in findings.items()]
     for section in sections:
@@ -69,7 +69,7 @@ def report_html(audit: Audit) -> str:
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     contents += [{"id": "in-full", "text": f"{audit.of} in full"}] if in_full else []
     made = synthetic(run)
-    contents += [{"id": "synthetic", "text": "Synthetic pictures"}] if made else []
+    contents += [{"id": "synthetic", "text": "Synthetic images"}] if made else []
     contents += [{"id": "skipped", "text": "What could not be said"}] if audit.skipped else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
     return _page.render(
@@ -78,13 +78,13 @@ def report_html(audit: Audit) -> str:
         data={
             "classes": list(run.classes),
             "of": audit.of or "",
-            "pictures": sheet.data(),
+            "images": sheet.data(),
             "key": _key(audit),
             "lines": lines,
         },
         names=run.classes,
         sheet=sheet,
-        picture_note=_picture_note(sheet),
+        image_note=_image_note(sheet),
         in_full=in_full,
         synthetic=made,
         why=_why(findings, views, audit.of),
@@ -127,11 +127,11 @@ def _key(audit: Audit) -> str:
     return hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
 
 
-def _picture_note(sheet: Sheet) -> str:
+def _image_note(sheet: Sheet) -> str:
     if not sheet.left_out:
         return ""
     return (
-        f"{len(sheet.places):,} pictures are in this page, those of wrong answers and of outlying instances first; "
+        f"{len(sheet.places):,} images are in this page, those of wrong answers and of outlying instances first; "
         f"{sheet.left_out:,} more did not fit."
     )
 
@@ -206,10 +206,10 @@ def _on_paper(
     sections: Sequence[Mapping[str, Any]],
     groups: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """What is printed of each class that needs help: its card, its reason, what every lens says of it, its pictures."""
+    """What is printed of each class that needs help: its card, its reason, what every lens says of it, its images."""
     from imblens.report._verdict import reason
 
-    pictures = {group["name"]: group["pictures"] for group in groups}
+    images = {group["name"]: group["images"] for group in groups}
     return [
         {
             **card,
@@ -219,7 +219,7 @@ def _on_paper(
                 for section in sections
                 if section["name"] not in ("class_accuracy", "diagnosis") and card["name"] in section["said"]
             ],
-            "pictures": pictures.get(card["name"], []),
+            "images": images.get(card["name"], []),
         }
         for card in cards
     ]

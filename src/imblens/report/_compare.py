@@ -36,8 +36,8 @@ MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
     "probability": ("ranking", "ranking", "mean_probability_positives", None, "mean probability of the class's own"),
     "iobb": ("alignment", "alignment", "iobb", None, "share of the boxes that the activation map lights (IoBB)"),
     "ior": ("alignment", "alignment", "ior", None, "share of the activation map in the boxes (IoR)"),
-    "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per picture"),
-    "concepts_unique": ("concepts", "concepts", "unique", None, "channels with one, per picture"),
+    "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per image"),
+    "concepts_unique": ("concepts", "concepts", "unique", None, "channels with one, per image"),
 }
 DIFFERENCES = 6  # settings that a sentence lists
 SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")

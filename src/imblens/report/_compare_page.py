@@ -76,7 +76,7 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
 
 
 def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
-    from imblens.report import _page, _pictures
+    from imblens.report import _image_sheet, _page
 
     tables = comparison.tables
     order = best_first(comparison)
@@ -119,12 +119,12 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
     contents += [{"id": "frames", "text": "Maps in one frame"}] if frames else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
-    sheet = _pictures.sheet(comparison.runs[0], _points(comparison))
+    sheet = _image_sheet.sheet(comparison.runs[0], _points(comparison))
     title = " and ".join(comparison.names) if len(comparison.names) == 2 else ", ".join(comparison.names)
     return _page.render(
         "compare.html",
         figures=drawn.values(),
-        data={"classes": classes, "of": "", "pictures": sheet.data()},
+        data={"classes": classes, "of": "", "images": sheet.data()},
         names=[*classes, *comparison.names],
         sheet=sheet,
         frames=frames,

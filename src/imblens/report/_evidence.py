@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imblens.report._audit import Audit
-    from imblens.report._pictures import Key, Sheet
+    from imblens.report._image_sheet import Key, Sheet
 
 MANY_CLASSES, ENDS = 120, 30  # of more classes than that, so many are shown at either end; the rest is searched
 SUSPECTS_SHOWN = 100
@@ -21,8 +21,8 @@ ROWS_IN_FULL = 12  # of a table, for the class of interest
 STRONGEST_FIRST = {"class_features": "magnitude", "feature_density": "rate_ratio", "colours": "share"}  # by that column
 
 
-def wanted_pictures(audit: Audit) -> list[Key]:
-    """Pictures that the page can show, those it cannot do without first."""
+def wanted_images(audit: Audit) -> list[Key]:
+    """Images that the page can show, those it cannot do without first."""
     return [
         *(("train", str(row["prototype"])) for _, rows in _prototypes(audit) for row in rows),
         *(("train", name) for row in _suspects(audit) for name in (row["id"], *(near for near, _ in row["near"]))),
@@ -31,7 +31,7 @@ def wanted_pictures(audit: Audit) -> list[Key]:
 
 
 def gallery(audit: Audit, sheet: Sheet) -> list[dict[str, Any]]:
-    """The prototypes of each class that have a picture: the largest and the smallest classes of very many."""
+    """The prototypes of each class that have an image: the largest and the smallest classes of very many."""
     groups = []
     for name, rows in _prototypes(audit):
         shown = []
@@ -41,18 +41,18 @@ def gallery(audit: Audit, sheet: Sheet) -> list[dict[str, Any]]:
                 kind, several = row["archetype"], "prototypes" in audit["archetypes"].tables
                 caption = f"{kind}, for {percent(row['share'])}" if several else f"{kind} {percent(row['share'])}"
                 alt = (
-                    f"A typical {kind} training picture of {name}"
+                    f"A typical {kind} training image of {name}"
                     if several
-                    else f"The most typical {kind} training picture of {name}"
+                    else f"The most typical {kind} training image of {name}"
                 )
                 shown.append({"at": at, "alt": alt, "caption": caption})
         if shown:
-            groups.append({"name": name, "pictures": shown})
+            groups.append({"name": name, "images": shown})
     return groups
 
 
 def suspects(audit: Audit, sheet: Sheet) -> list[dict[str, Any]]:
-    """The most suspect instances with their nearest neighbours, each with its picture where there is one."""
+    """The most suspect instances with their nearest neighbours, each with its image where there is one."""
     found = []
     for row in _suspects(audit):
         near = [{"id": name, "label": label, "at": sheet.at("train", name)} for name, label in row["near"]]
@@ -133,7 +133,7 @@ def _table(audit: Audit, lens: str, name: str, columns: set[str]) -> pd.DataFram
 
 
 def in_full(audit: Audit, sections: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Everything an audit says of its class of interest: a line and a small table of each lens, and its pictures."""
+    """Everything an audit says of its class of interest: a line and a small table of each lens, and its images."""
     from imblens.report._page import heading, table_html
 
     name = audit.of or ""
@@ -156,6 +156,6 @@ def in_full(audit: Audit, sections: Sequence[Mapping[str, Any]], groups: Sequenc
     return {
         "name": name,
         "parts": parts,
-        "pictures": [picture for group in groups if group["name"] == name for picture in group["pictures"]],
+        "images": [image for group in groups if group["name"] == name for image in group["images"]],
         "rows": ROWS_IN_FULL,
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imblens.report._audit import Audit
-    from imblens.run import Latents, Run
+    from imblens.run import Run, Split
 
 
 def instances(audit: Audit) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def write_instances(table: pd.DataFrame, path: Path) -> None:
     write_atomic(path, put)
 
 
-def _rows(run: Run, split: Latents) -> pd.DataFrame:
+def _rows(run: Run, split: Split) -> pd.DataFrame:
     import pandas as pd
 
     names = np.array(run.classes, dtype=object)

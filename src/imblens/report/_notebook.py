@@ -17,8 +17,8 @@ def notebook_html(audit: Audit) -> str:
     said = audit.verdict()
     parts = [f"<h3>{escape(said[0])}</h3>", *(f"<p>{escape(line)}</p>" for line in said[1:])]
     for name, finding in audit.findings.items():
-        pictures = [_page.drawing(figure) for (lens, _), figure in drawn.items() if lens == name]
-        inside = "".join(f'<div style="background:#fff">{picture}</div>' for picture in pictures)
+        images = [_page.drawing(figure) for (lens, _), figure in drawn.items() if lens == name]
+        inside = "".join(f'<div style="background:#fff">{image}</div>' for image in images)
         parts.append(
             f"<details><summary><b>{escape(_page.heading(name))}</b></summary>{finding._repr_html_()}{inside}</details>"
         )

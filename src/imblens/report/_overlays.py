@@ -1,4 +1,4 @@
-"""Class activation maps laid over the pictures that they are of, with the boxes: of one run, or of several side by side."""
+"""Class activation maps laid over the images that they are of, with the boxes: of one run, or of several side by side."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from imblens.lenses._base import percent
 
 if TYPE_CHECKING:
-    from imblens.run import Latents, Run
+    from imblens.run import Run, Split
 
 CLASSES = 12  # that are shown, the first of the order given
 COLUMNS = {"id", "view", "boxes", "cam", "cam_ior", "box_share"}
 VIEW_BYTES = 2**17
 KEY = (
     "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes. "
-    "Point at a picture to see it without its map."
+    "Point at an image to see it without its map."
 )
 SIDE, GAP, LINE, LEFT = 160, 12, 18, 110  # of the figure, in pixels
 # from dark to light in even steps of lightness, so that it reads without hue as well
@@ -31,14 +31,14 @@ HEAT = np.array([(20, 11, 52), (88, 24, 110), (165, 44, 96), (225, 100, 48), (25
 
 @dataclass(frozen=True)
 class Kept:
-    """What a run keeps of one picture for one class.
+    """What a run keeps of one image for one class.
 
     Attributes:
         view: PNG or JPEG.
         boxes: (n, 4) x0, y0, x1, y1 as shares of width and height.
         cam: (h, w) uint8.
         ior: share of the map in the boxes.
-        box_share: share of the picture in boxes.
+        box_share: share of the image in boxes.
         probability: what the network gives the class, or None.
     """
 
@@ -51,14 +51,14 @@ class Kept:
 
 
 def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
-    """For each class three pictures: the map least, middling and most in the boxes, of those that the run keeps.
+    """For each class three images: the map least, middling and most in the boxes, of those that the run keeps.
 
     Args:
         run: with maps.
         order: classes, those to show first.
 
     Returns:
-        For each class `name` and `pictures`, each with `caption` and `views` (one, with `drawing`, `caption`, and for a
+        For each class `name` and `images`, each with `caption` and `views` (one, with `drawing`, `caption`, and for a
         figure by itself `head` and `brief`).
     """
     kept = kept_maps(run)
@@ -66,11 +66,11 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
     for name in [name for name in order if kept.get(name)][:CLASSES]:
         ranked = sorted(kept[name].items(), key=lambda item: (item[1].ior, item[0]))
         places = {0: "least in the boxes", len(ranked) // 2: "in the middle", len(ranked) - 1: "most in the boxes"}
-        pictures = []
+        images = []
         for place in sorted(places):
             key, one = ranked[place]
-            label = f"Activation map of {name} on picture {key}: {percent(one.ior)} of it in the boxes"
-            pictures.append(
+            label = f"Activation map of {name} on image {key}: {percent(one.ior)} of it in the boxes"
+            images.append(
                 {
                     "caption": f"{key}: {places[place]}",
                     "views": [
@@ -83,14 +83,14 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
                     ],
                 }
             )
-        groups.append({"name": name, "pictures": pictures})
+        groups.append({"name": name, "images": images})
     return groups
 
 
 def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
-    """For each class two pictures that several runs keep, with every run's map on each; empty for fewer than two runs.
+    """For each class two images that several runs keep, with every run's map on each; empty for fewer than two runs.
 
-    The pictures stand at one and three quarters of the order by the first run's share of the map in the boxes, so that
+    The images stand at one and three quarters of the order by the first run's share of the map in the boxes, so that
     none is chosen for what the other runs make of it.
     """
     all_kept = [(name, kept_maps(run)) for name, run in zip(names, runs, strict=True)]
@@ -102,23 +102,23 @@ def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, An
     for label in [label for label in runs[0].classes if label in first][:CLASSES]:
         shared = [key for key in first[label] if all(key in kept.get(label, {}) for _, kept in all_kept)]
         ranked = sorted(shared, key=lambda key: (first[label][key].ior, key))
-        pictures: list[dict[str, Any]] = []
+        images: list[dict[str, Any]] = []
         for key in dict.fromkeys(ranked[place] for place in (len(ranked) // 4, 3 * len(ranked) // 4) if ranked):
             views = []
             for number, (name, kept) in enumerate(all_kept):
                 one = kept[label][key]
-                text = f"Activation map of {label} on picture {key} by {name}: {percent(one.ior)} of it in the boxes"
-                shown = f"view-{len(groups)}-{len(pictures)}"
+                text = f"Activation map of {label} on image {key} by {name}: {percent(one.ior)} of it in the boxes"
+                shown = f"view-{len(groups)}-{len(images)}"
                 drawn = drawing(one, text, define=shown) if not number else drawing(one, text, use=shown)
                 views.append({"drawing": drawn, "caption": f"{name}: {told(one)}", "head": name, "brief": brief(one)})
-            pictures.append({"caption": key, "views": views})
-        if pictures:
-            groups.append({"name": label, "pictures": pictures})
+            images.append({"caption": key, "views": views})
+        if images:
+            groups.append({"name": label, "images": images})
     return groups
 
 
 def kept_maps(run: Run) -> dict[str, dict[str, Kept]]:
-    """What the run keeps, by class and by the picture's id; empty where it keeps none, or has another head by now."""
+    """What the run keeps, by class and by the image's id; empty where it keeps none, or has another head by now."""
     size = _map_size(run)
     split = next((s for s in (run.test, run.train) if s is not None and set(s.columns) >= COLUMNS), None)
     if split is None or "treatment" in run.meta or size is None:
@@ -130,7 +130,7 @@ def kept_maps(run: Run) -> dict[str, dict[str, Kept]]:
         view, cam = table["view"].iloc[row], table["cam"].iloc[row]
         boxes = np.asarray(table["boxes"].iloc[row], dtype=np.float64).reshape(-1, 5)
         labels = np.unique(boxes[:, 0]).astype(int).tolist()
-        if not _is_picture(view) or len(cam) != len(labels) * size[0] * size[1]:
+        if not _is_image(view) or len(cam) != len(labels) * size[0] * size[1]:
             continue
         maps = np.frombuffer(cam, np.uint8).reshape(-1, *size)
         for label, one in zip(labels, maps, strict=True):
@@ -148,22 +148,22 @@ def kept_maps(run: Run) -> dict[str, dict[str, Kept]]:
 
 
 def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup:
-    """A picture under its map and boxes, as SVG.
+    """An image under its map and boxes, as SVG.
 
     Args:
         one: what to draw.
         label: its text for those who do not see it.
-        define: an id under which other drawings may use the picture.
-        use: the id of a picture that another drawing defined.
+        define: an id under which other drawings may use the image.
+        use: the id of an image that another drawing defined.
     """
     width, height = _size(one.view)
     frame = f'width="{width}" height="{height}" preserveAspectRatio="none"'
     if use:
-        picture = f'<use class="under" href="#{use}"></use>'
+        image = f'<use class="under" href="#{use}"></use>'
     else:
         kind = "png" if one.view.startswith(b"\x89PNG") else "jpeg"
         named = f' id="{define}"' if define else ""
-        picture = f'<image{named} class="under" {frame} href="{data_address(one.view, kind)}"></image>'
+        image = f'<image{named} class="under" {frame} href="{data_address(one.view, kind)}"></image>'
     boxes = "".join(
         f'<rect x="{x0 * width:.1f}" y="{y0 * height:.1f}" width="{(x1 - x0) * width:.1f}" height="{(y1 - y0) * height:.1f}"'
         f' fill="none" vector-effect="non-scaling-stroke" stroke="{stroke}" stroke-width="{thick}"></rect>'
@@ -171,7 +171,7 @@ def drawing(one: Kept, label: str, *, define: str = "", use: str = "") -> Markup
         for stroke, thick in (("#000", 4), ("#fff", 2))
     )
     return Markup(
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{picture}'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{image}'
         f'<image class="map" {frame} href="{data_address(heat(one.cam), "png")}"></image>{boxes}</svg>'
     )
 
@@ -203,10 +203,10 @@ def brief(one: Kept) -> str:
 
 
 def maps_svg(groups: Sequence[Mapping[str, Any]]) -> str:
-    """The pictures of `overlays` or `side_by_side` as one figure: a row a picture, or a class; a column a map."""
+    """The images of `overlays` or `side_by_side` as one figure: a row an image, or a class; a column a map."""
     rows = []
     for group in groups:
-        shown = [picture["views"] for picture in group["pictures"]]
+        shown = [image["views"] for image in group["images"]]
         alone = all(len(views) == 1 for views in shown)
         rows += [(group["name"], views) for views in ([[views[0] for views in shown]] if alone else shown)]
     width = LEFT + (SIDE + GAP) * max(len(views) for _, views in rows)
@@ -241,7 +241,7 @@ def _text(text: str, x: float, y: float, most: int) -> str:
     return f'<text x="{x:g}" y="{y + 10:g}" fill="#1a212b">{escape(cut)}</text>'.replace("\0", "")
 
 
-def _probability(split: Latents, row: int, label: int) -> float | None:
+def _probability(split: Split, row: int, label: int) -> float | None:
     if not split.has_logits:
         return None
     from scipy.special import expit, softmax
@@ -251,7 +251,7 @@ def _probability(split: Latents, row: int, label: int) -> float | None:
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """Return a picture as an address that needs no file."""
+    """Return an image as an address that needs no file."""
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
@@ -262,7 +262,7 @@ def _size(view: bytes) -> tuple[int, int]:
         return int(image.size[0]), int(image.size[1])
 
 
-def _is_picture(view: Any) -> bool:
+def _is_image(view: Any) -> bool:
     if not isinstance(view, (bytes, bytearray)) or len(view) > VIEW_BYTES:
         return False
     if not bytes(view).startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):

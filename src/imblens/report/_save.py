@@ -64,7 +64,7 @@ def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
 
 
 def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    """Write figures/maps.svg and .png: activation maps on pictures; nothing where there are none."""
+    """Write figures/maps.svg and .png: activation maps on images; nothing where there are none."""
     if not groups:
         return
     import vl_convert

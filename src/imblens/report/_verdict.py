@@ -112,7 +112,7 @@ def command(treatment: str) -> str:
     """The command that tries a treatment; "" where the text is advice and no treatment's name.
 
     Example:
-        >>> command("eos"), command("collect more pictures")
+        >>> command("eos"), command("collect more images")
         ('imblens treat RUN --with eos --out RUN2', '')
     """
     return f"imblens treat RUN --with {treatment} --out RUN2" if re.fullmatch(r"[a-z][a-z0-9_]*", treatment) else ""

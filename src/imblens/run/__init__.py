@@ -4,9 +4,9 @@ from imblens.run._check import legible
 from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._files import claim, release, sha256, write_atomic, write_text
-from imblens.run._latents import Latents, Part
 from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
 from imblens.run._run import Head, Run
+from imblens.run._split import Part, Split
 from imblens.run._store import (
     finish,
     load,
@@ -39,12 +39,12 @@ __all__ = [
     "ClassRange",
     "Confusion",
     "Head",
-    "Latents",
     "Moments",
     "NeighbourGraph",
     "Part",
     "Range",
     "Run",
+    "Split",
     "Statistic",
     "TopKCounts",
     "claim",

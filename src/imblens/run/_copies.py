@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.run._latents import Latents
+from imblens.run._split import Split
 
 
-def copies(of: Latents, among: Latents) -> NDArray[np.bool_]:
+def copies(of: Split, among: Split) -> NDArray[np.bool_]:
     """(n,) which rows of `among` are, bit by bit and in their labels, rows of `of`."""
     return np.isin(_fingerprints(among), _fingerprints(of))
 
 
-def _fingerprints(split: Latents) -> NDArray[np.uint64]:
+def _fingerprints(split: Split) -> NDArray[np.uint64]:
     """(N,) 64-bit hash of every row and its labels; exact, so not moved by rounding."""
     n_labels = len(split.classes) if split.multilabel else 1
     factors = np.random.default_rng(0).integers(1, 2**63, split.dim + n_labels, dtype=np.uint64) | np.uint64(1)

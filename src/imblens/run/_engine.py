@@ -21,7 +21,7 @@ import numpy as np
 from imblens.errors import DependencyError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
-    from imblens.run._latents import Latents, Part
+    from imblens.run._split import Part, Split
     from imblens.run.statistics import Statistic
 
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ def engine(name: str) -> Iterator[None]:
             _CHOSEN.reset(token)
 
 
-def computed(split: Latents, make: Callable[[], Statistic[Result]]) -> Iterator[Statistic[Result]]:
+def computed(split: Split, make: Callable[[], Statistic[Result]]) -> Iterator[Statistic[Result]]:
     """A statistic for every part of `split` that has seen its part, in the order of the parts."""
     starts = np.cumsum([0, *(len(part) for part in split.parts[:-1])]).tolist()
     if _CHOSEN.get() == "local" or len(split.parts) == 1:
@@ -74,14 +74,14 @@ def computed(split: Latents, make: Callable[[], Statistic[Result]]) -> Iterator[
         yield ray.get(running)
 
 
-def _seen(statistic: Statistic[Result], split: Latents, part: Part, start: int) -> Statistic[Result]:
+def _seen(statistic: Statistic[Result], split: Split, part: Part, start: int) -> Statistic[Result]:
     for batch in split.part_batches(part, start, logits=statistic.needs_logits):
         statistic.update(batch)
     return statistic
 
 
-def _task(statistic: Statistic[Result], split: Latents, packed: dict[str, Any], start: int) -> Statistic[Result]:
-    from imblens.run._latents import Part
+def _task(statistic: Statistic[Result], split: Split, packed: dict[str, Any], start: int) -> Statistic[Result]:
+    from imblens.run._split import Part
 
     part = Part(**{name: _unpacked(value) for name, value in packed.items()})
     return _seen(deepcopy(statistic), split, part, start)  # what Ray brings cannot be written to

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
 from imblens.run._check import class_names, features_matrix, labels_vector, named_labels, one_column
-from imblens.run._latents import Latents, Part
+from imblens.run._split import Part, Split
 
 if TYPE_CHECKING:
     from imblens.run._neighbours import NeighbourGraph
@@ -79,14 +79,14 @@ class Run:
         path: the folder it was read from, or None.
     """
 
-    train: Latents
-    test: Latents | None
+    train: Split
+    test: Split | None
     head: Head | None
     classes: tuple[str, ...]
     task: Task = "multiclass"
     meta: Mapping[str, Any] = field(default_factory=dict)
-    synthetic: Latents | None = None
-    val: Latents | None = None
+    synthetic: Split | None = None
+    val: Split | None = None
     path: Path | None = None
     _memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -114,7 +114,7 @@ class Run:
         return self.train.dim
 
     @property
-    def splits(self) -> dict[str, Latents]:
+    def splits(self) -> dict[str, Split]:
         """The splits there are, by name."""
         found = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in found.items() if split is not None}
@@ -147,7 +147,7 @@ class Run:
         found: NeighbourGraph | None = self.train._cache.get("neighbours")
         return found
 
-    def with_head(self, head: Head, *, synthetic: Latents | None = None, **meta: Any) -> Run:
+    def with_head(self, head: Head, *, synthetic: Split | None = None, **meta: Any) -> Run:
         """Return this run as another head would have it: same features, logits computed from `head`."""
         return replace(
             self,
@@ -232,7 +232,7 @@ class Run:
             raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
         last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
         splits = {
-            name: Latents((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given
+            name: Split((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given
         }
         _two_classes(splits["train"])
         return cls(
@@ -348,7 +348,7 @@ def _as_indices(labels: Any, names: tuple[str, ...]) -> Any:
     return np.array([position[str(v)] for v in array.tolist()], dtype=np.int64)
 
 
-def _two_classes(train: Latents) -> None:
+def _two_classes(train: Split) -> None:
     if not train.multilabel and np.count_nonzero(train.class_counts) < 2:
         raise ShapeError(
             "train_labels holds fewer than two classes.",
@@ -356,10 +356,10 @@ def _two_classes(train: Latents) -> None:
         )
 
 
-def _rehead(latents: Latents, head: Head) -> Latents:
+def _rehead(latents: Split, head: Head) -> Split:
     parts = tuple(replace(part, logits=None) for part in latents.parts)
     kept = {key: value for key, value in latents._cache.items() if key in KEPT_WITH_FEATURES}
-    return Latents(parts, latents.classes, latents.name, head, kept)
+    return Split(parts, latents.classes, latents.name, head, kept)
 
 
 KEPT_WITH_FEATURES = frozenset({"neighbours", "moments", "range"})  # statistics that no head changes

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run._check import class_names
 from imblens.run._files import claim, sha256, temporary_folder, write_atomic, write_text
-from imblens.run._latents import Latents, Part
 from imblens.run._run import Head, Run
+from imblens.run._split import Part, Split
 
 SCHEMA = 1
 VERIFY_BYTES = 2**29
@@ -281,11 +281,11 @@ def _load_head(file: Path, n_classes: int) -> Head:
     return Head.checked(weight, bias, dim=weight.shape[1] if weight.ndim == 2 else 0, n_classes=n_classes)
 
 
-def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | None, n_parts: int) -> Latents:
+def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | None, n_parts: int) -> Split:
     parts = tuple(read_part(folder / f"part-{number:05d}", len(classes)) for number in range(n_parts))
     if not parts:
         raise InputError(f"{folder} has no part.", hint="Capture the run again.")
-    return Latents(parts, classes, name, head)
+    return Split(parts, classes, name, head)
 
 
 def read_part(folder: Path, n_classes: int) -> Part:

@@ -1,4 +1,4 @@
-"""The picture sets of a study: found, thinned, resized, and turned into the task that is asked for."""
+"""The image sets of a study: found, thinned, resized, and turned into the task that is asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from imblens.data import PictureSet, built_in_sets, finding_or_none, load_pictures, parse_profile, picture_sets
+from imblens.data import ImageSet, built_in_sets, finding_or_none, image_sets, load_images, parse_profile
 from imblens.errors import InputError
 
 Kind = Literal["as labelled", "finding or none"]
 
 
 class Data(BaseModel):
-    """A picture set of a study.
+    """An image set of a study.
 
     Attributes:
         name: in the table.
@@ -23,7 +23,7 @@ class Data(BaseModel):
         profile, seed: how the training split is thinned.
         size: height and width in pixels; None as stored.
         train: options of `imblens.training.train` for this set, over those of the study.
-        task: "finding or none" makes one label of many: whether a picture has any.
+        task: "finding or none" makes one label of many: whether an image has any.
         needs: what to download, where `source` is None.
     """
 
@@ -42,10 +42,10 @@ class Data(BaseModel):
     def found(self, source: str | None) -> Data:
         """Return the set as it lies in `source`; a folder by its whole path, which means the same from anywhere."""
         path = None if source is None else Path(source).expanduser()
-        whole = path is not None and path.exists() and source not in picture_sets()
+        whole = path is not None and path.exists() and source not in image_sets()
         return self.model_copy(update={"source": str(path.resolve()) if path is not None and whole else source})
 
-    def load(self) -> PictureSet:
+    def load(self) -> ImageSet:
         """Read the set.
 
         Raises:
@@ -53,11 +53,11 @@ class Data(BaseModel):
         """
         assert self.source is not None
         try:
-            found = load_pictures(self.source, profile=self.profile, seed=self.seed)
+            found = load_images(self.source, profile=self.profile, seed=self.seed)
         except InputError:
             if self.public is None:
                 raise
-            found = load_pictures(self.public, root=self.source, profile=self.profile, seed=self.seed)
+            found = load_images(self.public, root=self.source, profile=self.profile, seed=self.seed)
         if self.size is not None:
             found = found.resized((self.size, self.size))
         return found if self.task == "as labelled" else finding_or_none(found)

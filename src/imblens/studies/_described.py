@@ -1,4 +1,4 @@
-"""IML, Table I: what the picture sets and networks of the paper's study are. Nothing is trained."""
+"""IML, Table I: what the image sets and networks of the paper's study are. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imblens.studies._tables import read_paper, with_missing
 if TYPE_CHECKING:
     import pandas as pd
 
-QUESTION = "Which picture sets, how imbalanced, and which networks does IML look at? Nothing is trained."
+QUESTION = "Which image sets, how imbalanced, and which networks does IML look at? Nothing is trained."
 PAPER = "IML, Table I"
 TABLE = "iml_table1"
 COLUMNS = (
@@ -27,10 +27,10 @@ KINDS = {"exp": "exponential", "step": "step", "natural": "as it is"}
 
 @dataclass(frozen=True)
 class Described(Job):
-    """A picture set with the network and the schedule that a study trains on it.
+    """An image set with the network and the schedule that a study trains on it.
 
     Attributes:
-        data: the picture set.
+        data: the image set.
         options: for `imblens.training.train`.
     """
 
@@ -50,30 +50,30 @@ class Described(Job):
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Read the set and build the network.
 
-        input_dim is channels x height x width of a picture, fe_dim the number of features, max_imbalance the count of
+        input_dim is channels x height x width of an image, fe_dim the number of features, max_imbalance the count of
         the largest class over that of the smallest.
         """
         from imblens.data import parse_profile
         from imblens.models import find_head, make_network
         from imblens.training import find_schedule
 
-        pictures = self.data.load()
-        counts = pictures.class_counts
+        images = self.data.load()
+        counts = images.class_counts
         if not counts.all():
-            raise InputError(f"{pictures.name} has classes without training pictures.", hint="Leave those classes out.")
-        shape = pictures.train.picture(0).shape
+            raise InputError(f"{images.name} has classes without training images.", hint="Leave those classes out.")
+        shape = images.train.image(0).shape
         arch = str(self.options["arch"])
-        network = make_network(arch, pictures.n_classes, size=shape[:2])
+        network = make_network(arch, images.n_classes, size=shape[:2])
         schedule = find_schedule(str(self.options["schedule"]))
-        batches = -(-len(pictures.train) // int(self.options.get("batch_size") or schedule.batch_size))
-        head: Any = find_head(network, n_classes=pictures.n_classes)[1]
-        held_out = pictures.held_out
+        batches = -(-len(images.train) // int(self.options.get("batch_size") or schedule.batch_size))
+        head: Any = find_head(network, n_classes=images.n_classes)[1]
+        held_out = images.held_out
         for key in wanted:
             yield (
                 key,
                 {
-                    "classes": pictures.n_classes,
-                    "train": len(pictures.train),
+                    "classes": images.n_classes,
+                    "train": len(images.train),
                     "test": None if held_out is None else len(held_out),
                     "input_dim": int(shape[0] * shape[1] * shape[2]),
                     "fe_dim": int(head.weight.shape[1]),

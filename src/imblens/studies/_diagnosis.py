@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.data import Pictures, PictureSet, shapes
+from imblens.data import ImageSet, ImageSplit, shapes
 from imblens.errors import ImblensError, ImblensWarning
 from imblens.run import Run
 from imblens.run.statistics import wilson
@@ -38,10 +38,10 @@ DIAGNOSED = {
 DRAWS, SEEDS = 20, (0, 1, 2)
 ADVISED_DRAWS = 5  # for which the advice is tried, with the first seed
 SIZE, LARGEST, IMBALANCE, TESTED = 20, 200, 2, 100
-RARE = 8  # pictures that are left of a class with few examples
+RARE = 8  # images that are left of a class with few examples
 TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 30, "batch_size": 64}
-COLLECTED = 40  # pictures, at most, that "collect" adds
-ELSEWHERE = 100_000  # added to a draw's seed for pictures that nobody has seen yet
+COLLECTED = 40  # images, at most, that "collect" adds
+ELSEWHERE = 100_000  # added to a draw's seed for images that nobody has seen yet
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Planted(Job):
 
     Attributes:
         cause: of `imblens.data.shapes`.
-        draw: seed of the pictures.
+        draw: seed of the images.
         seed: of the network.
         advice: whether the advice is tried as well.
     """
@@ -79,7 +79,7 @@ class Planted(Job):
         from imblens.lenses import diagnosis
 
         fitted = Fitted.to(planted(self.cause, self.draw), self.seed)
-        run = fitted.run(fitted.pictures.test, colours=True)
+        run = fitted.run(fitted.images.test, colours=True)
         table = diagnosis(run).tables["diagnosis"]
         first = table.groupby("class", sort=False).head(1).set_index("class")
         for key in wanted:
@@ -125,7 +125,7 @@ def jobs(*, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
     ]
 
 
-def planted(cause: str, draw: int) -> PictureSet:
+def planted(cause: str, draw: int) -> ImageSet:
     """Return shapes with one cause planted, hardly imbalanced otherwise."""
     causes = () if cause == "few_examples" else (cause,)
     made = shapes(draw, imbalance=IMBALANCE, causes=causes, n_max=LARGEST, test_per_class=TESTED, size=SIZE)
@@ -150,13 +150,13 @@ def planted_classes(cause: str) -> list[str]:
     }[cause]
 
 
-def judged_on(cause: str, draw: int, name: str) -> Pictures:
-    """Return new pictures of a class to judge a remedy on: like the test's, but without the shortcut where there was one."""
+def judged_on(cause: str, draw: int, name: str) -> ImageSplit:
+    """Return new images of a class to judge a remedy on: like the test's, but without the shortcut where there was one."""
     causes = () if cause in ("few_examples", "background") else (cause,)
     return _fresh(causes, 2 * ELSEWHERE + draw, name)
 
 
-def _fresh(causes: tuple[str, ...], seed: int, name: str) -> Pictures:
+def _fresh(causes: tuple[str, ...], seed: int, name: str) -> ImageSplit:
     made = shapes(seed, imbalance=1, causes=causes, n_max=1, test_per_class=2 * TESTED, size=SIZE)
     assert made.test is not None
     return made.test.subset(made.test.labels == made.classes.index(name))
@@ -168,40 +168,40 @@ class Fitted:
 
     model: Any
     preprocessing: Mapping[str, Any]
-    pictures: PictureSet
+    images: ImageSet
     seed: int
 
     @classmethod
-    def to(cls, pictures: PictureSet, seed: int) -> Fitted:
+    def to(cls, images: ImageSet, seed: int) -> Fitted:
         """Train."""
         from imblens.training import train
 
         with tempfile.TemporaryDirectory() as folder:
-            made = train(pictures, out=folder, seed=seed, progress=False, **TRAINING)
-        return cls(made.model, made.meta["preprocessing"], pictures, seed)
+            made = train(images, out=folder, seed=seed, progress=False, **TRAINING)
+        return cls(made.model, made.meta["preprocessing"], images, seed)
 
-    def run(self, tested: Pictures | None, *, colours: bool = False) -> Run:
-        """Capture, with other held-out pictures than the test split's."""
-        from imblens.capture import capture
+    def run(self, tested: ImageSplit | None, *, colours: bool = False) -> Run:
+        """Capture, with other held-out images than the test split's."""
+        from imblens.extraction import capture
 
         return capture(
             self.model,
-            train=self.pictures.train,
+            train=self.images.train,
             test=tested,
-            classes=self.pictures.classes,
+            classes=self.images.classes,
             preprocessing=self.preprocessing,
             thumbnails=False,
             colours=colours,
         )
 
 
-Remedy = Callable[[Fitted, str, Pictures], float]
+Remedy = Callable[[Fitted, str, ImageSplit], float]
 
 
 def _head(treatment: str) -> Remedy:
     """A treatment of the stored features."""
 
-    def remedy(fitted: Fitted, name: str, judged: Pictures) -> float:
+    def remedy(fitted: Fitted, name: str, judged: ImageSplit) -> float:
         from imblens.treatments import find_treatment, treat
 
         seeded = any(option.name == "random_state" for option in find_treatment(treatment).options)
@@ -214,38 +214,38 @@ def _head(treatment: str) -> Remedy:
     return remedy
 
 
-def _data(change: Callable[[Fitted, str, Pictures], Pictures]) -> Remedy:
+def _data(change: Callable[[Fitted, str, ImageSplit], ImageSplit]) -> Remedy:
     """Another training split, and the network trained again."""
 
-    def remedy(fitted: Fitted, name: str, judged: Pictures) -> float:
+    def remedy(fitted: Fitted, name: str, judged: ImageSplit) -> float:
         split = change(fitted, name, judged)
-        return _share_right(Fitted.to(replace(fitted.pictures, train=split), fitted.seed).run(judged))
+        return _share_right(Fitted.to(replace(fitted.images, train=split), fitted.seed).run(judged))
 
     return remedy
 
 
-def _collect(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
-    """Add new pictures of the class that the network gets wrong, as the test's wrong ones are."""
+def _collect(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
+    """Add new images of the class that the network gets wrong, as the test's wrong ones are."""
     asked = _source(fitted)
     new = _fresh(tuple(asked["causes"]), ELSEWHERE + asked["seed"], name)
     wrong = np.flatnonzero(~fitted.run(new).test.correct)[:COLLECTED]  # type: ignore[union-attr]
-    return _joined(fitted.pictures.train, new.subset(wrong))
+    return _joined(fitted.images.train, new.subset(wrong))
 
 
-def _drop_suspects(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
+def _drop_suspects(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
     """Leave out the label suspects of the class."""
     from imblens.lenses import label_suspects
 
     table = label_suspects(fitted.run(judged)).tables["label_suspects"]
     suspects = set(table.loc[table["class"] == name, "id"])
-    train = fitted.pictures.train
+    train = fitted.images.train
     return train.subset(np.array([one not in suspects for one in train.ids]))
 
 
-def _vary_background(fitted: Fitted, name: str, judged: Pictures) -> Pictures:
-    """Draw half of the class's pictures anew, on any background."""
-    train = fitted.pictures.train
-    rows = np.flatnonzero(train.labels == fitted.pictures.classes.index(name))
+def _vary_background(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
+    """Draw half of the class's images anew, on any background."""
+    train = fitted.images.train
+    rows = np.flatnonzero(train.labels == fitted.images.classes.index(name))
     asked = _source(fitted)
     causes = tuple(cause for cause in asked["causes"] if cause != "background")
     new = _fresh(causes, ELSEWHERE + asked["seed"], name).subset(np.arange(len(rows) // 2))
@@ -271,7 +271,7 @@ def _another(cause: str, draw: int, seed: int) -> str:
 
 
 def _source(fitted: Fitted) -> dict[str, Any]:
-    return dict(fitted.pictures.source)
+    return dict(fitted.images.source)
 
 
 def _share_right(run: Run) -> float:
@@ -279,8 +279,8 @@ def _share_right(run: Run) -> float:
     return float(run.test.correct.mean())
 
 
-def _joined(old: Pictures, new: Pictures) -> Pictures:
-    return Pictures.from_arrays(
+def _joined(old: ImageSplit, new: ImageSplit) -> ImageSplit:
+    return ImageSplit.from_arrays(
         np.concatenate([old.array(), new.array()]),
         np.concatenate([old.labels, new.labels]),
         ids=[*old.ids, *(f"new/{one}" for one in new.ids)],
@@ -351,6 +351,6 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
             found["misses"]
         )
     if "advice" in found:
-        text += "\n\nAccuracy of the class on new pictures, after the advised remedy and after another at random:\n\n"
+        text += "\n\nAccuracy of the class on new images, after the advised remedy and after another at random:\n\n"
         text += plain_markdown(found["advice"])
     return text

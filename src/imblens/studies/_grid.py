@@ -36,12 +36,12 @@ class Grid(_Strict):
         name, question: for people.
         paper: which table of which paper, if any.
         published: name of a table in `studies/papers`, whose values stand beside ours.
-        data: picture sets.
+        data: image sets.
         train: options of `imblens.training.train`; a list stands for one network each, crossed with the other lists.
         networks: instead of crossing: one table of options for each network, on top of `train`; its own `treatments`, if
             any, replace the study's.
         treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is. The same goes for the option
-            `oversample`, which balances the training pictures before a network is trained.
+            `oversample`, which balances the training images before a network is trained.
         measures: `accuracy`, `gap`, `forecast`.
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
@@ -201,7 +201,7 @@ def _train_options() -> dict[str, Any]:
 
     from imblens.training import train
 
-    ours = {"picture_set", "out", "seed", "resume", "force", "progress"}
+    ours = {"image_set", "out", "seed", "resume", "force", "progress"}
     known = {name: one.default for name, one in inspect.signature(train).parameters.items() if name not in ours}
     return {OVERSAMPLE: UNTREATED, **known}
 

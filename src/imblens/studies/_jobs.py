@@ -33,8 +33,8 @@ class Job(ABC):
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield (key, values) for each of the `wanted` cells, as soon as it is known."""
 
-    def pictures(self, store: Store) -> dict[str, Path]:
-        """Return sheets of pictures that were made on the way, by name."""
+    def images(self, store: Store) -> dict[str, Path]:
+        """Return sheets of images that were made on the way, by name."""
         return {}
 
 

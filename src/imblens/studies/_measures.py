@@ -84,13 +84,13 @@ def ranks(run: Run) -> Values:
 
 
 def aligned(run: Run) -> Values:
-    """Activation maps against boxes, means over pictures and their labels."""
+    """Activation maps against boxes, means over images and their labels."""
     found = alignment(run).summary
     return {name: found[f"mean_{name}"] for name in ("iobb", "ior", "iou", "pointing")}
 
 
 def counted(run: Run) -> Values:
-    """Disjoint and unique concepts, means over pictures and their labels."""
+    """Disjoint and unique concepts, means over images and their labels."""
     found = concepts(run).summary
     return {"disjoint": found["mean_disjoint"], "unique": found["mean_unique"]}
 

@@ -18,7 +18,7 @@ from imblens.studies._store import Store
 from imblens.studies._train_capture import OVERSAMPLED, train_and_capture
 
 UNTREATED = "none"
-OVERSAMPLE = "oversample"  # an option of a network that balances its training pictures before it is trained
+OVERSAMPLE = "oversample"  # an option of a network that balances its training images before it is trained
 STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
 
 
@@ -27,7 +27,7 @@ class Network(Job):
     """A network, trained once and kept, and every treatment of it.
 
     Attributes:
-        data: the picture set.
+        data: the image set.
         options: for `imblens.training.train`.
         shown: those options that tell the networks of the study apart, as in the table.
         seed: of the network and of the treatments.
@@ -68,8 +68,8 @@ class Network(Job):
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
             yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
 
-    def pictures(self, store: Store) -> dict[str, Path]:
-        """The sheet of synthetic pictures, if the network was trained with any."""
+    def images(self, store: Store) -> dict[str, Path]:
+        """The sheet of synthetic images, if the network was trained with any."""
         sheet = store.network(self._key()) / OVERSAMPLED / "samples.png"
         return {self.label: sheet} if sheet.is_file() else {}
 
@@ -105,7 +105,7 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
         concepts=STRONG.get(str(options.get("arch")), 0.01),
     )
     making = float(run.meta["data"].get(OVERSAMPLE, {}).get("seconds", 0.0))
-    # what an earlier, stopped start took is in the log of epochs and with the pictures made
+    # what an earlier, stopped start took is in the log of epochs and with the images made
     seconds = max(time.perf_counter() - start, making + float(made.log["seconds"].sum()))
     replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)
     return Run.load(folder), seconds

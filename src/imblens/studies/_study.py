@@ -204,7 +204,7 @@ def run_study(
 
     Returns:
         The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json, and
-        sheets of synthetic pictures in pictures/ where networks were trained with them.
+        sheets of synthetic images in images/ where networks were trained with them.
 
     Raises:
         InputError: `out` holds another study, or a network cannot be trained as asked.
@@ -224,7 +224,7 @@ def run_study(
     for name, table in found.items():
         write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     lines = [f"# {study.name}", study.question, study.shown(found)]
-    lines += _pictures(study.jobs, store)
+    lines += _images(study.jobs, store)
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
     return Result(results=results, tables=found, text=text, path=store.folder)
@@ -243,14 +243,14 @@ def open_jobs(
     return {label: n for label, n in left.items() if n}
 
 
-def _pictures(jobs: Sequence[Job], store: Store) -> list[str]:
-    """Copy the sheets of synthetic pictures into the folder, and return a line of Markdown for each."""
-    found = {name: path for job in jobs for name, path in job.pictures(store).items()}
+def _images(jobs: Sequence[Job], store: Store) -> list[str]:
+    """Copy the sheets of synthetic images into the folder, and return a line of Markdown for each."""
+    found = {name: path for job in jobs for name, path in job.images(store).items()}
     lines = []
     for name, path in found.items():
-        file = Path("pictures") / (re.sub(r"[^A-Za-z0-9.=]+", "-", name) + ".png")
+        file = Path("images") / (re.sub(r"[^A-Za-z0-9.=]+", "-", name) + ".png")
         _copy(path, store.folder / file)
-        lines.append(f"![Real pictures, a gap, synthetic ones: {name}]({file.as_posix()})")
+        lines.append(f"![Real images, a gap, synthetic ones: {name}]({file.as_posix()})")
     return lines
 
 

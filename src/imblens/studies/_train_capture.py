@@ -1,4 +1,4 @@
-"""From pictures to a captured run: balance, train, capture."""
+"""From images to a captured run: balance, train, capture."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.data import PictureSet
+from imblens.data import ImageSet
 from imblens.run import Run
 
 if TYPE_CHECKING:
     from imblens.training import Trained
 
-OVERSAMPLED = "oversampled"  # folder of the synthetic pictures that a network is trained on
+OVERSAMPLED = "oversampled"  # folder of the synthetic images that a network is trained on
 
 
 def train_and_capture(
-    pictures: PictureSet,
+    images: ImageSet,
     folder: Path,
     options: Mapping[str, Any],
     *,
@@ -28,12 +28,12 @@ def train_and_capture(
 ) -> tuple[Run, Trained]:
     """Train a network in `folder`, and capture it.
 
-    Synthetic pictures train the network; what is captured are the real ones.
+    Synthetic images train the network; what is captured are the real ones.
 
     Args:
-        pictures: the set.
-        folder: where network, log, checkpoints and synthetic pictures go. What an earlier, stopped start made there of
-            the same pictures is read again.
+        images: the set.
+        folder: where network, log, checkpoints and synthetic images go. What an earlier, stopped start made there of
+            the same images is read again.
         options: of `imblens.training.train`, `out` left out.
         oversample: a name of `imblens.synthesis.oversampler_descriptions()`, or None.
         balancing: its options.
@@ -43,25 +43,25 @@ def train_and_capture(
     Returns:
         The run, and what `train` returned.
     """
-    from imblens.capture import capture
+    from imblens.extraction import capture
     from imblens.training import check_training, train
 
     tell = say or (lambda line: None)
-    shown = pictures
+    shown = images
     if not options.get("resume"):
-        check_training(pictures, out=folder, **options)  # before what takes long
+        check_training(images, out=folder, **options)  # before what takes long
     if oversample is not None:
         from imblens.synthesis import oversample_pixels
 
         shown = oversample_pixels(
-            pictures,
+            images,
             oversample,
             random_state=options.get("seed", 0),
             out=folder / OVERSAMPLED,
             say=tell,
             **(balancing or {}),
         )
-        for note in shown.notes[len(pictures.notes) :]:
+        for note in shown.notes[len(images.notes) :]:
             tell(note)
     start = time.perf_counter()
     trained = train(shown, out=folder, progress=say is not None, **options)
@@ -69,9 +69,9 @@ def train_and_capture(
     start = time.perf_counter()
     run = capture(
         trained.model,
-        train=pictures.train,
-        test=pictures.held_out,
-        classes=pictures.classes,
+        train=images.train,
+        test=images.held_out,
+        classes=images.classes,
         preprocessing=trained.meta["preprocessing"],
         meta={"data": shown.source, **trained.meta},
         progress=say,

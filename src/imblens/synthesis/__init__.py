@@ -1,4 +1,4 @@
-"""Balancing a training split with synthetic pictures, before a network is trained. Importing this imports no torch."""
+"""Balancing a training split with synthetic images, before a network is trained. Importing this imports no torch."""
 
 from imblens.synthesis._base import Oversampler
 from imblens.synthesis._oversample import oversample_pixels

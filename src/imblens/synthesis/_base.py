@@ -19,10 +19,10 @@ class Task:
     """What an over-sampler is given.
 
     Attributes:
-        pixels: (N, H, W, 3) uint8, real training pictures.
+        pixels: (N, H, W, 3) uint8, real training images.
         labels: (N,) int64.
         classes: C names.
-        wanted: how many pictures to add, by class; classes that need none, or have no picture, are left out.
+        wanted: how many images to add, by class; classes that need none, or have no image, are left out.
         options: every option of the over-sampler, checked.
         seed: of every random choice.
         out: a folder for what is worth keeping, or None.
@@ -58,15 +58,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Oversampler:
-    """A way to make synthetic pictures.
+    """A way to make synthetic images.
 
     Attributes:
         name: as typed behind `--oversample`.
         purpose: one line.
         paper: where it comes from.
         options: what can be set.
-        make: from a task to pictures.
-        least: pictures that a class needs to be added to.
+        make: from a task to images.
+        least: images that a class needs to be added to.
     """
 
     name: str

@@ -22,7 +22,7 @@ _GENERATED_AT_ONCE = 256
 
 
 class Batches:
-    """A batch for every step: (pictures, labels) of the rows that `draw` returns."""
+    """A batch for every step: (images, labels) of the rows that `draw` returns."""
 
     def __init__(
         self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], canvas: Canvas, draw: Draw, steps: int, seed: int
@@ -97,7 +97,7 @@ def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
 
 
 def in_parts(make: Callable[[Tensor], Tensor], values: Tensor, canvas: Canvas) -> NDArray[np.uint8]:
-    """Return the pictures that `make` gives for values (n, ...), made in parts."""
+    """Return the images that `make` gives for values (n, ...), made in parts."""
     with torch.no_grad():
         parts = [canvas.pixels(make(part)) for part in torch.split(values, _GENERATED_AT_ONCE)]
     return np.concatenate(parts)

@@ -33,7 +33,7 @@ class Game(lightning.LightningModule):
         """Return the networks that each optimizer moves."""
 
     @abstractmethod
-    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of every player; return the losses."""
 
     def configure_optimizers(self) -> Any:
@@ -62,10 +62,10 @@ class Game(lightning.LightningModule):
 
 
 class Autoencoder(Game):
-    """Encoder and decoder that reproduce pictures.
+    """Encoder and decoder that reproduce images.
 
     With `penalty`, the second half of a batch is of one class: their encodings are shuffled among them before decoding, and
-    still have to give the pictures in their order ("paper"), or those they belong to, with the encoder left alone
+    still have to give the images in their order ("paper"), or those they belong to, with the encoder left alone
     ("released").
     """
 
@@ -81,12 +81,12 @@ class Autoencoder(Game):
         """Return encoder and decoder as one player."""
         return [[self.encoder, self.decoder]]
 
-    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step."""
         if self.penalty is None:
-            return {"reconstruction": self.move(0, self._error(self.encoder(pictures), pictures))}
-        half = len(pictures) // 2
-        first, of_class = pictures[:half], pictures[half:]
+            return {"reconstruction": self.move(0, self._error(self.encoder(images), images))}
+        half = len(images) // 2
+        first, of_class = images[:half], images[half:]
         reconstruction = self._error(self.encoder(first), first)
         encodings = self.encoder(of_class)
         if self.penalty == "released":
@@ -96,8 +96,8 @@ class Autoencoder(Game):
         self.move(0, reconstruction + second)
         return {"reconstruction": reconstruction, "penalty": second}
 
-    def _error(self, latent: Tensor, pictures: Tensor) -> Tensor:
-        return functional.mse_loss(self.decoder(latent), pictures)
+    def _error(self, latent: Tensor, images: Tensor) -> Tensor:
+        return functional.mse_loss(self.decoder(latent), images)
 
 
 class BalancingGame(Game):
@@ -129,20 +129,20 @@ class BalancingGame(Game):
         return [[self.discriminator], [self.generator]]
 
     def make(self, labels: Tensor) -> Tensor:
-        """Return a picture of each class asked for."""
+        """Return an image of each class asked for."""
         latent = self.means[labels]
         made: Tensor = self.generator(
             latent + torch.einsum("nij,nj->ni", self.spreads[labels], self.noise(len(labels), latent.shape[1]))
         )
         return made
 
-    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
         n_classes = len(self.means)
         n_made = -(-len(labels) // n_classes)  # as many as a class has in a balanced batch
         made = self.make(torch.randint(n_classes, (n_made,), device=self.device)).detach()
         truth = torch.cat([labels, labels.new_full((n_made,), n_classes)])
-        found = functional.cross_entropy(self.discriminator(torch.cat([pictures, made])), truth)
+        found = functional.cross_entropy(self.discriminator(torch.cat([images, made])), truth)
         self.move(0, found)
         wanted = torch.randint(n_classes, (len(labels) + n_made,), device=self.device)
         fooled = self.move(1, functional.cross_entropy(self.discriminator(self.make(wanted)), wanted))
@@ -163,13 +163,13 @@ class ClassGame(Game):
         return [[self.discriminator], [self.generator]]
 
     def make(self, labels: Tensor) -> Tensor:
-        """Return as many pictures as there are labels."""
+        """Return as many images as there are labels."""
         made: Tensor = self.generator(self.noise(len(labels), self.latent))
         return made
 
-    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
-        real, made = self.discriminator(pictures), self.discriminator(self.make(labels).detach())
+        real, made = self.discriminator(images), self.discriminator(self.make(labels).detach())
         found = self.move(0, functional.softplus(-real).mean() + functional.softplus(made).mean())
         fooled = self.move(1, functional.softplus(-self.discriminator(self.make(labels))).mean())
         return {"discriminator": found, "generator": fooled}
@@ -179,7 +179,7 @@ class ConvexGame(Game):
     """GAMO: a generator of convex combinations against a classifier and a discriminator.
 
     Args:
-        members: by class that is to grow, (n, channels, height, width) real pictures that its new ones are made of.
+        members: by class that is to grow, (n, channels, height, width) real images that its new ones are made of.
         n_classes: C.
         canvas, width, latent, learning_rate: as for the others.
     """
@@ -211,7 +211,7 @@ class ConvexGame(Game):
         return [[self.classifier], [self.discriminator], [self.shared, self.units]]
 
     def make(self, labels: Tensor) -> Tensor:
-        """Return a picture of each class asked for."""
+        """Return an image of each class asked for."""
         known = functional.one_hot(labels, self.n_classes).to(self.dtype)
         hidden = self.shared(torch.cat([self.noise(len(labels), self.latent), known], dim=1))
         made = hidden.new_zeros(len(labels), *getattr(self, f"members_{self.grown[0]}").shape[1:])
@@ -222,15 +222,15 @@ class ConvexGame(Game):
                 made = made.index_copy(0, of_class, torch.tensordot(shares, getattr(self, f"members_{c}"), dims=1))
         return made
 
-    def play(self, pictures: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
         grown = torch.tensor(self.grown, device=self.device)
         wanted = grown[torch.randint(len(grown), (len(labels),), device=self.device)]
         made = self.make(wanted).detach()
-        answers = self.classifier(torch.cat([pictures, made])).softmax(dim=1)
+        answers = self.classifier(torch.cat([images, made])).softmax(dim=1)
         truth = functional.one_hot(torch.cat([labels, wanted]), self.n_classes).to(answers.dtype)
         named = self.move(0, (answers - truth).square().sum(dim=1).mean())
-        real, false = self.discriminator.score(pictures, labels), self.discriminator.score(made, wanted)
+        real, false = self.discriminator.score(images, labels), self.discriminator.score(made, wanted)
         found = self.move(1, ((real - 1).square() + false.square()).mean())
         made = self.make(wanted)
         own = self.classifier(made).softmax(dim=1).gather(1, wanted[:, None]).square().mean()

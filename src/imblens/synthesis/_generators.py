@@ -1,4 +1,4 @@
-"""Generative over-samplers: networks that are trained to make pictures. Torch is imported when one is used."""
+"""Generative over-samplers: networks that are trained to make images. Torch is imported when one is used."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _RATE = Option("learning_rate", 0.0002, "of Adam.", "float", low=1e-7, high=1)
 _ALIKE = 0.25
-_LATENT = Option("latent", 64, "numbers that a picture is made from.", "int", low=2, high=4096)
+_LATENT = Option("latent", 64, "numbers that an image is made from.", "int", low=2, high=4096)
 _COMMON = (
     Option("width", 16, "channels of the first layer of each network.", "int", low=4, high=512),
-    Option("batch_size", 32, "pictures in a step.", "int", low=4),
+    Option("batch_size", 32, "images in a step.", "int", low=4),
 )
 
 
@@ -33,7 +33,7 @@ def _steps(default: int, of_what: str = "") -> Option:
 
 
 def deepsmote(task: Task) -> Made:
-    """Train an autoencoder on all pictures; SMOTE between encodings of a class; decode.
+    """Train an autoencoder on all images; SMOTE between encodings of a class; decode.
 
     loss = |D(E(x)) - x|^2 + |D(P E(c)) - c|^2, c of one class drawn anew each step, P a shuffle of their encodings.
     """
@@ -56,7 +56,7 @@ def deepsmote(task: Task) -> Made:
 
 
 def bagan(task: Task) -> Made:
-    """Train an autoencoder on all pictures, start the game from its halves, draw from a Gaussian for each class."""
+    """Train an autoencoder on all images, start the game from its halves, draw from a Gaussian for each class."""
     from imblens.synthesis._fit import Batches, fit, in_parts
     from imblens.synthesis._games import Autoencoder, BalancingGame
     from imblens.synthesis._networks import Canvas
@@ -78,7 +78,7 @@ def bagan(task: Task) -> Made:
 
 
 def cgan(task: Task) -> Made:
-    """Train a generator and a discriminator for each class that is to grow, on pictures of that class."""
+    """Train a generator and a discriminator for each class that is to grow, on images of that class."""
     from imblens.synthesis._fit import Batches, fit, in_parts
     from imblens.synthesis._games import ClassGame
     from imblens.synthesis._networks import Canvas
@@ -100,7 +100,7 @@ def cgan(task: Task) -> Made:
 
 
 def gamo(task: Task) -> Made:
-    """Train a generator of convex combinations of a class's pictures against a classifier and a discriminator."""
+    """Train a generator of convex combinations of a class's images against a classifier and a discriminator."""
     from imblens.synthesis._fit import Batches, fit, in_parts
     from imblens.synthesis._games import ConvexGame
     from imblens.synthesis._networks import Canvas
@@ -138,7 +138,7 @@ def _trained(make: Callable[[Task], Made]) -> Callable[[Task], Made]:
         spread = _spread(task, made)
         alike = [repr(name) for name, share in spread.items() if share < _ALIKE]
         note = (
-            f"Synthetic pictures of class {', '.join(alike)} nearly all look alike: they differ from each other by less "
+            f"Synthetic images of class {', '.join(alike)} nearly all look alike: they differ from each other by less "
             f"than {_ALIKE:.0%} of what real ones do. More steps or another learning_rate may help."
         )
         return replace(made, facts={**made.facts, "spread": spread}, notes=(*made.notes, *[note] * bool(alike)))
@@ -147,9 +147,9 @@ def _trained(make: Callable[[Task], Made]) -> Callable[[Task], Made]:
 
 
 def _spread(task: Task, made: Made) -> dict[str, float]:
-    """Return how much synthetic pictures of a class differ from each other, as a share of what its real ones do.
+    """Return how much synthetic images of a class differ from each other, as a share of what its real ones do.
 
-    The standard deviation of pixels within the class; classes whose real pictures are all equal, or with fewer than two
+    The standard deviation of pixels within the class; classes whose real images are all equal, or with fewer than two
     synthetic ones, are left out.
     """
     found = {}
@@ -179,7 +179,7 @@ def _half_of_one_class(labels: NDArray[np.int64], size: int) -> Draw:
 
 
 def _asked(task: Task) -> tuple[NDArray[np.int64], Any]:
-    """Return (m,) the class of each picture to make, as an array and as a tensor."""
+    """Return (m,) the class of each image to make, as an array and as a tensor."""
     import torch
 
     labels = np.repeat(sorted(task.wanted), [task.wanted[label] for label in sorted(task.wanted)]).astype(np.int64)
@@ -222,11 +222,11 @@ def _declare(
 
 GENERATORS = (
     _declare(
-        "deepsmote", "SMOTE between encodings of an autoencoder, decoded to pictures; blurry, quick and steady.",
+        "deepsmote", "SMOTE between encodings of an autoencoder, decoded to images; blurry, quick and steady.",
         "Dablain, Krawczyk and Chawla 2022, DeepSMOTE: Fusing Deep Learning and SMOTE for Imbalanced Data",
         deepsmote, _steps(600), _LATENT,
         Option(
-            "penalty", "paper", "what shuffled encodings of a class shall give: the pictures in their order, or, as the "
+            "penalty", "paper", "what shuffled encodings of a class shall give: the images in their order, or, as the "
             "released code has it, those they belong to.", "text", words=("paper", "released"),
         ),
     ),
@@ -241,14 +241,14 @@ GENERATORS = (
         _steps(400), _LATENT,
     ),
     _declare(
-        "cgan", "A generator and a judge for each class, on its pictures alone: time grows with the classes.",
+        "cgan", "A generator and a judge for each class, on its images alone: time grows with the classes.",
         "Dong et al. 2022, SA-CGAN, as Dablain et al. 2022 (EOS) describe it; Mirza and Osindero 2014",
         cgan, _steps(300, " for each class"), _LATENT,
     ),
     _declare(
-        "gamo", "Mixtures of many pictures of a class, chosen to be hard for a classifier yet pass as real.",
+        "gamo", "Mixtures of many images of a class, chosen to be hard for a classifier yet pass as real.",
         "Mullick, Datta and Das 2019, Generative Adversarial Minority Oversampling",
         gamo, _steps(400), _LATENT,
-        Option("members", 512, "pictures of a class that are mixed, at most.", "int", low=2),
+        Option("members", 512, "images of a class that are mixed, at most.", "int", low=2),
     ),
 )  # fmt: skip

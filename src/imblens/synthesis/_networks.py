@@ -1,4 +1,4 @@
-"""The one family of networks that all generators share, and pictures as they see them."""
+"""The one family of networks that all generators share, and images as they see them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SMALLEST = 7  # maps are halved until their shorter side is at most this
 
 
 class Canvas:
-    """Pictures between uint8 (n, H, W, 3) and what networks see: (n, channels, height, width) from -1 to 1.
+    """Images between uint8 (n, H, W, 3) and what networks see: (n, channels, height, width) from -1 to 1.
 
-    Grey pictures have one channel. Height and width are the next multiples that can be halved `levels` times: pictures
+    Grey images have one channel. Height and width are the next multiples that can be halved `levels` times: images
     are continued at their right and lower edge, and what is generated is cut there.
 
     >>> canvas = Canvas(np.zeros((1, 33, 20, 3), np.uint8))
@@ -27,7 +27,7 @@ class Canvas:
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        """Measure (N, H, W, 3) pictures."""
+        """Measure (N, H, W, 3) images."""
         self._size = pixels.shape[1:3]
         self.channels = 1 if bool((pixels == pixels[..., :1]).all()) else 3
         self.levels = max(1, math.ceil(math.log2(max(min(self._size), 2) / _SMALLEST)))
@@ -35,14 +35,14 @@ class Canvas:
         self.height, self.width = (-(-side // step) * step for side in self._size)
 
     def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return pictures (n, H, W, 3) as networks see them."""
+        """Return images (n, H, W, 3) as networks see them."""
         found = torch.from_numpy(np.ascontiguousarray(pixels[..., : self.channels])).permute(0, 3, 1, 2)
         found = found.float().div_(127.5).sub_(1)
         right, below = self.width - self._size[1], self.height - self._size[0]
         return functional.pad(found, (0, right, 0, below), mode="replicate") if right or below else found
 
     def pixels(self, outputs: Tensor) -> NDArray[np.uint8]:
-        """Return what networks made as pictures (n, H, W, 3)."""
+        """Return what networks made as images (n, H, W, 3)."""
         cut = outputs[..., : self._size[0], : self._size[1]].float().cpu().permute(0, 2, 3, 1)
         values = ((cut + 1) * 127.5).numpy()
         return as_pixels(np.broadcast_to(values, (*values.shape[:3], 3)), (*self._size, 3))
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
     """Strided 4 x 4 convolutions with leaky ReLU, then one linear layer: encoder, discriminator or classifier.
 
     Args:
-        canvas: of the pictures.
+        canvas: of the images.
         width: channels of the first layer; they double with each, up to four times as many.
         n_out: numbers that come out.
     """
@@ -71,14 +71,14 @@ class Encoder(nn.Module):
         self.n_features = channels * maps
         self.head = nn.Linear(self.n_features, n_out)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Return (n, n_out)."""
-        out: Tensor = self.head(self.convolutions(pictures))
+        out: Tensor = self.head(self.convolutions(images))
         return out
 
 
 class ClassEncoder(Encoder):
-    """An encoder that gives one number for a picture and the class that it is said to be of.
+    """An encoder that gives one number for an image and the class that it is said to be of.
 
     score(x, y) = w . h(x) + v[y] . h(x), after Miyato and Koyama 2018, cGANs with Projection Discriminator.
     """
@@ -89,9 +89,9 @@ class ClassEncoder(Encoder):
         self.of_class = nn.Embedding(n_classes, self.n_features)
         nn.init.zeros_(self.of_class.weight)
 
-    def score(self, pictures: Tensor, labels: Tensor) -> Tensor:
+    def score(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return (n,)."""
-        features = self.convolutions(pictures)
+        features = self.convolutions(images)
         out: Tensor = self.head(features)[:, 0] + (self.of_class(labels) * features).sum(dim=1)
         return out
 
@@ -100,9 +100,9 @@ class Decoder(nn.Module):
     """A linear layer, then doubling and 3 x 3 convolutions with group normalisation and ReLU, then tanh.
 
     Args:
-        canvas: of the pictures.
+        canvas: of the images.
         width: channels before the last layer; twice as many a level deeper, up to four times.
-        n_in: numbers that a picture is made from.
+        n_in: numbers that an image is made from.
     """
 
     def __init__(self, canvas: Canvas, width: int, n_in: int) -> None:

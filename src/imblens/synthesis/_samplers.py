@@ -15,14 +15,14 @@ from imblens.treatments import find_treatment, resample, sampling_options
 
 
 def _make(task: Task, *, name: str) -> Made:
-    """Let a sampler see every picture as H x W x 3 numbers from 0 to 255, and round what it adds."""
+    """Let a sampler see every image as H x W x 3 numbers from 0 to 255, and round what it adds."""
     n, dim = len(task.pixels), task.pixels[0].size
     needed = 3 * (n + sum(task.wanted.values())) * dim * 8  # samplers compute in float64
     if needed > memory_limit():
         raise InputError(
-            f"{name} on {n + sum(task.wanted.values()):,} pictures of {dim:,} values needs {needed / 1e9:.1f} GB, more "
+            f"{name} on {n + sum(task.wanted.values()):,} images of {dim:,} values needs {needed / 1e9:.1f} GB, more "
             "than half of this machine's memory.",
-            hint="Use smaller pictures, or resample features instead: imblens treat RUN --with ...",
+            hint="Use smaller images, or resample features instead: imblens treat RUN --with ...",
         )
     features = task.pixels.reshape(n, dim).astype(np.float32)
     run = Run.from_arrays(train=(features, task.labels), classes=task.classes)
@@ -47,11 +47,11 @@ def _declare(name: str, purpose: str, least: int = 2) -> Oversampler:
 
 
 SAMPLERS = (
-    _declare("smote", "Points between pictures of a class: two ghosts in one picture."),
-    _declare("borderline_smote", "As smote, only from pictures that lie among other classes."),
-    _declare("balanced_svm", "As smote; a support vector machine then says which class the new pictures are."),
+    _declare("smote", "Points between images of a class: two ghosts in one image."),
+    _declare("borderline_smote", "As smote, only from images that lie among other classes."),
+    _declare("balanced_svm", "As smote; a support vector machine then says which class the new images are."),
     _declare("svm_smote", "As borderline_smote, with the border from a support vector machine."),
-    _declare("adasyn", "As smote, with more pictures where a class lies among others."),
-    _declare("eos", "Points from pictures of a class toward the nearest pictures of others.", least=1),
-    _declare("random", "Repeats pictures of rare classes.", least=1),
+    _declare("adasyn", "As smote, with more images where a class lies among others."),
+    _declare("eos", "Points from images of a class toward the nearest images of others.", least=1),
+    _declare("random", "Repeats images of rare classes.", least=1),
 )

@@ -1,4 +1,4 @@
-"""Real and synthetic pictures side by side."""
+"""Real and synthetic images side by side."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imblens.run import write_atomic
 from imblens.synthesis._base import Made, Task
 
 _REAL, _SYNTHETIC, _ROWS = 4, 10, 20
-_GAP = 2  # pixels between pictures
-_LEAST = 48  # pictures are enlarged to about this height
+_GAP = 2  # pixels between images
+_LEAST = 48  # images are enlarged to about this height
 
 
 def sample_sheet(task: Task, made: Made, path: Path) -> None:
-    """Write a PNG: a row for every class that grew, four real pictures, a white gap, ten synthetic ones.
+    """Write a PNG: a row for every class that grew, four real images, a white gap, ten synthetic ones.
 
-    Rows follow the order of the classes; of more than 20, the rarest 20 are shown. Pictures are the first of their class.
+    Rows follow the order of the classes; of more than 20, the rarest 20 are shown. Images are the first of their class.
 
     Raises:
         StorageError: it cannot be written.
@@ -36,10 +36,10 @@ def sample_sheet(task: Task, made: Made, path: Path) -> None:
         real = task.pixels[np.flatnonzero(task.labels == label)[:_REAL]]
         new = made.pixels[np.flatnonzero(made.labels == label)[:_SYNTHETIC]]
         top = row * (height + _GAP)
-        for start, pictures in ((0, real), (_REAL * (width + _GAP) + 4 * _GAP, new)):
-            for column, picture in enumerate(pictures):
+        for start, images in ((0, real), (_REAL * (width + _GAP) + 4 * _GAP, new)):
+            for column, image in enumerate(images):
                 left = start + column * (width + _GAP)
-                sheet[top : top + height, left : left + width] = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
+                sheet[top : top + height, left : left + width] = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG")
     write_atomic(path, lambda file: file.write(buffer.getvalue()))

@@ -1,4 +1,4 @@
-"""Synthetic pictures on disk, with the task that they were made for."""
+"""Synthetic images on disk, with the task that they were made for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imblens.synthesis._base import Made, Task
 
 
 def fingerprint(name: str, task: Task) -> str:
-    """Return a hash of all that decides which pictures are made."""
+    """Return a hash of all that decides which images are made."""
     words = [
         name,
         dict(task.options),
@@ -32,24 +32,24 @@ def fingerprint(name: str, task: Task) -> str:
 
 
 def write_made(path: Path, key: str, made: Made, seconds: float) -> None:
-    """Write pictures, labels and what goes with them, whole or not at all.
+    """Write images, labels and what goes with them, whole or not at all.
 
     Raises:
         StorageError: it cannot be written.
     """
     about: Mapping[str, Any] = {"key": key, "seconds": seconds, "facts": dict(made.facts), "notes": list(made.notes)}
     text = np.array(json.dumps(about))
-    write_atomic(path, lambda file: np.savez(file, pictures=made.pixels, labels=made.labels, about=text))
+    write_atomic(path, lambda file: np.savez(file, images=made.pixels, labels=made.labels, about=text))
 
 
 def read_made(path: Path, key: str) -> tuple[Made, float] | None:
-    """Return pictures that were made for the same task and the seconds it took; None where there are none."""
+    """Return images that were made for the same task and the seconds it took; None where there are none."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             about = json.loads(str(archive["about"]))
             if about["key"] != key:
                 return None
-            made = Made(archive["pictures"], archive["labels"], about["facts"], tuple(about["notes"]))
+            made = Made(archive["images"], archive["labels"], about["facts"], tuple(about["notes"]))
             return made, about["seconds"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged: made anew
         return None

@@ -37,7 +37,7 @@ class Fitting(lightning.LightningModule):
         sampler: name of a sampler.
         seed: of the training.
         mixing: options of `remix`, or None.
-        mean: of each channel of the training pictures, in [0, 1].
+        mean: of each channel of the training images, in [0, 1].
         std: the same.
         facts: plain values to store in checkpoints.
     """
@@ -96,7 +96,7 @@ class Fitting(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch, draw its pictures, tell the loss."""
+        """Seed the epoch, draw its images, tell the loss."""
         epoch = self.current_epoch
         seed_everything(derived_seed(self.seed, 1, epoch))
         self.batches.order = draw_epoch(
@@ -117,8 +117,8 @@ class Fitting(lightning.LightningModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Turn bytes into network inputs on the device: (B, 3, H, W), augmented when training, normalised."""
-        pictures, labels = batch
-        inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
+        images, labels = batch
+        inputs = images.permute(0, 3, 1, 2).float().div_(255)
         if self.trainer.training and len(self.augment):
             inputs = self.augment(inputs)
         if self.trainer.training and self.current_epoch < self.schedule.small_until * self.epochs:
@@ -159,7 +159,7 @@ class Fitting(lightning.LightningModule):
             self._seen = 0
 
     def mean_loss(self) -> float:
-        """Return the mean loss over the pictures of the epoch."""
+        """Return the mean loss over the images of the epoch."""
         return float(self._loss_sum) / max(self._seen, 1)
 
     def _new_tally(self) -> Tally:
@@ -167,7 +167,7 @@ class Fitting(lightning.LightningModule):
 
 
 def augmentation(schedule: Schedule) -> nn.Sequential:
-    """Return what happens to a batch of training pictures (B, 3, H, W) in [0, 1]: crop, flip, jitter, each on its own."""
+    """Return what happens to a batch of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each on its own."""
     steps: list[nn.Module] = []
     if schedule.pad:
         steps.append(_Crop(schedule.pad))
@@ -179,27 +179,27 @@ def augmentation(schedule: Schedule) -> nn.Sequential:
     return nn.Sequential(*steps)
 
 
-def shrunk(pictures: Tensor) -> Tensor:
-    """Return pictures (B, 3, H, W) of 32 pixels or more at three quarters of their height and width."""
-    height, width = pictures.shape[2:]
+def shrunk(images: Tensor) -> Tensor:
+    """Return images (B, 3, H, W) of 32 pixels or more at three quarters of their height and width."""
+    height, width = images.shape[2:]
     if min(height, width) < 32:
-        return pictures
+        return images
     size = (height * 3 // 4, width * 3 // 4)
-    return functional.interpolate(pictures, size, mode="bilinear", antialias=True)
+    return functional.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 class _Crop(nn.Module):
-    """Kornia's random crop, made for the size of the pictures when they are first seen."""
+    """Kornia's random crop, made for the size of the images when they are first seen."""
 
     def __init__(self, pad: float) -> None:
         super().__init__()
         self.pad = pad
         self._crop: Any = None
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        size = (pictures.shape[2], pictures.shape[3])
+    def forward(self, images: Tensor) -> Tensor:
+        size = (images.shape[2], images.shape[3])
         if self._crop is None or self._crop.flags["size"] != size:
             pad = int(self.pad) if self.pad >= 1 else max(1, round(self.pad * min(size)))
             self._crop = kornia.RandomCrop(size, padding=pad, cropping_mode="slice")
-        cropped: Tensor = self._crop(pictures)
+        cropped: Tensor = self._crop(images)
         return cropped

@@ -1,4 +1,4 @@
-"""Remix: mixed pictures whose label leans to the rarer class."""
+"""Remix: mixed images whose label leans to the rarer class."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Mixed(NamedTuple):
 
     Attributes:
         inputs: (B, 3, H, W).
-        other: (B,) the label of the picture that each was mixed with.
-        share: (B,) how much of the label is the picture's own; the rest is the other's.
+        other: (B,) the label of the image that each was mixed with.
+        share: (B,) how much of the label is the image's own; the rest is the other's.
     """
 
     inputs: Tensor
@@ -28,7 +28,7 @@ class Mixed(NamedTuple):
 
 
 def remix(inputs: Tensor, labels: Tensor, class_counts: Tensor, *, kappa: float, tau: float, alpha: float) -> Mixed:
-    """Mix every picture of a batch with another one; give the label to the rarer class where the pictures allow it.
+    """Mix every image of a batch with another one; give the label to the rarer class where the images allow it.
 
     x = l x_i + (1 - l) x_j,  l ~ Beta(alpha, alpha), one for the batch
     y = m y_i + (1 - m) y_j,  m = 0 where n_i / n_j >= kappa and l < tau
@@ -38,10 +38,10 @@ def remix(inputs: Tensor, labels: Tensor, class_counts: Tensor, *, kappa: float,
     Args:
         inputs: (B, 3, H, W).
         labels: (B,).
-        class_counts: (C,) training pictures of each class, on the device of `labels`.
+        class_counts: (C,) training images of each class, on the device of `labels`.
         kappa: how many times more frequent a class must be to lose its share of the label, 1 or more. Where no class is
             that frequent, this is mixup.
-        tau: it loses it where its share of the picture is below this, 0 to 1.
+        tau: it loses it where its share of the image is below this, 0 to 1.
         alpha: of the Beta distribution, above 0; 1 is uniform.
 
     References:

@@ -1,4 +1,4 @@
-"""Which training pictures an epoch sees."""
+"""Which training images an epoch sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sampler(NamedTuple):
 
     Attributes:
         says: one line for lists.
-        shares: (class counts, share of the epochs done) -> probability of each class, or None for every picture once.
+        shares: (class counts, share of the epochs done) -> probability of each class, or None for every image once.
     """
 
     says: str
@@ -36,7 +36,7 @@ def _progressive(counts: NDArray[np.float64], done: float) -> NDArray[np.float64
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "natural": Sampler("every picture once an epoch"),
+    "natural": Sampler("every image once an epoch"),
     "class_balanced": Sampler("classes drawn alike", lambda counts, done: _power(counts, 0)),
     "square_root": Sampler("classes drawn by the square root of their count", lambda counts, done: _power(counts, 0.5)),
     "progressive": Sampler("from natural in the first epoch to class_balanced in the last", _progressive),
@@ -62,12 +62,12 @@ def find_sampler(name: str) -> Sampler:
 def draw_epoch(
     labels: NDArray[np.int64], sampler: str, *, n_classes: int, epoch: int, epochs: int, seed: int
 ) -> NDArray[np.int64]:
-    """Return (N,) which pictures an epoch sees, in order.
+    """Return (N,) which images an epoch sees, in order.
 
-    `natural` is a permutation. The others draw a class, then one of its pictures evenly, with replacement.
+    `natural` is a permutation. The others draw a class, then one of its images evenly, with replacement.
 
     Args:
-        labels: (N,) class of each picture; or (N, C) for several labels, which only `natural` can draw.
+        labels: (N,) class of each image; or (N, C) for several labels, which only `natural` can draw.
         sampler: a name.
         n_classes: C.
         epoch: from 0.
@@ -90,17 +90,17 @@ def draw_epoch(
 
 
 class Batches:
-    """The batches of an epoch: (pictures (B, H, W, 3) uint8, labels (B,) or (B, C) int64), as torch tensors.
+    """The batches of an epoch: (images (B, H, W, 3) uint8, labels (B,) or (B, C) int64), as torch tensors.
 
-    An epoch is cut into equal batches, the largest one of `batch_size`, so that none is left with a single picture.
+    An epoch is cut into equal batches, the largest one of `batch_size`, so that none is left with a single image.
 
     Attributes:
-        order: which pictures, in which order; set before each epoch.
+        order: which images, in which order; set before each epoch.
     """
 
-    def __init__(self, pictures: NDArray[np.uint8], labels: NDArray[Any], batch_size: int) -> None:
-        """Hold (N, H, W, 3) pictures and (N,) or (N, C) labels; in their order until told otherwise."""
-        self._pictures = pictures
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[Any], batch_size: int) -> None:
+        """Hold (N, H, W, 3) images and (N,) or (N, C) labels; in their order until told otherwise."""
+        self._images = images
         self._labels = np.asarray(labels, dtype=np.int64)
         self._n_batches = -(-len(labels) // batch_size)
         self.order: Sequence[int] | NDArray[np.int64] = np.arange(len(labels))
@@ -114,4 +114,4 @@ class Batches:
         import torch
 
         for rows in np.array_split(np.asarray(self.order), self._n_batches):
-            yield torch.from_numpy(self._pictures[rows]), torch.from_numpy(self._labels[rows])
+            yield torch.from_numpy(self._images[rows]), torch.from_numpy(self._labels[rows])

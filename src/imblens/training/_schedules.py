@@ -26,12 +26,12 @@ class Schedule:
         optimizer: "sgd", stochastic gradient descent, or "adam", whose steps do not depend on the scale of a loss.
         momentum: of the gradient; for "sgd" only.
         nesterov: whether the gradient is taken ahead of the momentum.
-        pad: zeros added on each side before a crop of the picture's size is taken at random: pixels, or below 1 a share
-            of the picture's shorter side.
-        flip: whether half of the pictures are mirrored left to right.
+        pad: zeros added on each side before a crop of the image's size is taken at random: pixels, or below 1 a share
+            of the image's shorter side.
+        flip: whether half of the images are mirrored left to right.
         jitter: by which share, at most, brightness, contrast and saturation change; 0 for not at all.
-        small_until: share of the epochs, from the first, in which pictures are shrunk to three quarters of their height
-            and width, which takes 0.56 of the time. Pictures of less than 32 pixels stay as they are.
+        small_until: share of the epochs, from the first, in which images are shrunk to three quarters of their height
+            and width, which takes 0.56 of the time. Images of less than 32 pixels stay as they are.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Training a network on a picture set."""
+"""Training a network on an image set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-    from imblens.data import PictureSet
+    from imblens.data import ImageSet
 
 _AUGMENTATIONS = ("crop+flip+jitter", "crop+flip", "crop+jitter", "flip+jitter", "crop", "flip", "jitter", "none")
 _PACKAGES = ("imblens", "torch", "lightning", "kornia", "numpy")
@@ -43,7 +43,7 @@ class Trained:
         model: the network with the weights of the last epoch, on the CPU, in evaluation mode.
         meta: what made it: plain JSON values. `meta["preprocessing"]` holds mean, std (of pixels in [0, 1]) and size.
         log: one row an epoch: epoch, loss, split (val or train), balanced_accuracy, rare_accuracy, lr, seconds. For
-            several labels per picture: auroc (mean over labels) and rare_auroc instead, and a column for each label.
+            several labels per image: auroc (mean over labels) and rare_auroc instead, and a column for each label.
         path: the folder with model.safetensors, log.csv and checkpoints/last.ckpt.
     """
 
@@ -54,7 +54,7 @@ class Trained:
 
 
 def train(
-    picture_set: PictureSet,
+    image_set: ImageSet,
     *,
     out: str | Path,
     arch: str = "smallnet",
@@ -79,12 +79,12 @@ def train(
     Figures while training come from the validation split where the set has one, else from the training batches (as they
     are seen: augmented, the network still changing). The test split is never looked at, and no epoch is chosen.
 
-    Pictures are normalised by the training split's own channel means. On one machine, with one number of threads, the
+    Images are normalised by the training split's own channel means. On one machine, with one number of threads, the
     same arguments give the same bits, also when the training was stopped and resumed. The caller's random state and
     torch's settings are left as found.
 
     Args:
-        picture_set: all pictures of one size. With several labels per picture, those that are not known do not count.
+        image_set: all images of one size. With several labels per image, those that are not known do not count.
         out: folder for model.safetensors, log.csv and checkpoints/last.ckpt; nothing is written elsewhere.
         arch: a name of `imblens.models.model_names()`, LIBRARY:NAME (timm, torchvision, transformers) or FILE.py:FACTORY.
         weights: file of pretrained weights to start from (see `imblens.models.load_pretrained`).
@@ -103,8 +103,8 @@ def train(
         precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
         progress: print one line an epoch to stderr.
         loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
-        remix: mix pictures, with labels that lean to the rarer class (Chou et al. 2020); True, or options such as
-            {"kappa": 3, "tau": 0.5, "alpha": 1}. Figures from training batches are then those of mixed pictures.
+        remix: mix images, with labels that lean to the rarer class (Chou et al. 2020); True, or options such as
+            {"kappa": 3, "tau": 0.5, "alpha": 1}. Figures from training batches are then those of mixed images.
 
     Raises:
         InputError: an argument cannot be used, or `resume` does not fit what is in `out`.
@@ -123,7 +123,7 @@ def train(
     """
     folder = Path(out)
     task = _prepared(
-        picture_set,
+        image_set,
         folder,
         arch=arch,
         weights=weights,
@@ -142,14 +142,14 @@ def train(
     )
     if not resume:
         _clear(folder, force)
-    return _fit(picture_set, task, folder, resume=resume, progress=progress)
+    return _fit(image_set, task, folder, resume=resume, progress=progress)
 
 
-def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) -> dict[str, Any]:
+def check_training(image_set: ImageSet, *, out: str | Path, **options: Any) -> dict[str, Any]:
     """Check all that `train` checks, and that `imblens.capture` will find the network's head; train and write nothing.
 
     Args:
-        picture_set, out, options: of `train`.
+        image_set, out, options: of `train`.
 
     Returns:
         What would be done: `arch`, `features` (D), `weights_count`, `loss`, `schedule`, `epochs`, `batch_size`,
@@ -172,7 +172,7 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
     defaults = {name: option.default for name, option in inspect.signature(train).parameters.items()}
     if set(options) - set(defaults):
         raise TypeError(f"check_training: train has no argument {sorted(set(options) - set(defaults))[0]!r}")
-    given = {**defaults, **options, "picture_set": picture_set, "folder": Path(out)}
+    given = {**defaults, **options, "image_set": image_set, "folder": Path(out)}
     task = _prepared(**{name: given[name] for name in inspect.signature(_prepared).parameters})
     if not given["resume"] and not given["force"]:
         _refuse_old(Path(out))
@@ -184,7 +184,7 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
         sample = torch.zeros(2, 3, height, width)
         _, head = find_head(model, sample=sample, n_classes=len(task.counts))
         _takes_small_ones(model, task, shrunk(sample))
-    told = {key: value for key, value in task.asked.items() if key != "pictures"}
+    told = {key: value for key, value in task.asked.items() if key != "images"}
     return {
         **told,
         "precision": task.precision,
@@ -194,7 +194,7 @@ def check_training(picture_set: PictureSet, *, out: str | Path, **options: Any) 
 
 
 def _takes_small_ones(model: nn.Module, task: _Task, sample: Tensor) -> None:
-    """Refuse a network of one size with a schedule that shows smaller pictures first."""
+    """Refuse a network of one size with a schedule that shows smaller images first."""
     if not task.plan.small_until or sample.shape[2:] == task.pixels.shape[1:3]:
         return
     try:
@@ -203,7 +203,7 @@ def _takes_small_ones(model: nn.Module, task: _Task, sample: Tensor) -> None:
     except Exception as error:
         height, width = task.pixels.shape[1:3]
         raise InputError(
-            f"the schedule {task.plan.name} first shows pictures of {sample.shape[2]} x {sample.shape[3]}, and "
+            f"the schedule {task.plan.name} first shows images of {sample.shape[2]} x {sample.shape[3]}, and "
             f"{task.asked['arch']} takes {height} x {width} only ({type(error).__name__}: {error}).",
             hint="Choose another: --schedule cao200, with --epochs; or pool before the last linear layer.",
         ) from error
@@ -216,7 +216,7 @@ class _Task:
     Attributes:
         pixels: (N, H, W, 3) uint8.
         labels: (N,), or (N, C) for several labels.
-        counts: (C,) training pictures of each class.
+        counts: (C,) training images of each class.
         plan: the schedule.
         loss: the module.
         asked: all that decides the result, plain JSON values.
@@ -235,7 +235,7 @@ class _Task:
 
 
 def _prepared(
-    picture_set: PictureSet,
+    image_set: ImageSet,
     folder: Path,
     *,
     arch: str,
@@ -254,7 +254,7 @@ def _prepared(
     remix: Mapping[str, Any] | bool,
 ) -> _Task:
     _require("lightning", "kornia")
-    several = picture_set.task == "multilabel"
+    several = image_set.task == "multilabel"
     loss = loss or ("bce" if several else "ce")
     schedule = schedule or default_schedule(multilabel=several)
     plan = _planned(find_schedule(schedule), augment)
@@ -262,22 +262,22 @@ def _prepared(
     find_model(arch)
     if several and sampler != "natural":
         raise InputError(
-            f"sampler {sampler!r} draws pictures by their one class, and those of {picture_set.name} have several labels.",
+            f"sampler {sampler!r} draws images by their one class, and those of {image_set.name} have several labels.",
             hint="Leave it out; the losses wbce and cb_focal_bce weigh labels by their counts.",
         )
     if several and remix is not False:
         raise InputError(
-            f"remix mixes pictures of one class each, and those of {picture_set.name} have several labels.",
+            f"remix mixes images of one class each, and those of {image_set.name} have several labels.",
             hint="Leave it out.",
         )
     options = _plain_options(loss_options)
-    labels = picture_set.train.targets
-    counts = picture_set.class_counts
-    negatives = _negatives(picture_set, labels, counts) if several else None
+    labels = image_set.train.targets
+    counts = image_set.class_counts
+    negatives = _negatives(image_set, labels, counts) if several else None
     if not several and np.count_nonzero(counts) < 2:
-        raise InputError(f"the training split of {picture_set.name} has fewer than two classes.", hint="Give more.")
+        raise InputError(f"the training split of {image_set.name} has fewer than two classes.", hint="Give more.")
     built_loss = build_loss(loss, counts.tolist(), negative_counts=negatives, drw=drw, **options)
-    pixels = picture_set.train.array()
+    pixels = image_set.train.array()
     size = _count("batch_size", batch_size, plan.batch_size)
     asked = {
         "arch": arch,
@@ -292,10 +292,10 @@ def _prepared(
         "sampler": sampler,
         "remix": checked_remix(remix),
         "seed": _count("seed", seed, 0, least=0),
-        "classes": list(picture_set.classes),
+        "classes": list(image_set.classes),
         "class_counts": counts.tolist(),
         **({} if negatives is None else {"negative_counts": negatives}),
-        "pictures": _fingerprint(pixels, labels),
+        "images": _fingerprint(pixels, labels),
     }
     if precision is None:
         precision = _stored_precision(folder, asked) if resume else _precision()
@@ -307,7 +307,7 @@ def _prepared(
     return _Task(pixels, labels, counts, plan, built_loss, asked, precision, start)
 
 
-def _fit(picture_set: PictureSet, task: _Task, folder: Path, *, resume: bool, progress: bool) -> Trained:
+def _fit(image_set: ImageSet, task: _Task, folder: Path, *, resume: bool, progress: bool) -> Trained:
     import torch
 
     from imblens.training._state import derived_seed, left_as_found, quiet_lightning, seed_everything
@@ -344,9 +344,9 @@ def _fit(picture_set: PictureSet, task: _Task, folder: Path, *, resume: bool, pr
             facts={**asked, "precision": task.precision},
             mixing=asked["remix"],
         )
-        val = picture_set.val
+        val = image_set.val
         held_out = Batches(val.array(), val.targets, 512) if val is not None and len(val) else None
-        named = picture_set.classes if picture_set.task == "multilabel" else ()
+        named = image_set.classes if image_set.task == "multilabel" else ()
         log = EpochLog(folder, rare_classes(task.counts), named, show=progress)
         trainer = lightning.Trainer(
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
@@ -375,7 +375,7 @@ def _fit(picture_set: PictureSet, task: _Task, folder: Path, *, resume: bool, pr
         model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         _save_model(model, folder / "model.safetensors")
     meta = {
-        **{key: value for key, value in asked.items() if key not in ("classes", "pictures")},
+        **{key: value for key, value in asked.items() if key not in ("classes", "images")},
         "preprocessing": {"mean": mean, "std": std, "size": list(pixels.shape[1:3])},
         "device": device,
         "precision": task.precision,
@@ -386,7 +386,7 @@ def _fit(picture_set: PictureSet, task: _Task, folder: Path, *, resume: bool, pr
 
 
 def channel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of (N, H, W, 3) pictures, as if pixels were in [0, 1].
+    """Return mean and standard deviation of each channel of (N, H, W, 3) images, as if pixels were in [0, 1].
 
     Counted exactly from histograms. A channel that never changes gets 1 as its standard deviation.
 
@@ -454,18 +454,18 @@ def _augmented(plan: Schedule) -> str:
     return "+".join(name for name, used in steps.items() if used) or "none"
 
 
-def _negatives(picture_set: PictureSet, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> list[int]:
-    """Return how many training pictures are known not to have each label.
+def _negatives(image_set: ImageSet, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> list[int]:
+    """Return how many training images are known not to have each label.
 
     Raises:
-        InputError: no label is known of some pictures and known to be absent in others.
+        InputError: no label is known of some images and known to be absent in others.
     """
     negatives = (labels == 0).sum(axis=0)
     if not (np.minimum(counts, negatives) > 0).any():
         raise InputError(
-            f"in the training split of {picture_set.name} no label tells pictures apart: each is in all of them or in "
+            f"in the training split of {image_set.name} no label tells images apart: each is in all of them or in "
             "none.",
-            hint="Give pictures with and without a label.",
+            hint="Give images with and without a label.",
         )
     return [int(n) for n in negatives]
 
@@ -501,7 +501,7 @@ def _stored_precision(folder: Path, asked: Mapping[str, Any]) -> str:
     for key, value in asked.items():
         if facts.get(key) == value:
             continue
-        if key in ("pictures", "classes", "class_counts"):
+        if key in ("images", "classes", "class_counts"):
             found = f"saw other {key.replace('_', ' ')}"
         else:
             found = f"had {key} {facts.get(key)!r}, and {value!r} is asked for"
@@ -525,7 +525,7 @@ def _refuse_old(folder: Path) -> None:
 
 
 def _fingerprint(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
-    """Return a hash of labels and pictures (evenly spaced ones, where there are more than 256 MiB)."""
+    """Return a hash of labels and images (evenly spaced ones, where there are more than 256 MiB)."""
     import hashlib
 
     step = -(-pixels.nbytes // _HASHED_BYTES)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Head, Latents, Run
+from imblens.run import Head, Run, Split
 
 Family = Literal["sampler", "head", "posthoc", "choice"]
 Kind = Literal["int", "float", "text", "flag", "counts", "names"]
@@ -108,7 +108,7 @@ class Outcome:
     """
 
     head: Head
-    synthetic: Latents | None = None
+    synthetic: Split | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

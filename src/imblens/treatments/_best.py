@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Latents, Run
+from imblens.run import Run, Split
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._choose import FOLDS, Candidate, Trial, plain_head, try_candidates
 
@@ -27,7 +27,7 @@ LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 
 
-def best(run: Run, options: Mapping[str, Any], validation: Latents | None = None) -> Outcome:
+def best(run: Run, options: Mapping[str, Any], validation: Split | None = None) -> Outcome:
     """Try treatments on held-out instances and apply the winner to the whole training split.
 
     Every candidate sees the same instances; see `cross_validated` for where they come from without `validation`, and

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Latents, Part, Run
+from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
@@ -118,7 +118,7 @@ def cross_validated(
     grid: Mapping[str, Sequence[Any]],
     *,
     options: Mapping[str, Any] | None = None,
-    validation: Latents | None = None,
+    validation: Split | None = None,
     folds: int = FOLDS,
     widen: Widen = "auto",
     seed: int = 0,
@@ -167,7 +167,7 @@ def try_candidates(
     run: Run,
     candidates: Iterable[Candidate],
     *,
-    validation: Latents | None = None,
+    validation: Split | None = None,
     folds: int = FOLDS,
     widen: Widen = "auto",
     seed: int = 0,
@@ -305,7 +305,7 @@ def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:
     head = train_head(features, labels, run.n_classes, recipe=PLAIN) if refit else run.head
     if run.head is None:
         head = None  # what needs the network's own head has none here either
-    train = Latents((Part(features, labels),), run.classes, "train", head)
+    train = Split((Part(features, labels),), run.classes, "train", head)
     return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Confusion, Latents, Run
+from imblens.run import Confusion, Run, Split
 from imblens.run.statistics import confusion_summary, paired_change, wilson
 from imblens.treatments._one_vs_rest import label_summary, label_table
 
@@ -107,14 +107,14 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     return table
 
 
-def _measures(split: Latents) -> dict[str, float]:
+def _measures(split: Split) -> dict[str, float]:
     counts = split.reduce(lambda: Confusion(split.n_classes))
     found = confusion_summary(counts)
     order = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
     return {**{name: found[name] for name in order}, "ece": _ece(split)}
 
 
-def _ece(split: Latents) -> float:
+def _ece(split: Split) -> float:
     """Expected calibration error: mean over instances of |accuracy - confidence| of their bin."""
     logits = np.asarray(split.logits, dtype=np.float64)
     confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.run import Head, Latents, Run, copies, nearest
+from imblens.run import Head, Run, Split, copies, nearest
 
 SHARE_COPIED = 0.05  # of a class's test instances, bit by bit equal to a training instance of that class
 FEW_COPIES, MOST_COPIED = 3, 0.5  # of all test instances: more than chance doubles in the smallest of splits
@@ -102,19 +102,19 @@ def resampled_before_split(run: Run) -> None:
         _refuse("", float(copied.mean()), "are copies of training instances")
 
 
-def held_out(run: Run, validation: Any) -> Latents | None:
+def held_out(run: Run, validation: Any) -> Split | None:
     """Check held-out instances to choose options on: the run's own `val` split, or what the caller gave.
 
     Args:
         run: the run to be treated.
-        validation: Latents, (features, labels), or None.
+        validation: Split, (features, labels), or None.
 
     Raises:
         ShapeError, InputError: they do not fit the run, or are the test split.
     """
     if validation is None:
         return run.splits.get("val")
-    if not isinstance(validation, Latents):
+    if not isinstance(validation, Split):
         two = np.unique(run.train.labels, return_index=True)[1][:2]  # the least that makes a run
         given = Run.from_arrays(
             train=(run.train.features[two], run.train.labels[two]), test=validation, classes=run.classes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Latents, Part, Run
+from imblens.run import Head, Part, Run, Split
 from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 from imblens.treatments._choose import class_mean
 
@@ -107,7 +107,7 @@ def one_label(run: Run, c: int) -> Run:
     )
 
 
-def _of_two(split: Latents, c: int, classes: tuple[str, str], head: Head | None) -> Latents:
+def _of_two(split: Split, c: int, classes: tuple[str, str], head: Head | None) -> Split:
     known = split.known[:, c]
     labels = split.labels[:, c].astype(np.int64)
     parts, start = [], 0
@@ -122,13 +122,13 @@ def _of_two(split: Latents, c: int, classes: tuple[str, str], head: Head | None)
     if not parts:
         raise NotApplicable(f"no instance of {split.name} is known to have it or not.")
     shared = {"neighbours": split._cache["neighbours"]} if known.all() and "neighbours" in split._cache else {}
-    return Latents(tuple(parts), classes, split.name, head, shared)
+    return Split(tuple(parts), classes, split.name, head, shared)
 
 
 def _of_label(validation: Any, c: int) -> Any:
     if validation is None:
         return None
-    features, labels = (validation.features, validation.labels) if isinstance(validation, Latents) else validation[:2]
+    features, labels = (validation.features, validation.labels) if isinstance(validation, Split) else validation[:2]
     if np.ndim(labels) != 2:
         raise InputError("validation must hold (n, C) labels, as the run does.", hint="Pass (features, labels).")
     return np.asarray(features), np.asarray(labels)[:, c].astype(np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, did_you_mean
-from imblens.run import Head, Latents, Part, Run
+from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Resampled, Treatment
 from imblens.treatments._draw import draw_eos, interpolate, lonely_note
 from imblens.treatments._numeric import Frame, check_counts, enough_for_smote, refuse_too_large
@@ -357,7 +357,7 @@ def _left_unbalanced(
     )
 
 
-def _synthetic(run: Run, resampled: Resampled, head: Head) -> Latents | None:
+def _synthetic(run: Run, resampled: Resampled, head: Head) -> Split | None:
     import pandas as pd
 
     if not len(resampled.new):
@@ -367,7 +367,7 @@ def _synthetic(run: Run, resampled: Resampled, head: Head) -> Latents | None:
     for column, rows in (("base", resampled.base), ("toward", resampled.toward)):
         table[column] = ids[rows]  # row -1 is the None at the end: not known
     part = Part(np.ascontiguousarray(resampled.new, dtype=np.float32), resampled.new_labels, table=table)
-    return Latents((part,), run.classes, "synthetic", head)
+    return Split((part,), run.classes, "synthetic", head)
 
 
 # ------------------------------------------------------------------------------------------------------- declarations

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imblens.errors import ImblensWarning
-from imblens.run import Head, Latents, Run
+from imblens.run import Head, Run, Split
 from imblens.run._random import random_state_kept
 from imblens.run._run import as_run
 from imblens.treatments import _guards
@@ -125,7 +125,7 @@ def treatment_lines(run: Run) -> list[str]:
 
 
 def _choose(
-    run: Run, treatment: Treatment, settings: dict[str, Any], held: Latents | None
+    run: Run, treatment: Treatment, settings: dict[str, Any], held: Split | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Replace every "auto" that has a grid by what does best on held-out instances."""
     open_options = [option for option in treatment.options if option.grid and settings[option.name] == "auto"]
@@ -170,5 +170,5 @@ def _record(
     }
 
 
-def _reheaded(synthetic: Latents | None, head: Head) -> Latents | None:
-    return None if synthetic is None else Latents(synthetic.parts, synthetic.classes, synthetic.name, head)
+def _reheaded(synthetic: Split | None, head: Head) -> Split | None:
+    return None if synthetic is None else Split(synthetic.parts, synthetic.classes, synthetic.name, head)

@@ -24,7 +24,7 @@ class AuditCallback(lightning.Callback):
         every: epochs between two audits; the last epoch is always audited.
         network: from the Lightning module to the network; by default its attribute `model`, `net` or `network`, else itself.
         lenses: names; all when None.
-        figures: log charts too, where a logger takes pictures.
+        figures: log charts too, where a logger takes images.
         out: folder for a report of each audit, in epoch-NNNN; none are written without.
         capture_options: of `imblens.capture`.
 

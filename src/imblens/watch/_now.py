@@ -45,7 +45,7 @@ def audit_now(
         log: where figures go: a Lightning logger, a TensorBoard `SummaryWriter`, or a function
             `(metrics: dict[str, float], step: int)`.
         step: the number they are logged under.
-        figures: whether charts are logged too, where `log` takes pictures.
+        figures: whether charts are logged too, where `log` takes images.
         capture_options: of `imblens.capture`, such as `preprocessing`, `layer` or `batch_size`.
 
     Returns:
@@ -63,7 +63,7 @@ def audit_now(
         >>> sorted(kept)[:3]
         ['imblens/accuracy', 'imblens/accuracy/0', 'imblens/accuracy/1']
     """
-    from imblens.capture import capture
+    from imblens.extraction import capture
 
     _sender(log)  # refuse what cannot be logged to before the work
     options = {"colours": False, "thumbnails": False, "alignment": False, "concepts": None, **capture_options}
@@ -75,10 +75,10 @@ def audit_now(
 
 
 def log_audit(found: Audit, log: Any, *, step: int = 0, figures: bool = True) -> None:
-    """Log an audit's `class_metrics`, and its charts where `log` takes pictures; see `audit_now` for what `log` can be."""
+    """Log an audit's `class_metrics`, and its charts where `log` takes images; see `audit_now` for what `log` can be."""
     _sender(log)(class_metrics(found), step)
     if figures:
-        _log_pictures(found, log, step)
+        _log_images(found, log, step)
 
 
 def class_metrics(found: Audit) -> dict[str, float]:
@@ -126,8 +126,8 @@ def _sender(log: Any) -> Any:
     )
 
 
-def _log_pictures(found: Audit, log: Any, step: int) -> None:
-    """Charts, where the logger takes pictures: TensorBoard's writer, alone or inside a logger, or `log_image`."""
+def _log_images(found: Audit, log: Any, step: int) -> None:
+    """Charts, where the logger takes images: TensorBoard's writer, alone or inside a logger, or `log_image`."""
     writer = log if hasattr(log, "add_image") else None
     if writer is None and hasattr(log, "log_metrics"):
         writer = log.experiment if hasattr(log.experiment, "add_image") else None

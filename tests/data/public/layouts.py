@@ -88,8 +88,8 @@ FACES = [  # split, attributes of hair
 
 def write_celeba(root: Path, *, folders: bool) -> None:
     """As one folder (`folders` False), or as its owners' Anno/, Eval/ and Img/."""
-    lists, split_list, pictures = (root / part if folders else root for part in ("Anno", "Eval", "Img"))
-    for folder in (lists, split_list, pictures / "img_align_celeba"):
+    lists, split_list, images = (root / part if folders else root for part in ("Anno", "Eval", "Img"))
+    for folder in (lists, split_list, images / "img_align_celeba"):
         folder.mkdir(parents=True, exist_ok=True)
     rows, parts = [str(len(FACES)), " ".join(ATTRIBUTES)], []
     for i, (split, hair) in enumerate(FACES, start=1):
@@ -97,13 +97,13 @@ def write_celeba(root: Path, *, folders: bool) -> None:
         flags = [("1" if name in hair or name == "Male" else "-1").rjust(2) for name in ATTRIBUTES]
         rows.append(f"{file} {' '.join(flags)}")
         parts.append(f"{file} {split}")
-        (pictures / "img_align_celeba" / file).write_bytes(png(pixels(1, 218, 178, seed=i)[0]))
+        (images / "img_align_celeba" / file).write_bytes(png(pixels(1, 218, 178, seed=i)[0]))
     (lists / "list_attr_celeba.txt").write_text("\n".join(rows) + "\n")
     (split_list / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
 
 
 def write_places(root: Path, classes: list[str], n_train: int, n_val: int) -> None:
-    """The lists, and of the pictures the first one of each split."""
+    """The lists, and of the images the first one of each split."""
     train = [f"/{c[0]}/{c}/{i:08d}.jpg" for c in classes for i in range(1, n_train + 1)]
     numbers = {c: i for i, c in enumerate(classes)}
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Public picture sets by name: what each is, where its files come from, and its reader."""
+"""Public image sets by name: what each is, where its files come from, and its reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imblens.data._entries import Uncertain
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
 from imblens.data.public._cifar import read_cifar
@@ -24,11 +24,11 @@ class PublicSet:
     """What `imblens list data` says about a set, and how it is read.
 
     Attributes:
-        counts: pictures of each split, classes, size.
+        counts: images of each split, classes, size.
         imbalance: largest over smallest class in training as published, and the profile that papers use.
         licence: as its owners state it.
         get: what to download from where.
-        read: (name, folder, seed) to the set; None for folders of pictures with tables of labels.
+        read: (name, folder, seed) to the set; None for folders of images with tables of labels.
         hub: where it is on Hugging Face, if it is.
         more: what else should be known.
     """
@@ -37,16 +37,16 @@ class PublicSet:
     imbalance: str
     licence: str
     get: str
-    read: Callable[[str, Path, int], PictureSet] | None
+    read: Callable[[str, Path, int], ImageSet] | None
     hub: Hub | None = None
     more: str = ""
 
 
-_LABELS_OF_NIH = "88:1, several labels a picture"  # Infiltration 19,870, Hernia 227 of all 112,120
+_LABELS_OF_NIH = "88:1, several labels an image"  # Infiltration 19,870, Hernia 227 of all 112,120
 
 
 def _medmnist(name: str, entry: MedMnist) -> PublicSet:
-    train, val, test = entry.pictures
+    train, val, test = entry.images
     several = entry.counts is None
     ratio = f"{max(entry.counts) / min(entry.counts):.1f}:1" if entry.counts else _LABELS_OF_NIH
     return PublicSet(
@@ -92,7 +92,7 @@ PUBLIC: dict[str, PublicSet] = {
         get="train_32x32.mat and test_32x32.mat from http://ufldl.stanford.edu/housenumbers",
         read=read_svhn,
         hub=Hub("ufldl-stanford/svhn", "cropped_digits", "image", "label"),
-        more="Netzer et al. 2011, Reading Digits in Natural Images. The 531,131 extra pictures are not used.",
+        more="Netzer et al. 2011, Reading Digits in Natural Images. The 531,131 extra images are not used.",
     ),
     "celeba": PublicSet(
         counts="faces with one of 5 kinds of hair, out of 202,599, 218 x 178",
@@ -129,7 +129,7 @@ PUBLIC: dict[str, PublicSet] = {
         get="train_val_images.tar.gz and train_val2017.zip from https://github.com/visipedia/inat_comp/tree/master/2017",
         read=read_inaturalist,
         more="Van Horn et al. 2018, The iNaturalist Species Classification and Detection Dataset, year 2017. IML trains on "
-        "72,358 of the pictures, at 50:1, and does not say which. Training pictures: "
+        "72,358 of the images, at 50:1, and does not say which. Training images: "
         + ", ".join(f"{name} {count:,}" for name, count in SUPER_CATEGORIES.items())
         + ".",
     ),
@@ -140,11 +140,11 @@ PUBLIC: dict[str, PublicSet] = {
         get="images_001.tar.gz to images_012.tar.gz, Data_Entry_2017.csv, train_val_list.txt, test_list.txt and "
         "BBox_List_2017.csv from https://nihcc.app.box.com/v/ChestXray-NIHCC",
         read=None,
-        more="Wang et al. 2017, ChestX-ray8. Scale pictures down with --size 224, as LOOKING has them.",
+        more="Wang et al. 2017, ChestX-ray8. Scale images down with --size 224, as LOOKING has them.",
     ),
     "chexpert": PublicSet(
         counts="223,414 train, 234 val chest X-rays, 13 labels and No Finding, about 390 x 320 (small)",
-        imbalance="43:1, several labels a picture, some of them uncertain (--uncertain)",
+        imbalance="43:1, several labels an image, some of them uncertain (--uncertain)",
         licence="Stanford's agreement for research use",
         get="CheXpert-v1.0-small.zip from https://stanfordmlgroup.github.io/competitions/chexpert",
         read=None,
@@ -166,7 +166,7 @@ def describe(name: str) -> str:
     return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{entry.more}"
 
 
-def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain: Uncertain) -> PictureSet:
+def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain: Uncertain) -> ImageSet:
     """Read a public set from a folder of the published files, or through Hugging Face.
 
     Raises:
@@ -200,7 +200,7 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain
         raise type(error)(f"{name} in {root}: {error.message}", hint=error.hint) from error
 
 
-def _read_tables(name: str, root: Path, seed: int, uncertain: Uncertain) -> PictureSet:
+def _read_tables(name: str, root: Path, seed: int, uncertain: Uncertain) -> ImageSet:
     for folder in (root, root / "CheXpert-v1.0-small", root / "CheXpert-v1.0"):
         tables = table_files(folder)
         if tables:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data.public._files import folder_with, read_lines, set_of_files
 from imblens.errors import InputError
 
@@ -33,7 +33,7 @@ def hair_classes(attributes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDAr
     return one, attributes[one].argmax(axis=1)
 
 
-def read_celeba(name: str, root: Path, seed: int) -> PictureSet:
+def read_celeba(name: str, root: Path, seed: int) -> ImageSet:
     """Read the aligned faces with exactly one of black, brown, blond, gray hair and bald, in the published split.
 
     Raises:
@@ -41,7 +41,7 @@ def read_celeba(name: str, root: Path, seed: int) -> PictureSet:
         InputError: a list that is damaged.
     """
     lists = folder_with(root, "list_attr_celeba.txt", ["Anno", "celeba"])
-    pictures = folder_with(root, "img_align_celeba", ["Img", "celeba"])
+    images = folder_with(root, "img_align_celeba", ["Img", "celeba"])
     split_list = folder_with(root, "list_eval_partition.txt", ["Eval", "celeba"]) / "list_eval_partition.txt"
     parts = dict(_pairs(line, split_list) for line in read_lines(split_list))
     files, attributes = _attributes(lists / "list_attr_celeba.txt")
@@ -61,7 +61,7 @@ def read_celeba(name: str, root: Path, seed: int) -> PictureSet:
         raise InputError(
             f"{root} lists no training face with one of the five kinds of hair.", hint="Download it again."
         )
-    return set_of_files(name, pictures, found, list(HAIR.values()), seed=seed, source=source, notes=notes)
+    return set_of_files(name, images, found, list(HAIR.values()), seed=seed, source=source, notes=notes)
 
 
 def _attributes(path: Path) -> tuple[list[str], NDArray[np.bool_]]:

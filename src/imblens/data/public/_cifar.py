@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._pictures import PictureSet
-from imblens.data.public._files import folder_with, planes_to_pictures, read_lines, read_whole, set_of_arrays
+from imblens.data._images import ImageSet
+from imblens.data.public._files import folder_with, planes_to_images, read_lines, read_whole, set_of_arrays
 from imblens.data.public._unpickle import unpickle
 from imblens.errors import InputError, MissingError
 
@@ -24,7 +24,7 @@ class _Version(NamedTuple):
         folder: what its archive unpacks to.
         splits: files of each split.
         names: file of the class names.
-        label: key of the labels and of their names in the pickles; or bytes of labels before each picture, of which the last
+        label: key of the labels and of their names in the pickles; or bytes of labels before each image, of which the last
             counts.
     """
 
@@ -62,10 +62,10 @@ _VERSIONS = {
 }
 
 
-def read_cifar(name: str, root: Path, seed: int) -> PictureSet:
+def read_cifar(name: str, root: Path, seed: int) -> ImageSet:
     """Read CIFAR-10 or CIFAR-100 from the folder that its archive unpacks to, or from the one around it.
 
-    Both versions hold the same pictures in the same order, so the same profile and seed draw the same ones. Nothing in the
+    Both versions hold the same images in the same order, so the same profile and seed draw the same ones. Nothing in the
     pickles is run (see `_unpickle`).
 
     Raises:
@@ -78,7 +78,7 @@ def read_cifar(name: str, root: Path, seed: int) -> PictureSet:
     for split, files in version.splits.items():
         parts = [read(folder / file, version.label) for file in files]
         rows, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-        splits[split] = planes_to_pictures(rows), labels
+        splits[split] = planes_to_images(rows), labels
     source = {"path": str(folder), "layout": version.folder}
     return set_of_arrays(name, splits, _class_names(folder / version.names, version.label), seed=seed, source=source)
 

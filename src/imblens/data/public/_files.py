@@ -1,4 +1,4 @@
-"""What the readers of public sets share: finding the published files, and making a set of arrays or of picture files."""
+"""What the readers of public sets share: finding the published files, and making a set of arrays or of image files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import assemble, clean_text
-from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import ArraySource, FileSource, memory_limit
 from imblens.errors import InputError, MissingError, ShapeError
 
@@ -53,8 +53,8 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def planes_to_pictures(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn (N, 3072) rows of a red, a green and a blue plane into (N, 32, 32, 3) pictures."""
+def planes_to_images(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn (N, 3072) rows of a red, a green and a blue plane into (N, 32, 32, 3) images."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
@@ -65,13 +65,13 @@ def set_of_arrays(
     *,
     seed: int,
     source: Mapping[str, Any],
-) -> PictureSet:
-    """Make a set of (pictures, labels) per split. Ids are positions in the published order: train/000012."""
+) -> ImageSet:
+    """Make a set of (images, labels) per split. Ids are positions in the published order: train/000012."""
     made = {}
     for split, (pixels, labels) in splits.items():
         _check_labels(labels, len(pixels), len(classes), f"{name}: {split}")
         ids = np.array([f"{split}/{i:06d}" for i in range(len(labels))], dtype=object)
-        made[split] = Pictures(labels, ids, ArraySource(pixels, f"{name}/{split}"), np.arange(len(labels)))
+        made[split] = ImageSplit(labels, ids, ArraySource(pixels, f"{name}/{split}"), np.arange(len(labels)))
     return assemble(name, made, classes, seed=seed, source=source)
 
 
@@ -84,34 +84,34 @@ def set_of_files(
     seed: int,
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
-) -> PictureSet:
+) -> ImageSet:
     """Make a set of (paths below `root`, labels) per split. The paths are the ids.
 
     Raises:
         InputError: a path that would leave `root`.
-        MissingError: the first picture of a split is not there.
+        MissingError: the first image of a split is not there.
     """
     made = {}
     for split, (files, numbers) in splits.items():
         for file in files:
             if file.startswith("/") or "\\" in file or ".." in PurePosixPath(file).parts:
                 raise InputError(
-                    f"{name}: the list of pictures names {file!a}.", hint="Do not use a list that is not yours."
+                    f"{name}: the list of images names {file!a}.", hint="Do not use a list that is not yours."
                 )
         if files and not (root / files[0]).is_file():
-            raise MissingError(f"there is no picture {str(root / files[0])!a}.")
+            raise MissingError(f"there is no image {str(root / files[0])!a}.")
         labels = np.asarray(numbers, dtype=np.int64)
         _check_labels(labels, len(files), len(classes), f"{name}: {split}")
         ids = np.array([clean_text(file) for file in files], dtype=object)
         if len(set(ids.tolist())) != len(ids):
-            raise InputError(f"{name}: the list of {split} names a picture twice.", hint="Download the list again.")
-        made[split] = Pictures(labels, ids, FileSource(root, tuple(files)), np.arange(len(files)))
+            raise InputError(f"{name}: the list of {split} names an image twice.", hint="Download the list again.")
+        made[split] = ImageSplit(labels, ids, FileSource(root, tuple(files)), np.arange(len(files)))
     return assemble(name, made, classes, seed=seed, source=source, notes=notes)
 
 
 def _check_labels(labels: NDArray[np.int64], n: int, n_classes: int, where: str) -> None:
     if len(labels) != n or not n:
-        raise ShapeError(f"{where} has {len(labels)} labels for {n} pictures.", hint="Download the set again.")
+        raise ShapeError(f"{where} has {len(labels)} labels for {n} images.", hint="Download the set again.")
     odd = (labels < 0) | (labels >= n_classes)
     if odd.any():
         row = int(np.flatnonzero(odd)[0])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import SPLITS, assemble
-from imblens.data._pictures import Pictures, PictureSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
 from imblens.errors import DependencyError, InputError
 
@@ -23,7 +23,7 @@ class Hub(NamedTuple):
     Attributes:
         repository: its name, or a folder on disk that is laid out as one.
         config: which of its configurations.
-        image: column of the pictures.
+        image: column of the images.
         labels: column of the labels; or columns of flags, of which `choose` makes (which rows, their labels).
         classes: class names; by default the label column knows them.
     """
@@ -36,8 +36,8 @@ class Hub(NamedTuple):
     choose: Callable[[NDArray[Any]], tuple[NDArray[np.bool_], NDArray[np.int64]]] | None = None
 
 
-def read_hub(name: str, hub: Hub, seed: int) -> PictureSet:
-    """Read a set with `datasets.load_dataset`; pictures stay encoded, and on disk, until they are looked at.
+def read_hub(name: str, hub: Hub, seed: int) -> ImageSet:
+    """Read a set with `datasets.load_dataset`; images stay encoded, and on disk, until they are looked at.
 
     Raises:
         DependencyError: `datasets` is not installed.
@@ -58,7 +58,7 @@ def read_hub(name: str, hub: Hub, seed: int) -> PictureSet:
             f"{name} cannot be fetched from Hugging Face ({hub.repository}): {first}",
             hint=f"Check the connection, or download the files and give --root DIR (imblens list data {name}).",
         ) from error
-    splits: dict[str, Pictures] = {}
+    splits: dict[str, ImageSplit] = {}
     classes = list(hub.classes or ())
     for key, part in found.items():
         if key not in SPLITS:  # SVHN's extra, for one
@@ -80,9 +80,9 @@ def read_hub(name: str, hub: Hub, seed: int) -> PictureSet:
             kept, labels = hub.choose(values.astype(bool))
             rows = np.flatnonzero(kept)
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-            raise InputError(f"{hub.repository}: {key} has pictures without a label.", hint="Give --root DIR instead.")
+            raise InputError(f"{hub.repository}: {key} has images without a label.", hint="Give --root DIR instead.")
         ids = np.array([f"{split}/{row:06d}" for row in rows.tolist()], dtype=object)
-        splits[split] = Pictures(labels, ids, EncodedSource(_bytes(table[hub.image]), f"{name}/{split}"), rows)
+        splits[split] = ImageSplit(labels, ids, EncodedSource(_bytes(table[hub.image]), f"{name}/{split}"), rows)
     if "train" not in splits:
         raise InputError(f"{hub.repository} has no train split.", hint="Give --root DIR instead.")
     source = {"path": hub.repository, "layout": "hugging face"}
@@ -90,11 +90,11 @@ def read_hub(name: str, hub: Hub, seed: int) -> PictureSet:
 
 
 def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the encoded pictures of an image column, of any number of chunks."""
+    """Return the encoded images of an image column, of any number of chunks."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     encoded = pc.struct_field(column, "bytes")
     if encoded.null_count:
-        raise InputError("some pictures are not stored in the set, only named.", hint="Give --root DIR instead.")
+        raise InputError("some images are not stored in the set, only named.", hint="Give --root DIR instead.")
     return encoded.cast(pa.large_binary())

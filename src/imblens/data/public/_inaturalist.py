@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data.public._files import folder_with, read_whole, set_of_files
 from imblens.errors import InputError
 
@@ -24,11 +24,11 @@ SUPER_CATEGORIES = {
     "Actinopterygii": 1_982,
     "Chromista": 398,
     "Protozoa": 308,
-}  # training pictures of each, as its owners count them
+}  # training images of each, as its owners count them
 
 
-def read_inaturalist(name: str, root: Path, seed: int) -> PictureSet:
-    """Read train2017.json and val2017.json with the pictures below train_val_images/; val is the held-out split.
+def read_inaturalist(name: str, root: Path, seed: int) -> ImageSet:
+    """Read train2017.json and val2017.json with the images below train_val_images/; val is the held-out split.
 
     Raises:
         MissingError: a file is not there.
@@ -37,9 +37,9 @@ def read_inaturalist(name: str, root: Path, seed: int) -> PictureSet:
     splits = {}
     for split, file in (("train", "train2017.json"), ("val", "val2017.json")):
         splits[split] = _read(folder_with(root, file, ["train_val2017", "annotations"]) / file)
-    pictures = folder_with(root, "train_val_images")
+    images = folder_with(root, "train_val_images")
     source = {"path": str(root), "layout": "inaturalist 2017"}
-    return set_of_files(name, pictures, splits, list(SUPER_CATEGORIES), seed=seed, source=source)
+    return set_of_files(name, images, splits, list(SUPER_CATEGORIES), seed=seed, source=source)
 
 
 def _read(path: Path) -> tuple[list[str], list[int]]:
@@ -47,7 +47,7 @@ def _read(path: Path) -> tuple[list[str], list[int]]:
     position = {name: i for i, name in enumerate(SUPER_CATEGORIES)}
     try:
         found: Any = json.loads(read_whole(path))
-        files = {picture["id"]: picture["file_name"] for picture in found["images"]}
+        files = {image["id"]: image["file_name"] for image in found["images"]}
         kind = {category["id"]: position[category["supercategory"]] for category in found["categories"]}
         rows = [(files[entry["image_id"]], kind[entry["category_id"]]) for entry in found["annotations"]]
         if not all(isinstance(file, str) for file, _ in rows):

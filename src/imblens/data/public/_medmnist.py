@@ -1,12 +1,12 @@
-"""MedMNIST's twelve sets of pictures, with the names of their classes."""
+"""MedMNIST's twelve sets of images, with the names of their classes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
+from imblens.data._images import ImageSet
 from imblens.data._npz import read_npz
-from imblens.data._pictures import PictureSet
 from imblens.data.public._files import folder_with
 from imblens.errors import MissingError
 
@@ -14,11 +14,11 @@ _SIZES = ("", "_64", "_128", "_224")
 
 
 class MedMnist(NamedTuple):
-    """One set: what its pictures are, its classes, and its training counts (None where a picture has several labels)."""
+    """One set: what its images are, its classes, and its training counts (None where an image has several labels)."""
 
     of: str
     classes: tuple[str, ...]
-    pictures: tuple[int, int, int]
+    images: tuple[int, int, int]
     counts: tuple[int, ...] | None
     licence: str = "CC BY 4.0"
 
@@ -110,7 +110,7 @@ MEDMNIST = {
 }
 
 
-def read_medmnist(name: str, root: Path, seed: int) -> PictureSet:
+def read_medmnist(name: str, root: Path, seed: int) -> ImageSet:
     """Read NAME.npz (28 x 28), or NAME_64.npz, NAME_128.npz, NAME_224.npz where that is the one there.
 
     Raises:

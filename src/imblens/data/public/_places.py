@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data.public._files import folder_with, read_lines, set_of_files
 from imblens.errors import InputError, MissingError
 
@@ -28,7 +28,7 @@ _NAMES = """
 """
 HUNDRED = tuple(_NAMES.split())
 TEN = HUNDRED[::10]
-MOST = 2500  # training pictures of a class; IML's counts (15,000 at step:5, 98,072 at exp:10) follow from it
+MOST = 2500  # training images of a class; IML's counts (15,000 at step:5, 98,072 at exp:10) follow from it
 _HELD_OUT = {"places10": 500, "places100": 150}  # of each class, as IML has them (5,000 and 15,000)
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _LISTS = "places365_train_standard.txt", "places365_val.txt"
@@ -36,11 +36,11 @@ _TRAIN_FOLDERS = "data_256", "data_256_standard", "data_large_standard", "data_l
 _VAL_FOLDERS = "val_256", "val_large"
 
 
-def read_places(name: str, root: Path, seed: int) -> PictureSet:
+def read_places(name: str, root: Path, seed: int) -> ImageSet:
     """Read 10 or 100 classes of Places365-Standard from either of its two layouts.
 
-    The first 2,500 pictures of each class, by name, are for training; the next 500 (of ten classes) or 150 (of a hundred)
-    are held out, as many as IML has; the published validation pictures are val. With `--profile step:5` for ten classes and
+    The first 2,500 images of each class, by name, are for training; the next 500 (of ten classes) or 150 (of a hundred)
+    are held out, as many as IML has; the published validation images are val. With `--profile step:5` for ten classes and
     `exp:10` for a hundred, that gives the counts of IML, Table I.
 
     Layouts: places365_standard/ with train/<class>/ and val/<class>/ (easy directory structure), or data_256/ and val_256/
@@ -63,20 +63,18 @@ def read_places(name: str, root: Path, seed: int) -> PictureSet:
     absent = [c for c in classes if not of_class["train"].get(c)]
     if absent:
         listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        raise MissingError(f"{folder} has no training picture of {listed}.")
+        raise MissingError(f"{folder} has no training image of {listed}.")
     held = _HELD_OUT[name]
     train = {c: files[:MOST] for c, files in of_class["train"].items()}
     test = {c: files[MOST : MOST + held] for c, files in of_class["train"].items()}
     splits = {"train": train, "test": test, "val": of_class["val"]}
     given = {split: _columns(part, classes) for split, part in splits.items()}
     given = {split: part for split, part in given.items() if part[0]}
-    notes = [
-        f"Of the published training pictures, the first {MOST:,} of a class train and the next {held} are held out."
-    ]
+    notes = [f"Of the published training images, the first {MOST:,} of a class train and the next {held} are held out."]
     if "test" not in given:
-        notes.append(f"No class has more than {MOST:,} training pictures, so none is held out.")
+        notes.append(f"No class has more than {MOST:,} training images, so none is held out.")
     if "val" not in given:
-        notes.append(f"There are no validation pictures of these classes in {folder}.")
+        notes.append(f"There are no validation images of these classes in {folder}.")
     return set_of_files(
         name, folder, given, [c.replace("/", " ") for c in classes], seed=seed, source=source, notes=notes
     )
@@ -88,7 +86,7 @@ def _columns(of_class: Mapping[str, list[str]], classes: tuple[str, ...]) -> tup
 
 
 def _folders(folder: Path, split: str, classes: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the pictures of each class, sorted: class names have - where the lists have /."""
+    """Return the images of each class, sorted: class names have - where the lists have /."""
     found = {}
     for c in classes:
         inside = folder / split / c.replace("/", "-")
@@ -99,11 +97,11 @@ def _folders(folder: Path, split: str, classes: tuple[str, ...]) -> dict[str, li
 
 
 def _lists(root: Path, lists: Path, classes: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
-    """Return the pictures of each class and split, sorted, by the published lists."""
+    """Return the images of each class and split, sorted, by the published lists."""
     wanted = set(classes)
     train: dict[str, list[str]] = {c: [] for c in classes}
     class_of: dict[str, str] = {}
-    below = _picture_folder(root, _TRAIN_FOLDERS)
+    below = _image_folder(root, _TRAIN_FOLDERS)
     for path, number in _entries(lists / _LISTS[0]):
         c = "/".join(path.strip("/").split("/")[1:-1])  # /a/arena/hockey/00000001.jpg
         class_of.setdefault(number, c)
@@ -111,7 +109,7 @@ def _lists(root: Path, lists: Path, classes: tuple[str, ...]) -> dict[str, dict[
             train[c].append(f"{below}/{path.strip('/')}")
     val: dict[str, list[str]] = {c: [] for c in classes}
     if (lists / _LISTS[1]).is_file():
-        below = _picture_folder(root, _VAL_FOLDERS)
+        below = _image_folder(root, _VAL_FOLDERS)
         for path, number in _entries(lists / _LISTS[1]):
             c = class_of.get(number, "")
             if c in wanted:
@@ -124,12 +122,12 @@ def _entries(path: Path) -> list[tuple[str, str]]:
     for number, line in enumerate(read_lines(path), start=1):
         words = line.split()
         if len(words) != 2 or not words[1].isdecimal():
-            raise InputError(f"{path} line {number} is not a picture and its class number.", hint="Download it again.")
+            raise InputError(f"{path} line {number} is not an image and its class number.", hint="Download it again.")
         entries.append((words[0], words[1]))
     return entries
 
 
-def _picture_folder(root: Path, known: tuple[str, ...]) -> str:
+def _image_folder(root: Path, known: tuple[str, ...]) -> str:
     found = next((name for name in known if (root / name).is_dir()), None)
     if found is None:
         raise MissingError(f"there is no {' or '.join(f'{name}/' for name in known)} in {root}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._pictures import PictureSet
+from imblens.data._images import ImageSet
 from imblens.data._sources import memory_limit
 from imblens.data.public._files import folder_with, set_of_arrays
 from imblens.errors import InputError, MissingError
@@ -16,12 +16,12 @@ from imblens.errors import InputError, MissingError
 _DIGITS = [str(digit) for digit in range(10)]
 
 
-def read_svhn(name: str, root: Path, seed: int) -> PictureSet:
+def read_svhn(name: str, root: Path, seed: int) -> ImageSet:
     """Read train_32x32.mat and test_32x32.mat. MATLAB's label 10 is the digit 0; `extra` is left alone, as in the papers.
 
     Raises:
         MissingError: a file is not there.
-        InputError: it is no MATLAB file of pictures X (32, 32, 3, N) and labels y (N, 1).
+        InputError: it is no MATLAB file of images X (32, 32, 3, N) and labels y (N, 1).
     """
     folder = folder_with(root, "train_32x32.mat")
     splits = {split: _read(folder / f"{split}_32x32.mat") for split in ("train", "test")}
@@ -44,7 +44,7 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
             )
         if math.prod(shape) > memory_limit():
             raise InputError(
-                f"{path} claims {math.prod(shape) / 1e9:.1f} GB of pictures, more than half of this machine's memory.",
+                f"{path} claims {math.prod(shape) / 1e9:.1f} GB of images, more than half of this machine's memory.",
                 hint="Is it the published file?",
             )
         arrays = loadmat(path, variable_names=["X", "y"])

@@ -89,7 +89,7 @@
     return spec;
   }
 
-  // --- what is under the pointer, with its picture where there is one
+  // --- what is under the pointer, with its image where there is one
 
   const tip = make("div", { id: "tip", hidden: true });
   tip.setAttribute("aria-hidden", "true");  // the figure and its table say the same
@@ -102,15 +102,15 @@
   }
 
   function tile(split, id) {
-    const sheet = page.pictures;
+    const sheet = page.images;
     const places = sheet && sheet.at[split];
     if (!places || !Object.hasOwn(places, id)) return null;
     const place = places[id];
     const part = (at, of) => `${of > 1 ? (100 * at) / (of - 1) : 0}%`;
-    const picture = make("span", { className: "pic large" });
-    picture.style.backgroundPosition =
+    const image = make("span", { className: "pic large" });
+    image.style.backgroundPosition =
       `${part(place % sheet.columns, sheet.columns)} ${part(Math.floor(place / sheet.columns), sheet.rows)}`;
-    return picture;
+    return image;
   }
 
   function point(_, event, item, value) {
@@ -118,8 +118,8 @@
     if (!value) return;
     tip.replaceChildren();
     const datum = (item && item.datum) || {};
-    const picture = tile(datum.split || "train", datum.id);
-    if (picture) tip.append(picture);
+    const image = tile(datum.split || "train", datum.id);
+    if (image) tip.append(image);
     const said = typeof value === "object" ? Object.entries(value) : [["", value]];
     tip.append(make("dl", { className: "facts" }, ...said.map(([key, text]) =>
       make("div", {}, make("dt", { textContent: key }), make("dd", {}, make("bdi", { textContent: text }))))));
@@ -140,7 +140,7 @@
     box.className = "live making";
     box.setAttribute("aria-hidden", "true");  // the figure around it says what it shows
     figure.append(box);
-    const inputs = document.createElement("div");  // what a chart lets people choose stands outside the picture
+    const inputs = document.createElement("div");  // what a chart lets people choose stands outside the image
     inputs.className = "inputs";
     const drawing = figure.firstElementChild;
     try {
@@ -283,8 +283,8 @@
       const link = make("a", { href: "#" + id, textContent: document.querySelector(`#${id} h2`).textContent });
       said.append(make("li", {}, link, " ", lines[chosen]));
     }
-    const pictures = all(".gallery > li").find((item) => item.dataset.class === chosen);
-    if (pictures) box.append(pictures.querySelector(".kinds").cloneNode(true));
+    const images = all(".gallery > li").find((item) => item.dataset.class === chosen);
+    if (images) box.append(images.querySelector(".kinds").cloneNode(true));
     if (said.childElementCount) {
       box.append(make("details", {}, make("summary", { textContent: "What every lens says of it" }), said));
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from imblens.run import Latents, Run
+    from imblens.run import Run, Split
 
 Key = tuple[str, str]  # split, id
 SHEET_BYTES = 3_000_000
@@ -27,8 +27,8 @@ class Sheet:
 
     Attributes:
         places: (split, id) -> number of its tile.
-        jpeg: the picture of all tiles.
-        left_out: pictures that were asked for, exist, and did not fit.
+        jpeg: the image of all tiles.
+        left_out: images that were asked for, exist, and did not fit.
     """
 
     places: Mapping[Key, int] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Sheet:
         return -(-len(self.places) // COLUMNS)
 
     def style(self) -> Markup:
-        """CSS that puts the sheet behind every element of the class `pic`; nothing where there is no picture."""
+        """CSS that puts the sheet behind every element of the class `pic`; nothing where there is no image."""
         if not self.places:
             return Markup("")
         address = base64.b64encode(self.jpeg).decode("ascii")
@@ -49,7 +49,7 @@ class Sheet:
         return Markup(f".pic{{background-image:url(data:image/jpeg;base64,{address});background-size:{size}}}")
 
     def at(self, split: str, name: str) -> str | None:
-        """CSS position of a picture in the sheet, or None."""
+        """CSS position of an image in the sheet, or None."""
         place = self.places.get((split, name))
         if place is None:
             return None
@@ -57,7 +57,7 @@ class Sheet:
         return f"{100 * x / (COLUMNS - 1):.4f}% {100 * y / max(1, self.rows - 1):.4f}%"
 
     def data(self) -> dict[str, Any]:
-        """What a script needs to show a picture by split and id."""
+        """What a script needs to show an image by split and id."""
         found: dict[str, dict[str, int]] = {}
         for (split, name), place in self.places.items():
             found.setdefault(split, {})[name] = place
@@ -106,7 +106,7 @@ def _drawn(files: list[bytes], side: int) -> bytes:
     return out.getvalue()
 
 
-def _thumbnails(split: Latents, wanted: set[str]) -> dict[str, bytes]:
+def _thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
     """Thumbnails by id; those that are no small PNG are left out."""
     found: dict[str, bytes] = {}
     if "thumbnail" not in split.columns:

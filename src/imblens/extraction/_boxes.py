@@ -1,4 +1,4 @@
-"""Boxes of one batch: which picture has which class, and which pixels lie inside."""
+"""Boxes of one batch: which image has which class, and which pixels lie inside."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Ranges = NDArray[np.int64]  # (n, 4): x0, y0, x1, y1 in whole pixels, x1 and y1 
 
 @dataclass(frozen=True)
 class Boxed:
-    """One picture of a batch with the boxes of one class.
+    """One image of a batch with the boxes of one class.
 
     Attributes:
         row: of the batch.
-        place: position among the classes that have boxes in this picture.
+        place: position among the classes that have boxes in this image.
         label: the class.
         edges: (n, 4) x0, y0, x1, y1 of its boxes in pixels, not rounded.
         ranges: (n, 4) the pixels whose centres lie inside, at least one in each direction.
@@ -32,14 +32,14 @@ class Boxed:
 
 
 def boxed(boxes: Sequence[Boxes] | None, n_classes: int, size: tuple[int, int]) -> list[Boxed]:
-    """Pair every picture with the classes that it has boxes of, by row and class.
+    """Pair every image with the classes that it has boxes of, by row and class.
 
-    Boxes of other classes than 0 to C - 1, and boxes that lie outside of the picture or have no area, are left out.
+    Boxes of other classes than 0 to C - 1, and boxes that lie outside of the image or have no area, are left out.
 
     Args:
-        boxes: for each picture of a batch.
+        boxes: for each image of a batch.
         n_classes: C.
-        size: (H, W) of the pictures.
+        size: (H, W) of the images.
 
     Example:
         >>> found = boxed([np.array([[1, 2.4, 0, 4.5, 3]], np.float32)], 3, (6, 8))[0]

@@ -1,4 +1,4 @@
-"""The colour probe: by hand, against Captum one picture at a time, laws and edges."""
+"""The colour probe: by hand, against Captum one image at a time, laws and edges."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from imblens.capture import BANDS, Probe, Seen, capture
-from imblens.capture._colours import band_columns, salient_pixels, top_pixels
-from imblens.data import load_pictures
+from imblens.data import load_images
+from imblens.extraction import BANDS, Probe, Seen, capture
+from imblens.extraction._colours import band_columns, salient_pixels, top_pixels
 from imblens.models import build_model
-from tests.capture.networks import Residual, Weighted, seeded, sequential
+from tests.extraction.networks import Residual, Weighted, seeded, sequential
 
 NAMES = list(BANDS)
 RNG = np.random.default_rng(5)
@@ -22,24 +22,24 @@ LABELS = [0, 1, 2, 0, 0, 0, 1, 0, 2]
 
 
 def test_by_hand_the_colours_under_the_largest_weights_count() -> None:
-    """A linear network: its gradient is its weight, whatever the picture. 4 x 5 pixels, so the top two count."""
+    """A linear network: its gradient is its weight, whatever the image. 4 x 5 pixels, so the top two count."""
     weight = torch.full((2, 3, 4, 5), 0.01)
     weight[0, 0, 1, 2] = -3.0  # absolute value counts, and one channel is enough
     weight[0, 2, 3, 4] = 2.0
     weight[1, 1, 0, 0] = 5.0
     weight[1, 0, 0, 1] = 4.0
-    picture = np.full((4, 5, 3), 255, dtype=np.uint8)
-    picture[1, 2] = (20, 20, 20)
-    picture[3, 4] = (200, 40, 40)
-    picture[0, 0] = (60, 150, 60)
-    picture[0, 1] = (58, 158, 66)
+    image = np.full((4, 5, 3), 255, dtype=np.uint8)
+    image[1, 2] = (20, 20, 20)
+    image[3, 4] = (200, 40, 40)
+    image[0, 0] = (60, 150, 60)
+    image[0, 1] = (58, 158, 66)
     model = Weighted(weight)
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([100.0, 0.0]))  # class 0 is the answer
-    first = capture(model, train=(picture[None].repeat(2, 0), [0, 1]))
+    first = capture(model, train=(image[None].repeat(2, 0), [0, 1]))
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([0.0, 100.0]))
-    second = capture(model, train=(picture[None].repeat(2, 0), [0, 1]))
+    second = capture(model, train=(image[None].repeat(2, 0), [0, 1]))
 
     counts = dict(zip(NAMES, first.train.matrix("band_count")[0].tolist(), strict=True))
     assert {name: n for name, n in counts.items() if n} == {"black": 1, "red": 1}
@@ -95,7 +95,7 @@ class Chosen(Probe):
 
 
 @pytest.mark.parametrize("make", [sequential, Residual])
-def test_as_captum_has_it_one_picture_at_a_time(make: type) -> None:
+def test_as_captum_has_it_one_image_at_a_time(make: type) -> None:
     model = seeded(make)
     run = capture(model, train=(PICTURES, LABELS), probes=[Chosen()])
     expected = _captum_pixels(model, PICTURES)
@@ -105,14 +105,14 @@ def test_as_captum_has_it_one_picture_at_a_time(make: type) -> None:
     assert run.meta["chosen"] == {"what": "salient pixels"}
 
 
-def test_as_captum_has_it_on_real_pictures(real_data: Path) -> None:
-    test = load_pictures(real_data / "cifar10-lt").test
+def test_as_captum_has_it_on_real_images(real_data: Path) -> None:
+    test = load_images(real_data / "cifar10-lt").test
     assert test is not None
-    pictures = test.subset(np.arange(0, len(test), 10))  # a thousand
+    images = test.subset(np.arange(0, len(test), 10))  # a thousand
     model = seeded(lambda: build_model("smallnet", 10))
-    run = capture(model, train=pictures, probes=[Chosen()], colours=False)
-    expected = _captum_pixels(model, pictures.array())
-    assert expected.sum() == len(pictures) * 102
+    run = capture(model, train=images, probes=[Chosen()], colours=False)
+    expected = _captum_pixels(model, images.array())
+    assert expected.sum() == len(images) * 102
     assert (run.train.matrix("chosen") & expected).sum() >= 0.999 * expected.sum()
 
 
@@ -123,7 +123,7 @@ def test_batches_do_not_change_what_counts() -> None:
     assert np.abs(whole.astype(int) - pieces).sum() <= 2
 
 
-def test_order_of_pictures_is_their_rows_order() -> None:
+def test_order_of_images_is_their_rows_order() -> None:
     model, order = seeded(sequential), np.array([4, 0, 8, 2, 6, 1, 7, 3, 5])
     straight = capture(model, train=(PICTURES, LABELS)).train.matrix("band_rgb")
     turned = capture(model, train=(PICTURES[order], np.array(LABELS)[order])).train.matrix("band_rgb")
@@ -142,12 +142,12 @@ def test_tensors_have_no_colours_unless_the_preprocessing_is_known() -> None:
     mean, std = torch.tensor(rules["mean"])[:, None, None], torch.tensor(rules["std"])[:, None, None]
     tensors = (torch.from_numpy(PICTURES).permute(0, 3, 1, 2) / 255 - mean) / std
     unknown = capture(model, train=(tensors, LABELS))
-    assert "how the inputs were made of pictures is not known" in unknown.meta["colours"]["skipped"]
+    assert "how the inputs were made of images is not known" in unknown.meta["colours"]["skipped"]
     assert "band_count" not in unknown.train.columns and "thumbnail" not in unknown.train.columns
     known = capture(model, train=(tensors, LABELS), preprocessing=rules)
-    pictures = capture(model, train=(PICTURES, LABELS), preprocessing=rules)
-    np.testing.assert_array_equal(known.train.matrix("band_rgb"), pictures.train.matrix("band_rgb"))
-    assert known.train.instances(["thumbnail"]).equals(pictures.train.instances(["thumbnail"]))
+    images = capture(model, train=(PICTURES, LABELS), preprocessing=rules)
+    np.testing.assert_array_equal(known.train.matrix("band_rgb"), images.train.matrix("band_rgb"))
+    assert known.train.instances(["thumbnail"]).equals(images.train.instances(["thumbnail"]))
 
 
 def test_wrong_preprocessing_is_not_believed() -> None:
@@ -176,8 +176,8 @@ def test_vectors_have_no_colours() -> None:
     assert run.meta["colours"]["skipped"].startswith("the inputs have shape (4,)")
 
 
-def _captum_pixels(model: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
-    """The top tenth by Captum's Saliency, one picture at a time, the pixels sorted rather than thresholded."""
+def _captum_pixels(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    """The top tenth by Captum's Saliency, one image at a time, the pixels sorted rather than thresholded."""
     from captum.attr import Saliency
 
     was_training, model = model.training, model.eval()
@@ -187,8 +187,8 @@ def _captum_pixels(model: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
         return answer["logits"] if isinstance(answer, dict) else answer
 
     found = []
-    for picture in pictures:
-        tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    for image in images:
+        tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
             target = int(logits(tensor).argmax())
         with warnings.catch_warnings():
@@ -207,7 +207,7 @@ def _captum_pixels(model: torch.nn.Module, pictures: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 5, 7), (4, 5)])
 def test_batch_normalisation_keeps_its_numbers_and_its_gradient(shape: tuple[int, ...], affine: bool) -> None:
-    from imblens.capture._frozen_norm import FrozenNorms
+    from imblens.extraction._frozen_norm import FrozenNorms
 
     kind = {4: torch.nn.BatchNorm2d, 3: torch.nn.BatchNorm1d, 2: torch.nn.BatchNorm1d}[len(shape)]
     norm = kind(5, affine=affine, eps=0.01).requires_grad_(False).eval()

@@ -7,63 +7,63 @@ import sys
 import numpy as np
 import pytest
 
-from imblens.data import Pictures, _pictures
+from imblens.data import ImageSplit, _images
 from imblens.errors import InputError, ShapeError
 
 from .helpers import pixels
 
 
-def test_indexing_gives_picture_and_label():
+def test_indexing_gives_image_and_label():
     images = pixels(4)
-    split = Pictures.from_arrays(images, [2, 0, 1, 1])
-    picture, label = split[2]
-    assert (picture == images[2]).all() and label == 1 and isinstance(label, int)
+    split = ImageSplit.from_arrays(images, [2, 0, 1, 1])
+    image, label = split[2]
+    assert (image == images[2]).all() and label == 1 and isinstance(label, int)
     assert (split[-1][0] == images[3]).all()
     assert [label for _, label in split] == [2, 0, 1, 1]
     for outside in (4, -5):
         with pytest.raises(IndexError):
-            split.picture(outside)
+            split.image(outside)
 
 
 def test_what_is_handed_out_is_the_callers():
     images = pixels(3)
     hot = np.array([[1, 0], [0, 1], [1, 1]], dtype=np.uint8)
-    split = Pictures.from_arrays(images, hot)
+    split = ImageSplit.from_arrays(images, hot)
     split.array()
-    picture, label = split[1]
-    picture[:] = 0
+    image, label = split[1]
+    image[:] = 0
     label[:] = 9
     split.stack([1])[:] = 0
-    assert (split.picture(1) == images[1]).all() and split.labels[1].tolist() == [0, 1]
+    assert (split.image(1) == images[1]).all() and split.labels[1].tolist() == [0, 1]
 
 
 def test_greyscale_is_replicated_and_recognised():
     grey = np.random.default_rng(0).integers(0, 256, (3, 4, 6), dtype=np.uint8)
     for images in (grey, grey[..., None]):
-        split = Pictures.from_arrays(images, [0, 1, 0])
+        split = ImageSplit.from_arrays(images, [0, 1, 0])
         assert (split.array() == grey[..., None]).all() and split.array().shape == (3, 4, 6, 3)
         assert split.greyscale
-    assert not Pictures.from_arrays(pixels(3), [0, 1, 0]).greyscale
+    assert not ImageSplit.from_arrays(pixels(3), [0, 1, 0]).greyscale
 
 
 def test_subset_takes_positions_and_masks_in_order():
     images = pixels(5)
     boxes = [np.full((i, 5), i) for i in range(5)]
-    split = Pictures.from_arrays(images, [0, 1, 2, 3, 4], ids=list("abcde"), boxes=boxes)
+    split = ImageSplit.from_arrays(images, [0, 1, 2, 3, 4], ids=list("abcde"), boxes=boxes)
     part = split.subset([3, 1])
     assert part.ids.tolist() == ["d", "b"] and part.labels.tolist() == [3, 1]
     assert (part.array() == images[[3, 1]]).all()
     assert [len(b) for b in part.boxes] == [3, 1]
     again = part.subset(np.array([False, True]))
-    assert again.ids.tolist() == ["b"] and (again.picture(0) == images[1]).all() and len(again.boxes[0]) == 1
+    assert again.ids.tolist() == ["b"] and (again.image(0) == images[1]).all() and len(again.boxes[0]) == 1
 
 
-def test_resized_scales_pictures_and_boxes_alike():
+def test_resized_scales_images_and_boxes_alike():
     image = np.zeros((1, 10, 20, 3), np.uint8)
     image[0, 2:8, 4:12] = 250
-    split = Pictures.from_arrays(image, [0], boxes=[[[0, 4, 2, 12, 8]]]).resized((20, 10))
+    split = ImageSplit.from_arrays(image, [0], boxes=[[[0, 4, 2, 12, 8]]]).resized((20, 10))
     assert split.boxes[0].tolist() == [[0, 2, 4, 6, 16]]
-    bright = np.argwhere(split.picture(0)[..., 0] > 125)
+    bright = np.argwhere(split.image(0)[..., 0] > 125)
     assert bright.min(axis=0).tolist() == [4, 2] and (bright.max(axis=0) + 1).tolist() == [16, 6]
     assert split.array().shape == split.stack([0]).shape == (1, 20, 10, 3)
     # once more: from the size it has now
@@ -71,25 +71,25 @@ def test_resized_scales_pictures_and_boxes_alike():
 
 
 def test_array_keeps_what_is_small_and_only_that(monkeypatch):
-    split = Pictures.from_arrays(pixels(3), [0, 1, 1])
+    split = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert split.array((4, 4)) is split.array((4, 4))
     assert split.array((4, 4)).shape == (3, 4, 4, 3)
-    monkeypatch.setattr(_pictures, "CACHE_BYTES", 10)
-    fresh = Pictures.from_arrays(pixels(3), [0, 1, 1])
+    monkeypatch.setattr(_images, "CACHE_BYTES", 10)
+    fresh = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert fresh.array() is not fresh.array()
 
 
 def test_array_refuses_more_than_memory(monkeypatch):
-    monkeypatch.setattr(_pictures, "memory_limit", lambda: 1000)
+    monkeypatch.setattr(_images, "memory_limit", lambda: 1000)
     with pytest.raises(InputError, match="half of this machine's memory"):
-        Pictures.from_arrays(pixels(3), [0, 1, 1]).array((32, 32))
+        ImageSplit.from_arrays(pixels(3), [0, 1, 1]).array((32, 32))
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
         (np.zeros((2, 3, 8, 9), np.uint8), "transpose"),
-        (np.zeros((4, 5, 3), np.uint8), "one colour picture"),
+        (np.zeros((4, 5, 3), np.uint8), "one colour image"),
         (np.zeros((2, 4, 5, 4), np.uint8), "N, H, W"),
         (np.zeros((0, 4, 5, 3), np.uint8), "N > 0"),
         (np.zeros((2, 7), np.uint8), "N, H, W"),
@@ -99,23 +99,23 @@ def test_array_refuses_more_than_memory(monkeypatch):
         (np.full((2, 4, 5, 3), np.nan), "0-255"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(images, message):
+def test_arrays_that_are_no_images_are_refused(images, message):
     with pytest.raises(InputError, match=message):
-        Pictures.from_arrays(images, [0] * len(images))
+        ImageSplit.from_arrays(images, [0] * len(images))
 
 
 def test_whole_numbers_of_other_types_are_taken():
-    split = Pictures.from_arrays(np.full((2, 4, 5, 3), 200, np.int32), [0, 1])
-    assert split.picture(0).dtype == np.uint8 and (split.picture(0) == 200).all()
+    split = ImageSplit.from_arrays(np.full((2, 4, 5, 3), 200, np.int32), [0, 1])
+    assert split.image(0).dtype == np.uint8 and (split.image(0) == 200).all()
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ShapeError, match="3 pictures for 2 labels"):
-        Pictures.from_arrays(pixels(3), [0, 1])
+    with pytest.raises(ShapeError, match="3 images for 2 labels"):
+        ImageSplit.from_arrays(pixels(3), [0, 1])
     with pytest.raises(ShapeError, match="ids has 1 entries for 3"):
-        Pictures.from_arrays(pixels(3), [0, 1, 1], ids=["a"])
+        ImageSplit.from_arrays(pixels(3), [0, 1, 1], ids=["a"])
     with pytest.raises(ShapeError, match="boxes has 1 entries for 3"):
-        Pictures.from_arrays(pixels(3), [0, 1, 1], boxes=[[]])
+        ImageSplit.from_arrays(pixels(3), [0, 1, 1], boxes=[[]])
 
 
 @pytest.mark.parametrize(
@@ -123,45 +123,45 @@ def test_lengths_must_agree():
 )
 def test_labels_are_whole_numbers_or_multi_hot(labels):
     with pytest.raises(InputError, match="labels"):
-        Pictures.from_arrays(pixels(3), labels)
+        ImageSplit.from_arrays(pixels(3), labels)
 
 
 def test_ids_differ_and_boxes_have_five_columns():
     with pytest.raises(InputError, match="not unique"):
-        Pictures.from_arrays(pixels(2), [0, 1], ids=["a", "a"])
+        ImageSplit.from_arrays(pixels(2), [0, 1], ids=["a", "a"])
     for box in ([0, 1, 2, 3, 4], [[1, 2, 3, 4]] * 5, [[0, 1, 2, 3, np.inf]]):
         with pytest.raises(ShapeError, match=r"boxes\[1\]"):
-            Pictures.from_arrays(pixels(2), [0, 1], boxes=[[], box])
+            ImageSplit.from_arrays(pixels(2), [0, 1], boxes=[[], box])
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4,), 32, (4, 4, 4), (10**5, 4), ("a", "b")])
 def test_odd_sizes_are_refused(size):
     with pytest.raises(InputError, match="height, width"):
-        Pictures.from_arrays(pixels(1), [0]).array(size)
+        ImageSplit.from_arrays(pixels(1), [0]).array(size)
 
 
 def test_an_empty_request_is_refused():
-    with pytest.raises(InputError, match="no picture"):
-        Pictures.from_arrays(pixels(2), [0, 1]).stack([])
+    with pytest.raises(InputError, match="no image"):
+        ImageSplit.from_arrays(pixels(2), [0, 1]).stack([])
 
 
 def test_workers_get_a_copy_that_works():
-    split = Pictures.from_arrays(pixels(3), [0, 1, 1])
+    split = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert (pickle.loads(pickle.dumps(split)).array() == split.array()).all()
 
 
 def test_a_torch_loader_takes_it_as_it_is():
     torch = pytest.importorskip("torch")
     images = pixels(5)
-    loader = torch.utils.data.DataLoader(Pictures.from_arrays(images, [0, 1, 2, 0, 1]), batch_size=2)
+    loader = torch.utils.data.DataLoader(ImageSplit.from_arrays(images, [0, 1, 2, 0, 1]), batch_size=2)
     batches = list(loader)
     assert (np.concatenate([b.numpy() for b, _ in batches]) == images).all()
     assert torch.cat([y for _, y in batches]).tolist() == [0, 1, 2, 0, 1]
 
 
-def test_reading_pictures_needs_no_torch():
+def test_reading_images_needs_no_torch():
     code = (
-        "import sys, numpy as np; from imblens.data import load_pictures; load_pictures('shapes').train.array();"
+        "import sys, numpy as np; from imblens.data import load_images; load_images('shapes').train.array();"
         "print([m for m in ('torch', 'datasets', 'altair', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

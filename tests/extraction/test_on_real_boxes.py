@@ -1,4 +1,4 @@
-"""Real pictures with real boxes: blood cells, against Captum and SciPy."""
+"""Real images with real boxes: blood cells, against Captum and SciPy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from imblens import audit
-from imblens.capture import ChannelHistogram, capture
-from imblens.capture._alignment import MEASURES
-from imblens.capture._boxes import pixel_ranges
-from imblens.data import load_pictures
+from imblens.data import load_images
+from imblens.extraction import ChannelHistogram, capture
+from imblens.extraction._alignment import MEASURES
+from imblens.extraction._boxes import pixel_ranges
 from imblens.models import build_model
-from tests.capture.networks import seeded
+from tests.extraction.networks import seeded
 from tests.oracles.alignment_captum import class_map, overlap
 from tests.oracles.concepts_loop import count
 
@@ -22,16 +22,16 @@ SIZE = (64, 64)
 
 
 def test_blood_cells(real_data: Path) -> None:
-    pictures = load_pictures(real_data / "bccd" / "tiles")
-    assert pictures.test is not None
-    train = replace(pictures.train.subset(np.arange(0, 2460, 60)), size=None)
-    test = pictures.test.subset(np.arange(0, 864, 72))
+    images = load_images(real_data / "bccd" / "tiles")
+    assert images.test is not None
+    train = replace(images.train.subset(np.arange(0, 2460, 60)), size=None)
+    test = images.test.subset(np.arange(0, 864, 72))
     model = seeded(lambda: build_model("smallnet", 3)).eval()
     run = capture(
         model,
         train=train,
         test=test,
-        classes=pictures.classes,
+        classes=images.classes,
         preprocessing={"size": SIZE},
         colours=False,
         batch_size=5,

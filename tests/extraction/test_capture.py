@@ -20,11 +20,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import imblens
-from imblens.capture import Probe, Seen, capture
-from imblens.data import Pictures
+from imblens.data import ImageSplit
 from imblens.errors import ExistsError, InputError, MissingError, NotApplicable, ShapeError
+from imblens.extraction import Probe, Seen, capture
 from imblens.models import build_model
-from tests.capture.networks import Pair, Residual, Weighted, seeded, sequential
+from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
 
 RNG = np.random.default_rng(1)
 PICTURES = RNG.integers(0, 256, size=(11, 8, 6, 3), dtype=np.uint8)
@@ -69,7 +69,7 @@ def test_every_kind_of_data_gives_the_same_run() -> None:
             return TENSORS[i], int(LABELS[i])
 
     model = seeded(sequential)
-    expected = capture(model, train=Pictures.from_arrays(PICTURES, LABELS))
+    expected = capture(model, train=ImageSplit.from_arrays(PICTURES, LABELS))
     shuffled = DataLoader(Items(), batch_size=3, shuffle=True)
     for split in (
         Items(),
@@ -93,7 +93,7 @@ def test_labels_by_name_need_the_order_of_the_outputs() -> None:
         capture(seeded(sequential), train=(PICTURES, names))
 
 
-def test_many_labels_for_one_picture() -> None:
+def test_many_labels_for_one_image() -> None:
     labels = RNG.integers(0, 2, size=(11, 3))
     run = capture(seeded(sequential), train=(PICTURES, labels), test=(TENSORS, torch.from_numpy(labels)))
     assert run.task == "multilabel"
@@ -103,7 +103,7 @@ def test_many_labels_for_one_picture() -> None:
 
 
 def test_preprocessing_by_hand() -> None:
-    """One grey picture: (51 / 255 - 0.1) / 0.5 = 0.2 in every channel, and the layer sums 2 x 2 x 3 of them."""
+    """One grey image: (51 / 255 - 0.1) / 0.5 = 0.2 in every channel, and the layer sums 2 x 2 x 3 of them."""
     grey = np.full((2, 2, 2, 3), 51, dtype=np.uint8)
     model = Weighted(torch.ones(2, 3, 2, 2))
     run = capture(model, train=(grey, [0, 1]), preprocessing={"mean": [0.1] * 3, "std": [0.5] * 3})
@@ -122,7 +122,7 @@ def test_one_mean_feeds_one_channel() -> None:
     assert run.train.matrix("band_count").sum() == 11 * 5
 
 
-def test_pictures_are_resized_and_kept_as_they_are() -> None:
+def test_images_are_resized_and_kept_as_they_are() -> None:
     large = RNG.integers(0, 256, size=(3, 150, 100, 3), dtype=np.uint8)
     run = capture(seeded(sequential), train=(large, [0, 1, 2]), preprocessing={"size": [10, 20]}, classes=CLASSES)
     small = np.stack([np.asarray(Image.fromarray(p).resize((20, 10), Image.Resampling.BILINEAR)) for p in large])
@@ -136,7 +136,7 @@ def test_pictures_are_resized_and_kept_as_they_are() -> None:
 
 
 def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.capture._parts.PART_ROWS", 4)
+    monkeypatch.setattr("imblens.extraction._parts.PART_ROWS", 4)
     model = seeded(sequential)
     given: dict[str, Any] = {"train": (PICTURES, LABELS), "test": (PICTURES[:5], LABELS[:5]), "batch_size": 2}
     memory = capture(model, **given)
@@ -166,7 +166,7 @@ def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_earlier_run_is_kept_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.capture._parts.PART_ROWS", 4)
+    monkeypatch.setattr("imblens.extraction._parts.PART_ROWS", 4)
     model = seeded(sequential)
     capture(model, train=(PICTURES, LABELS), test=(PICTURES, LABELS), out=tmp_path, batch_size=2)
     with pytest.raises(ExistsError, match="already exists"):
@@ -182,18 +182,18 @@ def test_an_earlier_run_is_kept_unless_forced(tmp_path: Path, monkeypatch: pytes
 def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
     script = f"""
         import os, signal
-        import imblens.capture._parts as parts
-        from imblens.capture import capture
-        from tests.capture.networks import sequential
+        import imblens.extraction._parts as parts
+        from imblens.extraction import capture
+        from tests.extraction.networks import sequential
         import numpy as np
         parts.PART_ROWS = 2
-        import imblens.capture._capture as room
+        import imblens.extraction._capture as room
         room.PROGRESS_SECONDS = 0
         def kill(text):
             if text.startswith("captured 6 of 10 train"):
                 os.kill(os.getpid(), signal.SIGKILL)
-        pictures = np.zeros((10, 8, 8, 3), np.uint8)
-        capture(sequential(), train=(pictures, [0, 1] * 5), out={str(tmp_path / "run")!r}, batch_size=2, progress=kill)
+        images = np.zeros((10, 8, 8, 3), np.uint8)
+        capture(sequential(), train=(images, [0, 1] * 5), out={str(tmp_path / "run")!r}, batch_size=2, progress=kill)
     """
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
@@ -211,17 +211,17 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
 def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> None:
     capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    pictures = PICTURES.clip(1, 255)
-    pictures[7, 0, 0, 0] = 0
+    images = PICTURES.clip(1, 255)
+    images[7, 0, 0, 0] = 0
     with pytest.raises(InputError, match="hold NaN"):
-        capture(Nan(False), train=(pictures, LABELS), batch_size=3, out=tmp_path / "run", force=True)
+        capture(Nan(False), train=(images, LABELS), batch_size=3, out=tmp_path / "run", force=True)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_meta_says_what_made_it() -> None:
     given = {"data": {"source": "mine"}, "model": {"factory": "net.py:make"}, "loss": "ldam", "seed": 3}
     meta = capture(seeded(sequential), train=(PICTURES, LABELS), meta=given, batch_size=5).meta
-    assert meta["data"] == {"layout": "pictures", "source": "mine"}
+    assert meta["data"] == {"layout": "images", "source": "mine"}
     assert meta["model"] == {"class": "Sequential", "factory": "net.py:make"}
     assert (meta["loss"], meta["seed"], meta["layer"]) == ("ldam", 3, "3.3")
     assert meta["capture"] == {
@@ -235,7 +235,7 @@ def test_meta_says_what_made_it() -> None:
 
 
 def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.capture._capture.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("imblens.extraction._capture.PROGRESS_SECONDS", 0)
     seen: list[str] = []
     capture(
         seeded(sequential),
@@ -287,7 +287,7 @@ def test_double_and_half_networks() -> None:
 
 def test_small_memory_means_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     model = seeded(sequential)
-    monkeypatch.setattr("imblens.capture._look.GRAPH_BYTES", 20_000)
+    monkeypatch.setattr("imblens.extraction._look.GRAPH_BYTES", 20_000)
     run = capture(model, train=(PICTURES, LABELS))
     assert 1 <= run.meta["capture"]["batch_size"] < 11
     plain = capture(model, train=(PICTURES, LABELS), colours=False)
@@ -324,7 +324,7 @@ def test_install_refuses_what_would_not_take() -> None:
 
 
 class Brightness(Probe):
-    """A probe of a third party: one number and one list per picture, from a named module's output."""
+    """A probe of a third party: one number and one list per image, from a named module's output."""
 
     name = "brightness"
     layers = ("0",)
@@ -376,16 +376,16 @@ class Nan(nn.Module):
 
 
 def test_nan_is_an_error_that_names_the_instance() -> None:
-    pictures = PICTURES.clip(1, 255)
-    pictures[7, 0, 0, 0] = 0
-    names = [f"picture-{i}" for i in range(11)]
-    split = Pictures.from_arrays(pictures, LABELS, ids=names)
-    with pytest.raises(InputError, match=r"features of instance 'picture-7' hold NaN"):
+    images = PICTURES.clip(1, 255)
+    images[7, 0, 0, 0] = 0
+    names = [f"image-{i}" for i in range(11)]
+    split = ImageSplit.from_arrays(images, LABELS, ids=names)
+    with pytest.raises(InputError, match=r"features of instance 'image-7' hold NaN"):
         capture(Nan(False), train=split, batch_size=3)
     with torch.no_grad():
         model = Nan(True)
         model.head.bias[1] = torch.inf
-    with pytest.raises(InputError, match=r"logits of instance 'picture-0' hold NaN or infinite"):
+    with pytest.raises(InputError, match=r"logits of instance 'image-0' hold NaN or infinite"):
         capture(model, train=split)
 
 
@@ -396,12 +396,12 @@ def test_nan_is_an_error_that_names_the_instance() -> None:
         ({"train": PICTURES}, InputError, "yield"),
         ({"train": 3}, InputError, "train is a int"),
         ({"train": (PICTURES, LABELS[:3])}, ShapeError, "11 inputs and 3 labels"),
-        ({"train": (PICTURES[:0], LABELS[:0])}, InputError, "no pictures|train"),
+        ({"train": (PICTURES[:0], LABELS[:0])}, InputError, "no images|train"),
         ({"train": (PICTURES, LABELS + 1)}, InputError, "train labels holds 3, but there are 3 classes"),
         ({"train": (PICTURES, LABELS * 0.5)}, InputError, "not a whole number"),
         ({"train": (PICTURES, LABELS * 0)}, ShapeError, "one class only"),
         ({"test": (PICTURES, LABELS - 1)}, InputError, "test labels holds -1"),
-        ({"train": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on pictures of shape \(2, 8, 6\)"),
+        ({"train": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on images of shape \(2, 8, 6\)"),
         ({"test": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(2, 2, 8, 6\)"),
         ({"train": (PICTURES[..., :2], LABELS)}, InputError, "uint8 of shape"),
         ({"classes": ["a", "b"]}, InputError, "3 outputs for 2 classes"),
@@ -466,17 +466,17 @@ def test_room_and_function_share_a_name() -> None:
         import torch
         run = imblens.capture(torch.nn.Linear(4, 2), train=(np.ones((3, 4), np.float32), [0, 1, 1]))
         assert run.train.features.shape == (3, 4)
-        from imblens.capture import capture, Probe
+        from imblens.extraction import capture, Probe
         assert capture(torch.nn.Linear(4, 2), train=(np.ones((3, 4), np.float32), [0, 1, 1])).dim == 4
         assert imblens.capture(torch.nn.Linear(4, 2), train=(np.ones((3, 4), np.float32), [0, 1, 1])).dim == 4
     """
-    for first in ("imblens", "imblens.capture"):
+    for first in ("imblens", "imblens.extraction"):
         code = textwrap.dedent(script).replace("{first}", first)
         subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_the_room_imports_no_torch() -> None:
-    code = "import imblens.capture, sys; assert 'torch' not in sys.modules"
+    code = "import imblens.extraction, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -8,13 +8,13 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from imblens.capture import ChannelHistogram, capture
-from imblens.capture._boxes import boxed
-from imblens.capture._concepts import concepts_in_boxes
-from imblens.data import Pictures
+from imblens.data import ImageSplit
 from imblens.errors import InputError
-from tests.capture.networks import seeded
-from tests.capture.test_alignment import BOXES, LABELS, PIXELS, H, Keep, W, pictures, whole_boxes
+from imblens.extraction import ChannelHistogram, capture
+from imblens.extraction._boxes import boxed
+from imblens.extraction._concepts import concepts_in_boxes
+from tests.extraction.networks import seeded
+from tests.extraction.test_alignment import BOXES, LABELS, PIXELS, H, Keep, W, images, whole_boxes
 from tests.oracles.concepts_loop import count, exact_thresholds
 
 RNG = np.random.default_rng(8)
@@ -135,7 +135,7 @@ def test_two_boxes_of_a_class_count_a_region_once_and_two_classes_each() -> None
     assert disjoint.tolist() == [1, 1] == unique.tolist()
 
 
-def test_more_classes_in_a_picture_than_bits_in_a_word() -> None:
+def test_more_classes_in_a_image_than_bits_in_a_word() -> None:
     maps = smooth(1, 6, 8, 8)
     boxes = [np.array([[c, c % 8, c // 16, c % 8 + 1, c // 16 + 1] for c in range(100)], np.float32)]
     pairs = boxed(boxes, 100, (8, 8))
@@ -147,8 +147,8 @@ def test_more_classes_in_a_picture_than_bits_in_a_word() -> None:
 
 def test_captured_counts_are_the_slow_ones() -> None:
     model = seeded(Keep)
-    train = Pictures.from_arrays(RNG.integers(0, 256, (30, H, W, 3), dtype=np.uint8), np.arange(30) % 3)
-    test = Pictures.from_arrays(PIXELS, LABELS.argmax(axis=1), boxes=BOXES)
+    train = ImageSplit.from_arrays(RNG.integers(0, 256, (30, H, W, 3), dtype=np.uint8), np.arange(30) % 3)
+    test = ImageSplit.from_arrays(PIXELS, LABELS.argmax(axis=1), boxes=BOXES)
     run = capture(model, train=train, test=test, concepts=0.05, batch_size=4)
     assert "concept_disjoint" not in run.train.columns
     assert run.meta["concepts"] | {"dead_channels": 0} == {
@@ -171,17 +171,17 @@ def test_captured_counts_are_the_slow_ones() -> None:
 
 def test_batches_do_not_matter() -> None:
     model = seeded(lambda: nn.Sequential(Keep()))
-    one, two = (capture(model, train=pictures(), test=pictures(), batch_size=b) for b in (3, 11))
+    one, two = (capture(model, train=images(), test=images(), batch_size=b) for b in (3, 11))
     np.testing.assert_array_equal(one.test.matrix("concept_disjoint"), two.test.matrix("concept_disjoint"))
 
 
-def test_boxes_on_training_pictures_only() -> None:
-    run = capture(seeded(Keep), train=pictures(), test=(PIXELS, LABELS))
-    assert "only training pictures have boxes" in run.meta["concepts"]["skipped"]
+def test_boxes_on_training_images_only() -> None:
+    run = capture(seeded(Keep), train=images(), test=(PIXELS, LABELS))
+    assert "only training images have boxes" in run.meta["concepts"]["skipped"]
     assert "cam_iobb" in run.train.columns and run.meta["alignment"]["split"] == "train"
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, "much"])
 def test_a_share_that_cannot_be(share) -> None:
     with pytest.raises(InputError, match="concepts is"):
-        capture(seeded(Keep), train=pictures(), concepts=share)
+        capture(seeded(Keep), train=images(), concepts=share)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._alignment import Alignment
-from imblens.capture._colours import Colours
-from imblens.capture._concepts import Concepts
-from imblens.capture._feeds import Feed, PicturesFeed, Preprocessing, make_feed
-from imblens.capture._look import Look
-from imblens.capture._network import as_found, exact_float32, unwrap
-from imblens.capture._parts import Parts
-from imblens.capture._probes import Probe
 from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.extraction._alignment import Alignment
+from imblens.extraction._colours import Colours
+from imblens.extraction._concepts import Concepts
+from imblens.extraction._feeds import Feed, ImagesFeed, Preprocessing, make_feed
+from imblens.extraction._look import Look
+from imblens.extraction._network import as_found, exact_float32, unwrap
+from imblens.extraction._parts import Parts
+from imblens.extraction._probes import Probe
 from imblens.models import find_head, find_maps, rectified_before_pooling
-from imblens.run import Head, Latents, Run, claim, seal, staged, versions
+from imblens.run import Head, Run, Split, claim, seal, staged, versions
 from imblens.run._check import class_names, labels_vector
 
 if TYPE_CHECKING:
@@ -62,23 +62,23 @@ def capture(
 
     Args:
         model: any network whose decision is a last `torch.nn.Linear`; it may return logits, a tuple, a dict.
-        train: `Pictures`; a torch Dataset of (tensor, label); or (inputs, labels). Inputs that are uint8 of shape
-            (N, H, W) or (N, H, W, 3) are pictures; anything else is fed to the network as it is. No augmentation:
+        train: `Images`; a torch Dataset of (tensor, label); or (inputs, labels). Inputs that are uint8 of shape
+            (N, H, W) or (N, H, W, 3) are images; anything else is fed to the network as it is. No augmentation:
             pass the data set with the transform that the network is tested with.
         test: the same for held-out instances.
         val: the same for instances to choose on (thresholds, options of treatments): features and logits only.
         classes: C names; numbers by default.
         layer: name of the last linear layer, where it is not found by itself.
-        preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for pictures: resized, divided by 255, mean
-            subtracted, divided by std. Default: mean 0, std 1, the pictures' own size. For tensors it is not applied,
-            but says how the pictures come back from them, for colours and thumbnails.
+        preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for images: resized, divided by 255, mean
+            subtracted, divided by std. Default: mean 0, std 1, the images' own size. For tensors it is not applied,
+            but says how the images come back from them, for colours and thumbnails.
         batch_size: instances at a time. With `colours` at most 128, fewer where the graph would exceed 2 GiB.
         colours: count the colours that the answer hangs on (about the cost of one more forward pass).
-        thumbnails: store each picture as PNG of at most 64 pixels on the longer side.
+        thumbnails: store each image as PNG of at most 64 pixels on the longer side.
         maps: name of the module that gives the last convolutional maps, where it is not found by itself.
-        alignment: where pictures have boxes, measure how the class activation maps lie to them: on the test split, or
+        alignment: where images have boxes, measure how the class activation maps lie to them: on the test split, or
             on the training split where only that has boxes.
-        concepts: where test pictures have boxes, count the regions of strong activation that overlap them; the share
+        concepts: where test images have boxes, count the regions of strong activation that overlap them; the share
             of a channel's activations over the training split that are strong (LOOKING: 0.01 for maps of 28 x 28,
             0.04 for 7 x 7). None counts none.
         probes: further things to look at.
@@ -101,8 +101,8 @@ def capture(
     Example:
         >>> import numpy as np, torch
         >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5), torch.nn.Linear(5, 2))
-        >>> pictures = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
-        >>> run = capture(network, train=(pictures, [0, 0, 0, 0, 1, 1]), classes=["cat", "dog"])
+        >>> images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+        >>> run = capture(network, train=(images, [0, 0, 0, 0, 1, 1]), classes=["cat", "dog"])
         >>> run.train.features.shape, run.train.columns
         ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb', 'band_present'))
     """
@@ -145,7 +145,7 @@ def capture(
                 parts.moved(stage, folder)
     last = Head(look.weight, look.bias)
     _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
-    splits = {key: Latents(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
+    splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
     run = Run(
@@ -158,7 +158,7 @@ def capture(
         meta={
             **_merged(meta or {}, network, feeds["train"]),
             "layer": found,
-            "preprocessing": rules.describe() if isinstance(feeds["train"], PicturesFeed) or rules.given else None,
+            "preprocessing": rules.describe() if isinstance(feeds["train"], ImagesFeed) or rules.given else None,
             "capture": {
                 "batch_size": size,
                 "precision": precision,
@@ -190,7 +190,7 @@ def _map_probes(
     boxed = next((name for name in ("test", "train") if name in feeds and feeds[name].boxed), None)
     layer = None if maps is None else find_maps(network, maps, sample=sample)
     if boxed is None:
-        return [], dict.fromkeys(asked, "the pictures have no boxes.")
+        return [], dict.fromkeys(asked, "the images have no boxes.")
     if not asked:
         return [], {}
     try:
@@ -203,7 +203,7 @@ def _map_probes(
     if concepts is not None and boxed == "test":
         found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))
     elif concepts is not None:
-        return found, {"concepts": "regions are counted on test pictures, and only training pictures have boxes."}
+        return found, {"concepts": "regions are counted on test images, and only training images have boxes."}
     return found, {}
 
 
@@ -277,7 +277,7 @@ def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple
 def _merged(meta: Mapping[str, Any], network: torch.nn.Module, feed: Feed) -> dict[str, Any]:
     """Put what we know ourselves under what the caller says."""
     ours: dict[str, dict[str, Any]] = {
-        "data": {"layout": "pictures" if isinstance(feed, PicturesFeed) else "tensors"},
+        "data": {"layout": "images" if isinstance(feed, ImagesFeed) else "tensors"},
         "model": {"class": type(network).__name__},
         "versions": versions(),
     }

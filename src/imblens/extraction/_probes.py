@@ -22,8 +22,8 @@ class Seen:
         logits: (b, C) what its last linear layer answered; part of the graph likewise.
         maps: output of each module that a probe named in `layers`, by name.
         labels: (b,) int64 or (b, C) uint8.
-        pixels: (b, H, W, 3) uint8, the pictures as the network sees them, before normalisation; None where unknown.
-        boxes: per picture (n, 5) of class, x0, y0, x1, y1 in pixels of `pixels`; None where none are known.
+        pixels: (b, H, W, 3) uint8, the images as the network sees them, before normalisation; None where unknown.
+        boxes: per image (n, 5) of class, x0, y0, x1, y1 in pixels of `pixels`; None where none are known.
         gradient: `gradient(outputs, to)` is d sum(outputs) / d to; parameters get no gradient.
     """
 

@@ -27,7 +27,7 @@ class ChannelHistogram:
 
     def __init__(self, n_channels: int) -> None:
         """Start empty."""
-        from imblens.capture._loops import BINS
+        from imblens.extraction._loops import BINS
 
         self._counts = np.zeros((n_channels, 2, BINS), dtype=np.uint32)
         self._zeros = np.zeros(n_channels, dtype=np.int64)
@@ -36,7 +36,7 @@ class ChannelHistogram:
 
     def update(self, maps: NDArray[np.float32]) -> None:
         """Take in maps (n, C, h, w)."""
-        from imblens.capture._loops import count_bits
+        from imblens.extraction._loops import count_bits
 
         values = np.ascontiguousarray(maps, dtype=np.float32)
         if not values.size:
@@ -71,7 +71,7 @@ class ChannelHistogram:
         channel's smallest value (a rectified channel that is silent nearly everywhere), the threshold is the next
         larger float, so that only what lies above counts.
         """
-        from imblens.capture._loops import place_from_top
+        from imblens.extraction._loops import place_from_top
 
         found = np.full(len(self._zeros), np.inf)
         at = (self.n_values - 1) * share
@@ -87,7 +87,7 @@ class ChannelHistogram:
         return found
 
     def _middle(self, channel: int, place: int) -> float:
-        from imblens.capture._loops import LOWEST, MANTISSA_BITS
+        from imblens.extraction._loops import LOWEST, MANTISSA_BITS
 
         if not place:
             return float(np.clip(0.0, self._low[channel], self._high[channel]))

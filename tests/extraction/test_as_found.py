@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from imblens.capture import capture
-from tests.capture.networks import Pair, Residual, seeded, sequential
+from imblens.extraction import capture
+from tests.extraction.networks import Pair, Residual, seeded, sequential
 
 RNG = np.random.default_rng(2)
 PICTURES = RNG.integers(0, 256, size=(7, 8, 6, 3), dtype=np.uint8)
@@ -73,10 +73,10 @@ def lived_in(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("make", [sequential, Residual, Pair])
-@pytest.mark.parametrize("kind", ["pictures", "tensors"])
+@pytest.mark.parametrize("kind", ["images", "tensors"])
 def test_after_a_capture(make: Callable[[], nn.Module], kind: str) -> None:
     model = lived_in(make)
-    inputs: Any = PICTURES if kind == "pictures" else TENSORS
+    inputs: Any = PICTURES if kind == "images" else TENSORS
     before, data = portrait(model), np.asarray(inputs).tobytes()
     capture(model, train=(inputs, LABELS), test=(inputs, LABELS), batch_size=3)
     assert portrait(model) == before
@@ -105,7 +105,7 @@ def test_after_an_error(make: Callable[[], nn.Module], when: str) -> None:
 
 
 def test_after_an_interrupt_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.capture._capture.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("imblens.extraction._capture.PROGRESS_SECONDS", 0)
     model = lived_in(sequential)
     before = portrait(model)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._feeds import Given
-from imblens.capture._network import Tap
-from imblens.capture._probes import Probe, Seen
 from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.extraction._feeds import Given
+from imblens.extraction._network import Tap
+from imblens.extraction._probes import Probe, Seen
 
 if TYPE_CHECKING:
     import torch
@@ -205,7 +205,7 @@ def _numbers(tensor: torch.Tensor) -> Floats:
 def _cheap_norms(graph: bool) -> AbstractContextManager[Any]:
     if not graph:
         return nullcontext()
-    from imblens.capture._frozen_norm import FrozenNorms
+    from imblens.extraction._frozen_norm import FrozenNorms
 
     return FrozenNorms()
 

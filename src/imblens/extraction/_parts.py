@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._feeds import Given
-from imblens.capture._look import Looked
+from imblens.extraction._feeds import Given
+from imblens.extraction._look import Looked
 from imblens.run import Part, read_part, write_part
-from imblens.run._latents import UNKNOWN
+from imblens.run._split import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Parts:
         """Take in a batch."""
         columns: dict[str, Sequence[Any]] = {"id": given.ids}
         if given.originals is not None:
-            columns["thumbnail"] = [thumbnail(picture) for picture in given.originals]
+            columns["thumbnail"] = [thumbnail(image) for image in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
         if given.unknown is not None:
             looked = replace(looked, columns={**looked.columns, UNKNOWN: given.unknown.astype(np.uint8)})
@@ -96,13 +96,13 @@ def _lists(values: NDArray[Any]) -> pd.Series[Any]:
     return pd.Series(pd.arrays.ArrowExtensionArray(array))
 
 
-def thumbnail(picture: NDArray[np.uint8]) -> bytes:
-    """Encode a picture (H, W, 3) as PNG, scaled down to at most 64 pixels on its longer side."""
+def thumbnail(image: NDArray[np.uint8]) -> bytes:
+    """Encode an image (H, W, 3) as PNG, scaled down to at most 64 pixels on its longer side."""
     from PIL import Image
 
-    image = Image.fromarray(picture)
-    if max(image.size) > THUMBNAIL:
-        image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    scaled = Image.fromarray(image)
+    if max(scaled.size) > THUMBNAIL:
+        scaled.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     file = io.BytesIO()
-    image.save(file, format="PNG")
+    scaled.save(file, format="PNG")
     return file.getvalue()

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._boxes import Boxed, boxed, mask_of
-from imblens.capture._probes import Probe, Seen
 from imblens.errors import NotApplicable
+from imblens.extraction._boxes import Boxed, boxed, mask_of
+from imblens.extraction._probes import Probe, Seen
 
 if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float64]
 MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
-KEPT = 24  # pictures of each class whose maps are kept for overlays
-VIEW = 224  # pixels of the longer side of a kept picture
+KEPT = 24  # images of each class whose maps are kept for overlays
+VIEW = 224  # pixels of the longer side of a kept image
 MAP = 32  # positions of the longer side of a kept map
-_AT_ONCE = 64  # maps that are resized to the pictures' size together
+_AT_ONCE = 64  # maps that are resized to the images' size together
 
 
 class Alignment(Probe):
-    """Measures how the class activation map of each class that has boxes in a picture lies to those boxes.
+    """Measures how the class activation map of each class that has boxes in an image lies to those boxes.
 
     The map is Grad-CAM at the last convolutional maps: their sum weighted by the mean gradient of the class's logit,
     without rectification. With global average pooling and a linear head that is CAM up to a factor. It is scaled to
-    [0, 1] by its smallest and largest value and resized to the picture (bilinear). With B the pixels in boxes:
+    [0, 1] by its smallest and largest value and resized to the image (bilinear). With B the pixels in boxes:
 
     - `cam_iobb` = sum of the map in B / pixels of B: how much of the boxes is lit (a soft recall);
     - `cam_ior` = sum of the map in B / sum of the map: how much of the light is in the boxes (a soft precision);
@@ -37,8 +37,8 @@ class Alignment(Probe):
     - `cam_pointing` = 1 where the centre of the strongest position lies in a box, else 0;
     - `box_share` = pixels of B / all pixels, which is what `cam_ior` is for a map that is even.
 
-    Each is a column (C,), NaN for classes without a box in the picture and for maps that are constant. For the first
-    24 pictures of each class, `view` (the picture as the network sees it, at most 224 pixels), `boxes` (n * 5: class
+    Each is a column (C,), NaN for classes without a box in the image and for maps that are constant. For the first
+    24 images of each class, `view` (the image as the network sees it, at most 224 pixels), `boxes` (n * 5: class
     and edges as shares of width and height) and `cam` (the maps of their classes in ascending order, uint8, row by
     row, of the size that `describe` gives) are kept for overlays.
 
@@ -52,7 +52,7 @@ class Alignment(Probe):
     map_gradient: ClassVar[bool] = True
 
     def __init__(self, layer: str, n_classes: int, split: str, *, pooled_by: torch.Tensor | None = None) -> None:
-        """Look at the maps that `layer` gives, on the pictures of `split`.
+        """Look at the maps that `layer` gives, on the images of `split`.
 
         `pooled_by`: the head's weight (C, channels), where it reads the mean of the rectified maps, which no module gives.
         """
@@ -103,7 +103,7 @@ class Alignment(Probe):
         return {"layer": self.layers[0], "rectified": rectified, "split": self._split, "map_size": size}
 
     def _class_maps(self, seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
-        """The map of one class for each picture of the batch, (b, h, w)."""
+        """The map of one class for each image of the batch, (b, h, w)."""
         if self._pooled_by is None:
             return _class_maps(seen, maps, labels)
         weight = self._pooled_by[labels][
@@ -140,7 +140,7 @@ def scaled_maps(
 ) -> torch.Tensor:
     """Class activation map of each pair, scaled to [0, 1]: (pairs, h, w) float32; NaN where a map is constant.
 
-    `class_maps` gives that of one class for each picture. It is called for the first boxed class of every picture, for the
+    `class_maps` gives that of one class for each image. It is called for the first boxed class of every image, for the
     second, and so on.
     """
     import torch
@@ -157,7 +157,7 @@ def scaled_maps(
 
 
 def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> Floats:
-    """The `MEASURES` of scaled maps (n, h, w) against the boxes of `pairs` in pictures of `size`: (n, 5)."""
+    """The `MEASURES` of scaled maps (n, h, w) against the boxes of `pairs` in images of `size`: (n, 5)."""
     from torch.nn import functional
 
     wide = functional.interpolate(cams[:, None].double(), size=size, mode="bilinear", align_corners=False)[:, 0].numpy()
@@ -178,7 +178,7 @@ def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> F
 
 
 def _class_maps(seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
-    """Grad-CAM of one class for each picture of the batch, (b, h, w), as Captum's LayerGradCam."""
+    """Grad-CAM of one class for each image of the batch, (b, h, w), as Captum's LayerGradCam."""
     import torch
 
     if maps.ndim != 4 or len(maps) != len(labels):
@@ -205,16 +205,16 @@ def _small(cams: torch.Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def encoded(picture: NDArray[np.uint8]) -> bytes:
-    """Encode a picture (H, W, 3), scaled down to at most 224 pixels: PNG up to 64 pixels, JPEG above."""
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """Encode an image (H, W, 3), scaled down to at most 224 pixels: PNG up to 64 pixels, JPEG above."""
     from PIL import Image
 
-    image = Image.fromarray(picture)
-    if max(image.size) > VIEW:
-        image.thumbnail((VIEW, VIEW), Image.Resampling.BILINEAR)
+    scaled = Image.fromarray(image)
+    if max(scaled.size) > VIEW:
+        scaled.thumbnail((VIEW, VIEW), Image.Resampling.BILINEAR)
     file = io.BytesIO()
-    if max(image.size) > 64:
-        image.save(file, format="JPEG", quality=85)
+    if max(scaled.size) > 64:
+        scaled.save(file, format="JPEG", quality=85)
     else:
-        image.save(file, format="PNG")
+        scaled.save(file, format="PNG")
     return file.getvalue()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from imblens.capture import capture
-from imblens.capture._alignment import KEPT, MEASURES, encoded, overlaps
-from imblens.capture._boxes import boxed, mask_of
-from imblens.data import Pictures
+from imblens.data import ImageSplit
+from imblens.extraction import capture
+from imblens.extraction._alignment import KEPT, MEASURES, encoded, overlaps
+from imblens.extraction._boxes import boxed, mask_of
 from imblens.models import build_model
-from tests.capture.networks import Pair, Residual, Weighted, seeded, sequential
+from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
 from tests.oracles.alignment_captum import class_map, overlap
 
 RNG = np.random.default_rng(4)
@@ -23,7 +23,7 @@ LABELS[:3] = np.eye(3)
 
 
 def whole_boxes(rng, n, *, classes=3, size=(H, W)):
-    """Up to four boxes in whole pixels for each picture; the second picture has none."""
+    """Up to four boxes in whole pixels for each image; the second image has none."""
     found = []
     for i in range(n):
         k = 0 if i == 1 else int(rng.integers(0, 5))
@@ -37,15 +37,15 @@ def whole_boxes(rng, n, *, classes=3, size=(H, W)):
 BOXES = whole_boxes(RNG, N)
 
 
-def pictures(labels=LABELS, boxes=BOXES, pixels=PIXELS):
-    return Pictures.from_arrays(pixels, labels, boxes=boxes)
+def images(labels=LABELS, boxes=BOXES, pixels=PIXELS):
+    return ImageSplit.from_arrays(pixels, labels, boxes=boxes)
 
 
 @pytest.mark.parametrize("colours", [True, False])
 @pytest.mark.parametrize(("make", "layer"), [(sequential, "0"), (Residual, "body"), (Pair, "convolution")])
-def test_as_captum_has_it_one_picture_at_a_time(make, layer, colours) -> None:
+def test_as_captum_has_it_one_image_at_a_time(make, layer, colours) -> None:
     model = seeded(make)
-    run = capture(model, train=pictures(), test=pictures(), concepts=None, colours=colours, batch_size=4)
+    run = capture(model, train=images(), test=images(), concepts=None, colours=colours, batch_size=4)
     assert run.meta["alignment"]["layer"] == layer and run.meta["alignment"]["split"] == "test"
     assert "cam_iobb" not in run.train.columns
     found = np.stack([run.test.matrix(name) for name in MEASURES], axis=-1)  # (N, C, 5)
@@ -75,7 +75,7 @@ class Keep(nn.Module):
 def test_equal_to_cam_where_maps_are_pooled_globally() -> None:
     """CAM: the maps weighted by the head's row of the class (Zhou et al. 2016), here without any gradient."""
     model = seeded(Keep)
-    run = capture(model, train=pictures(), concepts=None)
+    run = capture(model, train=images(), concepts=None)
     with torch.no_grad():
         model(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255)
         cams = torch.einsum("bkhw,ck->bchw", model.maps, model.head.weight)
@@ -113,10 +113,10 @@ def test_a_map_that_is_the_box_is_perfect_and_its_complement_is_nothing() -> Non
 
 def test_batches_order_and_the_other_probes_do_not_change_it() -> None:
     model, order = seeded(sequential), RNG.permutation(N)
-    plain = capture(model, train=pictures(), colours=False, concepts=None)
+    plain = capture(model, train=images(), colours=False, concepts=None)
     for other in (
-        capture(model, train=pictures(), batch_size=3),
-        capture(model, train=pictures(LABELS[order], [BOXES[i] for i in order], PIXELS[order]), precision="bf16"),
+        capture(model, train=images(), batch_size=3),
+        capture(model, train=images(LABELS[order], [BOXES[i] for i in order], PIXELS[order]), precision="bf16"),
     ):
         back = np.argsort(order) if other.meta["capture"]["precision"] == "bf16" else np.arange(N)
         for name in MEASURES:
@@ -125,19 +125,19 @@ def test_batches_order_and_the_other_probes_do_not_change_it() -> None:
 
 def test_features_are_the_same_with_and_without() -> None:
     model = seeded(lambda: build_model("resnet32", 3))
-    with_maps, without = (capture(model, train=pictures(), alignment=on, concepts=None) for on in (True, False))
+    with_maps, without = (capture(model, train=images(), alignment=on, concepts=None) for on in (True, False))
     np.testing.assert_array_equal(with_maps.train.features, without.train.features)
     np.testing.assert_array_equal(with_maps.train.logits, without.train.logits)
     np.testing.assert_array_equal(with_maps.train.matrix("band_count"), without.train.matrix("band_count"))
 
 
 def test_the_network_is_left_as_found() -> None:
-    from tests.capture.test_as_found import lived_in, portrait
+    from tests.extraction.test_as_found import lived_in, portrait
 
     for make in (sequential, Residual, Pair):
         model = lived_in(make)
         before = portrait(model)
-        capture(model, train=pictures(), test=pictures())
+        capture(model, train=images(), test=images())
         after = portrait(model)
         assert {key for key in before if before[key] != after[key]} == set()
 
@@ -153,10 +153,10 @@ def test_boxes_that_cannot_count_are_left_out() -> None:
 
 def test_without_boxes_or_maps_there_is_a_reason() -> None:
     run = capture(seeded(sequential), train=(PIXELS, LABELS))
-    assert run.meta["alignment"] == {"skipped": "the pictures have no boxes."} == run.meta["concepts"]
+    assert run.meta["alignment"] == {"skipped": "the images have no boxes."} == run.meta["concepts"]
     flat = nn.Sequential(nn.Flatten(), nn.Linear(H * W * 3, 3))
-    assert "no convolution" in capture(flat, train=pictures()).meta["alignment"]["skipped"]
-    linear = capture(Weighted(torch.ones(3, 3, H, W)), train=pictures())
+    assert "no convolution" in capture(flat, train=images()).meta["alignment"]["skipped"]
+    linear = capture(Weighted(torch.ones(3, 3, H, W)), train=images())
     assert "no convolution" in linear.meta["concepts"]["skipped"]
 
 
@@ -165,7 +165,7 @@ def test_a_cut_gradient_is_told() -> None:
         def forward(self, x):
             return self.head(self.body(x).mean(dim=(2, 3)).detach())
 
-    run = capture(Cut(), train=pictures(), test=pictures())
+    run = capture(Cut(), train=images(), test=images())
     assert "gradient" in run.meta["alignment"]["skipped"]
     assert "concept_disjoint" in run.test.columns
 
@@ -174,7 +174,7 @@ def test_a_constant_map_is_unknown() -> None:
     model = seeded(Keep)
     with torch.no_grad():
         model.head.weight.zero_()
-    run = capture(model, train=pictures(), concepts=None)
+    run = capture(model, train=images(), concepts=None)
     assert np.isnan(run.train.matrix("cam_ior")).all()
 
 
@@ -183,7 +183,7 @@ def test_few_maps_are_kept_and_survive_the_disk(tmp_path) -> None:
     pixels = RNG.integers(0, 256, size=(n, H, W, 3), dtype=np.uint8)
     labels = np.arange(n) % 3
     boxes = [np.array([[label, 1, 1, 5, 5]], np.float32) for label in np.minimum(labels, 1)]
-    run = capture(seeded(sequential), train=pictures(labels, boxes, pixels), out=tmp_path / "run", batch_size=7)
+    run = capture(seeded(sequential), train=images(labels, boxes, pixels), out=tmp_path / "run", batch_size=7)
     table = run.train.instances(["view", "boxes", "cam"])
     kept = table["view"].notna()
     assert kept[labels == 0].all() and kept[labels > 0].sum() == KEPT
@@ -192,12 +192,12 @@ def test_few_maps_are_kept_and_survive_the_disk(tmp_path) -> None:
     np.testing.assert_allclose(row["boxes"], [0, 0.1, 1 / 12, 0.5, 5 / 12], atol=1e-6)
 
 
-def test_large_pictures_are_kept_small() -> None:
+def test_large_images_are_kept_small() -> None:
     assert encoded(np.zeros((300, 500, 3), np.uint8)).startswith(b"\xff\xd8")
 
 
 def test_a_val_split_is_read_without_looking() -> None:
-    run = capture(seeded(sequential), train=pictures(), test=pictures(), val=pictures())
+    run = capture(seeded(sequential), train=images(), test=images(), val=images())
     assert run.val.columns == ("id",) and "cam_ior" in run.test.columns
     np.testing.assert_array_equal(run.val.features, run.test.features)
     np.testing.assert_array_equal(run.val.logits, run.test.logits)
@@ -223,7 +223,7 @@ def test_maps_that_a_function_rectifies_are_those_that_a_module_rectifies() -> N
     whole = seeded(lambda: Functional(rectify=nn.ReLU()))
     split = Functional()
     split.load_state_dict(whole.state_dict())
-    options = {"train": pictures(), "test": pictures(), "concepts": 0.05, "colours": False, "batch_size": 4}
+    options = {"train": images(), "test": images(), "concepts": 0.05, "colours": False, "batch_size": 4}
     one, two = capture(whole, **options), capture(split, **options)
     assert (one.meta["alignment"]["layer"], two.meta["alignment"]["layer"]) == ("rectify", "norm")
     assert (one.meta["alignment"]["rectified"], two.meta["alignment"]["rectified"]) == (False, True)
@@ -234,6 +234,6 @@ def test_maps_that_a_function_rectifies_are_those_that_a_module_rectifies() -> N
 
 def test_wide_networks_end_in_a_module() -> None:
     run = capture(
-        build_model("wideresnet16_4", 3), train=pictures(), test=pictures(), concepts=None, colours=False, batch_size=8
+        build_model("wideresnet16_4", 3), train=images(), test=images(), concepts=None, colours=False, batch_size=8
     )
     assert run.meta["alignment"]["layer"] == "rectify"

@@ -95,7 +95,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Latents:
+class Split:
     """One split: N instances as stored parts.
 
     Statistics read it batch by batch (`reduce`); what needs every instance at once (the neighbour graph) takes

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._bands import BANDS, band_of
-from imblens.capture._probes import Probe, Seen
 from imblens.errors import NotApplicable
+from imblens.extraction._bands import BANDS, band_of
+from imblens.extraction._probes import Probe, Seen
 
 if TYPE_CHECKING:
     import torch
 
-TOP = 0.1  # share of a picture's pixels that count as the most salient
+TOP = 0.1  # share of an image's pixels that count as the most salient
 
 
 class Colours(Probe):
-    """Counts, per picture, the colour bands of the pixels that the largest logit hangs on most.
+    """Counts, per image, the colour bands of the pixels that the largest logit hangs on most.
 
     Saliency of a pixel: the gradient of the largest logit with respect to the input, largest absolute value over
     channels. The top 10 % of pixels count, the first of equal ones by position. A pixel whose gradient is exactly 0
-    never counts, nor does a picture whose gradient is not finite: they have no counts rather than made-up ones.
+    never counts, nor does an image whose gradient is not finite: they have no counts rather than made-up ones.
 
     Columns: `band_count` (14,) pixels in each band, `band_rgb` (42,) sums of red, green, blue over the pixels of
     each band, band by band; `band_present` (14,) how many of all pixels lie in each band, to compare with. Sums of
@@ -30,7 +30,7 @@ class Colours(Probe):
 
     References:
         IML, section III-G, Alg. 4, after Simonyan et al. 2013. There the bands are boxes in RGB that leave gaps, and
-        the pictures are randomly cropped and flipped; here every pixel has a band and pictures are as they are.
+        the images are randomly cropped and flipped; here every pixel has a band and images are as they are.
     """
 
     name: ClassVar[str] = "colours"
@@ -44,14 +44,14 @@ class Colours(Probe):
         """Return `band_count` (b, 14), `band_rgb` (b, 42) and `band_present` (b, 14).
 
         Raises:
-            NotApplicable: the inputs are not pictures whose colours are known, or the network cuts the gradient.
+            NotApplicable: the inputs are not images whose colours are known, or the network cuts the gradient.
         """
         if seen.inputs.ndim != 4 or seen.inputs.shape[1] not in (1, 3):
             shape = tuple(seen.inputs.shape[1:])
-            raise NotApplicable(f"the inputs have shape {shape}; colours need pictures of one or three channels.")
+            raise NotApplicable(f"the inputs have shape {shape}; colours need images of one or three channels.")
         if seen.pixels is None:
             raise NotApplicable(
-                "how the inputs were made of pictures is not known, and so their colours are not; pass "
+                "how the inputs were made of images is not known, and so their colours are not; pass "
                 "preprocessing={mean, std}."
             )
         return band_columns(seen.pixels, salient_pixels(seen))
@@ -62,7 +62,7 @@ class Colours(Probe):
 
 
 def salient_pixels(seen: Seen) -> NDArray[np.bool_]:
-    """Mark the pixels of each picture that the largest logit hangs on most: (b, H * W).
+    """Mark the pixels of each image that the largest logit hangs on most: (b, H * W).
 
     Raises:
         NotApplicable: the network cuts the gradient.
@@ -92,7 +92,7 @@ def top_pixels(saliency: torch.Tensor) -> torch.Tensor:
 
 
 def band_columns(pixels: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Count bands and sum colours over the chosen pixels of each picture, and count the bands of all pixels.
+    """Count bands and sum colours over the chosen pixels of each image, and count the bands of all pixels.
 
     Args:
         pixels: (b, H, W, 3) uint8.
@@ -101,7 +101,7 @@ def band_columns(pixels: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> dict[s
     n, n_bands = len(pixels), len(BANDS)
     size = n * n_bands
     flat = pixels.reshape(n, -1, 3)
-    cells = np.arange(n)[:, None] * n_bands + band_of(flat)  # (n, H * W), one cell for each picture and band
+    cells = np.arange(n)[:, None] * n_bands + band_of(flat)  # (n, H * W), one cell for each image and band
     mine, colours = cells[chosen], flat[chosen]
     sums = [np.bincount(mine, weights=colours[:, channel], minlength=size) for channel in range(3)]
     return {

@@ -1,4 +1,4 @@
-"""Pictures of one split, and the set that holds the splits."""
+"""Images of one split, and the set that holds the splits."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._decode import Picture, resize
+from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
-from imblens.data._sources import ArraySource, Source, in_colour, memory_limit, picture_array
+from imblens.data._sources import ArraySource, Source, image_array, in_colour, memory_limit
 from imblens.errors import InputError, ShapeError
 
 Task = Literal["multiclass", "multilabel"]
 Boxes = NDArray[np.float32]  # (n, 5): class, x0, y0, x1, y1 in pixels, x1 and y1 exclusive
 CACHE_BYTES = 2 * 2**30
-_SAMPLE = 32  # pictures looked at to tell whether a split is greyscale
+_SAMPLE = 32  # images looked at to tell whether a split is greyscale
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """One split: N pictures with labels, decoded when asked for. Works as a torch `Dataset`.
+class ImageSplit:
+    """One split: N images with labels, decoded when asked for. Works as a torch `Dataset`.
 
     Attributes:
         labels: (N,) int64 class, or (N, C) uint8 multi-hot.
         ids: (N,) text, unique in the split: the path relative to the data folder, the row, or the set's own id.
         source: where pixels come from.
-        rows: (N,) which pictures of the source.
-        boxes: per picture (n, 5) float32 of class, x0, y0, x1, y1 in pixels; or None where none are known.
-        size: (H, W) to which every picture is resized, or None: as stored.
+        rows: (N,) which images of the source.
+        boxes: per image (n, 5) float32 of class, x0, y0, x1, y1 in pixels; or None where none are known.
+        size: (H, W) to which every image is resized, or None: as stored.
         unknown: (N, C) bool: labels that nobody could tell, whose entry in `labels` is 0 and means nothing; or None.
-        patients: (N,) text: whom or what a picture was taken of, so that a split can keep them apart; or None.
+        patients: (N,) text: whom or what an image was taken of, so that a split can keep them apart; or None.
 
     Example:
         >>> import numpy as np
-        >>> pictures = Pictures.from_arrays(np.zeros((3, 4, 5), np.uint8), [0, 1, 1])
-        >>> len(pictures), pictures.picture(2).shape, pictures.greyscale
+        >>> images = ImageSplit.from_arrays(np.zeros((3, 4, 5), np.uint8), [0, 1, 1])
+        >>> len(images), images.image(2).shape, images.greyscale
         (3, (4, 5, 3), True)
     """
 
@@ -59,7 +59,7 @@ class Pictures:
             values = getattr(self, name)
             if values is not None and len(values) != len(self.labels):
                 raise ShapeError(
-                    f"{name} has {len(values)} entries for {len(self.labels)} labels.", hint="Give one per picture."
+                    f"{name} has {len(values)} entries for {len(self.labels)} labels.", hint="Give one per image."
                 )
 
     @classmethod
@@ -71,26 +71,26 @@ class Pictures:
         ids: Sequence[str] | None = None,
         boxes: Sequence[Any] | None = None,
         name: str = "images",
-    ) -> Pictures:
+    ) -> ImageSplit:
         """Make a split of arrays.
 
         Args:
             images: (N, H, W) or (N, H, W, 3) uint8.
             labels: (N,) integers or (N, C) multi-hot.
             ids: N unique texts; positions by default.
-            boxes: per picture an (n, 5) array.
+            boxes: per image an (n, 5) array.
             name: how messages call `images`.
 
         Raises:
             ShapeError, InputError: shapes that disagree, or pixels that are not 0 to 255.
         """
-        pixels = picture_array(images, name)
+        pixels = image_array(images, name)
         array = _checked_labels(labels)
         if len(pixels) != len(array):
-            raise ShapeError(f"{name} has {len(pixels)} pictures for {len(array)} labels.", hint="Give one label each.")
+            raise ShapeError(f"{name} has {len(pixels)} images for {len(array)} labels.", hint="Give one label each.")
         texts = np.array([f"{i:06d}" for i in range(len(array))] if ids is None else list(ids), dtype=object)
         if len(set(texts.tolist())) != len(texts):
-            raise InputError("ids are not unique.", hint="Give every picture an id of its own.")
+            raise InputError("ids are not unique.", hint="Give every image an id of its own.")
         found = None if boxes is None else tuple(_checked_boxes(b, i) for i, b in enumerate(boxes))
         return cls(array, texts, ArraySource(pixels, name), np.arange(len(array)), found)
 
@@ -98,13 +98,13 @@ class Pictures:
         """Return N."""
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[Picture, Any]:
-        """Return (picture, label): (H, W, 3) uint8 and an int, or a (C,) uint8 multi-hot row."""
+    def __getitem__(self, index: int) -> tuple[Pixels, Any]:
+        """Return (image, label): (H, W, 3) uint8 and an int, or a (C,) uint8 multi-hot row."""
         label = self.labels[self._position(index)]
-        return self.picture(index), label.copy() if self.multilabel else int(label)
+        return self.image(index), label.copy() if self.multilabel else int(label)
 
-    def __iter__(self) -> Iterator[tuple[Picture, Any]]:
-        """Yield (picture, label) in order."""
+    def __iter__(self) -> Iterator[tuple[Pixels, Any]]:
+        """Yield (image, label) in order."""
         return (self[i] for i in range(len(self)))
 
     @property
@@ -120,25 +120,25 @@ class Pictures:
 
     @cached_property
     def greyscale(self) -> bool:
-        """Whether the pictures are grey: red, green and blue are equal in a sample of up to 32, evenly spaced."""
+        """Whether the images are grey: red, green and blue are equal in a sample of up to 32, evenly spaced."""
         sample = np.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).astype(int).tolist()
-        return all(bool((p == p[..., :1]).all()) for p in map(self.picture, sample))
+        return all(bool((p == p[..., :1]).all()) for p in map(self.image, sample))
 
-    def picture(self, index: int) -> Picture:
-        """Return the picture as (H, W, 3) uint8: greyscale replicated, transparency laid on white.
+    def image(self, index: int) -> Pixels:
+        """Return the image as (H, W, 3) uint8: greyscale replicated, transparency laid on white.
 
         Raises:
             InputError: it cannot be read; the message names the file or row.
-            IndexError: there is no such picture.
+            IndexError: there is no such image.
         """
         i = self._position(index)
         if self.size in self._cache:
             return self._cache[self.size][i].copy()
-        picture = self.source.picture(int(self.rows[i]))
-        return picture if self.size is None else resize(picture, self.size)
+        image = self.source.image(int(self.rows[i]))
+        return image if self.size is None else resize(image, self.size)
 
     def stack(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[np.uint8]:
-        """Return those pictures as (n, H, W, 3) uint8.
+        """Return those images as (n, H, W, 3) uint8.
 
         Raises:
             InputError: they differ in size.
@@ -146,15 +146,15 @@ class Pictures:
         return self._decoded(np.asarray(indices, dtype=np.int64), self.size)
 
     def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Return all pictures as (N, H, W, 3) uint8. Shared: do not write into it.
+        """Return all images as (N, H, W, 3) uint8. Shared: do not write into it.
 
         Decoded once and kept when at most 2 GiB.
 
         Args:
-            size: (H, W) to resize to; without it pictures keep their size, which must be one.
+            size: (H, W) to resize to; without it images keep their size, which must be one.
 
         Raises:
-            InputError: pictures differ in size, or would take more than half of this machine's memory.
+            InputError: images differ in size, or would take more than half of this machine's memory.
         """
         wanted = self.size if size is None else _checked_size(size)
         known = self._cache.get(wanted)
@@ -165,8 +165,8 @@ class Pictures:
                 self._cache[wanted] = known
         return known
 
-    def subset(self, indices: Sequence[int] | NDArray[Any]) -> Pictures:
-        """Return those pictures, in that order; positions, or a mask of N booleans."""
+    def subset(self, indices: Sequence[int] | NDArray[Any]) -> ImageSplit:
+        """Return those images, in that order; positions, or a mask of N booleans."""
         chosen = np.asarray(indices)
         if chosen.dtype != bool:
             chosen = chosen.astype(np.int64)
@@ -182,8 +182,8 @@ class Pictures:
             _cache={},
         )
 
-    def resized(self, size: tuple[int, int]) -> Pictures:
-        """Return the same pictures resized to (H, W), bilinear, with their boxes scaled alike."""
+    def resized(self, size: tuple[int, int]) -> ImageSplit:
+        """Return the same images resized to (H, W), bilinear, with their boxes scaled alike."""
         wanted = _checked_size(size)
         boxes = self.boxes
         if boxes is not None:
@@ -199,7 +199,7 @@ class Pictures:
 
     def _decoded(self, indices: NDArray[np.int64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
         if not len(indices):
-            raise InputError("no picture was asked for.", hint="Give at least one index.")
+            raise InputError("no image was asked for.", hint="Give at least one index.")
         if size in self._cache:
             return self._cache[size][indices]
         if isinstance(self.source, ArraySource) and size is None:
@@ -208,37 +208,37 @@ class Pictures:
         needed = first.nbytes * len(indices)
         if needed > memory_limit():
             raise InputError(
-                f"{len(indices)} pictures of {first.shape[0]} x {first.shape[1]} need {needed / 1e9:.1f} GB, "
+                f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need {needed / 1e9:.1f} GB, "
                 f"more than half of this machine's memory.",
                 hint="Read them in batches, or pass a smaller size.",
             )
         pixels = np.empty((len(indices), *first.shape), dtype=np.uint8)
         pixels[0] = first
         for k, i in enumerate(indices[1:], start=1):
-            picture = self._at(int(i), size)
-            if picture.shape != first.shape:
+            image = self._at(int(i), size)
+            if image.shape != first.shape:
                 raise InputError(
-                    f"pictures differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
-                    f"{self.ids[i]!r} is {picture.shape[0]} x {picture.shape[1]} (height x width).",
+                    f"images differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
+                    f"{self.ids[i]!r} is {image.shape[0]} x {image.shape[1]} (height x width).",
                     hint="Resize them: --size 64, or size=(64, 64).",
                 )
-            pixels[k] = picture
+            pixels[k] = image
         return pixels
 
-    def _at(self, i: int, size: tuple[int, int] | None) -> Picture:
-        picture = self.source.picture(int(self.rows[self._position(i)]))
-        return picture if size is None else resize(picture, size)
+    def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
+        image = self.source.image(int(self.rows[self._position(i)]))
+        return image if size is None else resize(image, size)
 
     def _position(self, index: int) -> int:
         i = operator.index(index)
         if not -len(self) <= i < len(self):
-            raise IndexError(f"there is no picture {i} among {len(self)}")
+            raise IndexError(f"there is no image {i} among {len(self)}")
         return i % len(self)
 
 
 @dataclass(frozen=True, eq=False)
-class PictureSet:
-    """Splits of pictures with class names.
+class ImageSet:
+    """Splits of images with class names.
 
     Attributes:
         name: what reports call it.
@@ -249,16 +249,16 @@ class PictureSet:
         val: a further split for choices, or None.
         notes: one-liners that the user should read: how it was split, what was left out.
         planted: what was put into a drawn set on purpose (see `shapes`); empty for others. What it says of single
-            training pictures stands under `planted[cause]["train"]`, by id.
+            training images stands under `planted[cause]["train"]`, by id.
         source: plain JSON values: path, layout, profile, seed, counts per split.
     """
 
     name: str
     classes: tuple[str, ...]
     task: Task
-    train: Pictures
-    test: Pictures | None = None
-    val: Pictures | None = None
+    train: ImageSplit
+    test: ImageSplit | None = None
+    val: ImageSplit | None = None
     notes: tuple[str, ...] = ()
     planted: Mapping[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
@@ -269,18 +269,18 @@ class PictureSet:
         return len(self.classes)
 
     @property
-    def splits(self) -> dict[str, Pictures]:
+    def splits(self) -> dict[str, ImageSplit]:
         """The splits there are, by name."""
         found = {"train": self.train, "test": self.test, "val": self.val}
         return {name: split for name, split in found.items() if split is not None}
 
     @property
-    def held_out(self) -> Pictures | None:
+    def held_out(self) -> ImageSplit | None:
         """What a network is judged on: the test split, or the val split where there is no test."""
         return self.test if self.test is not None else self.val
 
-    def resized(self, size: tuple[int, int]) -> PictureSet:
-        """Return the set with every picture resized to (H, W), boxes scaled alike."""
+    def resized(self, size: tuple[int, int]) -> ImageSet:
+        """Return the set with every image resized to (H, W), boxes scaled alike."""
         found = {name: split.resized(size) for name, split in self.splits.items()}
         return replace(
             self,
@@ -291,21 +291,21 @@ class PictureSet:
         )
 
     def decode(self) -> None:
-        """Decode every picture now, so that a damaged one is told before long work; what fits is kept."""
+        """Decode every image now, so that a damaged one is told before long work; what fits is kept."""
         for split in self.splits.values():
             split.array()
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
-        """(C,) training pictures of each class; in a multi-label set a picture counts for each of its classes."""
+        """(C,) training images of each class; in a multi-label set an image counts for each of its classes."""
         return count_classes(self.train.labels, self.n_classes)
 
-    def with_profile(self, profile: str, seed: int) -> PictureSet:
+    def with_profile(self, profile: str, seed: int) -> ImageSet:
         """Return the set with its training split thinned to a profile; test and val are the same objects.
 
         Args:
             profile: `exp:R`, `step:R` (see `imbalance_profile`) or `natural`, which changes nothing.
-            seed: chooses which pictures stay (see `draw_profile`).
+            seed: chooses which images stay (see `draw_profile`).
 
         Raises:
             InputError: a profile that cannot be, or any but natural on a multi-label set.
@@ -315,7 +315,7 @@ class PictureSet:
             return replace(self, source={**self.source, "profile": "natural", "seed": seed})
         if self.task == "multilabel":
             raise InputError(
-                f"profile {profile!r} needs one label per picture, and {self.name} has several: leaving out pictures "
+                f"profile {profile!r} needs one label per image, and {self.name} has several: leaving out images "
                 "of one class would thin the others.",
                 hint="Use --profile natural.",
             )
@@ -333,7 +333,7 @@ class PictureSet:
         notes = self.notes
         if short:
             listed = ", ".join(short[:5]) + (", ..." if len(short) > 5 else "")
-            notes += (f"Profile {profile} asks for more pictures than there are: {listed}.",)
+            notes += (f"Profile {profile} asks for more images than there are: {listed}.",)
         train = self.train.subset(draw_profile(self.train.labels, kept, seed))
         counts = {**self.source.get("counts", {}), "train": kept.tolist()}
         return replace(
@@ -353,7 +353,7 @@ def count_classes(labels: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
 
 
 def planted_in(planted: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
-    """Drop what was planted in training pictures that are gone."""
+    """Drop what was planted in training images that are gone."""
     return {
         cause: {**facts, "train": {i: fact for i, fact in facts["train"].items() if i in ids}}
         if "train" in facts

@@ -1,4 +1,4 @@
-"""One split as the network sees it: pictures, a torch data set or arrays become batches of inputs."""
+"""One split as the network sees it: images, a torch data set or arrays become batches of inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data import Pictures
+from imblens.data import ImageSplit
 from imblens.data._decode import resize
 from imblens.errors import InputError, ShapeError
 
@@ -30,8 +30,8 @@ class Given:
         labels: (b,) integers or (b, C) multi-hot.
         ids: b texts.
         pixels: (b, H, W, 3) uint8 as the network sees them before normalisation, or None where unknown.
-        originals: b pictures (H, W, 3) uint8 as they are stored, or None.
-        boxes: per picture (n, 5), in pixels of `pixels`; or None.
+        originals: b images (H, W, 3) uint8 as they are stored, or None.
+        boxes: per image (n, 5), in pixels of `pixels`; or None.
         unknown: (b, C) labels that nobody could tell; or None.
     """
 
@@ -46,12 +46,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture to the network's input: resize, divide by 255, subtract mean, divide by standard deviation.
+    """From an image to the network's input: resize, divide by 255, subtract mean, divide by standard deviation.
 
     Attributes:
         mean: one value for each channel; one value alone makes a one-channel network's input, the mean of R, G, B.
         std: likewise.
-        size: (H, W), or None for the pictures' own.
+        size: (H, W), or None for the images' own.
         given: whether the user said so, or these are the defaults (mean 0, standard deviation 1).
     """
 
@@ -109,7 +109,7 @@ class Preprocessing:
         return (wide - mean) / std
 
     def undo(self, inputs: torch.Tensor) -> Pixels | None:
-        """Return the (b, H, W, 3) uint8 that gave these inputs; None where they cannot come from such pictures."""
+        """Return the (b, H, W, 3) uint8 that gave these inputs; None where they cannot come from such images."""
         import torch
 
         if not self.given or inputs.ndim != 4 or inputs.shape[1] != len(self.mean):
@@ -132,8 +132,8 @@ class Feed(ABC):
 
     Attributes:
         name: "train" or "test".
-        labels: all labels where they are known before the pictures are read, else None.
-        boxed: whether any picture has a box.
+        labels: all labels where they are known before the images are read, else None.
+        boxed: whether any image has a box.
     """
 
     name: str
@@ -153,25 +153,25 @@ class Feed(ABC):
         """Return the first two instances, or one where there is no other."""
 
 
-class PicturesFeed(Feed):
-    """Pictures of the data room."""
+class ImagesFeed(Feed):
+    """Images of the data room."""
 
     def __init__(
-        self, pictures: Pictures, name: str, preprocessing: Preprocessing, *, originals: bool, labels: Any = None
+        self, images: ImageSplit, name: str, preprocessing: Preprocessing, *, originals: bool, labels: Any = None
     ) -> None:
-        """Read `pictures`; keep the stored ones beside the resized where `originals`; `labels` instead of theirs."""
+        """Read `images`; keep the stored ones beside the resized where `originals`; `labels` instead of theirs."""
         self.name = name
-        self._labels = pictures.labels if labels is None else labels
+        self._labels = images.labels if labels is None else labels
         self.labels = self._labels
         self._preprocessing = preprocessing
-        self._pictures = pictures
-        self._scaled = pictures if preprocessing.size is None else pictures.resized(preprocessing.size)
+        self._images = images
+        self._scaled = images if preprocessing.size is None else images.resized(preprocessing.size)
         self._originals = originals
-        self.boxed = any(len(boxes) for boxes in pictures.boxes or ())
+        self.boxed = any(len(boxes) for boxes in images.boxes or ())
 
     def __len__(self) -> int:
         """Return N."""
-        return len(self._pictures)
+        return len(self._images)
 
     def batches(self, size: int) -> Iterator[Given]:
         """Yield all instances in order."""
@@ -187,8 +187,8 @@ class PicturesFeed(Feed):
         pixels: Pixels
         originals: Sequence[Pixels] | None = None
         if size is not None and self._originals:  # decode once for both
-            originals = [self._pictures.picture(int(i)) for i in rows]
-            pixels = np.stack([resize(picture, size) for picture in originals])
+            originals = [self._images.image(int(i)) for i in rows]
+            pixels = np.stack([resize(image, size) for image in originals])
         else:
             pixels = self._scaled.stack(rows)
             originals = list(pixels) if self._originals else None
@@ -196,11 +196,11 @@ class PicturesFeed(Feed):
         return Given(
             self._preprocessing.apply(pixels),
             self._labels[rows],
-            self._pictures.ids[rows].tolist(),
+            self._images.ids[rows].tolist(),
             pixels,
             originals,
             None if boxes is None else [boxes[i] for i in rows],
-            None if self._pictures.unknown is None else self._pictures.unknown[rows],
+            None if self._images.unknown is None else self._images.unknown[rows],
         )
 
 
@@ -267,11 +267,11 @@ def make_feed(
     """Say how a split is read.
 
     Args:
-        split: `Pictures`; a torch Dataset or DataLoader of (tensor, label); or (inputs, labels). Inputs that are
-            uint8 of shape (N, H, W) or (N, H, W, 3) are pictures, anything else is fed as it is.
+        split: `Images`; a torch Dataset or DataLoader of (tensor, label); or (inputs, labels). Inputs that are
+            uint8 of shape (N, H, W) or (N, H, W, 3) are images, anything else is fed as it is.
         name: how messages call it.
-        preprocessing: for pictures; for tensors it says how the pictures come back from them.
-        originals: whether the stored pictures are wanted.
+        preprocessing: for images; for tensors it says how the images come back from them.
+        originals: whether the stored images are wanted.
         classes: class names, for labels given as text.
 
     Raises:
@@ -279,15 +279,15 @@ def make_feed(
     """
     if isinstance(split, (str, PathLike)):
         raise InputError(
-            f"{name} is the text {str(split)!r}, not pictures.",
-            hint=f"Read them first: imblens.data.load_pictures({str(split)!r}) has train, val and test.",
+            f"{name} is the text {str(split)!r}, not images.",
+            hint=f"Read them first: imblens.data.load_images({str(split)!r}) has train, val and test.",
         )
     if isinstance(split, (tuple, list)):
         if len(split) != 2:
             raise ShapeError(f"{name} has {len(split)} entries.", hint="Pass (inputs, labels).")
         feed = _array_feed(split[0], _numbered(split[1], name, classes), name, preprocessing, originals)
-    elif isinstance(split, Pictures):
-        feed = PicturesFeed(split, name, preprocessing, originals=originals)
+    elif isinstance(split, ImageSplit):
+        feed = ImagesFeed(split, name, preprocessing, originals=originals)
     elif hasattr(split, "__getitem__") and hasattr(split, "__len__"):
         feed = TensorFeed(split, name, preprocessing, n=len(split))
     elif hasattr(split, "dataset") and hasattr(split.dataset, "__len__"):  # a DataLoader
@@ -295,7 +295,7 @@ def make_feed(
     else:
         raise InputError(
             f"{name} is {'None' if split is None else f'a {type(split).__name__}'}.",
-            hint="Pass Pictures, a torch Dataset that has a length, or (inputs, labels).",
+            hint="Pass an ImageSplit, a torch Dataset that has a length, or (inputs, labels).",
         )
     if not len(feed):
         raise InputError(f"{name} is empty.", hint="Give at least one instance.")
@@ -327,12 +327,12 @@ def _array_feed(inputs: Any, labels: NDArray[Any], name: str, preprocessing: Pre
     uint8 = str(getattr(inputs, "dtype", "")).removeprefix("torch.") == "uint8"
     if uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)):
         ids = [str(i) for i in range(len(labels))]
-        pictures = Pictures.from_arrays(_as_array(inputs), np.zeros(len(labels), np.int64), ids=ids, name=name)
-        return PicturesFeed(pictures, name, preprocessing, originals=originals, labels=labels)
+        images = ImageSplit.from_arrays(_as_array(inputs), np.zeros(len(labels), np.int64), ids=ids, name=name)
+        return ImagesFeed(images, name, preprocessing, originals=originals, labels=labels)
     if uint8:
         raise InputError(
-            f"{name} holds uint8 of shape {shape}; pictures have shape (N, H, W) or (N, H, W, 3).",
-            hint="Give pictures in that layout, or preprocessed float tensors.",
+            f"{name} holds uint8 of shape {shape}; images have shape (N, H, W) or (N, H, W, 3).",
+            hint="Give images in that layout, or preprocessed float tensors.",
         )
     return TensorFeed(inputs, name, preprocessing, n=len(inputs), labels=labels)
 

@@ -91,8 +91,8 @@ def count_regions(
         maps: (n, C, h, w) float32.
         thresholds: (C,) float64; infinite where nothing counts.
         boxes: (m, 4) int64 x0, y0, x1, y1 in pixels of the output, x1 and y1 exclusive.
-        slots: (m,) int64, 0 to 62: in which column of its picture a box counts.
-        starts: (n + 1,) int64: boxes starts[i] to starts[i + 1] are those of picture i.
+        slots: (m,) int64, 0 to 62: in which column of its image a box counts.
+        starts: (n + 1,) int64: boxes starts[i] to starts[i + 1] are those of image i.
         size: (H, W) of the output.
         disjoint: (n, 63) int64: regions that overlap a box, summed over channels; added to.
         unique: (n, 63) int64: channels with at least one; added to.

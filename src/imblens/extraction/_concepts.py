@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.capture._boxes import Boxed, boxed
-from imblens.capture._histogram import ChannelHistogram
-from imblens.capture._probes import Probe, Seen
 from imblens.errors import NotApplicable
+from imblens.extraction._boxes import Boxed, boxed
+from imblens.extraction._histogram import ChannelHistogram
+from imblens.extraction._probes import Probe, Seen
 
 if TYPE_CHECKING:
     import torch
 
-SLOTS = 63  # classes of one picture that are counted together
+SLOTS = 63  # classes of one image that are counted together
 
 
 class Concepts(Probe):
-    """Counts connected regions of strong activation that overlap a box, per picture and class.
+    """Counts connected regions of strong activation that overlap a box, per image and class.
 
     A channel's threshold is the value that a share q of its activations reach over the whole training split; it is
     found while that split is read, so that the other split needs one pass as well, and nothing is chosen on it. On
-    that split, each channel's map is resized to the picture (bilinear), thresholded, and cut into regions whose pixels
+    that split, each channel's map is resized to the image (bilinear), thresholded, and cut into regions whose pixels
     touch by their sides.
 
-    Columns (C,), NaN for classes without a box in the picture: `concept_disjoint`, the regions that overlap a box of
+    Columns (C,), NaN for classes without a box in the image: `concept_disjoint`, the regions that overlap a box of
     the class by at least one pixel, summed over channels; `concept_unique`, the channels with at least one.
 
     References:
@@ -102,13 +102,13 @@ class Concepts(Probe):
 def concepts_in_boxes(
     maps: NDArray[np.float32], thresholds: NDArray[np.float64], pairs: Sequence[Boxed], size: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count, for each pair of picture and class, the regions that overlap its boxes, and the channels that have one.
+    """Count, for each pair of image and class, the regions that overlap its boxes, and the channels that have one.
 
     Args:
         maps: (b, C, h, w) float32.
         thresholds: (C,) what an activation must reach; infinite where nothing counts.
         pairs: from `boxed`, by row.
-        size: (H, W) of the pictures.
+        size: (H, W) of the images.
 
     Returns:
         disjoint (pairs,) and unique (pairs,).
@@ -125,7 +125,7 @@ def concepts_in_boxes(
 def _count(
     pairs: Sequence[Boxed], maps: NDArray[np.float32], thresholds: NDArray[np.float64], low: int, size: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    from imblens.capture._loops import count_regions
+    from imblens.extraction._loops import count_regions
 
     boxes = np.concatenate([pair.ranges for pair in pairs])
     per_pair = [len(pair.ranges) for pair in pairs]
