@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from imblens.base.intervals import mean_with_interval
 from imblens.errors import NotApplicable
 from imblens.lenses import alignment, co_occurrence, concepts
-from imblens.lenses._boxes import mean_with_interval
 from imblens.run import Part, Run, Split
 
 NAMES = ("tumour", "cyst", "none")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imblens.base.wording import counted, ratio
 from imblens.errors import NotApplicable
 from imblens.lenses import (
     BUILT_IN,
@@ -22,7 +23,6 @@ from imblens.lenses import (
     lens_info,
     ranking,
 )
-from imblens.lenses._base import counted, ratio
 from imblens.lenses._boxes import interval_chart
 from imblens.lenses._embedding_map import CLASS_COLOURS
 from imblens.report import _figures

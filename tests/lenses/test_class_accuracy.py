@@ -8,10 +8,10 @@ from imblearn.metrics import sensitivity_specificity_support
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
+from imblens.base.intervals import wilson
 from imblens.errors import NotApplicable
 from imblens.lenses import class_accuracy
 from imblens.run import Run
-from imblens.run.statistics import wilson
 from tests.lenses.made import NAMES, TEST, TRAIN, make_run
 
 

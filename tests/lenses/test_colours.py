@@ -130,7 +130,7 @@ def test_the_interval_follows_the_spread_between_images() -> None:
     wide = colours(run_of(np.concatenate([clumped, other]), zeros, labels, ["a", "b"])).tables["colours"].iloc[0]
     tight = colours(run_of(np.concatenate([mixed, other]), zeros, labels, ["a", "b"])).tables["colours"].iloc[0]
     assert wide["share"] == tight["share"] == 0.5
-    from imblens.lenses._base import wilson
+    from imblens.base.intervals import wilson
 
     # variance 0.25 / (n - 1) gives n - 1 trials
     low, high = wilson(np.array([(n - 1) / 2]), np.array([n - 1]))

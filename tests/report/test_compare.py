@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imblens.base.intervals import independent_change, mean_change, paired_change
 from imblens.errors import ExistsError, InputError, ShapeError
 from imblens.lenses import compare_class_features
 from imblens.report import Comparison, compare
-from imblens.report._changes import independent_change, mean_change
 from imblens.report._compare import differences
 from imblens.run import Run
-from imblens.run.statistics import paired_change
 from imblens.treatments import treatment_table
 from tests.report.pages import parsed
 from tests.report.runs import HOSTILE, make_run

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 import imblens.report._page as page
+from imblens.base.markdown import prose
 from imblens.lenses._pages import HEADINGS, lens_page, sections
 from imblens.report import audit
 from imblens.report._audit_page import _command
 from imblens.report._evidence import in_full
 from imblens.report._image_sheet import sheet
 from imblens.report._page import table_html, turned, whole
-from imblens.report._prose import prose
 from imblens.report._render import figures
 from tests.report.pages import parsed
 from tests.report.runs import CIFAR, HOSTILE, make_run

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imblens.base.files import claim, write_atomic, write_text
 from imblens.errors import ExistsError, ImblensError, InputError, MissingError, StorageError
-from imblens.run import Head, Part, Run, Split, claim, write_atomic, write_text
+from imblens.run import Head, Part, Run, Split
 
 RNG = np.random.default_rng(3)
 CLASSES = ("ant", '"><img src=x onerror=1>', "رتيلاء 🕷")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from imblens.base.files import write_bytes
 from imblens.errors import ImblensError, MissingError, StorageError
 from imblens.training import find_sampler, find_schedule, sampler_descriptions, schedule_descriptions
-from imblens.training._files import write_whole
 from imblens.training._samplers import Batches, draw_epoch
 from imblens.training._schedules import SCHEDULES, cao_steps, one_cycle
 from imblens.training._train import channel_statistics, rare_classes
@@ -198,7 +198,7 @@ def test_names_and_descriptions_need_no_torch() -> None:
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "file"
-    write_whole(path, b"old")
+    write_bytes(path, b"old")
 
     def full(*args: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
@@ -207,8 +207,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         with monkeypatch.context() as patch:
             patch.setattr(call, full)
             with pytest.raises(StorageError, match="No space left on device; nothing under that name was changed"):
-                write_whole(path, b"new")
+                write_bytes(path, b"new")
         assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
-    write_whole(path, b"new")
+    write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
     assert issubclass(StorageError, ImblensError)

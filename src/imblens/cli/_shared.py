@@ -117,7 +117,7 @@ CLAIMED: list[Path] = []  # folders that the running command writes to
 
 def begin(out: Path, *, force: bool) -> None:
     """Claim the folder that a command writes to, and remember it for the case that the user stops the command."""
-    from imblens.run import claim
+    from imblens.base.files import claim
 
     CLAIMED.append(claim(out, force=force))
 

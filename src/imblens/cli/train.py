@@ -113,10 +113,10 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Train with Lightning; then capture features and colours, and write the report to RUN/audit."""
+    from imblens.base.files import claim
     from imblens.data import drop_images, load_images
     from imblens.losses import find_loss
     from imblens.models import find_model
-    from imblens.run import claim
     from imblens.studies import OVERSAMPLED
     from imblens.training import find_sampler, find_schedule
 

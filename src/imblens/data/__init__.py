@@ -1,5 +1,6 @@
 """Images, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
+from imblens.base.memory import memory_limit
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
@@ -8,7 +9,6 @@ from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._load import built_in_sets, image_sets, load_images
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
 from imblens.data._shapes import CAUSES, shapes
-from imblens.data._sources import memory_limit
 
 __all__ = [
     "CAUSES",

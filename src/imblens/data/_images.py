@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
-from imblens.data._sources import ArraySource, Source, image_array, in_colour, memory_limit
+from imblens.data._sources import ArraySource, Source, image_array, in_colour
 from imblens.errors import InputError, ShapeError
 
 Task = Literal["multiclass", "multilabel"]

@@ -12,9 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data._assemble import assemble, number_labels
 from imblens.data._images import ImageSet, ImageSplit
-from imblens.data._sources import ArraySource, image_array, memory_limit
+from imblens.data._sources import ArraySource, image_array
 from imblens.errors import InputError, MissingError, ShapeError
 
 _LARGE = 100 * 10**6  # bytes from which on a high ratio is suspicious

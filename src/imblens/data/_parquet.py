@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
 from imblens.data._entries import (
     BoxNotes,
@@ -23,7 +24,7 @@ from imblens.data._entries import (
     with_boxes,
 )
 from imblens.data._images import Boxes, ImageSet, ImageSplit
-from imblens.data._sources import EncodedSource, memory_limit
+from imblens.data._sources import EncodedSource
 from imblens.errors import InputError, MissingError, ShapeError
 
 if TYPE_CHECKING:

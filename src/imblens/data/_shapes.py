@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data import _drawing as draw
 from imblens.data._assemble import assemble
 from imblens.data._drawing import Floats, Layout, Shape
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._profiles import checked_seed
-from imblens.data._sources import memory_limit
 from imblens.errors import InputError, did_you_mean
 
 CAUSES = ("overlap", "sub_concepts", "label_noise", "background", "uncovered", "few_examples")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,11 +167,3 @@ def image_array(values: Any, name: str) -> NDArray[np.uint8]:
             else "Scale to 0-255 and store as uint8.",
         )
     return array.astype(np.uint8)
-
-
-def memory_limit() -> int:
-    """Return how many bytes one data set may take: half of this machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return 8 * 2**30

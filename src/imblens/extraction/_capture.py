@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.files import claim
+from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
 from imblens.extraction._colours import Colours
@@ -23,7 +25,7 @@ from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._parts import Parts
 from imblens.extraction._probes import Probe
 from imblens.models import find_head, find_maps, rectified_before_pooling
-from imblens.run import Head, Run, Split, claim, seal, staged, versions
+from imblens.run import Head, Run, Split, seal, staged
 from imblens.run._check import class_names, labels_vector
 
 if TYPE_CHECKING:

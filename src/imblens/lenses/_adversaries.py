@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, percent
 from imblens.errors import InputError
-from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._class_accuracy import confusion_counts
 from imblens.lenses._feature_overlap import class_moments
 from imblens.lenses._forecast import (

@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from imblens.base.intervals import mean_with_interval, wilson
+from imblens.base.wording import FEW, counted, percent
 from imblens.errors import NotApplicable
-from imblens.lenses._base import FEW, Finding, counted, lens, percent, wilson
-from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, mean_with_interval, means
+from imblens.lenses._base import Finding, lens
+from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, means
 from imblens.run import Run
 
 MEASURES = ("iobb", "ior", "iou", "pointing")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, counted, percent
 from imblens.errors import InputError, NotApplicable
-from imblens.lenses._base import FEW, Finding, counted, lens, percent, wilson
-from imblens.lenses._blocks import row_blocks
+from imblens.lenses._base import Finding, lens
 from imblens.run import Run
 
 if TYPE_CHECKING:

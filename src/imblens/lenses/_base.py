@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imblens.errors import NotApplicable
 from imblens.run import Run
-from imblens.run.statistics import wilson as wilson
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FEW = 10  # below this many instances a share is marked "too few to tell"
 
 
 @dataclass(frozen=True)
@@ -147,39 +141,3 @@ def _demand(run: Run, need: str, name: str) -> None:
     holds, reason = _REASONS[need]
     if not holds(run):
         raise NotApplicable(f"{name}: {reason}.")
-
-
-def imbalance(class_counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(C,) count of the largest class over the count of each; NaN for a class without instances."""
-    counts = np.asarray(class_counts, dtype=np.float64)
-    return np.divide(counts.max(), counts, out=np.full(len(counts), np.nan), where=counts > 0)
-
-
-def number(value: float | None) -> float | None:
-    """Return a JSON number, None for NaN."""
-    return None if value is None or not np.isfinite(value) else float(value)
-
-
-def percent(share: float) -> str:
-    """Write a share as the report does: "47 %"."""
-    return f"{100 * share:.0f} %"
-
-
-def ratio(value: float) -> str:
-    """Write how many times as much, with one decimal below ten and none above: one number reads alike everywhere.
-
-    Example:
-        >>> ratio(1.6), ratio(9.96), ratio(28.57), ratio(1234.0)
-        ('1.6', '10', '29', '1,234')
-    """
-    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
-
-
-def counted(n: int, thing: str) -> str:
-    """Write a number of things.
-
-    Example:
-        >>> counted(1, "test instance"), counted(1200, "test instance")
-        ('1 test instance', '1,200 test instances')
-    """
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"

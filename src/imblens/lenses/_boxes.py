@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.intervals import mean_with_interval
+from imblens.base.wording import number
 from imblens.errors import NotApplicable
-from imblens.lenses._base import number
 from imblens.run import Run, Split
 
 Floats = NDArray[np.float64]
@@ -33,28 +34,6 @@ def captured(run: Run, lens: str, key: str) -> Any:
     """What capture noted under `key` of what it gathered for a lens; None where it is not known."""
     told = run.meta.get(lens)
     return told.get(key) if isinstance(told, Mapping) else None
-
-
-def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Count, mean and 95 % interval (Student's t) of each column of (N, C), NaN left out.
-
-    The interval is NaN for fewer than two values.
-
-    Example:
-        >>> n, mean, low, high = mean_with_interval(np.array([[0.2], [0.4], [np.nan]]))
-        >>> int(n[0]), [round(float(v[0]), 2) for v in (mean, low, high)]
-        (2, [0.3, -0.97, 1.57])
-    """
-    from scipy.stats import t
-
-    known = np.isfinite(values)
-    n = known.sum(axis=0)
-    filled = np.where(known, values, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(n > 0, filled.sum(axis=0) / n, np.nan)
-        squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
-        step = np.where(n > 1, t.ppf(0.975, np.maximum(n - 1, 1)) * np.sqrt(squares / (n - 1) / n), np.nan)
-    return n.astype(np.int64), mean, mean - step, mean + step
 
 
 def means(values: Mapping[str, Floats]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from imblens.base.blocks import row_blocks
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, counted, number, percent
 from imblens.errors import InputError
-from imblens.lenses._base import FEW, Finding, counted, lens, number, percent, wilson
-from imblens.lenses._blocks import row_blocks
+from imblens.lenses._base import Finding, lens
 from imblens.run import Batch, Run, Statistic
 
 if TYPE_CHECKING:

@@ -7,7 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, counted, imbalance, lens, number, percent, ratio, wilson
+from imblens.base.arrays import imbalance
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, counted, number, percent, ratio
+from imblens.lenses._base import Finding, lens
 from imblens.run import Confusion, Run, Split
 from imblens.run.statistics import confusion_summary
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from imblens.base.blocks import row_blocks
+from imblens.base.wording import FEW, counted, number
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.lenses._base import FEW, Finding, counted, lens, number
-from imblens.lenses._blocks import row_blocks
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._feature_overlap import class_moments
 from imblens.run import Batch, Head, Run, Statistic
 

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from imblens.lenses._base import FEW, Finding, lens, percent, wilson
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, percent
+from imblens.lenses._base import Finding, lens
 from imblens.run import Run
 
 SURPRISING = 1.5  # a label is named when it is this many times as frequent with another as overall

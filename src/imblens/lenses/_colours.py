@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, number, percent
 from imblens.errors import NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, archetype_members
-from imblens.lenses._base import FEW, Finding, lens, number, percent, wilson
+from imblens.lenses._base import Finding, lens
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:

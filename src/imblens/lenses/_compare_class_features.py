@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import number
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, number
+from imblens.lenses._base import Finding
 from imblens.lenses._class_features import class_features, embedding_sums, per_instance
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.run import Run

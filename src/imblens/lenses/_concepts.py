@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from imblens.lenses._base import FEW, Finding, counted, lens
-from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, mean_with_interval, means
+from imblens.base.intervals import mean_with_interval
+from imblens.base.wording import FEW, counted
+from imblens.lenses._base import Finding, lens
+from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, means
 from imblens.run import Run
 
 MEASURES = ("disjoint", "unique")

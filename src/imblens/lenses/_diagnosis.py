@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import imbalance
+from imblens.base.wording import FEW, counted, percent, ratio
 from imblens.errors import NotApplicable
-from imblens.lenses._base import FEW, Finding, counted, imbalance, lens, percent, ratio
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._class_accuracy import class_accuracy
 from imblens.lenses._class_features import class_features
 from imblens.lenses._colours import colours, standing_out

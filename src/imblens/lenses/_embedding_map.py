@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import FEW
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, RARE, instance_archetypes
-from imblens.lenses._base import FEW, Finding, lens
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.run import Run, Split, neighbour_graph
 

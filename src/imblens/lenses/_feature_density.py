@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import number, ratio
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens, number, ratio
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._feature_overlap import class_moments, strongest_features
 from imblens.run import Run, TopKCounts
 

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import number
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens, number
+from imblens.lenses._base import Finding, lens
 from imblens.run import ClassMoments, Moments, Run
 
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import Finding, counted, lens, number, ratio
+from imblens.base.wording import counted, number, ratio
+from imblens.lenses._base import Finding, lens
 from imblens.run import ClassRange, Range, Run, Split
 
 KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "wrong"}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
+from imblens.base.wording import counted, number
 from imblens.errors import InputError
 from imblens.lenses._archetypes import OUTLIER, instance_archetypes
-from imblens.lenses._base import Finding, counted, lens, number
-from imblens.lenses._blocks import row_blocks
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._feature_overlap import class_moments
 from imblens.run import Run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imblens.lenses._base import percent
+from imblens.base.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ def error_chart(table: pd.DataFrame, *, column: str, value: str, errors: str, or
         order: of the classes.
         title: of the columns.
     """
-    from imblens.lenses._base import FEW
+    from imblens.base.wording import FEW
     from imblens.lenses._charts import tip
 
     table = table[table[value].notna()]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._base import FEW, Finding, counted, lens, number, percent, wilson
-from imblens.lenses._blocks import row_blocks
-from imblens.lenses._boxes import mean_with_interval
+from imblens.base.blocks import row_blocks
+from imblens.base.intervals import Z95, mean_with_interval, wilson
+from imblens.base.wording import FEW, counted, number, percent
+from imblens.lenses._base import Finding, lens
 from imblens.lenses._resampling import areas, resample_counts
 from imblens.run import Run, Split
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-Z95 = 1.959963984540054
 
 
 class Ranking(Finding):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses._blocks import row_blocks
+from imblens.base.blocks import row_blocks
 from imblens.run import Split
 
 Floats = NDArray[np.float64]

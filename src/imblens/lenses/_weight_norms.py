@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from imblens.lenses._base import Finding, lens, number
+from imblens.base.wording import number
+from imblens.lenses._base import Finding, lens
 from imblens.run import Run
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import BUILT_IN, Finding, all_lenses
 from imblens.run import Run
 from imblens.run import engine as computing
-from imblens.run._random import random_state_kept
 from imblens.run._run import as_run
 
 if TYPE_CHECKING:

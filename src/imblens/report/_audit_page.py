@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imblens.lenses._base import FEW, counted, number, percent
+from imblens.base.wording import FEW, counted, number, percent
 from imblens.report._evidence import ENDS, MANY_CLASSES
 from imblens.report._tables import table_files
 
@@ -144,11 +144,11 @@ def _eyebrow(audit: Audit) -> str:
 
 
 def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str, str], Figure]) -> dict[str, Any]:
+    from imblens.base.markdown import prose
     from imblens.lenses import all_lenses, lens_info
     from imblens.lenses._pages import HEADINGS, lens_page
     from imblens.report import _page, _render
     from imblens.report._overlays import overlays
-    from imblens.report._prose import prose
 
     files = table_files(audit.findings)
     tables = {

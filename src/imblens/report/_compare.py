@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import divide
+from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
+from imblens.base.random_state import random_state_kept
+from imblens.base.wording import FEW, percent, points
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import Finding, all_lenses, common_map, compare_class_features
-from imblens.lenses._base import FEW, percent
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
-from imblens.report._changes import independent_change, mean_change, share
 from imblens.run import Run, legible
-from imblens.run._random import random_state_kept
 from imblens.run._run import as_run
-from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,11 +257,6 @@ def best_first(comparison: Comparison) -> list[str]:
     return [str(name) for name in known.sort_values(key, ascending=False, kind="stable")["run"]]
 
 
-def points(change: float) -> str:
-    """A change of a share as people say it: "+3.4 points"."""
-    return f"{100 * change:+.1f} points".replace("-", "\u2212")
-
-
 def _headline(comparison: Comparison, name: str) -> str:
     table = comparison.tables["comparison_summary"].set_index("run")
     reference = comparison.names[0]
@@ -359,7 +354,7 @@ def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.Da
     import pandas as pd
 
     right, count = _counts(run, classes)
-    accuracy, low, high = mean_of_kinds(share(right, count), *wilson(right, count))
+    accuracy, low, high = mean_of_kinds(divide(right, count), *wilson(right, count))
     blank = np.full(len(classes), np.nan)
     changes = {"change": blank, "change_low": blank, "change_high": blank, "gained": blank, "lost": blank}
     paired = False
@@ -379,13 +374,13 @@ def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.Da
         }
     )
     if run.task == "multilabel":
-        found["recall"], found["specificity"] = share(right, count).T
+        found["recall"], found["specificity"] = divide(right, count).T
     return found
 
 
 def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], bool]:
     (right, count), (right_then, count_then) = _counts(run, classes), _counts(first, classes)
-    step = share(right, count) - share(right_then, count_then)
+    step = divide(right, count) - divide(right_then, count_then)
     rows = _pairs(first, run) if _answered(first) and _answered(run) else None
     if rows is None:
         change, low, high = mean_of_kinds(step, *independent_change(right, count, right_then, count_then))

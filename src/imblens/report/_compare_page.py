@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.lenses._base import percent
-from imblens.report._compare import MEASURES, best_first, class_lines, differences, points
+from imblens.base.files import claim, write_text
+from imblens.base.wording import percent, points
+from imblens.report._compare import MEASURES, best_first, class_lines, differences
 from imblens.report._overlays import KEY, side_by_side
 from imblens.report._save import write_figures, write_maps, write_tables
-from imblens.run import claim, write_text
 
 if TYPE_CHECKING:
     from imblens.report._compare import Comparison

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imblens.lenses._base import percent
+from imblens.base.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.files import write_atomic
 from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
 from imblens.lenses._label_suspects import suspect_scores
-from imblens.run import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from imblens.lenses._base import percent
+from imblens.base.wording import percent
 
 if TYPE_CHECKING:
     from imblens.run import Run, Split

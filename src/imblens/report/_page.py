@@ -16,7 +16,7 @@ from unicodedata import bidirectional
 import numpy as np
 from markupsafe import Markup, escape
 
-from imblens.lenses._base import percent
+from imblens.base.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,7 +322,7 @@ def used_versions(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Versions of what made this page, and of what captured the run where that is known."""
     from importlib.metadata import version
 
-    from imblens.run import versions
+    from imblens.base.versions import versions
 
     now = {**versions(), "altair": version("altair"), "vl-convert": version("vl-convert-python")}
     found = [(f"{name} (audit)", text) for name, text in now.items()]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imblens.run import write_atomic, write_text
+from imblens.base.files import write_atomic, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

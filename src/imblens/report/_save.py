@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from imblens.base.files import claim, write_atomic, write_text
 from imblens.report._instances import instances, write_instances
 from imblens.report._tables import csv_text, file_names, plain, table_files
-from imblens.run import claim, write_atomic, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.base.arrays import imbalance
+from imblens.base.wording import FEW, counted, number, percent, ratio
 from imblens.lenses import Finding
-from imblens.lenses._base import FEW, counted, imbalance, number, percent, ratio
 from imblens.run import copies
 
 if TYPE_CHECKING:

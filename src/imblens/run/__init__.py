@@ -1,9 +1,10 @@
 """The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
 
+from imblens.base.files import claim, release, sha256, write_atomic, write_text
+from imblens.base.versions import versions
 from imblens.run._check import legible
 from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
-from imblens.run._files import claim, release, sha256, write_atomic, write_text
 from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
 from imblens.run._run import Head, Run
 from imblens.run._split import Part, Split
@@ -16,7 +17,6 @@ from imblens.run._store import (
     save,
     seal,
     staged,
-    versions,
     write_into,
     write_part,
 )

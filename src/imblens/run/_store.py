@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run._check import class_names
-from imblens.run._files import claim, sha256, temporary_folder, write_atomic, write_text
 from imblens.run._run import Head, Run
 from imblens.run._split import Part, Split
 

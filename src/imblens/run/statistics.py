@@ -22,7 +22,6 @@ from typing_extensions import Self
 
 Floats = NDArray[np.floating[Any]]
 Result = TypeVar("Result")
-Z95 = 1.959963984540054
 PIECE = 2**20  # values that one thread sorts at a time
 
 
@@ -326,68 +325,3 @@ def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
         "geometric_mean": float(np.sqrt(recall.mean() * specificity.mean())),
         "macro_f1": float(f1.mean()),
     }
-
-
-def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """95 % Wilson score interval of a share; NaN where there are no trials.
-
-    References:
-        Wilson 1927, Probable inference, the law of succession, and statistical inference.
-
-    Example:
-        >>> low, high = wilson(np.array([8]), np.array([10]))
-        >>> round(float(low[0]), 3), round(float(high[0]), 3)
-        (0.49, 0.943)
-    """
-    z = Z95
-    n = np.where(np.asarray(trials) > 0, trials, np.nan).astype(np.float64)
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
-    return np.where(share == 0, 0.0, low), np.where(share == 1, 1.0, high)  # exact: rounding would leave 1 - 1e-16
-
-
-def paired_change(
-    gained: NDArray[Any], lost: NDArray[Any], count: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """95 % interval of (gained - lost) / count where both answers are to the same instances.
-
-    Half an instance is added to each of the four cells, so that a class with few instances, or without any change, does
-    not look certain.
-
-    Args:
-        gained: (C,) instances that turned right.
-        lost: (C,) instances that turned wrong.
-        count: (C,) instances.
-
-    Returns:
-        Lower and upper ends, each (C,); NaN where there is no instance.
-
-    References:
-        Agresti and Min 2005, Simple improved confidence intervals for comparing matched proportions.
-
-    Example:
-        >>> low, high = paired_change(np.array([12]), np.array([2]), np.array([50]))
-        >>> round(float(low[0]), 3), round(float(high[0]), 3)
-        (0.056, 0.329)
-    """
-    n = np.where(np.asarray(count) > 0, np.asarray(count) + 2.0, np.nan)
-    up, down = np.asarray(gained) + 0.5, np.asarray(lost) + 0.5
-    middle = (up - down) / n
-    half = Z95 * np.sqrt(up + down - (up - down) ** 2 / n) / n
-    return np.maximum(middle - half, -1.0), np.minimum(middle + half, 1.0)
-
-
-def mean_of_kinds(
-    middle: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Means over the kinds of instances of each class, (C, S) to (C,), with 95 % intervals; NaN where a kind is unknown.
-
-    Each side of the interval is the root of the summed squares of the kinds' distances (square-and-add).
-    """
-    if middle.shape[1] == 1:
-        return middle[:, 0], low[:, 0], high[:, 0]
-    mean, n = middle.mean(axis=1), middle.shape[1]
-    down, up = (np.sqrt((np.maximum(side, 0) ** 2).sum(axis=1)) / n for side in (middle - low, high - middle))
-    return mean, mean - down, mean + up

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.base.intervals import wilson
 from imblens.data import ImageSet, ImageSplit, shapes
 from imblens.errors import ImblensError, ImblensWarning
 from imblens.run import Run
-from imblens.run.statistics import wilson
 from imblens.studies._jobs import Job
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.files import claim, write_text
 from imblens.errors import InputError
-from imblens.run import claim, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

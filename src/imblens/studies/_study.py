@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.files import write_atomic, write_text
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.run import write_atomic, write_text
 from imblens.studies import _described, _diagnosis, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store

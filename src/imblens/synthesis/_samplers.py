@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data import memory_limit
+from imblens.base.memory import memory_limit
 from imblens.errors import InputError
 from imblens.run import Run
 from imblens.synthesis._base import Made, Oversampler, Task

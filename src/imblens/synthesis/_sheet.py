@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imblens.run import write_atomic
+from imblens.base.files import write_atomic
 from imblens.synthesis._base import Made, Task
 
 _REAL, _SYNTHETIC, _ROWS = 4, 10, 20

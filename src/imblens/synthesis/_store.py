@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imblens.run import write_atomic
+from imblens.base.files import write_atomic
 from imblens.synthesis._base import Made, Task
 
 

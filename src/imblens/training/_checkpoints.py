@@ -10,7 +10,8 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from imblens.training._files import LAST, read_checkpoint, write_whole
+from imblens.base.files import write_bytes
+from imblens.training._files import LAST, read_checkpoint
 
 
 class WholeCheckpoints(CheckpointIO):
@@ -23,7 +24,7 @@ class WholeCheckpoints(CheckpointIO):
         """Write a checkpoint."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(Path(path), buffer.getvalue())
+        write_bytes(Path(path), buffer.getvalue())
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

@@ -1,13 +1,11 @@
-"""Files that are whole or not there; checkpoints that hold nothing but tensors and plain values."""
+"""Checkpoints that hold nothing but tensors and plain values."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from imblens.errors import InputError, MissingError, StorageError
+from imblens.errors import InputError, MissingError
 
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -33,31 +31,3 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("imblens"), dict):
         raise InputError(f"--resume: {path} was not written by imblens.", hint="Leave out --resume to start anew.")
     return found
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one.
-
-    Raises:
-        StorageError: it cannot be written; what was there is unchanged.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".imblens-tmp-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}; nothing under that name was changed.",
-            hint="Free some space, or choose another --out.",
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imblens.base.files import write_bytes
 from imblens.errors import ImblensError
-from imblens.training._files import write_whole
 from imblens.training._module import Fitting
 
 
@@ -90,7 +90,7 @@ class EpochLog(lightning.Callback):
                 hint="Try a smaller learning rate (another --schedule) or a larger --batch-size.",
             )
         self.rows.append(row)
-        write_whole(self._path, self.frame().to_csv(index=False).encode())
+        write_bytes(self._path, self.frame().to_csv(index=False).encode())
         if self._show:
             print(epoch_line(self.rows, int(trainer.max_epochs or 0)), file=sys.stderr, flush=True)
 

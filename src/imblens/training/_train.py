@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.files import write_bytes
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
 from imblens.models import evaluating, find_head, find_model, load_pretrained, make_network
-from imblens.training._files import LAST, read_checkpoint, write_whole
+from imblens.training._files import LAST, read_checkpoint
 from imblens.training._remix import checked_remix
 from imblens.training._samplers import Batches, find_sampler
 from imblens.training._schedules import Schedule, default_schedule, find_schedule
@@ -432,7 +433,7 @@ def _save_model(model: nn.Module, path: Path) -> None:
         if tensor.data_ptr() not in seen or not tensor.numel():  # tied weights stand once
             tensors[name] = tensor.contiguous()
         seen.add(tensor.data_ptr())
-    write_whole(path, save(tensors, metadata={"format": "pt"}))
+    write_bytes(path, save(tensors, metadata={"format": "pt"}))
 
 
 def _planned(plan: Schedule, augment: str | None) -> Schedule:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.intervals import mean_of_kinds, paired_change, wilson
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
-from imblens.run.statistics import mean_of_kinds, paired_change, wilson
 from imblens.treatments._choose import class_mean
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.random_state import random_state_kept
 from imblens.errors import ImblensWarning
 from imblens.run import Head, Run, Split
-from imblens.run._random import random_state_kept
 from imblens.run._run import as_run
 from imblens.treatments import _guards
 from imblens.treatments._base import Outcome, Treatment

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data._assemble import assemble, clean_text
 from imblens.data._images import ImageSet, ImageSplit
-from imblens.data._sources import ArraySource, FileSource, memory_limit
+from imblens.data._sources import ArraySource, FileSource
 from imblens.errors import InputError, MissingError, ShapeError
 
 

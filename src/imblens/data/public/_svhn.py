@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.memory import memory_limit
 from imblens.data._images import ImageSet
-from imblens.data._sources import memory_limit
 from imblens.data.public._files import folder_with, set_of_arrays
 from imblens.errors import InputError, MissingError
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never a torso."""
+"""Writing files so that a reader sees the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -57,9 +57,14 @@ def temporary_folder(within: Path) -> Path:
         raise _storage_error(within, error) from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, atomically."""
+    write_atomic(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    write_atomic(path, lambda file: file.write(text.encode("utf-8")))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def sweep(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""The ground floor: small parts that every room may use, each at home in one module. It imports only `errors`."""

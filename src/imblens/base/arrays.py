@@ -1,0 +1,51 @@
+"""Array helpers that many rooms need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def divide(above: Any, below: Any, *, otherwise: float = np.nan) -> NDArray[np.float64]:
+    """Return above / below, and `otherwise` where below is not positive: undefined is not 0.
+
+    Args:
+        above, below: arrays that broadcast against each other.
+        otherwise: NaN unless a caller can say what an empty share means.
+
+    Example:
+        >>> divide(np.array([1, 2]), np.array([4, 0]))
+        array([0.25,  nan])
+    """
+    above, below = np.asarray(above), np.asarray(below)
+    out = np.full(np.broadcast_shapes(above.shape, below.shape), otherwise, dtype=np.float64)
+    return np.divide(above, below, out=out, where=below > 0)
+
+
+def imbalance(class_counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(C,) count of the largest class over the count of each; NaN for a class without instances.
+
+    Example:
+        >>> imbalance(np.array([100, 10, 0]))
+        array([ 1., 10., nan])
+    """
+    return divide(np.max(class_counts), class_counts)
+
+
+def numbered(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Number values of any sortable kind by their sorted order.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        (N,) numbers from 0, and the sorted distinct values.
+
+    Example:
+        >>> numbered(np.array(["b", "a", "b"]))
+        (array([1, 0, 1]), array(['a', 'b'], dtype='<U1'))
+    """
+    distinct, places = np.unique(values, return_inverse=True)
+    return places.reshape(-1).astype(np.int64), distinct

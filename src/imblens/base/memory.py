@@ -1,0 +1,35 @@
+"""How much of this machine's memory one request may take."""
+
+from __future__ import annotations
+
+import os
+
+from imblens.errors import InputError
+
+
+def memory_limit() -> int:
+    """Return how many bytes one data set or result may take: half of this machine's memory, 8 GiB where unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return 8 * 2**30
+
+
+def refuse_too_large(needed: int, what: str, *, hint: str) -> None:
+    """Refuse what needs more than `memory_limit`, before anything is allocated.
+
+    Args:
+        needed: bytes.
+        what: subject and verb of the message: "FILE holds", "smote on 10 images needs".
+        hint: what to do instead.
+
+    Raises:
+        InputError: it needs more.
+
+    Example:
+        >>> refuse_too_large(2**62, "a.npz holds", hint="Split it.")
+        Traceback (most recent call last):
+        imblens.errors.InputError: a.npz holds 4611686018.4 GB, more than half of this machine's memory. Split it.
+    """
+    if needed > memory_limit():
+        raise InputError(f"{what} {needed / 1e9:.1f} GB, more than half of this machine's memory.", hint=hint)

@@ -1,0 +1,109 @@
+"""A family of things that are chosen by name: lenses, treatments, losses, networks, data sets, studies, ..."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from imblens.errors import ImblensWarning, InputError, MissingError, did_you_mean
+
+Item = TypeVar("Item")
+
+
+class Registry(Mapping[str, Item], Generic[Item]):
+    """Items by name, in a stated order; those of installed packages follow the built-in ones and replace none.
+
+    Args:
+        kind: what an item is called in messages: "treatment".
+        items: the built-in ones by name, or a function that returns them (called on first use).
+        group: entry-point group through which other packages add items, or None.
+        check: says what is wrong with an item of another package ("is of type int, no Treatment"), or None.
+        broken: from (name, what is wrong) to an item that takes the place of one that cannot be used; without it, such
+            items are left out with a warning.
+
+    Example:
+        >>> fruit = Registry("fruit", {"apple": 1, "pear": 2})
+        >>> fruit.find("pear"), list(fruit)
+        (2, ['apple', 'pear'])
+        >>> fruit.find("paer")
+        Traceback (most recent call last):
+        imblens.errors.MissingError: there is no fruit 'paer'. Did you mean 'pear'? Known: apple, pear.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        items: Mapping[str, Item] | Callable[[], Mapping[str, Item]],
+        *,
+        group: str | None = None,
+        check: Callable[[object], str | None] | None = None,
+        broken: Callable[[str, str], Item] | None = None,
+    ) -> None:
+        """See the class."""
+        self.kind = kind
+        self._items, self._group, self._check, self._broken = items, group, check, broken
+
+    @property
+    def built_in(self) -> Mapping[str, Item]:
+        """Items that come with imblens, by name."""
+        if callable(self._items):
+            self._items = self._items()
+        return self._items
+
+    def __getitem__(self, name: str) -> Item:
+        """Return an item; KeyError where there is none (`find` raises with a hint)."""
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names, built-in ones first."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._all())
+
+    def find(self, name: object) -> Item:
+        """Return an item by name; hyphens count as underscores.
+
+        Raises:
+            InputError: `name` is no text.
+            MissingError: there is none; the hint names the nearest.
+        """
+        known = self._all()
+        if not isinstance(name, str):
+            raise InputError(f"a {self.kind} is chosen by name, found {name!r}.", hint=f"Known: {', '.join(known)}.")
+        for candidate in (name, name.replace("-", "_")):
+            if candidate in known:
+                return known[candidate]
+        raise MissingError(f"there is no {self.kind} {name!r}.", hint=did_you_mean(name, list(known)))
+
+    def check_names(self, names: Iterable[object]) -> None:
+        """Raise as `find` does for the first name that is unknown."""
+        for name in names:
+            self.find(name)
+
+    def _all(self) -> dict[str, Item]:
+        found = dict(self.built_in)
+        if self._group is None:
+            return found
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=self._group):
+            try:
+                loaded = point.load()
+            except Exception as error:  # whatever the other package's import raises
+                wrong: str | None = f"cannot be loaded: {type(error).__name__}: {error}"
+            else:
+                wrong = None if self._check is None else self._check(loaded)
+            if wrong is None:
+                found.setdefault(str(getattr(loaded, "name", point.name)), loaded)
+            elif self._broken is not None:
+                found.setdefault(point.name, self._broken(point.name, f"{point.value} {wrong}"))
+            else:
+                warnings.warn(
+                    f"The {self.kind} {point.name!r} of another package is left out: {point.value} {wrong}.",
+                    ImblensWarning,
+                    stacklevel=4,
+                )
+        return found
