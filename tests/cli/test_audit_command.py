@@ -156,19 +156,42 @@ def test_bash_completes_with_the_script_that_it_is_given(tmp_path: Path) -> None
 
 
 def test_doctor_knows_every_extra_of_the_package() -> None:
-    from imblens.cli.doctor import EXTRAS
+    from imblens.base.extras import EXTRAS
 
     text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     section = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
     assert {line.split(" = ")[0] for line in section.splitlines() if " = [" in line} - {"dev"} == set(EXTRAS)
 
 
-def test_doctor_says_what_each_extra_adds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_reports_what_each_extra_adds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from imblens.base import extras
     from imblens.cli import doctor
 
-    there = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda package: None if package == "tensorboard" else there(package))
+    find = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda package: None if package == "tensorboard" else find(package))
     doctor.command(as_json=True, device=False)
-    told = json.loads(capsys.readouterr().out)
-    assert told["[tensorboard]"].startswith("missing tensorboard: ") and "pip install" in told["[tensorboard]"]
-    assert told["[train]"].startswith("installed: imblens train") and "pip install" not in told["[train]"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["[tensorboard]"].startswith("missing tensorboard: ") and "pip install" in report["[tensorboard]"]
+    assert report["[train]"].startswith("installed: imblens train") and "pip install" not in report["[train]"]
+
+
+def test_a_missing_extra_is_named_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from imblens.base import extras
+    from imblens.cli import main
+
+    find = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda package: None if package == "kornia" else find(package))
+    monkeypatch.setattr("sys.argv", ["imblens", "demo", "--out", str(tmp_path / "demo")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert error.splitlines() == [
+        "error: imblens demo needs kornia, which is not installed.",
+        "hint: Run: pip install 'imblens[train]'",
+    ]
+    assert not (tmp_path / "demo").exists()

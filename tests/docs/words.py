@@ -15,7 +15,7 @@ WORDS = {  # pattern -> what to write instead
     r"says?|saying|said": "predicts, states, reports",
     r"(is|are|was|were|be|being) (right|wrong)": "is classified correctly, is misclassified",
     r"false yes(es)?|noes|yeses|has it|lacks it|several labels": "false positives, negatives, positives, multi-label",
-    r"tells?|telling|told": "reports, reported, states",
+    r"(?<!too few to )tells?|telling|told": "reports, reported, states",
     r"nobody": "unknown, cannot be determined",
     r"by heart": "memorised",
     r"hangs? on": "depends on",
@@ -29,6 +29,7 @@ WORDS = {  # pattern -> what to write instead
 PATTERN = re.compile(r"(?<![A-Za-z0-9])(" + "|".join(WORDS) + r")(?![A-Za-z0-9])", re.IGNORECASE)
 SPACED_PERCENT = re.compile(r"(?<=[\d}]) %(?=[\s.,;:!?)\]\"'*]|$)", re.MULTILINE)
 EXCEPTIONS: dict[str, tuple[str, ...]] = {  # word -> files (below the repository) where it has another meaning
+    "tell": ("src/imblens/base/archives.py",),  # a method of files
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: a file per command. Each parses, calls the library, writes, and says where.
+"""The command line, one file per command. Each parses, calls the library, writes, and prints the output path.
 
 Start-up imports Typer only; torch, Altair and pandas are loaded by the commands that use them.
 """
@@ -23,7 +23,7 @@ from imblens.cli._shared import CLAIMED, Command, Commands, examples
 app = typer.Typer(
     name="imblens",
     cls=Commands,
-    help="See why a network fails on its rare classes, and fix what can be fixed without training it again.",
+    help="Find out why a network fails on its rare classes, and fix what can be fixed without retraining it.",
     epilog=examples("imblens demo", "imblens audit ARRAYS.npz", "imblens train DATA --out RUN"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,7 +45,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 a fault of imblens, 2 unusable input, 3 a failed gate, 130 interrupted."""
     with _stoppable():
         sys.exit(_run())
 
@@ -58,32 +58,50 @@ def _run() -> int:
     CLAIMED.clear()
     try:
         code = app(prog_name="imblens", standalone_mode=False) or 0
-        if code == 130:  # what Typer makes of Ctrl-C
+        if code == 130:  # Typer returns it after Ctrl-C
             _leave_nothing()
-            _tell("stopped", *interrupted())
+            _report("stopped", *interrupted())
     except Stopped as stop:
         code = 130
-        _tell("stopped", stop.message, stop.hint)
+        _report("stopped", stop.message, stop.hint)
     except ImblensError as error:
         _leave_nothing()
-        _tell("error", error.message, error.hint)
+        _report("error", error.message, error.hint)
+    except ModuleNotFoundError as error:
+        code, lacking = _lacking(error)
+        _leave_nothing()
+        _report("error", *lacking)
     except MemoryError as error:
-        _tell("error", f"not enough memory: {error}", "Use fewer instances, or imblens audit --approximate.")
+        _report("error", f"not enough memory: {error}", "Use fewer instances, or imblens audit --approximate.")
     except Exception as error:
         if hasattr(error, "format_message"):
-            if error.format_message():  # without words, the help was shown
-                _tell("error", *_misuse(error))
+            if error.format_message():  # empty when the help was printed
+                _report("error", *_misuse(error))
             return 2
         code = 1
         _leave_nothing()
         if os.environ.get("IMBLENS_DEBUG"):
             raise
-        _tell(
-            "error",
-            f"imblens failed: {type(error).__name__}: {error}",
-            "This is a fault in imblens. Run again with IMBLENS_DEBUG=1 for the traceback, and report it.",
-        )
+        _report("error", *_failed(error))
     return code
+
+
+def _failed(error: Exception) -> tuple[str, str]:
+    return (
+        f"imblens failed: {type(error).__name__}: {error}",
+        "This is a bug in imblens. Run the command again with IMBLENS_DEBUG=1 to see the traceback, and report it.",
+    )
+
+
+def _lacking(error: ModuleNotFoundError) -> tuple[int, tuple[str, str]]:
+    """Exit code and message for a package that is not installed: one of an extra, or a fault of ours."""
+    from imblens.base.extras import extra_of, lacking
+
+    extra = extra_of(error.name or "")
+    if extra is None:
+        return 1, _failed(error)
+    found = lacking(extra, f"imblens {' '.join(sys.argv[1:2])}", [str(error.name).split(".")[0]])
+    return 2, (found.message, found.hint)
 
 
 @contextmanager
@@ -100,9 +118,9 @@ def _stoppable() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; within the import machinery a moment later.
+    """Raise KeyboardInterrupt; inside the import machinery, do so a moment later.
 
-    A stop just there is lost, or leaves a lock shut that another thread's import (audit starts one) then waits for.
+    An interrupt there is lost, or leaves an import lock held that another thread (audit starts one) then waits for.
     """
     if frame is None or not frame.f_code.co_filename.startswith("<frozen importlib"):
         raise KeyboardInterrupt
@@ -112,9 +130,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _misuse(error: Any) -> tuple[str, str]:
-    """Say what is wrong with the words that were typed, and what to type instead.
+    """Describe a usage error and what to type instead.
 
-    Typer brings its own copy of Click in some releases, so its errors are known by what they offer.
+    Some releases of Typer bundle their own Click, so its errors are recognised by their attributes, not by their class.
     """
     from imblens.errors import did_you_mean
 
@@ -131,16 +149,16 @@ def _misuse(error: Any) -> tuple[str, str]:
         return f"{context.command_path} has no option {option}.", did_you_mean(option, sorted(known))
     example = next((line for line in (context.command.epilog or "").splitlines() if line.startswith("$ ")), "")
     shown = f"For example: {example.removeprefix('$ ')}. " if example else ""
-    return f"{context.command_path}: {message}", f"{shown}{context.command_path} --help has all of it."
+    return f"{context.command_path}: {message}", f"{shown}{context.command_path} --help lists all options."
 
 
 def _misused_option(message: str, option: str | None) -> tuple[str, str]:
-    """Say what an option takes, of which nobody told the command: the first word that is one."""
+    """Describe what an option takes where the error does not name the command: the first word that is a command."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     name = next((word for word in sys.argv[1:] if word in commands), None)
     if name is None:
         return message, "imblens --help lists the commands."
-    more = f"imblens {name} --help has all of it."
+    more = f"imblens {name} --help lists all options."
     param = next((param for param in commands[name].params if option in (*param.opts, *param.secondary_opts)), None)
     if param is None or "requires" not in message:
         return f"imblens {name}: {message}", more
@@ -148,13 +166,14 @@ def _misused_option(message: str, option: str | None) -> tuple[str, str]:
 
 
 def _leave_nothing() -> None:
-    if "imblens.run._files" in sys.modules:
-        sys.modules["imblens.run._files"].release()
+    """Remove output folders to which nothing was written."""
+    if "imblens.base.files" in sys.modules:
+        sys.modules["imblens.base.files"].release()
 
 
-def _tell(word: str, text: str, hint: str = "") -> None:
+def _report(word: str, text: str, hint: str = "") -> None:
     from imblens.cli._shared import printable
 
-    for first, said in ((word, text), ("hint", hint)):
-        if said:
-            print(f"{first}: {printable(' '.join(said.split()))}", file=sys.stderr)
+    for label, sentence in ((word, text), ("hint", hint)):
+        if sentence:
+            print(f"{label}: {printable(' '.join(sentence.split()))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What commands share: where results and progress go, how numbers are typed, what is said of them when they stop."""
+"""Parts that commands share: common options, printing of results and progress, parsing of numbers, interruption."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 8192  # pixels to which images can be resized
 
-Out = typer.Option(..., "--out", metavar="DIR", help="Folder to write; refuses one that holds something.")
-Force = typer.Option(False, "--force", help="Overwrite --out.")
+Out = typer.Option(
+    ..., "--out", metavar="DIR", help="Folder to write to; must be empty or new unless --force is given."
+)
+Force = typer.Option(False, "--force", help="Overwrite the content of --out.")
 Json = typer.Option(False, "--json", help="Print the result as JSON on stdout; progress stays on stderr.")
 Boxes = typer.Option(
     None,
@@ -33,20 +35,20 @@ Boxes = typer.Option(
 Uncertain = typer.Option(
     "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
 )
-AnyLabel = typer.Option(
-    False, "--any-label", help="Of several labels make one question: any of them (a finding), or none."
+AnyLabel = typer.Option(False, "--any-label", help="Collapse multi-label data to two classes: finding or no finding.")
+Root = typer.Option(
+    None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )
-Root = typer.Option(None, "--root", metavar="DIR", help="For a public set by name: the folder of its published files.")
-Hub = typer.Option(False, "--hub", help="For a public set by name: download it through Hugging Face datasets.")
+Hub = typer.Option(False, "--hub", help="For a public data set by name: download it through Hugging Face datasets.")
 Papers = typer.Option(
     False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
 )
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
-DryRun = typer.Option(False, "--dry-run", help="Check everything, say what would be done, and stop.")
+DryRun = typer.Option(False, "--dry-run", help="Check everything, report what would be done, and exit.")
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows no value behind options that take none."""
+    """A command whose help shows no value for flags."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options and arguments."""
@@ -54,7 +56,7 @@ class Command(typer.core.TyperCommand):
 
 
 class Commands(typer.core.TyperGroup):
-    """The same for the command of all commands."""
+    """The same for the group of all commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options."""
@@ -64,88 +66,53 @@ class Commands(typer.core.TyperGroup):
 def _bare_flags(params: Sequence[Any]) -> list[Any]:
     for param in params:
         if getattr(param, "is_flag", False):
-            param.metavar = ""  # else Typer writes <bool>, as if a word had to follow
+            param.metavar = ""  # otherwise Typer prints <bool>, as if a value had to follow
     return list(params)
 
 
-class Stopped(ImblensError):  # noqa: N818  (the user's wish, not a fault)
-    """The user stopped long work; the hint says how to go on. The command line ends with exit code 130."""
+class Stopped(ImblensError):  # noqa: N818  (requested by the user, not a fault)
+    """The user interrupted long work; the hint gives the command that resumes it. Exit code 130."""
 
 
 def examples(*lines: str) -> str:
-    """The last lines of a command's help, one to a line, so that they can be copied."""
+    """Return the last lines of a command's help, one example per line, so that they can be copied."""
     return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
 
 
-def explain(*lists: str) -> Any:
-    """An option that explains a name of those lists of `imblens list`, and stops."""
-
-    def show(name: str | None) -> None:
-        if name is None:
-            return
-        from imblens.cli.listing import LISTS, explained
-
-        entries = {key: text for what in lists for key, text in LISTS[what]().items()}
-        explained(name, entries, "--json" in sys.argv, lists)
-        raise typer.Exit
-
-    return typer.Option(
-        None,
-        "--explain",
-        metavar="NAME",
-        is_eager=True,
-        expose_value=False,
-        callback=show,
-        autocompletion=named(*lists),
-        help=f"Explain one of `imblens list {'`, `'.join(lists)}`, and stop.",
-    )
-
-
-def named(*lists: str) -> Callable[[str], list[str]]:
-    """Complete an option in the shell with the names of lists of `imblens list`."""
-
-    def complete(incomplete: str) -> list[str]:
-        from imblens.cli.listing import LISTS
-
-        return [name for what in lists for name in LISTS[what]() if name.startswith(incomplete)]
-
-    return complete
-
-
-CLAIMED: list[Path] = []  # folders that the running command writes to
+CLAIMED: list[Path] = []  # output folders of the running command
 
 
 def begin(out: Path, *, force: bool) -> None:
-    """Claim the folder that a command writes to, and remember it for the case that the user stops the command."""
+    """Claim the output folder of a command, and record it in case the user interrupts the command."""
     from imblens.base.files import claim
 
     CLAIMED.append(claim(out, force=force))
 
 
 def again(option: str = "") -> str:
-    """The running command as it can be typed again; with `option`, which takes the place of --force and --resume."""
+    """Return the running command line, ready to be typed again; `option` replaces --force and --resume."""
     words = [word for word in sys.argv[1:] if not option or word not in ("--force", "--resume")]
     return shown("imblens", *words, *([option] if option else []))
 
 
 def interrupted() -> tuple[str, str]:
-    """What is true after Ctrl-C, once the folders that nothing was written to are gone; and the command to type."""
+    """Return the state after Ctrl-C, once empty output folders are removed, and the command to type next."""
     left = next((out for out in CLAIMED if out.is_dir() and any(out.iterdir())), None)
     if left is None:
         return "interrupted; nothing was written.", f"run it again with: {again()}"
     if (left / "checkpoints").is_dir():
-        return f"interrupted; the training in {left} is kept.", f"go on with: {again('--resume')}"
-    return f"interrupted; what lies in {left} may not be whole.", f"run it again with: {again('--force')}"
+        return f"interrupted; the training in {left} is kept.", f"resume with: {again('--resume')}"
+    return f"interrupted; the files in {left} may be incomplete.", f"run it again with: {again('--force')}"
 
 
 def progress(text: str) -> None:
-    """One line of progress on stderr."""
+    """Print one line of progress on stderr."""
     print(one_line(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Say what starts, and how long it took."""
+    """Report how long a step took."""
     start = time.perf_counter()
     yield
     progress(f"{text}: {time.perf_counter() - start:.1f} s")
@@ -161,24 +128,24 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
 
 
 def rows(table: pd.DataFrame) -> list[str]:
-    """A table as lines, header first (pandas shows a line break in a name as an escape)."""
+    """Format a table as lines, header first (pandas shows a line break in a name as an escape)."""
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}").split("\n")
 
 
 def one_line(text: str) -> str:
-    """`printable` for what must stay one line: a line break, as a class name may hold one, is shown as an escape too."""
+    """Apply `printable` and escape line breaks too, since class names may contain them."""
     return printable(text.replace("\n", "\\n"))
 
 
 def printable(text: str) -> str:
-    """Show control and direction characters as escapes: a class name may not move the cursor or turn a line round."""
+    """Escape control and direction characters: a class name must not move the cursor or reverse a line."""
     from unicodedata import category
 
     return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:
-    """Turn NumPy numbers, paths and NaN into JSON values (NaN becomes null)."""
+    """Convert NumPy numbers, paths and NaN to JSON values (NaN becomes null)."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -193,12 +160,12 @@ def plain(value: Any) -> Any:
 
 
 def shown(*words: str | Path) -> str:
-    """A command line that can be copied, whatever is in the file names."""
+    """Quote a command line so that it can be copied, whatever the file names contain."""
     return shlex.join(str(word) for word in words)
 
 
 def numbers(text: str | None, option: str, count: tuple[int, ...], example: str = "0.5,0.5,0.5") -> list[float] | None:
-    """Parse "0.5,0.5,0.5" for an option that takes one of `count` numbers."""
+    """Parse "0.5,0.5,0.5" for an option that takes as many numbers as `count` allows."""
     if text is None:
         return None
     try:
@@ -212,7 +179,7 @@ def numbers(text: str | None, option: str, count: tuple[int, ...], example: str 
 
 
 def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[str, list[float]] | None:
-    """Parse --mean, --std and --size as capture wants them; None where none was given."""
+    """Parse --mean, --std and --size into the `preprocessing` of capture; None where none was given."""
     found: dict[str, list[float]] = {}
     for key, option, text in (("mean", "--mean", mean), ("std", "--std", std)):
         values = numbers(text, option, (1, 3))
@@ -229,7 +196,7 @@ def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[s
 
 
 def side_lengths(size: str | None) -> tuple[int, int] | None:
-    """Parse --size as (height, width); None where it was not given."""
+    """Parse --size into (height, width); None where it was not given."""
     sides = numbers(size, "--size", (1, 2), "32 or --size 32x48")
     if sides is None:
         return None

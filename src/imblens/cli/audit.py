@@ -1,4 +1,4 @@
-"""imblens audit: every lens on a run or on arrays, as tables, figures and one offline page."""
+"""imblens audit: every lens on a run or on arrays, as tables, figures and one offline report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, explain, named, progress, shown
+from imblens.cli._explain import explain, named
+from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, progress, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
 
-USUAL_K = 5  # neighbours that lenses ask for unless told otherwise
+USUAL_K = 5  # neighbours that lenses use by default
 EXAMPLES = examples(
     "imblens audit RUN", "imblens audit ARRAYS.npz --lens archetypes", "imblens audit --explain archetypes"
 )
@@ -26,27 +27,28 @@ def command(
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
     ),
-    of: str | None = typer.Option(None, "--class", metavar="NAME", help="Show this class in full."),
-    prototypes: int = typer.Option(
-        1, "--prototypes", metavar="N", min=1, help="Instances that stand for each class and archetype."
-    ),
+    of: str | None = typer.Option(None, "--class", metavar="NAME", help="Report on this class first and in full."),
+    prototypes: int = typer.Option(1, "--prototypes", metavar="N", min=1, help="Prototypes per class and archetype."),
     draw_map: bool | None = typer.Option(
-        None, "--map/--no-map", help="The map of all instances; by default only where it is quick (up to 5,000)."
+        None, "--map/--no-map", help="Compute the embedding map (t-SNE); by default only up to 5,000 instances."
     ),
     approximate: bool | None = typer.Option(
         None,
         "--approximate/--exact",
-        help="How neighbours are searched; by default approximately only above 300,000 instances.",
+        help="How neighbours are searched; by default exactly up to 300,000 instances.",
     ),
     engine: str = typer.Option(
-        "local", "--engine", metavar="local|ray", help="Where the parts of a large run are counted: here, or on Ray."
+        "local",
+        "--engine",
+        metavar="local|ray",
+        help="Where statistics over the parts of a large run are computed: here, or as Ray tasks.",
     ),
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Say, per class, how bad, why, how sure, and what to try."""
+    """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import audit
@@ -69,7 +71,7 @@ def command(
     if draw_map is False and (not lens or "embedding_map" in lens):
         skip = {"embedding_map": LEFT_OUT}
     elif draw_map is None and not lens and n_instances > QUICK_MAP:
-        skip = {"embedding_map": f"the map of {n_instances:,} instances takes a while; add --map to draw it."}
+        skip = {"embedding_map": f"the map of {n_instances:,} instances takes long; add --map to compute it."}
     if approximate is not None:
         run.neighbours(USUAL_K, approximate=approximate)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
@@ -86,7 +88,7 @@ def _get_ready_to_draw() -> None:
 
 
 def result(found: Audit, report: Path) -> dict[str, Any]:
-    """The audit as JSON values."""
+    """Return the audit as JSON values."""
     return {
         "report": report,
         "verdict": found.verdict(),
@@ -96,17 +98,17 @@ def result(found: Audit, report: Path) -> dict[str, Any]:
 
 
 def ending(found: Audit, report: Path) -> list[str]:
-    """What was found and where it lies."""
+    """Return the verdict, what was skipped and the path of the report."""
     skipped = [f"skipped {reason}" for reason in found.skipped.values()]
     return [*found.verdict(), *skipped, f"report: {report}"]
 
 
 def to_try(found: Audit, source: Path, out: str | Path) -> str:
-    """Return the command that comes next: the treatment that the diagnosis names for the least accurate class that has one."""
+    """Return the next command: the treatment that the diagnosis names for the least accurate class that has one."""
     table = found["diagnosis"].tables["diagnosis"] if "diagnosis" in found else None
     name = "eos"
     if table is not None:
         first = table[table["strength"] > 0].groupby("class", sort=False).head(1)
-        advised = first[~first["treatment"].str.contains(" ")]  # words say what to do with the data
+        advised = first[~first["treatment"].str.contains(" ")]  # several words describe what to do with the data
         name = str(advised.sort_values("accuracy", kind="stable")["treatment"].iloc[0]) if len(advised) else name
     return f"next: {shown('imblens', 'treat', source, '--with', name, '--out', out)}"

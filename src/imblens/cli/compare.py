@@ -1,4 +1,4 @@
-"""imblens compare: runs side by side through every lens."""
+"""imblens compare: two or more runs side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, Papers, begin, emit, examples, explain, plain, rows, shown
+from imblens.cli._explain import explain
+from imblens.cli._shared import Force, Json, Out, Papers, begin, emit, examples, plain, rows, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,14 +22,16 @@ def command(
     ),
     out: Path = Out,
     draw_map: bool | None = typer.Option(
-        None, "--map/--no-map", help="Maps of all runs in one frame; by default only where it is quick (up to 5,000)."
+        None,
+        "--map/--no-map",
+        help="Embedding maps of all runs with common axes; by default only up to 5,000 instances.",
     ),
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Show what changed from the first run to the others: per class, with intervals."""
+    """Report what changed from the first run to the others, per class, with intervals."""
     from imblens.errors import InputError
     from imblens.report import compare
     from imblens.report._audit import QUICK_MAP
@@ -58,7 +61,7 @@ def command(
 
 
 def _next(sources: list[Path], table: pd.DataFrame) -> list[str | Path]:
-    """Look closer at the run that gained most, or try treatments where none gained beyond chance."""
+    """Suggest auditing the run that gained most, or a treatment where no run gained clearly."""
     change = table["change"].iloc[1:][table["change_low"].iloc[1:] > 0]
     if change.empty:
         return ["imblens", "treat", sources[0], "--with", "best", "--out", "RUN-best"]

@@ -1,4 +1,4 @@
-"""imblens demo: the whole way on the built-in images, as a person would type it."""
+"""imblens demo: the full workflow on synthetic images with known faults."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ EXAMPLES = examples("imblens demo", "imblens demo --out DIR --force")
 
 
 def command(
-    out: Path = typer.Option(Path("imblens-demo"), "--out", metavar="DIR", help="Folder to write."),
+    out: Path = typer.Option(Path("imblens-demo"), "--out", metavar="DIR", help="Folder to write to."),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Train on drawn shapes with planted faults, audit, treat, compare; under two minutes on two cores."""
+    """Run the full workflow on synthetic images with planted faults; under two minutes on two cores."""
+    from imblens.base.extras import require
+
+    require("train", "imblens demo")
     from imblens.cli.train import train_capture_audit
     from imblens.cli.treat import treat_and_save
     from imblens.data import load_images
@@ -25,7 +28,7 @@ def command(
 
     begin(out, force=force)
     run_folder, treated_folder, comparison_folder = out / "run", out / "treated", out / "comparison"
-    progress("shapes: coloured images drawn here, 50:1, with planted faults")
+    progress("shapes: synthetic images, imbalance 50:1, with planted faults")
     found, report = train_capture_audit(load_images("shapes"), run_folder, {"arch": "smallnet", "force": True})
     run = Run.load(run_folder)
     better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
@@ -49,7 +52,7 @@ def command(
         [
             *found.verdict(),
             *compared.verdict(),
-            "the same, by hand:",
+            "the same, command by command:",
             *(f"  {line}" for line in commands),
             f"comparison: {comparison}",
             f"report: {report}",

@@ -1,4 +1,4 @@
-"""imblens doctor: what is installed, and what each extra would add; a block to paste into a bug report."""
+"""imblens doctor: which packages are installed, and what each extra adds; a block to paste into a bug report."""
 
 from __future__ import annotations
 
@@ -10,74 +10,39 @@ import typer
 from imblens.cli._shared import Json, emit, examples
 
 EXAMPLES = examples("imblens doctor", "imblens doctor --json")
-
-NEEDED = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "imbalanced-learn",
-    "altair",
-    "vl-convert-python",
-    "torch",
-    "captum",
-)
-EXTRAS = {
-    "train": (("lightning", "kornia"), "imblens train, imblens demo"),
-    "hub": (("datasets",), "public sets through Hugging Face (--hub)"),
-    "ray": (("ray",), "imblens audit --engine ray"),
-    "tensorboard": (("tensorboard",), "logs of audits during training that TensorBoard shows"),
-    "approximate": (("pynndescent",), "approximate neighbours above 300,000 instances"),
-}
-CHECKS = ("faiss-cpu",)  # the tests compare with it; imblens itself does not need it
-LIBRARIES = ("timm", "torchvision", "transformers")
+NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "altair", "vl-convert-python")
+NETWORK_LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def command(
-    as_json: bool = Json, device: bool = typer.Option(True, help="Ask torch for its device (loads torch).")
+    as_json: bool = Json, device: bool = typer.Option(True, help="Report the device that torch uses (loads torch).")
 ) -> None:
-    """Say what is installed here, and what each extra adds: a block to paste into a bug report."""
+    """List installed versions and what each extra adds: a block to paste into a bug report."""
     from imblens import __version__
+    from imblens.base.extras import EXTRAS, missing_packages
+    from imblens.base.versions import version_of
 
-    found: dict[str, object] = {
+    report: dict[str, object] = {
         "imblens": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+        **{package: version_of(package) for package in NEEDED},
     }
-    for package in NEEDED:
-        found[package] = _version(package)
-    adds = {package: f"; pip install 'imblens[{extra}]' adds it" for extra, (of, _) in EXTRAS.items() for package in of}
-    adds |= dict.fromkeys(CHECKS, "; only the tests of imblens use it")
-    for package in adds:
-        found[package] = _version(package)
-    for extra, (packages, use) in EXTRAS.items():
-        missing = [package for package in packages if _version(package) is None]
-        state = "installed" if not missing else f"missing {', '.join(missing)}"
-        add = f"; add it with: pip install 'imblens[{extra}]'" if missing else ""
-        found[f"[{extra}]"] = f"{state}: {use}{add}"
-    there = [f"{library} {version}" for library in LIBRARIES if (version := _version(library))]
-    found["networks by name"] = f"{', '.join(there) or 'none'}; of {', '.join(LIBRARIES)}, each with pip install NAME"
-    if device:
+    for name, extra in EXTRAS.items():
+        for package in extra.packages:
+            report[package] = version_of(package) or f"not installed; pip install 'imblens[{name}]' adds it"
+    for name, extra in EXTRAS.items():
+        missing = missing_packages(name)
+        state = f"missing {', '.join(missing)}" if missing else "installed"
+        hint = f"; add it with: pip install 'imblens[{name}]'" if missing else ""
+        report[f"[{name}]"] = f"{state}: {extra.purpose}{hint}"
+    found = [f"{library} {version}" for library in NETWORK_LIBRARIES if (version := version_of(library))]
+    report["network libraries"] = f"{', '.join(found) or 'none'} of {', '.join(NETWORK_LIBRARIES)}"
+    if device and not missing_packages("torch"):
         import torch
 
-        found["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    emit(
-        found,
-        [
-            *(f"{key}: {value or 'not installed' + adds.get(key, '')}" for key, value in found.items()),
-            "next: imblens demo",
-        ],
-        as_json=as_json,
-    )
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        report["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    lines = [f"{key}: {value or 'not installed'}" for key, value in report.items()]
+    emit(report, [*lines, "next: imblens demo"], as_json=as_json)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imblens.cli._shared import DryRun, Force, Json, Stopped, again, emit, examples, explain, plain, progress, shown
+from imblens.cli._explain import explain
+from imblens.cli._shared import DryRun, Force, Json, Stopped, again, emit, examples, plain, progress, shown
 from imblens.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.cli._explain import explain, named
 from imblens.cli._shared import (
     AnyLabel,
     Boxes,
@@ -23,8 +24,6 @@ from imblens.cli._shared import (
     begin,
     emit,
     examples,
-    explain,
-    named,
     plain,
     progress,
     rows,

@@ -1,4 +1,4 @@
-"""imblens treat: try a remedy on the stored features, in seconds."""
+"""imblens treat: try a treatment on the stored features, in seconds."""
 
 from __future__ import annotations
 
@@ -7,21 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imblens.cli._shared import (
-    Force,
-    Json,
-    Out,
-    begin,
-    emit,
-    examples,
-    explain,
-    named,
-    plain,
-    progress,
-    rows,
-    shown,
-    step,
-)
+from imblens.cli._explain import explain, named
+from imblens.cli._shared import Force, Json, Out, begin, emit, examples, plain, progress, rows, shown, step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +39,7 @@ def command(
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Give a run a better head, and show accuracy per class before and after."""
+    """Change the head of a run, and report accuracy per class before and after."""
     from imblens.errors import ExistsError
     from imblens.run import Run
     from imblens.treatments import parse_options
@@ -60,7 +47,9 @@ def command(
     options = parse_options(name, settings)
     run = Run.load(source)
     if out.resolve() == source.resolve():
-        raise ExistsError(f"--out {out} is the run to be treated.", hint="Choose another --out: it would be lost.")
+        raise ExistsError(
+            f"--out {out} is the run to be treated.", hint="Choose another --out, so that the run is kept."
+        )
     begin(out, force=force)
     better, table, measures = treat_and_save(run, name, options, out)
     emit(
@@ -80,14 +69,14 @@ def command(
 
 
 def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
-    """Treat `run` and save it to `out`; return it, its classes and its measures before and after."""
+    """Treat `run` and save it to `out`; return it and the tables of classes and measures before and after."""
     import warnings
 
     from imblens.errors import ImblensWarning
     from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
 
     with step(f"treated with {name}"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImblensWarning)  # said below, as lines
+        warnings.simplefilter("ignore", ImblensWarning)  # reported below, as lines
         better = treat(run, name, **options)
     better.save(out, force=True)
     for line in treatment_lines(better):
@@ -105,14 +94,14 @@ def _next(source: Path, out: Path, *, comparable: bool) -> list[str | Path]:
     return ["imblens", "audit", out, "--out", f"{out}-audit"]
 
 
-_ENDS = ("_low", "high")  # last letters of the columns that hold intervals
+_ENDS = ("_low", "high")  # last letters of interval columns
 
 
 def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
     if run.test is None:
-        return ["no test split: the head is there, its effect cannot be shown."]
+        return ["no test split: the head was changed, its effect cannot be measured."]
     if not run.test.has_logits:
-        return ["the untreated run has no answers to compare with: audit the new one to see how good it is."]
+        return ["the untreated run has no predictions to compare with: audit the treated one to see its accuracy."]
     from imblens.report._compare import gains
 
     shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
@@ -120,5 +109,5 @@ def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -
     worse = measures.set_index("measure")
     lines.append(gains(table, str(better.meta["treatment"]["name"])))
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
-        lines.append("its probabilities are now further from the truth: follow with --with temperature.")
+        lines.append("calibration worsened: follow with --with temperature.")
     return lines
