@@ -314,7 +314,7 @@ def test_a_new_head_answers_in_the_network_as_it_did_in_the_run(normalised: bool
 def test_install_refuses_what_would_not_take() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(144, 3))
     run = capture(model, train=(PICTURES, LABELS))
-    with pytest.raises(ShapeError, match="no last linear layer fits"):
+    with pytest.raises(ShapeError, match="no linear layer of the model has the shape"):
         run.install(nn.Sequential(nn.Flatten(), nn.Linear(144, 4)))
     with pytest.raises(MissingError, match="no linear layer '1'"):
         run.install(seeded(sequential))

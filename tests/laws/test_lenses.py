@@ -42,7 +42,7 @@ def named(latents, order=None):
         latents.logits[order] if latents.has_logits else None,
         pd.DataFrame({"id": ids[order]}),
     )
-    return replace(latents, parts=(part,), _cache={})
+    return replace(latents, parts=(part,))
 
 
 def changed(run, train=None, test=None, **others):
@@ -164,7 +164,7 @@ def test_parts_do_not_matter(lens):
             Part(whole.features[a:b], whole.labels[a:b], whole.logits[a:b], whole.table[a:b].reset_index(drop=True))
             for a, b in zip((0, *edges), (*edges, len(latents)), strict=True)
         )
-        return replace(latents, parts=parts, _cache={})
+        return replace(latents, parts=parts)
 
     in_parts = changed(plain, cut(plain.train, 1, 30, 77), cut(plain.test, 13, 60))
     assert_same(look(lens, plain), look(lens, in_parts))

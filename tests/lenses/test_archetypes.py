@@ -89,7 +89,7 @@ def test_prototypes_are_ids_where_there_are_ids():
     run = make_run()
     ids = [f"image-{i}.png" for i in range(len(run.train))]
     part = replace(run.train.parts[0], table=pd.DataFrame({"id": ids}))
-    named = replace(run, train=replace(run.train, parts=(part,), _cache={}))
+    named = replace(run, train=replace(run.train, parts=(part,)))
     plain = archetypes(run).tables["archetypes"]["prototype"]
     assert archetypes(named).tables["archetypes"]["prototype"].tolist() == [
         None if p is None else ids[int(p)] for p in plain
@@ -148,7 +148,7 @@ def test_a_class_that_training_lacks():
 def test_approximate_neighbours_are_confessed():
     run = make_run()
     graph = run.neighbours(5)
-    run.train._cache["neighbours"] = replace(graph, exact=False, recall=0.913)
+    run.train.use_neighbours(replace(graph, exact=False, recall=0.913))
     assert any("91 %" in note for note in archetypes(run).notes)
 
 

@@ -142,7 +142,7 @@ def test_order_of_images_and_parts_does_not_matter(tmp_path):
         Part(part.features[rows], part.labels[rows], table=part.table.iloc[rows].reset_index(drop=True))
         for rows in (order[:11], order[11:])
     )
-    mixed = replace(run, test=replace(run.test, parts=(a, b), _cache={}))
+    mixed = replace(run, test=replace(run.test, parts=(a, b)))
     expected = alignment(run).tables["alignment"]
     pd.testing.assert_frame_equal(alignment(mixed).tables["alignment"], expected)
     mixed.save(tmp_path / "run")
@@ -198,7 +198,7 @@ def test_co_occurrence_needs_several_labels():
 
 
 def test_uncertain_labels_are_neither_there_nor_absent():
-    from imblens.run._split import UNKNOWN
+    from imblens.run import UNKNOWN
 
     labels = np.array([[1, 1], [1, 0], [1, 0], [0, 1]], np.uint8)
     unsure = np.array([[0, 0], [0, 1], [0, 0], [0, 0]], np.uint8)

@@ -153,7 +153,7 @@ def in_parts(run, sizes):
     def split(latents):
         cuts = np.cumsum(sizes)
         pieces = zip(np.split(latents.features, cuts), np.split(latents.labels, cuts), strict=True)
-        return replace(latents, parts=tuple(Part(f, y) for f, y in pieces), _cache={})
+        return replace(latents, parts=tuple(Part(f, y) for f, y in pieces))
 
     return replace(run, train=split(run.train), test=split(run.test))
 

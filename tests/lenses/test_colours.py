@@ -35,7 +35,7 @@ def run_of(count: Any, rgb: Any, labels: Any, classes: list[str], parts: int = 1
         )
         for rows in np.array_split(np.arange(len(labels)), parts)
     ]
-    return replace(run, train=replace(run.train, parts=tuple(pieces), _cache={}))
+    return replace(run, train=replace(run.train, parts=tuple(pieces)))
 
 
 def drawn(n: int = 60, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

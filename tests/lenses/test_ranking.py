@@ -283,7 +283,7 @@ def test_thresholds_come_from_val_and_never_from_test():
         assert table.loc[name, "recall"] == pytest.approx((truth & said).sum() / truth.sum())
         assert table.loc[name, "recall_low"] < table.loc[name, "recall"] <= table.loc[name, "recall_high"]
     turned = replace(run.test.parts[0], labels=1 - run.test.labels)
-    other = ranking(replace(run, test=replace(run.test, parts=(turned,), _cache={}))).tables["ranking_thresholds"]
+    other = ranking(replace(run, test=replace(run.test, parts=(turned,)))).tables["ranking_thresholds"]
     assert other["threshold"].tolist() == table["threshold"].tolist()
     assert not any("no validation split" in note for note in finding.notes)
     assert "chosen on val" in finding.lines()[""]

@@ -82,7 +82,7 @@ def test_the_command_of_a_report_says_what_was_left_out_and_how_neighbours_were_
         fresh = Run(train=Split(run.train.parts, run.classes, "train"), test=run.test, head=None, classes=run.classes)
         if case == "approximate":
             graph = fresh.neighbours(5)
-            fresh.train._cache["neighbours"] = replace(graph, exact=False)
+            fresh.train.use_neighbours(replace(graph, exact=False))
         skip = ["embedding_map"] if "no map" in case else ["archetypes"] if case == "some" else []
         found = replace(audit(fresh, lenses=[], skip=skip), skipped=dict.fromkeys(all_lenses(), ""))
         if "map of many" in case and not skip:

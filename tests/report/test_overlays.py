@@ -114,7 +114,7 @@ def test_runs_without_maps_and_damaged_columns_show_nothing(run) -> None:
     part = run.test.parts[0]
     for column, value in (("view", b"no image"), ("view", "text"), ("cam", b"short")):
         table = part.table.assign(**{column: [value] * N})
-        broken = replace(run, test=replace(run.test, parts=(replace(part, table=table),), _cache={}))
+        broken = replace(run, test=replace(run.test, parts=(replace(part, table=table),)))
         assert kept_maps(broken) == {}
     assert kept_maps(replace(run, meta={**run.meta, "alignment": {"map_size": [10**6, "a"]}})) == {}
 

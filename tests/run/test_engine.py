@@ -26,7 +26,7 @@ def run_of(parts):
     cut = lambda array, rows: None if array is None else array[rows]
     return lambda split: replace(split, parts=tuple(
         Part(part.features[rows], part.labels[rows], cut(part.logits, rows), table_path=None)
-        for part in split.parts for rows in (slice(0, 7), slice(7, None))), _cache={}) if parts == "cut" else split
+        for part in split.parts for rows in (slice(0, 7), slice(7, None)))) if parts == "cut" else split
 
 def main():
     rng = np.random.default_rng(0)
@@ -34,11 +34,11 @@ def main():
     features = (rng.normal(size=(90, 5)) + labels[:, None]).astype(np.float32)
     whole = Run.from_arrays(train=(features, labels), test=(features[::2], labels[::2]), head=(np.eye(3, 5), np.zeros(3)))
     parts = tuple(Part(features[rows], labels[rows]) for rows in (slice(0, 20), slice(20, 50), slice(50, 90)))
-    memory = replace(whole, train=replace(whole.train, parts=parts, _cache={}))
+    memory = replace(whole, train=replace(whole.train, parts=parts))
     memory.save(sys.argv[1] + "/run")
     def fresh(name):
         run = memory if name == "memory" else Run.load(sys.argv[1] + "/run")
-        return replace(run, train=replace(run_of(name)(run.train), _cache={}))
+        return replace(run, train=replace(run_of(name)(run.train)))
 
     local = {name: imblens.audit(fresh(name)) for name in ("memory", "disk", "cut")}
     environment = dict(os.environ)

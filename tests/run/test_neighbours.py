@@ -225,8 +225,8 @@ def test_bad_input_is_named():
 
 def test_a_run_computes_its_graph_once_at_the_largest_k(monkeypatch):
     asked = []
-    true = module.neighbour_graph
-    monkeypatch.setattr(module, "neighbour_graph", lambda *a, **o: asked.append(a[1]) or true(*a, **o))
+    search = lambda *a, **o: asked.append(a[1]) or neighbour_graph(*a, **o)  # noqa: E731
+    monkeypatch.setattr("imblens.run._split.neighbour_graph", search)
     features = CASES["plain"].astype(np.float32)
     run = Run.from_arrays(train=(features, RNG.integers(0, 3, len(features))))
     ten = run.neighbours(10)

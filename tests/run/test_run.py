@@ -161,7 +161,7 @@ def test_multi_hot_labels_count_in_every_class() -> None:
 
 
 def test_batches_are_bounded_and_cover_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.run._split.BATCH_BYTES", 16)
+    monkeypatch.setattr("imblens.run._part.BATCH_BYTES", 16)
     big = Split((Part(np.tile(FEATURES, (40, 1)), np.tile(LABELS, 40)),), ("a", "b", "c"))
     batches = list(big.batches())
     assert max(map(len, batches)) <= 256 and sum(map(len, batches)) == len(big)

@@ -111,7 +111,7 @@ def test_out_may_not_be_a_file(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_not_taken_for_whole(tmp_path: Path) -> None:
     folder = make().save(tmp_path / "run")
     (folder / "run.json").unlink()
-    with pytest.raises(MissingError, match="not a finished run"):
+    with pytest.raises(MissingError, match="not a complete run"):
         Run.load(folder)
 
 
@@ -198,7 +198,7 @@ def test_every_call_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 def test_a_save_that_fails_leaves_the_run_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make().save(tmp_path / "run")
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    monkeypatch.setattr("imblens.run._store.write_part", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("imblens.run._write.write_part", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make().save(folder, force=True)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
@@ -207,10 +207,10 @@ def test_a_save_that_fails_leaves_the_run_before_it(tmp_path: Path, monkeypatch:
 
 def test_a_killed_save_is_seen_as_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make().save(tmp_path / "run")
-    monkeypatch.setattr("imblens.run._store.finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("imblens.run._write._write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make().save(folder, force=True)
-    with pytest.raises(MissingError, match="not a finished run"):
+    with pytest.raises(MissingError, match="not a complete run"):
         Run.load(folder)
 
 

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Run
-from imblens.run._split import UNKNOWN
+from imblens.run import UNKNOWN, Run
 from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
 
 NAMES = ["many", "few", "rare"]
@@ -39,7 +38,7 @@ def with_unknown(run: Run, unknown: np.ndarray[Any, Any], split: str = "train") 
     latents = getattr(run, split)
     table = pd.DataFrame({UNKNOWN: list(unknown.astype(np.uint8))})
     part = replace(latents.parts[0], table=table)
-    return replace(run, **{split: replace(latents, parts=(part,), _cache={})})
+    return replace(run, **{split: replace(latents, parts=(part,))})
 
 
 def test_logit_adjustment_takes_the_odds_of_each_label_out_of_its_bias() -> None:

@@ -25,8 +25,7 @@ from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._parts import Parts
 from imblens.extraction._probes import Probe
 from imblens.models import find_head, find_maps, rectified_before_pooling
-from imblens.run import Head, Run, Split, seal, staged
-from imblens.run._check import class_names, labels_vector
+from imblens.run import Head, Run, Split, class_names, labels_vector, seal, staged
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.errors import InputError, ShapeError
-from imblens.run._install import unwrapped
+from imblens.run import unwrapped
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.extraction._feeds import Given
 from imblens.extraction._look import Looked
-from imblens.run import Part, read_part, write_part
-from imblens.run._split import UNKNOWN
+from imblens.run import UNKNOWN, Part, read_part, write_part
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,7 @@ from imblens.base.arrays import imbalance
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, number, percent, ratio
 from imblens.lenses._base import Finding, lens
-from imblens.run import Confusion, Run, Split
-from imblens.run.statistics import confusion_summary
+from imblens.run import Confusion, Run, Split, confusion_summary
 
 
 class ClassAccuracy(Finding):

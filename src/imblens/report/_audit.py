@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import BUILT_IN, Finding, all_lenses
-from imblens.run import Run
+from imblens.run import Run, as_run
 from imblens.run import engine as computing
-from imblens.run._run import as_run
 
 if TYPE_CHECKING:
     import pandas as pd

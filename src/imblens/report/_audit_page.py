@@ -431,7 +431,7 @@ def _command(audit: Audit) -> str:
 
     from imblens.lenses import BUILT_IN, lens_info
     from imblens.report._audit import QUICK_MAP
-    from imblens.run._neighbours import APPROXIMATE_ABOVE
+    from imblens.run import APPROXIMATE_ABOVE
 
     words = ["imblens", "audit", "RUN"]
     asked = [name for name in (*audit.findings, *audit.skipped) if name not in audit.left_out]

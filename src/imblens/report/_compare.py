@@ -18,8 +18,7 @@ from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import Finding, all_lenses, common_map, compare_class_features
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.report._audit import Audit, audit
-from imblens.run import Run, legible
-from imblens.run._run import as_run
+from imblens.run import Run, as_run, legible
 
 if TYPE_CHECKING:
     import pandas as pd

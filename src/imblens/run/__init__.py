@@ -1,25 +1,16 @@
-"""The store between network and lenses: splits of features, labels and logits, in memory or on disk."""
+"""What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
-from imblens.base.files import claim, release, sha256, write_atomic, write_text
-from imblens.base.versions import versions
-from imblens.run._check import legible
 from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
-from imblens.run._neighbours import NeighbourGraph, nearest, neighbour_graph
-from imblens.run._run import Head, Run
-from imblens.run._split import Part, Split
-from imblens.run._store import (
-    finish,
-    load,
-    open_npz,
-    read_member,
-    read_part,
-    save,
-    seal,
-    staged,
-    write_into,
-    write_part,
-)
+from imblens.run._head import Head
+from imblens.run._install import unwrapped
+from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
+from imblens.run._part import UNKNOWN, Part
+from imblens.run._read import read_part
+from imblens.run._run import Run, as_run
+from imblens.run._split import Split
+from imblens.run._validation import class_names, labels_vector, legible
+from imblens.run._write import seal, staged, write_part
 from imblens.run.statistics import (
     Batch,
     ClassMoments,
@@ -29,11 +20,14 @@ from imblens.run.statistics import (
     Range,
     Statistic,
     TopKCounts,
+    confusion_summary,
     top_k_mask,
 )
 
 __all__ = [
+    "APPROXIMATE_ABOVE",
     "ENGINES",
+    "UNKNOWN",
     "Batch",
     "ClassMoments",
     "ClassRange",
@@ -47,26 +41,19 @@ __all__ = [
     "Split",
     "Statistic",
     "TopKCounts",
-    "claim",
+    "as_run",
+    "class_names",
+    "confusion_summary",
     "copies",
     "engine",
-    "finish",
+    "labels_vector",
     "legible",
-    "load",
     "nearest",
     "neighbour_graph",
-    "open_npz",
-    "read_member",
     "read_part",
-    "release",
-    "save",
     "seal",
-    "sha256",
     "staged",
     "top_k_mask",
-    "versions",
-    "write_atomic",
-    "write_into",
+    "unwrapped",
     "write_part",
-    "write_text",
 ]

@@ -7,22 +7,20 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from imblens.errors import DependencyError, MissingError, did_you_mean
-
-if TYPE_CHECKING:
-    from imblens.run._split import Part, Split
-    from imblens.run.statistics import Statistic
+from imblens.run._head import Head
+from imblens.run._part import Part
+from imblens.run.statistics import Statistic
 
 Result = TypeVar("Result")
 ENGINES = ("local", "ray")
@@ -31,12 +29,12 @@ _CHOSEN: ContextVar[str] = ContextVar("engine", default="local")
 
 @contextmanager
 def engine(name: str) -> Iterator[None]:
-    """Compute statistics with an engine while the block lasts; results are the same with each.
+    """Compute statistics with an engine inside the `with` block; the results do not depend on the engine.
 
-    "ray" makes a task of every part of a split. It uses the cluster that this process is connected to or that RAY_ADDRESS
-    names, else it starts one on this machine and ends it afterwards. Arrays that lie on disk are read by the workers, so a
-    run must be on a path that all of them see; arrays in memory are sent. What needs all instances at once (the neighbour
-    graph, the map) is computed here in any case.
+    "ray" submits one task per part of a split. It uses the cluster that this process is connected to or that RAY_ADDRESS
+    names; otherwise it starts one on this machine and stops it afterwards. Workers read arrays on disk themselves, so the
+    run must be on a path that all of them can read; arrays in memory are sent. What needs all instances at once (the
+    neighbour graph, the embedding map) is always computed in this process.
 
     Args:
         name: "local" or "ray".
@@ -58,40 +56,52 @@ def engine(name: str) -> Iterator[None]:
             _CHOSEN.reset(token)
 
 
-def computed(split: Split, make: Callable[[], Statistic[Result]]) -> Iterator[Statistic[Result]]:
-    """A statistic for every part of `split` that has seen its part, in the order of the parts."""
-    starts = np.cumsum([0, *(len(part) for part in split.parts[:-1])]).tolist()
-    if _CHOSEN.get() == "local" or len(split.parts) == 1:
-        for part, start in zip(split.parts, starts, strict=True):
-            yield _seen(make(), split, part, start)
+def part_statistics(
+    parts: Sequence[Part], n_classes: int, head: Head | None, make: Callable[[], Statistic[Result]]
+) -> Iterator[Statistic[Result]]:
+    """One statistic per part of a split, updated with that part, in the order of the parts.
+
+    Args:
+        parts: the parts of the split.
+        n_classes: C.
+        head: computes logits where none are stored.
+        make: returns a new, empty statistic.
+    """
+    starts = np.cumsum([0, *(len(part) for part in parts[:-1])]).tolist()
+    if _CHOSEN.get() == "local" or len(parts) == 1:
+        for part, start in zip(parts, starts, strict=True):
+            yield _updated(make(), part, start, n_classes, head)
         return
     import ray
 
-    task: Any = ray.remote(_task)
-    bare = replace(split, parts=(), _cache={})
-    tasks = [task.remote(make(), bare, _packed(part), start) for part, start in zip(split.parts, starts, strict=True)]
-    for running in tasks:
-        yield ray.get(running)
+    remote: Any = ray.remote(_task)
+    tasks = [
+        remote.remote(make(), _packed(part), start, n_classes, head) for part, start in zip(parts, starts, strict=True)
+    ]
+    for task in tasks:
+        yield ray.get(task)
 
 
-def _seen(statistic: Statistic[Result], split: Split, part: Part, start: int) -> Statistic[Result]:
-    for batch in split.part_batches(part, start, logits=statistic.needs_logits):
+def _updated(
+    statistic: Statistic[Result], part: Part, start: int, n_classes: int, head: Head | None
+) -> Statistic[Result]:
+    for batch in part.batches(start, n_classes, head, logits=statistic.needs_logits):
         statistic.update(batch)
     return statistic
 
 
-def _task(statistic: Statistic[Result], split: Split, packed: dict[str, Any], start: int) -> Statistic[Result]:
-    from imblens.run._split import Part
-
+def _task(
+    statistic: Statistic[Result], packed: dict[str, Any], start: int, n_classes: int, head: Head | None
+) -> Statistic[Result]:
     part = Part(**{name: _unpacked(value) for name, value in packed.items()})
-    return _seen(deepcopy(statistic), split, part, start)  # what Ray brings cannot be written to
+    return _updated(deepcopy(statistic), part, start, n_classes, head)  # what Ray passes is read-only
 
 
 def _packed(part: Part) -> dict[str, Any]:
-    return {name: _where(getattr(part, name)) for name in ("features", "labels", "logits")}
+    return {name: _file_or_array(getattr(part, name)) for name in ("features", "labels", "logits")}
 
 
-def _where(array: Any) -> Any:
+def _file_or_array(array: Any) -> Any:
     """The file of an array that is mapped whole; any other array itself."""
     whole = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
     return Path(array.filename).resolve() if whole else array
@@ -105,7 +115,7 @@ def _unpacked(value: Any) -> Any:
 
 @contextmanager
 def _cluster() -> Iterator[None]:
-    """A connection to Ray; what was started here is ended, and nothing of it stays on disk or goes out."""
+    """Connect to Ray. A cluster started here is stopped; it leaves no file and sends no usage report."""
     environment = dict(os.environ)
     try:
         import ray
@@ -120,9 +130,9 @@ def _cluster() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="imblens-ray-")
     place: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "_temp_dir": folder}
     try:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers that it was started
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # otherwise Ray sends a usage report
         if place and not any(name.startswith("RAY_AUTH_TOKEN") for name in os.environ):
-            os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # else Ray leaves one in the home folder
+            os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # otherwise Ray writes one to the home folder
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **place)
         yield
     finally:

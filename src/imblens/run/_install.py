@@ -1,27 +1,31 @@
-"""Putting a head back into the network it came from."""
+"""Installing a head in the network that it came from."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from imblens.errors import InputError, MissingError, NotApplicable, ShapeError
-from imblens.run._run import Head, Run
+from imblens.errors import InputError, MissingError, ShapeError
+from imblens.run._head import Head
 
 
-def install(run: Run, model: Any) -> Any:
-    """Copy the head of `run` into the last linear layer of `model`, in place; see `Run.install`."""
+def install_head(head: Head, model: Any, layer_name: str | None) -> Any:
+    """Copy `head` into the last linear layer of `model`, in place; see `Run.install`.
+
+    Args:
+        head: the head to install.
+        model: a torch.nn.Module.
+        layer_name: the layer that the run was captured from; None takes the last linear layer of the head's shape.
+    """
     import torch
 
-    if run.head is None:
-        raise NotApplicable("this run has no head to install.")
     if not isinstance(model, torch.nn.Module):
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
         )
-    layer = _layer(model, run.meta.get("layer"), run.head)
-    weight, bias = torch.from_numpy(run.head.weight.copy()), torch.from_numpy(run.head.bias.copy())
+    layer = _layer(model, layer_name, head)
+    weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
     with torch.no_grad():
-        if hasattr(layer, "assign"):  # a head that keeps its weight in another form, such as length and direction
+        if hasattr(layer, "assign"):  # a head that stores its weight in another form, such as length and direction
             layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
         else:
             layer.weight.copy_(weight)
@@ -29,8 +33,8 @@ def install(run: Run, model: Any) -> Any:
                 layer.bias.copy_(bias)
             elif bias.any():
                 layer.bias = torch.nn.Parameter(bias.to(layer.weight))
-        kept = layer.weight.detach().float().cpu()
-    if not torch.allclose(kept, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
+        installed = layer.weight.detach().float().cpu()
+    if not torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
         raise InputError(
             "the last linear layer computes its weight from other parameters and did not take the head.",
             hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
@@ -38,8 +42,8 @@ def install(run: Run, model: Any) -> Any:
     return model
 
 
-def _layer(model: Any, name: Any, head: Head) -> Any:
-    """Return the layer that the run was captured from; without a name, the last one of the head's shape."""
+def _layer(model: Any, name: str | None, head: Head) -> Any:
+    """Return the named linear layer; without a name, the last one of the head's shape."""
     linear = {key: module for key, module in unwrapped(model).named_modules() if _is_linear(module)}
     known = "It has: " + ", ".join(f"{key or 'itself'} {tuple(m.weight.shape)}" for key, m in linear.items()) + "."
     hint = f"Give the network that the run was captured from. {known if linear else 'It has no linear layer.'}"
@@ -49,7 +53,9 @@ def _layer(model: Any, name: Any, head: Head) -> Any:
         linear = {name: linear[name]}
     fitting = [module for module in linear.values() if tuple(module.weight.shape) == head.weight.shape]
     if not fitting:
-        raise ShapeError(f"the head of this run is {head.weight.shape}, which no last linear layer fits.", hint=hint)
+        raise ShapeError(
+            f"no linear layer of the model has the shape of this run's head, {head.weight.shape}.", hint=hint
+        )
     return fitting[-1]
 
 

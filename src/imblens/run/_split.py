@@ -1,112 +1,45 @@
-"""One split of a run: features, labels, logits and what is known of each instance, in one part or many."""
+"""One split of a run: features, labels, logits and columns of every instance, in one part or many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import MissingError, ShapeError
-from imblens.run._engine import computed
+from imblens.base.memo import Memo
+from imblens.errors import MissingError
+from imblens.run._engine import part_statistics
+from imblens.run._head import Head
+from imblens.run._neighbours import NeighbourGraph, neighbour_graph
+from imblens.run._part import UNKNOWN, Part
 from imblens.run.statistics import Batch, Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.run._run import Head
-
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
-UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: labels that nobody could tell, which stand as 0 in `labels`
-BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of instances that was captured together.
-
-    Attributes:
-        features: (n, D) float32, in memory or memory-mapped.
-        labels: (n,) int64 or (n, C) uint8.
-        logits: (n, C) float32 or None.
-        table: further columns of the instances in memory (`id`, `thumbnail`, colour bands, ...), n rows; or None.
-        table_path: the Parquet file of those columns, read when asked for; or None.
-    """
-
-    features: Floats
-    labels: NDArray[Any]
-    logits: Floats | None = None
-    table: pd.DataFrame | None = None
-    table_path: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse lengths that disagree."""
-        n = len(self.features)
-        lengths = {"labels": len(self.labels)}
-        if self.logits is not None:
-            lengths["logits"] = len(self.logits)
-        if self.table is not None:
-            lengths["table"] = len(self.table)
-        for name, length in lengths.items():
-            if length != n:
-                raise ShapeError(f"{name} has {length} rows, the features {n}.", hint="Give one row per instance.")
-
-    def __len__(self) -> int:
-        """Return n."""
-        return len(self.features)
-
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns that `read` can give."""
-        if self.table is not None:
-            return tuple(self.table.columns)
-        if self.table_path is None:
-            return ()
-        import pyarrow.parquet as pq
-
-        return tuple(name for name in pq.read_schema(self.table_path).names if name != "label")
-
-    def read(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Read those columns of the instances, n rows."""
-        if self.table is not None:
-            return self.table[list(columns)]
-        import pyarrow.parquet as pq
-
-        assert self.table_path is not None
-        table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
-        return table.to_pandas()
-
-    def matrix(self, column: str) -> NDArray[Any]:
-        """Read a column of lists of one length, (n, length), without making a Python object of every list."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if self.table is not None:
-            values = pa.array(self.table[column])
-        else:
-            values = pq.read_table(self.table_path, columns=[column], page_checksum_verification=True)[column]
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(self), -1)
 
 
 @dataclass(frozen=True)
 class Split:
     """One split: N instances as stored parts.
 
-    Statistics read it batch by batch (`reduce`); what needs every instance at once (the neighbour graph) takes
-    `features`, which is a memory map where there is one part.
+    Statistics read it batch by batch (`reduce`, `statistic`). What needs every instance at once (the neighbour graph)
+    reads `features`, which is a memory map where there is one part. A copy with other parts, labels or another head
+    starts without remembered results.
     """
 
     parts: tuple[Part, ...]
     classes: tuple[str, ...]
     name: str = "train"
     head: Head | None = None
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
+    _memo_of_features: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)  # no head changes it
 
     def __len__(self) -> int:
         """Return N."""
@@ -129,7 +62,7 @@ class Split:
 
     @property
     def has_logits(self) -> bool:
-        """Whether the network's answers are known: stored logits, or a head to compute them."""
+        """Whether predictions are known: there are stored logits, or a head to compute them."""
         return self.head is not None or all(part.logits is not None for part in self.parts)
 
     @cached_property
@@ -146,7 +79,7 @@ class Split:
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
-        """(N, C) whether it is known that an instance has a label, or has it not; all true but for uncertain labels."""
+        """(N, C) whether the label is certain; False only for uncertain labels of a multi-label split."""
         if not self.multilabel or UNKNOWN not in self.columns:
             return np.ones((len(self), self.n_classes), dtype=bool)
         return self.matrix(UNKNOWN) == 0
@@ -173,11 +106,11 @@ class Split:
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,) whether the largest logit is the label's; in a multi-label split (N, C), sign of logit against label."""
+        """(N,) whether the prediction is the label; in a multi-label split (N, C), with logit > 0 as the prediction."""
         if self.multilabel:
             return (np.asarray(self.logits) > 0) == self.labels.astype(bool)
-        right: NDArray[np.bool_] = self.predictions == self.labels
-        return right
+        correct: NDArray[np.bool_] = self.predictions == self.labels
+        return correct
 
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:
@@ -207,12 +140,7 @@ class Split:
         """
         import pandas as pd
 
-        missing = [name for name in columns if name not in self.columns]
-        if missing:
-            raise MissingError(
-                f"the {self.name} split has no column {missing[0]!r}.",
-                hint=f"It has: {', '.join(self.columns)}.",
-            )
+        self._check_columns(columns)
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
 
     def matrix(self, column: str) -> NDArray[Any]:
@@ -221,42 +149,74 @@ class Split:
         Raises:
             MissingError: the column was not captured.
         """
-        if column not in self.columns:
-            raise MissingError(
-                f"the {self.name} split has no column {column!r}.", hint=f"It has: {', '.join(self.columns)}."
-            )
+        self._check_columns([column])
         return np.concatenate([part.matrix(column) for part in self.parts])
 
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        for name in columns:
+            if name not in self.columns:
+                raise MissingError(
+                    f"the {self.name} split has no column {name!r}.", hint=f"It has: {', '.join(self.columns)}."
+                )
+
     def batches(self, *, logits: bool = False) -> Iterator[Batch]:
-        """Walk through all instances in order, in pieces of bounded memory."""
+        """Iterate over all instances in order, in batches of bounded memory."""
         start = 0
         for part in self.parts:
-            yield from self.part_batches(part, start, logits=logits)
+            yield from part.batches(start, self.n_classes, self.head, logits=logits)
             start += len(part)
 
     def reduce(self, make: Callable[[], Statistic[Result]]) -> Result:
-        """Compute a statistic: one instance of it per part, merged; where, `engine` says."""
-        whole = make()  # what a worker sends back cannot be written to
-        for piece in computed(self, make):
-            whole = whole.merge(piece)
+        """Compute a statistic: one per part, merged; `engine` chooses where.
+
+        Args:
+            make: returns a new, empty statistic.
+        """
+        whole = make()  # what a worker returns is read-only
+        for statistic in part_statistics(self.parts, self.n_classes, self.head, make):
+            whole = whole.merge(statistic)
         return whole.finish()
 
-    def cached(self, key: str, compute: Callable[[], Result]) -> Result:
-        """Return what was computed under `key` before, or compute it: lenses share statistics through this."""
-        if key not in self._cache:
-            self._cache[key] = compute()
-        found: Result = self._cache[key]
-        return found
+    def statistic(self, kind: Callable[..., Statistic[Result]], *options: Hashable) -> Result:
+        """Compute the statistic `kind(*options)` once; it survives a change of head if it needs no logits.
 
-    def part_batches(self, part: Part, start: int, *, logits: bool) -> Iterator[Batch]:
-        """Walk through the instances of one part, whose first is the split's instance `start`."""
-        step = max(256, BATCH_BYTES // (4 * part.features.shape[1]))
-        for low in range(0, len(part), step):
-            rows = slice(low, low + step)
-            features = part.features[rows]
-            answers: NDArray[Any] | None = None
-            if logits and part.logits is not None:
-                answers = part.logits[rows]
-            elif logits and self.head is not None:
-                answers = self.head(features)
-            yield Batch(start + low, features, part.labels[rows], answers, self.n_classes)
+        Example:
+            >>> from imblens.run import Confusion, Part
+            >>> features = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 1.0]], np.float32)
+            >>> split = Split((Part(features, np.array([0, 1, 1]), features),), ("cat", "dog"))
+            >>> split.statistic(Confusion, 2).tolist()
+            [[1, 0], [1, 1]]
+        """
+        memo = self._memo if kind(*options).needs_logits else self._memo_of_features
+        return memo.get((kind, *options), lambda: self.reduce(lambda: kind(*options)))
+
+    def remember(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """Return the result kept under `key`, or compute and keep it; lenses share results through this."""
+        return self._memo.get(key, compute)
+
+    cached = remember
+
+    @property
+    def searched(self) -> NeighbourGraph | None:
+        """The neighbour graph that was searched before, or None; starts no search."""
+        graph: NeighbourGraph | None = self._memo_of_features.known("neighbours")
+        return graph
+
+    def neighbours(self, k: int, *, approximate: bool | None = None) -> NeighbourGraph:
+        """The k nearest other instances of every instance, nearest first; see `Run.neighbours`."""
+        graph = self.searched
+        unlike = graph is not None and approximate is not None and graph.exact is approximate
+        if graph is None or unlike or graph.k < min(k, len(self) - 1):
+            graph = neighbour_graph(self.features, k, approximate=approximate)
+            self.use_neighbours(graph)
+        return graph.first(k)
+
+    def use_neighbours(self, graph: NeighbourGraph) -> None:
+        """Use a neighbour graph of these features that was computed elsewhere."""
+        self._memo_of_features.put("neighbours", graph)
+
+    def with_head(self, head: Head) -> Split:
+        """Return the same features and labels with logits computed by `head`; what needs no logits stays remembered."""
+        split = Split(tuple(replace(part, logits=None) for part in self.parts), self.classes, self.name, head)
+        object.__setattr__(split, "_memo_of_features", self._memo_of_features)
+        return split

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.files import write_bytes
+from imblens.base.files import sha256, write_bytes
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError
 from imblens.losses import build_loss, find_loss
 from imblens.models import evaluating, find_head, find_model, load_pretrained, make_network
@@ -472,12 +472,9 @@ def _negatives(image_set: ImageSet, labels: NDArray[np.int64], counts: NDArray[n
 
 
 def _file_hash(file: Path) -> str:
-    import hashlib
-
     if not file.is_file():
         raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()[:32]
+    return sha256(file)[:32]
 
 
 def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:

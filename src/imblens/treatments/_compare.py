@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.base.intervals import paired_change, wilson
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Confusion, Run, Split
-from imblens.run.statistics import confusion_summary
+from imblens.run import Confusion, Run, Split, confusion_summary
 from imblens.treatments._one_vs_rest import label_summary, label_table
 
 if TYPE_CHECKING:

@@ -121,8 +121,10 @@ def _of_two(split: Split, c: int, classes: tuple[str, str], head: Head | None) -
             parts.append(Part(np.asarray(part.features)[chosen], labels[rows][chosen]))
     if not parts:
         raise NotApplicable(f"no instance of {split.name} is known to have it or not.")
-    shared = {"neighbours": split._cache["neighbours"]} if known.all() and "neighbours" in split._cache else {}
-    return Split(tuple(parts), classes, split.name, head, shared)
+    one = Split(tuple(parts), classes, split.name, head)
+    if known.all() and split.searched is not None:
+        one.use_neighbours(split.searched)
+    return one
 
 
 def _of_label(validation: Any, c: int) -> Any:

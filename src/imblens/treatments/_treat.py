@@ -11,8 +11,7 @@ import numpy as np
 
 from imblens.base.random_state import random_state_kept
 from imblens.errors import ImblensWarning
-from imblens.run import Head, Run, Split
-from imblens.run._run import as_run
+from imblens.run import Head, Run, Split, as_run
 from imblens.treatments import _guards
 from imblens.treatments._base import Outcome, Treatment
 from imblens.treatments._best import best

@@ -1,0 +1,132 @@
+"""Splits and a head from the arrays that a user passes: each is checked here once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import InputError, ShapeError
+from imblens.run._head import Head
+from imblens.run._part import Part
+from imblens.run._split import Split
+from imblens.run._validation import class_names, features_matrix, labels_vector, named_labels, one_column
+
+Arrays = Sequence[Any]
+
+
+def splits_of(
+    arrays: Mapping[str, Arrays], *, head: Any | None, classes: Sequence[str] | None
+) -> tuple[dict[str, Split], Head | None]:
+    """Check arrays and return the splits by name, and the head; see `Run.from_arrays`.
+
+    Args:
+        arrays: (features, labels) or (features, labels, logits) of every split, "train" among them.
+        head: weight and bias, or a layer.
+        classes: C names, or None.
+    """
+    given = {name: _triple(values, name) for name, values in arrays.items()}
+    features = {name: features_matrix(values[0], f"{name}_features") for name, values in given.items()}
+    dim = features["train"].shape[1]
+    for name, matrix in features.items():
+        if matrix.shape[1] != dim:
+            raise ShapeError(
+                f"{name}_features has {matrix.shape[1]} columns, train_features {dim}.",
+                hint="Capture all splits with the same network.",
+            )
+    logits = {
+        name: features_matrix(values[2], f"{name}_logits") for name, values in given.items() if values[2] is not None
+    }
+    layer = None if head is None else _weight_and_bias(head)
+    n_classes = _count_classes(given, logits, layer, dim)
+    if classes is None and n_classes is None:
+        numbered, names = named_labels([(f"{name}_labels", values[1]) for name, values in given.items()])
+        labels: dict[str, NDArray[Any]] = dict(zip(given, numbered, strict=True))
+    else:
+        names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
+        labels = {name: _as_indices(values[1], names) for name, values in given.items()}
+    for name in given:
+        labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(features[name]))
+        expected = (len(features[name]), len(names))
+        if name in logits and logits[name].shape != expected:
+            raise ShapeError(
+                f"{name}_logits has shape {logits[name].shape}; {expected[0]} instances and {expected[1]} classes "
+                f"need {expected}.",
+                hint="Give one row per instance and one column per class.",
+            )
+    multilabel = {array.ndim == 2 for array in labels.values()}
+    if len(multilabel) > 1:
+        raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
+    splits = {name: Split((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given}
+    _two_classes(splits["train"])
+    return splits, last
+
+
+def described(value: Any) -> str:
+    """Name a value of an unexpected type in a message."""
+    if isinstance(value, (str, Path)):
+        return f"the {'text' if isinstance(value, str) else 'path'} {str(value)!r}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _triple(values: Any, name: str) -> tuple[Any, Any, Any]:
+    if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
+        raise ShapeError(
+            f"{name} must be (features, labels) or (features, labels, logits).",
+            hint="Pass a tuple of arrays.",
+        )
+    return values[0], one_column(values[1], f"{name}_labels"), values[2] if len(values) == 3 else None
+
+
+def _weight_and_bias(head: Any) -> tuple[Any, Any]:
+    """The weight and bias of a pair, of a weight alone, or of a layer that has both."""
+    if hasattr(head, "weight"):  # a torch.nn.Linear, or our own Head
+        head = (head.weight, getattr(head, "bias", None))
+    if not isinstance(head, (tuple, list)) or len(head) not in (1, 2):
+        raise InputError(
+            f"head must be (weight, bias) of the last linear layer, or the layer itself; found {described(head)}.",
+            hint="Pass head=(weight, bias), with weight of shape (classes, features), or head=model.fc.",
+        )
+    bias: Any = head[1] if len(head) == 2 else None
+    return head[0], bias.detach().cpu() if hasattr(bias, "detach") else bias
+
+
+def _count_classes(
+    given: Mapping[str, Any], logits: Mapping[str, Any], head: tuple[Any, Any] | None, dim: int
+) -> int | None:
+    for array in logits.values():
+        return int(array.shape[1])
+    if head is not None:
+        shape = tuple(np.shape(head[0]))
+        if len(shape) != 2:
+            return None
+        turned = shape[1] != dim and shape[0] == dim  # then its columns are the classes, and `Head.checked` says so
+        return int(shape[1] if turned else shape[0])
+    for _, labels, _ in given.values():
+        if np.ndim(labels) == 2:
+            return int(np.shape(labels)[1])
+    return None
+
+
+def _as_indices(labels: Any, names: tuple[str, ...]) -> Any:
+    """Turn labels given as class names into their positions; leave numbers as they are."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "USO" or array.ndim != 1:
+        return labels
+    position = {name: i for i, name in enumerate(names)}
+    unknown = next((v for v in array.tolist() if str(v) not in position), None)
+    if unknown is not None:
+        raise ShapeError(f"the label {unknown!r} is not one of the class names.", hint=f"They are: {', '.join(names)}.")
+    return np.array([position[str(v)] for v in array.tolist()], dtype=np.int64)
+
+
+def _two_classes(train: Split) -> None:
+    if not train.multilabel and np.count_nonzero(train.class_counts) < 2:
+        raise ShapeError(
+            "train_labels holds fewer than two classes.",
+            hint="Comparing classes needs instances of two or more.",
+        )

@@ -1,0 +1,52 @@
+"""The last linear layer of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import ShapeError
+from imblens.run._validation import features_matrix
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last linear layer: logits = features @ weight.T + bias.
+
+    Attributes:
+        weight: (C, D) float32.
+        bias: (C,) float32.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, C) logits of (n, D) features."""
+        return (features @ self.weight.T + self.bias).astype(np.float32, copy=False)
+
+    @classmethod
+    def checked(cls, weight: Any, bias: Any | None, *, dim: int, n_classes: int) -> Head:
+        """Check a head against D features and C classes; a missing bias is zero.
+
+        Raises:
+            ShapeError: weight is not (C, D) or bias not (C,).
+        """
+        matrix = features_matrix(weight, "head_weight")
+        if matrix.shape != (n_classes, dim):
+            transposed = " It looks transposed." if matrix.shape == (dim, n_classes) else ""
+            raise ShapeError(
+                f"head_weight has shape {matrix.shape}; {n_classes} classes and {dim} features need "
+                f"({n_classes}, {dim}).{transposed}",
+                hint="Give the weight of the last linear layer, one row per class.",
+            )
+        vector = np.zeros(n_classes, np.float32) if bias is None else np.asarray(bias)
+        if vector.shape != (n_classes,):
+            raise ShapeError(
+                f"head_bias has shape {vector.shape}; {n_classes} classes need ({n_classes},).",
+                hint="Give one number per class.",
+            )
+        return cls(matrix, features_matrix(vector[None], "head_bias")[0])

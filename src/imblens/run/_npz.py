@@ -1,0 +1,66 @@
+"""Reading a run from one ARRAYS.npz."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from imblens.base.archives import open_arrays
+from imblens.errors import InputError, MissingError
+
+KEYS = ("features", "labels", "logits")
+KNOWN = {f"{split}_{key}" for split in ("train", "test", "val") for key in KEYS} | {
+    "head_weight",
+    "head_bias",
+    "class_names",
+}
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """Read an ARRAYS.npz and return the arguments of `Run.from_arrays`.
+
+    Raises:
+        MissingError: an array is missing; the message lists those that are there.
+        InputError: the archive is damaged or hostile, or an array has an unknown name.
+    """
+    with open_arrays(path, hint="Write it with numpy.savez.") as archive:
+        keys = set(archive.keys)
+        for key in ("train_features", "train_labels"):
+            if key not in keys:
+                raise MissingError(
+                    f"{path} has no {key!r}.",
+                    hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: train_features, train_labels, "
+                    "and optionally train_logits, the same with test_, head_weight, head_bias, class_names.",
+                )
+        for key in sorted(keys - KNOWN):
+            meant = difflib.get_close_matches(key, KNOWN, n=1, cutoff=0.8)
+            if meant:
+                raise InputError(f"{path} has an unknown array {key!r}.", hint=f"Did you mean {meant[0]!r}? Rename it.")
+        if "head_bias" in keys and "head_weight" not in keys:
+            raise MissingError(f"{path} has 'head_bias' but no 'head_weight'.", hint="Give both, or neither.")
+        for name in ("test", "val"):
+            present = [f"{name}_{key}" for key in KEYS if f"{name}_{key}" in keys]
+            missing = [f"{name}_{key}" for key in ("features", "labels") if f"{name}_{key}" not in keys]
+            if present and missing:
+                hint = "Give both, or neither."
+                raise MissingError(f"{path} has {present[0]!r} but no {missing[0]!r}.", hint=hint)
+        arrays = {key: archive.read(key) for key in sorted(keys) if key in KNOWN}
+    head = None
+    if "head_weight" in arrays:
+        head = (arrays["head_weight"], arrays.get("head_bias"))
+    return {
+        "train": _triple(arrays, "train"),
+        "test": _triple(arrays, "test") or None,
+        "val": _triple(arrays, "val") or None,
+        "head": head,
+        "classes": arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
+        "meta": {"data": {"source": path.name, "layout": "arrays"}},
+    }
+
+
+def _triple(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any], ...]:
+    return tuple(arrays[f"{split}_{key}"] for key in KEYS if f"{split}_{key}" in arrays)

@@ -1,0 +1,106 @@
+"""Consecutive instances of a split that were captured together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import ShapeError
+from imblens.run._head import Head
+from imblens.run.statistics import Batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float32]
+UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label, which is 0 in `labels`
+BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
+
+
+@dataclass(frozen=True)
+class Part:
+    """Instances that were captured together.
+
+    Attributes:
+        features: (n, D) float32, in memory or memory-mapped.
+        labels: (n,) int64 or (n, C) uint8.
+        logits: (n, C) float32 or None.
+        table: further columns of the instances in memory (`id`, `thumbnail`, colour bands, ...), n rows; or None.
+        table_path: the Parquet file of those columns, read when needed; or None.
+    """
+
+    features: Floats
+    labels: NDArray[Any]
+    logits: Floats | None = None
+    table: pd.DataFrame | None = None
+    table_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that disagree."""
+        n = len(self.features)
+        for name in ("labels", "logits", "table"):
+            rows = getattr(self, name)
+            if rows is not None and len(rows) != n:
+                raise ShapeError(f"{name} has {len(rows)} rows, the features {n}.", hint="Give one row per instance.")
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.features)
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that `read` returns."""
+        if self.table is not None:
+            return tuple(self.table.columns)
+        if self.table_path is None:
+            return ()
+        import pyarrow.parquet as pq
+
+        return tuple(name for name in pq.read_schema(self.table_path).names if name != "label")
+
+    def read(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Read those columns of the instances, n rows."""
+        if self.table is not None:
+            return self.table[list(columns)]
+        import pyarrow.parquet as pq
+
+        assert self.table_path is not None
+        table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
+        return table.to_pandas()
+
+    def matrix(self, column: str) -> NDArray[Any]:
+        """Read a column of lists of one length, (n, length), without creating a Python object for every list."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.table is not None:
+            values = pa.array(self.table[column])
+        else:
+            values = pq.read_table(self.table_path, columns=[column], page_checksum_verification=True)[column]
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(self), -1)
+
+    def batches(self, start: int, n_classes: int, head: Head | None, *, logits: bool) -> Iterator[Batch]:
+        """Iterate over the instances in batches of bounded memory.
+
+        Args:
+            start: position of the first instance in the split.
+            n_classes: C.
+            head: computes logits where none are stored.
+            logits: whether batches need logits.
+        """
+        step = max(256, BATCH_BYTES // (4 * self.features.shape[1]))
+        for low in range(0, len(self), step):
+            rows = slice(low, low + step)
+            features = self.features[rows]
+            outputs: NDArray[Any] | None = None
+            if logits and self.logits is not None:
+                outputs = self.logits[rows]
+            elif logits and head is not None:
+                outputs = head(features)
+            yield Batch(start + low, features, self.labels[rows], outputs, n_classes)

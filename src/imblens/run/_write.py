@@ -1,0 +1,168 @@
+"""Writing a run as a folder of memory-mapped arrays and Parquet tables.
+
+RUN/run.json                 data, model, loss, seed, versions; size and SHA-256 of every file; written last
+RUN/head.safetensors         weight (C, D), bias (C,)
+RUN/train/part-00000/        features.npy, logits.npy, instances.parquet
+RUN/test/part-00000/         and RUN/val, where there is one
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
+from imblens.base.versions import versions
+from imblens.run._head import Head
+from imblens.run._part import Part
+from imblens.run._split import Split
+
+SCHEMA = 1
+MANIFEST = {"schema", "task", "classes", "splits", "files"}  # keys of run.json that are not meta
+EXPECTED_META = ("data", "model", "loss", "seed")  # always in run.json; null where unknown
+SPLITS = ("train", "val", "test", "synthetic")
+
+
+class Stored(Protocol):
+    """What is written of a `Run`."""
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """The splits by name."""
+
+    @property
+    def head(self) -> Head | None:
+        """The last linear layer."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """C names."""
+
+    @property
+    def task(self) -> str:
+        """ "multiclass" or "multilabel"."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Plain JSON values."""
+
+
+def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
+    """Write `run` as a folder. An earlier run in it stays until this one is complete; `run.json` is written last."""
+    claim(path, force=force)
+    files: list[Path] = []
+    with staged(path) as stage:
+        for name, split in run.splits.items():
+            for number, part in enumerate(split.parts):
+                files += write_part(stage / name / f"part-{number:05d}", part)
+    return seal(path, run, [path / file.relative_to(stage) for file in files])
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A folder inside `path` to write parts in; when all are complete they replace those of an earlier run.
+
+    After an error or a kill the earlier run is unchanged. Meanwhile `path` holds both.
+    """
+    stage = temporary_folder(path)
+    try:
+        yield stage
+        (path / "run.json").unlink(missing_ok=True)
+        for name in SPLITS:
+            for stale in (path / name).glob("part-*"):
+                _remove_part(stale)
+            for part in (stage / name).glob("part-*"):
+                (path / name / part.name).mkdir(parents=True, exist_ok=True)
+                for file in part.iterdir():
+                    file.replace(path / name / part.name / file.name)
+            if (path / name).is_dir() and not any((path / name).iterdir()):
+                (path / name).rmdir()
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def seal(path: Path, run: Stored, files: list[Path]) -> Path:
+    """Complete a folder whose parts were written: write the head, then `run.json`.
+
+    Args:
+        path: the folder.
+        run: the run; its parts are not written again.
+        files: the files of its parts.
+    """
+    head_file = path / "head.safetensors"
+    if run.head is None:
+        head_file.unlink(missing_ok=True)
+    else:
+        from safetensors.numpy import save as dump
+
+        blob = dump({"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)})
+        write_atomic(head_file, lambda file: file.write(blob))
+        files = [*files, head_file]
+    _write_manifest(path, run, files)
+    return path
+
+
+def write_part(folder: Path, part: Part) -> list[Path]:
+    """Write one part and return its files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = [folder / "features.npy"]
+    write_atomic(files[0], lambda file: np.save(file, np.ascontiguousarray(part.features), allow_pickle=False))
+    if part.logits is not None:
+        logits = part.logits
+        files.append(folder / "logits.npy")
+        write_atomic(files[1], lambda file: np.save(file, np.ascontiguousarray(logits), allow_pickle=False))
+    else:
+        (folder / "logits.npy").unlink(missing_ok=True)
+    columns: dict[str, Any] = {}
+    names = part.columns()
+    table = part.read(names) if names else None
+    if table is None or "id" not in names:
+        columns["id"] = pa.array([str(i) for i in range(len(part))], pa.string())
+    if part.labels.ndim == 1:
+        columns["label"] = pa.array(part.labels)
+    else:
+        flat = pa.array(part.labels.ravel())
+        columns["label"] = pa.FixedSizeListArray.from_arrays(flat, part.labels.shape[1])
+    if table is not None:
+        for name in names:
+            columns[name] = pa.array(table[name])
+    files.append(folder / "instances.parquet")
+    write_atomic(files[-1], lambda file: pq.write_table(pa.table(columns), file, write_page_checksum=True))
+    return files
+
+
+def _write_manifest(path: Path, run: Stored, files: list[Path]) -> None:
+    """Write `run.json`, without which a folder is no run."""
+    manifest = {
+        "schema": SCHEMA,
+        "task": run.task,
+        "classes": list(run.classes),
+        "splits": {
+            name: {"instances": len(split), "parts": len(split.parts), "features": split.dim}
+            for name, split in run.splits.items()
+        },
+        **dict.fromkeys(EXPECTED_META),
+        **{key: value for key, value in run.meta.items() if key not in MANIFEST},
+        "versions": {**versions(), **dict(run.meta.get("versions", {}))},
+        "files": {
+            file.relative_to(path).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+            for file in sorted(files)
+        },
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path / "run.json", text + "\n")
+
+
+def _remove_part(folder: Path) -> None:
+    for name in ("features.npy", "logits.npy", "instances.parquet"):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
