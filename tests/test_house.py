@@ -12,16 +12,17 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "imblens"
 ALLOWED = {
     "base": set(),
+    "charts": set(),
     "run": set(),
     "data": set(),
     "models": set(),
     "losses": set(),
-    "lenses": {"run"},
+    "lenses": {"run", "charts"},
     "treatments": {"run"},
     "extraction": {"data", "models", "run"},
     "training": {"data", "models", "losses"},
     "synthesis": {"data", "run", "training", "treatments"},
-    "report": {"lenses", "run"},
+    "report": {"lenses", "run", "charts"},
     "watch": {"extraction", "report"},
 }
 EVERYTHING = {"studies", "cli"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.lenses._charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, base, class_axis
+from imblens.charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, class_axis, table_chart
 
 if TYPE_CHECKING:
     from imblens.report._compare import Comparison
@@ -63,7 +63,7 @@ def _rows(comparison: Comparison, table: Any, names: tuple[str, ...]) -> Any:
 
     classes = max(1, table["class"].nunique())
     step = max(ROW, 9 * len(names) + 6) if classes <= 60 else 10
-    return base(table).properties(height=alt.Step(step, **({"for": "position"} if len(names) > 1 else {})))
+    return table_chart(table).properties(height=alt.Step(step, **({"for": "position"} if len(names) > 1 else {})))
 
 
 def _accuracy(comparison: Comparison) -> Any:

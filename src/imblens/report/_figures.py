@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from imblens.lenses._charts import CHOSEN
+from imblens.charts import CHOSEN
 
 WIDTH = 800  # pixels of a static drawing, labels included
 PNG_SCALE = 1.5

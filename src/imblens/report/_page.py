@@ -81,7 +81,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     import jinja2
 
     from imblens import __version__
-    from imblens.lenses._charts import CHOSEN
+    from imblens.charts import CHOSEN
     from imblens.report._figures import THEME, json_block, packed, vega_bundle
 
     environment = jinja2.Environment(

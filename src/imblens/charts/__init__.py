@@ -1,0 +1,58 @@
+"""Parts that charts share: colours, axes, dots with intervals, bars, matrices. Charts draw tables and compute nothing."""
+
+from imblens.charts.bars import class_bars, stacked
+from imblens.charts.dots import interval_dots, paired_dots
+from imblens.charts.matrix import error_chart, matrix_chart
+from imblens.charts.parts import (
+    ARCHETYPE_COLOURS,
+    BLACK,
+    BLUE,
+    CHOSEN,
+    ERROR_RANGE,
+    GREEN,
+    GREY,
+    LABEL_LIMIT,
+    NUMBERED,
+    ORANGE,
+    PURPLE,
+    RED,
+    ROW_HEIGHT,
+    SKY,
+    YELLOW,
+    chosen_class,
+    class_axis,
+    present,
+    table_chart,
+    tip,
+    top_axis,
+)
+
+__all__ = [
+    "ARCHETYPE_COLOURS",
+    "BLACK",
+    "BLUE",
+    "CHOSEN",
+    "ERROR_RANGE",
+    "GREEN",
+    "GREY",
+    "LABEL_LIMIT",
+    "NUMBERED",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "ROW_HEIGHT",
+    "SKY",
+    "YELLOW",
+    "chosen_class",
+    "class_axis",
+    "class_bars",
+    "error_chart",
+    "interval_dots",
+    "matrix_chart",
+    "paired_dots",
+    "present",
+    "stacked",
+    "table_chart",
+    "tip",
+    "top_axis",
+]
