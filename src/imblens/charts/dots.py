@@ -23,7 +23,7 @@ def interval_dots(
     scale: alt.Scale | None = None,
     mark: str | None = None,
     labels: alt.Y | None = None,
-) -> alt.LayerChart:
+) -> Any:
     """Draw `value` of each class with its 95% interval, in the order of the table.
 
     Args:
@@ -83,7 +83,7 @@ def paired_dots(
         title: of the horizontal axis.
         few: for each of the two columns, (rows of the table,) whether the dot is hollow.
         tips: lines of the tooltip; it may use the columns of the table, `kind` and `value`.
-        kind: name of the column that tells the two apart.
+        kind: name of the column that holds the name of the value.
 
     Example:
         >>> import pandas as pd
