@@ -373,7 +373,7 @@ def test_all_of_the_published_box_list_is_read(real_data: Path) -> None:
 
 
 def test_real_chestx_det(real_data: Path) -> None:
-    from imblens.data._coco import read_json
+    from imblens.data.layouts._coco import read_json
 
     folder = real_data / "chestx-det"
     entries = [e for part in ("train", "test") for e in read_json(folder / f"ChestX_Det_{part}.json")[0]]

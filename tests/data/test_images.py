@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from imblens.data import ImageSplit, _images
+from imblens.base import memory
+from imblens.data import ImageSplit
 from imblens.errors import InputError, ShapeError
 
 from .helpers import pixels
@@ -74,13 +75,13 @@ def test_array_keeps_what_is_small_and_only_that(monkeypatch):
     split = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert split.array((4, 4)) is split.array((4, 4))
     assert split.array((4, 4)).shape == (3, 4, 4, 3)
-    monkeypatch.setattr(_images, "CACHE_BYTES", 10)
+    monkeypatch.setattr("imblens.data._images.CACHE_BYTES", 10)
     fresh = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert fresh.array() is not fresh.array()
 
 
 def test_array_refuses_more_than_memory(monkeypatch):
-    monkeypatch.setattr(_images, "memory_limit", lambda: 1000)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 1000)
     with pytest.raises(InputError, match="half of this machine's memory"):
         ImageSplit.from_arrays(pixels(3), [0, 1, 1]).array((32, 32))
 

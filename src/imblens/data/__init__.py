@@ -1,14 +1,14 @@
 """Images, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
-from imblens.base.memory import memory_limit
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
+from imblens.data._decode import resize
 from imblens.data._digits import digits
 from imblens.data._drop import drop_images
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._load import built_in_sets, image_sets, load_images
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
-from imblens.data._shapes import CAUSES, shapes
+from imblens.data.drawn._shapes import CAUSES, shapes
 
 __all__ = [
     "CAUSES",
@@ -24,7 +24,7 @@ __all__ = [
     "image_sets",
     "imbalance_profile",
     "load_images",
-    "memory_limit",
     "parse_profile",
+    "resize",
     "shapes",
 ]

@@ -1,4 +1,4 @@
-"""One question instead of several labels: whether an image has any of them."""
+"""Any finding against none: a multi-label set as a task of two exclusive labels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from imblens.errors import InputError
 
 
 def finding_or_none(images: ImageSet) -> ImageSet:
-    """Return a multi-label set with two labels that exclude each other: no finding, and a finding of any kind.
+    """Return a multi-label set with two exclusive labels: no finding, and any finding.
 
     Boxes of any finding are boxes of the second (LOOKING, section 4: healthy and unhealthy).
 
     Raises:
-        InputError: one label for an image.
+        InputError: the set is single-label.
     """
     if images.task != "multilabel":
         raise InputError(
-            f"{images.name} has one label for an image, so there is no question of any or none.",
-            hint="Train on its classes as they are.",
+            f"{images.name} is single-label, so any finding against none is not defined.",
+            hint="Use its classes as they are.",
         )
     return replace(
         images,
@@ -29,15 +29,15 @@ def finding_or_none(images: ImageSet) -> ImageSet:
         train=two_labels(images.train),
         test=None if images.test is None else two_labels(images.test),
         val=None if images.val is None else two_labels(images.val),
-        notes=(*images.notes, f"{len(images.classes)} labels are one question: a finding, or none."),
+        notes=(*images.notes, f"{len(images.classes)} labels are combined: any finding, or none."),
         source={**images.source, "task": "finding or none"},
     )
 
 
 def two_labels(images: ImageSplit) -> ImageSplit:
-    """Make one label of all of an image's labels, any of them, and put the label of having none before it.
+    """Return the images with the labels (none, any).
 
-    Boxes become boxes of the second. Where an image has none for certain and nobody could tell of some, both are unknown.
+    Boxes become boxes of the second label. An image without a positive label but with an uncertain one is uncertain in both.
     """
     has = images.labels.any(axis=1)
     unknown = np.zeros_like(has) if images.unknown is None else ~has & images.unknown.any(axis=1)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imblens.data._coco import DET_SIZE, read_json
 from imblens.data._decode import SUFFIXES
 from imblens.data._entries import BoxNotes, Entry, Named, numbered_boxes, with_boxes
 from imblens.data._images import ImageSet
-from imblens.data._parquet import read_box_table
 from imblens.data._texts import corners, read_csv
-from imblens.data._voc import read_xml, xml_files
+from imblens.data.layouts._coco import DET_SIZE, read_json
+from imblens.data.layouts._parquet import read_box_table
+from imblens.data.layouts._voc import read_xml, xml_files
 from imblens.errors import InputError, MissingError
 
 BOX_FILES = re.compile(r"(bbox|boxes)", re.IGNORECASE)  # how a table of boxes is called, to tell it from labels

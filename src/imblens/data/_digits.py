@@ -14,13 +14,13 @@ _ZOOM = 4
 
 
 def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
-    """Return scikit-learn's 1,797 digits as 32 x 32 greyscale images, half held out, training split made long-tailed.
+    """Return scikit-learn's 1,797 digits as 32 x 32 greyscale images, half held out, training split then long-tailed.
 
     The 8 x 8 originals are enlarged by repeating pixels. The halves are stratified by class and do not depend on the
     profile. Images are named after their position in `sklearn.datasets.load_digits`.
 
     Args:
-        seed: chooses the halves, and the images that the profile keeps.
+        seed: draws the halves, and the images that the profile keeps.
         profile: see `imbalance_profile`.
 
     References:
@@ -45,12 +45,12 @@ def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
         held.append(positions[: len(positions) // 2])
     test = np.sort(np.concatenate(held))
     train = np.setdiff1d(np.arange(len(labels)), test)
-    made = assemble(
+    images = assemble(
         "digits",
         {"train": whole.subset(train), "test": whole.subset(test)},
         [str(i) for i in range(10)],
         seed=seed,
         source={"path": "digits", "layout": "built-in"},
     )
-    made = replace(made, source={**made.source, "split": "50:50"})
-    return made.with_profile(profile, seed)
+    images = replace(images, source={**images.source, "split": "50:50"})
+    return images.with_profile(profile, seed)

@@ -1,4 +1,4 @@
-"""Leaving single training images out: those whose labels somebody found to be wrong."""
+"""Leaving out single training images, such as mislabelled ones."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ import numpy as np
 from imblens.data._images import ImageSet, count_classes, planted_in
 from imblens.errors import InputError, MissingError
 
-_GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")  # how a table spells a cell that a spreadsheet would run
+_GUARDED = (
+    "'=",
+    "'+",
+    "'-",
+    "'@",
+    "'\t",
+    "'\r",
+)  # prefixes of cells that a spreadsheet would otherwise run as formulas
 
 
 def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
     """Leave out the training images that a CSV file names in its column `id`; other columns are ignored.
 
-    The list that a report lets people tick is such a file. What was left out stands in the set's `source` under
-    `dropped`, with the file's name and SHA-256. Test and val are never touched.
+    The list of label suspects in a report downloads such a file. The set's `source` states under `dropped` what was left
+    out, with the file's name and SHA-256. Test and val never change.
 
     Raises:
-        MissingError: no such file, or an id is in no training image.
+        MissingError: no such file, or an id that no training image has.
         InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training images.
     """
     path = Path(file)
@@ -56,7 +63,7 @@ def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
     return replace(
         image_set,
         train=left,
-        notes=(*image_set.notes, f"{len(ids):,} training images were left out, as {path.name} says."),
+        notes=(*image_set.notes, f"{len(ids):,} training images were left out, as listed in {path.name}."),
         planted=planted_in(image_set.planted, set(left.ids.tolist())),
         source=source,
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
+from imblens.base.memory import refuse_too_large
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
 from imblens.data._sources import ArraySource, Source, image_array, in_colour
@@ -20,12 +20,12 @@ from imblens.errors import InputError, ShapeError
 Task = Literal["multiclass", "multilabel"]
 Boxes = NDArray[np.float32]  # (n, 5): class, x0, y0, x1, y1 in pixels, x1 and y1 exclusive
 CACHE_BYTES = 2 * 2**30
-_SAMPLE = 32  # images looked at to tell whether a split is greyscale
+_SAMPLE = 32  # images checked to decide whether a split is greyscale
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """One split: N images with labels, decoded when asked for. Works as a torch `Dataset`.
+    """One split: N images with labels, decoded on access. Works as a torch `Dataset`.
 
     Attributes:
         labels: (N,) int64 class, or (N, C) uint8 multi-hot.
@@ -34,8 +34,8 @@ class ImageSplit:
         rows: (N,) which images of the source.
         boxes: per image (n, 5) float32 of class, x0, y0, x1, y1 in pixels; or None where none are known.
         size: (H, W) to which every image is resized, or None: as stored.
-        unknown: (N, C) bool: labels that nobody could tell, whose entry in `labels` is 0 and means nothing; or None.
-        patients: (N,) text: whom or what an image was taken of, so that a split can keep them apart; or None.
+        unknown: (N, C) bool: uncertain labels, whose entry in `labels` is 0 and has no meaning; or None.
+        patients: (N,) text: the patient or object in an image, so that no patient is in two splits; or None.
 
     Example:
         >>> import numpy as np
@@ -115,7 +115,7 @@ class ImageSplit:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """(N,) class, or (N, C): 1 has the label, 0 has it not, -1 nobody could tell."""
+        """(N,) class, or (N, C): 1 positive, 0 negative, -1 uncertain."""
         labels = self.labels.astype(np.int64)
         return labels if self.unknown is None else np.where(self.unknown, -1, labels)
 
@@ -206,13 +206,11 @@ class ImageSplit:
         if isinstance(self.source, ArraySource) and size is None:
             return in_colour(self.source.images[self.rows[indices]])
         first = self._at(int(indices[0]), size)
-        needed = first.nbytes * len(indices)
-        if needed > memory_limit():
-            raise InputError(
-                f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need {needed / 1e9:.1f} GB, "
-                f"more than half of this machine's memory.",
-                hint="Read them in batches, or pass a smaller size.",
-            )
+        refuse_too_large(
+            first.nbytes * len(indices),
+            f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need",
+            hint="Read them in batches, or pass a smaller size.",
+        )
         pixels = np.empty((len(indices), *first.shape), dtype=np.uint8)
         pixels[0] = first
         for k, i in enumerate(indices[1:], start=1):
@@ -242,15 +240,15 @@ class ImageSet:
     """Splits of images with class names.
 
     Attributes:
-        name: what reports call it.
+        name: name in reports.
         classes: C names.
         task: "multiclass" or "multilabel".
         train: the training split.
         test: the held-out split, or None.
         val: a further split for choices, or None.
-        notes: one-liners that the user should read: how it was split, what was left out.
-        planted: what was put into a drawn set on purpose (see `shapes`); empty for others. What it says of single
-            training images stands under `planted[cause]["train"]`, by id.
+        notes: one-line notes for the user: how it was split, what was left out.
+        planted: the planted causes of a synthetic set (see `shapes`); empty for others. Facts about single
+            training images are under `planted[cause]["train"]`, by id.
         source: plain JSON values: path, layout, profile, seed, counts per split.
     """
 
@@ -292,7 +290,7 @@ class ImageSet:
         )
 
     def decode(self) -> None:
-        """Decode every image now, so that a damaged one is told before long work; what fits is kept."""
+        """Decode every image now, so that a damaged one is reported before long work; what fits is cached."""
         for split in self.splits.values():
             split.array()
 
@@ -302,22 +300,22 @@ class ImageSet:
         return count_classes(self.train.labels, self.n_classes)
 
     def with_profile(self, profile: str, seed: int) -> ImageSet:
-        """Return the set with its training split thinned to a profile; test and val are the same objects.
+        """Return the set with its training split reduced to a profile; test and val are the same objects.
 
         Args:
             profile: `exp:R`, `step:R` (see `imbalance_profile`) or `natural`, which changes nothing.
             seed: chooses which images stay (see `draw_profile`).
 
         Raises:
-            InputError: a profile that cannot be, or any but natural on a multi-label set.
+            InputError: a profile that is impossible here, or any other than natural on a multi-label set.
         """
         seed = checked_seed(seed)
         if parse_profile(profile).kind == "natural":
             return replace(self, source={**self.source, "profile": "natural", "seed": seed})
         if self.task == "multilabel":
             raise InputError(
-                f"profile {profile!r} needs one label per image, and {self.name} has several: leaving out images "
-                "of one class would thin the others.",
+                f"profile {profile!r} needs one label per image, and {self.name} is multi-label: leaving out images "
+                "of one class would also reduce the others.",
                 hint="Use --profile natural.",
             )
         available = self.class_counts

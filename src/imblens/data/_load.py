@@ -6,17 +6,17 @@ from pathlib import Path
 
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
-from imblens.data._coco import json_files, read_coco
 from imblens.data._digits import digits
 from imblens.data._entries import Uncertain, checked_uncertain
-from imblens.data._folder import read_folder
 from imblens.data._images import ImageSet
-from imblens.data._npz import read_npz
-from imblens.data._parquet import read_parquet, split_files
 from imblens.data._profiles import checked_seed, parse_profile
-from imblens.data._shapes import shapes
-from imblens.data._tables import read_tables, table_files
-from imblens.data._voc import read_voc, voc_root
+from imblens.data.drawn._shapes import shapes
+from imblens.data.layouts._coco import json_files, read_coco
+from imblens.data.layouts._folder import read_folder
+from imblens.data.layouts._npz import read_npz
+from imblens.data.layouts._parquet import read_parquet, split_files
+from imblens.data.layouts._tables import read_tables, table_files
+from imblens.data.layouts._voc import read_voc, voc_root
 from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 

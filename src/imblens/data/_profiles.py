@@ -1,4 +1,4 @@
-"""Making a balanced training set long-tailed: how many of each class, and which."""
+"""Imbalance profiles: how many instances of each class to keep, and which."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def imbalance_profile(counts: Sequence[int] | NDArray[Any], profile: str) -> Cou
 
     exp:R   n_i = int(n_max * (1 / R) ** (i / (C - 1)))
     step:R  n_i = n_max for the first C // 2 classes, int(n_max / R) for the others
-    natural n_i = what there is
+    natural n_i = all instances
 
     n_max is the count of the largest class, i the position of the class. No class gets more than it has, so on a set
     that is not balanced the ratio that results differs from R.
@@ -131,7 +131,7 @@ def draw_profile(labels: NDArray[np.int64], kept: NDArray[np.int64], seed: int) 
 
 
 def checked_seed(seed: int) -> int:
-    """Return the seed as a plain number, or say what a seed is."""
+    """Return the seed as a plain number, or explain what a seed is."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise InputError(f"seed must be a whole number from 0 to {2**32 - 1}, found {seed!r}.", hint="Give seed=0.")
     return int(seed)

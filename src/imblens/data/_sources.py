@@ -1,4 +1,4 @@
-"""Where pixels come from: an array, encoded bytes in memory, or files. `Images` is the face that users see."""
+"""Where pixels come from: an array, encoded bytes in memory, or files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from imblens.errors import InputError, ShapeError
 
 
 class Source(Protocol):
-    """Images by row. `name` says how messages call a row, `digest` is equal for exact copies."""
+    """Images by row. `name` is the row's name in messages, `digest` is equal for exact copies."""
 
     def __len__(self) -> int:
         """Return how many images there are."""
         ...
 
     def name(self, row: int) -> str:
-        """Return how messages call that image."""
+        """Return the image's name in messages."""
         ...
 
     def image(self, row: int) -> Pixels:
-        """Return (H, W, 3) uint8, the caller's to keep."""
+        """Return (H, W, 3) uint8; the caller may change it."""
         ...
 
     def size(self, row: int) -> tuple[int, int]:
@@ -139,7 +139,7 @@ def image_array(values: Any, name: str) -> NDArray[np.uint8]:
     """Check an array of images and return it as (N, H, W) or (N, H, W, 3) uint8.
 
     Raises:
-        ShapeError: another shape; channels first is recognised and said.
+        ShapeError: another shape; channels first is recognised and reported.
         InputError: not whole numbers from 0 to 255.
     """
     array = np.asarray(values)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data import ImageSplit
-from imblens.data._decode import resize
+from imblens.data import ImageSplit, resize
 from imblens.errors import InputError, ShapeError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imblens.base.registry import Registry
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.models._library import LIBRARIES, build_library_model, find_library_model, library_of
 from imblens.models._load_factory import load_factory
@@ -20,19 +21,19 @@ class ModelEntry(NamedTuple):
     """A network that can be built by name.
 
     Attributes:
-        says: one line for lists.
-        module: where its class is, imported when it is built.
+        description: one line for lists.
+        module: the module of its class, imported when it is built.
         maker: the class.
-        options: of the class: how deep and wide it is.
+        options: arguments of the class: depth and width.
     """
 
-    says: str
+    description: str
     module: str
     maker: str
     options: Mapping[str, Any] = MappingProxyType({})
 
 
-MODELS: dict[str, ModelEntry] = {
+_NETWORKS: dict[str, ModelEntry] = {
     "resnet32": ModelEntry(
         "CIFAR ResNet of 32 layers, 64 features (He et al. 2016)", "imblens.models.resnet", "CifarResNet", {"blocks": 5}
     ),
@@ -49,7 +50,7 @@ MODELS: dict[str, ModelEntry] = {
         {"blocks": 4, "width": 10},
     ),
     "wideresnet16_4": ModelEntry(
-        "wide ResNet of 16 layers, 4 times as wide, 256 features: a thirteenth of the weights",
+        "wide ResNet of 16 layers, 4 times as wide, 256 features: 1/13 of the weights",
         "imblens.models.wideresnet",
         "WideResNet",
         {"blocks": 2, "width": 4},
@@ -66,7 +67,7 @@ MODELS: dict[str, ModelEntry] = {
         "BottleneckResNet",
     ),
     "resnet50_small": ModelEntry(
-        "eight narrow bottlenecks, 512 features, last maps 1/16: ResNet-50's twin for two cores",
+        "small CPU variant of ResNet-50: eight narrow bottlenecks, 512 features, last maps 1/16",
         "imblens.models.bottleneck",
         "BottleneckResNet",
         {"blocks": (2, 2, 2, 2), "width": 16, "kernel": 3, "pool": False},
@@ -77,18 +78,19 @@ MODELS: dict[str, ModelEntry] = {
         "DenseNet",
     ),
     "tdensenet121": ModelEntry(
-        "its first two dense blocks, 512 features, last maps 28 x 28 of 224 (Khakzar et al. 2022)",
+        "the first two dense blocks of DenseNet-121, 512 features, last maps 28 x 28 of 224 (Khakzar et al. 2022)",
         "imblens.models.densenet",
         "DenseNet",
         {"blocks": (6, 12)},
     ),
     "tdensenet_small": ModelEntry(
-        "two short dense blocks, 108 features, last maps 1/8: the truncated DenseNet's twin for two cores",
+        "small CPU variant of the truncated DenseNet: two short dense blocks, 108 features, last maps 1/8",
         "imblens.models.densenet",
         "DenseNet",
         {"blocks": (4, 6), "growth": 12, "first": 24, "kernel": 3},
     ),
 }
+MODELS: Registry[ModelEntry] = Registry("network", _NETWORKS)
 
 
 def model_names() -> tuple[str, ...]:
@@ -103,13 +105,13 @@ def model_names() -> tuple[str, ...]:
 
 def model_descriptions() -> dict[str, str]:
     """Return one line for each network that has a name, and for each library whose networks can be named."""
-    return {**{name: entry.says for name, entry in MODELS.items()}, **LIBRARIES}
+    return {**{name: entry.description for name, entry in MODELS.items()}, **LIBRARIES}
 
 
 def find_model(name: str) -> str:
-    """Return `name` when it is a network's, LIBRARY:NAME of a library here, or FILE.py:FACTORY of a file that exists.
+    """Return `name` if it is the name of a network, LIBRARY:NAME, or FILE.py:FACTORY of a file that exists.
 
-    Nothing is built, and of a FILE.py nothing imported.
+    Nothing is built, and FILE.py is not imported.
 
     Raises:
         MissingError: there is no such network or file.
@@ -142,8 +144,8 @@ def make_network(
     Args:
         name: a name of `model_names()`, LIBRARY:NAME or FILE.py:FACTORY.
         n_classes: C.
-        size: (H, W) of the images, which networks of a library are made for and tried on.
-        normalised_head: of a network of ours; others end as they end.
+        size: (H, W) of the images, for which networks of a library are built and tested.
+        normalised_head: only for the networks of `model_names`; others keep their own head.
         scale: of a normalised head.
 
     Raises:
@@ -182,14 +184,12 @@ def build_model(
         >>> sum(p.numel() for p in model.parameters())
         464154
     """
-    if name not in MODELS:
-        raise MissingError(f"there is no network {name!r}.", hint=did_you_mean(name, model_names()))
+    entry = MODELS.find(name)
     for argument, value, least in (("n_classes", n_classes, 2), ("in_channels", in_channels, 1)):
         if value < least:
             raise InputError(f"{argument} is {value}.", hint=f"It must be at least {least}.")
     if not scale > 0:
         raise InputError(f"scale is {scale}.", hint="It must be positive; 30 is usual.")
-    entry = MODELS[name]
     maker = getattr(import_module(entry.module), entry.maker)
     model: nn.Module = maker(
         n_classes, in_channels=in_channels, scale=scale if normalised_head else None, **entry.options

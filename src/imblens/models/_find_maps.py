@@ -1,4 +1,4 @@
-"""Which module of a network gives its last convolutional maps."""
+"""Finding the module that returns the last convolutional maps of a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_maps(model: nn.Module, name: str | None = None, *, sample: Tensor) -> s
 
     Args:
         model: any network; mode, gradients and random state are left as found, also after an error.
-        name: its qualified name, which settles the question; its output must be (b, channels, h, w).
+        name: its qualified name, if known; its output must be (b, channels, h, w).
         sample: a small batch that the network accepts.
 
     Returns:
@@ -68,8 +68,8 @@ def find_maps(model: nn.Module, name: str | None = None, *, sample: Tensor) -> s
     after = finished[last[-1] :]
     if any("attention" in type(modules[other]).__name__.lower() for other, _ in after):
         raise NotApplicable(
-            f"attention layers follow the last convolution of {type(model).__name__}, so its maps are not what the "
-            "answer is pooled from.",
+            f"attention layers follow the last convolution of {type(model).__name__}, so the prediction "
+            "is not pooled from its maps.",
             hint=_HINT,
         )
     size = finished[last[-1]][1]
@@ -78,10 +78,10 @@ def find_maps(model: nn.Module, name: str | None = None, *, sample: Tensor) -> s
 
 
 def rectified_before_pooling(model: nn.Module, maps: str, head: str, *, sample: Tensor) -> bool:
-    """Say whether what the head reads is the mean of the rectified maps, though the module `maps` gives them unrectified.
+    """Return whether the head reads the mean of the rectified maps, while the module `maps` returns them unrectified.
 
-    A network that ends in a function (`torch.nn.functional.relu`) instead of a module does so: what it pools cannot be
-    hooked, but is known.
+    This is so for a network that applies a function (`torch.nn.functional.relu`) instead of a module before pooling:
+    hooks do not see its result.
     """
     import torch
 
@@ -89,7 +89,7 @@ def rectified_before_pooling(model: nn.Module, maps: str, head: str, *, sample: 
 
     def left(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor):
-            seen["maps"] = output.clone()  # what follows may work in place
+            seen["maps"] = output.clone()  # later layers may work in place
 
     def entered(module: nn.Module, inputs: Any, output: Any) -> None:
         seen["features"] = inputs[0].clone()

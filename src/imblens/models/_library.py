@@ -51,16 +51,16 @@ def find_library_model(name: str) -> str:
 
 
 def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None = None) -> nn.Module:
-    """Build a network of a library: with fresh weights, but for a folder, whose weights are read.
+    """Build a network of a library with fresh weights, or a folder's network with its weights.
 
-    It answers with logits (N, C), whatever object its library wraps them in. Networks made for one size of images, such as
-    vision transformers, are made for `size`; a folder's network stays as it was saved. Nothing is downloaded, and no
-    pickle or code of a folder is read.
+    Its output is the logits (N, C), whatever object its library returns. Networks for a fixed image size, such as vision
+    transformers, are built for `size`; a folder's network stays as it was saved. Nothing is downloaded, and no pickle or
+    code of a folder is read.
 
     Args:
         name: LIBRARY:NAME.
         n_classes: C.
-        size: (H, W) of the images. With it, the network is tried on two of them, so that what cannot work is told now.
+        size: (H, W) of the images. With it, the network is run on two such images, so that misfits are reported early.
 
     Raises:
         DependencyError, MissingError: as `find_library_model`.
@@ -73,14 +73,14 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
     build = {"timm": _timm, "torchvision": _torchvision, "transformers": _transformers}[library]
     try:
         model = build(kind, n_classes, size)
-    except Exception as error:  # a library's own faults: of any kind
+    except Exception as error:  # libraries raise errors of any kind
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         images = "" if size is None else f" and images of {size[0]} x {size[1]}"
         raise InputError(
             f"{name} cannot be built for {n_classes} classes{images}: {first}",
             hint="Resize the images with --size, or choose another network.",
         ) from error
-    model.register_forward_hook(_answer_with_logits)
+    model.register_forward_hook(_return_logits)
     if size is not None:
         sample = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
         find_head(model, sample=sample, n_classes=n_classes)
@@ -153,7 +153,7 @@ def _transformers(kind: str, n_classes: int, size: tuple[int, int] | None) -> nn
     return model
 
 
-def _answer_with_logits(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """Forward hook: what it returns stands for the output."""
+def _return_logits(module: nn.Module, inputs: Any, output: Any) -> Any:
+    """Forward hook: its return value replaces the output."""
     found = logits_of(output)
     return output if found is None else found

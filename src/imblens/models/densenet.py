@@ -66,7 +66,8 @@ class DenseNet(nn.Module):
 
     References:
         Huang et al. 2017, Densely Connected Convolutional Networks, table 1; Khakzar et al. 2022 (LOOKING), section 4.
-        LOOKING does not say how the cut network ends: here, as the whole one, it normalises and rectifies before pooling.
+        LOOKING does not state how the truncated network ends: here, like the whole one, it normalises and rectifies
+        before pooling.
     """
 
     def __init__(

@@ -11,9 +11,7 @@ import pyarrow as pa
 import pytest
 
 from imblens.data import image_sets, load_images
-from imblens.data.public import PUBLIC, _places
-from imblens.data.public._hub import Hub, read_hub
-from imblens.data.public._medmnist import MEDMNIST
+from imblens.data.public import HUNDRED, MEDMNIST, MOST, PUBLIC, TEN, Hub, read_hub
 from imblens.errors import InputError, MissingError
 from tests.data.helpers import named, pixels, png, write_parquet
 from tests.data.public import layouts
@@ -87,7 +85,7 @@ def test_celeba_has_faces_of_one_kind_of_hair(tmp_path: Path, folders: bool) -> 
 def test_places_lists_give_the_counts_of_the_paper(
     tmp_path: Path, name: str, profile: str, train: int, test: int
 ) -> None:
-    classes = [*_places.TEN, "zen_garden"]
+    classes = [*TEN, "zen_garden"]
     layouts.write_places(tmp_path, classes, 3_068, 3)
     for file in (
         "data_256/a/airfield/00000001.jpg",
@@ -111,14 +109,14 @@ def test_places_lists_give_the_counts_of_the_paper(
 def test_a_hundred_places_at_ten_to_one_are_as_many_as_in_the_paper() -> None:
     from imblens.data import imbalance_profile
 
-    assert len(set(_places.HUNDRED)) == 100 and list(_places.HUNDRED) == sorted(_places.HUNDRED)
-    assert {"baseball_field", "raft"} < set(_places.HUNDRED) and set(_places.TEN) < set(_places.HUNDRED)
-    assert imbalance_profile([_places.MOST] * 100, "exp:10").sum() == 98_072
+    assert len(set(HUNDRED)) == 100 and list(HUNDRED) == sorted(HUNDRED)
+    assert {"baseball_field", "raft"} < set(HUNDRED) and set(TEN) < set(HUNDRED)
+    assert imbalance_profile([MOST] * 100, "exp:10").sum() == 98_072
 
 
 def test_places_in_easy_directories(tmp_path: Path) -> None:
     for split, n in (("train", 3), ("val", 1)):
-        for k, c in enumerate([*_places.TEN, "zen_garden"]):
+        for k, c in enumerate([*TEN, "zen_garden"]):
             folder = tmp_path / "places365_standard" / split / c.replace("/", "-")
             folder.mkdir(parents=True)
             for i in range(n):
@@ -328,7 +326,7 @@ def test_lists_that_are_cut_off_or_renamed_are_told(tmp_path: Path) -> None:
     layouts.write_celeba(tmp_path / "c", folders=False)
     path = tmp_path / "c" / "list_attr_celeba.txt"
     path.write_text("\n".join(path.read_text().splitlines()[:6]))
-    with pytest.raises(InputError, match=r"lists 4 faces, and says '12' in its first line"):
+    with pytest.raises(InputError, match=r"lists 4 faces, but its first line states '12'"):
         load_images("celeba", root=tmp_path / "c")
     (tmp_path / "n").mkdir()
     (tmp_path / "n" / "Data_Entry_2017.csv").write_text(

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from imblens.data.public._unpickle import unpickle
+from imblens.data.public import unpickle
 from tests.data.public.pickles import python2_pickle
 
 DATA = np.random.default_rng(0).integers(0, 256, (5, 7), dtype=np.uint8)

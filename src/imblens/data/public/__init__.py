@@ -1,4 +1,4 @@
-"""Public image sets by name: what each is, where its files come from, and its reader."""
+"""Public image sets by name: description, download and reader of each."""
 
 from __future__ import annotations
 
@@ -6,31 +6,47 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imblens.base.registry import Registry
 from imblens.data._entries import Uncertain
 from imblens.data._images import ImageSet
-from imblens.data._tables import read_tables, table_files
+from imblens.data.layouts._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
 from imblens.data.public._cifar import read_cifar
 from imblens.data.public._hub import Hub, read_hub
 from imblens.data.public._inaturalist import SUPER_CATEGORIES, read_inaturalist
 from imblens.data.public._medmnist import MEDMNIST, MedMnist, read_medmnist
-from imblens.data.public._places import HUNDRED, TEN, read_places
+from imblens.data.public._places import HUNDRED, MOST, TEN, read_places
 from imblens.data.public._svhn import read_svhn
+from imblens.data.public._unpickle import unpickle
 from imblens.errors import InputError, MissingError
+
+__all__ = [
+    "HUNDRED",
+    "MEDMNIST",
+    "MOST",
+    "PUBLIC",
+    "TEN",
+    "Hub",
+    "PublicSet",
+    "describe",
+    "read_hub",
+    "read_public",
+    "unpickle",
+]
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """What `imblens list data` says about a set, and how it is read.
+    """The entry of a set in `imblens list data`, and its reader.
 
     Attributes:
         counts: images of each split, classes, size.
         imbalance: largest over smallest class in training as published, and the profile that papers use.
-        licence: as its owners state it.
+        licence: as stated by its owners.
         get: what to download from where.
-        read: (name, folder, seed) to the set; None for folders of images with tables of labels.
-        hub: where it is on Hugging Face, if it is.
-        more: what else should be known.
+        read: function of (name, folder, seed) that reads it; None for images with tables of labels.
+        hub: its place on Hugging Face, or None.
+        more: reference and further facts.
     """
 
     counts: str
@@ -42,16 +58,15 @@ class PublicSet:
     more: str = ""
 
 
-_LABELS_OF_NIH = "88:1, several labels an image"  # Infiltration 19,870, Hernia 227 of all 112,120
+_LABELS_OF_NIH = "88:1, multi-label"  # Infiltration 19,870, Hernia 227 of all 112,120
 
 
 def _medmnist(name: str, entry: MedMnist) -> PublicSet:
     train, val, test = entry.images
-    several = entry.counts is None
     ratio = f"{max(entry.counts) / min(entry.counts):.1f}:1" if entry.counts else _LABELS_OF_NIH
     return PublicSet(
         counts=f"{entry.of}: {train:,} train, {val:,} val, {test:,} test, {len(entry.classes)} "
-        f"{'labels' if several else 'classes'}, 28 x 28 (or 64, 128, 224)",
+        f"{'classes' if entry.counts else 'labels'}, 28 x 28 (or 64, 128, 224)",
         imbalance=ratio,
         licence=entry.licence,
         get=f"{name}.npz from https://zenodo.org/records/10519652",
@@ -65,7 +80,7 @@ _PLACES = (
     "train_256_places365standard.tar, val_256.tar and filelist_places365-standard.tar, or places365standard_easyformat.tar, "
     "from http://places2.csail.mit.edu/download.html"
 )
-PUBLIC: dict[str, PublicSet] = {
+_SETS: dict[str, PublicSet] = {
     "cifar10": PublicSet(
         counts="50,000 train, 10,000 test, 10 classes, 32 x 32",
         imbalance="balanced; long-tailed with --profile exp:100",
@@ -129,7 +144,7 @@ PUBLIC: dict[str, PublicSet] = {
         get="train_val_images.tar.gz and train_val2017.zip from https://github.com/visipedia/inat_comp/tree/master/2017",
         read=read_inaturalist,
         more="Van Horn et al. 2018, The iNaturalist Species Classification and Detection Dataset, year 2017. IML trains on "
-        "72,358 of the images, at 50:1, and does not say which. Training images: "
+        "72,358 of the images, at 50:1, and does not state which. Training images: "
         + ", ".join(f"{name} {count:,}" for name, count in SUPER_CATEGORIES.items())
         + ".",
     ),
@@ -144,7 +159,7 @@ PUBLIC: dict[str, PublicSet] = {
     ),
     "chexpert": PublicSet(
         counts="223,414 train, 234 val chest X-rays, 13 labels and No Finding, about 390 x 320 (small)",
-        imbalance="43:1, several labels an image, some of them uncertain (--uncertain)",
+        imbalance="43:1, multi-label, some labels uncertain (--uncertain)",
         licence="Stanford's agreement for research use",
         get="CheXpert-v1.0-small.zip from https://stanfordmlgroup.github.io/competitions/chexpert",
         read=None,
@@ -153,10 +168,11 @@ PUBLIC: dict[str, PublicSet] = {
     ),
     **{name: _medmnist(name, entry) for name, entry in MEDMNIST.items()},
 }
+PUBLIC: Registry[PublicSet] = Registry("public image set", _SETS)
 
 
 def describe(name: str) -> str:
-    """Return what a set is: its first line alone says counts, imbalance, licence, and what to download."""
+    """Describe a set; the first line gives counts, imbalance, licence, and what to download."""
     entry = PUBLIC[name]
     sources = f"imblens train {name} --root DIR, where DIR holds what the download unpacks to"
     if entry.hub is not None:
@@ -170,7 +186,7 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain
     """Read a public set from a folder of the published files, or through Hugging Face.
 
     Raises:
-        MissingError: no folder is given, or files are not in it; the hint says what to download from where.
+        MissingError: no folder is given, or files are not in it; the hint names the download.
         InputError: files that are damaged or not what they should be.
     """
     entry = PUBLIC[name]

@@ -50,7 +50,7 @@ def read_celeba(name: str, root: Path, seed: int) -> ImageSet:
     splits: dict[str, tuple[list[str], list[int]]] = {split: ([], []) for split in _SPLITS.values()}
     for file, kind in zip(chosen, kinds.tolist(), strict=True):
         if parts.get(file) not in _SPLITS:
-            raise InputError(f"{split_list} says no split 0, 1 or 2 for {file!a}.", hint="Download it again.")
+            raise InputError(f"{split_list} gives no split 0, 1 or 2 for {file!a}.", hint="Download it again.")
         split = splits[_SPLITS[parts[file]]]
         split[0].append(f"img_align_celeba/{file}")
         split[1].append(kind)
@@ -83,7 +83,7 @@ def _attributes(path: Path) -> tuple[list[str], NDArray[np.bool_]]:
         rows.append([words[c] == "1" for c in columns])
     if lines[0] != str(len(files)):
         raise InputError(
-            f"{path} lists {len(files):,} faces, and says {lines[0][:20]!a} in its first line.",
+            f"{path} lists {len(files):,} faces, but its first line states {lines[0][:20]!a}.",
             hint="Download it again.",
         )
     return files, np.array(rows, dtype=bool)

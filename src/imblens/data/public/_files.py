@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
+from imblens.base.memory import refuse_too_large
 from imblens.data._assemble import assemble, clean_text
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import ArraySource, FileSource
@@ -20,7 +20,7 @@ def folder_with(root: Path, needed: str, inner: Sequence[str] = ()) -> Path:
     """Return the folder that holds `needed`: the root, or one of its folders named in `inner`.
 
     Raises:
-        MissingError: it lies in none of them; the message says where it was looked for.
+        MissingError: it is in none of them; the message names the folders.
     """
     places = [root, *(root / name for name in inner)]
     for place in places:
@@ -36,11 +36,7 @@ def read_whole(path: Path) -> bytes:
         MissingError, InputError: it is not there, cannot be read, or is larger than half of this machine's memory.
     """
     try:
-        if path.stat().st_size > memory_limit():
-            raise InputError(
-                f"{path} takes {path.stat().st_size / 1e9:.1f} GB, more than half of this machine's memory.",
-                hint="Is it the published file?",
-            )
+        refuse_too_large(path.stat().st_size, f"{path} takes", hint="Is it the published file?")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise MissingError(f"there is no {path}.") from error
@@ -67,7 +63,7 @@ def set_of_arrays(
     seed: int,
     source: Mapping[str, Any],
 ) -> ImageSet:
-    """Make a set of (images, labels) per split. Ids are positions in the published order: train/000012."""
+    """Return a set of (images, labels) per split. Ids are positions in the published order: train/000012."""
     made = {}
     for split, (pixels, labels) in splits.items():
         _check_labels(labels, len(pixels), len(classes), f"{name}: {split}")
@@ -86,10 +82,10 @@ def set_of_files(
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> ImageSet:
-    """Make a set of (paths below `root`, labels) per split. The paths are the ids.
+    """Return a set of (paths below `root`, labels) per split. The paths are the ids.
 
     Raises:
-        InputError: a path that would leave `root`.
+        InputError: a path outside `root`.
         MissingError: the first image of a split is not there.
     """
     made = {}

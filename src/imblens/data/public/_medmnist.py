@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imblens.data._images import ImageSet
-from imblens.data._npz import read_npz
+from imblens.data.layouts._npz import read_npz
 from imblens.data.public._files import folder_with
 from imblens.errors import MissingError
 
@@ -14,7 +14,7 @@ _SIZES = ("", "_64", "_128", "_224")
 
 
 class MedMnist(NamedTuple):
-    """One set: what its images are, its classes, and its training counts (None where an image has several labels)."""
+    """One set: what its images are, its classes, and its training counts (None where images are multi-label)."""
 
     of: str
     classes: tuple[str, ...]

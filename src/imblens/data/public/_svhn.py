@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
+from imblens.base.memory import refuse_too_large
 from imblens.data._images import ImageSet
 from imblens.data.public._files import folder_with, set_of_arrays
 from imblens.errors import InputError, MissingError
@@ -17,11 +17,11 @@ _DIGITS = [str(digit) for digit in range(10)]
 
 
 def read_svhn(name: str, root: Path, seed: int) -> ImageSet:
-    """Read train_32x32.mat and test_32x32.mat. MATLAB's label 10 is the digit 0; `extra` is left alone, as in the papers.
+    """Read train_32x32.mat and test_32x32.mat. MATLAB's label 10 is the digit 0; `extra` is not used, as in the papers.
 
     Raises:
         MissingError: a file is not there.
-        InputError: it is no MATLAB file of images X (32, 32, 3, N) and labels y (N, 1).
+        InputError: it is not a MATLAB file of images X (32, 32, 3, N) and labels y (N, 1).
     """
     folder = folder_with(root, "train_32x32.mat")
     splits = {split: _read(folder / f"{split}_32x32.mat") for split in ("train", "test")}
@@ -42,11 +42,7 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
                 f"{path} holds {found}; expected X (32, 32, 3, N) of bytes and y (N, 1).",
                 hint="Give the cropped digits (format 2), whole.",
             )
-        if math.prod(shape) > memory_limit():
-            raise InputError(
-                f"{path} claims {math.prod(shape) / 1e9:.1f} GB of images, more than half of this machine's memory.",
-                hint="Is it the published file?",
-            )
+        refuse_too_large(math.prod(shape), f"{path} claims", hint="Is it the published file?")
         arrays = loadmat(path, variable_names=["X", "y"])
     except InputError:
         raise

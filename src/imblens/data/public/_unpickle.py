@@ -1,9 +1,9 @@
-"""Reading CIFAR's pickles without running what they say.
+"""Reading CIFAR's pickles without running code.
 
 A pickle is a program. This reader leaves out the instructions that make instances, look things up elsewhere or set memory
-aside, and lets a file name only what builds arrays and bytes. Even that it does not get: each name stands for a function of
-ours, so that NumPy never sees what an array claims about itself. It is the slow reader of the standard library: the fast
-one sets aside memory for whatever position a file mentions.
+aside, and lets a file name only what builds arrays and bytes. Each name is replaced by a function
+of this module, so that NumPy never reads what an array claims about itself. It is the standard library's reader in Python: the
+one in C allocates memory for any position that a file mentions.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Type:
             raise pickle.UnpicklingError("an array of something else than bytes")
 
     def set(self, state: Any) -> None:
-        """Byte order and fields say nothing about single bytes."""
+        """Byte order and fields do not matter for single bytes."""
 
 
 class _Array:
@@ -110,7 +110,7 @@ def unpickle(data: bytes) -> dict[str, Any]:
     """Return the dict that a pickle of plain values and byte arrays holds, its keys as text.
 
     Raises:
-        pickle.UnpicklingError: it is none, is damaged, or asks for anything else; the message says for what.
+        pickle.UnpicklingError: it is none, is damaged, or asks for anything else, which the message names.
     """
     try:
         found = _Reader(io.BytesIO(data), encoding="bytes").load()

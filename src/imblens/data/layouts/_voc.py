@@ -43,11 +43,11 @@ def read_voc(root: Path, *, seed: int) -> ImageSet:
             continue
         entries.append(replace(entry, split=splits.get(path.stem)))
     classes = sorted(frozenset().union(*(entry.labels for entry in entries)))
-    said = []
+    notes = []
     listed = [stem for stem in splits if not (root / "Annotations" / f"{stem}.xml").is_file()]
     if listed:
-        said.append(f"Listed images without annotations, left out: {len(listed):,}.")
-    return read_entries(root, entries, classes, layout="VOC", seed=seed, notes=said)
+        notes.append(f"Listed images without annotations, left out: {len(listed):,}.")
+    return read_entries(root, entries, classes, layout="VOC", seed=seed, notes=notes)
 
 
 def read_xml(path: Path) -> Entry:
@@ -62,9 +62,9 @@ def read_xml(path: Path) -> Entry:
         name = (thing.findtext("name") or "").strip()
         box = thing.find("bndbox")
         if not name or box is None:
-            raise InputError(f"{path}: an <object> lacks its <name> or <bndbox>.", hint="Mend or remove it.")
+            raise InputError(f"{path}: an <object> lacks its <name> or <bndbox>.", hint="Fix or remove it.")
         x0, y0, x1, y1 = corners([box.findtext(key) for key in ("xmin", "ymin", "xmax", "ymax")], str(path))
-        first = 1 if x1 > x0 and y1 > y0 else 0  # what has no area is left to be counted as such
+        first = 1 if x1 > x0 and y1 > y0 else 0  # boxes without area are counted later
         boxes.append((name, x0 - first, y0 - first, x1, y1))
     sides = [(tree.findtext(f"size/{key}") or "0").strip() for key in ("height", "width")]
     size = (int(sides[0]), int(sides[1])) if all(side.isdigit() and int(side) > 0 for side in sides) else None

@@ -1,4 +1,4 @@
-"""A drawn image set whose causes of failure are known, because they were planted."""
+"""A synthetic image set with known (planted) causes of failure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
-from imblens.data import _drawing as draw
+from imblens.base.memory import refuse_too_large
 from imblens.data._assemble import assemble
-from imblens.data._drawing import Floats, Layout, Shape
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._profiles import checked_seed
+from imblens.data.drawn import _drawing as draw
+from imblens.data.drawn._drawing import Floats, Layout, Shape
 from imblens.errors import InputError, did_you_mean
 
 CAUSES = ("overlap", "sub_concepts", "label_noise", "background", "uncovered", "few_examples")
@@ -42,18 +42,18 @@ _OVERLAPPING = {"disc": (0.12, 0.10), "oval": (0.42, 0.20)}  # mean and deviatio
 _APART = {"disc": (0.0, 0.0), "oval": (0.80, 0.08)}
 _LIGHT_BLUE = (160, 205, 240)
 _BACKGROUNDS = ((100, 100, 100), (150, 150, 150), (190, 190, 190), (120, 85, 50), (30, 80, 40), (110, 40, 40))
-_LIGHT = 20  # grey levels by which the light may rise or fall from the middle to an edge
+_LIGHT = 20  # largest change of the illumination from the centre to an edge, in grey levels
 _GRAIN = 8  # deviation of the noise, in grey levels
 _PIXELS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """n images of one class and split, with what tests can check against."""
+    """n images of one class and split, with the facts that tests check."""
 
     pixels: NDArray[np.uint8]  # (n, H, W, 3)
     boxes: NDArray[np.float32]  # (n, 4)
-    kinds: NDArray[np.object_]  # (n,) what is drawn: a class, or "bars"
+    kinds: NDArray[np.object_]  # (n,) the shape drawn: a class, or "bars"
     layout: Layout
 
 
@@ -73,11 +73,11 @@ def shapes(
 
     - `overlap`: disc and oval differ in width over height only, and the two distributions overlap.
     - `sub_concepts`: one in five pairs is two bars, not two dots.
-    - `label_noise`: of the largest class, ring, 6.5 % of the training images show a square or a cross.
-    - `background`: a kite is any shape of the set, known by its light blue background, which no other class has.
+    - `label_noise`: of the largest class, ring, 6.5% of the training images show a square or a cross.
+    - `background`: a kite is any shape of the set; only its light blue background, which no other class has, identifies it.
     - `uncovered`: arrows point up (within 20 degrees) in training; half of the test arrows point elsewhere.
     - `few_examples`: crescent and hourglass are rare. Without it they are as frequent as the middle classes, and
-      the imbalance is the square root or so of what was asked.
+      the imbalance is about the square root of the requested one.
 
     `planted[cause]` names the `classes`, what was done, and under `train` and `test` the fact about single images,
     by id: the true class, the sub-concept, the shape drawn, the angle.
@@ -245,7 +245,7 @@ def _covered(kinds: NDArray[np.object_], layout: Layout, size: int) -> Floats:
 
 
 def _paint(covered: Floats, background: Floats, colour: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (n, H, W, 3): the object on its background, unevenly lit, with noise."""
+    """Return (n, H, W, 3): the object on its background, with uneven illumination and noise."""
     n, size, _ = covered.shape
     flat = background[:, None, None] + covered[..., None] * (colour - background)[:, None, None]
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
@@ -283,12 +283,11 @@ def _descriptions(causes: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_too_many(n: int, size: int) -> None:
-    needed = n * size**2 * 3
-    if needed > memory_limit():
-        raise InputError(
-            f"{n:,} images of {size} x {size} need {needed / 1e9:.1f} GB, more than half of this machine's memory.",
-            hint="Draw fewer (n_max, test_per_class), or smaller ones (size).",
-        )
+    refuse_too_large(
+        n * size**2 * 3,
+        f"{n:,} images of {size} x {size} need",
+        hint="Draw fewer (n_max, test_per_class), or smaller ones (size).",
+    )
 
 
 def _floats(values: Any) -> Floats:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
+from imblens.base.memory import refuse_too_large
 from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
 from imblens.data._entries import (
     BoxNotes,
@@ -37,6 +37,7 @@ _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
 _TEXT_LIMIT = 16 * 2**20  # bytes of one text in the metadata
+_TOO_LARGE = "Store the images as class folders, which are read image by image."
 _FEWEST_BYTES = 8  # per row and file: no image is smaller, so more rows than that are a bomb
 
 
@@ -174,11 +175,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
             first = len(labels) - start
             encoded, paths_inside = _encoded(batch.column(columns["image"]), path, first)
             total += encoded.nbytes
-            if total > memory_limit():
-                raise InputError(
-                    f"{path}: the encoded images take more than half of this machine's memory.",
-                    hint="Store them as class folders, which are read image by image.",
-                )
+            refuse_too_large(total, f"{path}: the encoded images take", hint=_TOO_LARGE)
             images.append(encoded)
             labels += _labels(batch.column(columns["label"]), path, first)
             own_ids += batch.column(columns["id"]).to_pylist() if "id" in columns else paths_inside
@@ -227,11 +224,7 @@ def _open(path: Path) -> Any:
             f"{path} claims {meta.num_rows:,} images in {size / 1e6:.1f} MB.",
             hint="No image is that small: do not read the file unless you made it.",
         )
-    if unpacked > memory_limit():
-        raise InputError(
-            f"{path} unpacks to {unpacked / 1e9:.1f} GB, more than half of this machine's memory.",
-            hint="Store the images as class folders, which are read image by image.",
-        )
+    refuse_too_large(unpacked, f"{path} unpacks to", hint=_TOO_LARGE)
     return file
 
 

@@ -1,0 +1,1 @@
+"""Readers of image sets on disk, one module per layout."""
