@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench docs examples clean
+.PHONY: help setup demo quick test check fix bench docs examples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -21,15 +21,19 @@ setup: $(STAMP) ## build .venv with everything that development needs
 demo: setup ## train, capture, audit and report the built-in picture set
 	$(BIN)/imblens demo --out $(OUT) --force
 
-test: check ## everything: linters, types, tests, doctests, browser
-	$(BIN)/python -m pytest
+quick: setup ## the parts that most changes touch, in about 90 seconds
+	$(BIN)/ruff check --quiet .
+	$(BIN)/python -m pytest -x tests/test_house.py tests/base tests/run tests/laws/test_losses.py tests/lenses tests/losses -m "not slow and not browser"
+
+test: check ## everything: linters, types, tests, doctests, browser; prints coverage
+	$(BIN)/python -m pytest --cov=imblens --cov-report=term:skip-covered
 
 check: setup ## format, lint and types, without changing a file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-fix: setup ## format and mend what the linter can mend
+fix: setup ## format, and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -37,8 +37,8 @@ def help_of(name: str) -> str:
 
     plain = typer.Typer(rich_markup_mode=None, context_settings=app.info.context_settings)
     plain.registered_commands = app.registered_commands
-    told = CliRunner().invoke(plain, [name, "--help"], prog_name="imblens", terminal_width=82).output
-    return re.sub(r"\n\n+(?=\s*\$ )", "\n", told.strip())
+    output = CliRunner().invoke(plain, [name, "--help"], prog_name="imblens", terminal_width=82).output
+    return re.sub(r"\n\n+(?=\s*\$ )", "\n", output.strip())
 
 
 def lens_table() -> str:
