@@ -1,7 +1,7 @@
 """Whether two audits hold the same tables: `python -m benchmarks.same_tables BEFORE AFTER`.
 
-BEFORE and AFTER are folders that `imblens audit`, `compare` or `demo` wrote. Every CSV under a `tables` folder is compared: columns and
-their order, rows and their order, text equal, numbers equal (`--tolerance` relaxes this).
+BEFORE and AFTER are folders that `imblens audit`, `compare` or `demo` wrote. Every CSV under a `tables` folder is
+compared: columns and rows with their order, text equal, numbers equal (`--tolerance` relaxes this).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def difference(before: pd.DataFrame, after: pd.DataFrame, tolerance: float) -> s
             same = (first.fillna("").astype(str) == second.fillna("").astype(str)).to_numpy()
         if not same.all():
             row = int(np.flatnonzero(~same)[0])
-            return f"{name}: {int((~same).sum())} of {len(same)} differ, row {row}: {first[row]!r} became {second[row]!r}"
+            return (
+                f"{name}: {int((~same).sum())} of {len(same)} differ, row {row}: {first[row]!r} became {second[row]!r}"
+            )
     return ""
 
 
