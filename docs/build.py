@@ -3,7 +3,7 @@
     python -m docs.build                         the site, into build/site; reports of the gallery are made where missing
     python -m docs.build examples [RUN_FOLDER]   figures, sentences and images of reports; without a folder, of `imblens demo`
 
-Each page of `docs/lenses` gets an example between its two `example` comments; nothing else in it is touched.
+The example of a lens is docs/examples/NAME.md, which the site shows below the lens's page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from imblens.report import Audit
 DOCS = Path(__file__).resolve().parent
 BUILD = DOCS.parent / "build"
 IMAGES = DOCS / "images"
-MARK = re.compile(r"<!-- example -->.*<!-- /example -->\n?", re.DOTALL)
+EXAMPLES = DOCS / "examples"
 LOADED = re.compile(
     r"""(?:\bsrc|<link\b[^>]*\bhref)\s*=\s*["']?(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import\s+["']?http"""
 )
@@ -96,20 +96,19 @@ def examples(run: str | None) -> None:
 
 
 def write_example(name: str, audit: Audit, figures: Path) -> None:
-    """Put the finding's first figure and lines on shapes into the lens's page."""
-    page = DOCS / "lenses" / f"{name}.md"
-    if name not in audit.findings or not page.exists():
+    """Write the finding's first figure and lines on shapes as the example of the lens."""
+    if name not in audit.findings:
         return
     finding = audit[name]
-    shown = ["<!-- example -->", "## Example", "", "The drawn shapes of `imblens demo`:", ""]
+    shown = ["## Example", "", "The drawn shapes of `imblens demo`:", ""]
     chart = next(iter(finding.charts()), None)
     if chart is not None:
         image = IMAGES / f"{chart}.png"
         image.write_bytes((figures / f"{chart}.png").read_bytes())
         shown += [f"![{name}](../images/{image.name})", ""]
     shown += [f"> {line}\n>" for line in list(finding.lines().values())[:MOST_LINES]]
-    text = MARK.sub("", page.read_text(encoding="utf-8")).rstrip()
-    page.write_text(text + "\n\n" + "\n".join([*shown, "<!-- /example -->"]) + "\n", encoding="utf-8")
+    EXAMPLES.mkdir(exist_ok=True)
+    (EXAMPLES / f"{name}.md").write_text("\n".join(shown) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What MkDocs cannot take from a page alone: the gallery's reports, and the help of every command."""
+"""What MkDocs cannot take from a page alone: the gallery's reports, the pages of lenses, and the help of every command."""
 
 from __future__ import annotations
 
@@ -12,19 +12,47 @@ from mkdocs.structure.files import File
 GALLERY = Path(os.environ.get("IMBLENS_GALLERY", "build/gallery"))
 HELP = re.compile(r"<!-- help: (\w+) -->")
 LIST = "<!-- lenses -->"
+FUNCTIONS = "<!-- lens functions -->"
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+def on_config(config: Any) -> Any:
+    """Put the page of every lens below the entry `Lenses` of the menu, in the order of a report."""
+    for entry in config["nav"]:
+        if "Lenses" in entry:
+            entry["Lenses"] += list(lens_pages())
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Put the reports that `docs.build` made beside the pages: build/gallery/NAME/report.html as gallery/NAME.html."""
     for report in sorted(GALLERY.glob("*/report.html")):
         files.append(File.generated(config, f"gallery/{report.parent.name}.html", abs_src_path=str(report.resolve())))
+    for name, text in lens_pages().items():
+        if name not in files.src_uris:  # until every lens is a folder
+            files.append(File.generated(config, name, content=text))
     return files
 
 
+def lens_pages() -> dict[str, str]:
+    """Return the page of every lens by its path in the site: its own text, and an example where `docs.build` wrote one."""
+    from imblens.lenses import all_lenses, lens_info
+
+    found = {}
+    for name, function in all_lenses().items():
+        page, example = lens_info(function).page, EXAMPLES / f"{name}.md"
+        if page is not None:
+            parts = [file.read_text(encoding="utf-8").strip() for file in (page, example) if file.is_file()]
+            found[f"lenses/{name}.md"] = "\n\n".join(parts) + "\n"
+    return found
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the help of commands, and the list of lenses."""
+    """Fill in the help of commands, the list of lenses and their functions."""
     if LIST in markdown:
         markdown = markdown.replace(LIST, lens_table())
+    if FUNCTIONS in markdown:
+        markdown = markdown.replace(FUNCTIONS, lens_functions())
     return HELP.sub(lambda match: f"```text\n{help_of(match[1])}\n```", markdown)
 
 
@@ -45,5 +73,16 @@ def lens_table() -> str:
     """Return every built-in lens with its question, in the order of a report."""
     from imblens.lenses import all_lenses, lens_info
 
-    rows = [f"| {lens_info(lens).question} | [{name}]({name}.md) |" for name, lens in all_lenses().items()]
+    rows = [
+        f"| {lens_info(lens).question} | {f'[{name}]({name}.md)' if lens_info(lens).page else name} |"
+        for name, lens in all_lenses().items()
+    ]
     return "\n".join(["| question | lens |", "|---|---|", *rows])
+
+
+def lens_functions() -> str:
+    """Return the reference of every built-in lens's function."""
+    from imblens.lenses import all_lenses, lens_info
+
+    functions = [lens for lens in all_lenses().values() if lens_info(lens).built_in]
+    return "\n".join(f"::: {lens.__module__}.{lens.__name__}" for lens in functions)

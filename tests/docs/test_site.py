@@ -12,8 +12,15 @@ import pytest
 pytest.importorskip("mkdocs", reason="mkdocs is not installed")
 from docs.build import loaded_from_elsewhere
 
+from imblens.lenses import all_lenses
+
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ("shapes", "treated", "digits", "arrays", "network")
+
+
+def written_pages() -> list[Path]:
+    """The pages below docs/; those of lenses lie in the lens's folder, and examples are parts of them."""
+    return [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name not in ("examples", "lenses")]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
-    pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
+    pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in written_pages()}
+    pages |= {Path("lenses", f"{name}.html") for name in all_lenses()}
     assert pages <= {path.relative_to(site) for path in site.rglob("*.html")}
     assert {f"{name}.html" for name in REPORTS} <= {path.name for path in (site / "gallery").iterdir()}
     assert loaded_from_elsewhere(site) == []
@@ -38,7 +46,7 @@ def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) ->
 
 def test_every_page_is_in_the_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in (ROOT / "docs").rglob("*.md"):
+    for page in written_pages():
         assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in menu, page
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -10,31 +11,31 @@ import pytest
 
 import imblens.report._audit as module
 from imblens.errors import InputError, MissingError, NotApplicable
-from imblens.lenses import Finding, all_lenses
+from imblens.lenses import Finding, all_lenses, lens, lens_info
 from imblens.report import Audit, audit
 from imblens.report._audit_page import _command
 from imblens.run import Part, Run, Split
 from tests.report.runs import CIFAR, make_run
 
 
-class _Plain(Finding):
-    lens = "plain"
-
-    def lines(self):
-        return {"": "Plain words."}
-
-    def charts(self):
-        return {}
-
-
+@lens("Is it plain?", lines=lambda finding: {"": "Plain words."})
 def plain(run, *, size: int = 3):
-    """Is it plain?"""
-    return _Plain({"plain": pd.DataFrame({"class": list(run.classes), "size": size})}, {"size": size})
+    return Finding({"plain": pd.DataFrame({"class": list(run.classes), "size": size})}, {"size": size})
 
 
+@lens("Does it break?")
 def broken(run):
-    """Does it break?"""
     raise ZeroDivisionError("by zero")
+
+
+@lens("Is it a finding?")
+def odd(run):
+    return 3
+
+
+@lens("Does it apply?")
+def picky(run):
+    raise NotApplicable("picky: not today.")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,13 @@ def run() -> Run:
 
 @pytest.fixture
 def with_others(monkeypatch):
-    known = {name: all_lenses()[name] for name in ("class_accuracy",)}
-    monkeypatch.setattr(module, "all_lenses", lambda: {**known, "plain": plain, "broken": broken})
+    """Lenses of another package are installed: plain, broken, odd and picky."""
+    installed(monkeypatch, **{name: f"{__name__}:{name}" for name in ("plain", "broken", "odd", "picky")})
+
+
+def installed(monkeypatch, **lenses):
+    points = [importlib.metadata.EntryPoint(name, value, "imblens.lenses") for name, value in lenses.items()]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
 
 
 def test_a_test_split_that_was_trained_on_is_told(tmp_path):
@@ -115,29 +121,27 @@ def test_lens_that_does_not_apply_is_skipped_with_the_reason(run):
 
 
 def test_failing_lens_of_another_package_is_recorded_and_the_rest_goes_on(run, with_others):
-    found = audit(run)
-    assert set(found.findings) == {"class_accuracy", "plain"}
+    found = audit(run, lenses=["class_accuracy", "broken", "plain"])
+    assert list(found.findings) == ["class_accuracy", "plain"]
     assert found.skipped == {"broken": "broken: failed: ZeroDivisionError: by zero"}
 
 
-def test_failing_built_in_lens_is_loud(run, monkeypatch):
-    monkeypatch.setattr(module, "all_lenses", lambda: {"broken": broken})
-    monkeypatch.setattr(module, "BUILT_IN", (broken,))
+def test_failing_built_in_lens_raises(run, monkeypatch):
+    info = replace(lens_info(broken), built_in=True)
+    monkeypatch.setattr(broken, "info", info)
+    installed(monkeypatch, broken=f"{__name__}:broken")
     with pytest.raises(ZeroDivisionError):
-        audit(run)
+        audit(run, lenses=["broken"])
 
 
-def test_lens_of_another_package_must_return_a_finding(run, monkeypatch):
-    monkeypatch.setattr(module, "all_lenses", lambda: {"odd": lambda run: 3})
-    assert audit(run).skipped == {"odd": "odd: failed: TypeError: the lens 'odd' returned int, not a Finding"}
+def test_lens_of_another_package_must_return_a_finding(run, with_others):
+    assert audit(run, lenses=["odd"]).skipped == {
+        "odd": "odd: failed: TypeError: the lens 'odd' returned int, not a Finding"
+    }
 
 
-def test_not_applicable_of_another_package_keeps_its_own_words(run, monkeypatch):
-    def picky(run):
-        raise NotApplicable("picky: not today.")
-
-    monkeypatch.setattr(module, "all_lenses", lambda: {"picky": picky})
-    assert audit(run).skipped == {"picky": "picky: not today."}
+def test_not_applicable_of_another_package_keeps_its_own_words(run, with_others):
+    assert audit(run, lenses=["picky"]).skipped == {"picky": "picky: not today."}
 
 
 def test_chosen_lenses_options_steps_and_skip(run, with_others):
@@ -145,7 +149,7 @@ def test_chosen_lenses_options_steps_and_skip(run, with_others):
     found = audit(run, lenses=["plain", "class_accuracy"], options={"plain": {"size": 7}}, on_step=steps.append)
     assert steps == ["class_accuracy", "plain"]  # report order, whatever was typed
     assert found["plain"].summary == {"size": 7}
-    left = audit(run, skip=["broken", "plain"])
+    left = audit(run, lenses=["class_accuracy"], skip=["broken", "plain"])
     assert set(left.skipped) == {"broken", "plain"}
     assert "on request" in left.skipped["plain"]
 
@@ -269,11 +273,7 @@ def test_notebook_needs_no_script(run):
 
 
 def test_lens_that_cannot_be_imported_harms_no_other(run, monkeypatch):
-    import importlib.metadata
-    from importlib.metadata import EntryPoint
-
-    points = [EntryPoint("gone", "no_such_package:lens", "imblens.lenses")]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    installed(monkeypatch, gone="no_such_package:lens")
     found = audit(run, lenses=["gone", "class_accuracy"])
     assert list(found.findings) == ["class_accuracy"]
     assert "no_such_package:lens cannot be loaded" in found.skipped["gone"]

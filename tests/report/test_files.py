@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.metadata
 import io
 import json
 import math
@@ -19,9 +20,8 @@ import pytest
 from PIL import Image
 
 import imblens
-import imblens.report._audit as audit_module
 from imblens.errors import ExistsError, StorageError
-from imblens.lenses import Finding, all_lenses
+from imblens.lenses import Finding, lens
 from imblens.report import audit
 from imblens.report._figures import slim
 from imblens.report._tables import csv_text, file_names, plain
@@ -233,28 +233,26 @@ def test_names_are_never_paths():
     assert list(names.values()) == ["t", "b_T", "etc_x", "table", "d_t", "d_t_2"]
 
 
-class _Odd(Finding):
-    lens = "odd"
-
-    def lines(self):
-        raise KeyError("no words")
-
-    def charts(self):
-        raise KeyError("no charts")
+@lens("Is it </title> odd?", lines=lambda finding: {"": "</title>"})
+def odd(run):
+    return Finding({"../odd": pd.DataFrame({"class": ["a"], "x": [1.0]})}, {"x": None})
 
 
-def test_lens_of_another_package_that_cannot_be_shown_does_not_stop_the_report(tmp_path, monkeypatch):
-    def odd(run):
-        """Is it </title> odd?"""
-        return _Odd({"../odd": pd.DataFrame({"class": ["a"], "x": [1.0]})}, {"x": float("nan")})
+@lens("Is it broken?", charts=lambda finding: {}["no charts"])
+def no_charts(run):
+    return Finding({}, {})
 
-    known = {"class_accuracy": all_lenses()["class_accuracy"], "odd": odd}
-    monkeypatch.setattr(audit_module, "all_lenses", lambda: known)
+
+def test_lenses_of_another_package_do_not_stop_the_report(tmp_path, monkeypatch):
+    points = [
+        importlib.metadata.EntryPoint(name, f"{__name__}:{name}", "imblens.lenses") for name in ("odd", "no_charts")
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
     out = tmp_path / "out"
-    text = audit(make_run()).save(out).read_text()
+    text = audit(make_run(), lenses=["class_accuracy", "odd", "no_charts"]).save(out).read_text()
     assert (out / "tables" / "odd.csv").exists()
     assert json.loads((out / "findings.json").read_text())["lenses"]["odd"]["summary"] == {"x": None}
-    assert "KeyError" in text
+    assert "KeyError" in text and "Is it </title>" not in text
 
 
 def test_saving_loads_no_torch(tmp_path):

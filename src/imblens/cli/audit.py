@@ -52,7 +52,7 @@ def command(
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import audit
-    from imblens.report._audit import LEFT_OUT, QUICK_MAP
+    from imblens.report._audit import QUICK_MAP
     from imblens.run import ENGINES, Run
 
     for name in lens:
@@ -65,11 +65,11 @@ def command(
     begin(out, force=force)
     Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
-    skip = {}
+    skip: str | dict[str, str] = {}
     if lens and draw_map:
         lens = [*lens, "embedding_map"]
     if draw_map is False and (not lens or "embedding_map" in lens):
-        skip = {"embedding_map": LEFT_OUT}
+        skip = "embedding_map"
     elif draw_map is None and not lens and n_instances > QUICK_MAP:
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes long; add --map to compute it."}
     if approximate is not None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, percent
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens
 from imblens.lenses._class_accuracy import confusion_counts
-from imblens.lenses._feature_overlap import class_moments
+from imblens.lenses._contract import Finding, lens
 from imblens.lenses._forecast import (
     cloud_forecast,
     divergence,
@@ -20,6 +19,7 @@ from imblens.lenses._forecast import (
     sampling_floor,
     shares,
 )
+from imblens.lenses._moments import class_moments
 from imblens.run import Run
 
 METHODS = ("soft", "forecast", "fisher")
@@ -27,8 +27,6 @@ METHODS = ("soft", "forecast", "fisher")
 
 class Adversaries(Finding):
     """Forecast and observed errors of each pair of classes; see `adversaries`."""
-
-    lens: ClassVar[str] = "adversaries"
 
     def lines(self) -> dict[str, str]:
         """One line for each class whose errors are forecast to go mostly one way, surest first."""
@@ -53,7 +51,7 @@ class Adversaries(Finding):
         return charts
 
 
-@lens("Which classes is each class mistaken for, and could training alone have told?", needs=("multiclass",))
+@lens("Which classes is each class mistaken for, and could training alone have told?", order=40, needs=("multiclass",))
 def adversaries(run: Run, *, k: int = 5) -> Adversaries:
     """Share of a class's errors that go to each other class: three forecasts from training, and the test's answer.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from imblens.base.intervals import mean_with_interval, wilson
 from imblens.base.wording import FEW, counted, percent
 from imblens.errors import NotApplicable
-from imblens.lenses._base import Finding, lens
 from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, means
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
 MEASURES = ("iobb", "ior", "iou", "pointing")
@@ -18,8 +18,6 @@ MEASURES = ("iobb", "ior", "iou", "pointing")
 
 class Alignment(Finding):
     """Class activation maps against boxes; see `alignment`."""
-
-    lens: ClassVar[str] = "alignment"
 
     def lines(self) -> dict[str, str]:
         """One line for each class with boxes, the one that looks at them least first; then the means."""
@@ -55,7 +53,14 @@ class Alignment(Finding):
         }  # fmt: skip
 
 
-@lens("Does the network look where the boxes are?")
+@lens(
+    "Does the network look where the boxes are?",
+    order=130,
+    measures=(
+        Measure("alignment", "iobb", "share of the box area that is activated (IoBB)", "higher"),
+        Measure("alignment", "ior", "share of the activation inside boxes (IoR)", "higher"),
+    ),
+)
 def alignment(run: Run) -> Alignment:
     """How the class activation maps of each class lie to its boxes, over the images that have boxes of it.
 

@@ -13,7 +13,7 @@ from imblens.base.blocks import row_blocks
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, percent
 from imblens.errors import InputError, NotApplicable
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
 if TYPE_CHECKING:
@@ -62,7 +62,15 @@ class Archetypes(Finding):
         return charts
 
 
-@lens("Which instances are typical of their class, and which are not?")
+@lens(
+    "Which instances are typical of their class, and which are not?",
+    order=30,
+    measures=(
+        Measure(
+            "archetypes", "share", "share of safe training instances", "higher", "safe_share", ("archetype", "safe")
+        ),
+    ),
+)
 def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Archetypes:
     """Four kinds of training instances, by how many of the k nearest others share their class.
 

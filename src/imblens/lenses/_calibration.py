@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from imblens.base.blocks import row_blocks
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, number, percent
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Batch, Run, Statistic
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ NOTABLE = 0.02  # a gap between confidence and accuracy worth a line
 
 class Calibration(Finding):
     """Confidence against accuracy per class; see `calibration`."""
-
-    lens: ClassVar[str] = "calibration"
 
     def lines(self) -> dict[str, str]:
         """One line for each class whose confidence lies outside the interval of its accuracy, widest gap first."""
@@ -63,7 +61,12 @@ class Calibration(Finding):
         return {"calibration": _class_chart(self), "reliability": _reliability_chart(self)}
 
 
-@lens("Are rare classes over-confident?", needs=("test", "test_logits"))
+@lens(
+    "Are rare classes over-confident?",
+    order=100,
+    measures=(Measure("calibration", "ece", "expected calibration error", "lower", "calibration_error"),),
+    needs=("test", "test_logits"),
+)
 def calibration(run: Run, *, n_bins: int = 15) -> Calibration:
     """Mean confidence, accuracy and expected calibration error of each class on the test split.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from imblens.base.arrays import imbalance
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, number, percent, ratio
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Confusion, Run, Split, confusion_summary
 
 
 class ClassAccuracy(Finding):
     """Recall per class with intervals; see `class_accuracy`."""
-
-    lens: ClassVar[str] = "class_accuracy"
 
     def lines(self) -> dict[str, str]:
         """One line for each class below the mean accuracy, worst first."""
@@ -63,7 +61,12 @@ def _errors_to(count: int, errors: int) -> str:
     return f"{percent(count / errors)} [{100 * low:.0f}, {100 * high:.0f}] of its errors go"
 
 
-@lens("How often is each class right, and how sure is that?", needs=("test", "test_logits"))
+@lens(
+    "How often is each class right, and how sure is that?",
+    order=10,
+    measures=(Measure("class_accuracy", "accuracy", "accuracy", "higher"),),
+    needs=("test", "test_logits"),
+)
 def class_accuracy(run: Run) -> ClassAccuracy:
     """Recall of each class on the test split, with 95 % Wilson intervals.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from typing_extensions import Self
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import FEW, counted, number
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.lenses._base import Finding, lens
-from imblens.lenses._feature_overlap import class_moments
+from imblens.lenses._contract import Finding, Measure, lens
+from imblens.lenses._moments import class_moments
 from imblens.run import Batch, Head, Run, Statistic
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or am
 
 class ClassFeatures(Finding):
     """Number, identity, frequency and magnitude of each class's features; see `class_features`."""
-
-    lens: ClassVar[str] = "class_features"
 
     def lines(self) -> dict[str, str]:
         """One line for each class that rests on clearly fewer features than the median class, fewest first."""
@@ -60,7 +58,12 @@ class ClassFeatures(Finding):
         return charts
 
 
-@lens("Does a class rest on few features, and do test instances show them?", needs=("head", "multiclass"))
+@lens(
+    "Does a class rest on few features, and do test instances show them?",
+    order=70,
+    measures=(Measure("class_diversity", "effective_number", "features in effect", "higher", "features_in_effect"),),
+    needs=("head", "multiclass"),
+)
 def class_features(run: Run, *, split: str = "train", top: int = 10) -> ClassFeatures:
     """Classification embeddings (CE) of each class: how many an answer needs, which, how strong, how diverse.
 

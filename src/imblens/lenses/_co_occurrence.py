@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, percent
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, lens
 from imblens.run import Run
 
 SURPRISING = 1.5  # a label is named when it is this many times as frequent with another as overall
@@ -16,8 +16,6 @@ SURPRISING = 1.5  # a label is named when it is this many times as frequent with
 
 class CoOccurrence(Finding):
     """Labels that come together; see `co_occurrence`."""
-
-    lens: ClassVar[str] = "co_occurrence"
 
     def lines(self) -> dict[str, str]:
         """One line for each label that clearly draws another, the strongest first; then how many labels an image has."""
@@ -44,7 +42,7 @@ class CoOccurrence(Finding):
         return {"co_occurrence": _chart(self)}
 
 
-@lens("Which labels come together?", needs=("multilabel",))
+@lens("Which labels come together?", order=20, needs=("multilabel",))
 def co_occurrence(run: Run) -> CoOccurrence:
     """How often a training image of one label has another as well.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, number, percent
 from imblens.errors import NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, archetype_members
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, lens
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _LETTER, _MARGIN = (
 
 class Colours(Finding):
     """Colour bands of the most salient pixels per class; see `colours`."""
-
-    lens: ClassVar[str] = "colours"
 
     def lines(self) -> dict[str, str]:
         """One line for each class with a band that stands out from the other classes, the most first."""
@@ -60,6 +58,7 @@ class Colours(Finding):
 
 @lens(
     "Which colours does the network's answer hang on, class by class?",
+    order=120,
     needs=("train:band_count", "train:band_rgb", "train:band_present"),
 )
 def colours(run: Run, *, k: int = 5) -> Colours:

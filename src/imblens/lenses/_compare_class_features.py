@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.wording import number
 from imblens.errors import InputError
-from imblens.lenses._base import Finding
 from imblens.lenses._class_features import class_features, embedding_sums, per_instance
+from imblens.lenses._contract import Finding
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.run import Run
 
@@ -23,8 +23,6 @@ POOR_MATCH = 0.5  # a mean correlation of matched features below it is said in a
 
 class ClassFeatureChanges(Finding):
     """Strongest features of each class before and after; see `compare_class_features`."""
-
-    lens: ClassVar[str] = "compare_class_features"
 
     def lines(self) -> dict[str, str]:
         """One line for each class whose strongest features changed, most changed first."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from imblens.base.intervals import mean_with_interval
 from imblens.base.wording import FEW, counted
-from imblens.lenses._base import Finding, lens
 from imblens.lenses._boxes import boxed_split, captured, gaps, interval_chart, means
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
 MEASURES = ("disjoint", "unique")
@@ -17,8 +17,6 @@ MEASURES = ("disjoint", "unique")
 
 class Concepts(Finding):
     """Regions of strong activation in boxes; see `concepts`."""
-
-    lens: ClassVar[str] = "concepts"
 
     def lines(self) -> dict[str, str]:
         """One line for each class with boxes, the one with the fewest channels first; then the means."""
@@ -50,7 +48,16 @@ class Concepts(Finding):
         }
 
 
-@lens("How many concepts does the network have for what lies in the boxes?")
+@lens(
+    "How many concepts does the network have for what lies in the boxes?",
+    order=140,
+    measures=(
+        Measure(
+            "concepts", "disjoint", "strongly activated regions in boxes, per image", "higher", "concepts_disjoint"
+        ),
+        Measure("concepts", "unique", "channels activated in boxes, per image", "higher", "concepts_unique"),
+    ),
+)
 def concepts(run: Run) -> Concepts:
     """Regions of strong activation that overlap the boxes of each class, per image that has boxes of it.
 

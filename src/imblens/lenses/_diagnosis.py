@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from imblens.base.arrays import imbalance
 from imblens.base.wording import FEW, counted, percent, ratio
 from imblens.errors import NotApplicable
-from imblens.lenses._base import Finding, lens
 from imblens.lenses._class_accuracy import class_accuracy
 from imblens.lenses._class_features import class_features
 from imblens.lenses._colours import colours, standing_out
+from imblens.lenses._contract import Finding, lens
 from imblens.lenses._label_suspects import label_suspects
 from imblens.lenses._matrix import NUMBERED
 from imblens.run import Confusion, Part, Run, Split, nearest
@@ -75,8 +75,6 @@ ERRORS_FOR_FULL_WEIGHT = 0.15  # share of wrong answers from which a harmful cau
 class Diagnosis(Finding):
     """Causes of failure per class, strongest first; see `diagnosis`."""
 
-    lens: ClassVar[str] = "diagnosis"
-
     def lines(self) -> dict[str, str]:
         """One line for each class with a named cause: the cause, its evidence, what to try; least accurate first."""
         table = self.tables["diagnosis"]
@@ -91,7 +89,7 @@ class Diagnosis(Finding):
         return {"diagnosis": _chart(self)} if (self.tables["diagnosis"]["strength"] > 0).any() else {}
 
 
-@lens("Why does each class fail, and what should be tried?", needs=("logits", "multiclass"))
+@lens("Why does each class fail, and what should be tried?", order=170, needs=("logits", "multiclass"))
 def diagnosis(run: Run) -> Diagnosis:
     """Seven possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
 

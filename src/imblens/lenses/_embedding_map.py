@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imblens.base.wording import FEW
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, RARE, instance_archetypes
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, lens
 from imblens.lenses._same_instances import common_rows, same_features
 from imblens.run import Run, Split, neighbour_graph
 
@@ -36,8 +36,6 @@ INTERPOLATED_ABOVE = 4_000  # points; below it the tree is faster, and threads c
 class EmbeddingMap(Finding):
     """A map of instances; see `embedding_map`."""
 
-    lens: ClassVar[str] = "embedding_map"
-
     def lines(self) -> dict[str, str]:
         """What the map shows, in one line."""
         shown, total = self.summary["points"], self.summary["instances"]
@@ -49,7 +47,7 @@ class EmbeddingMap(Finding):
         return {"embedding_map": map_chart(self.tables["embedding_map"])}
 
 
-@lens("Where do the instances lie, and where are the errors?")
+@lens("Where do the instances lie, and where are the errors?", order=160)
 def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0, random_state: int = 0) -> EmbeddingMap:
     """A t-SNE map of training and test features together.
 
@@ -103,8 +101,6 @@ def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0,
 
 class CommonMap(Finding):
     """Maps of several runs in one frame; see `common_map`."""
-
-    lens: ClassVar[str] = "common_map"
 
     def lines(self) -> dict[str, str]:
         """What is comparable, in one line."""

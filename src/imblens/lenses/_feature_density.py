@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.wording import number, ratio
 from imblens.errors import InputError
-from imblens.lenses._base import Finding, lens
-from imblens.lenses._feature_overlap import class_moments, strongest_features
+from imblens.lenses._contract import Finding, lens
+from imblens.lenses._moments import class_moments, strongest_features
 from imblens.run import Run, TopKCounts
 
 
 class FeatureDensity(Finding):
     """Crowding of each class's strongest features; see `feature_density`."""
-
-    lens: ClassVar[str] = "feature_density"
 
     def lines(self) -> dict[str, str]:
         """One line for each class whose features others show far more often, most crowded first."""
@@ -37,7 +35,7 @@ class FeatureDensity(Finding):
         return {"feature_density": _chart(self)}
 
 
-@lens("Which classes crowd the features that a class relies on?")
+@lens("Which classes crowd the features that a class relies on?", order=60)
 def feature_density(run: Run, *, top: int = 10) -> FeatureDensity:
     """For each of a class's strongest features: in how many instances of every class it is among the instance's own.
 

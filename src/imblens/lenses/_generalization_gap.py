@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.wording import counted, number, ratio
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import ClassRange, Range, Run, Split
 
 KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "wrong"}
@@ -17,8 +17,6 @@ NOTABLE = 1.5  # times the median gap: beyond it, a class gets a line
 
 class GeneralizationGap(Finding):
     """How far test features leave the training range; see `generalization_gap`."""
-
-    lens: ClassVar[str] = "generalization_gap"
 
     def lines(self) -> dict[str, str]:
         """One line for each class whose gap is far above the median, widest first."""
@@ -40,7 +38,12 @@ class GeneralizationGap(Finding):
         return {"generalization_gap": _chart(self)}
 
 
-@lens("Did training cover what the test shows?", needs=("test",))
+@lens(
+    "Did training cover what the test shows?",
+    order=80,
+    measures=(Measure("generalization_gap", "gap", "generalization gap", "lower"),),
+    needs=("test",),
+)
 def generalization_gap(run: Run) -> GeneralizationGap:
     """Sum over features of how far test instances of a class leave the range of its training instances.
 

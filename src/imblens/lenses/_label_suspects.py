@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from imblens.base.blocks import row_blocks
 from imblens.base.wording import counted, number
 from imblens.errors import InputError
 from imblens.lenses._archetypes import OUTLIER, instance_archetypes
-from imblens.lenses._base import Finding, lens
-from imblens.lenses._feature_overlap import class_moments
+from imblens.lenses._contract import Finding, lens
+from imblens.lenses._moments import class_moments
 from imblens.run import Run
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ NOTABLE = 0.01  # share of a class that is suspect before the class gets a line
 
 class LabelSuspects(Finding):
     """Outliers of large classes; see `label_suspects`."""
-
-    lens: ClassVar[str] = "label_suspects"
 
     def lines(self) -> dict[str, str]:
         """One line for each class of which at least one in a hundred is suspect, largest share first."""
@@ -54,7 +52,7 @@ class LabelSuspects(Finding):
         return {"label_suspects": _chart(self)}
 
 
-@lens("Which training instances may carry the wrong label?", needs=("multiclass",))
+@lens("Which training instances may carry the wrong label?", order=150, needs=("multiclass",))
 def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> LabelSuspects:
     """Outliers of large classes (none of their neighbours shares their label), most suspect first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.blocks import row_blocks
 from imblens.base.intervals import Z95, mean_with_interval, wilson
 from imblens.base.wording import FEW, counted, number, percent
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._resampling import areas, resample_counts
 from imblens.run import Run, Split
 
@@ -22,8 +22,6 @@ Floats = NDArray[np.float64]
 
 class Ranking(Finding):
     """AUROC and average precision per class; see `ranking`."""
-
-    lens: ClassVar[str] = "ranking"
 
     def lines(self) -> dict[str, str]:
         """One line for each class ranked worse than the mean, worst first; then the means over classes."""
@@ -69,7 +67,16 @@ class Ranking(Finding):
         return {"ranking": _auroc_chart(self), "probabilities": _probability_chart(self)}
 
 
-@lens("Does the network put the instances of a class before the others?", needs=("test", "test_logits"))
+@lens(
+    "Does the network put the instances of a class before the others?",
+    order=110,
+    measures=(
+        Measure("ranking", "auroc", "AUROC", "higher"),
+        Measure("ranking", "average_precision", "average precision", "higher"),
+        Measure("ranking", "mean_probability_positives", "mean probability of positives", "higher", "probability"),
+    ),
+    needs=("test", "test_logits"),
+)
 def ranking(run: Run) -> Ranking:
     """AUROC and average precision of each class against the rest on the test split.
 

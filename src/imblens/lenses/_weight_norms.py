@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from imblens.base.wording import number
-from imblens.lenses._base import Finding, lens
+from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
 
 class WeightNorms(Finding):
     """Length of the head's rows; see `weight_norms`."""
-
-    lens: ClassVar[str] = "weight_norms"
 
     def lines(self) -> dict[str, str]:
         """One line on all classes: longest against shortest row, and whether length follows training count."""
@@ -32,7 +30,12 @@ class WeightNorms(Finding):
         return {"weight_norms": _chart(self)}
 
 
-@lens("Does the head lean towards the large classes?", needs=("head",))
+@lens(
+    "Does the head lean towards the large classes?",
+    order=90,
+    measures=(Measure("weight_norms", "norm", "norm of the head's row", name="weight_norm"),),
+    needs=("head",),
+)
 def weight_norms(run: Run) -> WeightNorms:
     """L2 norm of each row of the head's weight.
 

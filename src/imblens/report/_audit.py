@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.random_state import random_state_kept
-from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
-from imblens.lenses import BUILT_IN, Finding, all_lenses
+from imblens.errors import MissingError, did_you_mean
+from imblens.lenses import Finding, all_lenses, run_lenses
 from imblens.run import Run, as_run
-from imblens.run import engine as computing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 QUICK_MAP = 5_000  # instances up to which the command line draws the map without being asked for
-LEFT_OUT = "it was left out on request."
 
 
 @dataclass(frozen=True)
@@ -148,57 +145,11 @@ def audit(
         'class_accuracy: the run has no test split.'
     """
     run = as_run(run, "audit")
-    lenses = [lenses] if isinstance(lenses, str) else lenses
-    skip = [skip] if isinstance(skip, str) else skip
-    known = all_lenses()
-    left_out = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip, LEFT_OUT)
-    given = {name: dict(values) for name, values in (options or {}).items()}
-    for name in [*(lenses or ()), *left_out, *given]:
-        if name not in known:
-            raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, list(known)))
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in this run.", hint=did_you_mean(of, run.classes))
-    for name, values in given.items():
-        _check_options(name, known[name], values)
     searched = run.searched
     approximate = None if searched is None else not searched.exact
-    findings: dict[str, Finding] = {}
-    skipped: dict[str, str] = {}
-    with random_state_kept(), computing(engine):
-        for name, function in known.items():
-            if name in left_out:
-                skipped[name] = f"{name}: {left_out[name]}"
-                continue
-            if lenses is not None and name not in lenses:
-                continue
-            if on_step is not None:
-                on_step(name)
-            try:
-                findings[name] = _checked(function(run, **given.get(name, {})), name)
-            except NotApplicable as reason:
-                skipped[name] = str(reason)
-            except Exception as error:
-                if function in BUILT_IN:
-                    raise
-                skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
-    return Audit(run, findings, skipped, of, given, tuple(left_out), approximate)
-
-
-def _checked(found: Any, name: str) -> Finding:
-    """A finding that can be shown: a third-party lens is asked everything once, where its failure can be recorded."""
-    if not isinstance(found, Finding):
-        raise TypeError(f"the lens {name!r} returned {type(found).__name__}, not a Finding")
-    return found
-
-
-def _check_options(name: str, function: Callable[..., Finding], values: Mapping[str, Any]) -> None:
-    from inspect import Parameter, signature
-
-    parameters = signature(function).parameters
-    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    allowed = list(parameters)[1:]
-    for key in values:
-        if key not in allowed:
-            hint = did_you_mean(key, allowed) if allowed else "It has no options."
-            raise InputError(f"the lens {name!r} has no option {key!r}.", hint=hint)
+    findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine)
+    given = {name: dict(values) for name, values in (options or {}).items()}
+    left_out = (skip,) if isinstance(skip, str) else tuple(skip)
+    return Audit(run, findings, skipped, of, given, left_out, approximate)

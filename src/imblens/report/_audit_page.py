@@ -145,8 +145,7 @@ def _eyebrow(audit: Audit) -> str:
 
 def _section(audit: Audit, name: str, finding: Finding, drawn: Mapping[tuple[str, str], Figure]) -> dict[str, Any]:
     from imblens.base.markdown import prose
-    from imblens.lenses import all_lenses, lens_info
-    from imblens.lenses._pages import HEADINGS, lens_page
+    from imblens.lenses import HEADINGS, all_lenses, lens_info, lens_page
     from imblens.report import _page, _render
     from imblens.report._overlays import overlays
 

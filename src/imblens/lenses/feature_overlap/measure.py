@@ -1,0 +1,75 @@
+"""The features of largest mean in each class, and how many of them two classes share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imblens.base.wording import number
+from imblens.errors import InputError
+from imblens.lenses._contract import Finding, lens
+from imblens.lenses._moments import class_moments, strongest_features
+from imblens.lenses.feature_overlap.chart import charts
+from imblens.lenses.feature_overlap.text import lines
+from imblens.run import Run
+
+
+@lens("Which features represent each class, and which classes share them?", order=50, lines=lines, charts=charts)
+def feature_overlap(run: Run, *, top: int = 10) -> Finding:
+    """The `top` features of largest class-mean value, and how many of them two classes share.
+
+    mean_cd = mean over training instances of c of feature d
+    share_cd = mean_cd / sum of mean_c over the top features of c
+
+    Of equal means the lower feature index comes first. A class without training instances has no rows; where one
+    of its top means is negative or all are zero, there are no shares (NaN).
+
+    Args:
+        run: any run; in a multi-label run an instance counts for every class it is positive for.
+        top: K, 1 or more; at most D are used.
+
+    Returns:
+        Tables `feature_overlap` (class, rank from 1, feature, mean, share) and `feature_overlap_pairs` (class, other,
+        shared), every ordered pair. Summary: top, features (D), mean_shared.
+
+    Raises:
+        InputError: `top` is less than 1.
+
+    References:
+        IML, section III-E, Alg. 2 and Fig. 6.
+    """
+    import pandas as pd
+
+    if top < 1:
+        raise InputError(f"feature_overlap: top={top} must be at least 1.", hint="The usual number is 10.")
+    moments = class_moments(run)
+    present = np.flatnonzero(moments.count)
+    strongest = strongest_features(moments, top)[present]  # (P, K)
+    used = strongest.shape[1]
+    means = np.take_along_axis(moments.mean[present], strongest, axis=1)
+    total = means.sum(axis=1, keepdims=True)
+    shareable = (total > 0) & (means >= 0).all(axis=1, keepdims=True)  # (P, 1)
+    among = np.zeros((len(present), run.dim))
+    np.put_along_axis(among, strongest, 1.0, axis=1)
+    shared = np.rint(among @ among.T).astype(np.int64)  # (P, P)
+    names = np.asarray(run.classes, dtype=object)[present]
+    first, second = np.nonzero(~np.eye(len(present), dtype=bool))
+    tables = {
+        "feature_overlap": pd.DataFrame(
+            {
+                "class": np.repeat(names, used),
+                "rank": np.tile(np.arange(1, used + 1), len(present)),
+                "feature": strongest.ravel(),
+                "mean": means.ravel(),
+                "share": np.divide(means, total, out=np.full(means.shape, np.nan), where=shareable).ravel(),
+            }
+        ),
+        "feature_overlap_pairs": pd.DataFrame(
+            {"class": names[first], "other": names[second], "shared": shared[first, second]}
+        ),
+    }
+    summary = {
+        "top": used,
+        "features": run.dim,
+        "mean_shared": number(shared[first, second].mean()) if len(first) else None,
+    }
+    return Finding(tables, summary)
