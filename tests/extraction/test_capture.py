@@ -201,7 +201,7 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     assert list(tmp_path.rglob("train/part-00001/features.npy"))  # written, but not yet in its place
-    with pytest.raises(MissingError, match="not a finished run"):
+    with pytest.raises(MissingError, match="not a complete run"):
         imblens.Run.load(tmp_path / "run")
     again = capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run", force=True)
     assert len(imblens.Run.load(tmp_path / "run").train) == len(again.train) == 11
