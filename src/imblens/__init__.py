@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from imblens.base.versions import IMBLENS as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from imblens.errors import ImblensError as ImblensError

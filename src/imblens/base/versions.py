@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 
+IMBLENS = "0.1.0"
+
 
 def version_of(package: str) -> str | None:
     """Return the version of an installed package by its name on the package index; None where it is not installed.

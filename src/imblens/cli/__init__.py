@@ -38,9 +38,9 @@ app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
-        from imblens import __version__
+        from imblens.base.versions import IMBLENS
 
-        typer.echo(f"imblens {__version__}")
+        typer.echo(f"imblens {IMBLENS}")
         raise typer.Exit
 
 

@@ -18,12 +18,11 @@ def command(
     as_json: bool = Json, device: bool = typer.Option(True, help="Report the device that torch uses (loads torch).")
 ) -> None:
     """List installed versions and what each extra adds: a block to paste into a bug report."""
-    from imblens import __version__
     from imblens.base.extras import EXTRAS, missing_packages
-    from imblens.base.versions import version_of
+    from imblens.base.versions import IMBLENS, version_of
 
     report: dict[str, object] = {
-        "imblens": __version__,
+        "imblens": IMBLENS,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),

@@ -80,7 +80,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     """Fill a template; the charts' specifications and the scripts go in with a policy that admits only them."""
     import jinja2
 
-    from imblens import __version__
+    from imblens.base.versions import IMBLENS
     from imblens.charts import CHOSEN
     from imblens.report._figures import THEME, json_block, packed, vega_bundle
 
@@ -104,7 +104,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     }
     return environment.get_template(template).render(
         policy=policy(vega, script),
-        version=__version__,
+        version=IMBLENS,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         vega=Markup(vega),
         script=Markup(script),

@@ -88,11 +88,11 @@ def _sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
 
 def findings_json(audit: Audit) -> str:
     """The summaries of all lenses, null where a value is unknown."""
-    from imblens import __version__
+    from imblens.base.versions import IMBLENS
 
     lenses: dict[str, Any] = {
         name: {"summary": plain(finding.summary), "skipped": None} for name, finding in audit.findings.items()
     }
     lenses |= {name: {"summary": {}, "skipped": reason} for name, reason in audit.skipped.items()}
-    text = json.dumps({"imblens": __version__, "lenses": lenses}, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps({"imblens": IMBLENS, "lenses": lenses}, indent=2, ensure_ascii=False, allow_nan=False)
     return text + "\n"
