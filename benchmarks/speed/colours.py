@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from imblens.extraction._feeds import Preprocessing, make_feed
+from imblens.extraction._look import GRAPH_BATCH, Look
 
 from imblens.extraction._bands import BANDS, cielab
 from imblens.extraction._colours import Colours
-from imblens.extraction._feeds import Preprocessing, make_feed
-from imblens.extraction._look import GRAPH_BATCH, Look
 from imblens.extraction._network import as_found, exact_float32
 from imblens.models import build_model
 

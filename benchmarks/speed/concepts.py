@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from imblens.extraction._feeds import ImagesFeed, Preprocessing
+from imblens.extraction._look import Look
 from scipy import ndimage
 from torch.nn import functional
 
@@ -21,9 +23,7 @@ from imblens.data import ImageSplit
 from imblens.extraction._alignment import Alignment
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._concepts import concepts_in_boxes
-from imblens.extraction._feeds import ImagesFeed, Preprocessing
 from imblens.extraction._histogram import ChannelHistogram
-from imblens.extraction._look import Look
 from imblens.extraction._network import as_found, exact_float32
 from imblens.models import build_model, find_maps
 

@@ -8,9 +8,7 @@ import torch
 from torch import nn
 
 from imblens.data import ImageSplit
-from imblens.extraction import capture
-from imblens.extraction._alignment import KEPT, MEASURES, encoded, overlaps
-from imblens.extraction._boxes import boxed, mask_of
+from imblens.extraction import KEPT, MEASURES, boxed, capture, encoded, mask_of, overlaps
 from imblens.models import build_model
 from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
 from tests.oracles.alignment_captum import class_map, overlap

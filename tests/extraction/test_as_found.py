@@ -15,9 +15,9 @@ from imblens.extraction import capture
 from tests.extraction.networks import Pair, Residual, seeded, sequential
 
 RNG = np.random.default_rng(2)
-PICTURES = RNG.integers(0, 256, size=(7, 8, 6, 3), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, size=(7, 8, 6, 3), dtype=np.uint8)
 LABELS = np.array([0, 2, 0, 1, 0, 0, 1])
-TENSORS = torch.from_numpy(PICTURES).permute(0, 3, 1, 2).float() / 255
+TENSORS = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255
 
 
 def portrait(model: nn.Module) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def lived_in(make: Callable[[], nn.Module]) -> nn.Module:
 @pytest.mark.parametrize("kind", ["images", "tensors"])
 def test_after_a_capture(make: Callable[[], nn.Module], kind: str) -> None:
     model = lived_in(make)
-    inputs: Any = PICTURES if kind == "images" else TENSORS
+    inputs: Any = IMAGES if kind == "images" else TENSORS
     before, data = portrait(model), np.asarray(inputs).tobytes()
     capture(model, train=(inputs, LABELS), test=(inputs, LABELS), batch_size=3)
     assert portrait(model) == before
@@ -99,7 +99,7 @@ def test_after_an_error(make: Callable[[], nn.Module], when: str) -> None:
     model.register_forward_pre_hook(fail)
     before = portrait(model)
     with pytest.raises(Exception, match="injected"):
-        capture(model, train=(PICTURES, LABELS), batch_size=2)
+        capture(model, train=(IMAGES, LABELS), batch_size=2)
     assert portrait(model) == before
     assert calls == (1 if when == "first" else 7)
 
@@ -115,7 +115,7 @@ def test_after_an_interrupt_between_batches(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        capture(model, train=(PICTURES, LABELS), batch_size=2, progress=interrupt)
+        capture(model, train=(IMAGES, LABELS), batch_size=2, progress=interrupt)
     assert portrait(model) == before
 
 
@@ -140,7 +140,7 @@ def test_training_goes_on_as_if_nothing_had_happened() -> None:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for step in range(3):
             if interrupted and step:
-                capture(model, train=(PICTURES, LABELS))
+                capture(model, train=(IMAGES, LABELS))
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(TENSORS.clone())[0], torch.from_numpy(LABELS)).backward()
             optimizer.step()
@@ -152,8 +152,8 @@ def test_training_goes_on_as_if_nothing_had_happened() -> None:
 def test_a_wrapped_network_is_looked_into() -> None:
     model = seeded(sequential)
     inside = nn.DataParallel(model)
-    expected = capture(model, train=(PICTURES, LABELS))
-    run = capture(inside, train=(PICTURES, LABELS))
+    expected = capture(model, train=(IMAGES, LABELS))
+    run = capture(inside, train=(IMAGES, LABELS))
     np.testing.assert_array_equal(run.train.features, expected.train.features)
     assert run.meta["layer"] == "3.3"
 
@@ -171,5 +171,5 @@ def test_tied_weights_stay_tied() -> None:
 
     model = lived_in(Tied)
     before = portrait(model)
-    capture(model, train=(PICTURES, LABELS))
+    capture(model, train=(IMAGES, LABELS))
     assert portrait(model) == before and model.head.weight is model.first.weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imblens.extraction._bands import BANDS, band_of, cielab
+from imblens.extraction import BANDS, band_of, cielab
 
 NAMES = list(BANDS)
 

@@ -22,14 +22,14 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import imblens
 from imblens.data import ImageSplit
 from imblens.errors import ExistsError, InputError, MissingError, NotApplicable, ShapeError
-from imblens.extraction import Probe, Seen, capture
+from imblens.extraction import Probe, ProbeBatch, capture
 from imblens.models import build_model
 from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
 
 RNG = np.random.default_rng(1)
-PICTURES = RNG.integers(0, 256, size=(11, 8, 6, 3), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, size=(11, 8, 6, 3), dtype=np.uint8)
 LABELS = np.array([0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 0])
-TENSORS = torch.from_numpy(PICTURES).permute(0, 3, 1, 2).float() / 255
+TENSORS = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255
 CLASSES = ["cat", "dog", "eel"]
 MAKERS = [sequential, Residual, Pair, lambda: build_model("smallnet", 3)]
 
@@ -37,7 +37,7 @@ MAKERS = [sequential, Residual, Pair, lambda: build_model("smallnet", 3)]
 @pytest.mark.parametrize("make", MAKERS)
 def test_any_network(make: Any) -> None:
     model = seeded(make)
-    run = capture(model, train=(PICTURES, LABELS), test=(PICTURES[:4], LABELS[:4]), classes=CLASSES, batch_size=4)
+    run = capture(model, train=(IMAGES, LABELS), test=(IMAGES[:4], LABELS[:4]), classes=CLASSES, batch_size=4)
     with torch.no_grad():
         answer = model.eval()(TENSORS.clone())
     logits = answer["logits"] if isinstance(answer, dict) else answer[0] if isinstance(answer, tuple) else answer
@@ -54,7 +54,7 @@ def test_any_network(make: Any) -> None:
 
 def test_features_are_what_enters_the_head() -> None:
     model = seeded(Pair)
-    run = capture(model, train=(PICTURES, LABELS))
+    run = capture(model, train=(IMAGES, LABELS))
     np.testing.assert_allclose(run.train.features, model.eval()(TENSORS.clone())[1].detach(), rtol=1e-5, atol=1e-7)
     assert run.meta["layer"] == "classifier" and run.meta["model"] == {"class": "Pair"}
     assert run.head is not None and run.head.bias.tolist() == [0, 0, 0]
@@ -69,7 +69,7 @@ def test_every_kind_of_data_gives_the_same_run() -> None:
             return TENSORS[i], int(LABELS[i])
 
     model = seeded(sequential)
-    expected = capture(model, train=ImageSplit.from_arrays(PICTURES, LABELS))
+    expected = capture(model, train=ImageSplit.from_arrays(IMAGES, LABELS))
     shuffled = DataLoader(Items(), batch_size=3, shuffle=True)
     for split in (
         Items(),
@@ -77,8 +77,8 @@ def test_every_kind_of_data_gives_the_same_run() -> None:
         TensorDataset(TENSORS, torch.from_numpy(LABELS)),
         (TENSORS, LABELS.tolist()),
         (TENSORS.numpy(), torch.from_numpy(LABELS)),
-        (PICTURES, LABELS),
-        (torch.from_numpy(PICTURES), LABELS.astype(np.uint8)),
+        (IMAGES, LABELS),
+        (torch.from_numpy(IMAGES), LABELS.astype(np.uint8)),
     ):
         run = capture(model, train=split)
         np.testing.assert_allclose(run.train.features, expected.train.features, rtol=1e-5, atol=1e-7)
@@ -87,19 +87,19 @@ def test_every_kind_of_data_gives_the_same_run() -> None:
 
 def test_labels_by_name_need_the_order_of_the_outputs() -> None:
     names = np.array(CLASSES)[LABELS]
-    run = capture(seeded(sequential), train=(PICTURES, names), classes=CLASSES)
+    run = capture(seeded(sequential), train=(IMAGES, names), classes=CLASSES)
     assert run.train.labels.tolist() == LABELS.tolist()
     with pytest.raises(InputError, match=r"label 'cat'.*order of the network's outputs"):
-        capture(seeded(sequential), train=(PICTURES, names))
+        capture(seeded(sequential), train=(IMAGES, names))
 
 
 def test_many_labels_for_one_image() -> None:
     labels = RNG.integers(0, 2, size=(11, 3))
-    run = capture(seeded(sequential), train=(PICTURES, labels), test=(TENSORS, torch.from_numpy(labels)))
+    run = capture(seeded(sequential), train=(IMAGES, labels), test=(TENSORS, torch.from_numpy(labels)))
     assert run.task == "multilabel"
     np.testing.assert_array_equal(run.train.labels, labels)
     with pytest.raises(ShapeError, match="differ in kind"):
-        capture(seeded(sequential), train=(PICTURES, labels), test=(PICTURES, LABELS))
+        capture(seeded(sequential), train=(IMAGES, labels), test=(IMAGES, LABELS))
 
 
 def test_preprocessing_by_hand() -> None:
@@ -116,7 +116,7 @@ def test_preprocessing_by_hand() -> None:
 
 def test_one_mean_feeds_one_channel() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(48, 3))
-    run = capture(model, train=(PICTURES, LABELS), preprocessing={"mean": [0.0], "std": [1.0]})
+    run = capture(model, train=(IMAGES, LABELS), preprocessing={"mean": [0.0], "std": [1.0]})
     expected = model(TENSORS.mean(dim=1, keepdim=True)).detach()
     np.testing.assert_allclose(run.train.logits, expected, rtol=1e-4, atol=1e-6)
     assert run.train.matrix("band_count").sum() == 11 * 5
@@ -136,9 +136,9 @@ def test_images_are_resized_and_kept_as_they_are() -> None:
 
 
 def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.extraction._parts.PART_ROWS", 4)
+    monkeypatch.setattr("imblens.extraction._part_writer.PART_ROWS", 4)
     model = seeded(sequential)
-    given: dict[str, Any] = {"train": (PICTURES, LABELS), "test": (PICTURES[:5], LABELS[:5]), "batch_size": 2}
+    given: dict[str, Any] = {"train": (IMAGES, LABELS), "test": (IMAGES[:5], LABELS[:5]), "batch_size": 2}
     memory = capture(model, **given)
     stored = capture(model, **given, out=tmp_path / "run")
     loaded = imblens.Run.load(tmp_path / "run")
@@ -166,15 +166,15 @@ def test_disk_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_earlier_run_is_kept_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.extraction._parts.PART_ROWS", 4)
+    monkeypatch.setattr("imblens.extraction._part_writer.PART_ROWS", 4)
     model = seeded(sequential)
-    capture(model, train=(PICTURES, LABELS), test=(PICTURES, LABELS), out=tmp_path, batch_size=2)
+    capture(model, train=(IMAGES, LABELS), test=(IMAGES, LABELS), out=tmp_path, batch_size=2)
     with pytest.raises(ExistsError, match="already exists"):
-        capture(model, train=(PICTURES, LABELS), out=tmp_path)
+        capture(model, train=(IMAGES, LABELS), out=tmp_path)
     with pytest.raises(InputError):  # found before anything is written, so the earlier run stays whole
-        capture(model, train=(PICTURES, LABELS + 7), out=tmp_path, force=True)
+        capture(model, train=(IMAGES, LABELS + 7), out=tmp_path, force=True)
     assert len(imblens.Run.load(tmp_path).train) == 11
-    run = capture(model, train=(PICTURES[:5], LABELS[:5]), out=tmp_path, force=True, batch_size=2)
+    run = capture(model, train=(IMAGES[:5], LABELS[:5]), out=tmp_path, force=True, batch_size=2)
     assert run.test is None and len(imblens.Run.load(tmp_path).train) == 5
     assert sorted(p.name for p in tmp_path.rglob("part-*")) == ["part-00000", "part-00001"]
 
@@ -182,7 +182,7 @@ def test_an_earlier_run_is_kept_unless_forced(tmp_path: Path, monkeypatch: pytes
 def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
     script = f"""
         import os, signal
-        import imblens.extraction._parts as parts
+        import imblens.extraction._part_writer as parts
         from imblens.extraction import capture
         from tests.extraction.networks import sequential
         import numpy as np
@@ -203,15 +203,15 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("train/part-00001/features.npy"))  # written, but not yet in its place
     with pytest.raises(MissingError, match="not a complete run"):
         imblens.Run.load(tmp_path / "run")
-    again = capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run", force=True)
+    again = capture(sequential(), train=(IMAGES, LABELS), out=tmp_path / "run", force=True)
     assert len(imblens.Run.load(tmp_path / "run").train) == len(again.train) == 11
     assert not list(tmp_path.rglob(".imblens-tmp-*"))  # what the killed one left was swept
 
 
 def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> None:
-    capture(sequential(), train=(PICTURES, LABELS), out=tmp_path / "run")
+    capture(sequential(), train=(IMAGES, LABELS), out=tmp_path / "run")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    images = PICTURES.clip(1, 255)
+    images = IMAGES.clip(1, 255)
     images[7, 0, 0, 0] = 0
     with pytest.raises(InputError, match="hold NaN"):
         capture(Nan(False), train=(images, LABELS), batch_size=3, out=tmp_path / "run", force=True)
@@ -220,7 +220,7 @@ def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> N
 
 def test_meta_says_what_made_it() -> None:
     given = {"data": {"source": "mine"}, "model": {"factory": "net.py:make"}, "loss": "ldam", "seed": 3}
-    meta = capture(seeded(sequential), train=(PICTURES, LABELS), meta=given, batch_size=5).meta
+    meta = capture(seeded(sequential), train=(IMAGES, LABELS), meta=given, batch_size=5).meta
     assert meta["data"] == {"layout": "images", "source": "mine"}
     assert meta["model"] == {"class": "Sequential", "factory": "net.py:make"}
     assert (meta["loss"], meta["seed"], meta["layer"]) == ("ldam", 3, "3.3")
@@ -239,8 +239,8 @@ def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     capture(
         seeded(sequential),
-        train=(PICTURES, LABELS),
-        test=(PICTURES[:3], LABELS[:3]),
+        train=(IMAGES, LABELS),
+        test=(IMAGES[:3], LABELS[:3]),
         batch_size=5,
         progress=seen.append,
     )
@@ -254,8 +254,8 @@ def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bf16_rounds_features_but_not_colours() -> None:
     model = seeded(lambda: build_model("smallnet", 3))
-    exact = capture(model, train=(PICTURES, LABELS))
-    rounded = capture(model, train=(PICTURES, LABELS), precision="bf16")
+    exact = capture(model, train=(IMAGES, LABELS))
+    rounded = capture(model, train=(IMAGES, LABELS), precision="bf16")
     np.testing.assert_array_equal(exact.train.matrix("band_rgb"), rounded.train.matrix("band_rgb"))
     difference = np.abs(exact.train.features - rounded.train.features).max()
     assert 0 < difference < 0.05 * np.abs(exact.train.features).max()
@@ -264,11 +264,11 @@ def test_bf16_rounds_features_but_not_colours() -> None:
 
 def test_float32_is_exact_whatever_the_caller_switched_on() -> None:
     model = seeded(lambda: build_model("smallnet", 3))
-    exact = capture(model, train=(PICTURES, LABELS))
+    exact = capture(model, train=(IMAGES, LABELS))
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
-            again = capture(model, train=(PICTURES, LABELS))
+            again = capture(model, train=(IMAGES, LABELS))
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -277,20 +277,20 @@ def test_float32_is_exact_whatever_the_caller_switched_on() -> None:
 
 
 def test_double_and_half_networks() -> None:
-    exact = capture(seeded(sequential), train=(PICTURES, LABELS))
-    double = capture(seeded(sequential).double(), train=(PICTURES, LABELS))
+    exact = capture(seeded(sequential), train=(IMAGES, LABELS))
+    double = capture(seeded(sequential).double(), train=(IMAGES, LABELS))
     np.testing.assert_allclose(exact.train.logits, double.train.logits, rtol=1e-4, atol=1e-5)
-    half = capture(seeded(sequential).bfloat16(), train=(PICTURES, LABELS))
+    half = capture(seeded(sequential).bfloat16(), train=(IMAGES, LABELS))
     np.testing.assert_allclose(exact.train.logits, half.train.logits, atol=0.05)
     assert half.train.features.dtype == np.float32
 
 
 def test_small_memory_means_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     model = seeded(sequential)
-    monkeypatch.setattr("imblens.extraction._look.GRAPH_BYTES", 20_000)
-    run = capture(model, train=(PICTURES, LABELS))
+    monkeypatch.setattr("imblens.extraction._forward.GRAPH_BYTES", 20_000)
+    run = capture(model, train=(IMAGES, LABELS))
     assert 1 <= run.meta["capture"]["batch_size"] < 11
-    plain = capture(model, train=(PICTURES, LABELS), colours=False)
+    plain = capture(model, train=(IMAGES, LABELS), colours=False)
     assert plain.meta["capture"]["batch_size"] == 256
     np.testing.assert_allclose(run.train.features, plain.train.features, rtol=1e-5, atol=1e-7)
 
@@ -298,22 +298,22 @@ def test_small_memory_means_small_batches(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("normalised", [False, True])
 def test_a_new_head_answers_in_the_network_as_it_did_in_the_run(normalised: bool) -> None:
     model = seeded(lambda: build_model("smallnet", 3, normalised_head=normalised))
-    run = capture(model, train=(PICTURES, LABELS))
+    run = capture(model, train=(IMAGES, LABELS))
     assert run.head is not None
     weight = run.head.weight * np.array([[0.5], [2.0], [1.3]], dtype=np.float32) + 0.1
     better = run.with_head(type(run.head)(weight, np.array([0.5, -1.0, 0.2], dtype=np.float32)))
     better.install(model)
-    again = capture(model, train=(PICTURES, LABELS))
+    again = capture(model, train=(IMAGES, LABELS))
     np.testing.assert_allclose(again.train.logits, better.train.logits, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(again.train.features, run.train.features, rtol=1e-5, atol=1e-6)
     run.install(model)
-    back = capture(model, train=(PICTURES, LABELS))
+    back = capture(model, train=(IMAGES, LABELS))
     np.testing.assert_allclose(back.train.logits, run.train.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_install_refuses_what_would_not_take() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(144, 3))
-    run = capture(model, train=(PICTURES, LABELS))
+    run = capture(model, train=(IMAGES, LABELS))
     with pytest.raises(ShapeError, match="no linear layer of the model has the shape"):
         run.install(nn.Sequential(nn.Flatten(), nn.Linear(144, 4)))
     with pytest.raises(MissingError, match="no linear layer '1'"):
@@ -329,9 +329,9 @@ class Brightness(Probe):
     name = "brightness"
     layers = ("0",)
 
-    def update(self, seen: Seen) -> dict[str, Any]:
-        assert seen.pixels is not None and not seen.logits.requires_grad
-        return {"brightness": seen.pixels.mean(axis=(1, 2, 3)), "channels": seen.maps["0"].mean(dim=(2, 3)).numpy()}
+    def update(self, batch: ProbeBatch) -> dict[str, Any]:
+        assert batch.pixels is not None and not batch.logits.requires_grad
+        return {"brightness": batch.pixels.mean(axis=(1, 2, 3)), "channels": batch.maps["0"].mean(dim=(2, 3)).numpy()}
 
     def describe(self) -> dict[str, Any]:
         return {"unit": "levels"}
@@ -342,7 +342,7 @@ class Never(Probe):
 
     name = "never"
 
-    def update(self, seen: Seen) -> dict[str, Any]:
+    def update(self, batch: ProbeBatch) -> dict[str, Any]:
         raise NotApplicable("it is Tuesday.")
 
     def describe(self) -> dict[str, Any]:
@@ -352,10 +352,10 @@ class Never(Probe):
 def test_further_probes_add_columns(tmp_path: Path) -> None:
     probes = [Brightness(), Never()]
     run = capture(
-        seeded(sequential), train=(PICTURES, LABELS), colours=False, probes=probes, thumbnails=False, out=tmp_path
+        seeded(sequential), train=(IMAGES, LABELS), colours=False, probes=probes, thumbnails=False, out=tmp_path
     )
     assert run.train.columns == ("id", "brightness", "channels")
-    np.testing.assert_allclose(run.train.instances(["brightness"])["brightness"], PICTURES.mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(run.train.instances(["brightness"])["brightness"], IMAGES.mean(axis=(1, 2, 3)))
     assert run.train.matrix("channels").shape == (11, 8)
     assert run.meta["brightness"] == {"unit": "levels"} and run.meta["never"] == {"skipped": "it is Tuesday."}
 
@@ -376,7 +376,7 @@ class Nan(nn.Module):
 
 
 def test_nan_is_an_error_that_names_the_instance() -> None:
-    images = PICTURES.clip(1, 255)
+    images = IMAGES.clip(1, 255)
     images[7, 0, 0, 0] = 0
     names = [f"image-{i}" for i in range(11)]
     split = ImageSplit.from_arrays(images, LABELS, ids=names)
@@ -393,17 +393,17 @@ def test_nan_is_an_error_that_names_the_instance() -> None:
     ("change", "error", "words"),
     [
         ({"model": "resnet"}, InputError, "model must be a torch.nn.Module, found str"),
-        ({"train": PICTURES}, InputError, "yield"),
+        ({"train": IMAGES}, InputError, "yield"),
         ({"train": 3}, InputError, "train is a int"),
-        ({"train": (PICTURES, LABELS[:3])}, ShapeError, "11 inputs and 3 labels"),
-        ({"train": (PICTURES[:0], LABELS[:0])}, InputError, "no images|train"),
-        ({"train": (PICTURES, LABELS + 1)}, InputError, "train labels holds 3, but there are 3 classes"),
-        ({"train": (PICTURES, LABELS * 0.5)}, InputError, "not a whole number"),
-        ({"train": (PICTURES, LABELS * 0)}, ShapeError, "one class only"),
-        ({"test": (PICTURES, LABELS - 1)}, InputError, "test labels holds -1"),
+        ({"train": (IMAGES, LABELS[:3])}, ShapeError, "11 inputs and 3 labels"),
+        ({"train": (IMAGES[:0], LABELS[:0])}, InputError, "no images|train"),
+        ({"train": (IMAGES, LABELS + 1)}, InputError, "train labels holds 3, but there are 3 classes"),
+        ({"train": (IMAGES, LABELS * 0.5)}, InputError, "not a whole number"),
+        ({"train": (IMAGES, LABELS * 0)}, ShapeError, "one class only"),
+        ({"test": (IMAGES, LABELS - 1)}, InputError, "test labels holds -1"),
         ({"train": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on images of shape \(2, 8, 6\)"),
         ({"test": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(2, 2, 8, 6\)"),
-        ({"train": (PICTURES[..., :2], LABELS)}, InputError, "uint8 of shape"),
+        ({"train": (IMAGES[..., :2], LABELS)}, InputError, "uint8 of shape"),
         ({"classes": ["a", "b"]}, InputError, "3 outputs for 2 classes"),
         ({"classes": ["a", "b", "b"]}, InputError, "stands twice"),
         ({"layer": "nope"}, MissingError, "'nope' does not exist"),
@@ -419,7 +419,7 @@ def test_nan_is_an_error_that_names_the_instance() -> None:
     ],
 )
 def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], words: str) -> None:
-    given: dict[str, Any] = {"model": seeded(sequential), "train": (PICTURES, LABELS), "classes": CLASSES, **change}
+    given: dict[str, Any] = {"model": seeded(sequential), "train": (IMAGES, LABELS), "classes": CLASSES, **change}
     with pytest.raises(error, match=words):
         capture(given.pop("model"), **given)
 
@@ -430,7 +430,7 @@ def test_a_layer_that_is_not_linear_is_refused() -> None:
             return 2 * super().forward(x)
 
     with pytest.raises(InputError, match=r"differs from features @ weight.T \+ bias"):
-        capture(nn.Sequential(nn.Flatten(), Doubled(144, 3)), train=(PICTURES, LABELS))
+        capture(nn.Sequential(nn.Flatten(), Doubled(144, 3)), train=(IMAGES, LABELS))
 
 
 def test_tokens_are_refused() -> None:
@@ -443,7 +443,7 @@ def test_tokens_are_refused() -> None:
             return self.head(x.flatten(2).transpose(1, 2)).mean(dim=1)
 
     with pytest.raises(ShapeError, match="not one vector per instance"):
-        capture(Tokens(), train=(PICTURES, LABELS), layer="head")
+        capture(Tokens(), train=(IMAGES, LABELS), layer="head")
 
 
 def test_a_layer_that_runs_twice_is_refused() -> None:
@@ -456,7 +456,7 @@ def test_a_layer_that_runs_twice_is_refused() -> None:
             return self.head(self.head(x.mean(dim=(2, 3))))
 
     with pytest.raises(ShapeError, match="ran 2 times"):
-        capture(Twice(), train=(PICTURES, LABELS))
+        capture(Twice(), train=(IMAGES, LABELS))
 
 
 def test_room_and_function_share_a_name() -> None:
@@ -483,6 +483,6 @@ def test_the_room_imports_no_torch() -> None:
 def test_the_preprocessing_that_a_run_recorded_can_be_given_again() -> None:
     asked = {"mean": [0.5] * 3, "std": [0.25] * 3}
     model = seeded(sequential)
-    run = capture(model, train=(PICTURES, LABELS), preprocessing=asked)
-    again = capture(model, train=(PICTURES, LABELS), preprocessing=run.meta["preprocessing"])
+    run = capture(model, train=(IMAGES, LABELS), preprocessing=asked)
+    again = capture(model, train=(IMAGES, LABELS), preprocessing=run.meta["preprocessing"])
     np.testing.assert_array_equal(run.train.features, again.train.features)

@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from imblens.data import load_images
-from imblens.extraction import BANDS, Probe, Seen, capture
-from imblens.extraction._colours import band_columns, salient_pixels, top_pixels
+from imblens.extraction import BANDS, Probe, ProbeBatch, band_columns, capture, salient_pixels, top_pixels
 from imblens.models import build_model
 from tests.extraction.networks import Residual, Weighted, seeded, sequential
 
 NAMES = list(BANDS)
 RNG = np.random.default_rng(5)
-PICTURES = RNG.integers(0, 256, size=(9, 6, 5, 3), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, size=(9, 6, 5, 3), dtype=np.uint8)
 LABELS = [0, 1, 2, 0, 0, 0, 1, 0, 2]
 
 
@@ -87,8 +86,8 @@ class Chosen(Probe):
     name = "chosen"
     gradient = True
 
-    def update(self, seen: Seen) -> dict[str, np.ndarray]:
-        return {"chosen": salient_pixels(seen)}
+    def update(self, batch: ProbeBatch) -> dict[str, np.ndarray]:
+        return {"chosen": salient_pixels(batch)}
 
     def describe(self) -> dict[str, str]:
         return {"what": "salient pixels"}
@@ -97,10 +96,10 @@ class Chosen(Probe):
 @pytest.mark.parametrize("make", [sequential, Residual])
 def test_as_captum_has_it_one_image_at_a_time(make: type) -> None:
     model = seeded(make)
-    run = capture(model, train=(PICTURES, LABELS), probes=[Chosen()])
-    expected = _captum_pixels(model, PICTURES)
+    run = capture(model, train=(IMAGES, LABELS), probes=[Chosen()])
+    expected = _captum_pixels(model, IMAGES)
     np.testing.assert_array_equal(run.train.matrix("chosen"), expected)
-    counts = band_columns(PICTURES, expected)
+    counts = band_columns(IMAGES, expected)
     np.testing.assert_array_equal(run.train.matrix("band_count"), counts["band_count"])
     assert run.meta["chosen"] == {"what": "salient pixels"}
 
@@ -118,21 +117,21 @@ def test_as_captum_has_it_on_real_images(real_data: Path) -> None:
 
 def test_batches_do_not_change_what_counts() -> None:
     model = seeded(sequential)
-    whole = capture(model, train=(PICTURES, LABELS)).train.matrix("band_count")
-    pieces = capture(model, train=(PICTURES, LABELS), batch_size=2).train.matrix("band_count")
+    whole = capture(model, train=(IMAGES, LABELS)).train.matrix("band_count")
+    pieces = capture(model, train=(IMAGES, LABELS), batch_size=2).train.matrix("band_count")
     assert np.abs(whole.astype(int) - pieces).sum() <= 2
 
 
 def test_order_of_images_is_their_rows_order() -> None:
     model, order = seeded(sequential), np.array([4, 0, 8, 2, 6, 1, 7, 3, 5])
-    straight = capture(model, train=(PICTURES, LABELS)).train.matrix("band_rgb")
-    turned = capture(model, train=(PICTURES[order], np.array(LABELS)[order])).train.matrix("band_rgb")
+    straight = capture(model, train=(IMAGES, LABELS)).train.matrix("band_rgb")
+    turned = capture(model, train=(IMAGES[order], np.array(LABELS)[order])).train.matrix("band_rgb")
     np.testing.assert_array_equal(straight[order], turned)
 
 
 def test_a_network_that_does_not_look_leaves_no_counts() -> None:
     model = Weighted(torch.zeros(2, 3, 6, 5))
-    run = capture(model, train=(PICTURES, np.array(LABELS) % 2))
+    run = capture(model, train=(IMAGES, np.array(LABELS) % 2))
     assert run.train.matrix("band_count").sum() == 0
 
 
@@ -140,12 +139,12 @@ def test_tensors_have_no_colours_unless_the_preprocessing_is_known() -> None:
     model = seeded(sequential)
     rules = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
     mean, std = torch.tensor(rules["mean"])[:, None, None], torch.tensor(rules["std"])[:, None, None]
-    tensors = (torch.from_numpy(PICTURES).permute(0, 3, 1, 2) / 255 - mean) / std
+    tensors = (torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 255 - mean) / std
     unknown = capture(model, train=(tensors, LABELS))
     assert "how the inputs were made of images is not known" in unknown.meta["colours"]["skipped"]
     assert "band_count" not in unknown.train.columns and "thumbnail" not in unknown.train.columns
     known = capture(model, train=(tensors, LABELS), preprocessing=rules)
-    images = capture(model, train=(PICTURES, LABELS), preprocessing=rules)
+    images = capture(model, train=(IMAGES, LABELS), preprocessing=rules)
     np.testing.assert_array_equal(known.train.matrix("band_rgb"), images.train.matrix("band_rgb"))
     assert known.train.instances(["thumbnail"]).equals(images.train.instances(["thumbnail"]))
 
@@ -166,7 +165,7 @@ def test_a_network_without_gradient_is_captured_without_colours() -> None:
             logits: torch.Tensor = self.head(x.mean(dim=(2, 3)).detach())
             return logits
 
-    run = capture(Cut(), train=(PICTURES, LABELS))
+    run = capture(Cut(), train=(IMAGES, LABELS))
     assert run.meta["colours"] == {"skipped": "the network cuts the gradient between input and answer."}
     assert run.train.features.shape == (9, 3)
 
@@ -207,7 +206,7 @@ def _captum_pixels(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 5, 7), (4, 5)])
 def test_batch_normalisation_keeps_its_numbers_and_its_gradient(shape: tuple[int, ...], affine: bool) -> None:
-    from imblens.extraction._frozen_norm import FrozenNorms
+    from imblens.extraction.frozen_norm import FrozenNorms
 
     kind = {4: torch.nn.BatchNorm2d, 3: torch.nn.BatchNorm1d, 2: torch.nn.BatchNorm1d}[len(shape)]
     norm = kind(5, affine=affine, eps=0.01).requires_grad_(False).eval()
@@ -232,7 +231,7 @@ def test_colours_do_not_change_the_features() -> None:
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.normal_()
                 module.running_var.uniform_(0.5, 2)
-    with_colours = capture(model, train=(PICTURES, LABELS))
-    without = capture(model, train=(PICTURES, LABELS), colours=False)
+    with_colours = capture(model, train=(IMAGES, LABELS))
+    without = capture(model, train=(IMAGES, LABELS), colours=False)
     np.testing.assert_array_equal(with_colours.train.features, without.train.features)
     np.testing.assert_array_equal(with_colours.train.logits, without.train.logits)

@@ -10,9 +10,7 @@ from torch import nn
 
 from imblens.data import ImageSplit
 from imblens.errors import InputError
-from imblens.extraction import ChannelHistogram, capture
-from imblens.extraction._boxes import boxed
-from imblens.extraction._concepts import concepts_in_boxes
+from imblens.extraction import ChannelHistogram, boxed, capture, concepts_in_boxes
 from tests.extraction.networks import seeded
 from tests.extraction.test_alignment import BOXES, LABELS, PIXELS, H, Keep, W, images, whole_boxes
 from tests.oracles.concepts_loop import count, exact_thresholds

@@ -10,9 +10,7 @@ import torch
 
 from imblens import audit
 from imblens.data import load_images
-from imblens.extraction import ChannelHistogram, capture
-from imblens.extraction._alignment import MEASURES
-from imblens.extraction._boxes import pixel_ranges
+from imblens.extraction import MEASURES, ChannelHistogram, capture, pixel_ranges
 from imblens.models import build_model
 from tests.extraction.networks import seeded
 from tests.oracles.alignment_captum import class_map, overlap

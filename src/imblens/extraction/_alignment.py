@@ -1,4 +1,4 @@
-"""Does the network look where the boxes are? Class activation maps against boxes, in the pass that reads features."""
+"""Class activation maps compared with boxes, in the forward pass that reads the features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.extraction._boxes import Boxed, boxed, mask_of
-from imblens.extraction._probes import Probe, Seen
+from imblens.extraction._probes import Probe, ProbeBatch
 
 if TYPE_CHECKING:
     import torch
@@ -25,14 +25,14 @@ _AT_ONCE = 64  # maps that are resized to the images' size together
 
 
 class Alignment(Probe):
-    """Measures how the class activation map of each class that has boxes in an image lies to those boxes.
+    """Compares the class activation map of each class that has boxes in an image with those boxes.
 
     The map is Grad-CAM at the last convolutional maps: their sum weighted by the mean gradient of the class's logit,
     without rectification. With global average pooling and a linear head that is CAM up to a factor. It is scaled to
     [0, 1] by its smallest and largest value and resized to the image (bilinear). With B the pixels in boxes:
 
-    - `cam_iobb` = sum of the map in B / pixels of B: how much of the boxes is lit (a soft recall);
-    - `cam_ior` = sum of the map in B / sum of the map: how much of the light is in the boxes (a soft precision);
+    - `cam_iobb` = sum of the map in B / pixels of B: how much of the boxes is activated (a soft recall);
+    - `cam_ior` = sum of the map in B / sum of the map: how much of the activation is in the boxes (a soft precision);
     - `cam_iou` = sum of the map in B / (pixels of B + sum of the map outside of B);
     - `cam_pointing` = 1 where the centre of the strongest position lies in a box, else 0;
     - `box_share` = pixels of B / all pixels, which is what `cam_ior` is for a map that is even.
@@ -52,7 +52,7 @@ class Alignment(Probe):
     map_gradient: ClassVar[bool] = True
 
     def __init__(self, layer: str, n_classes: int, split: str, *, pooled_by: torch.Tensor | None = None) -> None:
-        """Look at the maps that `layer` gives, on the images of `split`.
+        """ForwardPass at the maps that `layer` gives, on the images of `split`.
 
         `pooled_by`: the head's weight (C, channels), where it reads the mean of the rectified maps, which no module gives.
         """
@@ -64,36 +64,36 @@ class Alignment(Probe):
         self._begun = False
 
     def begin(self, split: str) -> bool:
-        """Say whether it looks at `split`."""
+        """Return whether `split` is measured."""
         self._begun = True
         return split == self._split
 
-    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+    def update(self, batch: ProbeBatch) -> dict[str, NDArray[Any]]:
         """Return the columns.
 
         Raises:
-            NotApplicable: the answer does not hang on the maps, or they are no maps.
+            NotApplicable: the logits do not depend on the maps, or the output is not maps.
         """
-        maps = seen.maps[self.layers[0]]
+        maps = batch.maps[self.layers[0]]
         if not self._begun:
-            self._class_maps(seen, maps, np.zeros(len(maps), dtype=np.int64))
+            self._class_maps(batch, maps, np.zeros(len(maps), dtype=np.int64))
             return {}
         n = len(maps)
         columns: dict[str, NDArray[Any]] = {
             name: np.full((n, self._n_classes), np.nan, dtype=np.float32) for name in MEASURES
         }
         columns |= {name: np.full(n, None, dtype=object) for name in ("view", "boxes", "cam")}
-        if seen.pixels is None:
+        if batch.pixels is None:
             return columns
-        size = (seen.pixels.shape[1], seen.pixels.shape[2])
-        pairs = boxed(seen.boxes, self._n_classes, size)
-        cams = scaled_maps(lambda labels: self._class_maps(seen, maps, labels), maps, pairs)  # (pairs, h, w)
+        size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        pairs = boxed(batch.boxes, self._n_classes, size)
+        cams = scaled_maps(lambda labels: self._class_maps(batch, maps, labels), maps, pairs)  # (pairs, h, w)
         for start in range(0, len(pairs), _AT_ONCE):
             some = pairs[start : start + _AT_ONCE]
             found = overlaps(cams[start : start + _AT_ONCE], some, size)
             for name, values in zip(MEASURES, found.T, strict=True):
                 columns[name][[pair.row for pair in some], [pair.label for pair in some]] = values
-        self._keep(columns, seen.pixels, pairs, cams)
+        self._keep(columns, batch.pixels, pairs, cams)
         return columns
 
     def describe(self) -> dict[str, Any]:
@@ -102,10 +102,10 @@ class Alignment(Probe):
         rectified = self._pooled_by is not None
         return {"layer": self.layers[0], "rectified": rectified, "split": self._split, "map_size": size}
 
-    def _class_maps(self, seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
+    def _class_maps(self, batch: ProbeBatch, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
         """The map of one class for each image of the batch, (b, h, w)."""
         if self._pooled_by is None:
-            return _class_maps(seen, maps, labels)
+            return _class_maps(batch, maps, labels)
         weight = self._pooled_by[labels][
             :, :, None, None
         ]  # the slope of the logit at every position, but for 1 / (h * w)
@@ -166,27 +166,27 @@ def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> F
     for i, pair in enumerate(pairs):
         mask = mask_of(pair.ranges, size)
         area = int(mask.sum())
-        light, inside = wide[i].sum(), wide[i][mask].sum()
-        if np.isnan(light):
+        total, inside = wide[i].sum(), wide[i][mask].sum()
+        if np.isnan(total):
             continue
         y, x = np.divmod(peaks[i], cams.shape[2])
         y, x = (y + 0.5) * size[0] / cams.shape[1], (x + 0.5) * size[1] / cams.shape[2]
         x0, y0, x1, y1 = pair.edges.T
         hit = bool(((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)).any())
-        found[i] = inside / area, inside / light, inside / (area + light - inside), hit, area / mask.size
+        found[i] = inside / area, inside / total, inside / (area + total - inside), hit, area / mask.size
     return found
 
 
-def _class_maps(seen: Seen, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
+def _class_maps(batch: ProbeBatch, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
     """Grad-CAM of one class for each image of the batch, (b, h, w), as Captum's LayerGradCam."""
     import torch
 
     if maps.ndim != 4 or len(maps) != len(labels):
         raise NotApplicable(f"the layer gives shape {tuple(maps.shape)}, not maps (b, channels, h, w).")
-    if not seen.logits.requires_grad:
-        raise NotApplicable("the network cuts the gradient between the maps and the answer.")
-    chosen = seen.logits.gather(1, torch.from_numpy(labels).to(seen.logits.device)[:, None])
-    slope = seen.gradient(chosen, maps)
+    if not batch.logits.requires_grad:
+        raise NotApplicable("the gradient between the maps and the logits is cut (detached).")
+    chosen = batch.logits.gather(1, torch.from_numpy(labels).to(batch.logits.device)[:, None])
+    slope = batch.gradient(chosen, maps)
     return (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1).detach()
 
 

@@ -1,7 +1,7 @@
 """Fourteen named colour bands: every sRGB colour belongs to the band whose reference is nearest in CIELAB.
 
 The references are muted where photographs are (a lawn is not pure green), and chosen so that every neutral grey falls
-into black, gray or white. Nothing here knows of networks or runs.
+into black, gray or white. This module is independent of networks and runs.
 """
 
 from __future__ import annotations
@@ -92,5 +92,5 @@ def cielab(rgb: NDArray[Any]) -> NDArray[np.float64]:
 
 @cache
 def _table() -> NDArray[np.uint8]:
-    """256^3 bands by colour, 16 MiB, filled as colours turn up: a data set shows a small part of all 16.7 million."""
+    """256^3 bands by colour, 16 MiB, filled as colours occur: a data set has a small part of all 16.7 million."""
     return np.full(2**24, _UNKNOWN, dtype=np.uint8)

@@ -19,11 +19,11 @@ from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
-from imblens.extraction._feeds import Feed, ImagesFeed, Preprocessing, make_feed
-from imblens.extraction._look import Look
+from imblens.extraction._forward import ForwardPass
 from imblens.extraction._network import as_found, exact_float32, unwrap
-from imblens.extraction._parts import Parts
+from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._probes import Probe
+from imblens.extraction._readers import ImageReader, Preprocessing, SplitReader, make_reader
 from imblens.models import find_head, find_maps, rectified_before_pooling
 from imblens.run import Head, Run, Split, class_names, labels_vector, seal, staged
 
@@ -112,8 +112,8 @@ def capture(
     network = unwrap(model)
     _check_options(batch_size, precision, meta, concepts)
     rules = Preprocessing.checked(preprocessing)
-    feeds = {
-        name: make_feed(split, name, rules, originals=thumbnails and name != "val", classes=classes)
+    readers = {
+        name: make_reader(split, name, rules, originals=thumbnails and name != "val", classes=classes)
         for name, split in (("train", train), ("val", val), ("test", test))
         if split is not None or name == "train"
     }
@@ -121,25 +121,25 @@ def capture(
     folder = None if out is None else claim(Path(out), force=force)
     wanted: list[Probe] = [Colours(), *probes] if colours else list(probes)
     with torch.inference_mode(False), as_found(network, where), exact_float32(where):
-        first = feeds["train"].sample()
+        first = readers["train"].sample()
         sample = first.inputs.to(dtype) if first.inputs.is_floating_point() else first.inputs
         known = None if classes is None else len(class_names(classes, None))
         found, head = find_head(network, layer, sample=sample, n_classes=known)
         names = class_names(range(len(head.weight)) if classes is None else classes, len(head.weight))  # type: ignore[arg-type]
-        for feed in feeds.values():
-            if feed.labels is not None:
-                _two_classes(_check_labels(feed.labels, feed.name, names, len(feed)), feed.name)
-        on_maps, skipped = _map_probes(network, maps, found, feeds, sample, len(names), alignment, concepts)
-        look = Look(network, found, [*wanted, *on_maps], device=where, dtype=dtype, bf16=precision == "bf16")
-        for feed in feeds.values():
-            skipped |= look.settle(feed.sample())
+        for reader in readers.values():
+            if reader.labels is not None:
+                _two_classes(_check_labels(reader.labels, reader.name, names, len(reader)), reader.name)
+        on_maps, skipped = _map_probes(network, maps, found, readers, sample, len(names), alignment, concepts)
+        look = ForwardPass(network, found, [*wanted, *on_maps], device=where, dtype=dtype, bf16=precision == "bf16")
+        for reader in readers.values():
+            skipped |= look.settle(reader.sample())
         size = look.batch_size(first, batch_size)
         with nullcontext() if folder is None else staged(folder) as stage:
             collected = {
-                feed.name: _walk(
-                    feed, look, names, size, None if stage is None else stage / feed.name, thumbnails, progress
+                reader.name: _walk(
+                    reader, look, names, size, None if stage is None else stage / reader.name, thumbnails, progress
                 )
-                for feed in feeds.values()
+                for reader in readers.values()
             }
         if folder is not None and stage is not None:
             for parts in collected.values():
@@ -157,9 +157,9 @@ def capture(
         classes=names,
         task="multilabel" if splits["train"].multilabel else "multiclass",
         meta={
-            **_merged(meta or {}, network, feeds["train"]),
+            **_merged(meta or {}, network, readers["train"]),
             "layer": found,
-            "preprocessing": rules.describe() if isinstance(feeds["train"], ImagesFeed) or rules.given else None,
+            "preprocessing": rules.describe() if isinstance(readers["train"], ImageReader) or rules.given else None,
             "capture": {
                 "batch_size": size,
                 "precision": precision,
@@ -180,7 +180,7 @@ def _map_probes(
     network: torch.nn.Module,
     maps: str | None,
     head: str,
-    feeds: Mapping[str, Feed],
+    readers: Mapping[str, SplitReader],
     sample: torch.Tensor,
     n_classes: int,
     alignment: bool,
@@ -188,7 +188,7 @@ def _map_probes(
 ) -> tuple[list[Probe], dict[str, str]]:
     """The probes that hold maps against boxes, and the reasons for those that cannot."""
     asked = [name for name, wanted in (("alignment", alignment), ("concepts", concepts is not None)) if wanted]
-    boxed = next((name for name in ("test", "train") if name in feeds and feeds[name].boxed), None)
+    boxed = next((name for name in ("test", "train") if name in readers and readers[name].boxed), None)
     layer = None if maps is None else find_maps(network, maps, sample=sample)
     if boxed is None:
         return [], dict.fromkeys(asked, "the images have no boxes.")
@@ -209,29 +209,31 @@ def _map_probes(
 
 
 def _walk(
-    feed: Feed,
-    look: Look,
+    reader: SplitReader,
+    look: ForwardPass,
     classes: tuple[str, ...],
     size: int,
     folder: Path | None,
     thumbnails: bool,
     progress: Callable[[str], object] | None,
-) -> Parts:
-    parts = Parts(folder, len(classes))
-    probes = [probe for probe in look.probes if probe.begin(feed.name)]
+) -> PartWriter:
+    parts = PartWriter(folder, len(classes))
+    probes = [probe for probe in look.probes if probe.begin(reader.name)]
     done = 0
     start = said = time.monotonic()
-    for given in feed.batches(size):
-        labels = _check_labels(given.labels, feed.name, classes, len(given.inputs))
+    for given in reader.batches(size):
+        labels = _check_labels(given.labels, reader.name, classes, len(given.inputs))
         parts.add(
-            look(given, probes), labels, given if thumbnails and feed.name != "val" else replace(given, originals=None)
+            look(given, probes),
+            labels,
+            given if thumbnails and reader.name != "val" else replace(given, originals=None),
         )
         done += len(labels)
         now = time.monotonic()
         if progress is not None and now - said >= PROGRESS_SECONDS:
             said = now
-            left = (now - start) / done * (len(feed) - done)
-            progress(f"captured {done:,} of {len(feed):,} {feed.name} instances, about {left:.0f} s left")
+            left = (now - start) / done * (len(reader) - done)
+            progress(f"captured {done:,} of {len(reader):,} {reader.name} instances, about {left:.0f} s left")
     parts.flush()
     return parts
 
@@ -275,10 +277,10 @@ def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple
     return where, first.dtype
 
 
-def _merged(meta: Mapping[str, Any], network: torch.nn.Module, feed: Feed) -> dict[str, Any]:
+def _merged(meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitReader) -> dict[str, Any]:
     """Put what we know ourselves under what the caller says."""
     ours: dict[str, dict[str, Any]] = {
-        "data": {"layout": "images" if isinstance(feed, ImagesFeed) else "tensors"},
+        "data": {"layout": "images" if isinstance(reader, ImageReader) else "tensors"},
         "model": {"class": type(network).__name__},
         "versions": versions(),
     }

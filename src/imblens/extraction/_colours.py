@@ -1,4 +1,4 @@
-"""The colours an answer hangs on: where the gradient is largest, which of fourteen bands is the pixel?"""
+"""Colours that drive predictions: the colour bands of the most salient pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.extraction._bands import BANDS, band_of
-from imblens.extraction._probes import Probe, Seen
+from imblens.extraction._probes import Probe, ProbeBatch
 
 if TYPE_CHECKING:
     import torch
@@ -18,11 +18,11 @@ TOP = 0.1  # share of an image's pixels that count as the most salient
 
 
 class Colours(Probe):
-    """Counts, per image, the colour bands of the pixels that the largest logit hangs on most.
+    """Counts, per image, the colour bands of the most salient pixels for the largest logit.
 
     Saliency of a pixel: the gradient of the largest logit with respect to the input, largest absolute value over
-    channels. The top 10 % of pixels count, the first of equal ones by position. A pixel whose gradient is exactly 0
-    never counts, nor does an image whose gradient is not finite: they have no counts rather than made-up ones.
+    channels. The top 10% of pixels count, the first of equal ones by position. A pixel whose gradient is exactly 0
+    never counts, nor does an image whose gradient is not finite: their counts are 0.
 
     Columns: `band_count` (14,) pixels in each band, `band_rgb` (42,) sums of red, green, blue over the pixels of
     each band, band by band; `band_present` (14,) how many of all pixels lie in each band, to compare with. Sums of
@@ -37,40 +37,39 @@ class Colours(Probe):
     gradient: ClassVar[bool] = True
 
     def begin(self, split: str) -> bool:
-        """Say whether it looks at `split`: not at what is there to choose on."""
+        """Return whether `split` is measured: every split but the validation split."""
         return split != "val"
 
-    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+    def update(self, batch: ProbeBatch) -> dict[str, NDArray[Any]]:
         """Return `band_count` (b, 14), `band_rgb` (b, 42) and `band_present` (b, 14).
 
         Raises:
-            NotApplicable: the inputs are not images whose colours are known, or the network cuts the gradient.
+            NotApplicable: the inputs are not images of known colours, or the gradient is cut.
         """
-        if seen.inputs.ndim != 4 or seen.inputs.shape[1] not in (1, 3):
-            shape = tuple(seen.inputs.shape[1:])
+        if batch.inputs.ndim != 4 or batch.inputs.shape[1] not in (1, 3):
+            shape = tuple(batch.inputs.shape[1:])
             raise NotApplicable(f"the inputs have shape {shape}; colours need images of one or three channels.")
-        if seen.pixels is None:
+        if batch.pixels is None:
             raise NotApplicable(
-                "how the inputs were made of images is not known, and so their colours are not; pass "
-                "preprocessing={mean, std}."
+                "the images behind the inputs, and so their colours, are unknown; pass preprocessing={mean, std}."
             )
-        return band_columns(seen.pixels, salient_pixels(seen))
+        return band_columns(batch.pixels, salient_pixels(batch))
 
     def describe(self) -> dict[str, Any]:
         """Return the bands with their reference colours, in column order, and the share of pixels that count."""
         return {"bands": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in BANDS.items()}, "top": TOP}
 
 
-def salient_pixels(seen: Seen) -> NDArray[np.bool_]:
-    """Mark the pixels of each image that the largest logit hangs on most: (b, H * W).
+def salient_pixels(batch: ProbeBatch) -> NDArray[np.bool_]:
+    """Mark the most salient pixels of each image for its largest logit: (b, H * W).
 
     Raises:
-        NotApplicable: the network cuts the gradient.
+        NotApplicable: the gradient is cut.
     """
-    if not seen.logits.requires_grad:
-        raise NotApplicable("the network cuts the gradient between input and answer.")
-    largest = seen.logits.gather(1, seen.logits.argmax(dim=1, keepdim=True))
-    slope = seen.gradient(largest, seen.inputs)  # (b, channels, H, W)
+    if not batch.logits.requires_grad:
+        raise NotApplicable("the gradient between input and logits is cut (detached).")
+    largest = batch.logits.gather(1, batch.logits.argmax(dim=1, keepdim=True))
+    slope = batch.gradient(largest, batch.inputs)  # (b, channels, H, W)
     saliency = slope.abs().amax(dim=1).flatten(1).float()  # (b, H * W)
     saliency[~saliency.isfinite().all(dim=1)] = 0
     chosen: NDArray[np.bool_] = top_pixels(saliency).cpu().numpy()

@@ -1,4 +1,4 @@
-"""How many concepts lie in the boxes? Regions of strong activation, channel by channel."""
+"""Regions of strong activation in boxes, counted per channel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imblens.errors import NotApplicable
 from imblens.extraction._boxes import Boxed, boxed
 from imblens.extraction._histogram import ChannelHistogram
-from imblens.extraction._probes import Probe, Seen
+from imblens.extraction._probes import Probe, ProbeBatch
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class Concepts(Probe):
 
     References:
         LOOKING, section 4 and Table 2; Bau et al. 2017, Network dissection. In LOOKING's released code thresholds are
-        those of a batch, holes count as regions, and a channel that is silent everywhere counts as one region.
+        those of a batch, holes count as regions, and a channel that is inactive everywhere counts as one region.
     """
 
     name: ClassVar[str] = "concepts"
@@ -50,20 +50,20 @@ class Concepts(Probe):
         self._begun = ""
 
     def begin(self, split: str) -> bool:
-        """Say whether it looks at `split`; thresholds are settled when the split that is counted on begins."""
+        """Return whether `split` is read; thresholds are set when the split on which regions are counted begins."""
         self._begun = split
         if split == self._split and self._histogram is not None:
             self._thresholds = self._histogram.thresholds(self._share)
         return split in ("train", self._split)
 
-    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+    def update(self, batch: ProbeBatch) -> dict[str, NDArray[Any]]:
         """Return no columns on the training split, the counts on the other.
 
         Raises:
             NotApplicable: the layer gives no maps.
         """
-        maps = seen.maps[self.layers[0]]
-        if maps.ndim != 4 or len(maps) != len(seen.labels):
+        maps = batch.maps[self.layers[0]]
+        if maps.ndim != 4 or len(maps) != len(batch.labels):
             raise NotApplicable(f"the layer gives shape {tuple(maps.shape)}, not maps (b, channels, h, w).")
         if not self._begun:
             return {}
@@ -78,10 +78,10 @@ class Concepts(Probe):
             name: np.full((len(maps), self._n_classes), np.nan, dtype=np.float32)
             for name in ("concept_disjoint", "concept_unique")
         }
-        if seen.pixels is None or self._thresholds is None:
+        if batch.pixels is None or self._thresholds is None:
             return found
-        size = (seen.pixels.shape[1], seen.pixels.shape[2])
-        pairs = boxed(seen.boxes, self._n_classes, size)
+        size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        pairs = boxed(batch.boxes, self._n_classes, size)
         rows, labels = [pair.row for pair in pairs], [pair.label for pair in pairs]
         for values, counts in zip(
             found.values(), concepts_in_boxes(_numbers(maps), self._thresholds, pairs, size), strict=True

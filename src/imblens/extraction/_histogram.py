@@ -35,7 +35,7 @@ class ChannelHistogram:
         self.n_values = 0
 
     def update(self, maps: NDArray[np.float32]) -> None:
-        """Take in maps (n, C, h, w)."""
+        """Count the values of maps (n, C, h, w)."""
         from imblens.extraction._loops import count_bits
 
         values = np.ascontiguousarray(maps, dtype=np.float32)
@@ -48,7 +48,7 @@ class ChannelHistogram:
         self.n_values += flat.shape[0] * flat.shape[2]
 
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the counts of `other`; return self."""
         for mine, theirs in zip(self._counts, other._counts, strict=True):
             filled = np.nonzero(theirs)
             mine[filled] += theirs[filled]
@@ -67,8 +67,8 @@ class ChannelHistogram:
         """Return (C,) the value t of each channel with P(value >= t) = share, within 5e-4 of its size.
 
         Interpolated between the two nearest values, as `np.quantile(values, 1 - share)`. Two exceptions, so that
-        silence is never taken for activity: a dead channel has an infinite threshold; and where the quantile is the
-        channel's smallest value (a rectified channel that is silent nearly everywhere), the threshold is the next
+        an inactive channel never counts as active: a dead channel has an infinite threshold; and where the quantile is the
+        channel's smallest value (a rectified channel that is inactive nearly everywhere), the threshold is the next
         larger float, so that only what lies above counts.
         """
         from imblens.extraction._loops import place_from_top

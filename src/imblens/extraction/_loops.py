@@ -17,12 +17,12 @@ _SHIFT = 23 - MANTISSA_BITS
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use, and keep the result beside the source or in the user's cache, where either can be written."""
+    """Compile on first use; the result is cached beside the source or in the user's cache folder, if either can be written."""
     try:
-        made: Callable[..., Any] = njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # nowhere to keep it
-        made = njit(nogil=True)(function)
-    return made
+        compiled_function: Callable[..., Any] = njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder for the cache can be written
+        compiled_function = njit(nogil=True)(function)
+    return compiled_function
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The network while it is looked at: hooks at its last linear layer, and everything put back afterwards."""
+"""The network while it is output at: hooks at its last linear layer, and everything put back afterwards."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def exact_float32(device: torch.device) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-class Tap:
+class LayerHook:
     """Hooks that keep what enters and leaves a linear layer, and what leaves other modules, for one forward pass.
 
     With gradients on, what leaves the other modules is part of the graph, or begins one.
@@ -123,7 +123,7 @@ class Tap:
         self._maps: dict[str, torch.Tensor] = {}
 
     @contextmanager
-    def watching(self) -> Iterator[Tap]:
+    def watching(self) -> Iterator[LayerHook]:
         """Keep the hooks for as long as the context lasts."""
         with ExitStack() as stack:
             head = self._model.get_submodule(self._layer)
@@ -187,7 +187,7 @@ def unwrap(model: Any) -> torch.nn.Module:
     model = unwrapped(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError(
-            "model is a TorchScript module, which cannot be looked into.",
+            "model is a TorchScript module, which cannot be output into.",
             hint="Pass the Python network it was made of.",
         )
     found: torch.nn.Module = model

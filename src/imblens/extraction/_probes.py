@@ -1,4 +1,4 @@
-"""What a probe is: something that looks at each batch while the network runs and writes columns per instance."""
+"""The contract of a probe: it reads each batch during the forward pass and returns columns per instance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProbeBatch:
     """One batch in the network, b instances, in float32 and evaluation mode.
 
     Attributes:
-        inputs: (b, ...) what the network was given; part of the graph when a probe asked for gradients.
-        logits: (b, C) what its last linear layer answered; part of the graph likewise.
+        inputs: (b, ...) the network's input; part of the graph when a probe asked for gradients.
+        logits: (b, C) the output of its last linear layer; part of the graph likewise.
         maps: output of each module that a probe named in `layers`, by name.
         labels: (b,) int64 or (b, C) uint8.
         pixels: (b, H, W, 3) uint8, the images as the network sees them, before normalisation; None where unknown.
@@ -37,13 +37,13 @@ class Seen:
 
 
 class Probe(ABC):
-    """Looks at batches and gives columns for `instances.parquet`.
+    """Reads batches and returns columns for `instances.parquet`.
 
     Attributes:
         name: its key in the run's meta, where `describe` goes, or the reason why it was skipped.
         gradient: whether it asks for gradients to the input; the network then runs with a graph from there.
-        map_gradient: whether it asks for gradients to `Seen.maps`; the graph then begins at those modules.
-        layers: names of modules whose output it reads from `Seen.maps`.
+        map_gradient: whether it asks for gradients to `ProbeBatch.maps`; the graph then begins at those modules.
+        layers: names of modules whose output it reads from `ProbeBatch.maps`.
     """
 
     name: ClassVar[str]
@@ -52,16 +52,16 @@ class Probe(ABC):
     layers: tuple[str, ...] = ()
 
     def begin(self, split: str) -> bool:
-        """Say whether it looks at `split`, whose batches come next. Not called before the probe is tried out."""
+        """Return whether `split`, whose batches come next, is read. Not called before the trial on a few instances."""
         return True
 
     @abstractmethod
-    def update(self, seen: Seen) -> dict[str, NDArray[Any]]:
+    def update(self, batch: ProbeBatch) -> dict[str, NDArray[Any]]:
         """Return columns, the same for all batches of a split: arrays of b rows, (b,) or (b, k) for a list column.
 
         Raises:
-            NotApplicable: there is nothing to say about such inputs. Raised when it is tried out on a few instances,
-                before any split begins, it leaves the probe out and its reason in the run's meta.
+            NotApplicable: the probe does not apply to such inputs. If raised in the trial on a few instances, before any
+                split begins, the probe is left out and the reason is stored in the run's meta.
         """
 
     @abstractmethod

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.extraction._feeds import Given
-from imblens.extraction._network import Tap
-from imblens.extraction._probes import Probe, Seen
+from imblens.extraction._network import LayerHook
+from imblens.extraction._probes import Probe, ProbeBatch
+from imblens.extraction._readers import InputBatch
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ GRAPH_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Looked:
+class Output:
     """What came of a batch: features (b, D), logits (b, C), columns of the probes."""
 
     features: Floats
@@ -32,7 +32,7 @@ class Looked:
     columns: dict[str, NDArray[Any]]
 
 
-class Look:
+class ForwardPass:
     """Runs batches through a network that `as_found` has lent.
 
     Attributes:
@@ -61,7 +61,7 @@ class Look:
         # what the head's own arithmetic rounds: bf16 keeps 8 bits, float16 keeps 11
         self._tolerance = 1e-3 if dtype.itemsize >= 4 and not bf16 else 3e-2
 
-    def settle(self, given: Given) -> dict[str, str]:
+    def settle(self, given: InputBatch) -> dict[str, str]:
         """Try the network and the probes on a few instances; leave out probes that do not apply, and return why.
 
         Raises:
@@ -80,7 +80,7 @@ class Look:
                 self.probes.remove(probe)
         return reasons
 
-    def batch_size(self, given: Given, wanted: int) -> int:
+    def batch_size(self, given: InputBatch, wanted: int) -> int:
         """Return how many instances fit: fewer than `wanted` where a probe needs the graph, which keeps every layer."""
         if not any(probe.gradient for probe in self.probes):
             return wanted
@@ -96,13 +96,13 @@ class Look:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            tap = Tap(self._model, self._layer)
-            with tap.watching(), torch.enable_grad(), _cheap_norms(True):
+            hook = LayerHook(self._model, self._layer)
+            with hook.watching(), torch.enable_grad(), _cheap_norms(True):
                 self._model(self._leaf(given).clone())
         each = max(1, sum(kept.values()) // len(given.labels))
         return int(np.clip(GRAPH_BYTES // each, 1, min(wanted, GRAPH_BATCH)))
 
-    def __call__(self, given: Given, probes: Sequence[Probe] | None = None) -> Looked:
+    def __call__(self, given: InputBatch, probes: Sequence[Probe] | None = None) -> Output:
         """Run a batch.
 
         Raises:
@@ -129,7 +129,7 @@ class Look:
                 exact_entered, exact_left, maps = self._run(inputs, others)
                 if not plain:
                     entered, left = exact_entered, exact_left
-                seen = Seen(
+                batch = ProbeBatch(
                     inputs,
                     exact_left,
                     maps,
@@ -139,14 +139,14 @@ class Look:
                     _gradient_of(len(chosen) > 1 or bool(others)),
                 )
                 for probe in chosen:
-                    columns |= probe.update(seen)
+                    columns |= probe.update(batch)
         features, logits = _numbers(entered), _numbers(left)
         self._check(features, logits, given)
-        return Looked(features, logits, columns)
+        return Output(features, logits, columns)
 
     def _run(self, inputs: torch.Tensor, others: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        tap = Tap(self._model, self._layer, others)
-        with tap.watching():
+        hook = LayerHook(self._model, self._layer, others)
+        with hook.watching():
             try:
                 # a network may work in place on what it is given, which a leaf of the graph forbids
                 self._model(inputs.clone())
@@ -157,9 +157,9 @@ class Look:
                     f"{type(error).__name__}: {error}",
                     hint="Check size and channels that the network expects; preprocessing={'size': [H, W]} resizes.",
                 ) from error
-        return tap.take()
+        return hook.take()
 
-    def _placed(self, given: Given) -> torch.Tensor:
+    def _placed(self, given: InputBatch) -> torch.Tensor:
         import torch
 
         inputs = given.inputs.to(self._device)
@@ -167,11 +167,11 @@ class Look:
             inputs = inputs.to(self._dtype)
         return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
 
-    def _leaf(self, given: Given) -> torch.Tensor:
+    def _leaf(self, given: InputBatch) -> torch.Tensor:
         inputs = self._placed(given).detach()
         return inputs.requires_grad_() if inputs.is_floating_point() else inputs
 
-    def _check(self, features: Floats, logits: Floats, given: Given) -> None:
+    def _check(self, features: Floats, logits: Floats, given: InputBatch) -> None:
         if len(features) != len(given.labels):
             raise ShapeError(
                 f"layer {self._layer!r} gave {len(features)} rows for {len(given.labels)} instances.",
@@ -205,7 +205,7 @@ def _numbers(tensor: torch.Tensor) -> Floats:
 def _cheap_norms(graph: bool) -> AbstractContextManager[Any]:
     if not graph:
         return nullcontext()
-    from imblens.extraction._frozen_norm import FrozenNorms
+    from imblens.extraction.frozen_norm import FrozenNorms
 
     return FrozenNorms()
 

@@ -1,4 +1,4 @@
-"""Batch normalisation with fixed statistics: the same numbers forward, a cheaper way back.
+"""Batch normalisation with fixed statistics: the same numbers forward, a cheaper backward pass.
 
 In evaluation mode y = x * scale + shift with constants, so dy/dx = scale. PyTorch's general backward reads the input
 again, which the graph must keep for it: half of what it keeps of a ResNet. Imports torch; load it where it is used.

@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Given:
+class InputBatch:
     """A batch before the network.
 
     Attributes:
@@ -126,7 +126,7 @@ class Preprocessing:
         return {"mean": list(self.mean), "std": list(self.std), "size": size, "default": not self.given}
 
 
-class Feed(ABC):
+class SplitReader(ABC):
     """One split.
 
     Attributes:
@@ -144,15 +144,15 @@ class Feed(ABC):
         """Return N."""
 
     @abstractmethod
-    def batches(self, size: int) -> Iterator[Given]:
+    def batches(self, size: int) -> Iterator[InputBatch]:
         """Yield all instances in order."""
 
     @abstractmethod
-    def sample(self) -> Given:
+    def sample(self) -> InputBatch:
         """Return the first two instances, or one where there is no other."""
 
 
-class ImagesFeed(Feed):
+class ImageReader(SplitReader):
     """Images of the data room."""
 
     def __init__(
@@ -172,16 +172,16 @@ class ImagesFeed(Feed):
         """Return N."""
         return len(self._images)
 
-    def batches(self, size: int) -> Iterator[Given]:
+    def batches(self, size: int) -> Iterator[InputBatch]:
         """Yield all instances in order."""
         for start in range(0, len(self), size):
             yield self._read(np.arange(start, min(start + size, len(self))))
 
-    def sample(self) -> Given:
+    def sample(self) -> InputBatch:
         """Return the first two instances, or one where there is no other."""
         return self._read(np.arange(min(2, len(self))))
 
-    def _read(self, rows: NDArray[np.int64]) -> Given:
+    def _read(self, rows: NDArray[np.int64]) -> InputBatch:
         size = self._preprocessing.size
         pixels: Pixels
         originals: Sequence[Pixels] | None = None
@@ -192,7 +192,7 @@ class ImagesFeed(Feed):
             pixels = self._scaled.stack(rows)
             originals = list(pixels) if self._originals else None
         boxes = self._scaled.boxes
-        return Given(
+        return InputBatch(
             self._preprocessing.apply(pixels),
             self._labels[rows],
             self._images.ids[rows].tolist(),
@@ -203,7 +203,7 @@ class ImagesFeed(Feed):
         )
 
 
-class TensorFeed(Feed):
+class BatchReader(SplitReader):
     """A torch data set of (tensor, label), or an array of inputs with labels: fed as they are."""
 
     def __init__(self, dataset: Any, name: str, preprocessing: Preprocessing, *, n: int, labels: Any = None) -> None:
@@ -219,16 +219,16 @@ class TensorFeed(Feed):
         """Return N."""
         return self._n
 
-    def batches(self, size: int) -> Iterator[Given]:
+    def batches(self, size: int) -> Iterator[InputBatch]:
         """Yield all instances in order."""
         start = 0
         for inputs, labels in self._pairs(size):
             pixels = self._preprocessing.undo(inputs)
             ids = [str(i) for i in range(start, start + len(inputs))]
-            yield Given(inputs, labels, ids, pixels, None if pixels is None else list(pixels))
+            yield InputBatch(inputs, labels, ids, pixels, None if pixels is None else list(pixels))
             start += len(inputs)
 
-    def sample(self) -> Given:
+    def sample(self) -> InputBatch:
         """Return the first two instances, or one where there is no other."""
         return next(self.batches(min(2, len(self))))
 
@@ -260,9 +260,9 @@ class TensorFeed(Feed):
             ) from error
 
 
-def make_feed(
+def make_reader(
     split: Any, name: str, preprocessing: Preprocessing, *, originals: bool, classes: Sequence[str] | None = None
-) -> Feed:
+) -> SplitReader:
     """Say how a split is read.
 
     Args:
@@ -284,21 +284,21 @@ def make_feed(
     if isinstance(split, (tuple, list)):
         if len(split) != 2:
             raise ShapeError(f"{name} has {len(split)} entries.", hint="Pass (inputs, labels).")
-        feed = _array_feed(split[0], _numbered(split[1], name, classes), name, preprocessing, originals)
+        reader = _array_reader(split[0], _numbered(split[1], name, classes), name, preprocessing, originals)
     elif isinstance(split, ImageSplit):
-        feed = ImagesFeed(split, name, preprocessing, originals=originals)
+        reader = ImageReader(split, name, preprocessing, originals=originals)
     elif hasattr(split, "__getitem__") and hasattr(split, "__len__"):
-        feed = TensorFeed(split, name, preprocessing, n=len(split))
+        reader = BatchReader(split, name, preprocessing, n=len(split))
     elif hasattr(split, "dataset") and hasattr(split.dataset, "__len__"):  # a DataLoader
-        feed = TensorFeed(split, name, preprocessing, n=len(split.dataset))
+        reader = BatchReader(split, name, preprocessing, n=len(split.dataset))
     else:
         raise InputError(
             f"{name} is {'None' if split is None else f'a {type(split).__name__}'}.",
             hint="Pass an ImageSplit, a torch Dataset that has a length, or (inputs, labels).",
         )
-    if not len(feed):
+    if not len(reader):
         raise InputError(f"{name} is empty.", hint="Give at least one instance.")
-    return feed
+    return reader
 
 
 def _numbered(labels: Any, name: str, classes: Sequence[str] | None) -> NDArray[Any]:
@@ -316,7 +316,9 @@ def _numbered(labels: Any, name: str, classes: Sequence[str] | None) -> NDArray[
     return np.array([position[str(label)] for label in array.tolist()], dtype=np.int64)
 
 
-def _array_feed(inputs: Any, labels: NDArray[Any], name: str, preprocessing: Preprocessing, originals: bool) -> Feed:
+def _array_reader(
+    inputs: Any, labels: NDArray[Any], name: str, preprocessing: Preprocessing, originals: bool
+) -> SplitReader:
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
     shape = tuple(inputs.shape)
@@ -327,13 +329,13 @@ def _array_feed(inputs: Any, labels: NDArray[Any], name: str, preprocessing: Pre
     if uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)):
         ids = [str(i) for i in range(len(labels))]
         images = ImageSplit.from_arrays(_as_array(inputs), np.zeros(len(labels), np.int64), ids=ids, name=name)
-        return ImagesFeed(images, name, preprocessing, originals=originals, labels=labels)
+        return ImageReader(images, name, preprocessing, originals=originals, labels=labels)
     if uint8:
         raise InputError(
             f"{name} holds uint8 of shape {shape}; images have shape (N, H, W) or (N, H, W, 3).",
             hint="Give images in that layout, or preprocessed float tensors.",
         )
-    return TensorFeed(inputs, name, preprocessing, n=len(inputs), labels=labels)
+    return BatchReader(inputs, name, preprocessing, n=len(inputs), labels=labels)
 
 
 def _loader(dataset: Any, size: int) -> Any:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.extraction._feeds import Given
-from imblens.extraction._look import Looked
+from imblens.extraction._forward import Output
+from imblens.extraction._readers import InputBatch
 from imblens.run import UNKNOWN, Part, read_part, write_part
 
 if TYPE_CHECKING:
@@ -23,33 +23,33 @@ PART_BYTES = 2**29
 THUMBNAIL = 64  # pixels of the longer side
 
 
-class Parts:
-    """Collects batches of one split; with a folder, writes them away whenever a part is full."""
+class PartWriter:
+    """Collects batches of one split; with a folder, writes a part whenever it is full."""
 
     def __init__(self, folder: Path | None, n_classes: int) -> None:
         """Collect in memory, or under `folder` (a split's folder in a run)."""
         self._folder, self._n_classes = folder, n_classes
-        self._rows: list[tuple[Looked, NDArray[Any], dict[str, Sequence[Any]]]] = []
+        self._rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]] = []
         self._n = self._bytes = 0
         self.parts: list[Part] = []
         self.files: list[Path] = []
 
-    def add(self, looked: Looked, labels: NDArray[Any], given: Given) -> None:
-        """Take in a batch."""
+    def add(self, output: Output, labels: NDArray[Any], given: InputBatch) -> None:
+        """Add a batch."""
         columns: dict[str, Sequence[Any]] = {"id": given.ids}
         if given.originals is not None:
             columns["thumbnail"] = [thumbnail(image) for image in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
         if given.unknown is not None:
-            looked = replace(looked, columns={**looked.columns, UNKNOWN: given.unknown.astype(np.uint8)})
-        self._rows.append((looked, labels, columns))
+            output = replace(output, columns={**output.columns, UNKNOWN: given.unknown.astype(np.uint8)})
+        self._rows.append((output, labels, columns))
         self._n += len(labels)
-        self._bytes += sum(a.nbytes for a in (looked.features, looked.logits, *looked.columns.values()))
+        self._bytes += sum(a.nbytes for a in (output.features, output.logits, *output.columns.values()))
         if self._folder is not None and (self._n >= PART_ROWS or self._bytes >= PART_BYTES):
             self.flush()
 
     def moved(self, stage: Path, folder: Path) -> None:
-        """Say that what was written in `stage` now lies in `folder`."""
+        """Update paths after the files of `stage` moved to `folder`."""
         self.files = [folder / file.relative_to(stage) for file in self.files]
         self.parts = [read_part(place, self._n_classes) for place in sorted({file.parent for file in self.files})]
 
@@ -66,22 +66,22 @@ class Parts:
         self.parts.append(part)
 
 
-def _part(rows: list[tuple[Looked, NDArray[Any], dict[str, Sequence[Any]]]]) -> Part:
+def _part(rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]]) -> Part:
     import pandas as pd
 
-    def joined(get: Callable[[Looked], NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate([get(looked) for looked, _, _ in rows])
+    def joined(get: Callable[[Output], NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([get(output) for output, _, _ in rows])
 
     table: dict[str, Any] = {}
     for name in rows[0][2]:
         table[name] = pd.Series([value for _, _, columns in rows for value in columns[name]], dtype=object)
     for name in rows[0][0].columns:
-        values = joined(lambda looked, name=name: looked.columns[name])  # type: ignore[misc]
+        values = joined(lambda output, name=name: output.columns[name])  # type: ignore[misc]
         table[name] = values if values.ndim == 1 else _lists(values)
     return Part(
-        joined(lambda looked: looked.features),
+        joined(lambda output: output.features),
         np.concatenate([labels for _, labels, _ in rows]),
-        joined(lambda looked: looked.logits),
+        joined(lambda output: output.logits),
         table=pd.DataFrame(table),
     )
 
