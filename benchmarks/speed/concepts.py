@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from imblens.extraction._feeds import ImagesFeed, Preprocessing
-from imblens.extraction._look import Look
 from scipy import ndimage
 from torch.nn import functional
 
@@ -23,8 +21,10 @@ from imblens.data import ImageSplit
 from imblens.extraction._alignment import Alignment
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._concepts import concepts_in_boxes
+from imblens.extraction._forward import ForwardPass
 from imblens.extraction._histogram import ChannelHistogram
 from imblens.extraction._network import as_found, exact_float32
+from imblens.extraction._readers import ImageReader, Preprocessing
 from imblens.models import build_model, find_maps
 
 SIZE = (224, 224)
@@ -83,11 +83,11 @@ def _alignment() -> list[dict[str, Any]]:
     images = ImageSplit.from_arrays(pixels, np.arange(N_ALIGNED) % 10, boxes=boxes)
     device = torch.device("cpu")
     with as_found(network, device), exact_float32(device):
-        feed = ImagesFeed(images, "test", Preprocessing(), originals=False)
+        feed = ImageReader(images, "test", Preprocessing(), originals=False)
         layer = find_maps(network, sample=feed.sample().inputs)
         probe = Alignment(layer, 10, "test")
         probe.begin("test")
-        looks = [Look(network, "head", p, device=device, dtype=torch.float32, bf16=False) for p in ([], [probe])]
+        looks = [ForwardPass(network, "head", p, device=device, dtype=torch.float32, bf16=False) for p in ([], [probe])]
         batches = list(feed.batches(64))
 
         def features() -> None:

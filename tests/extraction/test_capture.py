@@ -197,7 +197,9 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
     """
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])},
     )
     assert done.returncode == -signal.SIGKILL
     assert list(tmp_path.rglob("train/part-00001/features.npy"))  # written, but not yet in its place
