@@ -105,7 +105,7 @@ WORDS = {
     "unknown schedule": (("train", "shapes", "--schedule", "long", "--out", "out"), "short"),
     "bad profile": (("train", "shapes", "--profile", "exp:zero", "--out", "out"), "exp"),
     "unknown over-sampler": (("train", "shapes", "--oversample", "smot", "--out", "out"), "Did you mean 'smote'?"),
-    "option of nothing": (("train", "shapes", "--set", "kappa=3", "--out", "out"), "Options of --remix are kappa"),
+    "option of nothing": (("train", "shapes", "--set", "kappa=3", "--out", "out"), "--rebalanced-mixup: kappa"),
     "option of another": (("train", "shapes", "--oversample", "smote", "--set", "tau=1", "--out", "out"), "'tau'"),
     "late refusal": (("train", "digits", "--oversample", "random", "--schedule", "long", "--out", "out"), "short"),
     "too few": (("train", "digits", "--oversample", "smote", "--set", "k_neighbors=5", "--out", "out"), "'9' has 4"),

@@ -136,12 +136,13 @@ def test_a_network_that_cannot_be_captured_is_told_before_it_is_trained(
 ) -> None:
     from imblens.data import digits
     from imblens.errors import InputError
-    from imblens.studies import train_and_capture
+    from imblens.training import TrainingPlan
+    from imblens.workflows import train_and_capture
 
-    monkeypatch.setattr("imblens.training.train", None)
+    monkeypatch.setattr("imblens.workflows._train_capture.train", None)
     (tmp_path / "net.py").write_text(f"from torch import nn\ndef build(n): return nn.Sequential({network})\n")
     with pytest.raises(InputError, match=told):
-        train_and_capture(digits(), tmp_path / "run", {"arch": f"{tmp_path / 'net.py'}:build"})
+        train_and_capture(digits(), tmp_path / "run", TrainingPlan(arch=f"{tmp_path / 'net.py'}:build"))
     assert not (tmp_path / "run").exists()
 
 

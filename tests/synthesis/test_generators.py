@@ -21,7 +21,7 @@ from imblens.synthesis._fit import Batches, fit
 from imblens.synthesis._games import Autoencoder, ClassGame, ConvexGame
 from imblens.synthesis._generators import GENERATORS, _gaussians
 from imblens.synthesis._networks import Canvas, Decoder, Encoder
-from imblens.training._state import quiet_lightning
+from imblens.training import quiet_lightning
 from tests.synthesis.images import colours
 
 NAMES = [generator.name for generator in GENERATORS]
@@ -60,9 +60,9 @@ def balanced_digits(name: str) -> ImageSet:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_originals_stay_classes_are_balanced_and_test_is_left_alone(name: str, tmp_path: Path) -> None:
-    given, said = colours(), []
+    given, lines = colours(), []
     before = given.train.array().copy()
-    made = oversample_pixels(given, name, random_state=3, out=tmp_path, say=said.append, **few(name))
+    made = oversample_pixels(given, name, random_state=3, out=tmp_path, progress=lines.append, **few(name))
     assert made.test is given.test and made.val is given.val
     assert (given.train.array() == before).all() and (made.train.array()[:36] == before).all()
     assert made.train.array().dtype == np.uint8 and made.train.array().shape == (60, 8, 6, 3)
@@ -71,7 +71,7 @@ def test_originals_stay_classes_are_balanced_and_test_is_left_alone(name: str, t
     record = made.source["oversample"]
     assert json.loads(json.dumps(record)) == record and record["synthetic"] == 24
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npz", "samples.png"]
-    assert " to " in said[0] and "made in" in said[-1]
+    assert " to " in lines[0] and "made in" in lines[-1]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -81,19 +81,19 @@ def test_smote_is_imbalanced_learns_to_a_grey_level() -> None:
 
 
 def test_what_is_made_is_kept_and_read_again(tmp_path: Path) -> None:
-    given, said = colours(), []
-    first = oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append)
+    given, lines = colours(), []
+    first = oversample_pixels(given, "smote", out=tmp_path / "o", progress=lines.append)
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["images.npz", "samples.png"]
-    again = oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append)
-    assert "made in" in said[0] and "read from" in said[1]
+    again = oversample_pixels(given, "smote", out=tmp_path / "o", progress=lines.append)
+    assert "made in" in lines[0] and "read from" in lines[1]
     assert (pixels_of(first) == pixels_of(again)).all()
     assert first.source == again.source  # the seconds too: those of the making
     for options in ({"k_neighbors": 2}, {"random_state": 1}):
-        oversample_pixels(given, "smote", out=tmp_path / "o", say=said.append, **options)
-        assert "made in" in said[-1]
+        oversample_pixels(given, "smote", out=tmp_path / "o", progress=lines.append, **options)
+        assert "made in" in lines[-1]
     (tmp_path / "o" / "images.npz").write_bytes((tmp_path / "o" / "images.npz").read_bytes()[:-100])
-    oversample_pixels(given, "smote", out=tmp_path / "o", random_state=1, say=said.append)
-    assert "made in" in said[-1]
+    oversample_pixels(given, "smote", out=tmp_path / "o", random_state=1, progress=lines.append)
+    assert "made in" in lines[-1]
 
 
 def test_the_sheet_shows_real_images_left_and_new_ones_right(tmp_path: Path) -> None:

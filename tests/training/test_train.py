@@ -24,7 +24,7 @@ from imblens.data import ImageSet, ImageSplit
 from imblens.errors import ExistsError, ImblensError, InputError, MissingError
 from imblens.models import build_model, load_weights
 from imblens.models.normed import NormedLinear
-from imblens.training import Trained, train
+from imblens.training import SCHEDULES, Fitting, Trained, train
 
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
 FACTORY = """
@@ -118,8 +118,8 @@ def test_what_a_training_leaves_behind(
     pre = trained.meta["preprocessing"]
     inputs = (fresh.array() / 255 - pre["mean"]) / pre["std"]
     with torch.no_grad():
-        answers = trained.model(torch.from_numpy(inputs).float().permute(0, 3, 1, 2)).argmax(1).numpy()
-    assert (answers == fresh.labels).mean() > 0.9
+        predictions = trained.model(torch.from_numpy(inputs).float().permute(0, 3, 1, 2)).argmax(1).numpy()
+    assert (predictions == fresh.labels).mean() > 0.9
 
 
 def test_the_same_seed_gives_the_same_bits(images: ImageSet, tmp_path: Path) -> None:
@@ -141,8 +141,6 @@ def test_a_resumed_training_ends_in_the_same_bits(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], validated: bool
 ) -> None:
     """Dropout, augmentation, a sampler that changes by epoch and late weights: all that is random or moves."""
-    from imblens.training._module import Fitting
-
     (tmp_path / "net.py").write_text(FACTORY)
     options = dict(arch=f"{tmp_path / 'net.py'}:build", loss="focal", drw=True, sampler="progressive")
     if validated:
@@ -183,20 +181,20 @@ def test_resuming_needs_a_fitting_checkpoint(images: ImageSet, tmp_path: Path) -
         quick(images, tmp_path, resume=True)
     quick(images, tmp_path, epochs=1)
     for other, message in [
-        ({"arch": "resnet32"}, "had arch 'smallnet', and 'resnet32' is asked for"),
-        ({"loss": "focal"}, "had loss 'ce', and 'focal' is asked for"),
+        ({"arch": "resnet32"}, "had arch 'smallnet', and 'resnet32' is requested"),
+        ({"loss": "focal"}, "had loss 'ce', and 'focal' is requested"),
         ({"loss_options": {"weights": [1, 1, 1]}}, "had loss_options {}"),
-        ({"seed": 1}, "had seed 0, and 1 is asked for"),
-        ({"epochs": 2}, "had epochs 1, and 2 is asked for"),
+        ({"seed": 1}, "had seed 0, and 1 is requested"),
+        ({"epochs": 2}, "had epochs 1, and 2 is requested"),
         ({"schedule": "cao200"}, "had schedule 'short'"),
         ({"sampler": "square_root"}, "had sampler"),
         ({"drw": True}, "had drw False"),
-        ({"augment": "none"}, "had augment 'crop.flip', and 'none' is asked for"),
+        ({"augment": "none"}, "had augment 'crop.flip', and 'none' is requested"),
     ]:
         with pytest.raises(InputError, match=message):
             quick(images, tmp_path, resume=True, **{"epochs": 1, **other})
     brighter = ImageSplit.from_arrays(images.train.array() // 2, images.train.labels)
-    with pytest.raises(InputError, match="saw other images"):
+    with pytest.raises(InputError, match="used other images"):
         quick(replace(images, train=brighter), tmp_path, epochs=1, resume=True)
 
 
@@ -251,8 +249,6 @@ def global_state() -> list[Any]:
 
 
 def test_global_state_is_left_as_found(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imblens.training._module import Fitting
-
     before, pixels = global_state(), images.train.array().copy()
     quick(images, tmp_path / "a")
     assert global_state() == before and (images.train.array() == pixels).all()
@@ -324,10 +320,8 @@ def test_equal_classes_have_no_rare_ones(tmp_path: Path, capfd: pytest.CaptureFi
 def test_divergence_is_an_error_and_not_a_network(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imblens.training import _schedules
-
-    wild = replace(_schedules.SCHEDULES["short"], lr=1e30)
-    monkeypatch.setitem(_schedules.SCHEDULES, "short", wild)
+    wild = replace(SCHEDULES["short"], lr=1e30)
+    monkeypatch.setitem(SCHEDULES.built_in, "short", wild)
     with pytest.raises(ImblensError, match="the training diverged: the loss is nan in epoch 1"):
         quick(images, tmp_path)
     assert not list(tmp_path.rglob("*.*"))

@@ -15,7 +15,7 @@ from imblens.data import ImageSet, ImageSplit
 from imblens.errors import InputError, MissingError
 from imblens.losses import loss_names
 from imblens.models import build_model
-from imblens.training import Trained, train
+from imblens.training import Fitting, Trained, train
 from tests.training.test_train import one_thread, same
 
 __all__ = ["one_thread"]  # a fixture
@@ -81,8 +81,6 @@ def test_labels_that_nobody_could_tell_change_nothing(images: ImageSet, tmp_path
 def test_a_resumed_training_of_labels_ends_in_the_same_bits(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imblens.training._module import Fitting
-
     options = dict(loss="cb_focal_bce", schedule="looking50")
     images = replace(images, val=split(30, 2))
     unbroken = quick(images, tmp_path / "unbroken", **options)
@@ -101,7 +99,7 @@ def test_a_resumed_training_of_labels_ends_in_the_same_bits(
     assert same(unbroken.model, resumed.model)
     pd.testing.assert_frame_equal(unbroken.log.drop(columns="seconds"), resumed.log.drop(columns="seconds"))
     assert unbroken.meta == resumed.meta
-    with pytest.raises(InputError, match="had loss 'cb_focal_bce', and 'bce' is asked for"):
+    with pytest.raises(InputError, match="had loss 'cb_focal_bce', and 'bce' is requested"):
         quick(images, tmp_path / "broken", resume=True, schedule="looking50", loss="bce")
 
 
@@ -126,13 +124,13 @@ def test_pretrained_weights_are_where_the_training_starts(images: ImageSet, tmp_
 def test_what_labels_rule_out_is_refused(images: ImageSet, tmp_path: Path) -> None:
     for options, message in [
         ({"loss": "ce"}, "'ce' is for one label per instance"),
-        ({"sampler": "class_balanced"}, "draws images by their one class"),
+        ({"sampler": "class_balanced"}, "draws images by class"),
         ({"drw": True}, "deferred re-weighting"),
         ({"augment": "jitter+jitter"}, "no augmentation"),
     ]:
         with pytest.raises(InputError, match=message):
             quick(images, tmp_path / "x", **options)
     everywhere = replace(images.train, labels=np.ones((60, 3), np.uint8))
-    with pytest.raises(InputError, match="no label tells images apart"):
+    with pytest.raises(InputError, match="no label has both positive and negative images"):
         quick(replace(images, train=everywhere), tmp_path / "x")
     assert not (tmp_path / "x").exists()

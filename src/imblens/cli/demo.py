@@ -20,16 +20,17 @@ def command(
     from imblens.base.extras import require
 
     require("train", "imblens demo")
-    from imblens.cli.train import train_capture_audit
     from imblens.cli.treat import treat_and_save
     from imblens.data import load_images
     from imblens.report import compare
     from imblens.run import Run
+    from imblens.training import TrainingPlan
+    from imblens.workflows import train_capture_audit
 
     begin(out, force=force)
     run_folder, treated_folder, comparison_folder = out / "run", out / "treated", out / "comparison"
     progress("shapes: synthetic images, imbalance 50:1, with planted faults")
-    found, report = train_capture_audit(load_images("shapes"), run_folder, {"arch": "smallnet", "force": True})
+    found, report = train_capture_audit(load_images("shapes"), run_folder, TrainingPlan(), progress=progress)
     run = Run.load(run_folder)
     better, table, _ = treat_and_save(run, "eos", {"random_state": 0}, treated_folder)
     compared = compare([run, better], names=["trained", "eos"], draw_map=True)

@@ -17,10 +17,8 @@ from imblens.studies._study import (
     study_file,
     study_names,
 )
-from imblens.studies._train_capture import OVERSAMPLED, train_and_capture
 
 __all__ = [
-    "OVERSAMPLED",
     "Result",
     "Study",
     "find_study",
@@ -29,5 +27,4 @@ __all__ = [
     "study_descriptions",
     "study_file",
     "study_names",
-    "train_and_capture",
 ]

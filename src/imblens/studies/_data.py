@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,7 +35,7 @@ class Data(BaseModel):
     profile: str = "natural"
     seed: int = 0
     size: int | None = None
-    train: dict[str, str | int | float | bool] = {}
+    train: dict[str, Any] = {}
     task: Kind = "as labelled"
     needs: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
 from imblens.studies._measures import check
-from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network
+from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network, oversampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -55,7 +56,7 @@ class Grid(_Strict):
     paper: str = ""
     published: str = ""
     data: list[Data] = Field(min_length=1)
-    train: dict[str, Scalar | list[Scalar]] = {}
+    train: dict[str, Scalar | list[Scalar] | dict[str, Any]] = {}
     networks: list[dict[str, Scalar | list[str]]] = []
     treatments: list[str] = Field(default=[UNTREATED], min_length=1)
     measures: list[str] = Field(default=["accuracy"], min_length=1)
@@ -181,13 +182,10 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
         sides = [side.strip() for side in claim.split(">")]
         if len(sides) != 2 or not all(sides):
             raise InputError(f"{path.name}: claims: {claim!r} compares nothing.", hint="Write 'eos > smote'.")
-    from imblens.synthesis import parse_options as parse_oversampler
     from imblens.treatments import parse_options
 
     for options in grid.jobs_options():
-        if options.get(OVERSAMPLE, UNTREATED) != UNTREATED:
-            name, *pairs = options[OVERSAMPLE].split()
-            parse_oversampler(name, pairs)
+        oversampling(options)
     for text in grid.treatments:
         if text != UNTREATED:
             name, *pairs = text.split()
@@ -197,12 +195,9 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
 
 def _train_options() -> dict[str, Any]:
     """Return the options that a network may have, each with its default."""
-    import inspect
+    from imblens.training import TrainingPlan
 
-    from imblens.training import train
-
-    ours = {"image_set", "out", "seed", "resume", "force", "progress"}
-    known = {name: one.default for name, one in inspect.signature(train).parameters.items() if name not in ours}
+    known = {one.name: one.default for one in fields(TrainingPlan) if one.name != "seed"}
     return {OVERSAMPLE: UNTREATED, **known}
 
 

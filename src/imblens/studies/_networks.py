@@ -15,7 +15,8 @@ from imblens.studies._data import Data
 from imblens.studies._jobs import Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
-from imblens.studies._train_capture import OVERSAMPLED, train_and_capture
+from imblens.training import TrainingPlan
+from imblens.workflows import OVERSAMPLED, train_and_capture
 
 UNTREATED = "none"
 OVERSAMPLE = "oversample"  # an option of a network that balances its training images before it is trained
@@ -86,29 +87,41 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
         run = Run.load(folder)
         return run, float(run.meta["study_seconds"])
     start = time.perf_counter()
-    options = {**options, "seed": seed}
-    method, balancing = None, {}
-    if (asked := options.pop(OVERSAMPLE, UNTREATED)) != UNTREATED:
-        from imblens.synthesis import parse_options
-
-        method, *pairs = asked.split()
-        balancing = parse_options(method, pairs)
+    method, balancing = oversampling(options)
+    plan = TrainingPlan(**{key: value for key, value in options.items() if key != OVERSAMPLE}, seed=seed)
     begun = (folder / "checkpoints" / "last.ckpt").exists()
-    run, made = train_and_capture(
+    run, result = train_and_capture(
         data.load(),
         folder,
-        {**options, "resume": begun, "force": not begun},
+        plan,
         oversample=method,
         balancing=balancing,
+        resume=begun,
+        overwrite=not begun,
         colours=False,
         thumbnails=False,
         concepts=STRONG.get(str(options.get("arch")), 0.01),
     )
-    making = float(run.meta["data"].get(OVERSAMPLE, {}).get("seconds", 0.0))
-    # what an earlier, stopped start took is in the log of epochs and with the images made
-    seconds = max(time.perf_counter() - start, making + float(made.log["seconds"].sum()))
+    balanced_in = float(run.meta["data"].get(OVERSAMPLE, {}).get("seconds", 0.0))
+    # the time of an earlier, interrupted start is in the log of epochs and beside the synthetic images
+    seconds = max(time.perf_counter() - start, balanced_in + float(result.log["seconds"].sum()))
     replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)
     return Run.load(folder), seconds
+
+
+def oversampling(options: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Return name and options of the over-sampler that a network asks for; None without one.
+
+    >>> oversampling({"oversample": "smote k_neighbors=3"})
+    ('smote', {'k_neighbors': 3})
+    """
+    typed = str(options.get(OVERSAMPLE, UNTREATED))
+    if typed == UNTREATED:
+        return None, {}
+    from imblens.synthesis import parse_options
+
+    name, *pairs = typed.split()
+    return name, parse_options(name, pairs)
 
 
 def treated(run: Run, text: str, seed: int) -> Run:

@@ -26,7 +26,7 @@ class Task:
         options: every option of the over-sampler, checked.
         seed: of every random choice.
         out: a folder for what is worth keeping, or None.
-        say: called with lines of progress.
+        progress: called with lines of progress.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Task:
     options: Mapping[str, Any]
     seed: int
     out: Path | None
-    say: Callable[[str], None]
+    progress: Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imblens import training
 from imblens.errors import ImblensError
 from imblens.synthesis._games import Game
 from imblens.synthesis._networks import Canvas
@@ -43,16 +41,6 @@ class Batches:
             yield self._canvas.inputs(self._pixels[rows]), torch.from_numpy(self._labels[rows])
 
 
-class _Watch(lightning.Callback):
-    """Remembers whether the user stopped it."""
-
-    interrupted = False
-
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Remember."""
-        self.interrupted = isinstance(exception, KeyboardInterrupt)
-
-
 def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
     """Train a game on the fastest device there is, and bring it back to the CPU, in evaluation mode.
 
@@ -63,26 +51,7 @@ def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
         ImblensError: a loss became infinite or NaN.
         KeyboardInterrupt: the user stopped it.
     """
-    watch = _Watch()
-    trainer = lightning.Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        devices=1,
-        max_epochs=1,
-        callbacks=[watch],
-        plugins=[LightningEnvironment()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    try:
-        trainer.fit(game.train(), batches)
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        if not watch.interrupted:
-            raise
-    if watch.interrupted:
-        raise KeyboardInterrupt
+    training.fit(game.train(), batches)
     game.cpu().eval()
     tenth = max(1, len(game.history) // 10)
     found = {}

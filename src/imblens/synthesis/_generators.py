@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import DependencyError
+from imblens.base.extras import require
 from imblens.run import Run
 from imblens.synthesis._base import Made, Oversampler, Task
 from imblens.treatments import Option, resample
@@ -47,7 +46,7 @@ def deepsmote(task: Task) -> Made:
     game = Autoencoder(canvas, options["width"], options["latent"], options["learning_rate"], options["penalty"])
     draw = _half_of_one_class(task.labels, options["batch_size"])
     losses = fit(game, Batches(task.pixels, task.labels, canvas, draw, options["steps"], task.seed), "deepsmote")
-    task.say(f"deepsmote: {_said(losses)}")
+    task.progress(f"deepsmote: {_said(losses)}")
     encodings = _encoded(game.encoder, canvas, task.pixels)
     run = Run.from_arrays(train=(encodings, task.labels), classes=task.classes)
     found = resample(run, "smote", random_state=task.seed)
@@ -66,13 +65,13 @@ def bagan(task: Task) -> Made:
     start = Autoencoder(canvas, options["width"], options["latent"], options["learning_rate"])
     first = Batches(task.pixels, task.labels, canvas, draw, options["autoencoder_steps"], task.seed)
     losses = {"autoencoder": fit(start, first, "bagan")["reconstruction"]}
-    task.say(f"bagan: {_said(losses)}")
+    task.progress(f"bagan: {_said(losses)}")
     encodings = _encoded(start.encoder, canvas, task.pixels)
     means, spreads = _gaussians(encodings, task.labels, len(task.classes))
     game = BalancingGame(start, means, spreads, canvas, options["width"], options["game_learning_rate"])
     second = Batches(task.pixels, task.labels, canvas, draw, options["steps"], task.seed + 1)
     losses |= fit(game, second, "bagan")
-    task.say(f"bagan: {_said(losses)}")
+    task.progress(f"bagan: {_said(losses)}")
     labels, asked = _asked(task)
     return Made(in_parts(game.make, asked, canvas), labels, {"loss": losses})
 
@@ -94,7 +93,7 @@ def cgan(task: Task) -> Made:
             task.pixels[members], task.labels[members], canvas, draw, options["steps"], task.seed * 1000 + label
         )
         losses[task.classes[label]] = fit(game, batches, f"cgan of {task.classes[label]!r}")
-        task.say(f"cgan: class {task.classes[label]!r}, {_said(losses[task.classes[label]])}")
+        task.progress(f"cgan: class {task.classes[label]!r}, {_said(losses[task.classes[label]])}")
         pixels.append(in_parts(game.make, asked[asked == label], canvas))
     return Made(np.concatenate(pixels), labels, {"loss": losses})
 
@@ -116,7 +115,7 @@ def gamo(task: Task) -> Made:
     game = ConvexGame(members, len(task.classes), canvas, options["width"], options["latent"], options["learning_rate"])
     draw = _evenly(len(task.labels), options["batch_size"])
     losses = fit(game, Batches(task.pixels, task.labels, canvas, draw, options["steps"], task.seed), "gamo")
-    task.say(f"gamo: {_said(losses)}")
+    task.progress(f"gamo: {_said(losses)}")
     labels, asked = _asked(task)
     return Made(in_parts(game.make, asked, canvas), labels, {"loss": losses})
 
@@ -125,10 +124,8 @@ def _trained(make: Callable[[Task], Made]) -> Callable[[Task], Made]:
     """Run a method under its seed; leave random states, Lightning's messages and torch's switches as they were."""
 
     def guarded(task: Task) -> Made:
-        for package in ("lightning", "kornia"):
-            if find_spec(package) is None:
-                raise DependencyError(f"generators need {package}.", hint="pip install 'imblens[train]'")
-        from imblens.training._state import left_as_found, quiet_lightning, seed_everything
+        require("train", "generators")
+        from imblens.training import left_as_found, quiet_lightning, seed_everything
 
         with ExitStack() as stack:
             stack.enter_context(left_as_found())

@@ -24,7 +24,7 @@ def oversample_pixels(
     *,
     random_state: int = 0,
     out: str | Path | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
     **options: Any,
 ) -> ImageSet:
     """Return the set with synthetic images in its training split, until all classes have as many as the largest.
@@ -39,7 +39,7 @@ def oversample_pixels(
         random_state: the seed. The same arguments give the same images.
         out: a folder for `images.npz` (what was made: read again, not made again, when the same is asked for) and
             `samples.png` (see `sample_sheet`). Without, nothing is written.
-        say: called with lines of progress.
+        progress: called with lines of progress.
         **options: of the over-sampler.
 
     Returns:
@@ -66,7 +66,7 @@ def oversample_pixels(
     wanted = {int(c): int(counts.max() - counts[c]) for c in np.flatnonzero((counts > 0) & (counts < counts.max()))}
     folder = None if out is None else Path(out)
     task = Task(
-        pixels, labels, image_set.classes, wanted, settings, int(random_state), folder, say or (lambda line: None)
+        pixels, labels, image_set.classes, wanted, settings, int(random_state), folder, progress or (lambda line: None)
     )
     made, seconds = _made(oversampler, task)
     record = {
@@ -116,12 +116,12 @@ def _made(oversampler: Oversampler, task: Task) -> tuple[Made, float]:
     """Make images, or read those that the same task made before."""
     key = fingerprint(oversampler.name, task)
     if task.out is not None and (known := read_made(task.out / "images.npz", key)):
-        task.say(f"{oversampler.name}: {len(known[0].labels):,} synthetic images read from {task.out}")
+        task.progress(f"{oversampler.name}: {len(known[0].labels):,} synthetic images read from {task.out}")
         return known
     start = time.perf_counter()
     made = oversampler.make(task) if task.wanted else Made(task.pixels[:0], task.labels[:0])
     seconds = round(time.perf_counter() - start, 2)
-    task.say(f"{oversampler.name}: {len(made.labels):,} synthetic images made in {seconds:.1f} s")
+    task.progress(f"{oversampler.name}: {len(made.labels):,} synthetic images made in {seconds:.1f} s")
     if task.out is not None:
         write_made(task.out / "images.npz", key, made, seconds)
         sample_sheet(task, made, task.out / "samples.png")

@@ -38,7 +38,7 @@ class WholeCheckpoints(CheckpointIO):
 
 
 class KeepLast(lightning.Callback):
-    """Write `checkpoints/last.ckpt` after each epoch. Not the best one: nothing is chosen, the last epoch counts."""
+    """Write `checkpoints/last.ckpt` after each epoch. No best epoch is selected: the last one counts."""
 
     def __init__(self, out: Path) -> None:
         """Write under `out`."""

@@ -1,4 +1,4 @@
-"""The network, its loss and its schedule as Lightning wants them."""
+"""The Lightning module that trains a network."""
 
 from __future__ import annotations
 
@@ -13,32 +13,27 @@ from torch.nn import functional
 
 from imblens.losses._base import ClassLoss
 from imblens.losses._labels import LabelLoss
-from imblens.training._remix import remix
+from imblens.training._global_state import derived_seed, seed_everything
+from imblens.training._mixing import MIXINGS
+from imblens.training._plan import TrainingPlan
 from imblens.training._samplers import Batches, draw_epoch
 from imblens.training._schedules import Schedule
-from imblens.training._state import derived_seed, seed_everything
 from imblens.training._tallies import Aurocs, Recalls, Tally
 
 
 class Fitting(lightning.LightningModule):
     """One training: everything random in an epoch follows from the seed and the epoch's number.
 
-    So a training that goes on from the end of an epoch takes the same steps as one that was never interrupted, and no
+    So a training that resumes at the end of an epoch takes the same steps as one that was never interrupted, and no
     random state needs to be stored.
 
     Args:
         model: the network.
         loss: (logits, targets) -> number.
-        schedule: optimizer, learning rate, augmentation.
+        plan: with every default filled in.
         batches: of the training split; this sets their order.
-        labels: (N,) of the training split, or (N, C): 1, 0, or -1 where the answer is not known.
-        epochs: how many.
-        steps: batches in an epoch.
-        sampler: name of a sampler.
-        seed: of the training.
-        mixing: options of `remix`, or None.
-        mean: of each channel of the training images, in [0, 1].
-        std: the same.
+        labels: (N,) of the training split, or (N, C): 1, 0, or -1 where unknown.
+        mean, std: of each channel of the training images, in [0, 1].
         facts: plain values to store in checkpoints.
     """
 
@@ -50,69 +45,62 @@ class Fitting(lightning.LightningModule):
         self,
         model: nn.Module,
         loss: ClassLoss | LabelLoss,
-        *,
-        schedule: Schedule,
+        plan: TrainingPlan,
         batches: Batches,
         labels: NDArray[Any],
-        epochs: int,
-        sampler: str,
-        seed: int,
+        *,
         mean: list[float],
         std: list[float],
         facts: dict[str, Any],
-        mixing: dict[str, float] | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
-        self.model = model
-        self.loss = loss
-        self.schedule, self.batches, self.labels = schedule, batches, labels
-        self.epochs, self.sampler, self.seed, self.facts = epochs, sampler, seed, facts
+        self.model, self.loss, self.plan = model, loss, plan
+        self.schedule, self.epochs = plan.recipe, int(plan.epochs or 0)
+        self.batches, self.labels, self.facts = batches, labels, facts
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
-        self.augment = augmentation(schedule)
-        self.n_classes = len(loss.positive_weight if isinstance(loss, LabelLoss) else loss.class_weight)
-        self.mixing = mixing
-        if mixing is not None:
-            counts = torch.bincount(torch.as_tensor(labels), minlength=self.n_classes).float()
-            self.register_buffer("class_counts", counts, persistent=False)
+        self.augment = augmentation(self.schedule)
+        self.n_classes = len(facts["class_counts"])
+        counts = torch.tensor(facts["class_counts"], dtype=torch.float32)
+        self.register_buffer("class_counts", counts, persistent=False)
         self.lr = 0.0
         self.tally = self._new_tally()
         self._loss_sum = torch.zeros(())
         self._seen = 0
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, and the learning rate for every step."""
-        plan = self.schedule
+        """Return the optimizer, and the learning rate of every step."""
+        schedule = self.schedule
         parameters = self.model.parameters()
-        shared: dict[str, Any] = {"lr": plan.lr, "weight_decay": plan.weight_decay}
+        shared: dict[str, Any] = {"lr": schedule.lr, "weight_decay": schedule.weight_decay}
         optimizer: torch.optim.Optimizer
-        if plan.optimizer == "adam":
+        if schedule.optimizer == "adam":
             optimizer = torch.optim.Adam(parameters, **shared)
         else:
-            optimizer = torch.optim.SGD(parameters, momentum=plan.momentum, nesterov=plan.nesterov, **shared)
+            optimizer = torch.optim.SGD(parameters, momentum=schedule.momentum, nesterov=schedule.nesterov, **shared)
         steps = len(self.batches)
-        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: plan.lr_share(step / steps, self.epochs))
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule.lr_share(step / steps, self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch, draw its images, tell the loss."""
+        """Seed the epoch, draw its images, pass the epoch to the loss."""
         epoch = self.current_epoch
-        seed_everything(derived_seed(self.seed, 1, epoch))
+        seed_everything(derived_seed(self.plan.seed, 1, epoch))
         self.batches.order = draw_epoch(
             self.labels,
-            self.sampler,
+            self.plan.sampler,
             n_classes=self.n_classes,
             epoch=epoch,
             epochs=self.epochs,
-            seed=derived_seed(self.seed, 2, epoch),
+            seed=derived_seed(self.plan.seed, 2, epoch),
         )
         self.loss.set_epoch(epoch, self.epochs)
         self.forget()
         self._loss_sum = torch.zeros((), device=self.device, dtype=torch.float64)
 
     def on_validation_epoch_start(self) -> None:
-        """Count anew, for the validation split."""
+        """Restart counting, for the validation split."""
         self.forget()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -129,14 +117,15 @@ class Fitting(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         inputs, labels = batch
-        if self.mixing is None:
+        if self.plan.mixing is None:
             logits = self.model(inputs)
             loss: Tensor = self.loss(logits, labels)
         else:
-            mixed = remix(inputs, labels, self.class_counts, **self.mixing)
-            logits = self.model(mixed.inputs)
-            loss = self.loss(logits, labels, mixed.share) + self.loss(logits, mixed.other, 1 - mixed.share)
-            labels = torch.where(mixed.share < 0.5, mixed.other, labels)  # counted as what they mostly are
+            name, options = self.plan.mixing
+            mixed = MIXINGS[name].mix(inputs, labels, self.class_counts, **options)
+            logits, share = self.model(mixed.inputs), mixed.share
+            loss = self.loss(logits, mixed.labels, share) + self.loss(logits, mixed.other, 1 - share)
+            labels = torch.where(share < 0.5, mixed.other, mixed.labels)  # counted as the class with the larger share
         self.tally.add(logits.detach(), labels)
         self._loss_sum += loss.detach().double() * len(labels)
         self._seen += len(labels)
@@ -144,16 +133,16 @@ class Fitting(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count the answers to a batch."""
+        """Count the predictions of a batch."""
         inputs, labels = batch
         self.tally.add(self.model(inputs), labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store what this training was asked for."""
+        """Store the settings of this training."""
         checkpoint["imblens"] = self.facts
 
     def forget(self) -> None:
-        """Start counting anew."""
+        """Restart counting."""
         self.tally = self._new_tally()
         if self.trainer.training:
             self._seen = 0
@@ -167,7 +156,7 @@ class Fitting(lightning.LightningModule):
 
 
 def augmentation(schedule: Schedule) -> nn.Sequential:
-    """Return what happens to a batch of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each on its own."""
+    """Return the augmentation of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each image on its own."""
     steps: list[nn.Module] = []
     if schedule.pad:
         steps.append(_Crop(schedule.pad))
@@ -189,7 +178,7 @@ def shrunk(images: Tensor) -> Tensor:
 
 
 class _Crop(nn.Module):
-    """Kornia's random crop, made for the size of the images when they are first seen."""
+    """Kornia's random crop, created for the size of the images when they are first seen."""
 
     def __init__(self, pad: float) -> None:
         super().__init__()

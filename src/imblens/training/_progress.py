@@ -1,4 +1,4 @@
-"""One line an epoch, a bar for the running one, and log.csv."""
+"""One line per epoch, a bar for the running one, and log.csv."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from imblens.training._module import Fitting
 
 
 class EpochLog(lightning.Callback):
-    """Keeps and shows how the training goes: on the validation split where there is one, else on training batches.
+    """Records and shows the metrics of each epoch, of the validation split where there is one, else of training batches.
 
     Args:
-        out: where log.csv goes.
-        rare: (n,) the classes that the rare figure is the mean over; none where all are equally frequent.
-        labels: names of labels that get a column each, behind the others; none for single-label sets.
+        out: where log.csv is written.
+        rare: (n,) the classes that the rare metric is the mean over; none where all are equally frequent.
+        labels: names of labels that get a column each, after the others; none for single-label sets.
         show: whether to print, to stderr.
     """
 
     def __init__(self, out: Path, rare: NDArray[np.int64], labels: Sequence[str] = (), *, show: bool) -> None:
         """Start with no epoch."""
         self.rows: list[dict[str, Any]] = []
-        self.interrupted = False
         self._path, self._rare, self._labels, self._show = out / "log.csv", rare, tuple(labels), show
         self._validated = False
         self._bar: Any = None
@@ -43,7 +42,7 @@ class EpochLog(lightning.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the epochs of a checkpoint."""
+        """Restore the epochs of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -60,12 +59,12 @@ class EpochLog(lightning.Callback):
             self._bar.start()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0])
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Remember that what is counted from here on is the validation split."""
+        """Record that the validation split is counted from here on."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -73,16 +72,16 @@ class EpochLog(lightning.Callback):
         assert isinstance(pl_module, Fitting)
         self._stop_bar()
         tally = pl_module.tally
-        figures = tally.figures()
+        values = tally.values()
         row = {
             "epoch": trainer.current_epoch + 1,
             "loss": pl_module.mean_loss(),
             "split": "val" if self._validated else "train",
-            tally.mean: _mean(figures),
-            f"rare_{tally.figure}": _mean(figures[self._rare]),
+            tally.mean: _mean(values),
+            f"rare_{tally.metric}": _mean(values[self._rare]),
             "lr": pl_module.lr,
             "seconds": round(time.monotonic() - self._started, 2),
-            **{f"{tally.figure}: {name}": float(figures[c]) for c, name in enumerate(self._labels)},
+            **{f"{tally.metric}: {name}": float(values[c]) for c, name in enumerate(self._labels)},
         }
         if not math.isfinite(pl_module.mean_loss()):
             raise ImblensError(
@@ -97,9 +96,8 @@ class EpochLog(lightning.Callback):
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        """Take the bar away; remember whether the user stopped it."""
+        """Remove the bar."""
         self._stop_bar()
-        self.interrupted = isinstance(exception, KeyboardInterrupt)
 
     def frame(self) -> pd.DataFrame:
         """Return the epochs so far as a table."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import MissingError, did_you_mean
+from imblens.base.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,11 +18,11 @@ class Sampler(NamedTuple):
     """How an epoch is drawn.
 
     Attributes:
-        says: one line for lists.
+        description: one line for lists.
         shares: (class counts, share of the epochs done) -> probability of each class, or None for every image once.
     """
 
-    says: str
+    description: str
     shares: Callable[[NDArray[np.float64], float], NDArray[np.float64]] | None = None
 
 
@@ -35,17 +35,23 @@ def _progressive(counts: NDArray[np.float64], done: float) -> NDArray[np.float64
     return np.asarray((1 - done) * _power(counts, 1) + done * _power(counts, 0))
 
 
-SAMPLERS: dict[str, Sampler] = {
-    "natural": Sampler("every image once an epoch"),
-    "class_balanced": Sampler("classes drawn alike", lambda counts, done: _power(counts, 0)),
-    "square_root": Sampler("classes drawn by the square root of their count", lambda counts, done: _power(counts, 0.5)),
-    "progressive": Sampler("from natural in the first epoch to class_balanced in the last", _progressive),
-}
+SAMPLERS = Registry(
+    "sampler",
+    {
+        "natural": Sampler("every image once per epoch"),
+        "class_balanced": Sampler("all classes with equal probability", lambda counts, done: _power(counts, 0)),
+        "square_root": Sampler(
+            "classes with probability proportional to the square root of their count",
+            lambda counts, done: _power(counts, 0.5),
+        ),
+        "progressive": Sampler("from natural in the first epoch to class_balanced in the last", _progressive),
+    },
+)
 
 
 def sampler_descriptions() -> dict[str, str]:
     """Return one line for each sampler."""
-    return {name: sampler.says for name, sampler in SAMPLERS.items()}
+    return {name: sampler.description for name, sampler in SAMPLERS.items()}
 
 
 def find_sampler(name: str) -> Sampler:
@@ -54,20 +60,18 @@ def find_sampler(name: str) -> Sampler:
     Raises:
         MissingError: there is none.
     """
-    if name not in SAMPLERS:
-        raise MissingError(f"there is no sampler {name!r}.", hint=did_you_mean(name, list(SAMPLERS)))
-    return SAMPLERS[name]
+    return SAMPLERS.find(name)
 
 
 def draw_epoch(
     labels: NDArray[np.int64], sampler: str, *, n_classes: int, epoch: int, epochs: int, seed: int
 ) -> NDArray[np.int64]:
-    """Return (N,) which images an epoch sees, in order.
+    """Return (N,) the images that an epoch sees, in order.
 
-    `natural` is a permutation. The others draw a class, then one of its images evenly, with replacement.
+    `natural` is a permutation. The others draw a class, then one of its images uniformly, with replacement.
 
     Args:
-        labels: (N,) class of each image; or (N, C) for several labels, which only `natural` can draw.
+        labels: (N,) class of each image; or (N, C) for multi-label sets, which only `natural` supports.
         sampler: a name.
         n_classes: C.
         epoch: from 0.
@@ -92,14 +96,14 @@ def draw_epoch(
 class Batches:
     """The batches of an epoch: (images (B, H, W, 3) uint8, labels (B,) or (B, C) int64), as torch tensors.
 
-    An epoch is cut into equal batches, the largest one of `batch_size`, so that none is left with a single image.
+    An epoch is split into batches of almost equal size, at most `batch_size`, so that none has a single image.
 
     Attributes:
         order: which images, in which order; set before each epoch.
     """
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[Any], batch_size: int) -> None:
-        """Hold (N, H, W, 3) images and (N,) or (N, C) labels; in their order until told otherwise."""
+        """Hold (N, H, W, 3) images and (N,) or (N, C) labels; in their order until `order` is set."""
         self._images = images
         self._labels = np.asarray(labels, dtype=np.int64)
         self._n_batches = -(-len(labels) // batch_size)

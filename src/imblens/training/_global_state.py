@@ -1,4 +1,4 @@
-"""Global state: what training needs of it, and giving it back."""
+"""Global state that training changes, and restoring it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def left_as_found() -> Iterator[None]:
-    """Give back random states, torch's switches, the environment and signal handlers, also after an error."""
+    """Restore random states, torch's switches, the environment and signal handlers, also after an error."""
     cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     devices = torch.cuda.get_rng_state_all() if cuda else []
@@ -62,7 +62,7 @@ def left_as_found() -> Iterator[None]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's banners, tips and warnings from the terminal: what users need to know, we say."""
+    """Keep Lightning's banners, tips and warnings from the terminal; imblens reports what users need to know."""
     import lightning.pytorch  # noqa: F401 - sets levels of its own when it is imported
 
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]

@@ -1,0 +1,179 @@
+"""The settings of a training, checked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imblens.base.files import sha256
+from imblens.errors import InputError, MissingError
+from imblens.losses import find_loss
+from imblens.models import find_model
+from imblens.training._mixing import MIXINGS
+from imblens.training._samplers import SAMPLERS
+from imblens.training._schedules import SCHEDULES, Schedule, augmentation_steps, default_schedule
+
+if TYPE_CHECKING:
+    from imblens.data import ImageSet
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """Everything that decides a training, except the images.
+
+    Values are checked and normalised when the plan is created. None means a default that depends on the images or on
+    the schedule; `for_images` fills these in.
+
+    Attributes:
+        arch: a name of `imblens.models.model_names()`, LIBRARY:NAME (timm, torchvision, transformers) or FILE.py:FACTORY.
+        weights: file of pretrained weights to start from (see `imblens.models.load_pretrained`).
+        loss: a name of `imblens.losses.loss_names()`; default `ce`, for multi-label sets `bce`. `ldam` gives a named
+            network a normalised head.
+        loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
+        drw: weight classes by their effective number in the last fifth of the epochs.
+        schedule: a name of `schedule_descriptions()`; default `short`, for multi-label sets `short_adam`.
+        epochs: default: the schedule's; its learning-rate steps scale with it.
+        batch_size: default: the schedule's.
+        augment: `crop`, `flip` (left to right) and `jitter` (of colours) joined by +, or `none`; default: the schedule's,
+            which includes `flip` in all built-in schedules. Use `crop` for digits: a mirrored digit is not that digit.
+        sampler: `natural`, `class_balanced`, `square_root` or `progressive`; for multi-label sets only `natural`.
+        remix: balance each batch and mix it with a permutation of itself (Bellinger et al. 2021); True, or options such
+            as {"alpha": 0.2}. Metrics of training batches are then those of mixed images.
+        rebalanced_mixup: mix each batch with a permutation of itself, with labels in favour of the rarer class (Chou et
+            al. 2020); True, or options such as {"kappa": 3, "tau": 0.5, "alpha": 1}. At most one of the two.
+        seed: 0 or more: of weights, order and augmentation.
+        precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
+
+    Raises:
+        InputError: a value is out of its range.
+        MissingError: no network, loss, schedule, sampler or mixing option has that name.
+
+    Example:
+        >>> TrainingPlan(loss="focal", loss_options={"gamma": 1.5}, remix=True).remix
+        {'alpha': 0.2}
+        >>> TrainingPlan(schedule="shrot")
+        Traceback (most recent call last):
+        imblens.errors.MissingError: there is no schedule 'shrot'. Did you mean 'short'? ...
+    """
+
+    arch: str = "smallnet"
+    weights: str | Path | None = None
+    loss: str | None = None
+    loss_options: Mapping[str, Any] | None = None
+    drw: bool = False
+    schedule: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    augment: str | None = None
+    sampler: str = "natural"
+    remix: Mapping[str, Any] | bool | None = False
+    rebalanced_mixup: Mapping[str, Any] | bool | None = False
+    seed: int = 0
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check and normalise all values."""
+        find_model(self.arch)
+        if self.loss is not None:
+            find_loss(self.loss)
+        if self.schedule is not None:
+            SCHEDULES.find(self.schedule)
+        SAMPLERS.find(self.sampler)
+        if self.augment is not None:
+            augmentation_steps(self.augment)
+        if self.precision not in (None, *PRECISIONS):
+            raise InputError(f"precision is {self.precision!r}.", hint=f"Give {' or '.join(PRECISIONS)}.")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            self._set(name, _whole_number(name, getattr(self, name), least))
+        self._set("loss_options", _plain(self.loss_options))
+        self._set("drw", bool(self.drw))
+        for name, mixing in MIXINGS.items():
+            self._set(name, mixing.check(getattr(self, name)))
+        if len(chosen := [name for name in MIXINGS if getattr(self, name) is not None]) > 1:
+            raise InputError(f"{' and '.join(chosen)} both mix the images of a batch.", hint="Choose one.")
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def mixing(self) -> tuple[str, dict[str, float]] | None:
+        """Name and options of how batches are mixed; None where they are not."""
+        return next(((name, dict(getattr(self, name))) for name in MIXINGS if getattr(self, name) is not None), None)
+
+    @property
+    def recipe(self) -> Schedule:
+        """The schedule, with the plan's augmentation; of a plan that `for_images` filled in."""
+        assert self.schedule is not None
+        return SCHEDULES[self.schedule].augmented(self.augment)
+
+    def for_images(self, image_set: ImageSet, *, n_images: int | None = None) -> TrainingPlan:
+        """Return the plan with every default filled in, precision excepted.
+
+        Args:
+            image_set: what the network is trained on.
+            n_images: how many training images there will be, where the set has yet to be over-sampled.
+
+        Raises:
+            InputError: a setting does not fit multi-label images.
+        """
+        multilabel = image_set.task == "multilabel"
+        if multilabel and self.sampler != "natural":
+            raise InputError(
+                f"sampler {self.sampler!r} draws images by class, and those of {image_set.name} are multi-label.",
+                hint="Leave it out; the losses wbce and cb_focal_bce weight labels by their counts.",
+            )
+        if multilabel and self.mixing is not None:
+            raise InputError(
+                f"{self.mixing[0]} needs images with one class each, and those of {image_set.name} are multi-label.",
+                hint="Leave it out.",
+            )
+        name = self.schedule or default_schedule(multilabel=multilabel)
+        schedule = SCHEDULES[name]
+        batch_size = self.batch_size or schedule.batch_size
+        steps = -(-(len(image_set.train) if n_images is None else n_images) // batch_size)
+        return replace(
+            self,
+            loss=self.loss or ("bce" if multilabel else "ce"),
+            schedule=name,
+            batch_size=batch_size,
+            epochs=self.epochs or schedule.epochs_for(steps),
+            augment=schedule.augmented(self.augment).augment,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return all settings that decide the result as plain JSON values; pretrained weights as a hash of their file.
+
+        Precision is left out: it is decided, or read from a checkpoint, when training starts.
+
+        Raises:
+            MissingError: there is no weights file.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "precision"}
+        return {**values, "weights": None if self.weights is None else _file_hash(Path(self.weights))}
+
+
+def _file_hash(file: Path) -> str:
+    if not file.is_file():
+        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
+    return sha256(file)[:32]
+
+
+def _plain(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(options or {})))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"loss_options are not plain values: {error}.", hint="Give numbers and lists.") from error
+    return plain
+
+
+def _whole_number(name: str, value: int | None, least: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise InputError(f"{name} is {value!r}.", hint=f"It must be a whole number, {least} or more.")
+    return int(value)

@@ -1,0 +1,192 @@
+"""A plan applied to images: what is checked before a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.extras import require
+from imblens.errors import InputError
+from imblens.losses import build_loss, find_loss
+from imblens.models import evaluating, find_head, load_pretrained, make_network
+from imblens.training._files import refuse_old, stored_precision
+from imblens.training._pixels import fingerprint
+from imblens.training._plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from imblens.data import ImageSet
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training whose settings were all checked.
+
+    Attributes:
+        plan: with every default filled in.
+        pixels: (N, H, W, 3) uint8.
+        labels: (N,), or (N, C) for multi-label sets: 1, 0, or -1 where unknown.
+        class_counts: (C,) training images of each class.
+        loss: the module.
+        record: everything that decides the result, plain JSON values.
+        start: file of pretrained weights to load, None in a resumed training.
+    """
+
+    plan: TrainingPlan
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_counts: NDArray[np.int64]
+    loss: Any
+    record: dict[str, Any]
+    start: Path | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    def network(self) -> nn.Module:
+        """Build the network with new weights; an LDAM-like loss gets a normalised head."""
+        normalised = find_loss(str(self.plan.loss)).normalised_head
+        scale = float(self.record["loss_options"].get("s", 30.0)) if normalised else 30.0
+        n_classes = len(self.class_counts)
+        return make_network(self.plan.arch, n_classes, size=self.size, normalised_head=normalised, scale=scale)
+
+
+def as_plan(plan: TrainingPlan | None, settings: dict[str, Any]) -> TrainingPlan:
+    """Return the plan with some settings replaced; without a plan, one of these settings."""
+    return TrainingPlan(**settings) if plan is None else replace(plan, **settings)
+
+
+def prepare(image_set: ImageSet, plan: TrainingPlan, folder: Path, *, resume: bool) -> Prepared:
+    """Apply a plan to images.
+
+    Raises:
+        InputError: the plan does not fit the images, or the checkpoint in `folder` that is to be resumed.
+        DependencyError: Lightning or Kornia is not installed.
+    """
+    require("train", "training")
+    plan = plan.for_images(image_set)
+    labels, counts = image_set.train.targets, image_set.class_counts
+    multilabel = image_set.task == "multilabel"
+    negatives = _negative_counts(image_set, labels, counts) if multilabel else None
+    if not multilabel and np.count_nonzero(counts) < 2:
+        raise InputError(f"the training split of {image_set.name} has fewer than two classes.", hint="Give more.")
+    loss = build_loss(
+        str(plan.loss), counts.tolist(), negative_counts=negatives, drw=plan.drw, **(plan.loss_options or {})
+    )
+    pixels = image_set.train.array()
+    record = {
+        **plan.record(),
+        "classes": list(image_set.classes),
+        "class_counts": counts.tolist(),
+        **({} if negatives is None else {"negative_counts": negatives}),
+        "images": fingerprint(pixels, labels),
+    }
+    stored = stored_precision(folder, record) if resume else None
+    plan = replace(plan, precision=plan.precision or stored or _fastest_precision())
+    start = None if plan.weights is None or resume else Path(plan.weights)
+    return Prepared(plan, pixels, labels, counts, loss, record, start)
+
+
+def check_training(
+    image_set: ImageSet,
+    plan: TrainingPlan | None = None,
+    *,
+    out: str | Path,
+    resume: bool = False,
+    force: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Check all that `train` checks, and that `imblens.capture` will find the network's head; train and write nothing.
+
+    Args:
+        image_set, plan, out, resume, force, settings: as for `train`.
+
+    Returns:
+        What would be done: `arch`, `features` (D), `weights_count`, `loss`, `schedule`, `epochs`, `batch_size`,
+        `class_counts` and so on: plain JSON values.
+
+    Raises:
+        InputError, DependencyError: as `train`, or the network does not end in a linear layer.
+
+    Example:
+        >>> from imblens.data import digits
+        >>> facts = check_training(digits(), out="run", epochs=3)
+        >>> facts["arch"], facts["features"], facts["loss"], facts["epochs"], facts["batch_size"]
+        ('smallnet', 64, 'ce', 3, 128)
+    """
+    import torch
+
+    from imblens.training._global_state import left_as_found
+    from imblens.training._module import shrunk
+
+    prepared = prepare(image_set, as_plan(plan, settings), Path(out), resume=resume)
+    if not resume and not force:
+        refuse_old(Path(out))
+    with left_as_found():
+        model = prepared.network()
+        if prepared.start is not None:
+            load_pretrained(model, prepared.start)
+        sample = torch.zeros(2, 3, *prepared.size)
+        _, head = find_head(model, sample=sample, n_classes=len(prepared.class_counts))
+        _check_small_images(model, prepared, shrunk(sample))
+    return {
+        **{key: value for key, value in prepared.record.items() if key != "images"},
+        "precision": prepared.plan.precision,
+        "features": int(head.weight.shape[1]),  # type: ignore[index]
+        "weights_count": sum(weight.numel() for weight in model.parameters()),
+    }
+
+
+def _check_small_images(model: nn.Module, prepared: Prepared, sample: Tensor) -> None:
+    """Refuse a network of one image size with a schedule that starts with smaller images."""
+    schedule = prepared.plan.recipe
+    if not schedule.small_until or sample.shape[2:] == prepared.size:
+        return
+    try:
+        with evaluating(model):
+            model(sample)
+    except Exception as error:
+        height, width = prepared.size
+        raise InputError(
+            f"the schedule {schedule.name} first shows images of {sample.shape[2]} x {sample.shape[3]}, and "
+            f"{prepared.plan.arch} takes {height} x {width} only ({type(error).__name__}: {error}).",
+            hint="Choose another: --schedule cao200, with --epochs; or pool before the last linear layer.",
+        ) from error
+
+
+def _negative_counts(image_set: ImageSet, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> list[int]:
+    """Return (C,) training images known to be negative for each label.
+
+    Raises:
+        InputError: no label has both positive and negative images.
+    """
+    negatives = (labels == 0).sum(axis=0)
+    if not (np.minimum(counts, negatives) > 0).any():
+        raise InputError(
+            f"in the training split of {image_set.name} no label has both positive and negative images.",
+            hint="Give images of both kinds.",
+        )
+    return [int(n) for n in negatives]
+
+
+def _fastest_precision() -> str:
+    """Return bf16-mixed where the hardware multiplies bfloat16 matrices (CUDA, AMX), else 32-true.
+
+    Vector instructions alone (AVX512-BF16) do not pay: convolutions measured slower than in float32.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported()
+    elif hasattr(torch.cpu, "get_capabilities"):
+        fast = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    else:
+        fast = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    return "bf16-mixed" if fast else "32-true"

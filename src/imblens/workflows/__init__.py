@@ -1,0 +1,13 @@
+"""Several rooms in a row: balance, train, capture, audit. Commands and studies share these. Importing imports no torch."""
+
+from imblens.workflows._settings import Settings, assign_settings
+from imblens.workflows._train_capture import OVERSAMPLED, train_and_capture, train_capture_audit, training_facts
+
+__all__ = [
+    "OVERSAMPLED",
+    "Settings",
+    "assign_settings",
+    "train_and_capture",
+    "train_capture_audit",
+    "training_facts",
+]
