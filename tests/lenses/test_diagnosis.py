@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from imblens.lenses import diagnosis
-from imblens.lenses._diagnosis import equal_error_rate
+from imblens.errors import NotApplicable
+from imblens.lenses import diagnosis, ranking
+from imblens.lenses.diagnosis import MEASURES, equal_error_rate
 from imblens.run import Run
 
 N = 400
@@ -69,13 +70,11 @@ def test_a_class_without_training_instances_is_named_with_its_wrong_test_instanc
     finding = diagnosis(run)
     assert not {"c", "d"} & set(finding.tables["diagnosis"]["class"])
     (said,) = [note for note in finding.notes if note.startswith("No training instance of c, d")]
-    assert said.endswith("Of their 3 test instances, 2 are wrong.")
+    assert said.endswith("Of their 3 test instances, 2 are misclassified.")
     assert not any("No training instance" in note for note in diagnosis(confused(0.5)).notes)
 
 
 def test_how_far_tests_lie_is_not_called_by_the_name_of_another_measure() -> None:
-    from imblens.lenses._diagnosis import MEASURES
-
     evidence = [text for _, text in MEASURES["uncovered_range"](confused(0.5)).values()]
     assert evidence and all("nearest training instance" in text and "gap" not in text for text in evidence)
 
@@ -87,3 +86,58 @@ def test_the_chart_names_causes_in_words_and_counts_in_the_singular() -> None:
     one = Run.from_arrays(train=(np.eye(3)[[0, 0, 1]], [0, 0, 1], np.eye(2)[[0, 0, 1]]), classes=["a", "b"])
     evidence = diagnosis(one).tables["diagnosis"].set_index("class")["evidence"]
     assert evidence["b"] == "1 instance to judge it by is too few to tell."
+
+
+def labels_run(*, shift: float = 0.0, n_test: int = 200, informative: bool = True, val: bool = True) -> Run:
+    """A multi-label run of three labels, the last of them rare; `shift` is added to every logit."""
+    rng = np.random.default_rng(3)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labels = (rng.random((n, 3)) < (0.6, 0.3, 0.1)).astype(int)
+        features = np.hstack([labels, labels]) + rng.normal(0, 0.5, (n, 6))
+        scores = 4 * features[:, :3] - 2 if informative else rng.normal(size=(n, 3))
+        return features, labels, scores + shift
+
+    classes = ("red", "white", "rare")
+    if not val:
+        return Run.from_arrays(train=split(300), classes=classes)
+    return Run.from_arrays(train=split(300), test=split(n_test), val=split(150), classes=classes)
+
+
+def test_a_label_with_a_threshold_that_is_too_high_names_the_recall_of_both_thresholds() -> None:
+    run = labels_run(shift=-3)
+    table = diagnosis(run).tables["diagnosis"].set_index("class")
+    thresholds = ranking(run).tables["ranking_thresholds"].set_index("class")
+    assert table["cause"].tolist() == ["threshold"] * 3 and table["treatment"].tolist() == ["eos"] * 3
+    for name, row in table.iterrows():
+        gain = thresholds.loc[name, "recall"] - thresholds.loc[name, "recall_at_half"]
+        assert row["strength"] == pytest.approx(gain, abs=5e-4) and gain >= 0.1
+        assert row["evidence"].startswith("0.5 is too high a threshold: it is ranked well (AUROC 0.9")
+        assert "chosen on val" in row["evidence"]
+
+
+def test_a_label_with_a_threshold_that_is_too_low_names_the_false_positive_rate() -> None:
+    table = diagnosis(labels_run(shift=3)).tables["diagnosis"]
+    low = table[table["evidence"].str.startswith("0.5 is too low a threshold: the false-positive rate is ")]
+    assert len(low) and (low["cause"] == "threshold").all() and (low["strength"] > 0.5).all()
+
+
+def test_a_label_that_is_ranked_badly_needs_data_and_no_threshold() -> None:
+    run = labels_run(informative=False)
+    table = diagnosis(run).tables["diagnosis"].set_index("class")
+    auroc = ranking(run).tables["ranking"].set_index("class")["auroc"]
+    assert table["cause"].tolist() == ["ranking"] * 3
+    np.testing.assert_allclose(table["strength"], np.minimum(1, (0.8 - auroc) / 0.3).loc[table.index], atol=5e-4)
+    assert table["evidence"].str.startswith("weak discrimination: AUROC 0.").all()
+    finding = diagnosis(run)
+    assert finding.lines()["red"].endswith("Try: more data or longer training.")
+    assert finding.charts()["diagnosis"].to_dict()["layer"]
+    assert finding.summary == {"first_causes": {"ranking": 3}, "judged": ["ranking", "threshold"]}
+
+
+def test_labels_without_a_problem_or_with_few_positives_have_no_cause() -> None:
+    assert diagnosis(labels_run()).tables["diagnosis"]["cause"].isin(["none found", "threshold"]).all()
+    few = diagnosis(labels_run(n_test=12)).tables["diagnosis"].set_index("class")
+    assert few.loc["rare", "cause"] == "too few to tell" and few.loc["rare", "strength"] == 0
+    with pytest.raises(NotApplicable, match=r"^diagnosis: the run has no test split"):
+        diagnosis(labels_run(val=False))

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from imblens.lenses._co_occurrence import co_occurrence as co_occurrence
     from imblens.lenses._colours import colours as colours
     from imblens.lenses._concepts import concepts as concepts
-    from imblens.lenses._diagnosis import diagnosis as diagnosis
     from imblens.lenses._embedding_map import embedding_map as embedding_map
     from imblens.lenses._feature_density import feature_density as feature_density
     from imblens.lenses._generalization_gap import generalization_gap as generalization_gap
     from imblens.lenses._label_suspects import label_suspects as label_suspects
     from imblens.lenses._ranking import ranking as ranking
     from imblens.lenses._weight_norms import weight_norms as weight_norms
+    from imblens.lenses.diagnosis import diagnosis as diagnosis
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
 
 BUILT_IN: tuple[Lens, ...] = tuple(built_in_lenses().values())

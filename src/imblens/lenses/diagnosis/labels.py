@@ -1,0 +1,66 @@
+"""Causes of a label's errors in multi-label runs: weak discrimination, or a threshold that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imblens.base.wording import FEW, counted, number, percent
+from imblens.lenses._class_accuracy import class_accuracy
+from imblens.lenses._ranking import ranking
+from imblens.run import Run
+
+WELL_RANKED = 0.8  # upper end of the AUROC's interval below which discrimination is weak
+THRESHOLD_MATTERS = 0.1  # recall gained by the label's own threshold from which 0.5 is too high
+TOO_MANY = 0.5  # false-positive rate above which 0.5 is too low
+LABEL_CAUSES = ("ranking", "threshold")
+Row = tuple[str, float, str, float, str, str]  # class, accuracy, cause, strength, evidence, treatment
+
+
+def label_rows(run: Run) -> list[Row]:
+    """One row per label: its cause, or "none found", or "too few to tell"."""
+    found = ranking(run).tables
+    ranks, thresholds = (_by_class(found.get(name)) for name in ("ranking", "ranking_thresholds"))
+    recalls = _by_class(class_accuracy(run).tables["class_accuracy"])
+    return [
+        (name, float(recalls[name]["accuracy"]), *_cause(ranks[name], thresholds.get(name, {}), recalls[name]))
+        for name in run.classes
+    ]
+
+
+def _by_class(table: Any) -> dict[str, dict[str, Any]]:
+    return {} if table is None else {row["class"]: row for row in table.to_dict("records")}
+
+
+def _cause(
+    rank: Mapping[str, Any], threshold: Mapping[str, Any], recall: Mapping[str, Any]
+) -> tuple[str, float, str, str]:
+    """Cause, strength, evidence and treatment of one label, from its rows in the three tables."""
+    positives = int(rank["positives"])
+    if positives < FEW:
+        text = f"{counted(positives, 'positive test instance')} to judge it by {'is' if positives == 1 else 'are'} too few."
+        return "too few to tell", 0.0, text, "more test instances that have the label"
+    auroc, low, high = (number(rank[key]) for key in ("auroc", "auroc_low", "auroc_high"))
+    own, at_own, at_half = (number(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
+    false_positives = 1 - recall["specificity"]
+    if auroc is None or low is None or high is None:
+        return "none found", 0.0, "It has no negative test instance, so it cannot be ranked.", ""
+    ranked = f"AUROC {auroc:.2f} [{low:.2f}, {high:.2f}]"
+    if high < WELL_RANKED:
+        strength = min(1.0, (WELL_RANKED - auroc) / (WELL_RANKED - 0.5))
+        return (
+            "ranking",
+            round(strength, 3),
+            f"weak discrimination: {ranked}; chance is 0.5.",
+            "more data or longer training",
+        )
+    if own is not None and at_own is not None and at_half is not None and at_own - at_half >= THRESHOLD_MATTERS:
+        evidence = (
+            f"0.5 is too high a threshold: it is ranked well ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
+            f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}."
+        )
+        return "threshold", round(at_own - at_half, 3), evidence, "eos"
+    if false_positives > TOO_MANY:
+        evidence = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
+        return "threshold", round(false_positives, 3), evidence, "eos"
+    return "none found", 0.0, f"It is ranked well ({ranked}), and 0.5 is no unsuitable threshold.", ""
