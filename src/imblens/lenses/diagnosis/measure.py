@@ -116,7 +116,7 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
 
 
 def _untrained(run: Run) -> list[str]:
-    """Note on classes without a training instance, which have no row, and how many of their test instances are misclassified."""
+    """Note on classes without a training instance, which have no row, and how many of their tests are misclassified."""
     without = run.train.class_counts == 0
     if not without.any():
         return []
