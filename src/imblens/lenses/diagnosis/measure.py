@@ -69,9 +69,10 @@ def diagnosis(run: Run) -> Finding:
     """
     import pandas as pd
 
+    judged, notes = list(LABEL_CAUSES), list[str]()
     if run.task == "multilabel":
         try:
-            rows, judged, notes = label_rows(run), list(LABEL_CAUSES), []
+            rows = label_rows(run)
         except NotApplicable as reason:
             raise NotApplicable(f"diagnosis: {reason.message.split(': ', 1)[-1]}") from None
     else:
