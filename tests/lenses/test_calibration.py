@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from imblens import Run
+from imblens.base.calibration_error import expected_calibration_error
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import calibration
 from tests.oracles.calibration_loop import confidence, expected_error
@@ -73,6 +74,7 @@ def test_against_a_loop(n_bins):
     pairs = [(*confidence(row), label) for row, label in zip(logits.astype(float).tolist(), labels, strict=True)]
     everything = [(sure, answer == label) for sure, answer, label in pairs]
     assert finding.summary["ece"] == pytest.approx(expected_error(everything, n_bins), abs=1e-12)
+    assert expected_calibration_error(logits, labels, n_bins) == pytest.approx(finding.summary["ece"], abs=1e-12)
     bins = finding.tables["class_reliability"]
     for c in range(5):
         own = [(sure, answer == label) for sure, answer, label in pairs if label == c]
@@ -112,7 +114,7 @@ def test_order_and_blocks_do_not_matter(monkeypatch):
     labels, logits = rng.integers(0, 3, 90), rng.normal(size=(90, 3))
     mixed = rng.permutation(90)
     first = calibration(make(labels, logits)).tables["calibration"]
-    monkeypatch.setattr(import_module("imblens.lenses._blocks"), "BLOCK_NUMBERS", 21)
+    monkeypatch.setattr(import_module("imblens.base.blocks"), "BLOCK_NUMBERS", 21)
     second = calibration(make(labels[mixed], logits[mixed])).tables["calibration"]
     np.testing.assert_allclose(first.iloc[:, 1:].astype(float), second.iloc[:, 1:].astype(float), atol=1e-12)
 
@@ -123,11 +125,11 @@ def test_class_without_test_instances_is_unknown_and_named():
     assert np.isnan([row["confidence"], row["accuracy"], row["ece"], row["answered_accuracy"]]).all()
     assert row["test_count"] == 0
     assert any("No test instance of c" in note for note in finding.notes)
-    assert any("never answers b, c" in note for note in finding.notes)
+    assert any("Never predicted on the test split: b, c" in note for note in finding.notes)
     assert any("too few to tell" in note for note in finding.notes)
 
 
-def test_multilabel_asks_of_each_class_alone():
+def test_multilabel_takes_each_label_by_itself():
     labels = np.array([[1, 0], [1, 1], [0, 0], [0, 0]])
     features = np.ones((4, 3))
     odds = np.array([[2.0, -2.0], [0.5, 1.0], [-1.0, -3.0], [1.0, -0.5]])
@@ -148,9 +150,7 @@ def test_lines_name_the_over_confident_class():
     logits = [log(0.9, 0.1)] * 36 + [log(0.1, 0.9)] * 4 + [log(0.95, 0.05)] * 30 + [log(0.05, 0.95)] * 10
     lines = calibration(make(labels, logits, classes=["common", "rare"])).lines()
     assert list(lines) == ["rare", ""]
-    assert "95 % sure" in lines["rare"]
-    assert "right 25 %" in lines["rare"]
-    assert "over-confident by 70 points" in lines["rare"]
+    assert "mean confidence is 95% and accuracy 25%: over-confident by 70 points" in lines["rare"]
 
 
 def test_charts_draw():

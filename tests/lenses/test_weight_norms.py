@@ -19,7 +19,7 @@ def test_by_hand():
     assert finding.tables["weight_norms"]["norm"].tolist() == [5, 2, 1]
     assert finding.summary["largest_over_smallest"] == 5
     assert finding.summary["correlation_with_count"] == pytest.approx(1)
-    assert "longest for 0 (5.00) and shortest for 2 (1.00)" in finding.sentence()
+    assert "Largest weight norm: 0 (5.00), smallest: 2 (1.00)." in finding.sentence()
 
 
 def test_against_scipy():

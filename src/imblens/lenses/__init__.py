@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from imblens.lenses._adversaries import adversaries as adversaries
     from imblens.lenses._alignment import alignment as alignment
     from imblens.lenses._archetypes import archetypes as archetypes
-    from imblens.lenses._calibration import calibration as calibration
     from imblens.lenses._class_accuracy import class_accuracy as class_accuracy
     from imblens.lenses._class_features import class_features as class_features
     from imblens.lenses._co_occurrence import co_occurrence as co_occurrence
@@ -31,9 +30,10 @@ if TYPE_CHECKING:
     from imblens.lenses._generalization_gap import generalization_gap as generalization_gap
     from imblens.lenses._label_suspects import label_suspects as label_suspects
     from imblens.lenses._ranking import ranking as ranking
-    from imblens.lenses._weight_norms import weight_norms as weight_norms
+    from imblens.lenses.calibration import calibration as calibration
     from imblens.lenses.diagnosis import diagnosis as diagnosis
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
+    from imblens.lenses.weight_norms import weight_norms as weight_norms
 
 BUILT_IN: tuple[Lens, ...] = tuple(built_in_lenses().values())
 globals().update(built_in_lenses())  # each function in place of the folder of its name, now that all are imported

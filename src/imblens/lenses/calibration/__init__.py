@@ -1,0 +1,5 @@
+"""Is the network over-confident on rare classes?"""
+
+from imblens.lenses.calibration.measure import calibration
+
+__all__ = ["calibration"]

@@ -1,0 +1,5 @@
+"""Is the classifier biased towards frequent classes?"""
+
+from imblens.lenses.weight_norms.measure import weight_norms
+
+__all__ = ["weight_norms"]
