@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.speed._measure import in_turns, row
+from imblens.resampling import EOS, draw_eos, interpolate
 from imblens.run import neighbour_graph
-from imblens.treatments import EOS
-from imblens.treatments._draw import draw_eos, interpolate
 
 COUNTS = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)  # CIFAR-10, exponential 100:1
 DIM = 64

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.utils.estimator_checks import estimator_checks_generator as sklearn_checks
 
-from imblens.treatments import EOS, BalancedSVM
-from imblens.treatments._numeric import class_seeds
+from imblens.resampling import EOS, BalancedSVM, class_seeds
 
 CHECKS = [
     pair

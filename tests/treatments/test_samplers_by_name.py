@@ -13,8 +13,9 @@ from imblearn.under_sampling import RandomUnderSampler, TomekLinks
 from imblens.errors import ImblensWarning, InputError, MissingError, NotApplicable
 from imblens.run import Run
 from imblens.treatments import EOS, BalancedSVM, all_treatments, train_head, treat
-from imblens.treatments._samplers import SAMPLERS
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
+
+SAMPLERS = [treatment for treatment in all_treatments().values() if treatment.resample is not None]
 
 SLOW_ON_PURPOSE = {"k_neighbors": 5}
 

@@ -4,16 +4,16 @@
 >>> treatment_names()[:6]
 ['best', 'logit_adjustment', 'temperature', 'crt', 'tau_norm', 'lws']
 
-Third parties add treatments through the entry-point group `imblens.treatments`, each a `Treatment`. The two samplers
-with imbalanced-learn's API are loaded when they are first used: imbalanced-learn takes seconds to import.
+Other packages add treatments through the entry-point group `imblens.treatments`, each a `Treatment`. `EOS` and
+`BalancedSVM` are those of `imblens.resampling`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from imblens.treatments._base import Option, Outcome, Resampled, Treatment
+from imblens.resampling import Resampled
+from imblens.treatments._base import Option, Outcome, Treatment
 from imblens.treatments._choose import Trial, cross_validated
 from imblens.treatments._compare import treatment_summary, treatment_table
 from imblens.treatments._registry import (
@@ -29,10 +29,8 @@ from imblens.treatments._train_head import Recipe, train_head
 from imblens.treatments._treat import treat, treatment_lines
 
 if TYPE_CHECKING:
-    from imblens.treatments._balanced_svm import BalancedSVM as BalancedSVM
-    from imblens.treatments._eos import EOS as EOS
-
-_LATE = {"EOS": "imblens.treatments._eos", "BalancedSVM": "imblens.treatments._balanced_svm"}
+    from imblens.resampling import EOS as EOS
+    from imblens.resampling import BalancedSVM as BalancedSVM
 
 __all__ = [
     "EOS",
@@ -61,8 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
+    if name not in {"EOS", "BalancedSVM"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(_LATE[name]), name)
-    globals()[name] = found
-    return found
+    from imblens import resampling
+
+    return getattr(resampling, name)

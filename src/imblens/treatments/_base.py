@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.resampling import Resampled
 from imblens.run import Head, Run, Split
 
 Family = Literal["sampler", "head", "posthoc", "choice"]
@@ -110,27 +110,6 @@ class Outcome:
     head: Head
     synthetic: Split | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Rows to train on.
-
-    Attributes:
-        kept: (n,) training rows, repeated where a sampler copies.
-        new: (m, D) synthetic features.
-        new_labels: (m,).
-        base, toward: (m,) training rows a synthetic one lies between, -1 where the sampler does not tell.
-        facts, notes: as in `Outcome`.
-    """
-
-    kept: NDArray[np.int64]
-    new: NDArray[np.float32]
-    new_labels: NDArray[np.int64]
-    base: NDArray[np.int64]
-    toward: NDArray[np.int64]
-    facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
 

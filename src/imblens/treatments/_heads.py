@@ -13,7 +13,7 @@ from imblens.errors import NotApplicable
 from imblens.run import ClassMoments, Head, Run
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._guards import own_head
-from imblens.treatments._samplers import COMMON, recipe_of, start_of
+from imblens.treatments._retrain import COMMON, recipe_of, start_of
 from imblens.treatments._train_head import train_head
 
 PAPER = "Kang et al. 2020, Decoupling representation and classifier for long-tailed recognition, section 4.1"

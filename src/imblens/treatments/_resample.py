@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from imblens.errors import InputError, did_you_mean
+from imblens.resampling import Resampled
 from imblens.run import Run
 from imblens.treatments import _guards
-from imblens.treatments._base import Option, Resampled
+from imblens.treatments._base import Option
 from imblens.treatments._registry import all_treatments, find_treatment
-from imblens.treatments._samplers import COMMON
+from imblens.treatments._retrain import COMMON
 
 
 def resample(run: Run, name: str, *, random_state: int = 0, **options: Any) -> Resampled:

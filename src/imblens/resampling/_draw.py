@@ -1,4 +1,4 @@
-"""Which instances synthetic ones are made of: the core of expansive over-sampling, without a loop over instances."""
+"""Base, enemy and step of every synthetic instance of EOS, without a loop over instances."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.resampling._numeric import class_seeds
 from imblens.run import nearest
-from imblens.treatments._numeric import class_seeds
 
 Direction = Literal["toward", "away"]
 Indexing = Literal["exact", "released"]
-BLOCK = 1024  # samples made at a time
+BLOCK = 1024  # samples computed at a time
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def draw_eos(
             continue
         members = np.flatnonzero(labels == label)
         near = neighbours[members]  # (n_c, K)
-        hostile = labels[near] != label
-        n_enemies = np.count_nonzero(hostile, axis=1)  # (n_c,)
+        is_enemy = labels[near] != label
+        n_enemies = np.count_nonzero(is_enemy, axis=1)  # (n_c,)
         if n_enemies.any():
             if indexing == "released":  # the place before the first neighbour is the instance itself
                 near = np.concatenate([members[:, None], near[:, :-1]], axis=1)
-            targets = near[hostile]  # every enemy, member by member
+            targets = near[is_enemy]  # every enemy, member by member
         else:
             alone.append(label)
             n_enemies = np.ones(len(members), dtype=np.int64)
@@ -98,24 +98,24 @@ def nearest_enemy(features: NDArray[Any], labels: NDArray[np.int64], members: ND
 def interpolate(features: NDArray[Any], draw: Draw, direction: Direction = "toward") -> NDArray[Any]:
     """Return the (n, D) synthetic features, in the features' dtype."""
     n, dim = len(draw.base), features.shape[1]
-    made = np.empty((n, dim), features.dtype)
+    synthetic = np.empty((n, dim), features.dtype)
     scratch = np.empty((min(n, BLOCK), dim), features.dtype)
     step = draw.r.astype(features.dtype)[:, None]
     if direction == "away":
         step = -step
     for low in range(0, n, BLOCK):  # blocks that stay in the cache: three times faster than whole arrays
-        part = made[low : low + BLOCK]
+        part = synthetic[low : low + BLOCK]
         start = scratch[: len(part)]
         np.take(features, draw.enemy[low : low + BLOCK], axis=0, out=part, mode="clip")
         np.take(features, draw.base[low : low + BLOCK], axis=0, out=start, mode="clip")
         part -= start
         part *= step[low : low + BLOCK]
         part += start
-    return made
+    return synthetic
 
 
-def lonely_note(draw: Draw, names: Sequence[Any], labels: NDArray[np.int64], k: int) -> tuple[str, ...]:
-    """Say which classes had no enemy among their neighbours; one sentence each."""
+def isolated_note(draw: Draw, names: Sequence[Any], labels: NDArray[np.int64], k: int) -> tuple[str, ...]:
+    """Name the classes without an enemy among their neighbours; one sentence each."""
     return tuple(
         f"EOS: class {names[label]!r} has no enemy among the {k} nearest neighbours of its "
         f"{np.count_nonzero(labels == label)} instances, so each was paired with its nearest enemy beyond them. "

@@ -8,8 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from imblens.errors import ImblensWarning, InputError
-from imblens.treatments import BalancedSVM
-from imblens.treatments._numeric import stratified
+from imblens.resampling import BalancedSVM, stratified
 from tests.treatments._runs import blobs
 
 

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from imblens.errors import ImblensWarning
-from imblens.treatments._numeric import (
+from imblens.base.arrays import divide
+from imblens.errors import ImblensWarning, InputError
+from imblens.resampling._numeric import (
     as_seed,
     enough_for_smote,
     for_distances,
     plain,
     positions,
-    refuse_too_large,
+    refuse_too_many,
     stratified,
 )
-from imblens.treatments._sampler import Sampler
+from imblens.resampling._sampler import Sampler, check_whole, check_word
 
 FitOn = Literal["original", "resampled"]
-_DIRECTIONS = 128
+_COMPONENTS = 128
 
 
 class RecordingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn has no types
-    """imbalanced-learn's SMOTE, which also remembers the two instances that each sample lies between."""
+    """imbalanced-learn's SMOTE, which also records the two instances that each sample lies between."""
 
     def _fit_resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any]:
         self._pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -49,22 +48,22 @@ class RecordingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn has no ty
 
 
 class BalancedSVM(Sampler):
-    """SMOTE, then every synthetic row gets the label that a support vector machine gives it.
+    """SMOTE whose synthetic rows are labelled by a support vector machine.
 
-    Samples between two instances of a rare class that lie among another class are handed to that class, so the classes
-    come out nearly, not exactly, balanced. Original rows keep their labels.
+    Samples of a rare class that lie among another class get the label of that class, so the result is nearly, not
+    exactly, balanced. Original rows keep their labels.
 
     Args:
         k_neighbors: of SMOTE; every over-sampled class needs one instance more.
-        sampling_strategy: as in imbalanced-learn: what SMOTE is asked for, before labels change.
+        sampling_strategy: as in imbalanced-learn: the counts of SMOTE, before labels change.
         random_state: int, RandomState, Generator or None.
         estimator: a scikit-learn classifier; None is an SVC with Gaussian kernel (C = 1, gamma "scale") on features
-            centred and scaled to unit variance; of more than 128 features, on their 128 main directions.
-        fit_on: "resampled" rows, as smote_variants' SVM_balance: the machine has seen the synthetic rows with their
-            first labels and changes few of them; or the "original" instances only: unbalanced as they are, the machine
-            hands most doubtful rows back to the large classes.
-        max_fit: rows the machine is fitted on at most; beyond, the largest classes are thinned (told). Its time grows
-            with the square of the rows.
+            centred and scaled to unit variance; beyond 128 features, on their first 128 principal components.
+        fit_on: "resampled" rows, as SVM_balance of smote_variants: the machine was trained on the synthetic rows with
+            SMOTE's labels and changes few of them; or the "original" instances only: trained on imbalanced data, the
+            machine gives most ambiguous rows to the frequent classes.
+        max_fit: most rows that the machine is fitted on; beyond, the largest classes are subsampled, with a warning. Time
+            grows with the square of the rows.
 
     Attributes:
         sample_indices_: (N + n,) row that each instance came from: itself, or SMOTE's base.
@@ -75,7 +74,7 @@ class BalancedSVM(Sampler):
         sampling_strategy_, n_features_in_, feature_names_in_: as in imbalanced-learn.
 
     Raises:
-        InputError: a class is smaller than SMOTE needs; the message names it and the k that would do.
+        InputError: a class is smaller than SMOTE needs; the message names it and the largest k that fits.
 
     References:
         Farquad and Bose 2012, Preprocessing unbalanced data using support vector machine, which replaces labels of the
@@ -88,14 +87,6 @@ class BalancedSVM(Sampler):
         >>> y_new.tolist()
         [0, 0, 1, 1, 1, 1, 0, 0]
     """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **Sampler._parameter_constraints,
-        "k_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "estimator": [None, HasMethods(["fit", "predict"])],
-        "fit_on": [StrOptions({"original", "resampled"})],
-        "max_fit": [Interval(Integral, 2, None, closed="left")],
-    }
 
     def __init__(
         self,
@@ -115,9 +106,20 @@ class BalancedSVM(Sampler):
         self.fit_on = fit_on
         self.max_fit = max_fit
 
+    def _check_options(self) -> None:
+        super()._check_options()
+        check_whole("BalancedSVM", "k_neighbors", self.k_neighbors, 1)
+        check_whole("BalancedSVM", "max_fit", self.max_fit, 2)
+        check_word("BalancedSVM", "fit_on", self.fit_on, get_args(FitOn))
+        if self.estimator is not None and not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
+            raise InputError(
+                f"BalancedSVM: estimator is a {type(self.estimator).__name__} without fit and predict.",
+                hint="Give a scikit-learn classifier, or None.",
+            )
+
     def _resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         classes, labels, wanted = positions(y, self.sampling_strategy_)
-        refuse_too_large("BalancedSVM", sum(wanted.values()), X)
+        refuse_too_many("BalancedSVM", sum(wanted.values()), X)
         counts = np.bincount(labels)
         enough_for_smote(
             "BalancedSVM", self.k_neighbors, {plain(classes[i]): int(counts[i]) for i in wanted if wanted[i]}
@@ -132,12 +134,12 @@ class BalancedSVM(Sampler):
         self.estimator_ = self._fitted(fit_rows, fit_labels, seed)
         n = len(X)
         new = X[base] + self._steps(joined[n:], scaled, base, mate)[:, None].astype(X.dtype) * (X[mate] - X[base])
-        answers = self.estimator_.predict(joined[n:]) if len(base) else given[n:]
+        predicted = self.estimator_.predict(joined[n:]) if len(base) else given[n:]
         self.smote_labels_ = classes[given[n:]]
-        self.n_relabelled_ = int(np.count_nonzero(answers != given[n:]))
+        self.n_relabelled_ = int(np.count_nonzero(predicted != given[n:]))
         self.sample_indices_ = np.concatenate([np.arange(n), base])
         self.mate_indices_ = mate
-        return new, classes[answers]
+        return new, classes[predicted]
 
     def _fitted(self, rows: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Any:
         from sklearn.decomposition import PCA
@@ -156,14 +158,14 @@ class BalancedSVM(Sampler):
         if self.estimator is not None:
             return clone(self.estimator).fit(rows, labels)
         steps: list[Any] = [StandardScaler()]
-        if min(rows.shape) > _DIRECTIONS:  # an SVC's time grows with the columns: minutes on raw pixels
-            steps.append(PCA(_DIRECTIONS, svd_solver="randomized", random_state=seed % 2**32))
+        if min(rows.shape) > _COMPONENTS:  # an SVC's time grows with the columns: minutes on raw pixels
+            steps.append(PCA(_COMPONENTS, svd_solver="randomized", random_state=seed % 2**32))
         return make_pipeline(*steps, SVC()).fit(rows, labels)
 
     @staticmethod
     def _steps(new: NDArray[Any], scaled: NDArray[Any], base: Any, mate: Any) -> NDArray[np.float64]:
-        """(n,) how far each sample lies from base to mate, so that it can be made from unscaled features too."""
+        """(n,) relative position of each sample between base and mate, to interpolate the unscaled features as well."""
         away = scaled[mate] - scaled[base]
         length = np.einsum("ij,ij->i", away, away)
         along = np.einsum("ij,ij->i", new - scaled[base], away)
-        return np.clip(np.divide(along, length, out=np.zeros(len(new)), where=length > 0), 0, 1)
+        return np.clip(divide(along, length, otherwise=0), 0, 1)

@@ -1,20 +1,18 @@
-"""Expansive over-sampling: synthetic minority instances on the way to their nearest enemies."""
+"""Expansive Over-Sampling: synthetic minority instances between minority instances and their nearest enemies."""
 
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imblens.errors import ImblensWarning
+from imblens.resampling._draw import Direction, Indexing, draw_eos, interpolate, isolated_note
+from imblens.resampling._numeric import as_seed, plain, positions, refuse_too_many
+from imblens.resampling._sampler import Sampler, check_whole, check_word
 from imblens.run import neighbour_graph
-from imblens.treatments._draw import Direction, Indexing, draw_eos, interpolate, lonely_note
-from imblens.treatments._numeric import as_seed, plain, positions, refuse_too_large
-from imblens.treatments._sampler import Sampler
 
 
 class EOS(Sampler):
@@ -22,29 +20,29 @@ class EOS(Sampler):
 
     sample = base + r (enemy - base),  r uniform in [0, 1)
 
-    base: drawn evenly from the class's instances that have an enemy (an instance of another class) among their K
-    nearest neighbours; enemy: drawn evenly from those. This widens the range of features that a rare class covers,
+    base: drawn uniformly from the class's instances that have an enemy (an instance of another class) among their K
+    nearest neighbours; enemy: drawn uniformly from those. This widens the range of features that a rare class covers,
     which interpolation inside the class (SMOTE) cannot. A sample with r near 1 lies on its enemy, yet carries the rare
     label: where classes overlap strongly, precision of the large classes pays for recall of the rare ones.
 
-    A class without an enemy among its neighbours is told (`ImblensWarning`), and each of its instances is paired with
-    its nearest enemy, however far. Balanced classes are left alone.
+    For a class without an enemy among its neighbours, each instance is paired with its nearest enemy, however far, and
+    an `ImblensWarning` reports it. Classes that are balanced already stay unchanged.
 
     Args:
-        k_neighbors: K, 1 or more; the paper uses 10 and gains up to 300.
+        k_neighbors: K, 1 or more; the paper uses 10 and reports gains up to 300.
         sampling_strategy: as in imbalanced-learn; "auto" brings every class to the size of the largest.
         random_state: int, RandomState, Generator or None. Every class has a stream of its own.
         direction: "toward" the enemy, as the paper's text and code; "away" for the formula printed in Algorithm 2.
         indexing: "exact", or "released" to repeat the authors' script: the list it takes the drawn place from still
-            begins with the instance itself, so it moves toward the neighbour one place nearer than the enemy: often a
-            classmate, and nowhere (a copy) where the enemy was the nearest neighbour.
+            begins with the instance itself, so it moves toward the neighbour one place nearer than the enemy: often an
+            instance of its own class; it is a copy where the enemy was the nearest neighbour.
 
     Attributes:
         sample_indices_: (N + n,) row that each instance came from: itself, or its base.
         enemy_indices_: (n,) row that each synthetic instance was drawn toward.
         r_: (n,) how far.
         n_bases_: instances that could serve as base, by over-sampled class.
-        k_neighbors_: K used; lower than asked for (told) where there are not that many other instances.
+        k_neighbors_: K used; lower than requested, with a warning, where there are fewer other instances.
         sampling_strategy_, n_features_in_, feature_names_in_: as in imbalanced-learn.
 
     Raises:
@@ -63,13 +61,6 @@ class EOS(Sampler):
         (['a', 'a', 'a', 'b', 'b', 'b'], [0, 1, 2, 3, 3, 3], [2, 2])
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **Sampler._parameter_constraints,
-        "k_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "direction": [StrOptions({"toward", "away"})],
-        "indexing": [StrOptions({"exact", "released"})],
-    }
-
     def __init__(
         self,
         k_neighbors: int = 10,
@@ -86,9 +77,15 @@ class EOS(Sampler):
         self.direction = direction
         self.indexing = indexing
 
+    def _check_options(self) -> None:
+        super()._check_options()
+        check_whole("EOS", "k_neighbors", self.k_neighbors, 1)
+        check_word("EOS", "direction", self.direction, get_args(Direction))
+        check_word("EOS", "indexing", self.indexing, get_args(Indexing))
+
     def _resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         classes, labels, wanted = positions(y, self.sampling_strategy_)
-        refuse_too_large("EOS", sum(wanted.values()), X)
+        refuse_too_many("EOS", sum(wanted.values()), X)
         self.k_neighbors_ = min(self.k_neighbors, len(X) - 1)
         if self.k_neighbors_ < self.k_neighbors:
             warnings.warn(
@@ -101,7 +98,7 @@ class EOS(Sampler):
         if any(wanted.values()):
             neighbours = neighbour_graph(X, self.k_neighbors_).indices
         draw = draw_eos(X, labels, neighbours, wanted, as_seed(self.random_state), self.indexing)
-        for note in lonely_note(draw, classes.tolist(), labels, self.k_neighbors_):
+        for note in isolated_note(draw, classes.tolist(), labels, self.k_neighbors_):
             warnings.warn(note, ImblensWarning, stacklevel=4)
         self.n_bases_ = {plain(classes[label]): n for label, n in draw.bases.items()}
         self.sample_indices_ = np.concatenate([np.arange(len(X)), draw.base])

@@ -1,41 +1,40 @@
-"""What all our samplers share: imbalanced-learn's API, a door that explains itself, a random stream for every class."""
+"""Base of our samplers: imbalanced-learn's API, and checks of inputs whose messages say what to do."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from imblearn.base import BaseSampler
-from imblearn.over_sampling.base import BaseOverSampler
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from imblens.errors import InputError, ShapeError
-from imblens.treatments._numeric import as_float, check_counts, plain
+from imblens.resampling._numeric import as_float, check_counts, plain
+
+STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 
 
 class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no types
-    """Base of our samplers: checks inputs with messages that name the way out, keeps floats floats.
+    """Base of our samplers: checks inputs with messages that say what to do, and keeps the type of floats.
 
-    Integer features become floats (float32 up to 16 bits, else float64): what lies between two integers is no integer.
+    Integer features become floats (float32 up to 16 bits, else float64): a point between two integers is no integer.
     With `random_state=None` a fresh generator is used; NumPy's global one is never touched.
     """
 
     _sampling_type: ClassVar[str] = "over-sampling"
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "sampling_strategy": BaseOverSampler._parameter_constraints["sampling_strategy"],
-        "random_state": ["random_state", np.random.Generator],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = {}  # imbalanced-learn reads it; `_check_options` checks instead
 
     def fit(self, X: Any, y: Any) -> Any:
         """Check inputs and count; `fit_resample` does the work."""
-        X, y = self._door(X, y)
+        X, y = self._checked(X, y)
         return super().fit(X, y)
 
     def fit_resample(self, X: Any, y: Any) -> Any:
-        """Return the instances with the synthetic ones behind them, and their labels.
+        """Return the instances followed by the synthetic ones, and their labels.
 
         Args:
             X: (N, D) array, data frame or sparse matrix of finite numbers.
@@ -44,11 +43,11 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         Raises:
             InputError, ShapeError: the message names the argument, what was found and what to do.
         """
-        X, y = self._door(X, y)
+        X, y = self._checked(X, y)
         return super().fit_resample(X, y)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell that `sample_indices_` is set."""
+        """Declare that `sample_indices_` is set."""
         tags = super().__sklearn_tags__()
         tags.sampler_tags.sample_indices = True
         return tags
@@ -65,9 +64,24 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         joined: Any = np.concatenate([kept, new.astype(kept.dtype, copy=False)])
         return type(X)(joined) if issparse(X) else joined, np.concatenate([y, labels.astype(y.dtype, copy=False)])
 
-    def _door(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Say what is wrong with X, y or sampling_strategy before scikit-learn does, with the way out."""
+    def _check_options(self) -> None:
+        """Refuse options that do not fit.
+
+        Raises:
+            InputError: names the option, the value and what is allowed.
+        """
         name = type(self).__name__
+        strategy = self.sampling_strategy
+        share = isinstance(strategy, Real) and 0 < float(strategy) <= 1
+        if not (share or isinstance(strategy, Mapping) or callable(strategy)):
+            check_word(name, "sampling_strategy", strategy, STRATEGIES)
+        if not isinstance(self.random_state, (np.random.RandomState, np.random.Generator, type(None))):
+            check_whole(name, "random_state", self.random_state, 0)
+
+    def _checked(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Refuse options, X or y that do not fit, and turn whole-number columns into floats."""
+        name = type(self).__name__
+        self._check_options()
         for argument, values in (("X", X), ("y", y)):
             if isinstance(values, np.ma.MaskedArray):
                 raise InputError(
@@ -86,6 +100,26 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
             whole = {column: np.float64 for column, kind in X.dtypes.items() if getattr(kind, "kind", "") in "iub"}
             X = X.astype(whole) if whole else X  # else imbalanced-learn would cut the samples back to integers
         return X, y
+
+
+def check_whole(name: str, option: str, value: Any, least: int) -> None:
+    """Refuse an option that is not a whole number of `least` or more.
+
+    Raises:
+        InputError: names the option, the value and what is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{name}: {option}={value!r} is not allowed.", hint=f"Give a whole number of {least} or more.")
+
+
+def check_word(name: str, option: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse an option that is none of the texts allowed.
+
+    Raises:
+        InputError: names the option, the value and what is allowed.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(f"{name}: {option}={value!r} is not allowed.", hint=f"Give one of {', '.join(allowed)}.")
 
 
 def _length(values: Any) -> int | None:

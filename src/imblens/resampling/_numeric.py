@@ -1,17 +1,16 @@
-"""Small numeric pieces that samplers share; nothing here imports imbalanced-learn."""
+"""Numeric helpers of samplers. Nothing here imports imbalanced-learn."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import numbered
+from imblens.base.memory import refuse_too_large
 from imblens.errors import InputError, did_you_mean
-
-MEMORY_SHARE = 0.5  # of the machine's memory that a resampled matrix may take
 
 
 def check_counts(
@@ -41,7 +40,7 @@ def check_counts(
         if isinstance(count, bool) or not isinstance(count, (int, float, np.number)) or not float(count).is_integer():
             raise InputError(
                 f"{name}: sampling_strategy gives {count!r} for class {called(label)}, which is not a whole number.",
-                hint="Give the number of instances that the class shall have afterwards.",
+                hint="Give the number of instances that the class is to have afterwards.",
             )
         if count < have[label]:
             raise InputError(
@@ -52,29 +51,29 @@ def check_counts(
 
 def positions(y: NDArray[Any], strategy: Mapping[Any, int]) -> tuple[NDArray[Any], NDArray[np.int64], dict[int, int]]:
     """Number the classes: sorted values, (N,) positions among them, and how many to draw by position."""
-    values, labels = np.unique(y, return_inverse=True)
+    labels, values = numbered(y)
     place = {value: i for i, value in enumerate(values.tolist())}
     wanted = {place[plain(value)]: int(n) for value, n in strategy.items()}
-    return values, labels.astype(np.int64), wanted
+    return values, labels, wanted
 
 
 def plain(value: Any) -> Any:
-    """A label as Python has it: arrays of objects hold their labels as they are, others as NumPy's scalars."""
+    """Return a label as a Python value, not as a NumPy scalar."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def as_float(features: NDArray[Any]) -> NDArray[Any]:
-    """Return floats of the smallest type that holds the values: what a sampler computes with."""
+    """Return floats of the smallest type that holds the values."""
     if features.dtype.kind == "f" and features.dtype.itemsize >= 4:
         return features
     return features.astype(np.result_type(features.dtype, np.float32))
 
 
 class Frame:
-    """Features moved to their centre and scaled by a power of two, and the way back.
+    """Centre features and scale them by a power of two, and undo both.
 
-    In between, squared distances neither vanish nor overflow, and large offsets do not blur them; which instances are
-    neighbours does not change.
+    Squared distances of scaled features neither underflow nor overflow, and large offsets do not round them off. The
+    nearest neighbours stay the same.
     """
 
     def __init__(self, features: NDArray[Any]) -> None:
@@ -85,11 +84,11 @@ class Frame:
         self._second = _exponent(small - self._centre)
 
     def inside(self, features: NDArray[Any]) -> NDArray[np.float64]:
-        """Return features as seen from the frame."""
+        """Return centred and scaled features."""
         return np.ldexp(np.ldexp(features.astype(np.float64), -self._first) - self._centre, -self._second)
 
     def outside(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows in the features' own units."""
+        """Return rows in the features' original units."""
         return np.ldexp(np.ldexp(rows, self._second) + self._centre, self._first)
 
 
@@ -98,7 +97,7 @@ def _exponent(values: NDArray[Any]) -> int:
 
 
 def for_distances(features: NDArray[Any]) -> NDArray[np.float64]:
-    """Return features as a `Frame` sees them."""
+    """Return centred and scaled features; see `Frame`."""
     return Frame(features).inside(features)
 
 
@@ -118,8 +117,8 @@ def as_seed(random_state: Any) -> int:
 def class_seeds(labels: NDArray[np.int64], seed: int) -> dict[int, np.random.SeedSequence]:
     """Give every class a random stream that depends on its size, not on its name, rank or features.
 
-    So renaming classes, scaling or rotating features, or adding a class leaves the draws of the others as they were.
-    Classes of one size are told apart by which comes first.
+    Renaming classes, scaling or rotating features, or adding a class therefore leaves the other draws unchanged. Among
+    classes of equal size, the order of their first instances decides.
     """
     values, first, counts = np.unique(labels, return_index=True, return_counts=True)
     seen: dict[int, int] = {}
@@ -132,37 +131,31 @@ def class_seeds(labels: NDArray[np.int64], seed: int) -> dict[int, np.random.See
     return seeds
 
 
-def refuse_too_large(name: str, n_new: int, features: NDArray[Any]) -> None:
+def refuse_too_many(name: str, n_new: int, features: NDArray[Any]) -> None:
     """Refuse a request that the machine's memory cannot hold, before anything is allocated.
 
     Raises:
-        InputError: the new rows need more than half of the memory there is.
+        InputError: the new rows need more than half of the memory.
     """
-    needed = 2 * n_new * features.shape[1] * features.dtype.itemsize  # made, then joined to the others
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return  # not known on this system
-    if needed > MEMORY_SHARE * memory:
-        raise InputError(
-            f"{name}: sampling_strategy asks for {n_new:,} new rows, about {needed / 1e9:.1f} GB; "
-            f"this machine has {memory / 1e9:.1f} GB.",
-            hint="Ask for fewer instances per class.",
-        )
+    refuse_too_large(
+        2 * n_new * features.shape[1] * features.dtype.itemsize,  # drawn, then joined to the others
+        f"{name}: sampling_strategy asks for {n_new:,} new rows, which need",
+        hint="Ask for fewer instances per class.",
+    )
 
 
 def enough_for_smote(name: str, k_neighbors: int, counts: dict[Any, int]) -> None:
     """Refuse a k that a class is too small for.
 
     Raises:
-        InputError: names the smallest class, its count and the k that would do.
+        InputError: names the smallest class, its count and the largest k that fits.
     """
     for label, count in sorted(counts.items(), key=lambda item: item[1]):
         if count > k_neighbors:
             return
         if count < 2:
             raise InputError(
-                f"{name}: class {label!r} has 1 instance; SMOTE needs two of a class to go between.",
+                f"{name}: class {label!r} has 1 instance; SMOTE needs two of a class to interpolate.",
                 hint="Leave the class out of sampling_strategy, or use EOS or random over-sampling.",
             )
         raise InputError(

@@ -1,0 +1,90 @@
+"""Retraining the head on resampled features: its options, recipe and start, and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from imblens.resampling import Resampled
+from imblens.run import Head, Part, Run, Split
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome
+from imblens.treatments._train_head import Recipe, released_recipe, train_head
+
+HEAD_OPTIONS = (
+    Option("epochs", 10, "passes over real and synthetic features.", "int", low=1),
+    Option("learning_rate", "auto", "'auto' is 2, or 0.1 in the released recipe.", "float", low=1e-9, words=("auto",)),
+    Option("weight_decay", "auto", "'auto' is 0.0002.", "float", low=0, words=("auto",)),
+    Option("batch_size", 128, "features in a step at most; fewer where features are few.", "int", low=1),
+    Option(
+        "start",
+        "head",
+        "fine-tune the network's own head, or re-initialise it.",
+        "text",
+        words=("head", "zeros", "random"),
+    ),
+    Option(
+        "recipe",
+        "scaled",
+        "'scaled' centres and scales features and lowers the rate along a cosine; 'released' is the EOS authors'.",
+        "text",
+        words=("scaled", "released"),
+    ),
+)
+COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT)
+
+
+def recipe_of(options: Mapping[str, Any], *, balanced: bool = False) -> Recipe:
+    """Return the recipe that a treatment's options describe."""
+    released = options.get("recipe") == "released"
+    default = released_recipe() if released else Recipe()
+    rate, decay = options["learning_rate"], options["weight_decay"]
+    return replace(
+        default,
+        epochs=options["epochs"],
+        learning_rate=default.learning_rate if rate == "auto" else rate,
+        weight_decay=default.weight_decay if decay == "auto" else decay,
+        batch_size=options["batch_size"],
+        balanced=balanced,
+    )
+
+
+def start_of(run: Run, options: Mapping[str, Any]) -> Any:
+    """Return the head to start from: the network's own, where requested and known."""
+    if options["start"] == "head":
+        return run.head if run.head is not None else "zeros"
+    return options["start"]
+
+
+def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outcome:
+    """Train a head on resampled features."""
+    real = np.asarray(run.train.features)[resampled.kept]
+    features = np.concatenate([real, resampled.new])
+    labels = np.concatenate([run.train.labels[resampled.kept], resampled.new_labels])
+    recipe = recipe_of(options)
+    head = train_head(
+        features, labels, run.n_classes, recipe=recipe, start=start_of(run, options), seed=options["random_state"]
+    )
+    counts = np.bincount(labels, minlength=run.n_classes)
+    facts = {
+        **resampled.facts,
+        "counts": dict(zip(run.classes, counts.tolist(), strict=True)),
+        "synthetic": len(resampled.new),
+        "recipe": recipe.as_meta(),
+    }
+    return Outcome(head, _synthetic(run, resampled, head), facts, resampled.notes)
+
+
+def _synthetic(run: Run, resampled: Resampled, head: Head) -> Split | None:
+    import pandas as pd
+
+    if not len(resampled.new):
+        return None
+    table = pd.DataFrame({"id": [f"synthetic-{i}" for i in range(len(resampled.new))]})
+    ids = np.append(run.train.ids.astype(object), [None])
+    for column, rows in (("base", resampled.base), ("toward", resampled.toward)):
+        table[column] = ids[rows]  # row -1 is the None at the end: not known
+    part = Part(np.ascontiguousarray(resampled.new, dtype=np.float32), resampled.new_labels, table=table)
+    return Split((part,), run.classes, "synthetic", head)
