@@ -10,10 +10,10 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from imblens import Run
+from imblens.base.intervals import Z95
 from imblens.errors import NotApplicable
 from imblens.lenses import ranking
-from imblens.lenses._ranking import Z95, auroc_interval, best_threshold, share_interval
-from imblens.lenses._resampling import areas
+from imblens.lenses.ranking import areas, auroc_interval, best_threshold, share_interval
 from tests.oracles.ranking_pairs import auroc, average_precision, delong_variance
 
 
@@ -287,7 +287,7 @@ def test_thresholds_come_from_val_and_never_from_test():
     assert other["threshold"].tolist() == table["threshold"].tolist()
     assert not any("no validation split" in note for note in finding.notes)
     assert "chosen on val" in finding.lines()[""]
-    assert "before one without it" in finding.sentence()
+    assert "AUROC 0." in finding.sentence()
 
 
 def test_without_val_thresholds_come_from_training_and_that_is_told():
@@ -301,7 +301,7 @@ def test_a_label_without_positives_has_no_threshold_and_that_is_told(none):
     finding = ranking(several(none=none))
     row = finding.tables["ranking_thresholds"].set_index("class").loc["rare"]
     assert row["positives"] == 0 and np.isnan(row[["threshold", "precision", "recall", "f1"]].astype(float)).all()
-    assert any("No val instance has rare" in note for note in finding.notes)
+    assert any("No positive val instance of rare" in note for note in finding.notes)
     if none == "anywhere":
         assert np.isnan(row[["recall_at_half", "f1_at_half", "recall_low"]].astype(float)).all()
         assert np.isnan(finding.tables["ranking"].set_index("class").loc["rare", "auroc"])

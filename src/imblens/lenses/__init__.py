@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from imblens.lenses._feature_density import feature_density as feature_density
     from imblens.lenses._generalization_gap import generalization_gap as generalization_gap
     from imblens.lenses._label_suspects import label_suspects as label_suspects
-    from imblens.lenses._ranking import ranking as ranking
     from imblens.lenses.calibration import calibration as calibration
     from imblens.lenses.diagnosis import diagnosis as diagnosis
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
+    from imblens.lenses.ranking import ranking as ranking
     from imblens.lenses.weight_norms import weight_norms as weight_norms
 
 BUILT_IN: tuple[Lens, ...] = tuple(built_in_lenses().values())

@@ -7,7 +7,7 @@ from typing import Any
 
 from imblens.base.wording import FEW, counted, number, percent
 from imblens.lenses._class_accuracy import class_accuracy
-from imblens.lenses._ranking import ranking
+from imblens.lenses.ranking import ranking
 from imblens.run import Run
 
 WELL_RANKED = 0.8  # upper end of the AUROC's interval below which discrimination is weak

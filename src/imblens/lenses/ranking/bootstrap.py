@@ -1,4 +1,4 @@
-"""How AUROC and average precision vary from one drawing of the instances to another: the bootstrap, without a loop."""
+"""Bootstrap of AUROC and average precision over all drawings at once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Counts = NDArray[np.float32]
 
 
 def resample_counts(split: Split, seed: int = 0) -> Counts:
-    """Draw the instances again with replacement, B times: (N, B), how often each instance was drawn.
+    """Draw the instances with replacement, B times: (N, B), how often each instance was drawn.
 
-    The drawing depends on what the instances are, not on their order or on that of the classes. B is 60 to 200, fewer
-    where there are many instances and classes: it serves a standard error, not a quantile.
+    The result depends on the instances, not on their order or that of the classes. B is 60 to 200, fewer where there
+    are many instances and classes: enough for a standard error, not for a quantile.
     """
     n = len(split)
     n_draws = int(np.clip(min(2e6 / n, 5e7 / (n * split.n_classes)), 60, 200))
@@ -47,23 +47,25 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
     n = len(score)
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
-    # only groups of equal scores that hold a positive matter: cut before and after each of them
+    # only groups of equal scores with a positive matter: cut before and after each of them
     begins = np.r_[True, ranked[1:] != ranked[:-1]]
     starts = np.flatnonzero(begins)
     held = np.unique((np.cumsum(begins) - 1)[is_positive[order]])
     cuts = np.unique(np.r_[0, starts[held], np.r_[starts[1:], n][held]])
     cuts = cuts[cuts < n]
     piece = np.repeat(np.arange(len(cuts)), np.diff(np.r_[cuts, n]))
-    # whole numbers up to N, which float32 holds exactly up to 2^24
+    # integers up to N, exact in float32 up to 2^24
     every = csr_array((np.ones(n, np.float32), (piece, order)), shape=(len(cuts), n)) @ counts  # (pieces, B)
     positive = is_positive[order]
     n_own = np.ones(int(positive.sum()), np.float32)
     own = csr_array((n_own, (piece[positive], order[positive])), shape=(len(cuts), n)) @ counts
-    said, hits = np.cumsum(every, axis=0), np.cumsum(own, axis=0)
-    n_positive, n_negative = hits[-1].astype(np.float64), (said[-1] - hits[-1]).astype(np.float64)
-    below = hits - said + (said[-1] - hits[-1]) + (every - own) / 2  # negatives behind each piece, and half of its own
+    ranked_so_far, hits = np.cumsum(every, axis=0), np.cumsum(own, axis=0)
+    n_positive, n_negative = hits[-1].astype(np.float64), (ranked_so_far[-1] - hits[-1]).astype(np.float64)
+    below = (
+        hits - ranked_so_far + (ranked_so_far[-1] - hits[-1]) + (every - own) / 2
+    )  # negatives behind each piece, and half of its own
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
+        precision = np.divide(hits, ranked_so_far, out=np.zeros_like(hits), where=ranked_so_far > 0)
         average_precision = (own * precision).sum(axis=0, dtype=np.float64) / n_positive
         auroc = (own * below).sum(axis=0, dtype=np.float64) / (n_positive * n_negative)
     known = (n_positive > 0) & (n_negative > 0)
@@ -71,7 +73,7 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
 
 
 def _canonical_order(split: Split) -> NDArray[np.int64]:
-    """Instances by their largest, smallest and largest own logit, which no numbering of instances or classes changes."""
+    """Instances by their largest, smallest and largest own logit, which no order of instances or classes changes."""
     keys = np.empty((4, len(split)))
     for rows in row_blocks(len(split), split.n_classes):
         logits = np.asarray(split.logits[rows], dtype=np.float64)

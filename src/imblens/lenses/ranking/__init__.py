@@ -1,0 +1,8 @@
+"""Does the network rank the instances of each class first?"""
+
+from imblens.lenses.ranking.bootstrap import areas
+from imblens.lenses.ranking.intervals import auroc_interval, share_interval
+from imblens.lenses.ranking.measure import ranking
+from imblens.lenses.ranking.thresholds import best_threshold
+
+__all__ = ["areas", "auroc_interval", "best_threshold", "ranking", "share_interval"]

@@ -1,0 +1,73 @@
+"""95% intervals of the AUROC and of average precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.intervals import Z95, wilson
+
+Floats = NDArray[np.float64]
+
+
+def auroc_interval(is_positive: NDArray[np.bool_], score: NDArray[Any]) -> tuple[float, float]:
+    """95% interval of the AUROC: the wider of DeLong's and Hanley and McNeil's at each end.
+
+    Args:
+        is_positive: (N,) with at least one of each.
+        score: (N,) larger for positives.
+
+    Example:
+        >>> low, high = auroc_interval(np.array([True, True, False, False, False]), np.array([5, 4, 3, 2, 1]))
+        >>> round(low, 2), high  # two against three, in perfect order: little evidence
+        (0.44, 1.0)
+    """
+    from scipy.stats import rankdata
+
+    positives, negatives = score[is_positive], score[~is_positive]
+    n, m = len(positives), len(negatives)
+    ranks = rankdata(np.concatenate([positives, negatives]))
+    beaten = (ranks[:n] - rankdata(positives)) / m  # share of negatives below each positive
+    outranked = 1 - (ranks[n:] - rankdata(negatives)) / n  # share of positives above each negative
+    auroc = float(beaten.mean())
+    score_low = _score_end(auroc, n, m, 0.0)
+    score_high = _score_end(auroc, n, m, 1.0)
+    variance = (beaten.var(ddof=1) / n if n > 1 else 0.0) + (outranked.var(ddof=1) / m if m > 1 else 0.0)
+    if not 0 < auroc < 1 or variance == 0:
+        return score_low, score_high
+    log_odds = np.log(auroc / (1 - auroc))
+    step = Z95 * np.sqrt(variance) / (auroc * (1 - auroc))
+    low, high = 1 / (1 + np.exp(-np.clip([log_odds - step, log_odds + step], -500, 500)))
+    return min(score_low, float(low)), max(score_high, float(high))
+
+
+def _score_end(auroc: float, n: int, m: int, outer: float) -> float:
+    """The value between `auroc` and `outer` that is 1.96 of its own Hanley-McNeil standard errors away from `auroc`."""
+    inner = auroc
+    for _ in range(50):
+        middle = (inner + outer) / 2
+        others = 1 + (n - 1) * (1 - middle) / (2 - middle) + (m - 1) * middle / (1 + middle)
+        inside = (auroc - middle) ** 2 <= Z95**2 * middle * (1 - middle) * others / (n * m)
+        inner, outer = (middle, outer) if inside else (inner, middle)
+    return outer
+
+
+def share_interval(value: float, drawn: Floats, n: int) -> tuple[float, float]:
+    """95% interval of a measure in [0, 1] over n positives: the wider, at each end, of two.
+
+    From the bootstrap's standard error on the log-odds scale, and Wilson's for a share of n.
+
+    Args:
+        value: the measure.
+        drawn: (B,) the measure in each drawing.
+        n: number of positives.
+    """
+    low, high = (float(end) for end in wilson(np.array(value * n), np.array(n)))
+    inside = drawn[np.isfinite(drawn) & (drawn > 0) & (drawn < 1)]
+    if 0 < value < 1 and len(inside) > 1:
+        step = Z95 * float(np.log(inside / (1 - inside)).std(ddof=1))
+        ends = 1 / (1 + np.exp(-(np.log(value / (1 - value)) + np.array([-step, step]))))
+        low, high = min(low, float(ends[0])), max(high, float(ends[1]))
+    return low, high

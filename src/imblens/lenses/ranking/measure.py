@@ -1,0 +1,157 @@
+"""AUROC, average precision and mean probabilities per class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.intervals import Z95, mean_with_interval
+from imblens.base.wording import number
+from imblens.lenses._contract import Finding, Measure, lens
+from imblens.lenses.ranking.bootstrap import areas, resample_counts
+from imblens.lenses.ranking.chart import charts
+from imblens.lenses.ranking.intervals import auroc_interval, share_interval
+from imblens.lenses.ranking.scores import known_scores, normaliser_of, probability_of
+from imblens.lenses.ranking.text import lines
+from imblens.lenses.ranking.thresholds import threshold_table
+from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@lens(
+    "Does the network rank the instances of each class first?",
+    order=110,
+    measures=(
+        Measure("ranking", "auroc", "AUROC", "higher"),
+        Measure("ranking", "average_precision", "average precision", "higher"),
+        Measure("ranking", "mean_probability_positives", "mean probability of positives", "higher", "probability"),
+    ),
+    needs=("test", "test_logits"),
+    lines=lines,
+    charts=charts,
+)
+def ranking(run: Run) -> Finding:
+    """AUROC and average precision of each class against the build on the test split.
+
+    auroc_c = P(probability of c for an instance of c > for another instance), ties counted half
+
+    The probability is the sigmoid of the logit in a multi-label run, the softmax over classes otherwise. AUROC does
+    not depend on thresholds or on the class's frequency: a class can be ranked well and never be predicted. Average
+    precision does; compare it with `prevalence`, the value of a random order. Unknown labels do not count.
+
+    Args:
+        run: with a test split that has predictions.
+
+    Returns:
+        Table `ranking`: class, positives, auroc, average_precision, mean_probability (over all test instances),
+        mean_probability_positives (over those of the class), auroc_low, auroc_high, prevalence, then the 95%
+        intervals `..._low, ..._high` of average_precision, mean_probability and mean_probability_positives. That of
+        the AUROC is the wider of DeLong's on the log-odds scale and the score interval of Hanley and McNeil's variance:
+        the first is too narrow near 1 and for few positives, the second where the scores of positives vary more than those
+        of negatives.
+        That of average precision is the wider of the bootstrap's on the log-odds scale and Wilson's for a share of the
+        positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
+        instances or without others. Summary: macro_auroc and macro_average_precision with bootstrap intervals,
+        macro_mean_probability and macro_mean_probability_positives, classes_ranked (how many classes the means of the
+        first two are over), n_classes.
+
+        In a multi-label run also `ranking_thresholds`: class, chosen_on, positives (there), threshold (of
+        the probability, with the largest F1 there), then on the test split precision, recall, f1 at that threshold and
+        precision_at_half, recall_at_half, f1_at_half at 0.5, and the 95% Wilson interval recall_low, recall_high. Chosen on
+        the run's val split, or on training instances where it has none, never on test. NaN for a label without positives.
+
+    Raises:
+        NotApplicable: no test split, or no predictions on it.
+
+    References:
+        LOOKING, Fig. 2 (AUROC, average precision, averaged probabilities). We add the intervals: DeLong et al. 1988,
+        Comparing the areas under two or more correlated ROC curves; Hanley and McNeil 1982, The meaning and use of the
+        area under a ROC curve; Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney
+        statistic, part 2 (the score method, here with both group sizes as they are); Boyd et al. 2013, Area under the
+        precision-recall curve: point estimates and confidence intervals, for average precision.
+    """
+    import pandas as pd
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    assert run.test is not None
+    split = run.test
+    normaliser = normaliser_of(split)
+    counts = resample_counts(split)
+    drawn: list[tuple[Floats, Floats]] = []
+    rows: list[dict[str, Any]] = []
+    for column, name in enumerate(run.classes):
+        if split.multilabel:
+            is_positive, probability = known_scores(split, column)
+        else:
+            is_positive, probability = split.labels == column, probability_of(split, column, normaliser)
+        n_positive = int(np.count_nonzero(is_positive))
+        means = {"mean_probability": probability, "mean_probability_positives": probability[is_positive]}
+        row: dict[str, Any] = {
+            "class": name,
+            "positives": n_positive,
+            "auroc": np.nan,
+            "average_precision": np.nan,
+            "mean_probability": probability.mean() if len(probability) else np.nan,
+            "mean_probability_positives": probability[is_positive].mean() if n_positive else np.nan,
+            "auroc_low": np.nan,
+            "auroc_high": np.nan,
+            "prevalence": n_positive / len(probability) if len(probability) else np.nan,
+            "average_precision_low": np.nan,
+            "average_precision_high": np.nan,
+        }
+        for mean, values in means.items():
+            _, _, low, high = mean_with_interval(values[:, None])
+            row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
+        if 0 < n_positive < len(probability):
+            row["auroc"] = float(roc_auc_score(is_positive, probability))
+            row["average_precision"] = float(average_precision_score(is_positive, probability))
+            row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability)
+            drawn.append(
+                areas(is_positive, probability, counts[split.known[:, column]] if split.multilabel else counts)
+            )
+            low_high = share_interval(row["average_precision"], drawn[-1][1], n_positive)
+            row["average_precision_low"], row["average_precision_high"] = low_high
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    tables, notes = {"ranking": table}, _notes(table)
+    if split.multilabel:
+        tables["ranking_thresholds"], more = threshold_table(run)
+        notes += more
+    return Finding(tables, _summary(table, drawn), notes=notes)
+
+
+def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for place, name in enumerate(("auroc", "average_precision")):
+        value = table[name].mean()
+        # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
+        of_drawing = mean_with_interval(np.array([pair[place] for pair in drawn] if drawn else [[np.nan]]))[1]
+        known = of_drawing[np.isfinite(of_drawing)]
+        step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
+        found[f"macro_{name}"] = number(value)
+        found[f"macro_{name}_low"] = number(max(value - step, 0.0) if np.isfinite(step) else np.nan)
+        found[f"macro_{name}_high"] = number(min(value + step, 1.0) if np.isfinite(step) else np.nan)
+    return {
+        **found,
+        "macro_mean_probability": number(table["mean_probability"].mean()),
+        "macro_mean_probability_positives": number(table["mean_probability_positives"].mean()),
+        "classes_ranked": int(table["auroc"].notna().sum()),
+        "n_classes": len(table),
+    }
+
+
+def _notes(table: pd.DataFrame) -> tuple[str, ...]:
+    notes = []
+    empty = table.loc[table["positives"] == 0, "class"]
+    if len(empty):
+        notes.append(f"No test instance of {', '.join(empty)}: left out of the means.")
+    whole = table.loc[table["prevalence"] == 1, "class"]
+    if len(whole):
+        notes.append(f"Every test instance is {', '.join(whole)}: it cannot be ranked.")
+    return tuple(notes)

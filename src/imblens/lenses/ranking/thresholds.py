@@ -1,0 +1,90 @@
+"""A threshold for each label of a multi-label run, chosen away from the test split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.intervals import wilson
+from imblens.lenses.ranking.scores import known_scores
+from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+COLUMNS = [
+    "class",
+    "chosen_on",
+    "positives",
+    "threshold",
+    *("precision", "recall", "f1"),
+    *("precision_at_half", "recall_at_half", "f1_at_half"),
+    *("recall_low", "recall_high"),
+]
+
+
+def best_threshold(is_positive: NDArray[np.bool_], probability: Floats) -> float:
+    """Return the threshold of the largest F1, halfway between two probabilities; NaN without a positive.
+
+    Of equal ones the largest. An instance is positive where its probability reaches the threshold.
+
+    Example:
+        >>> best_threshold(np.array([True, True, False, False]), np.array([0.8, 0.4, 0.3, 0.1]))
+        0.35
+    """
+    if not is_positive.any():
+        return float("nan")
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    hits, n_predicted = np.cumsum(is_positive[order]), np.arange(1, len(order) + 1)
+    last = np.r_[ranked[1:] != ranked[:-1], True]  # equal probabilities are on the same side
+    f1 = np.where(last, 2 * hits / (n_predicted + hits[-1]), -1.0)
+    k = int(f1.argmax())
+    return float(ranked[k] if k + 1 == len(ranked) else (ranked[k] + ranked[k + 1]) / 2)
+
+
+def threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A threshold for each label, chosen on val or train, and its results on test; with notes."""
+    import pandas as pd
+
+    assert run.test is not None
+    chosen_on = run.val if run.val is not None and run.val.has_logits else run.train
+    if not chosen_on.has_logits:
+        return pd.DataFrame(columns=COLUMNS), ("No thresholds: only the test split has predictions.",)
+    rows = []
+    for column, name in enumerate(run.classes):
+        own, rated = known_scores(chosen_on, column)
+        threshold = best_threshold(own, rated)
+        truth, probability = known_scores(run.test, column)
+        row = {"class": name, "chosen_on": chosen_on.name, "positives": int(own.sum()), "threshold": threshold}
+        at, half = _at_threshold(truth, probability, threshold), _at_threshold(truth, probability, 0.5)
+        low, high = wilson(np.array(at["recall"] * truth.sum()), np.array(truth.sum()))
+        row |= at | {f"{key}_at_half": value for key, value in half.items()}
+        rows.append(row | {"recall_low": float(low), "recall_high": float(high)})
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    notes = []
+    if chosen_on.name == "train":
+        notes.append(
+            "The run has no validation split, so thresholds were chosen on training instances, where the network is "
+            "more confident than elsewhere. Capture one with val=..., or give data with a val split."
+        )
+    without = table.loc[table["threshold"].isna(), "class"]
+    if len(without):
+        notes.append(f"No positive {chosen_on.name} instance of {', '.join(without)}: no threshold can be chosen.")
+    return table, tuple(notes)
+
+
+def _at_threshold(truth: NDArray[np.bool_], probability: Floats, threshold: float) -> dict[str, float]:
+    """Precision, recall and F1; NaN where nothing is positive, or nothing is predicted to be."""
+    if np.isnan(threshold):
+        return dict.fromkeys(("precision", "recall", "f1"), np.nan)
+    predicted = probability >= threshold
+    hits, n_predicted, n_true = int((predicted & truth).sum()), int(predicted.sum()), int(truth.sum())
+    return {
+        "precision": hits / n_predicted if n_predicted else np.nan,
+        "recall": hits / n_true if n_true else np.nan,
+        "f1": 2 * hits / (n_predicted + n_true) if n_true else np.nan,
+    }
