@@ -1,4 +1,4 @@
-"""Every error that imblens raises on purpose, one tree.
+"""The exceptions of imblens, one tree.
 
 A message has three parts: what was asked, what was found, what to do. The last part is `hint`.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class ImblensError(Exception):
-    """Root of the tree. `str(error)` is the message with the hint behind it."""
+    """Root of the tree. `str(error)` is the message followed by the hint."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Keep `message` (what was asked and found) and `hint` (what to do) apart, for the terminal."""
@@ -47,11 +47,11 @@ class StorageError(ImblensError, OSError):
 
 
 class NotApplicable(ImblensError):  # noqa: N818  (a state of the run, not a fault)
-    """A lens or a treatment has nothing to say on this run; the message is the reason shown to the user."""
+    """A lens or a treatment does not apply to this run; the message is the reason shown to the user."""
 
 
 class ImblensWarning(UserWarning):
-    """The result is as asked, but something about it should be known (a class without enemies, a count not reached)."""
+    """The result is valid, with a limitation to know about (a class without enemies, a count not reached)."""
 
 
 def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ def divide(above: Any, below: Any, *, otherwise: float = np.nan) -> NDArray[np.f
 
     Args:
         above, below: arrays that broadcast against each other.
-        otherwise: NaN unless a caller can say what an empty share means.
+        otherwise: the value there; NaN unless an empty share has a meaning.
 
     Example:
         >>> divide(np.array([1, 2]), np.array([4, 0]))

@@ -14,7 +14,7 @@ Z95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
 
 
 def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[Floats, Floats]:
-    """95 % Wilson score interval of a share; NaN where there are no trials.
+    """95% Wilson score interval of a share; NaN where there are no trials.
 
     References:
         Wilson 1927, Probable inference, the law of succession, and statistical inference.
@@ -34,14 +34,14 @@ def wilson(successes: NDArray[Any], trials: NDArray[Any]) -> tuple[Floats, Float
 
 
 def paired_change(gained: NDArray[Any], lost: NDArray[Any], count: NDArray[Any]) -> tuple[Floats, Floats]:
-    """95 % interval of (gained - lost) / count where both answers are to the same instances.
+    """95% interval of (gained - lost) / count of two predictions on the same instances.
 
     Half an instance is added to each of the four cells, so that a class with few instances, or without any change, does
-    not look certain.
+    not get an interval of width 0.
 
     Args:
-        gained: (C,) instances that turned right.
-        lost: (C,) instances that turned wrong.
+        gained: (C,) instances classified correctly only afterwards.
+        lost: (C,) instances classified correctly only before.
         count: (C,) instances.
 
     Returns:
@@ -63,7 +63,7 @@ def paired_change(gained: NDArray[Any], lost: NDArray[Any], count: NDArray[Any])
 
 
 def mean_of_kinds(middle: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:
-    """Means over the kinds of instances of each class, (C, S) to (C,), with 95 % intervals; NaN where a kind is unknown.
+    """Means over the kinds of instances of each class, (C, S) to (C,), with 95% intervals; NaN where a kind is unknown.
 
     Each side of the interval is the root of the summed squares of the kinds' distances (square-and-add).
     """
@@ -75,9 +75,9 @@ def mean_of_kinds(middle: Floats, low: Floats, high: Floats) -> tuple[Floats, Fl
 
 
 def independent_change(
-    right: NDArray[Any], count: NDArray[Any], right_then: NDArray[Any], count_then: NDArray[Any]
+    correct: NDArray[Any], count: NDArray[Any], correct_before: NDArray[Any], count_before: NDArray[Any]
 ) -> tuple[Floats, Floats]:
-    """95 % interval of right / count - right_then / count_then where the instances differ.
+    """95% interval of correct / count - correct_before / count_before where the instances differ.
 
     Returns:
         Lower and upper ends, each (C,); NaN where either has no instance.
@@ -90,17 +90,17 @@ def independent_change(
         >>> round(float(low[0]), 4), round(float(high[0]), 4)
         (0.0524, 0.3339)
     """
-    now, then = divide(right, count), divide(right_then, count_then)
-    (low, high), (low_then, high_then) = wilson(right, count), wilson(right_then, count_then)
-    change = now - then
+    after, before = divide(correct, count), divide(correct_before, count_before)
+    (low, high), (low_before, high_before) = wilson(correct, count), wilson(correct_before, count_before)
+    change = after - before
     return (
-        change - np.sqrt((now - low) ** 2 + (high_then - then) ** 2),
-        change + np.sqrt((high - now) ** 2 + (then - low_then) ** 2),
+        change - np.sqrt((after - low) ** 2 + (high_before - before) ** 2),
+        change + np.sqrt((high - after) ** 2 + (before - low_before) ** 2),
     )
 
 
 def mean_change(low: Floats, high: Floats, change: Floats) -> tuple[float, float]:
-    """95 % interval of the mean of independent classes' changes, from their intervals; NaN classes are left out.
+    """95% interval of the mean of independent classes' changes, from their intervals; NaN classes are left out.
 
     Each side is the root of the summed squares of the classes' distances, as in Newcombe's square-and-add rule.
     """
@@ -114,7 +114,7 @@ def mean_change(low: Floats, high: Floats, change: Floats) -> tuple[float, float
 
 
 def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Count, mean and 95 % interval (Student's t) of each column of (N, C), NaN left out.
+    """Count, mean and 95% interval (Student's t) of each column of (N, C), NaN left out.
 
     The interval is NaN for fewer than two values.
 

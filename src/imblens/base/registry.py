@@ -18,8 +18,8 @@ class Registry(Mapping[str, Item], Generic[Item]):
         kind: what an item is called in messages: "treatment".
         items: the built-in ones by name, or a function that returns them (called on first use).
         group: entry-point group through which other packages add items, or None.
-        check: says what is wrong with an item of another package ("is of type int, no Treatment"), or None.
-        broken: from (name, what is wrong) to an item that takes the place of one that cannot be used; without it, such
+        check: describes what is invalid in an item of another package ("is of type int, no Treatment"), or None.
+        broken: from (name, what is invalid) to an item that takes the place of one that cannot be used; without it, such
             items are left out with a warning.
 
     Example:
@@ -93,16 +93,16 @@ class Registry(Mapping[str, Item], Generic[Item]):
             try:
                 loaded = point.load()
             except Exception as error:  # whatever the other package's import raises
-                wrong: str | None = f"cannot be loaded: {type(error).__name__}: {error}"
+                problem: str | None = f"cannot be loaded: {type(error).__name__}: {error}"
             else:
-                wrong = None if self._check is None else self._check(loaded)
-            if wrong is None:
+                problem = None if self._check is None else self._check(loaded)
+            if problem is None:
                 found.setdefault(str(getattr(loaded, "name", point.name)), loaded)
             elif self._broken is not None:
-                found.setdefault(point.name, self._broken(point.name, f"{point.value} {wrong}"))
+                found.setdefault(point.name, self._broken(point.name, f"{point.value} {problem}"))
             else:
                 warnings.warn(
-                    f"The {self.kind} {point.name!r} of another package is left out: {point.value} {wrong}.",
+                    f"The {self.kind} {point.name!r} of another package is left out: {point.value} {problem}.",
                     ImblensWarning,
                     stacklevel=4,
                 )

@@ -13,7 +13,7 @@ from imblens.losses._focal import not_p
 
 
 class Asymmetric(ClassLoss):
-    """Focusing that differs for the target class and for the others.
+    """Separate focusing for the target class and the other classes.
 
     l = -sum_k q_k w_k log p_k,   w_y = (1 - p_y)^gamma_pos,   w_k = p_k^gamma_neg for the other classes,
 
@@ -27,8 +27,8 @@ class Asymmetric(ClassLoss):
         smoothing: s, from 0 to below 1.
 
     References:
-        Ben-Baruch et al. 2021, Asymmetric Loss For Multi-Label Classification. The paper treats many labels; this is
-        the single-label form that its authors released (softmax, defaults 0, 4 and 0.1).
+        Ben-Baruch et al. 2021, Asymmetric Loss For Multi-Label Classification. The paper treats multi-label data; this
+        is the single-label form that its authors released (softmax, defaults 0, 4 and 0.1).
     """
 
     def __init__(

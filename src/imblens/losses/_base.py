@@ -1,4 +1,4 @@
-"""What every loss for single labels shares."""
+"""Base class and weights of the losses for single labels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ClassLoss(nn.Module):
 
     loss = 1/N sum_i w[y_i] l_i
 
-    The divisor is N and not the sum of the weights (as `torch.nn.functional.cross_entropy` has it), so that the weight
-    of a class acts on the instances of that class and on nothing else: a batch that happens to hold no rare instance is
-    not scaled up. Weights made from counts are scaled to a mean of 1 over the training instances, so that learning
-    rates carry over from plain cross-entropy.
+    The divisor is N and not the sum of the weights (as in `torch.nn.functional.cross_entropy`), so that the weight of a
+    class affects only the instances of that class: a batch without rare instances is not scaled up. Weights computed
+    from counts are scaled to a mean of 1 over the training instances, so that learning rates of plain cross-entropy
+    remain suitable.
 
-    Always computed in float32 (float64 stays), also inside autocast. Subclasses define `per_instance`.
+    Computed in float32 (float64 stays float64), also inside autocast. Subclasses define `per_instance`.
 
     Attributes:
         class_weight: (C,) float32; not part of the state dict, since it follows from the counts.
@@ -46,7 +46,7 @@ class ClassLoss(nn.Module):
         raise NotImplementedError
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell that the epoch numbered `epoch` (from 0) of `epochs` starts."""
+        """Announce the start of epoch `epoch` (from 0) of `epochs`."""
 
     def forward(self, logits: Tensor, targets: Tensor, share: Tensor | None = None) -> Tensor:
         """Return the loss as one number.
@@ -82,11 +82,11 @@ def mean_one(weights: Sequence[float], class_counts: Sequence[int]) -> list[floa
 def effective_number_weights(class_counts: Sequence[int], beta: float) -> list[float]:
     """Return (1 - beta) / (1 - beta^n) for each class, scaled by `mean_one`.
 
-    A class without instances counts as one instance: its weight is finite, and never used in training.
+    A class without instances counts as one instance: its weight is finite and never used in training.
 
     References:
         Cui et al. 2019, Class-Balanced Loss Based on Effective Number of Samples, eq. 2. They scale the weights to sum
-        to C, which makes the loss, and so the step, smaller the stronger the imbalance.
+        to C, which makes the loss, and so the step, smaller under stronger imbalance.
     """
     beta = number("beta", beta, 0, 1)
     return mean_one([(1 - beta) / (1 - beta ** max(n, 1)) for n in class_counts], class_counts)

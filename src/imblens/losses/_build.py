@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imblens.base.registry import Registry
 from imblens.errors import InputError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ class LossEntry(NamedTuple):
     """A loss that can be built by name.
 
     Attributes:
-        says: one line for lists.
+        description: one line for lists.
         maker: "module:class" or "module:function", imported when it is built.
-        normalised_head: whether it is meant for a network that ends in cosines.
-        multilabel: whether it is for several labels per instance.
+        normalised_head: whether it is meant for a network with a cosine head.
+        multilabel: whether it is for multi-label data.
     """
 
-    says: str
+    description: str
     maker: str
     normalised_head: bool = False
     multilabel: bool = False
@@ -37,35 +38,37 @@ LOSSES: dict[str, LossEntry] = {
     "ce": LossEntry("cross-entropy", "_cross_entropy:CrossEntropy"),
     "weighted_ce": LossEntry("cross-entropy, classes weighted by 1 / count", "_cross_entropy:weighted_cross_entropy"),
     "focal": LossEntry("less weight on easy instances (Lin et al. 2017)", "_focal:Focal"),
-    "asl": LossEntry("focusing apart for the target and the other classes (Ben-Baruch et al. 2021)", "_asl:Asymmetric"),
+    "asl": LossEntry("separate focusing for target and non-target classes (Ben-Baruch et al. 2021)", "_asl:Asymmetric"),
     "ldam": LossEntry("wider margins for rarer classes (Cao et al. 2019)", "_ldam:LDAM", normalised_head=True),
     "cb_ce": LossEntry("cross-entropy by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_ce"),
     "cb_focal": LossEntry("focal by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_focal"),
     "logit_adjusted": LossEntry("logits shifted by log prior (Menon et al. 2021)", "_logit_adjusted:LogitAdjusted"),
-    "bce": LossEntry("several labels: binary cross-entropy", "_labels:binary_cross_entropy", multilabel=True),
+    "bce": LossEntry("multi-label: binary cross-entropy", "_labels:binary_cross_entropy", multilabel=True),
     "wbce": LossEntry(
-        "several labels: yes and no of a label weigh the same in all",
+        "multi-label: positives and negatives of a label have equal total weight",
         "_labels:weighted_binary_cross_entropy",
         multilabel=True,
     ),
     "focal_bce": LossEntry(
-        "several labels: less weight on easy answers (Lin et al. 2017)", "_labels:focal_binary", multilabel=True
+        "multi-label: less weight on easy labels (Lin et al. 2017)", "_labels:focal_binary", multilabel=True
     ),
     "cb_focal_bce": LossEntry(
-        "several labels: focal by effective number (Cui et al. 2019)",
+        "multi-label: focal by effective number (Cui et al. 2019)",
         "_labels:class_balanced_focal_binary",
         multilabel=True,
     ),
     "asl_bce": LossEntry(
-        "several labels: easy noes fade more than yeses (Ridnik et al. 2021)",
+        "multi-label: down-weights easy negatives (Ridnik et al. 2021)",
         "_labels:AsymmetricLabels",
         multilabel=True,
     ),
 }
 
+_REGISTRY = Registry("loss", LOSSES)
+
 
 def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
-    """Return the names that `build_loss` knows; with `multilabel`, those for several labels, or for one.
+    """Return the names that `build_loss` knows; `multilabel` selects those for multi-label or for single-label data.
 
     >>> loss_names(multilabel=False)
     ('ce', 'weighted_ce', 'focal', 'asl', 'ldam', 'cb_ce', 'cb_focal', 'logit_adjusted')
@@ -77,14 +80,14 @@ def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
 
 def loss_descriptions() -> dict[str, str]:
     """Return one line for each loss."""
-    return {name: entry.says for name, entry in LOSSES.items()}
+    return {name: entry.description for name, entry in LOSSES.items()}
 
 
 def loss_page(name: str) -> str:
-    """Return the docstring of a loss: formula, options, paper. Nothing of torch is imported.
+    """Return the docstring of a loss: formula, options, paper. It does not import torch.
 
     >>> loss_page("focal").splitlines()[0]
-    'Cross-entropy that fades for instances that are easy: l = -(1 - p_y)^gamma log p_y.'
+    'Cross-entropy with less weight on easy instances: l = -(1 - p_y)^gamma log p_y.'
     """
     module, _, maker = find_loss(name).maker.partition(":")
     tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
@@ -94,14 +97,12 @@ def loss_page(name: str) -> str:
 
 
 def find_loss(name: str) -> LossEntry:
-    """Return the entry of a loss; builds and imports nothing.
+    """Return the entry of a loss; it builds and imports nothing.
 
     Raises:
         MissingError: there is no such loss.
     """
-    if name not in LOSSES:
-        raise MissingError(f"there is no loss {name!r}.", hint=did_you_mean(name, loss_names()))
-    return LOSSES[name]
+    return _REGISTRY.find(name)
 
 
 def build_loss(
@@ -117,17 +118,17 @@ def build_loss(
     Args:
         name: one of `loss_names()`.
         class_counts: (C,) training instances of each class; a class may have none.
-        negative_counts: (C,) training instances known not to have each label; only for several labels per instance.
-        drw: weight classes by their effective number from 80 % of the epochs on (deferred re-weighting).
+        negative_counts: (C,) negatives of each label in training; only for multi-label data.
+        drw: weight classes by their effective number from 80% of the epochs on (deferred re-weighting).
         options: of that loss, such as `gamma=1.5` for `focal`.
 
     Returns:
-        A module: `loss(logits (N, C), targets (N,))` is one number; for several labels, targets are (N, C): 1, 0, or
-        -1 where the answer is not known. Call `loss.set_epoch(epoch, epochs)` when an epoch starts.
+        A module: `loss(logits (N, C), targets (N,))` is one number; for multi-label data, targets are (N, C): 1, 0, or
+        -1 where the label is unknown. Call `loss.set_epoch(epoch, epochs)` when an epoch starts.
 
     Raises:
         MissingError: no loss, or no option, of that name.
-        InputError: counts that are no counts, counts for the other kind of loss, or an option out of its range.
+        InputError: invalid counts, counts for the other kind of loss, or an option out of its range.
 
     Example:
         >>> import torch
@@ -137,16 +138,16 @@ def build_loss(
     """
     entry = find_loss(name)
     if entry.multilabel != (negative_counts is not None):
-        kinds = ("several labels per instance", "one label per instance")
+        kinds = ("multi-label data", "single-label data")
         found, wanted = kinds if entry.multilabel else kinds[::-1]
         raise InputError(
-            f"the loss {name!r} is for {found}, and was asked for {wanted}.",
+            f"the loss {name!r} is for {found}, but the data is {wanted.removesuffix(' data')}.",
             hint=f"For {wanted}: {', '.join(loss_names(multilabel=not entry.multilabel))}.",
         )
     if entry.multilabel and drw:
         raise InputError(
-            f"deferred re-weighting weighs the one class of an instance; {name!r} is for several labels.",
-            hint="Leave out drw; wbce and cb_focal_bce weigh labels by their counts.",
+            f"deferred re-weighting is for single-label data; {name!r} is for multi-label data.",
+            hint="Leave out drw; wbce and cb_focal_bce weight labels by their counts.",
         )
     counts = _checked_counts(class_counts)
     module, _, maker_name = entry.maker.partition(":")
@@ -154,7 +155,7 @@ def build_loss(
     known = [key for key in inspect.signature(maker).parameters if key not in _COUNTS]
     for key in options:
         if key not in known:
-            what = did_you_mean(key, known) if known else "It takes none."
+            what = did_you_mean(key, known) if known else "It has no options."
             raise MissingError(f"the loss {name!r} has no option {key!r}.", hint=what)
     if negative_counts is not None:
         negatives = _checked_counts(negative_counts, "negative_counts")
@@ -162,8 +163,8 @@ def build_loss(
             raise InputError(
                 f"there are {len(negatives)} negative_counts for {len(counts)} class_counts.", hint="Give one each."
             )
-        several: LabelLoss = maker(counts, negatives, **options)
-        return several
+        multilabel_loss: LabelLoss = maker(counts, negatives, **options)
+        return multilabel_loss
     loss: ClassLoss = maker(counts, **options)
     if drw:
         from imblens.losses._deferred import DeferredReweighting

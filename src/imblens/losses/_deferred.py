@@ -13,10 +13,10 @@ from imblens.losses._base import ClassLoss, effective_number_weights
 class DeferredReweighting(ClassLoss):
     """Any loss, with classes weighted by their effective number in the last part of the training only.
 
-    Early on, weights hurt the features; late, when the learning rate is small, they move the decision.
+    Early in training, weights degrade the features; late, at a small learning rate, they shift the decision boundary.
 
     Args:
-        loss: what is weighted.
+        loss: the loss to weight.
         class_counts: (C,) training instances of each class.
         beta: see `effective_number_weights`.
         start: share of the epochs after which weights apply.

@@ -11,7 +11,7 @@ from imblens.losses._base import ClassLoss, number
 
 
 class Focal(ClassLoss):
-    """Cross-entropy that fades for instances that are easy: l = -(1 - p_y)^gamma log p_y.
+    """Cross-entropy with less weight on easy instances: l = -(1 - p_y)^gamma log p_y.
 
     gamma = 0 is cross-entropy.
 

@@ -12,12 +12,12 @@ from imblens.losses._base import ClassLoss, number
 
 
 class LDAM(ClassLoss):
-    """Cross-entropy after the target's logit was lowered by a margin that is wider for rarer classes.
+    """Cross-entropy with the target's logit lowered by a margin that is wider for rarer classes.
 
     l = -log softmax(z - s m_y e_y)_y,   m_j = max_m (n_min / n_j)^(1/4)
 
-    Meant for logits z = s cos(features, class), which the normalised head of `build_model` gives; margins are in units
-    of the cosine. On an ordinary network it is defined as well, and finite. max_m = 0 is cross-entropy.
+    Meant for logits z = s cos(features, class), the output of the normalised head of `build_model`; margins are in units
+    of the cosine. On other networks it is defined and finite too. max_m = 0 is cross-entropy.
 
     Args:
         class_counts: (C,) training instances n of each class. One without instances gets the widest margin.

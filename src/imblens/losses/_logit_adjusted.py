@@ -1,4 +1,4 @@
-"""Logit adjustment while training."""
+"""Logit adjustment during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imblens.losses._base import ClassLoss, number
 class LogitAdjusted(ClassLoss):
     """Cross-entropy of logits raised by tau times the log of the class's share: l = CE(z + tau log prior, y).
 
-    tau = 0 is cross-entropy, tau = 1 the balanced softmax. Answers are read from z, without the shift.
+    tau = 0 is cross-entropy, tau = 1 the balanced softmax. Predictions use z, without the shift.
 
     Args:
         class_counts: (C,) training instances of each class. One without instances counts as one instance.

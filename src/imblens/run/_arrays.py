@@ -104,7 +104,7 @@ def _count_classes(
         shape = tuple(np.shape(head[0]))
         if len(shape) != 2:
             return None
-        turned = shape[1] != dim and shape[0] == dim  # then its columns are the classes, and `Head.checked` says so
+        turned = shape[1] != dim and shape[0] == dim  # then its columns are the classes, and `Head.checked` reports it
         return int(shape[1] if turned else shape[0])
     for _, labels, _ in given.values():
         if np.ndim(labels) == 2:

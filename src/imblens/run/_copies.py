@@ -1,4 +1,4 @@
-"""Instances that stand in two splits, bit by bit."""
+"""Instances that are in two splits, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from imblens.run._split import Split
 
 
 def copies(of: Split, among: Split) -> NDArray[np.bool_]:
-    """(n,) which rows of `among` are, bit by bit and in their labels, rows of `of`."""
+    """(n,) which rows of `among` are bit for bit rows of `of`, with the same labels."""
     return np.isin(_fingerprints(among), _fingerprints(of))
 
 
 def _fingerprints(split: Split) -> NDArray[np.uint64]:
-    """(N,) 64-bit hash of every row and its labels; exact, so not moved by rounding."""
+    """(N,) 64-bit hash of every row and its labels; exact, so independent of rounding."""
     n_labels = len(split.classes) if split.multilabel else 1
     factors = np.random.default_rng(0).integers(1, 2**63, split.dim + n_labels, dtype=np.uint64) | np.uint64(1)
     pieces = []

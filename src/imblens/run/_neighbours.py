@@ -407,13 +407,13 @@ def _has_pynndescent() -> bool:
 
 
 def _proposals(scaled: NDArray[np.float32], k: int) -> Indices:
-    """(U, k) about the k nearest rows of every row; -1 where fewer were found. One thread: more change the answer."""
+    """(U, k) about the k nearest rows of every row; -1 where fewer were found. One thread: more change the result."""
     import warnings
 
     from pynndescent import NNDescent
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks of its own on rows that it could not fill
+        warnings.simplefilter("ignore")  # its warnings about rows without enough neighbours
         found: Indices = NNDescent(scaled, n_neighbors=k, random_state=0, n_jobs=1).neighbor_graph[0].astype(np.int64)
     return found
 

@@ -1,4 +1,4 @@
-"""The door: arrays that people bring are checked here once, so that everything behind it can trust them."""
+"""Validation of features, labels and class names: checked once on entry, trusted everywhere else."""
 
 from __future__ import annotations
 

@@ -67,20 +67,20 @@ class Batch:
 
 
 class Statistic(ABC, Generic[Result]):
-    """A sum over instances in the widest sense.
+    """A quantity computed from batches of instances.
 
-    `needs_logits` tells the reader whether logits must be read. `update` sees every instance once.
+    `needs_logits` states whether batches need logits. `update` receives every instance once.
     """
 
     needs_logits: bool = False
 
     @abstractmethod
     def update(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
 
     @abstractmethod
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the instances of `other`; return self."""
 
     @abstractmethod
     def finish(self) -> Result:
@@ -106,7 +106,7 @@ class ClassMoments(Statistic[Moments]):
         self._squares = np.zeros((n_classes, dim))  # sum of squared deviations from the mean
 
     def update(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         members = batch.membership
         count = np.diff(members.indptr).astype(np.float64)
         mean, squares = np.zeros_like(self._mean), np.zeros_like(self._squares)
@@ -121,7 +121,7 @@ class ClassMoments(Statistic[Moments]):
         self._combine(count, mean, squares)
 
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the instances of `other`; return self."""
         self._combine(other._count, other._mean, other._squares)
         return self
 
@@ -148,7 +148,7 @@ class ClassRange(Statistic["Range"]):
     Args:
         n_classes: C.
         dim: D.
-        keep: "all", "correct" or "wrong": which instances count, by the network's answer.
+        keep: "all", "correct" or "misclassified": which instances count.
     """
 
     def __init__(self, n_classes: int, dim: int, keep: str = "all") -> None:
@@ -160,13 +160,13 @@ class ClassRange(Statistic["Range"]):
         self._count = np.zeros(n_classes, dtype=np.int64)
 
     def update(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         members = batch.membership
         for label in range(len(self._count)):
             rows = members.indices[members.indptr[label] : members.indptr[label + 1]]
             if self._keep != "all":
-                right = _answers_class(batch, rows, label)
-                rows = rows[right if self._keep == "correct" else ~right]
+                correct = _predicted(batch, rows, label)
+                rows = rows[correct if self._keep == "correct" else ~correct]
             if rows.size:
                 values = batch.features[rows]
                 np.minimum(self._low[label], values.min(axis=0), out=self._low[label])
@@ -174,7 +174,7 @@ class ClassRange(Statistic["Range"]):
                 self._count[label] += rows.size
 
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the instances of `other`; return self."""
         np.minimum(self._low, other._low, out=self._low)
         np.maximum(self._high, other._high, out=self._high)
         self._count += other._count
@@ -196,7 +196,7 @@ class Range:
 
 
 class Confusion(Statistic[NDArray[np.int64]]):
-    """How often an instance of a class (row) was given each answer (column): (C, C) counts."""
+    """How often instances of a class (row) were predicted as each class (column): (C, C) counts."""
 
     needs_logits = True
 
@@ -205,12 +205,12 @@ class Confusion(Statistic[NDArray[np.int64]]):
         self._counts = np.zeros((n_classes, n_classes), dtype=np.int64)
 
     def update(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         members = batch.membership.tocoo()
         np.add.at(self._counts, (members.row, batch.predictions[members.col]), 1)
 
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the instances of `other`; return self."""
         self._counts += other._counts
         return self
 
@@ -231,7 +231,7 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
         self._counts = np.zeros((n_classes, dim), dtype=np.int64)
 
     def update(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         members = batch.membership
         n_classes, dim = self._counts.shape
         step = max(1, PIECE // dim)
@@ -246,7 +246,7 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
         self._counts += np.bincount(at.ravel(), minlength=n_classes * dim).reshape(n_classes, dim)
 
     def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
+        """Add the instances of `other`; return self."""
         self._counts += other._counts
         return self
 
@@ -292,17 +292,17 @@ def top_k_columns(values: Floats, k: int) -> NDArray[np.int64]:
     return (chosen % dim).reshape(n, k)
 
 
-def _answers_class(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.bool_]:
-    """Whether the network says `label` for those rows: the largest logit, or a positive one in a multi-label run."""
+def _predicted(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.bool_]:
+    """Whether `label` is predicted for those rows: it has the largest logit, or a positive one in a multi-label run."""
     if batch.labels.ndim == 2:
         assert batch.logits is not None
         return np.asarray(batch.logits)[rows, label] > 0
-    answers: NDArray[np.bool_] = batch.predictions[rows] == label
-    return answers
+    predicted: NDArray[np.bool_] = batch.predictions[rows] == label
+    return predicted
 
 
 def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
-    """Measures over all classes, from (C, C) counts of answers (columns) to the instances of each class (rows).
+    """Measures over all classes, from (C, C) counts of predictions (columns) for the instances of each class (rows).
 
     Classes without instances are left out of every mean. accuracy; balanced_accuracy = macro sensitivity (mean recall);
     geometric_mean = sqrt(macro sensitivity x macro specificity); macro_f1.
@@ -313,14 +313,14 @@ def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
         {'accuracy': 0.75, 'balanced_accuracy': 0.65, 'geometric_mean': 0.65, 'macro_f1': 0.621}
     """
     total = counts.sum()
-    right = np.diag(counts).astype(np.float64)
-    positives, answers = counts.sum(axis=1), counts.sum(axis=0)
+    correct = np.diag(counts).astype(np.float64)
+    positives, predicted = counts.sum(axis=1), counts.sum(axis=0)
     seen = positives > 0
-    recall = right[seen] / positives[seen]
-    specificity = 1 - (answers - right)[seen] / np.maximum(total - positives, 1)[seen]
-    f1 = 2 * right[seen] / (positives + answers)[seen]
+    recall = correct[seen] / positives[seen]
+    specificity = 1 - (predicted - correct)[seen] / np.maximum(total - positives, 1)[seen]
+    f1 = 2 * correct[seen] / (positives + predicted)[seen]
     return {
-        "accuracy": float(right.sum() / total),
+        "accuracy": float(correct.sum() / total),
         "balanced_accuracy": float(recall.mean()),
         "geometric_mean": float(np.sqrt(recall.mean() * specificity.mean())),
         "macro_f1": float(f1.mean()),
