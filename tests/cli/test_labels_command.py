@@ -54,7 +54,7 @@ def test_what_cannot_be_leaves_nothing_behind(tmp_path: Path) -> None:
     data = chexpert(tmp_path / "chexpert")
     for words, message in (
         (["--uncertain", "maybe"], "Give ignore, positive or negative"),
-        (["--loss", "ce"], "For several labels per instance: bce"),
+        (["--loss", "ce"], "For multi-label data: bce"),
         (["--boxes", "none.csv"], "no file of boxes none.csv"),
     ):
         done = imblens("train", data, *words, "--epochs", 1, "--out", "run", cwd=tmp_path)

@@ -146,7 +146,7 @@ def test_names_and_descriptions_need_no_torch() -> None:
         (("ce", None), {}, "class_counts"),
     ],
 )
-def test_bad_requests_say_what_to_do(arguments: Any, options: Any, message: str) -> None:
+def test_invalid_requests_raise_a_message_with_what_to_do(arguments: Any, options: Any, message: str) -> None:
     with pytest.raises((InputError, MissingError), match=message):
         build_loss(*arguments, **options)
 
@@ -157,7 +157,7 @@ def test_shapes_that_do_not_fit(shapes: Any) -> None:
         build_loss("ce", COUNTS)(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
 
 
-# ------------------------------------------------------------------------------------------ several labels per instance
+# ------------------------------------------------------------------------------------------ multi-label
 
 
 def labels(n: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
@@ -207,9 +207,9 @@ def test_asymmetric_labels_by_hand() -> None:
 
 
 def test_a_loss_for_the_other_kind_of_labels_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'ce' is for one label per instance.*several labels.*bce, wbce"):
+    with pytest.raises(InputError, match=r"'ce' is for single-label data, but the data is multi-label.*bce, wbce"):
         build_loss("ce", COUNTS, negative_counts=COUNTS)
-    with pytest.raises(InputError, match=r"'bce' is for several labels.*one label per instance: ce,"):
+    with pytest.raises(InputError, match=r"'bce' is for multi-label data, but the data is single-label.*: ce,"):
         build_loss("bce", COUNTS)
     with pytest.raises(InputError, match="deferred re-weighting"):
         build_loss("bce", COUNTS, negative_counts=COUNTS, drw=True)

@@ -143,7 +143,7 @@ def test_moments_survive_a_large_offset() -> None:
 def test_ranges_of_right_and_wrong_answers() -> None:
     split = cut()
     right = LOGITS.argmax(axis=1) == LABELS
-    found = split.reduce(lambda: ClassRange(4, 4, keep="wrong"))
+    found = split.reduce(lambda: ClassRange(4, 4, keep="misclassified"))
     for c in range(3):
         rows = FEATURES[(LABELS == c) & ~right]
         assert found.count[c] == len(rows)

@@ -344,7 +344,7 @@ def test_bad_requests_say_what_to_do(images: ImageSet, tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=message):
             quick(images, tmp_path / "x", **options)
-    with pytest.raises(InputError, match="'bce' is for several labels per instance"):
+    with pytest.raises(InputError, match="'bce' is for multi-label data"):
         quick(images, tmp_path / "x", loss="bce")
     single = replace(images, train=split([5, 0, 0], 0))
     with pytest.raises(InputError, match="fewer than two classes"):

@@ -123,7 +123,7 @@ def test_pretrained_weights_are_where_the_training_starts(images: ImageSet, tmp_
 
 def test_what_labels_rule_out_is_refused(images: ImageSet, tmp_path: Path) -> None:
     for options, message in [
-        ({"loss": "ce"}, "'ce' is for one label per instance"),
+        ({"loss": "ce"}, "'ce' is for single-label data"),
         ({"sampler": "class_balanced"}, "draws images by class"),
         ({"drw": True}, "deferred re-weighting"),
         ({"augment": "jitter+jitter"}, "no augmentation"),

@@ -214,7 +214,7 @@ def _members(run: Run, k: int) -> _Members:
         codes[same == 0] = OUTLIER
         return _Members(rows, labels, same, codes)
 
-    return run.train.cached(f"archetypes {k}", compute)
+    return run.train.remember(f"archetypes {k}", compute)
 
 
 def _class_members(run: Run, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Any]:
@@ -256,7 +256,7 @@ def _prototypes(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], n_ce
                 found.append(str(run.train.ids[medoid(run.train.features, rows[order[low:high]])]))
         return found
 
-    return run.train.cached(f"prototypes {k}", compute)
+    return run.train.remember(f"prototypes {k}", compute)
 
 
 def _several(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], most: int) -> pd.DataFrame:

@@ -192,7 +192,7 @@ def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
 
 def confusion_counts(split: Split) -> NDArray[np.int64]:
     """(C, C) counts of answers (columns) to the instances of each class (rows), computed once per split."""
-    return split.cached("confusion", lambda: split.reduce(lambda: Confusion(split.n_classes)))
+    return split.statistic(Confusion, split.n_classes)
 
 
 def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:

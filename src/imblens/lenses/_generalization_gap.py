@@ -11,7 +11,7 @@ from imblens.base.wording import counted, number, ratio
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import ClassRange, Range, Run, Split
 
-KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "wrong"}
+KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "misclassified"}
 NOTABLE = 1.5  # times the median gap: beyond it, a class gets a line
 
 
@@ -99,8 +99,7 @@ def generalization_gap(run: Run) -> GeneralizationGap:
 
 
 def _range(split: Split, keep: str = "all") -> Range:
-    key = "range" if keep == "all" else f"range of {keep}"
-    return split.cached(key, lambda: split.reduce(lambda: ClassRange(split.n_classes, split.dim, keep)))
+    return split.statistic(ClassRange, split.n_classes, split.dim, keep)
 
 
 def _gap(covered: Range, met: Range) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from imblens.run import ClassMoments, Moments, Run
 
 def class_moments(run: Run) -> Moments:
     """Count, mean and variance of the training features of each class, computed once per run."""
-    return run.train.cached("moments", lambda: run.train.reduce(lambda: ClassMoments(run.n_classes, run.dim)))
+    return run.train.statistic(ClassMoments, run.n_classes, run.dim)
 
 
 def strongest_features(moments: Moments, top: int) -> NDArray[np.int64]:

@@ -194,8 +194,6 @@ class Split:
         """Return the result kept under `key`, or compute and keep it; lenses share results through this."""
         return self._memo.get(key, compute)
 
-    cached = remember
-
     @property
     def searched(self) -> NeighbourGraph | None:
         """The neighbour graph that was searched before, or None; starts no search."""
