@@ -41,7 +41,7 @@ EVERYTHING = {"studies", "workflows", "cli"}
 ARRAY_PATH = {"base", "run", "charts", "resampling", "lenses", "treatments", "decisions", "comparison", "report", "cli"}
 
 # Violations of today. These lists only shrink.
-CIRCLES_TODAY = {"treatments", "report", "comparison"}  # rooms with a circle of imports
+CIRCLES_TODAY = {"report", "comparison"}  # rooms with a circle of imports
 PRIVATE_TODAY: dict[str, int] = {  # folder -> most imports of a private module of another room
     "src/imblens/cli": 5,
     "src/imblens/extraction": 1,

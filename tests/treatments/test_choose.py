@@ -14,7 +14,7 @@ from imblens.treatments._choose import Candidate, Score, Trial, class_mean, clas
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
 
 
-@pytest.mark.filterwarnings("ignore:temperature. how sure")
+@pytest.mark.filterwarnings("ignore:temperature. training features")
 def test_the_test_split_changes_nothing_that_is_chosen() -> None:
     run = blobs_run((300, 60, 20, 12))
     blind = replace(run, test=None)

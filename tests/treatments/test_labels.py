@@ -112,7 +112,7 @@ def test_a_label_that_cannot_be_treated_keeps_its_head_and_is_told() -> None:
 
 
 def test_what_has_no_meaning_for_labels_is_refused() -> None:
-    with pytest.raises(NotApplicable, match="rows that compete; with several labels"):
+    with pytest.raises(NotApplicable, match="competing rows; with several labels"):
         treat(made(), "tau_norm")
     with pytest.raises(NotApplicable, match="has none"):
         treat(made(head=None), "temperature")

@@ -63,6 +63,10 @@ class Registry(Mapping[str, Item], Generic[Item]):
         """Return how many there are."""
         return len(self._all())
 
+    def copy(self) -> dict[str, Item]:
+        """Return all items by name, each package loaded once."""
+        return self._all()
+
     def find(self, name: object) -> Item:
         """Return an item by name; hyphens count as underscores.
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.resampling import Resampled
 from imblens.treatments._base import Option, Outcome, Treatment
-from imblens.treatments._choose import Trial, cross_validated
+from imblens.treatments._choose import Trial
 from imblens.treatments._compare import treatment_summary, treatment_table
+from imblens.treatments._cross_validation import cross_validated
 from imblens.treatments._registry import (
     all_treatments,
     find_treatment,

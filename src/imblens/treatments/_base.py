@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from imblens.resampling import Resampled
 from imblens.run import Head, Run, Split
 
 Family = Literal["sampler", "head", "posthoc", "choice"]
+Criterion = Literal["balanced_accuracy", "balanced_nll"]
 Kind = Literal["int", "float", "text", "flag", "counts", "names"]
 
 
@@ -126,7 +127,18 @@ class Treatment:
         options: what can be set.
         apply: from a run and checked options (every option present, none of them "auto" with a grid) to an outcome.
         needs_head: whether the run must bring the network's own head.
+        reads_head: whether it uses the network's own head where there is one, which must then fit the features.
+        trains: whether it learns from training instances; a class with one of them is then reported.
+        criterion: by which "auto" options are chosen on held-out instances.
+        unvalidated: a note for runs where options were chosen on training features; "" for none.
+        per_label: how runs with several labels per instance are treated. True: each label as a binary problem of its
+            own. A text: they are refused for this reason.
+        per_label_hint: what to do instead where they are refused.
+        prepare: called with a run and the options of all candidates that will be tried on it, to compute once what they
+            share.
         resample: of a sampler: from a run and checked options to the rows that its head is trained on.
+        apply_validated: of a treatment that uses held-out instances itself: as `apply`, with them (or None) as third
+            argument; called instead of it.
     """
 
     name: str
@@ -136,7 +148,15 @@ class Treatment:
     apply: Callable[[Run, Mapping[str, Any]], Outcome]
     options: tuple[Option, ...] = ()
     needs_head: bool = False
+    reads_head: bool = True
+    trains: bool = True
+    criterion: Criterion = "balanced_accuracy"
+    unvalidated: str = ""
+    per_label: bool | str = True
+    per_label_hint: str = ""
+    prepare: Callable[[Run, Sequence[Mapping[str, Any]]], None] | None = None
     resample: Callable[[Run, Mapping[str, Any]], Resampled] | None = None
+    apply_validated: Callable[[Run, Mapping[str, Any], Split | None], Outcome] | None = None
 
     def option(self, name: str) -> Option:
         """Return an option by name.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from imblens.errors import InputError, NotApplicable
@@ -27,8 +28,12 @@ LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 
 
-def best(run: Run, options: Mapping[str, Any], validation: Split | None = None) -> Outcome:
+def best(
+    run: Run, options: Mapping[str, Any], validation: Split | None = None, *, find: Callable[[str], Treatment]
+) -> Outcome:
     """Try treatments on held-out instances and apply the winner to the whole training split.
+
+    `find` returns a treatment by name.
 
     Every candidate sees the same instances; see `cross_validated` for where they come from without `validation`, and
     for what that cannot show. The head as it is competes too, and stays unless it is beaten by more than the noise.
@@ -36,13 +41,11 @@ def best(run: Run, options: Mapping[str, Any], validation: Split | None = None) 
     Raises:
         NotApplicable: nothing on the list can be tried.
     """
-    from imblens.treatments._registry import find_treatment
-
-    asked = options["candidates"]
-    chosen = LIST if asked == "auto" else _asked(asked)
+    names = options["candidates"]
+    chosen = LIST if names == "auto" else _listed(names, find)
     candidates = [Candidate(None, {}, {})]
     for name, shown in chosen:
-        treatment = find_treatment(name)
+        treatment = find(name)
         settings = treatment.check({"random_state": options["random_state"], **shown})
         candidates.append(Candidate(treatment, settings, shown))
     trial = try_candidates(
@@ -66,14 +69,12 @@ def best(run: Run, options: Mapping[str, Any], validation: Split | None = None) 
     return Outcome(outcome.head, outcome.synthetic, {**outcome.facts, **facts}, (*trial.notes, *outcome.notes))
 
 
-def _asked(names: tuple[str, ...]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def _listed(names: tuple[str, ...], find: Callable[[str], Treatment]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     """Return the list's entries of those names; every grid value of a name that is not on the list."""
-    from imblens.treatments._registry import find_treatment
-
     found: list[tuple[str, Mapping[str, Any]]] = []
     for name in names:
-        treatment = find_treatment(name)
-        if treatment.family == "choice":
+        treatment = find(name)
+        if treatment.apply_validated is not None:
             raise InputError(f"best: {treatment.name} cannot be its own candidate.", hint="Name other treatments.")
         listed = [entry for entry in LIST if entry[0] == treatment.name]
         grids = {option.name: option.grid for option in treatment.options if option.grid}
@@ -105,20 +106,27 @@ def _verdict(trial: Trial, winner: int) -> str:
     return f"{text}; on {trial.where}."
 
 
-BEST = Treatment(
-    "best",
-    "choice",
-    "Tries a list of treatments on held-out training features, takes the winner and says by how much it won.",
-    "none; each candidate names its own",
-    best,
-    (
-        Option("candidates", "auto", "treatments to try; 'auto' is a list of 13.", "names", words=("auto",)),
-        Option("folds", FOLDS, "parts that training features are split into.", "int", low=2, high=20),
-        Option(
-            "widen", "auto", "how far held-out features are moved from their class mean; 1 leaves them, 'auto' moves them "
-            "until the head as it is makes errors.", low=1, high=10, words=("auto",),
-        ),
-        RANDOM_STATE,
-        CHECK_SPLIT,
+OPTIONS = (
+    Option("candidates", "auto", "treatments to try; 'auto' is a list of 13.", "names", words=("auto",)),
+    Option("folds", FOLDS, "parts that training features are split into.", "int", low=2, high=20),
+    Option(
+        "widen", "auto", "how far held-out features are moved from their class mean; 1 leaves them, 'auto' moves them "
+        "until the head as it is makes errors.", low=1, high=10, words=("auto",),
     ),
+    RANDOM_STATE,
+    CHECK_SPLIT,
 )  # fmt: skip
+
+
+def best_of(find: Callable[[str], Treatment]) -> Treatment:
+    """Return the treatment `best`, whose candidates are looked up with `find`."""
+    apply = partial(best, find=find)
+    return Treatment(
+        "best",
+        "choice",
+        "Tries a list of treatments on held-out instances and applies the winner; reports by how much it won.",
+        "none; each candidate names its own",
+        apply,
+        OPTIONS,
+        apply_validated=apply,
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
-from imblens.treatments._base import Treatment
+from imblens.treatments._base import Criterion, Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
-Criterion = Literal["balanced_accuracy", "balanced_nll"]
 FOLDS = 3
 WIDEST = 3.0
 SAME = 0.9  # of the answers, mean over classes, from which two heads count as one
@@ -112,57 +110,6 @@ class Trial:
         ]
 
 
-def cross_validated(
-    run: Run,
-    treatment: Treatment | str,
-    grid: Mapping[str, Sequence[Any]],
-    *,
-    options: Mapping[str, Any] | None = None,
-    validation: Split | None = None,
-    folds: int = FOLDS,
-    widen: Widen = "auto",
-    seed: int = 0,
-) -> Trial:
-    """Try every combination of `grid` and return how each did; the test split is never looked at.
-
-    With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
-    features are split into stratified folds, and what a candidate trains, resampling included, sees the other folds
-    only. A head that any fit to these features would give (nine in ten answers the same, mean over classes) is refitted
-    on the other folds too; one that training the network has made is taken as it is, since nothing fitted to a fold
-    could stand for it.
-
-    How far to trust it: a network that has learned its training instances by heart puts them much closer to their class
-    than new ones. Plain cross-validation then finds nearly everything right and prefers what changes least. So held-out
-    features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
-    head as it is gets half of what chance gets wrong (balanced accuracy (1 + 1 / C) / 2 or less), and 1 where it does
-    so already. That restores errors, and with them an order of candidates. It is a stress test, and no estimate of test
-    accuracy: directions in which only new instances differ stay unseen. Where you can, hold out instances and pass
-    `validation`.
-
-    Args:
-        run: single-label.
-        treatment: a treatment or its name.
-        grid: values to try, by option.
-        options: the other options.
-        validation: instances that the network was not trained on, and that are not its test split.
-        folds: 2 or more. Classes of one instance stay in training and are not scored.
-        widen: 1 or more, or "auto"; 1 is plain cross-validation.
-        seed: of the folds.
-    """
-    if isinstance(treatment, str):
-        from imblens.treatments._registry import find_treatment
-
-        found = find_treatment(treatment)
-    else:
-        found = treatment
-    base = found.check({**(options or {}), **{key: values[0] for key, values in grid.items()}})
-    tried = []
-    for values in itertools.product(*grid.values()):
-        shown = dict(zip(grid, values, strict=True))
-        tried.append(Candidate(found, found.check({**base, **shown}), shown))
-    return try_candidates(run, tried, validation=validation, folds=folds, widen=widen, seed=seed)
-
-
 def try_candidates(
     run: Run,
     candidates: Iterable[Candidate],
@@ -183,12 +130,12 @@ def try_candidates(
         moved = f", {widen:g} times as far from their class mean" if widen != 1 else ""
         where = f"held-out training features ({folds} folds{moved})"
     labels = np.concatenate([truth for _, _, truth in pieces])
-    largest_k = max((int(c.options["k_neighbors"]) for c in tried if _uses_graph(c)), default=0)
     outcomes: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in tried]
     failed = [""] * len(tried)
     for part, features, truth in pieces:
-        if largest_k:
-            part.neighbours(largest_k)  # once, at the largest K; every candidate slices it
+        for treatment in {c.treatment.name: c.treatment for c in tried if c.treatment is not None}.values():
+            if treatment.prepare is not None:
+                treatment.prepare(part, [c.options for c in tried if c.treatment is treatment])
         for i, candidate in enumerate(tried):
             if failed[i]:
                 continue
@@ -307,10 +254,6 @@ def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:
         head = None  # what needs the network's own head has none here either
     train = Split((Part(features, labels),), run.classes, "train", head)
     return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
-
-
-def _uses_graph(candidate: Candidate) -> bool:
-    return candidate.treatment is not None and candidate.treatment.name == "eos"
 
 
 def _from_zeros(candidate: Candidate) -> Candidate:

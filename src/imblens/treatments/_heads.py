@@ -127,6 +127,7 @@ CRT = Treatment(
     PAPER,
     crt,
     tuple(replace(option, default="zeros") if option.name == "start" else option for option in COMMON),
+    reads_head=False,
 )
 TAU_NORM = Treatment(
     "tau_norm",
@@ -150,6 +151,8 @@ TAU_NORM = Treatment(
         CHECK_SPLIT,
     ),
     needs_head=True,
+    per_label="tau_norm equalises the norms of competing rows; with several labels per instance, rows do not compete.",
+    per_label_hint="Try logit_adjustment, crt or eos, which treat each label by itself.",
 )
 LWS = Treatment(
     "lws",
@@ -167,5 +170,6 @@ NCM = Treatment(
     PAPER,
     ncm,
     (RANDOM_STATE, CHECK_SPLIT),
+    reads_head=False,
 )
 HEADS = (CRT, TAU_NORM, LWS, NCM)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imblens.base.intervals import mean_of_kinds, paired_change, wilson
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
+from imblens.treatments._base import Treatment
 from imblens.treatments._choose import class_mean
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def treat_labels(
-    run: Run, treat_one: Callable[[Run, Any], Run], name: str, *, validation: Any
+    run: Run, treat_one: Callable[[Run, Any], Run], treatment: Treatment, *, validation: Any
 ) -> tuple[Head, dict[str, Any], tuple[str, ...]]:
     """Treat every label by itself and return the head made of the answers.
 
@@ -36,11 +37,9 @@ def treat_labels(
     Raises:
         NotApplicable: no label can be treated, or the treatment compares rows of several classes.
     """
-    if name == "tau_norm":
-        raise NotApplicable(
-            "tau_norm evens out the lengths of rows that compete; with several labels per instance none do.",
-            hint="Try logit_adjustment, crt or eos, which treat each label by itself.",
-        )
+    name = treatment.name
+    if isinstance(treatment.per_label, str):
+        raise NotApplicable(treatment.per_label, hint=treatment.per_label_hint)
     _of_label(validation, 0)  # what does not fit is told before anything is treated
     rows = [] if run.head is None else [run.head.weight.copy(), run.head.bias.copy()]
     weight, bias = rows or [np.zeros((run.n_classes, run.dim), np.float32), np.zeros(run.n_classes, np.float32)]

@@ -51,8 +51,8 @@ def _twice(run: Run) -> tuple[str, ...]:
             "frequency out once more over-corrects.",
         )
     before = run.meta.get("treatment")
-    if not isinstance(before, Mapping) or before.get("name") in {None, "temperature"}:
-        return ()
+    if not isinstance(before, Mapping) or before.get("criterion") == "balanced_nll":
+        return ()  # calibrated, not balanced
     return (
         f"logit_adjustment: {before['name']} has balanced this head already; taking class frequency out once more "
         "over-corrects.",
@@ -81,6 +81,7 @@ LOGIT_ADJUSTMENT = Treatment(
         CHECK_SPLIT,
     ),
     needs_head=True,
+    trains=False,
 )
 TEMPERATURE = Treatment(
     "temperature",
@@ -103,5 +104,9 @@ TEMPERATURE = Treatment(
         CHECK_SPLIT,
     ),
     needs_head=True,
+    trains=False,
+    criterion="balanced_nll",
+    unvalidated="temperature: training features do not show the confidence on new instances, so this temperature is a guess; "
+    "pass validation, or set it.",
 )
 POSTHOC = (LOGIT_ADJUSTMENT, TEMPERATURE)

@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from imblens.errors import ImblensWarning, InputError, MissingError, did_you_mean
+from imblens.base.registry import Registry
+from imblens.errors import InputError
 from imblens.treatments._base import Treatment
-from imblens.treatments._best import BEST
+from imblens.treatments._best import best_of
 from imblens.treatments._heads import HEADS
 from imblens.treatments._posthoc import POSTHOC
 from imblens.treatments._samplers import SAMPLERS
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
-BUILT_IN: tuple[Treatment, ...] = (BEST, *POSTHOC, *HEADS, *SAMPLERS)
-GROUP = "imblens.treatments"
-
-
-def all_treatments() -> dict[str, Treatment]:
-    """Every treatment by name; a package cannot replace a built-in one."""
-    from importlib.metadata import entry_points
-
-    found = {treatment.name: treatment for treatment in BUILT_IN}
-    for point in entry_points(group=GROUP):
-        try:
-            loaded = point.load()
-        except Exception as error:  # whatever the other package's import raises
-            _pass_over(point, f"cannot be loaded: {type(error).__name__}: {error}")
-            continue
-        if isinstance(loaded, Treatment):
-            found.setdefault(loaded.name, loaded)
-        else:
-            _pass_over(point, f"is of type {type(loaded).__name__}, no imblens.treatments.Treatment")
-    return found
+def _built_in() -> dict[str, Treatment]:
+    treatments = (best_of(find_treatment), *POSTHOC, *HEADS, *SAMPLERS)
+    return {treatment.name: treatment for treatment in treatments}
 
 
-def _pass_over(point: EntryPoint, why: str) -> None:
-    warnings.warn(
-        f"The treatment {point.name!r} of another package is left out: {point.value} {why}.",
-        ImblensWarning,
-        stacklevel=3,
-    )
+def _wrong(loaded: object) -> str | None:
+    if isinstance(loaded, Treatment):
+        return None
+    return f"is of type {type(loaded).__name__}, no imblens.treatments.Treatment"
+
+
+TREATMENTS: Registry[Treatment] = Registry("treatment", _built_in, group="imblens.treatments", check=_wrong)
+
+
+def all_treatments() -> Mapping[str, Treatment]:
+    """Every treatment by name, in the order in which to try them; a package cannot replace a built-in one."""
+    return TREATMENTS.copy()
 
 
 def treatment_names() -> list[str]:
     """Names of all treatments, in the order in which to try them."""
-    return list(all_treatments())
+    return list(TREATMENTS)
 
 
 def treatment_descriptions() -> dict[str, str]:
@@ -60,16 +47,10 @@ def find_treatment(name: str) -> Treatment:
     """Return a treatment by name; hyphens count as underscores.
 
     Raises:
+        InputError: `name` is no text.
         MissingError: no such treatment; the hint names the nearest.
     """
-    known = all_treatments()
-    if not isinstance(name, str):
-        raise InputError(f"a treatment is called by its name, found {name!r}.", hint=f"Known: {', '.join(known)}.")
-    if name in known:
-        return known[name]
-    if name.replace("-", "_") in known:
-        return known[name.replace("-", "_")]
-    raise MissingError(f"there is no treatment {name!r}.", hint=did_you_mean(name, list(known)))
+    return TREATMENTS.find(name)
 
 
 def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,11 @@ def _eos(run: Run, options: Mapping[str, Any]) -> Resampled:
     )
 
 
+def _search_neighbours(run: Run, candidates: Sequence[Mapping[str, Any]]) -> None:
+    """Search once, at the largest K: every candidate reads a part of that graph."""
+    run.neighbours(max(int(options["k_neighbors"]) for options in candidates))
+
+
 def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Resampled:
     from imblens.resampling import BalancedSVM
 
@@ -107,11 +112,14 @@ def _sampler(
     paper: str,
     resample: Callable[[Run, Mapping[str, Any]], Resampled],
     options: tuple[Option, ...],
+    prepare: Callable[[Run, Sequence[Mapping[str, Any]]], None] | None = None,
 ) -> Treatment:
     def apply(run: Run, settings: Mapping[str, Any]) -> Outcome:
         return retrain(run, resample(run, settings), settings)
 
-    return Treatment(name, "sampler", purpose, paper, apply, (*options, STRATEGY, *COMMON), resample=resample)
+    return Treatment(
+        name, "sampler", purpose, paper, apply, (*options, STRATEGY, *COMMON), prepare=prepare, resample=resample
+    )
 
 
 def _declare(
@@ -142,6 +150,7 @@ EOS = _sampler(
             words=("exact", "released"),
         ),
     ),
+    prepare=_search_neighbours,
 )  # fmt: skip
 BALANCED_SVM = _sampler(
     "balanced_svm",

@@ -14,8 +14,7 @@ from imblens.errors import ImblensWarning
 from imblens.run import Head, Run, Split, as_run
 from imblens.treatments import _guards
 from imblens.treatments._base import Outcome, Treatment
-from imblens.treatments._best import best
-from imblens.treatments._choose import Criterion, cross_validated
+from imblens.treatments._cross_validation import cross_validated
 from imblens.treatments._one_vs_rest import treat_labels
 from imblens.treatments._registry import find_treatment
 
@@ -57,7 +56,7 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     settings = treatment.check(options)
     if run.task == "multilabel":
         return _treat_labels(run, treatment, settings, options, validation)
-    if treatment.needs_head or (treatment.family != "head" and run.head is not None):
+    if treatment.needs_head or (treatment.reads_head and run.head is not None):
         _guards.own_head(run, treatment.name)
         _guards.head_fits(run)
     if settings.get("check_split", True):
@@ -65,13 +64,13 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
     held = _guards.held_out(run, validation)
     chosen: dict[str, Any] = {}
     with random_state_kept():
-        if treatment.family == "choice":
-            outcome = best(run, settings, held)
+        if treatment.apply_validated is not None:
+            outcome = treatment.apply_validated(run, settings, held)
         else:
             settings, chosen = _choose(run, treatment, settings, held)
             outcome = treatment.apply(run, settings)
     head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
-    if treatment.family != "posthoc":
+    if treatment.trains:
         outcome = replace(outcome, notes=(*outcome.notes, *_lone(run)))
     for note in (*chosen.get("notes", ()), *outcome.notes):
         warnings.warn(note, ImblensWarning, stacklevel=2)
@@ -101,7 +100,7 @@ def _treat_labels(
     def one(question: Run, held: Any) -> Run:
         return treat(question, treatment.name, validation=held, **options)
 
-    head, records, notes = treat_labels(run, one, treatment.name, validation=validation)
+    head, records, notes = treat_labels(run, one, treatment, validation=validation)
     for note in notes:
         warnings.warn(note, ImblensWarning, stacklevel=3)
     facts = {"labels": {label: {**record["facts"], "options": record["options"]} for label, record in records.items()}}
@@ -133,21 +132,17 @@ def _choose(
     grid = {option.name: option.grid for option in open_options}
     given = {key: value for key, value in settings.items() if key not in grid}
     trial = cross_validated(run, treatment, grid, options=given, validation=held, seed=settings.get("random_state", 0))
-    criterion: Criterion = "balanced_nll" if treatment.name == "temperature" else "balanced_accuracy"
     published = {option.name: option.published for option in open_options}
     keep = next((i for i, c in enumerate(trial.candidates) if dict(c.shown) == published), None)
-    winner = trial.best(criterion, keep=keep)
+    winner = trial.best(treatment.criterion, keep=keep)
     found = dict(trial.candidates[winner].shown)
     notes = trial.notes
-    if treatment.name == "temperature" and held is None:
-        notes += (
-            "temperature: how sure the network is of instances that it was not trained on cannot be seen in training "
-            "features, so this temperature is a guess; pass validation, or set it.",
-        )
+    if treatment.unvalidated and held is None:
+        notes += (treatment.unvalidated,)
     return {**settings, **found}, {
         "options": found,
         "on": trial.where,
-        "by": criterion,
+        "by": treatment.criterion,
         "tried": trial.table(),
         **({"notes": list(notes)} if notes else {}),
     }
@@ -160,6 +155,7 @@ def _record(
     return {
         "name": treatment.name,
         "family": treatment.family,
+        "criterion": treatment.criterion,
         "options": {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
         "random_state": settings.get("random_state"),
         **({"chosen": chosen} if chosen else {}),

@@ -1,0 +1,58 @@
+"""Trying every combination of options of one treatment on held-out instances."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imblens.run import Run, Split
+from imblens.treatments._base import Treatment
+from imblens.treatments._choose import FOLDS, Candidate, Trial, Widen, try_candidates
+from imblens.treatments._registry import find_treatment
+
+
+def cross_validated(
+    run: Run,
+    treatment: Treatment | str,
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    options: Mapping[str, Any] | None = None,
+    validation: Split | None = None,
+    folds: int = FOLDS,
+    widen: Widen = "auto",
+    seed: int = 0,
+) -> Trial:
+    """Try every combination of `grid` and return how each did; the test split is never looked at.
+
+    With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
+    features are split into stratified folds, and what a candidate trains, resampling included, sees the other folds
+    only. A head that any fit to these features would give (nine in ten answers the same, mean over classes) is refitted
+    on the other folds too; one that training the network has made is taken as it is, since nothing fitted to a fold
+    could stand for it.
+
+    How far to trust it: a network that has learned its training instances by heart puts them much closer to their class
+    than new ones. Plain cross-validation then finds nearly everything right and prefers what changes least. So held-out
+    features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
+    head as it is gets half of what chance gets wrong (balanced accuracy (1 + 1 / C) / 2 or less), and 1 where it does
+    so already. That restores errors, and with them an order of candidates. It is a stress test, and no estimate of test
+    accuracy: directions in which only new instances differ stay unseen. Where you can, hold out instances and pass
+    `validation`.
+
+    Args:
+        run: single-label.
+        treatment: a treatment or its name.
+        grid: values to try, by option.
+        options: the other options.
+        validation: instances that the network was not trained on, and that are not its test split.
+        folds: 2 or more. Classes of one instance stay in training and are not scored.
+        widen: 1 or more, or "auto"; 1 is plain cross-validation.
+        seed: of the folds.
+    """
+    found = find_treatment(treatment) if isinstance(treatment, str) else treatment
+    base = found.check({**(options or {}), **{key: values[0] for key, values in grid.items()}})
+    tried = []
+    for values in itertools.product(*grid.values()):
+        shown = dict(zip(grid, values, strict=True))
+        tried.append(Candidate(found, found.check({**base, **shown}), shown))
+    return try_candidates(run, tried, validation=validation, folds=folds, widen=widen, seed=seed)
