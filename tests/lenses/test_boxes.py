@@ -74,7 +74,7 @@ def test_what_the_lines_say_of_where_the_network_looks():
     ior = np.stack([rng.normal(0.6, 0.05, 40), rng.normal(0.25, 0.1, 40), rng.normal(0.1, 0.02, 40)], axis=1)
     lines = alignment(make(maps(ior))).lines()
     assert list(lines) == ["none", "cyst", "tumour", ""]
-    assert "more than elsewhere" in lines["tumour"]
+    assert "more activation than expected by chance" in lines["tumour"]
     assert "no more than chance" in lines["cyst"]
     assert "looks elsewhere" in lines["none"]
 
@@ -127,7 +127,7 @@ def test_concepts_by_hand():
     assert finding.summary["mean_disjoint"] == pytest.approx(14 / 4)
     assert finding.summary["macro_unique"] == pytest.approx(2.25)
     assert "of 13 live channels" in finding.lines()["tumour"]
-    assert any("3 of 16 channels never change" in note for note in finding.notes)
+    assert any("3 of 16 channels are constant" in note for note in finding.notes)
     for chart in finding.charts().values():
         json.dumps(chart.to_dict(), allow_nan=False)
 
@@ -193,7 +193,7 @@ def test_co_occurrence_against_a_loop_and_with_a_label_nobody_has():
 
 
 def test_co_occurrence_needs_several_labels():
-    with pytest.raises(NotApplicable, match="several labels"):
+    with pytest.raises(NotApplicable, match="multi-label runs"):
         co_occurrence(Run.from_arrays(train=(np.ones((4, 2)), [0, 1, 0, 1])))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
 
 from imblens.base.wording import counted, ratio
+from imblens.charts import interval_dots, tip
 from imblens.errors import NotApplicable
 from imblens.lenses import (
     BUILT_IN,
@@ -23,7 +25,6 @@ from imblens.lenses import (
     lens_info,
     ranking,
 )
-from imblens.lenses._boxes import interval_chart
 from imblens.lenses._embedding_map import CLASS_COLOURS
 from imblens.report import _figures
 from imblens.report._figures import draw
@@ -54,7 +55,7 @@ def every_chart():
     one, other = make_run(names=KNOWN_TO_JAVASCRIPT), make_run(names=KNOWN_TO_JAVASCRIPT, seed=1)
     yield "changes", compare_class_features(one, other).charts()["diversity_changes"]
     boxed = pd.DataFrame({"class": KNOWN_TO_JAVASCRIPT, "image_count": 12, "ior": 0.5, "ior_low": 0.4, "ior_high": 0.6})
-    yield "boxes", interval_chart(boxed, "ior", "share", limit=1)
+    yield "boxes", interval_dots(boxed, "ior", axis=alt.Axis(title="share"), few=False, tips=[tip("class:N")])
 
 
 def charts(function, run):
@@ -186,11 +187,11 @@ def test_no_tooltip_and_no_title_shows_a_name_of_the_code():
         for node in _figures.nodes({key: value for key, value in spec.items() if key != "datasets"}):
             for title in (
                 node.get("title"),
-                *(tip.get("title", "") for tip in node.get("tooltip", []) if "field" in tip),
+                *(line.get("title", "") for line in node.get("tooltip", []) if "field" in line),
             ):
                 assert "_" not in str(title or ""), (name, title)
-            for tip in node.get("tooltip", []):
-                assert "title" in tip or "_" not in tip["field"], (name, tip)
+            for line in node.get("tooltip", []):
+                assert "title" in line or "_" not in line["field"], (name, line)
 
 
 def test_how_many_times_and_how_many_things():

@@ -60,7 +60,7 @@ def test_by_hand() -> None:
     assert finding.summary["bands"]["red"] == {"share": pytest.approx(2 / 12), "colour": "#c81e28"}
     assert any("Fewer than 10 images of cat, dog" in note for note in finding.notes)
     assert finding.lines() == {
-        "": "No class hangs on a colour by 10 points more than the other classes do on average."
+        "": "No class relies on a colour by 10 points more than the other classes on average."
     }  # black leads by 75 points, but in two images
 
 
@@ -165,7 +165,7 @@ def test_a_class_without_images_is_unknown_not_zero() -> None:
     empty = finding.tables["colours"].query("`class` == 'c'")
     assert empty[["share", "share_low", "share_high", "red"]].isna().all(axis=None)
     assert (empty["image_count"] == 0).all()
-    assert any("of c: colours are unknown" in note for note in finding.notes)
+    assert any("of c: not assessed" in note for note in finding.notes)
     assert "c" not in finding.lines()
     finding.charts()["colours"].to_dict()
 
@@ -196,7 +196,7 @@ def test_a_run_without_colours_is_skipped_with_the_reason() -> None:
     features, labels = np.random.default_rng(0).normal(size=(6, 2)), [0, 1, 0, 1, 0, 1]
     with pytest.raises(NotApplicable, match="holds no band count"):
         colours(Run.from_arrays(train=(features, labels)))
-    with pytest.raises(NotApplicable, match="colours: how the inputs were made of images is not known"):
+    with pytest.raises(NotApplicable, match="colours: the images behind the inputs, and so their colours, are unknown"):
         colours(
             capture(
                 torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)), train=(torch.rand(6, 3, 2, 2), labels)

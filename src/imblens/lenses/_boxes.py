@@ -1,4 +1,4 @@
-"""What lenses on boxes share: which split has them, and means over images with intervals."""
+"""Shared parts of lenses on boxes: the split that has them, means over images, notes and charts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.intervals import mean_with_interval
-from imblens.base.wording import number
+from imblens.base.wording import FEW, number
+from imblens.charts import interval_dots, tip
 from imblens.errors import NotApplicable
 from imblens.run import Run, Split
 
@@ -17,23 +18,23 @@ Floats = NDArray[np.float64]
 
 
 def boxed_split(run: Run, lens: str, column: str) -> Split:
-    """The split whose images were held against boxes: test, or train where test has none.
+    """The split whose images were compared with boxes: test, or train where test has none.
 
     Raises:
-        NotApplicable: neither; with the reason that capture left.
+        NotApplicable: neither; with the reason that capture recorded.
     """
     for split in (run.test, run.train):
         if split is not None and column in split.columns:
             return split
-    told = run.meta.get(lens)
-    reason = told.get("skipped") if isinstance(told, Mapping) else None
+    recorded = run.meta.get(lens)
+    reason = recorded.get("skipped") if isinstance(recorded, Mapping) else None
     raise NotApplicable(f"{lens}: {reason or 'the run was not captured from images with boxes.'}")
 
 
 def captured(run: Run, lens: str, key: str) -> Any:
-    """What capture noted under `key` of what it gathered for a lens; None where it is not known."""
-    told = run.meta.get(lens)
-    return told.get(key) if isinstance(told, Mapping) else None
+    """What capture recorded for a lens under `key`; None where unknown."""
+    recorded = run.meta.get(lens)
+    return recorded.get(key) if isinstance(recorded, Mapping) else None
 
 
 def means(values: Mapping[str, Floats]) -> dict[str, Any]:
@@ -52,42 +53,24 @@ def gaps(classes: tuple[str, ...], count: NDArray[np.int64], few: int) -> tuple[
     notes = []
     without = [name for name, n in zip(classes, count, strict=True) if not n]
     if without:
-        notes.append(f"No image has a box of {', '.join(without)}: nothing is known there.")
+        notes.append(f"No image has a box of {', '.join(without)}: not assessed.")
     scarce = [name for name, n in zip(classes, count, strict=True) if 0 < n < few]
     if scarce:
         notes.append(f"Fewer than {few} images with boxes of {', '.join(scarce)}: too few to tell.")
     return tuple(notes)
 
 
-def interval_chart(table: Any, measure: str, title: str, *, mark: str | None = None, limit: float | None = None) -> Any:
+def interval_chart(table: Any, measure: str, title: str, *, mark: str | None = None, share: bool = False) -> Any:
     """A measure of each class with its interval, in the table's order; `mark` draws a tick at another column."""
     import altair as alt
 
-    from imblens.lenses._charts import BLACK, BLUE, base, class_axis, tip
-
-    table = table[table[measure].notna()]
-    y = class_axis(table["class"].tolist())
-    rows = base(table, len(table))
-    scale = alt.Scale(domain=[0, limit]) if limit is not None else alt.Scale(zero=True)
-    axis = alt.Axis(format="%", title=title) if limit is not None else alt.Axis(title=title)
-    x = alt.X(f"{measure}:Q", scale=scale, axis=axis)
-    shown = [tip("class:N"), tip("image_count:Q", ",", "images")]
-    shown += [tip(f"{name}:Q", ".3g") for name in (measure, f"{measure}_low", f"{measure}_high", mark) if name]
-    layers = [
-        rows.mark_rule(strokeWidth=2, color=BLUE).encode(
-            x=alt.X(f"{measure}_low:Q"), x2=alt.X2(f"{measure}_high:Q"), y=y
-        ),
-        rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
-            x=x,
-            y=y,
-            fill=alt.condition("datum.image_count < 10", alt.value("white"), alt.value(BLUE)),
-            tooltip=shown,
-        ),
-    ]
-    if mark is not None:
-        layers.append(
-            rows.mark_tick(thickness=2, color=BLACK, height={"band": 0.7}).encode(
-                x=alt.X(f"{mark}:Q"), y=y, tooltip=shown
-            )
-        )
-    return alt.layer(*layers)
+    shown = [f"{name}:Q" for name in (measure, f"{measure}_low", f"{measure}_high", mark) if name]
+    return interval_dots(
+        table,
+        measure,
+        axis=alt.Axis(format="%", title=title) if share else alt.Axis(title=title),
+        scale=alt.Scale(domain=[0, 1]) if share else None,
+        few=table["image_count"] < FEW,
+        mark=mark,
+        tips=[tip("class:N"), tip("image_count:Q", ",", "images"), *(tip(name, ".3g") for name in shown)],
+    )

@@ -1,4 +1,4 @@
-"""Which colours does the network's answer hang on, class by class?"""
+"""Colour bands of the most salient pixels, per class."""
 
 from __future__ import annotations
 
@@ -9,76 +9,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
-from imblens.base.wording import FEW, number, percent
+from imblens.base.wording import FEW, number
 from imblens.errors import NotApplicable
 from imblens.lenses._archetypes import ARCHETYPES, archetype_members
 from imblens.lenses._contract import Finding, lens
+from imblens.lenses.colours.chart import charts
+from imblens.lenses.colours.standing_out import standing_out
+from imblens.lenses.colours.text import lines
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 
 Floats = NDArray[np.float64]
-NOTABLE = 0.1  # a band's share must exceed its mean over the other classes by this much for a line
 NEUTRAL = frozenset({"black", "gray", "white"})
-_LETTER, _MARGIN = (
-    6.2,
-    6,
-)  # pixels of a letter of a band's name and around it: a bar that is wide enough carries the name
-
-
-class Colours(Finding):
-    """Colour bands of the most salient pixels per class; see `colours`."""
-
-    def lines(self) -> dict[str, str]:
-        """One line for each class with a band that stands out from the other classes, the most first."""
-        found: dict[str, str] = {}
-        for row in standing_out(self.tables["colours"]).itertuples():
-            name = str(row[1])
-            if name in found:
-                found[name] = found[name][:-1] + f"; {row.band} {percent(row.share)}, elsewhere {percent(row.others)}."
-            else:
-                found[name] = (
-                    f"{name}: {percent(row.share)} [{100 * row.share_low:.0f}, {100 * row.share_high:.0f}] of the "
-                    f"pixels that the answer hangs on are {row.band}, {percent(row.others)} on average in the other "
-                    f"classes; {percent(row.present)} of all pixels of its images are."
-                )
-        if not found:
-            found[""] = (
-                f"No class hangs on a colour by {100 * NOTABLE:.0f} points more than the other classes do on average."
-            )
-        return found
-
-    def charts(self) -> dict[str, alt.Chart]:
-        """Shares of the bands in each class, drawn in the bands' mean colours."""
-        return {"colours": _chart(self)}
 
 
 @lens(
-    "Which colours does the network's answer hang on, class by class?",
+    "Which colours drive predictions?",
     order=120,
     needs=("train:band_count", "train:band_rgb", "train:band_present"),
+    lines=lines,
+    charts=charts,
 )
-def colours(run: Run, *, k: int = 5) -> Colours:
-    """Shares of fourteen colour bands among the pixels that the answer hangs on, per class of the training split.
+def colours(run: Run, *, k: int = 5) -> Finding:
+    """Shares of fourteen colour bands among the most salient pixels, per class of the training split.
 
     share_cb = salient pixels of band b in images of class c / salient pixels in images of class c
 
     An image's salient pixels are the tenth with the largest gradient of the largest logit; capture finds them and
-    their bands. Shares of a class sum to 1. A band that one class alone hangs on may be the thing itself (a red fire
-    engine) or a shortcut (the sky behind aeroplanes): look at the images. The gradient says where the answer would
-    change fastest, not what it is made of; and a class whose images hold much of a colour has much of it among any
-    tenth of its pixels, which is why `present` stands beside `share`.
+    their bands. Shares of a class sum to 1. A band that only one class relies on may be the object itself (a red fire
+    engine) or a shortcut (the sky behind aeroplanes): look at the images. The gradient shows where the prediction is most
+    sensitive, not what it is based on. A class whose images hold much of a colour has much of it among any tenth of its
+    pixels: compare `share` with `present`.
 
     Args:
         run: captured from a network on images.
-        k: neighbours by which instances are called safe, border, rare or outlier, as in `archetypes`.
+        k: neighbours that decide whether an instance is safe, border, rare or an outlier, as in `archetypes`.
 
     Returns:
         Table `colours`: class, band, share, red, green, blue (mean of the band's pixels, 0 to 255, NaN where there are
-        none), share_low, share_high (95 % Wilson interval whose number of trials is what the spread between images
+        none), share_low, share_high (95% Wilson interval whose number of trials is what the spread between images
         leaves of them), others (mean share in the other classes), present (share of the band among all pixels of the
         class's images), image_count. Table `colours_archetype`: class,
         archetype, band, share, image_count. Summary: `bands`, each with its mean colour over all classes;
@@ -94,32 +67,22 @@ def colours(run: Run, *, k: int = 5) -> Colours:
     """
     if "treatment" in run.meta:
         raise NotApplicable(
-            "colours: the answers were traced through the network's own head, and this run has another. Put the head "
+            "colours: gradients were computed through the network's own head, and this run has another. Put the head "
             "into the network (run.install(model)) and capture it again."
         )
     bands = _band_names(run)
     sums = _group_sums(run.train, _members(run.train.labels, run.n_classes), len(bands))
-    share = _divide(sums.count, sums.total[:, None])
+    share = divide(sums.count, sums.total[:, None])
     low, high = _interval(sums, share)
     table = _class_table(run, bands, sums, share).assign(share_low=low.ravel(), share_high=high.ravel())
     table["others"] = _others(share).ravel()
-    table["present"] = _divide(sums.present, sums.present.sum(axis=1, keepdims=True)).ravel()
+    table["present"] = divide(sums.present, sums.present.sum(axis=1, keepdims=True)).ravel()
     table["image_count"] = np.repeat(sums.images, len(bands)).astype(np.int64)
-    return Colours(
+    return Finding(
         {"colours": table, "colours_archetype": _archetype_table(run, bands, k)},
         _summary(bands, sums, table),
         notes=_notes(run, bands, sums, share),
     )
-
-
-def standing_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the table `colours` whose share is certainly, and by ten points, above that of the other classes.
-
-    Sorted by the difference, the largest first; classes of fewer than ten images are left out.
-    """
-    difference = table["share"] - table["others"]
-    chosen = (difference >= NOTABLE) & (table["share_low"] > table["others"]) & (table["image_count"] >= FEW)
-    return table.assign(difference=difference)[chosen].sort_values("difference", ascending=False, kind="stable")
 
 
 @dataclass(frozen=True)
@@ -184,7 +147,7 @@ def _group_sums(split: Split, groups: Any, n_bands: int) -> _Sums:
 
 
 def _interval(sums: _Sums, share: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of each share: Wilson's, with the trials that the spread between images leaves."""
+    """95% interval of each share: Wilson's, with the effective number of trials given the variation between images."""
     images = np.broadcast_to(sums.images[:, None], share.shape)
     # squared residuals of count = share * total over images: the variance of a ratio of sums
     residual = sums.squares @ np.array([1.0, 0.0, 0.0])
@@ -201,7 +164,7 @@ def _interval(sums: _Sums, share: Floats) -> tuple[Floats, Floats]:
 def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.DataFrame:
     import pandas as pd
 
-    mean = _divide(sums.rgb, sums.count[..., None]).reshape(-1, 3)
+    mean = divide(sums.rgb, sums.count[..., None]).reshape(-1, 3)
     return pd.DataFrame(
         {
             "class": np.repeat(run.classes, len(bands)),
@@ -215,7 +178,7 @@ def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.D
 
 
 def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
-    """Shares per class and archetype; with several labels an image has an archetype for each."""
+    """Shares per class and archetype; in a multi-label run an image has an archetype for each label."""
     import pandas as pd
     from scipy.sparse import csc_array
 
@@ -224,7 +187,7 @@ def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
     size = (run.n_classes * n_kinds, len(run.train))
     groups = csc_array((np.ones(len(rows)), (labels * n_kinds + codes, rows)), shape=size)
     sums = _group_sums(run.train, groups, len(bands))
-    share = _divide(sums.count, sums.total[:, None])
+    share = divide(sums.count, sums.total[:, None])
     return pd.DataFrame(
         {
             "class": np.repeat(run.classes, n_kinds * len(bands)),
@@ -240,13 +203,7 @@ def _others(share: Floats) -> Floats:
     """(C, B) mean share of each band over the other classes that have one."""
     known = np.isfinite(share)
     filled = np.where(known, share, 0)
-    return _divide(filled.sum(axis=0) - filled, known.sum(axis=0) - known.astype(np.float64))
-
-
-def _divide(above: Floats, below: Floats) -> Floats:
-    shape = np.broadcast_shapes(above.shape, below.shape)
-    below = np.broadcast_to(below, shape)
-    return np.divide(above, below, out=np.full(shape, np.nan), where=below > 0)
+    return divide(filled.sum(axis=0) - filled, known.sum(axis=0) - known.astype(np.float64))
 
 
 def _band_names(run: Run) -> list[str]:
@@ -257,7 +214,7 @@ def _band_names(run: Run) -> list[str]:
 
 
 def _summary(bands: list[str], sums: _Sums, table: pd.DataFrame) -> dict[str, Any]:
-    mean = _divide(sums.rgb.sum(axis=0), sums.count.sum(axis=0)[:, None])
+    mean = divide(sums.rgb.sum(axis=0), sums.count.sum(axis=0)[:, None])
     return {
         "bands": {
             name: {"share": number(share), "colour": _hexadecimal(rgb)}
@@ -275,75 +232,16 @@ def _notes(run: Run, bands: list[str], sums: _Sums, share: Floats) -> tuple[str,
     notes = []
     seen = {name for name, count in zip(bands, sums.count.sum(axis=0), strict=True) if count}
     if seen and seen <= NEUTRAL:
-        notes.append("The images are grey: only black, gray and white occur, so shares speak of brightness.")
+        notes.append("The images are grey: only black, gray and white occur, so shares reflect brightness.")
     if sums.silent:
         notes.append(
-            f"{sums.silent:,} of {len(run.train):,} images have no gradient and count nowhere: "
-            "their answer does not change with any pixel."
+            f"{sums.silent:,} of {len(run.train):,} images have no gradient and do not count: "
+            "their prediction does not change with any pixel."
         )
     empty = [name for name, images in zip(run.classes, sums.images, strict=True) if not images]
     if empty:
-        notes.append(f"No salient pixels in any image of {', '.join(empty)}: colours are unknown there.")
+        notes.append(f"No salient pixels in any image of {', '.join(empty)}: not assessed.")
     few = [name for name, images in zip(run.classes, sums.images, strict=True) if 0 < images < FEW]
     if few:
         notes.append(f"Fewer than {FEW} images of {', '.join(few)}: too few to tell.")
     return tuple(notes)
-
-
-def _chart(finding: Colours) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import GREY, base, class_axis, present, tip
-
-    table = finding.tables["colours"]
-    summary = finding.summary["bands"]
-    order = table.drop_duplicates("class").sort_values("image_count", ascending=False, kind="stable")["class"].tolist()
-    shown = [name for name, known in summary.items() if known["colour"]]
-    table = table[table["share"] > 0]
-    table = table.assign(position=table["band"].map({name: i for i, name in enumerate(shown)}))
-    table = table.sort_values("position", kind="stable")
-    # ends of the bars are set here: a stack in Vega is kept by class in an object that knows names such as "constructor"
-    end = table.groupby("class", sort=False)["share"].cumsum()
-    table = table.assign(
-        start=end - table["share"],
-        middle=end - table["share"] / 2,
-        end=end,
-        pixels=_LETTER * table["band"].str.len() + _MARGIN,
-        dark=table["band"].map({name: _is_dark(summary[name]["colour"]) for name in shown}),
-    )
-    order = present(order, table["class"])
-    y = class_axis(order)
-    whole = alt.Scale(domain=[0, 1], nice=False)
-    rows = base(table, len(order))
-    bars = rows.mark_bar(stroke=GREY, strokeWidth=0.5).encode(
-        x=alt.X(
-            "start:Q", scale=whole, axis=alt.Axis(format="%", title="share of the pixels that the answer hangs on")
-        ),
-        x2=alt.X2("end:Q"),
-        y=y,
-        color=alt.Color(
-            "band:N",
-            scale=alt.Scale(domain=shown, range=[summary[name]["colour"] for name in shown]),
-            legend=alt.Legend(title=None, orient="top", columns=4, symbolStrokeColor=GREY, symbolStrokeWidth=0.5),
-        ),
-        tooltip=[
-            tip("class:N"),
-            tip("band:N"),
-            tip("share:Q", ".1%"),
-            tip("others:Q", ".1%", "on average in other classes"),
-        ],
-    )
-    names = rows.mark_text(fontSize=11).encode(
-        x=alt.X("middle:Q"),
-        y=y,
-        text=alt.condition("datum.share * width > datum.pixels", alt.Text("band:N"), alt.value("")),
-        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
-    )
-    return alt.layer(bars, names)
-
-
-def _is_dark(colour: str) -> bool:
-    """Whether white text reads better on it than black (WCAG relative luminance)."""
-    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ np.array([0.2126, 0.7152, 0.0722])) < 0.179

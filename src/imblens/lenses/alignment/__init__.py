@@ -1,0 +1,5 @@
+"""Does the network look inside the boxes?"""
+
+from imblens.lenses.alignment.measure import alignment
+
+__all__ = ["alignment"]

@@ -1,0 +1,5 @@
+"""How many channels respond inside the boxes?"""
+
+from imblens.lenses.concepts.measure import concepts
+
+__all__ = ["concepts"]
