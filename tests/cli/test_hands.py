@@ -197,7 +197,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 130, err
     *_, stopped, hint = err.strip().splitlines()
     assert stopped.startswith("stopped: at epoch ") and stopped.endswith(" of 500.")
-    assert hint.startswith("hint: go on with: imblens ") and hint.endswith("--resume")
+    assert hint.startswith("hint: resume with: imblens ") and hint.endswith("--resume")
 
 
 def test_python_runs_it_as_a_module(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Studies: what they refuse, that they lose nothing when killed, and that their tables are right."""
+"""Studies: what they refuse, resuming after a kill, and the numbers of their tables."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_every_finished_cell_is_kept_and_none_is_done_twice(tmp_path: Path) -> N
     frame = store.frame([key for job in jobs for key in job.cells])
     assert frame["value"].tolist() == [0, 0.5, 7.0, 1.5, 2, 2.5]
     do(jobs, store, workers=2, progress=lines.append)
-    assert "3 of 3 parts were finished before" in lines[-1]
+    assert "3 of 3 jobs were finished before" in lines[-1]
 
 
 def test_a_damaged_cell_is_done_again(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("seeds = 3", "seeds"),
         ('colour = "red"', "colour: extra"),
@@ -149,15 +149,17 @@ def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None
         ("[train]\nspeed = 3", "no option 'speed'"),
         ('[train]\noversample = "magic"', "no over-sampler 'magic'"),
         ("data = []", "data"),
+        ('[train]\naugment = "mixup"', "no augmentation 'mixup'"),
+        ("[train]\nremix = true\nrebalanced_mixup = true", "both mix"),
         ("[train", "is not TOML"),
     ],
 )
-def test_what_is_no_study_is_told(tmp_path: Path, change: str, said: str) -> None:
+def test_what_is_no_study_is_refused(tmp_path: Path, change: str, message: str) -> None:
     path = tmp_path / "bad.toml"
     name = change.split(" ")[0]
     kept = "" if name == "data" else '\n[[data]]\nname = "digits"\nsource = "digits"\n'
     path.write_text(change + "\n" + kept)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         find_study(path)
 
 
@@ -291,7 +293,7 @@ def test_findings_of_any_kind_become_one_label() -> None:
     assert made.train.labels.tolist() == [[1, 0], [0, 1], [0, 1]]
     assert made.test is not None and made.test.boxes is not None and made.train.boxes is not None
     assert made.train.boxes[1].tolist() == [[1, 1, 1, 3, 3], [1, 0, 0, 2, 2]]
-    with pytest.raises(InputError, match="one label for an image"):
+    with pytest.raises(InputError, match="is single-label"):
         finding_or_none(find_study("long-tail", data={"CIFAR-10": "digits"}).jobs[0].data.load())  # type: ignore[attr-defined]
 
 
@@ -322,7 +324,7 @@ def test_table_has_mean_spread_and_the_papers_value() -> None:
     )
 
 
-def test_a_set_without_data_says_what_to_download() -> None:
+def test_a_set_without_data_states_what_to_download() -> None:
     group = ["data", "treatment"]
     results = pd.DataFrame([("CIFAR-10", "none", 0, 0.06)], columns=["data", "treatment", "seed", "kl_forecast"])
     table = summarise(results, group, "iml_table2", {"CIFAR-100": "get it: http://x", "Birds": "none"})
@@ -402,7 +404,7 @@ def test_a_planted_cause_is_found(tmp_path: Path) -> None:
     assert asked is not None and asked["first"] == "shortcut_colours"
 
 
-def test_remedies_change_what_they_say() -> None:
+def test_remedies_change_what_they_name() -> None:
     from imblens.models import build_model
 
     images = _diagnosis.planted("background", 3)

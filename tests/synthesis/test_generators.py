@@ -1,4 +1,4 @@
-"""Generators: the laws of every over-sampler, and that each learns what its paper says."""
+"""Generators: the laws of every over-sampler, and the training of each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,20 @@ from sklearn.linear_model import LogisticRegression
 
 from imblens.data import ImageSet, digits
 from imblens.errors import ImblensError, InputError
-from imblens.synthesis import find_oversampler, oversample_pixels
-from imblens.synthesis._fit import Batches, fit
-from imblens.synthesis._games import Autoencoder, ClassGame, ConvexGame
-from imblens.synthesis._generators import GENERATORS, _gaussians
-from imblens.synthesis._networks import Canvas, Decoder, Encoder
+from imblens.synthesis import (
+    GENERATORS,
+    Autoencoder,
+    Canvas,
+    ClassGame,
+    ConvexGame,
+    Decoder,
+    Encoder,
+    GameBatches,
+    class_gaussians,
+    find_oversampler,
+    fit_game,
+    oversample_pixels,
+)
 from imblens.training import quiet_lightning
 from tests.synthesis.images import colours
 
@@ -71,7 +80,7 @@ def test_originals_stay_classes_are_balanced_and_test_is_left_alone(name: str, t
     record = made.source["oversample"]
     assert json.loads(json.dumps(record)) == record and record["synthetic"] == 24
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npz", "samples.png"]
-    assert " to " in lines[0] and "made in" in lines[-1]
+    assert " to " in lines[0] and "generated in" in lines[-1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,10 +133,10 @@ def test_images_of_a_class_differ(name: str) -> None:
         assert len(np.unique(new[labels == label].reshape((labels == label).sum(), -1), axis=0)) > 10
 
 
-def test_images_that_all_look_alike_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_almost_identical_images_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClassGame, "noise", lambda self, n, size: torch.zeros(n, size))
     made = oversample_pixels(colours(), "cgan", **FEW)
-    assert "class 'green', 'blue' nearly all look alike" in made.notes[-1]
+    assert "class 'green', 'blue' are almost identical" in made.notes[-1]
     assert made.source["oversample"]["facts"]["spread"] == {"green": 0.0, "blue": 0.0}
     spread = balanced_digits("deepsmote").source["oversample"]["facts"]["spread"]
     assert list(spread) == list("123456789") and all(0.05 < share < 1.1 for share in spread.values())
@@ -167,7 +176,7 @@ def test_gamo_makes_convex_combinations() -> None:
 def test_bagans_gaussians_have_the_moments_of_a_class() -> None:
     rng = np.random.default_rng(0)
     encodings = np.concatenate([rng.normal(size=(400, 3)) @ rng.normal(size=(3, 3)) + 5, rng.normal(size=(1, 3))])
-    means, spreads = _gaussians(encodings.astype(np.float32), np.repeat([0, 1], [400, 1]), 2)
+    means, spreads = class_gaussians(encodings.astype(np.float32), np.repeat([0, 1], [400, 1]), 2)
     np.testing.assert_allclose(means[0], encodings[:400].mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(spreads[0] @ spreads[0].T, np.cov(encodings[:400], rowvar=False), rtol=1e-3, atol=1e-4)
     assert (spreads[1] == 0).all()
@@ -209,9 +218,9 @@ def test_divergence_is_an_error() -> None:
 
     given = colours().train
     canvas = Canvas(given.array())
-    batches = Batches(given.array(), given.labels, canvas, lambda rng: np.arange(4), 3, 0)
+    batches = GameBatches(given.array(), given.labels, canvas, lambda rng: np.arange(4), 3, 0)
     with quiet_lightning(), pytest.raises(ImblensError, match="mine diverged: the loss of its reconstruction is nan"):
-        fit(Diverging(canvas, 4, 4, 0.001), batches, "mine")
+        fit_game(Diverging(canvas, 4, 4, 0.001), batches, "mine")
 
 
 def test_stopped_by_the_user_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,10 +58,10 @@ def test_jitter_changes_colours_and_crops_are_shares_of_the_side() -> None:
     assert crop._crop.flags["padding"] == 6  # an eighth of 48
 
 
-def test_figures_of_labels_are_aurocs_of_the_known_answers() -> None:
+def test_metrics_of_labels_are_aurocs_of_known_labels() -> None:
     rng = np.random.default_rng(3)
     logits, labels = rng.normal(size=(50, 4)).round(1), rng.integers(-1, 2, (50, 4))
-    labels[:, 2] = np.where(labels[:, 2] > 0, -1, labels[:, 2])  # no known yes
+    labels[:, 2] = np.where(labels[:, 2] > 0, -1, labels[:, 2])  # no known positive
     tally = Aurocs(4)
     for rows in (slice(0, 20), slice(20, 50)):
         tally.add(torch.tensor(logits[rows]), torch.tensor(labels[rows]))
@@ -110,7 +110,7 @@ def test_natural_order_is_every_image_once_and_differs_by_seed() -> None:
         ("progressive", 2, [0.5 * (100 / 105 + 1 / 3), 0.5 * (1 / 105 + 1 / 3), 0.5 * (4 / 105 + 1 / 3), 0]),
     ],
 )
-def test_samplers_draw_classes_as_the_paper_says(sampler: str, epoch: int, expected: list[float]) -> None:
+def test_samplers_draw_classes_as_in_the_paper(sampler: str, epoch: int, expected: list[float]) -> None:
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [10_000, 100, 400]))  # none of class 3
     drawn = draw_epoch(labels, sampler, n_classes=4, epoch=epoch, epochs=5, seed=1)
     shares = np.bincount(labels[drawn], minlength=4) / len(labels)

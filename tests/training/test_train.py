@@ -268,7 +268,7 @@ def test_global_state_is_left_as_found(images: ImageSet, tmp_path: Path, monkeyp
 
 def test_validation_figures_come_from_the_validation_split(images: ImageSet, tmp_path: Path) -> None:
     hard = split([4, 4, 4], 3)
-    wrong = ImageSplit.from_arrays(hard.array(), (hard.labels + 1) % 3)  # a network that learned is wrong on all of it
+    wrong = ImageSplit.from_arrays(hard.array(), (hard.labels + 1) % 3)  # a trained network misclassifies all of it
     trained = quick(replace(images, val=wrong), tmp_path, epochs=12)
     assert set(trained.log["split"]) == {"val"}
     assert trained.log["balanced_accuracy"].iloc[-1] < 0.1 and trained.log["rare_accuracy"].iloc[-1] < 0.1
@@ -327,7 +327,7 @@ def test_divergence_is_an_error_and_not_a_network(
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_bad_requests_say_what_to_do(images: ImageSet, tmp_path: Path) -> None:
+def test_bad_requests_state_what_to_do(images: ImageSet, tmp_path: Path) -> None:
     for options, message in [
         ({"arch": "resnet23"}, "no network 'resnet23'. Did you mean 'resnet32'.*FILE.py:FACTORY"),
         ({"arch": "nowhere.py:build"}, "there is no file nowhere.py"),

@@ -1,4 +1,4 @@
-"""Training with several labels per image: a label is a bright channel."""
+"""Training on multi-label images: a label is a bright channel."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_figures_come_from_the_validation_split_and_rare_is_the_rarest(
     images: ImageSet, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     val = split(30, 2)
-    val.labels[:, 1] = 0  # no image shows it: nothing can be said
+    val.labels[:, 1] = 0  # no image shows it: undefined
     trained = quick(replace(images, val=val), tmp_path / "out", progress=True)
     row = trained.log.iloc[-1]
     assert row["split"] == "val" and np.isnan(row["auroc: green"])
@@ -63,7 +63,7 @@ def test_figures_come_from_the_validation_split_and_rare_is_the_rarest(
     assert "  val AUROC " in capfd.readouterr().err
 
 
-def test_labels_that_nobody_could_tell_change_nothing(images: ImageSet, tmp_path: Path) -> None:
+def test_unknown_labels_change_nothing(images: ImageSet, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     unknown = rng.random((60, 3)) < 0.3
     given = replace(images.train, unknown=unknown, labels=np.where(unknown, 0, images.train.labels))

@@ -1,4 +1,4 @@
-"""imblens study: a grid of data, networks and treatments, resumable, with the paper's table beside ours."""
+"""imblens study: a grid of data, networks and treatments, resumable, with the paper's values beside ours."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ EXAMPLES = examples(
 
 def command(
     name: str = typer.Argument(..., metavar="FILE.toml|NAME", help="A study; see `imblens list studies`."),
-    out: Path = typer.Option(..., "--out", metavar="DIR", help="Its folder; started again there, it goes on."),
-    data: list[str] = typer.Option([], "--data", metavar="NAME=DATA", help="Where a data set is; may be repeated."),
+    out: Path = typer.Option(..., "--out", metavar="DIR", help="Output folder; the same command resumes there."),
+    data: list[str] = typer.Option([], "--data", metavar="NAME=DATA", help="Source of a data set; may be repeated."),
     quick: bool = typer.Option(False, "--quick", help="The size for two cores instead of the paper's."),
-    seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Instead of the study's own."),
+    seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Instead of the study's."),
     workers: int | None = typer.Option(
-        None, "--workers", min=1, metavar="N", help="Processes; default: one a core, or one on a GPU."
+        None, "--workers", min=1, metavar="N", help="Processes; default: one per core, or one on a GPU."
     ),
     networks: Path | None = typer.Option(
-        None, "--networks", metavar="DIR", help="Where trained networks are kept; studies may share it."
+        None, "--networks", metavar="DIR", help="Folder of trained networks; studies may share it."
     ),
     dry_run: bool = DryRun,
     explain_study: str | None = explain("studies"),
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Run a study, or go on with it, and print its table: mean and spread over seeds, the paper's value beside ours."""
+    """Run or resume a study, and print its table: mean and standard deviation over seeds, with the paper's values."""
     from imblens.studies import find_study, run_study
 
     study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds))
@@ -48,7 +48,7 @@ def command(
     try:
         result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
     except KeyboardInterrupt:
-        raise Stopped("the parts that were finished are kept.", hint=f"go on with: {again()}") from None
+        raise Stopped("finished jobs are kept.", hint=f"resume with: {again()}") from None
     tables = {key: plain(table.to_dict("records")) for key, table in result.tables.items()}
     emit(
         {"study": study.name, "out": out, "tables": tables},
@@ -69,7 +69,7 @@ def _next(networks: Path) -> list[str]:
 
 
 def _planned(study: Study, out: Path, networks: Path | None, *, force: bool, as_json: bool) -> None:
-    """Say what is finished and what would be done."""
+    """Print what is finished and what would be done."""
     from imblens.studies import open_jobs
 
     todo = open_jobs(study, out, networks=networks, force=force)
@@ -95,17 +95,17 @@ def _planned(study: Study, out: Path, networks: Path | None, *, force: bool, as_
 
 
 def _sources(pairs: list[str]) -> dict[str, str]:
-    """Read NAME=DATA; without a name it is meant for a study of one set."""
-    found: dict[str, str] = {}
+    """Read NAME=DATA; without a name, for a study of one set."""
+    sources: dict[str, str] = {}
     for pair in pairs:
         name, equals, source = pair.partition("=")
         key, value = (name, source) if equals else ("", name)
         if not value:
             raise InputError(f"--data {pair!r} names no folder.", hint="Write --data NAME=FOLDER.")
-        if key in found:
+        if key in sources:
             raise InputError(f"--data gives {key or 'the set'} twice.", hint="Give it once.")
-        found[key] = value
-    return found
+        sources[key] = value
+    return sources
 
 
 def _seeds(text: str | None) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""The image sets of a study: found, thinned, resized, and turned into the task that is asked for."""
+"""The image sets of a study: located, subsampled, resized, and converted to the requested task."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Data(BaseModel):
 
     Attributes:
         name: in the table.
-        source: what `imblens train` takes as DATA; None where the user must say (`--data NAME=FOLDER`).
+        source: what `imblens train` takes as DATA; None where the user must give it (`--data NAME=FOLDER`).
         public: name of the public set whose published files the folder may hold.
-        profile, seed: how the training split is thinned.
+        profile, seed: how the training split is subsampled.
         size: height and width in pixels; None as stored.
-        train: options of `imblens.training.train` for this set, over those of the study.
-        task: "finding or none" makes one label of many: whether an image has any.
+        train: attributes of `imblens.training.TrainingPlan` for this set, over those of the study.
+        task: "finding or none" collapses multi-label data to whether an image has any finding.
         needs: what to download, where `source` is None.
     """
 
@@ -40,7 +40,7 @@ class Data(BaseModel):
     needs: str = ""
 
     def found(self, source: str | None) -> Data:
-        """Return the set as it lies in `source`; a folder by its whole path, which means the same from anywhere."""
+        """Return the set with its source; a folder by its absolute path, which is valid from any working directory."""
         path = None if source is None else Path(source).expanduser()
         whole = path is not None and path.exists() and source not in image_sets()
         return self.model_copy(update={"source": str(path.resolve()) if path is not None and whole else source})
@@ -49,18 +49,18 @@ class Data(BaseModel):
         """Read the set.
 
         Raises:
-            InputError: it cannot be used; the message says what was found and what to do.
+            InputError: it cannot be used; the message states why and what to do.
         """
         assert self.source is not None
         try:
-            found = load_images(self.source, profile=self.profile, seed=self.seed)
+            images = load_images(self.source, profile=self.profile, seed=self.seed)
         except InputError:
             if self.public is None:
                 raise
-            found = load_images(self.public, root=self.source, profile=self.profile, seed=self.seed)
+            images = load_images(self.public, root=self.source, profile=self.profile, seed=self.seed)
         if self.size is not None:
-            found = found.resized((self.size, self.size))
-        return found if self.task == "as labelled" else finding_or_none(found)
+            images = images.resized((self.size, self.size))
+        return images if self.task == "as labelled" else finding_or_none(images)
 
     @property
     def is_thinned(self) -> bool:
@@ -68,6 +68,6 @@ class Data(BaseModel):
         ratio = parse_profile(self.profile).ratio
         if ratio is None or self.source in built_in_sets():
             return ratio is not None
-        found = self.model_copy(update={"profile": "natural", "size": None, "task": "as labelled"}).load()
-        counts = found.class_counts
-        return found.task == "multiclass" and bool(0 < counts.min() and counts.max() >= ratio / 2 * counts.min())
+        original = self.model_copy(update={"profile": "natural", "size": None, "task": "as labelled"}).load()
+        counts = original.class_counts
+        return original.task == "multiclass" and bool(0 < counts.min() and counts.max() >= ratio / 2 * counts.min())

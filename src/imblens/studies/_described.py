@@ -1,4 +1,4 @@
-"""IML, Table I: what the image sets and networks of the paper's study are. Nothing is trained."""
+"""IML, Table I: the image sets and networks of the paper's study. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imblens.studies._tables import read_paper, with_missing
 if TYPE_CHECKING:
     import pandas as pd
 
-QUESTION = "Which image sets, how imbalanced, and which networks does IML look at? Nothing is trained."
+QUESTION = "Which image sets, how imbalanced, and which networks does IML study? Nothing is trained."
 PAPER = "IML, Table I"
 TABLE = "iml_table1"
 COLUMNS = (
@@ -31,7 +31,7 @@ class Described(Job):
 
     Attributes:
         data: the image set.
-        options: for `imblens.training.train`.
+        options: attributes of `imblens.training.TrainingPlan`.
     """
 
     data: Data
@@ -55,7 +55,7 @@ class Described(Job):
         """
         from imblens.data import parse_profile
         from imblens.models import find_head, make_network
-        from imblens.training import find_schedule
+        from imblens.training import TrainingPlan
 
         images = self.data.load()
         counts = images.class_counts
@@ -64,8 +64,7 @@ class Described(Job):
         shape = images.train.image(0).shape
         arch = str(self.options["arch"])
         network = make_network(arch, images.n_classes, size=shape[:2])
-        schedule = find_schedule(str(self.options["schedule"]))
-        batches = -(-len(images.train) // int(self.options.get("batch_size") or schedule.batch_size))
+        plan = TrainingPlan(**self.options).for_images(images)
         head: Any = find_head(network, n_classes=images.n_classes)[1]
         held_out = images.held_out
         for key in wanted:
@@ -79,7 +78,7 @@ class Described(Job):
                     "fe_dim": int(head.weight.shape[1]),
                     "imbalance": KINDS[parse_profile(self.data.profile).kind],
                     "max_imbalance": round(float(counts.max() / counts.min()), 1),
-                    "epochs": int(self.options.get("epochs") or schedule.epochs_for(batches)),
+                    "epochs": plan.epochs,
                     "network": arch,
                 },
             )
@@ -96,9 +95,9 @@ def tables(results: pd.DataFrame, missing: Mapping[str, str]) -> dict[str, pd.Da
     return {"study": with_missing(table, missing, paper).drop(columns="seeds")}
 
 
-def shown(found: Mapping[str, pd.DataFrame]) -> str:
+def shown(named_tables: Mapping[str, pd.DataFrame]) -> str:
     """Show the table: ours (paper's)."""
-    table = found["study"]
+    table = named_tables["study"]
     head = ["data", *COLUMNS, *(["needs"] if "needs" in table else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in table.to_dict("records"):

@@ -1,7 +1,7 @@
-"""Does the diagnosis find what was planted, and does its advice help?
+"""Does the diagnosis identify planted causes, and does its advice help?
 
-One cause at a time is planted in drawn shapes, a network is trained, and the first cause that the diagnosis names for the
-planted class is counted. Then what it advises is done, and for comparison what it advises against another cause.
+One cause at a time is planted in synthetic shapes, a network is trained, and the first cause that the diagnosis names
+for the planted class is counted. Then the advised treatment is applied, and for comparison one for another cause.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.base.intervals import wilson
+from imblens.base.intervals import Z95, wilson
 from imblens.data import ImageSet, ImageSplit, shapes
 from imblens.errors import ImblensError, ImblensWarning
 from imblens.run import Run
@@ -41,7 +41,7 @@ SIZE, LARGEST, IMBALANCE, TESTED = 20, 200, 2, 100
 RARE = 8  # images that are left of a class with few examples
 TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 30, "batch_size": 64}
 COLLECTED = 40  # images, at most, that "collect" adds
-ELSEWHERE = 100_000  # added to a draw's seed for images that nobody has seen yet
+ELSEWHERE = 100_000  # added to a draw's seed for images that are in no split
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Planted(Job):
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """A cell for each class that the cause was planted in; two more for what was advised and what was not."""
+        """One cell per class with the planted cause; two more for the advised remedy and another one."""
         own = {"planted": self.cause, "draw": self.draw, "seed": self.seed}
         names = planted_classes(self.cause)
-        asked = [{**own, "class": name, "remedy": "none"} for name in names]
+        diagnosed = [{**own, "class": name, "remedy": "none"} for name in names]
         tried = [{**own, "class": names[-1], "remedy": remedy} for remedy in ("advised", "another") if self.advice]
-        return asked + tried
+        return diagnosed + tried
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Train, diagnose, and try remedies."""
@@ -105,7 +105,7 @@ class Planted(Job):
             return {"cause": cause, "did": "", "failed": "nothing is advised"}
         did = REMEDIES[cause][0] if remedy == "advised" else _another(cause, self.draw, self.seed)
         judged = judged_on(self.cause, self.draw, name)
-        before = _share_right(fitted.run(judged))
+        before = _accuracy(fitted.run(judged))
         try:
             after = dict(REMEDIES.values())[did](fitted, name, judged)
         except ImblensError as error:
@@ -126,16 +126,16 @@ def jobs(*, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
 
 
 def planted(cause: str, draw: int) -> ImageSet:
-    """Return shapes with one cause planted, hardly imbalanced otherwise."""
+    """Return shapes with one planted cause and little imbalance otherwise."""
     causes = () if cause == "few_examples" else (cause,)
-    made = shapes(draw, imbalance=IMBALANCE, causes=causes, n_max=LARGEST, test_per_class=TESTED, size=SIZE)
+    images = shapes(draw, imbalance=IMBALANCE, causes=causes, n_max=LARGEST, test_per_class=TESTED, size=SIZE)
     if cause != "few_examples":
-        return made
-    labels = made.train.labels
+        return images
+    labels = images.train.labels
     keep = np.ones(len(labels), bool)
     for name in planted_classes(cause):
-        keep[np.flatnonzero(labels == made.classes.index(name))[RARE:]] = False
-    return replace(made, train=made.train.subset(keep))
+        keep[np.flatnonzero(labels == images.classes.index(name))[RARE:]] = False
+    return replace(images, train=images.train.subset(keep))
 
 
 def planted_classes(cause: str) -> list[str]:
@@ -151,20 +151,20 @@ def planted_classes(cause: str) -> list[str]:
 
 
 def judged_on(cause: str, draw: int, name: str) -> ImageSplit:
-    """Return new images of a class to judge a remedy on: like the test's, but without the shortcut where there was one."""
+    """Return new images of a class to evaluate a remedy: as in the test split, but without a planted shortcut."""
     causes = () if cause in ("few_examples", "background") else (cause,)
     return _fresh(causes, 2 * ELSEWHERE + draw, name)
 
 
 def _fresh(causes: tuple[str, ...], seed: int, name: str) -> ImageSplit:
-    made = shapes(seed, imbalance=1, causes=causes, n_max=1, test_per_class=2 * TESTED, size=SIZE)
-    assert made.test is not None
-    return made.test.subset(made.test.labels == made.classes.index(name))
+    images = shapes(seed, imbalance=1, causes=causes, n_max=1, test_per_class=2 * TESTED, size=SIZE)
+    assert images.test is not None
+    return images.test.subset(images.test.labels == images.classes.index(name))
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network, what it was trained on, and with which seed."""
+    """A network, the images that it was trained on, and the seed."""
 
     model: Any
     preprocessing: Mapping[str, Any]
@@ -174,14 +174,14 @@ class Fitted:
     @classmethod
     def to(cls, images: ImageSet, seed: int) -> Fitted:
         """Train."""
-        from imblens.training import train
+        from imblens.training import TrainingPlan, train
 
         with tempfile.TemporaryDirectory() as folder:
-            made = train(images, out=folder, seed=seed, progress=False, **TRAINING)
-        return cls(made.model, made.meta["preprocessing"], images, seed)
+            result = train(images, TrainingPlan(seed=seed, **TRAINING), out=folder, progress=False)
+        return cls(result.model, result.meta["preprocessing"], images, seed)
 
     def run(self, tested: ImageSplit | None, *, colours: bool = False) -> Run:
-        """Capture, with other held-out images than the test split's."""
+        """Capture with the given held-out images instead of the test split."""
         from imblens.extraction import capture
 
         return capture(
@@ -199,7 +199,7 @@ Remedy = Callable[[Fitted, str, ImageSplit], float]
 
 
 def _head(treatment: str) -> Remedy:
-    """A treatment of the stored features."""
+    """Return a remedy that treats the stored features."""
 
     def remedy(fitted: Fitted, name: str, judged: ImageSplit) -> float:
         from imblens.treatments import find_treatment, treat
@@ -207,29 +207,27 @@ def _head(treatment: str) -> Remedy:
         seeded = any(option.name == "random_state" for option in find_treatment(treatment).options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImblensWarning)
-            return _share_right(
-                treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {}))
-            )
+            return _accuracy(treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {})))
 
     return remedy
 
 
 def _data(change: Callable[[Fitted, str, ImageSplit], ImageSplit]) -> Remedy:
-    """Another training split, and the network trained again."""
+    """Return a remedy that changes the training split and trains the network again."""
 
     def remedy(fitted: Fitted, name: str, judged: ImageSplit) -> float:
         split = change(fitted, name, judged)
-        return _share_right(Fitted.to(replace(fitted.images, train=split), fitted.seed).run(judged))
+        return _accuracy(Fitted.to(replace(fitted.images, train=split), fitted.seed).run(judged))
 
     return remedy
 
 
 def _collect(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
-    """Add new images of the class that the network gets wrong, as the test's wrong ones are."""
+    """Add new images of the class that the network misclassifies, as in the test split."""
     asked = _source(fitted)
     new = _fresh(tuple(asked["causes"]), ELSEWHERE + asked["seed"], name)
-    wrong = np.flatnonzero(~fitted.run(new).test.correct)[:COLLECTED]  # type: ignore[union-attr]
-    return _joined(fitted.images.train, new.subset(wrong))
+    misclassified = np.flatnonzero(~fitted.run(new).test.correct)[:COLLECTED]  # type: ignore[union-attr]
+    return _joined(fitted.images.train, new.subset(misclassified))
 
 
 def _drop_suspects(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
@@ -243,7 +241,7 @@ def _drop_suspects(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
 
 
 def _vary_background(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
-    """Draw half of the class's images anew, on any background."""
+    """Draw half of the class's images again, on any background."""
     train = fitted.images.train
     rows = np.flatnonzero(train.labels == fitted.images.classes.index(name))
     asked = _source(fitted)
@@ -274,7 +272,7 @@ def _source(fitted: Fitted) -> dict[str, Any]:
     return dict(fitted.images.source)
 
 
-def _share_right(run: Run) -> float:
+def _accuracy(run: Run) -> float:
     assert run.test is not None
     return float(run.test.correct.mean())
 
@@ -291,8 +289,8 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Planted against first diagnosed cause, the classes where they differ, and what remedies did."""
     import pandas as pd
 
-    asked = results[results["remedy"] == "none"]
-    counts = pd.crosstab(asked["planted"], asked["first"])
+    untreated = results[results["remedy"] == "none"]
+    counts = pd.crosstab(untreated["planted"], untreated["first"])
     order = [cause for cause in DIAGNOSED if cause in counts.index]
     named = [*DIAGNOSED.values(), *(c for c in sorted(counts.columns) if c not in DIAGNOSED.values())]
     counts = counts.loc[order].reindex(columns=[c for c in named if c in counts.columns], fill_value=0)
@@ -300,7 +298,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for cause, row in counts.iterrows():
         hits, total = int(row.get(DIAGNOSED[str(cause)], 0)), int(row.sum())
         low, high = wilson(np.array([hits]), np.array([total]))
-        mine = asked[asked["planted"] == cause]
+        mine = untreated[untreated["planted"] == cause]
         ways = {
             "hit": hits / total,
             "hit_low": float(low[0]),
@@ -309,19 +307,19 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "others_named": mine["others_named"].mean(),
         }
         rows.append({"planted": cause, **row.to_dict(), "classes": total, **ways})
-    found = {"study": pd.DataFrame(rows)}
-    missed = asked[asked["first"] != asked["planted"].map(DIAGNOSED)]
+    named_tables = {"study": pd.DataFrame(rows)}
+    missed = untreated[untreated["first"] != untreated["planted"].map(DIAGNOSED)]
     if len(missed):
         columns = ["planted", "class", "draw", "seed", "first", "second", "accuracy"]
-        found["misses"] = missed[columns].sort_values(columns[:4], kind="stable").reset_index(drop=True)
+        named_tables["misses"] = missed[columns].sort_values(columns[:4], kind="stable").reset_index(drop=True)
     tried = results[results["remedy"] != "none"]
     if "lift" in tried and tried["lift"].notna().any():
-        found["advice"] = _advice(tried.dropna(subset=["lift"]))
-    return found
+        named_tables["advice"] = _advice(tried.dropna(subset=["lift"]))
+    return named_tables
 
 
 def _advice(tried: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each diagnosed cause and for all, how often and how far each kind of remedy lifted the class."""
+    """Return, for each diagnosed cause and for all, how often and how much each kind of remedy improved the class."""
     import pandas as pd
 
     rows = []
@@ -332,7 +330,7 @@ def _advice(tried: pd.DataFrame) -> pd.DataFrame:
                 continue
             lifted = int((mine["lift"] > 0).sum())
             low, high = wilson(np.array([lifted]), np.array([len(mine)]))
-            half = 1.96 * mine["lift"].std(ddof=1) / np.sqrt(len(mine)) if len(mine) > 1 else float("nan")
+            half = Z95 * mine["lift"].std(ddof=1) / np.sqrt(len(mine)) if len(mine) > 1 else float("nan")
             row = {"diagnosed": cause, "remedy": remedy, "tried": len(mine), "lifted": lifted / len(mine)}
             row |= {"lifted_low": float(low[0]), "lifted_high": float(high[0]), "mean_lift": mine["lift"].mean()}
             rows.append(row | {"lift_low": row["mean_lift"] - half, "lift_high": row["mean_lift"] + half})

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
-from imblens.studies._measures import check
+from imblens.studies._measures import MEASURES
 from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network, oversampling
 
 if sys.version_info >= (3, 11):
@@ -36,18 +36,18 @@ class Grid(_Strict):
     Attributes:
         name, question: for people.
         paper: which table of which paper, if any.
-        published: name of a table in `studies/papers`, whose values stand beside ours.
+        published: name of a table in `studies/papers`, whose values are shown beside ours.
         data: image sets.
-        train: options of `imblens.training.train`; a list stands for one network each, crossed with the other lists.
-        networks: instead of crossing: one table of options for each network, on top of `train`; its own `treatments`, if
-            any, replace the study's.
-        treatments: as typed: `eos k_neighbors=200`; `none` is the network as it is. The same goes for the option
+        train: attributes of `imblens.training.TrainingPlan`; a list means one network each, crossed with the other lists.
+        networks: instead of crossing: one table of options for each network, over `train`; its own `treatments`, if
+            any, replace those of the study.
+        treatments: as typed: `eos k_neighbors=200`; `none` is the untreated network. So is the option
             `oversample`, which balances the training images before a network is trained.
         measures: `accuracy`, `gap`, `forecast`.
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
         seeds: of the networks.
-        quick: what is different with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
+        quick: what differs with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
             wins over what a data set asks for.
     """
 
@@ -66,12 +66,12 @@ class Grid(_Strict):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Options that tell the networks apart."""
+        """Options that differ between networks."""
         listed = [key for key, value in self.train.items() if isinstance(value, list)]
         return tuple(dict.fromkeys([*listed, *(key for network in self.networks for key in network if key != OWN)]))
 
     def jobs(self) -> list[Network]:
-        """Return a job for every network whose data is there, seed by seed, so that an early stop has all of one seed."""
+        """Return a job for every network whose data is available, seed by seed, so that early results cover one seed."""
         return [
             Network(
                 data=data,
@@ -119,8 +119,8 @@ def read(
         name: what messages call it; default: the file's.
 
     Raises:
-        InputError: the file is not a study; the message says which entry.
-        MissingError: no such file, or `sources` names a set that the study has not.
+        InputError: the file is not a study; the message names the entry.
+        MissingError: no such file, or `sources` names a set that is not in the study.
     """
     try:
         spec = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +130,7 @@ def read(
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
-            f"{path} is not TOML: {error}.", hint="See docs/studies.md for what a study looks like."
+            f"{path} is not TOML: {error}.", hint="See docs/studies.md for the format of a study."
         ) from error
     spec.setdefault("name", path.stem)
     spec["name"] = name or spec["name"]
@@ -148,7 +148,7 @@ def read(
         if name not in names:
             raise MissingError(f"{grid.name} has no data {name!r}.", hint=did_you_mean(name, names))
     data = [one.found(chosen.get(one.name, one.source)) for one in grid.data]
-    grid = grid.model_copy(update={"data": [_as_it_is(one) if one.name in chosen else one for one in data]})
+    grid = grid.model_copy(update={"data": [_not_subsampled(one) if one.name in chosen else one for one in data]})
     if not any(one.source for one in grid.data):
         needs = "; ".join(f"{one.name}: {one.needs}" for one in grid.data)
         raise MissingError(
@@ -157,8 +157,8 @@ def read(
     return grid
 
 
-def _as_it_is(data: Data) -> Data:
-    """A set that is long-tailed already, such as a long-tailed copy of the original, is not thinned again."""
+def _not_subsampled(data: Data) -> Data:
+    """Keep a set that is long-tailed already, such as a long-tailed copy of the original, as it is."""
     return data.model_copy(update={"profile": "natural"}) if data.is_thinned else data
 
 
@@ -171,8 +171,7 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
         raise InputError(
             f"{path.name}: {where}: {first['msg'].lower()}.", hint=f"Known entries: {', '.join(Grid.model_fields)}."
         ) from error
-    for name in grid.measures:
-        check(name)
+    MEASURES.check_names(grid.measures)
     known = _train_options()
     of_networks = (key for network in grid.networks for key in network if key != OWN)
     for key in dict.fromkeys([*grid.train, *of_networks, *(key for one in grid.data for key in one.train)]):
@@ -181,11 +180,12 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
     for claim in grid.claims:
         sides = [side.strip() for side in claim.split(">")]
         if len(sides) != 2 or not all(sides):
-            raise InputError(f"{path.name}: claims: {claim!r} compares nothing.", hint="Write 'eos > smote'.")
+            raise InputError(f"{path.name}: claims: {claim!r} is not a comparison.", hint="Write 'eos > smote'.")
     from imblens.treatments import parse_options
 
-    for options in grid.jobs_options():
-        oversampling(options)
+    for job in grid.jobs():
+        oversampling(job.options)
+        job.plan()
     for text in grid.treatments:
         if text != UNTREATED:
             name, *pairs = text.split()

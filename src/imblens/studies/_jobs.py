@@ -1,4 +1,4 @@
-"""Doing the jobs of a study, in this process or in several, each job writing its cells as they are finished."""
+"""Running the jobs of a study, in this process or in several; each job writes its cells as they are finished."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from imblens.studies._store import Store
 
 
 class Job(ABC):
-    """What is done in one go: mostly one trained network and all that is measured on it. It can be pickled."""
+    """A unit of work: usually one trained network and everything measured on it. It can be pickled."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """What progress calls it."""
+        """Name in progress lines."""
 
     @property
     @abstractmethod
@@ -31,33 +31,33 @@ class Job(ABC):
 
     @abstractmethod
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Yield (key, values) for each of the `wanted` cells, as soon as it is known."""
+        """Yield (key, values) for each of the `wanted` cells, as soon as it is finished."""
 
     def images(self, store: Store) -> dict[str, Path]:
-        """Return sheets of images that were made on the way, by name."""
+        """Return sheets of synthetic images, by name."""
         return {}
 
 
 def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[str], object]) -> None:
-    """Do what is not finished yet.
+    """Run the jobs that are not finished.
 
     Args:
-        jobs: each may be done in another process.
-        store: where cells are looked up and written.
-        workers: processes, each with its share of the cores; 1 works in this one.
-        progress: called with a line for every job done.
+        jobs: each may run in another process.
+        store: where cells are read and written.
+        workers: processes, each with its share of the cores; 1 uses this one.
+        progress: called with a line for every finished job.
     """
     start = time.monotonic()
     open_jobs = [job for job in jobs if any(store.finished(key) is None for key in job.cells)]
     done = len(jobs) - len(open_jobs)
     if done:
-        progress(f"{done} of {len(jobs)} parts were finished before.")
+        progress(f"{done} of {len(jobs)} jobs were finished before.")
 
     def report(job: Job) -> None:
         nonlocal done
         done += 1
-        made = done - (len(jobs) - len(open_jobs))
-        left = (time.monotonic() - start) / made * (len(open_jobs) - made)
+        finished = done - (len(jobs) - len(open_jobs))
+        left = (time.monotonic() - start) / finished * (len(open_jobs) - finished)
         progress(f"{done}/{len(jobs)}  {job.label}  (about {_duration(left)} left)")
 
     workers = min(workers, len(open_jobs))
@@ -80,7 +80,7 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
 
 
 def _work(job: Job, store: Store) -> None:
-    """Measure the open cells of a job. What the input does not allow is a finished cell that says why."""
+    """Measure the open cells of a job. A cell that the input does not allow is finished with the reason."""
     wanted = [key for key in job.cells if store.finished(key) is None]
     try:
         for key, values in job.measure(store, wanted):
@@ -99,7 +99,7 @@ def _begin_worker(parent: int, threads: int) -> None:
 
 
 def _leave_with(parent: int) -> None:
-    """End this process when the one that started it is gone: nobody else would."""
+    """End this process when its parent has ended: nothing else would end it."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What a study measures on a run: named groups of numbers, all from the lenses."""
+"""Measures of a run in studies: named groups of numbers, all from the lenses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imblens.errors import MissingError, did_you_mean
+from imblens.base.registry import Registry
 from imblens.lenses import adversaries, alignment, calibration, class_accuracy, concepts, generalization_gap, ranking
 from imblens.run import Run
 
@@ -29,7 +29,7 @@ def accuracy(run: Run) -> Values:
 
 
 def gap(run: Run) -> Values:
-    """Generalization gap: mean over classes, with synthetic instances, for right and wrong, and against rarity.
+    """Generalization gap: mean over classes, also of correct and of misclassified instances, and against rarity.
 
     `gap_rare` and `gap_frequent` are the means over the rarer and the more frequent half of the classes, `rarity` is
     Spearman's correlation of a class's gap with its imbalance. In a treated run all take the range of real and
@@ -54,7 +54,7 @@ def gap(run: Run) -> Values:
 def forecast(run: Run) -> Values:
     """KL(observed errors, forecast) of every forecast of the adversaries lens, in nats; also over the rarer half of classes.
 
-    `kl_ratio` is ours over the better of the paper's two.
+    `kl_ratio` is the soft forecast over the better of the paper's two.
     """
     found = adversaries(run).summary
     kl, rare = found["kl"], found["kl_rare"]
@@ -95,7 +95,7 @@ def counted(run: Run) -> Values:
     return {"disjoint": found["mean_disjoint"], "unique": found["mean_unique"]}
 
 
-MEASURES: dict[str, Callable[[Run], Values]] = {
+_BUILT_IN: dict[str, Callable[[Run], Values]] = {
     "accuracy": accuracy,
     "gap": gap,
     "forecast": forecast,
@@ -103,18 +103,13 @@ MEASURES: dict[str, Callable[[Run], Values]] = {
     "alignment": aligned,
     "concepts": counted,
 }
+MEASURES = Registry("measure", _BUILT_IN)
 
 
 def measured(run: Run, names: tuple[str, ...]) -> dict[str, Any]:
     """Return all numbers of the named groups; None where one is undefined."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in names:
         for key, value in MEASURES[name](run).items():
-            found[key] = None if value is None or not math.isfinite(value) else float(np.round(value, 6))
-    return found
-
-
-def check(name: str) -> None:
-    """Refuse an unknown group."""
-    if name not in MEASURES:
-        raise MissingError(f"there is no measure {name!r}.", hint=did_you_mean(name, list(MEASURES)))
+            values[key] = None if value is None or not math.isfinite(value) else float(np.round(value, 6))
+    return values

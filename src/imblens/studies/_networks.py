@@ -1,4 +1,4 @@
-"""One trained network of a study and the treatments measured on it."""
+"""One trained network of a study, and the treatments measured on it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING
 
 @dataclass(frozen=True)
 class Network(Job):
-    """A network, trained once and kept, and every treatment of it.
+    """A network, trained once and stored, and every treatment of it.
 
     Attributes:
         data: the image set.
-        options: for `imblens.training.train`.
-        shown: those options that tell the networks of the study apart, as in the table.
+        options: attributes of `imblens.training.TrainingPlan`, and `oversample`.
+        shown: options that differ between networks of the study, as in the table.
         seed: of the network and of the treatments.
         treatments: as typed: a name and key=value options, or "none".
         measures: groups of `imblens.studies.MEASURES`.
@@ -45,7 +45,7 @@ class Network(Job):
 
     @property
     def label(self) -> str:
-        """Data, what tells it apart, seed."""
+        """Data, distinguishing options, seed."""
         return " ".join([self.data.name, *(f"{key}={self.options[key]}" for key in self.shown), f"seed={self.seed}"])
 
     @property
@@ -55,7 +55,7 @@ class Network(Job):
         return [{**own, "treatment": treatment, "seed": self.seed} for treatment in self.treatments]
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Train or take up the network, then treat and measure."""
+        """Train or load the network, then treat and measure."""
         run, seconds = trained(store.network(self._key()), self.data, self.options, self.seed)
         for key in wanted:
             start = time.perf_counter()
@@ -69,26 +69,34 @@ class Network(Job):
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
             yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
 
+    def plan(self) -> TrainingPlan:
+        """Return the settings of the training.
+
+        Raises:
+            InputError: one of them is out of range.
+        """
+        return planned(self.options, self.seed)
+
     def images(self, store: Store) -> dict[str, Path]:
-        """The sheet of synthetic images, if the network was trained with any."""
+        """Return the sheet of synthetic images, if the network was trained with any."""
         sheet = store.network(self._key()) / OVERSAMPLED / "samples.png"
         return {self.label: sheet} if sheet.is_file() else {}
 
     def _key(self) -> dict[str, Any]:
-        """Everything that decides the network, and nothing else: studies that share it find it again."""
+        """Everything that decides the network, and nothing else: studies that share a folder reuse it."""
         asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
         return {"data": asked, "options": plain, "seed": self.seed}
 
 
 def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> tuple[Run, float]:
-    """Return the captured run of a network and its training seconds; train what is not there yet, going on where it stopped."""
+    """Return the captured run of a network and its training seconds; train, or resume, where it is not finished."""
     if (folder / "run.json").exists():
         run = Run.load(folder)
         return run, float(run.meta["study_seconds"])
     start = time.perf_counter()
     method, balancing = oversampling(options)
-    plan = TrainingPlan(**{key: value for key, value in options.items() if key != OVERSAMPLE}, seed=seed)
+    plan = planned(options, seed)
     begun = (folder / "checkpoints" / "last.ckpt").exists()
     run, result = train_and_capture(
         data.load(),
@@ -107,6 +115,11 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
     seconds = max(time.perf_counter() - start, balanced_in + float(result.log["seconds"].sum()))
     replace(run, meta={**run.meta, "study_seconds": seconds}).save(folder, force=True)
     return Run.load(folder), seconds
+
+
+def planned(options: Mapping[str, Any], seed: int) -> TrainingPlan:
+    """Return the training plan of a network."""
+    return TrainingPlan(**{key: value for key, value in options.items() if key != OVERSAMPLE}, seed=seed)
 
 
 def oversampling(options: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a study has finished, on disk: one small file a cell, so that a kill at any point loses no finished one."""
+"""Finished cells of a study on disk: one small file each, so that no kill loses a finished one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SPEC = "study.json"
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of a study, and where its networks are.
+    """The folders of a study and of its networks.
 
     Attributes:
         folder: with `cells/`, one JSON file for every finished cell.
-        networks: what was trained, a folder each; several studies may share it.
+        networks: trained networks, a folder each; several studies may share it.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, spec: Mapping[str, Any], *, networks: Path | None = None, force: bool = False) -> Store:
-        """Open or begin the folder of a study; cells finished by an earlier start of the same study stay.
+        """Open or create the folder of a study; cells finished by an earlier start of the same study are kept.
 
         Raises:
             InputError: the folder holds another study.
@@ -46,16 +46,16 @@ class Store:
 
     @classmethod
     def peek(cls, folder: Path, spec: Mapping[str, Any], *, networks: Path | None = None, force: bool = False) -> Store:
-        """Look at the folder of a study, begun or not; write nothing.
+        """Read the folder of a study, whether it exists or not; write nothing.
 
         Raises:
             InputError: the folder holds another study.
         """
         known = folder / SPEC
         if known.exists() and not force:
-            found = _read(known)
-            if found != json.loads(json.dumps(spec)):
-                name = found.get("name", "?") if isinstance(found, dict) else "?"
+            stored = _read(known)
+            if stored != json.loads(json.dumps(spec)):
+                name = stored.get("name", "?") if isinstance(stored, dict) else "?"
                 raise InputError(
                     f"{folder} holds another study, or this one with other settings ({name}).",
                     hint="Repeat the settings it was started with, or choose another --out.",
@@ -63,13 +63,13 @@ class Store:
         return cls(folder, folder / "networks" if networks is None else networks)
 
     def finished(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return what a cell found, or None where it is not finished (or its file is damaged)."""
+        """Return the values of a cell, or None where it is not finished (or its file is damaged)."""
         path = self._cell(key)
-        found = _read(path) if path.exists() else None
-        return found["values"] if isinstance(found, dict) and found.get("key") == dict(key) else None
+        stored = _read(path) if path.exists() else None
+        return stored["values"] if isinstance(stored, dict) and stored.get("key") == dict(key) else None
 
     def write(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Keep what a cell found."""
+        """Store the values of a cell."""
         text = json.dumps({"key": dict(key), "values": dict(values)}, indent=1, allow_nan=False)
         write_text(self._cell(key), text + "\n")
 

@@ -1,4 +1,4 @@
-"""One door to all studies: those in TOML, and `diagnosis`."""
+"""Studies by name or file, and running them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.files import write_atomic, write_text
+from imblens.base.files import write_bytes, write_text
 from imblens.errors import ImblensError, MissingError, did_you_mean
 from imblens.studies import _described, _diagnosis, _grid, _tables
 from imblens.studies._jobs import Job, do
@@ -23,15 +23,15 @@ Tables = Callable[["pd.DataFrame"], dict[str, "pd.DataFrame"]]
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be done and how it is summed up.
+    """The jobs of a study, and how their results are summarised.
 
     Attributes:
         name, question, paper: for people.
         spec: plain JSON: everything that decides the results.
-        jobs: each can be done on its own.
-        tables: from one row a cell to named tables; the first is the study's.
+        jobs: independent of each other.
+        tables: from one row per cell to named tables; the first is the study's.
         shown: from named tables to Markdown.
-        missing: data sets that were left out, with what they need; `tables` has a row for each.
+        missing: data sets without a source, with what to download; `tables` has a row for each.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Result:
-    """What a study found.
+    """Results of a study.
 
     Attributes:
         results: one row for every finished cell.
@@ -62,12 +62,12 @@ class Result:
 
 
 def study_names() -> list[str]:
-    """Names of the studies that come with imblens."""
+    """Return the names of the built-in studies."""
     return list(study_descriptions())
 
 
 def study_descriptions() -> dict[str, str]:
-    """One line on every built-in study."""
+    """Return one line on every built-in study."""
     found = {"diagnosis": _diagnosis.QUESTION, "iml-table1": f"{_described.QUESTION} ({_described.PAPER})"}
     for name, path in _grid.built_in().items():
         question, paper = _grid.described(path)
@@ -151,7 +151,7 @@ def _spec(grid: _grid.Grid, *, quick: bool) -> dict[str, Any]:
 
 
 def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
-    """Return the study that describes what `iml-table2` trains on."""
+    """Return the study that describes the data and networks of `iml-table2`."""
     grid = _grid.read(_grid.built_in()["iml-table2"], quick=quick, sources=data, name="iml-table1")
     missing = {one.name: one.needs for one in grid.data if one.source is None}
     return Study(
@@ -188,26 +188,26 @@ def run_study(
     force: bool = False,
     progress: Callable[[str], object] = lambda line: None,
 ) -> Result:
-    """Do what is not finished yet, and sum up.
+    """Run the jobs that are not finished, and summarise.
 
-    A study that was stopped, at any point, goes on where it was when it is started again with the same settings and
-    folder: every finished cell is a file of its own, and a network in training goes on after its last epoch.
+    An interrupted study resumes when it is started again with the same settings and folder: every finished cell is a
+    file of its own, and a network in training resumes after its last epoch.
 
     Args:
         study: see `find_study`.
         out: its folder.
-        workers: processes; default: one a core, each with one thread (small networks gain little from a second
+        workers: processes; default: one per core, each with one thread (small networks gain little from a second
             one), or a single one where there is a GPU.
-        networks: folder of trained networks; default: `out`/networks. Studies that share it train a network once.
+        networks: folder of trained networks; default: `out`/networks. Studies that share it train each network once.
         force: write into a folder that holds something else.
-        progress: called with a line of text as parts are finished.
+        progress: called with a line of text as jobs are finished.
 
     Returns:
         The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json, and
         sheets of synthetic images in images/ where networks were trained with them.
 
     Raises:
-        InputError: `out` holds another study, or a network cannot be trained as asked.
+        InputError: `out` holds another study, or a network cannot be trained.
     """
     store = Store.open(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     for name, needs in study.missing.items():
@@ -220,14 +220,14 @@ def run_study(
             write_text(store.folder / "results.csv", results.to_csv(index=False))
     if "failed" in results and results["failed"].notna().all():
         raise ImblensError(f"no cell of {study.name} could be measured: {results['failed'].iloc[0]}")
-    found = study.tables(results)
-    for name, table in found.items():
+    tables = study.tables(results)
+    for name, table in tables.items():
         write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
-    lines = [f"# {study.name}", study.question, study.shown(found)]
+    lines = [f"# {study.name}", study.question, study.shown(tables)]
     lines += _images(study.jobs, store)
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
-    return Result(results=results, tables=found, text=text, path=store.folder)
+    return Result(results=results, tables=tables, text=text, path=store.folder)
 
 
 def open_jobs(
@@ -249,14 +249,9 @@ def _images(jobs: Sequence[Job], store: Store) -> list[str]:
     lines = []
     for name, path in found.items():
         file = Path("images") / (re.sub(r"[^A-Za-z0-9.=]+", "-", name) + ".png")
-        _copy(path, store.folder / file)
+        write_bytes(store.folder / file, path.read_bytes())
         lines.append(f"![Real images, a gap, synthetic ones: {name}]({file.as_posix()})")
     return lines
-
-
-def _copy(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    write_atomic(target, lambda file: file.write(content))
 
 
 def _workers() -> int:

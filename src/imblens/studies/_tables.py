@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAPERS = Path(__file__).parent / "papers"
-OPTIONS = ("oversample", "remix", "drw", "treatment")  # columns of a paper's table that may be left at none
+OPTIONS = (
+    "oversample",
+    "remix",
+    "rebalanced_mixup",
+    "drw",
+    "treatment",
+)  # columns of a paper's table that may be left at none
 SECONDS = ("train_seconds", "treat_seconds")
 
 
@@ -20,8 +26,8 @@ def summarise(
     """Return mean, standard deviation and number of seeds of every measure, and the paper's value where there is one.
 
     Args:
-        results: one row a cell, as `results.csv`.
-        group: the columns that tell the rows of the table apart.
+        results: one row per cell, as `results.csv`.
+        group: the columns that identify a row of the table.
         published: name of a table in `papers`, or "".
         missing: data sets without results: what to download for each.
 
@@ -88,7 +94,7 @@ def measures_of(results: pd.DataFrame, group: Sequence[str]) -> list[str]:
 
 
 def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], measure: str) -> pd.DataFrame:
-    """Hold claims such as `eos > smote` against the results, pair by pair: same network, same seed.
+    """Compare claims such as `eos > smote` with the results, pair by pair: same network, same seed.
 
     A side is a treatment, or options such as `oversample=smote` (then untreated, other options at "none" or false).
 
@@ -121,7 +127,7 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
 
 
 def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows that a side of a claim means, and the columns that stay open."""
+    """Return the rows that a side of a claim selects, and the columns that it leaves open."""
     fixed = dict(pair.split("=", 1) for pair in side.split() if pair.split("=", 1)[0] in group)
     rest = " ".join(pair for pair in side.split() if pair.split("=", 1)[0] not in fixed)
     wanted = {**fixed, "treatment": rest or "none"}
@@ -132,7 +138,7 @@ def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.Da
 
 
 def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
-    """Show a table for people: mean ± spread (paper's value)."""
+    """Format a table: mean ± standard deviation (paper's value)."""
     measures = [n for n in table.columns if f"{n}_sd" in table.columns and n not in SECONDS]
     head = [*group, "seeds", *measures, *(["needs"] if "needs" in table else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -145,7 +151,7 @@ def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
 
 
 def plain_markdown(table: pd.DataFrame) -> str:
-    """Show any small table as Markdown."""
+    """Format any small table as Markdown."""
     lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "---|" * len(table.columns)]
     for row in table.itertuples(index=False, name=None):
         lines.append(
@@ -155,7 +161,7 @@ def plain_markdown(table: pd.DataFrame) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Show a name or a count; nothing where there is none."""
+    """Format a name or a count; nothing where there is none."""
     return "" if value is None or value != value else str(value)
 
 

@@ -1,4 +1,4 @@
-"""What an over-sampler in pixel space is."""
+"""The contract of over-samplers in pixel space."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from imblens.treatments import Option
 
 @dataclass(frozen=True)
 class Task:
-    """What an over-sampler is given.
+    """Input of an over-sampler.
 
     Attributes:
         pixels: (N, H, W, 3) uint8, real training images.
         labels: (N,) int64.
         classes: C names.
-        wanted: how many images to add, by class; classes that need none, or have no image, are left out.
+        wanted: number of images to add, by class; classes that need none, or have no image, are left out.
         options: every option of the over-sampler, checked.
         seed: of every random choice.
-        out: a folder for what is worth keeping, or None.
+        out: folder for synthetic images, or None.
         progress: called with lines of progress.
     """
 
@@ -40,14 +40,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an over-sampler returns.
+class Synthetic:
+    """Synthetic images of an over-sampler.
 
     Attributes:
         pixels: (m, H, W, 3) uint8.
         labels: (m,) int64.
-        facts: plain JSON values worth keeping.
-        notes: what the user should be told, one sentence each.
+        facts: plain JSON values to record.
+        notes: remarks for the user, one sentence each.
     """
 
     pixels: NDArray[np.uint8]
@@ -58,22 +58,22 @@ class Made:
 
 @dataclass(frozen=True)
 class Oversampler:
-    """A way to make synthetic images.
+    """A method that generates synthetic images.
 
     Attributes:
         name: as typed behind `--oversample`.
         purpose: one line.
         paper: where it comes from.
         options: what can be set.
-        make: from a task to images.
-        least: images that a class needs to be added to.
+        make: from a task to synthetic images.
+        least: smallest number of real images of a class.
     """
 
     name: str
     purpose: str
     paper: str
     options: tuple[Option, ...]
-    make: Callable[[Task], Made]
+    make: Callable[[Task], Synthetic]
     least: int = 2
 
     def option(self, name: str) -> Option:
@@ -92,7 +92,7 @@ class Oversampler:
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option, checked, the given ones over the defaults."""
-        found = {option.name: option.default for option in self.options}
+        values = {option.name: option.default for option in self.options}
         for name, value in given.items():
-            found[name] = self.option(name).check(value, self.name)
-        return found
+            values[name] = self.option(name).check(value, self.name)
+        return values

@@ -1,4 +1,4 @@
-"""Training a game with Lightning."""
+"""Training a generator with Lightning."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Draw = Callable[[np.random.Generator], NDArray[np.int64]]
 _GENERATED_AT_ONCE = 256
 
 
-class Batches:
+class GameBatches:
     """A batch for every step: (images, labels) of the rows that `draw` returns."""
 
     def __init__(
         self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], canvas: Canvas, draw: Draw, steps: int, seed: int
     ) -> None:
-        """Keep what is needed; nothing is drawn yet."""
+        """Store the arguments; nothing is drawn yet."""
         self._pixels, self._labels, self._canvas, self._draw = pixels, labels, canvas, draw
         self._steps, self._seed = steps, seed
 
@@ -41,11 +41,11 @@ class Batches:
             yield self._canvas.inputs(self._pixels[rows]), torch.from_numpy(self._labels[rows])
 
 
-def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
-    """Train a game on the fastest device there is, and bring it back to the CPU, in evaluation mode.
+def fit_game(game: Game, batches: GameBatches, name: str) -> dict[str, list[float]]:
+    """Train a game on the fastest device available, and move it to the CPU, in evaluation mode.
 
     Returns:
-        For each loss its mean over the first and over the last tenth of the steps.
+        The mean of each loss over the first and over the last tenth of the steps.
 
     Raises:
         ImblensError: a loss became infinite or NaN.
@@ -54,19 +54,19 @@ def fit(game: Game, batches: Batches, name: str) -> dict[str, list[float]]:
     training.fit(game.train(), batches)
     game.cpu().eval()
     tenth = max(1, len(game.history) // 10)
-    found = {}
+    means = {}
     for loss in game.history[0]:
         values = [row[loss] for row in game.history]
-        found[loss] = [round(float(np.mean(part)), 5) for part in (values[:tenth], values[-tenth:])]
-        if not math.isfinite(found[loss][1]):
+        means[loss] = [round(float(np.mean(part)), 5) for part in (values[:tenth], values[-tenth:])]
+        if not math.isfinite(means[loss][1]):
             raise ImblensError(
-                f"{name} diverged: the loss of its {loss} is {found[loss][1]}.", hint="Try a smaller learning_rate."
+                f"{name} diverged: the loss of its {loss} is {means[loss][1]}.", hint="Try a smaller learning_rate."
             )
-    return found
+    return means
 
 
 def in_parts(make: Callable[[Tensor], Tensor], values: Tensor, canvas: Canvas) -> NDArray[np.uint8]:
-    """Return the images that `make` gives for values (n, ...), made in parts."""
+    """Return the images that `make` generates from values (n, ...), in parts to limit memory."""
     with torch.no_grad():
         parts = [canvas.pixels(make(part)) for part in torch.split(values, _GENERATED_AT_ONCE)]
     return np.concatenate(parts)

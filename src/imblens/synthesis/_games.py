@@ -1,4 +1,4 @@
-"""What is trained: an autoencoder and three adversarial games, each as one Lightning module of the same kind."""
+"""An autoencoder and three adversarial games, each as one Lightning module of the same kind."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from imblens.synthesis._networks import Canvas, ClassEncoder, Decoder, Encoder
 
 
 class Game(lightning.LightningModule):
-    """Networks that are trained in turns, and what it cost them.
+    """Networks that are trained in turns, and their losses.
 
     Attributes:
-        history: one row a step: name of a loss to its value.
+        history: one row per step: name of a loss to its value.
     """
 
     def __init__(self, learning_rate: float) -> None:
@@ -44,13 +44,13 @@ class Game(lightning.LightningModule):
         ]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Play, and remember the losses."""
+        """Take one step, and record the losses."""
         self.history.append({name: float(loss.detach()) for name, loss in self.play(*batch).items()})
 
     def move(self, player: int, loss: Tensor) -> Tensor:
-        """Let one player take a step down its loss; the others stay."""
-        found = self.optimizers()
-        optimizer = found[player] if isinstance(found, list) else found
+        """Take an optimizer step for one player; the others do not change."""
+        optimizers = self.optimizers()
+        optimizer = optimizers[player] if isinstance(optimizers, list) else optimizers
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
@@ -64,8 +64,8 @@ class Game(lightning.LightningModule):
 class Autoencoder(Game):
     """Encoder and decoder that reproduce images.
 
-    With `penalty`, the second half of a batch is of one class: their encodings are shuffled among them before decoding, and
-    still have to give the images in their order ("paper"), or those they belong to, with the encoder left alone
+    With `penalty`, the second half of a batch is of one class. Its encodings are shuffled before decoding and must
+    reproduce the images in their original order ("paper"), or the image of each encoding without training the encoder
     ("released").
     """
 
@@ -101,7 +101,7 @@ class Autoencoder(Game):
 
 
 class BalancingGame(Game):
-    """BAGAN's second half: a discriminator that names the class or "made", and a generator of all classes alike.
+    """Second phase of BAGAN: a discriminator that predicts the class or "synthetic", and one generator of all classes.
 
     Args:
         start: the trained autoencoder. The decoder becomes the generator, the encoder's convolutions the discriminator's.
@@ -129,24 +129,24 @@ class BalancingGame(Game):
         return [[self.discriminator], [self.generator]]
 
     def make(self, labels: Tensor) -> Tensor:
-        """Return an image of each class asked for."""
+        """Return an image of each requested class."""
         latent = self.means[labels]
-        made: Tensor = self.generator(
+        generated: Tensor = self.generator(
             latent + torch.einsum("nij,nj->ni", self.spreads[labels], self.noise(len(labels), latent.shape[1]))
         )
-        return made
+        return generated
 
     def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
         n_classes = len(self.means)
-        n_made = -(-len(labels) // n_classes)  # as many as a class has in a balanced batch
-        made = self.make(torch.randint(n_classes, (n_made,), device=self.device)).detach()
-        truth = torch.cat([labels, labels.new_full((n_made,), n_classes)])
-        found = functional.cross_entropy(self.discriminator(torch.cat([images, made])), truth)
-        self.move(0, found)
-        wanted = torch.randint(n_classes, (len(labels) + n_made,), device=self.device)
+        n_generated = -(-len(labels) // n_classes)  # the count of a class in a balanced batch
+        generated = self.make(torch.randint(n_classes, (n_generated,), device=self.device)).detach()
+        truth = torch.cat([labels, labels.new_full((n_generated,), n_classes)])
+        judged = functional.cross_entropy(self.discriminator(torch.cat([images, generated])), truth)
+        self.move(0, judged)
+        wanted = torch.randint(n_classes, (len(labels) + n_generated,), device=self.device)
         fooled = self.move(1, functional.cross_entropy(self.discriminator(self.make(wanted)), wanted))
-        return {"discriminator": found, "generator": fooled}
+        return {"discriminator": judged, "generator": fooled}
 
 
 class ClassGame(Game):
@@ -164,22 +164,22 @@ class ClassGame(Game):
 
     def make(self, labels: Tensor) -> Tensor:
         """Return as many images as there are labels."""
-        made: Tensor = self.generator(self.noise(len(labels), self.latent))
-        return made
+        generated: Tensor = self.generator(self.noise(len(labels), self.latent))
+        return generated
 
     def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
-        real, made = self.discriminator(images), self.discriminator(self.make(labels).detach())
-        found = self.move(0, functional.softplus(-real).mean() + functional.softplus(made).mean())
+        real, generated = self.discriminator(images), self.discriminator(self.make(labels).detach())
+        judged = self.move(0, functional.softplus(-real).mean() + functional.softplus(generated).mean())
         fooled = self.move(1, functional.softplus(-self.discriminator(self.make(labels))).mean())
-        return {"discriminator": found, "generator": fooled}
+        return {"discriminator": judged, "generator": fooled}
 
 
 class ConvexGame(Game):
     """GAMO: a generator of convex combinations against a classifier and a discriminator.
 
     Args:
-        members: by class that is to grow, (n, channels, height, width) real images that its new ones are made of.
+        members: by class that is to grow, (n, channels, height, width) real images that its synthetic ones combine.
         n_classes: C.
         canvas, width, latent, learning_rate: as for the others.
     """
@@ -211,28 +211,30 @@ class ConvexGame(Game):
         return [[self.classifier], [self.discriminator], [self.shared, self.units]]
 
     def make(self, labels: Tensor) -> Tensor:
-        """Return an image of each class asked for."""
+        """Return an image of each requested class."""
         known = functional.one_hot(labels, self.n_classes).to(self.dtype)
         hidden = self.shared(torch.cat([self.noise(len(labels), self.latent), known], dim=1))
-        made = hidden.new_zeros(len(labels), *getattr(self, f"members_{self.grown[0]}").shape[1:])
+        generated = hidden.new_zeros(len(labels), *getattr(self, f"members_{self.grown[0]}").shape[1:])
         for c in self.grown:
             of_class = torch.nonzero(labels == c)[:, 0]
             if len(of_class):
                 shares = self.units[str(c)](hidden[of_class]).softmax(dim=1)  # (n, members)
-                made = made.index_copy(0, of_class, torch.tensordot(shares, getattr(self, f"members_{c}"), dims=1))
-        return made
+                generated = generated.index_copy(
+                    0, of_class, torch.tensordot(shares, getattr(self, f"members_{c}"), dims=1)
+                )
+        return generated
 
     def play(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Take one step of each."""
         grown = torch.tensor(self.grown, device=self.device)
         wanted = grown[torch.randint(len(grown), (len(labels),), device=self.device)]
-        made = self.make(wanted).detach()
-        answers = self.classifier(torch.cat([images, made])).softmax(dim=1)
-        truth = functional.one_hot(torch.cat([labels, wanted]), self.n_classes).to(answers.dtype)
-        named = self.move(0, (answers - truth).square().sum(dim=1).mean())
-        real, false = self.discriminator.score(images, labels), self.discriminator.score(made, wanted)
-        found = self.move(1, ((real - 1).square() + false.square()).mean())
-        made = self.make(wanted)
-        own = self.classifier(made).softmax(dim=1).gather(1, wanted[:, None]).square().mean()
-        fooled = self.move(2, own + (self.discriminator.score(made, wanted) - 1).square().mean())
-        return {"classifier": named, "discriminator": found, "generator": fooled}
+        generated = self.make(wanted).detach()
+        predictions = self.classifier(torch.cat([images, generated])).softmax(dim=1)
+        truth = functional.one_hot(torch.cat([labels, wanted]), self.n_classes).to(predictions.dtype)
+        named = self.move(0, (predictions - truth).square().sum(dim=1).mean())
+        real, false = self.discriminator.score(images, labels), self.discriminator.score(generated, wanted)
+        judged = self.move(1, ((real - 1).square() + false.square()).mean())
+        generated = self.make(wanted)
+        own = self.classifier(generated).softmax(dim=1).gather(1, wanted[:, None]).square().mean()
+        fooled = self.move(2, own + (self.discriminator.score(generated, wanted) - 1).square().mean())
+        return {"classifier": named, "discriminator": judged, "generator": fooled}

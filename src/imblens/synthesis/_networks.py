@@ -1,4 +1,4 @@
-"""The one family of networks that all generators share, and images as they see them."""
+"""The networks that all generators share, and the conversion of images to their inputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SMALLEST = 7  # maps are halved until their shorter side is at most this
 
 
 class Canvas:
-    """Images between uint8 (n, H, W, 3) and what networks see: (n, channels, height, width) from -1 to 1.
+    """Conversion between uint8 (n, H, W, 3) images and network inputs: (n, channels, height, width) from -1 to 1.
 
-    Grey images have one channel. Height and width are the next multiples that can be halved `levels` times: images
-    are continued at their right and lower edge, and what is generated is cut there.
+    Greyscale images have one channel. Height and width are the next multiples that can be halved `levels` times: images
+    are padded at their right and lower edge by replication, and generated images are cropped there.
 
     >>> canvas = Canvas(np.zeros((1, 33, 20, 3), np.uint8))
     >>> canvas.channels, canvas.levels, (canvas.height, canvas.width)
@@ -35,14 +35,14 @@ class Canvas:
         self.height, self.width = (-(-side // step) * step for side in self._size)
 
     def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return images (n, H, W, 3) as networks see them."""
-        found = torch.from_numpy(np.ascontiguousarray(pixels[..., : self.channels])).permute(0, 3, 1, 2)
-        found = found.float().div_(127.5).sub_(1)
+        """Return images (n, H, W, 3) as network inputs."""
+        inputs = torch.from_numpy(np.ascontiguousarray(pixels[..., : self.channels])).permute(0, 3, 1, 2)
+        inputs = inputs.float().div_(127.5).sub_(1)
         right, below = self.width - self._size[1], self.height - self._size[0]
-        return functional.pad(found, (0, right, 0, below), mode="replicate") if right or below else found
+        return functional.pad(inputs, (0, right, 0, below), mode="replicate") if right or below else inputs
 
     def pixels(self, outputs: Tensor) -> NDArray[np.uint8]:
-        """Return what networks made as images (n, H, W, 3)."""
+        """Return network outputs as images (n, H, W, 3)."""
         cut = outputs[..., : self._size[0], : self._size[1]].float().cpu().permute(0, 2, 3, 1)
         values = ((cut + 1) * 127.5).numpy()
         return as_pixels(np.broadcast_to(values, (*values.shape[:3], 3)), (*self._size, 3))
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
     Args:
         canvas: of the images.
         width: channels of the first layer; they double with each, up to four times as many.
-        n_out: numbers that come out.
+        n_out: outputs.
     """
 
     def __init__(self, canvas: Canvas, width: int, n_out: int) -> None:
@@ -78,7 +78,7 @@ class Encoder(nn.Module):
 
 
 class ClassEncoder(Encoder):
-    """An encoder that gives one number for an image and the class that it is said to be of.
+    """An encoder that scores pairs of an image and a class.
 
     score(x, y) = w . h(x) + v[y] . h(x), after Miyato and Koyama 2018, cGANs with Projection Discriminator.
     """
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
     Args:
         canvas: of the images.
         width: channels before the last layer; twice as many a level deeper, up to four times.
-        n_in: numbers that an image is made from.
+        n_in: size of the latent vector.
     """
 
     def __init__(self, canvas: Canvas, width: int, n_in: int) -> None:

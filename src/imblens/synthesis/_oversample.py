@@ -1,4 +1,4 @@
-"""The one door to all over-samplers: an image set in, the same set with a balanced training split out."""
+"""Over-sampling of an image set: the same set, with a balanced training split."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from imblens.data import ImageSet, ImageSplit
 from imblens.errors import InputError
-from imblens.synthesis._base import Made, Oversampler, Task
+from imblens.synthesis._base import Oversampler, Synthetic, Task
 from imblens.synthesis._registry import find_oversampler
 from imblens.synthesis._sheet import sample_sheet
-from imblens.synthesis._store import fingerprint, read_made, write_made
+from imblens.synthesis._store import fingerprint, read_synthetic, write_synthetic
 
 
 def oversample_pixels(
@@ -31,24 +31,24 @@ def oversample_pixels(
 
     Real images come first, as they were; synthetic ones follow under ids of their own. Test and val are the same
     objects: only training images are looked at, and only the training split grows. `balanced_svm` and the samplers
-    that work at borders leave classes somewhat, or far, from balance; a note then says so.
+    that work at class borders may leave classes out of balance; a note then states it.
 
     Args:
         image_set: with one label for each image, all images of one size.
         method: a name of `oversampler_descriptions()`.
         random_state: the seed. The same arguments give the same images.
-        out: a folder for `images.npz` (what was made: read again, not made again, when the same is asked for) and
+        out: a folder for `images.npz` (synthetic images, read again when the same are requested) and
             `samples.png` (see `sample_sheet`). Without, nothing is written.
         progress: called with lines of progress.
         **options: of the over-sampler.
 
     Returns:
         A new set. `source["oversample"]` holds name, paper, options, seed, counts after, how many are synthetic, and the
-        seconds that making them took.
+        seconds that generating them took.
 
     Raises:
         MissingError: no such over-sampler or option.
-        InputError: several labels for an image, a set that was over-sampled before, images that differ in size, a
+        InputError: a multi-label set, a set that was over-sampled before, images that differ in size, a
             class with too few images, or an option that does not fit.
 
     Example:
@@ -68,22 +68,22 @@ def oversample_pixels(
     task = Task(
         pixels, labels, image_set.classes, wanted, settings, int(random_state), folder, progress or (lambda line: None)
     )
-    made, seconds = _made(oversampler, task)
+    synthetic, seconds = _synthetic(oversampler, task)
     record = {
         "name": oversampler.name,
         "paper": oversampler.paper,
         "options": settings,
         "seed": task.seed,
-        "counts": (counts + np.bincount(made.labels, minlength=len(counts))).tolist(),
-        "synthetic": len(made.labels),
+        "counts": (counts + np.bincount(synthetic.labels, minlength=len(counts))).tolist(),
+        "synthetic": len(synthetic.labels),
         "seconds": seconds,
-        "facts": dict(made.facts),
-        "notes": list(made.notes),
+        "facts": dict(synthetic.facts),
+        "notes": list(synthetic.notes),
     }
     return replace(
         image_set,
-        train=_joined(image_set.train, made, oversampler.name),
-        notes=(*image_set.notes, *made.notes),
+        train=_joined(image_set.train, synthetic, oversampler.name),
+        notes=(*image_set.notes, *synthetic.notes),
         source={**image_set.source, "oversample": record},
     )
 
@@ -92,8 +92,8 @@ def _refuse(image_set: ImageSet, oversampler: Oversampler) -> None:
     name = oversampler.name
     if image_set.task != "multiclass":
         raise InputError(
-            f"{name}: {image_set.name} has several labels for an image; balancing one label unbalances the others.",
-            hint="Use a loss that weighs labels instead: wbce, cb_focal_bce or asl_bce.",
+            f"{name}: {image_set.name} is multi-label; balancing one label unbalances the others.",
+            hint="Use a loss that weights labels instead: wbce, cb_focal_bce or asl_bce.",
         )
     before = image_set.source.get("oversample")
     if before:
@@ -112,32 +112,32 @@ def _refuse(image_set: ImageSet, oversampler: Oversampler) -> None:
         )
 
 
-def _made(oversampler: Oversampler, task: Task) -> tuple[Made, float]:
-    """Make images, or read those that the same task made before."""
+def _synthetic(oversampler: Oversampler, task: Task) -> tuple[Synthetic, float]:
+    """Generate images, or read those that the same task generated before."""
     key = fingerprint(oversampler.name, task)
-    if task.out is not None and (known := read_made(task.out / "images.npz", key)):
+    if task.out is not None and (known := read_synthetic(task.out / "images.npz", key)):
         task.progress(f"{oversampler.name}: {len(known[0].labels):,} synthetic images read from {task.out}")
         return known
     start = time.perf_counter()
-    made = oversampler.make(task) if task.wanted else Made(task.pixels[:0], task.labels[:0])
+    synthetic = oversampler.make(task) if task.wanted else Synthetic(task.pixels[:0], task.labels[:0])
     seconds = round(time.perf_counter() - start, 2)
-    task.progress(f"{oversampler.name}: {len(made.labels):,} synthetic images made in {seconds:.1f} s")
+    task.progress(f"{oversampler.name}: {len(synthetic.labels):,} synthetic images generated in {seconds:.1f} s")
     if task.out is not None:
-        write_made(task.out / "images.npz", key, made, seconds)
-        sample_sheet(task, made, task.out / "samples.png")
-    return made, seconds
+        write_synthetic(task.out / "images.npz", key, synthetic, seconds)
+        sample_sheet(task, synthetic, task.out / "samples.png")
+    return synthetic, seconds
 
 
-def _joined(train: ImageSplit, made: Made, name: str) -> ImageSplit:
+def _joined(train: ImageSplit, synthetic: Synthetic, name: str) -> ImageSplit:
     ids = train.ids.tolist()
     prefix = f"synthetic/{name}"
     while any(text.startswith(prefix) for text in ids):
         prefix = f"_{prefix}"
-    boxes = None if train.boxes is None else [*train.boxes, *[()] * len(made.labels)]
+    boxes = None if train.boxes is None else [*train.boxes, *[()] * len(synthetic.labels)]
     return ImageSplit.from_arrays(
-        np.concatenate([train.array(), made.pixels]),
-        np.concatenate([train.labels, made.labels]),
-        ids=[*ids, *(f"{prefix}/{i:06d}" for i in range(len(made.labels)))],
+        np.concatenate([train.array(), synthetic.pixels]),
+        np.concatenate([train.labels, synthetic.labels]),
+        ids=[*ids, *(f"{prefix}/{i:06d}" for i in range(len(synthetic.labels)))],
         boxes=boxes,
         name="over-sampled images",
     )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from imblens.errors import MissingError, did_you_mean
+from imblens.base.registry import Registry
 from imblens.synthesis._base import Oversampler
 from imblens.treatments import parse_pairs
 
 
-@cache
-def oversamplers() -> dict[str, Oversampler]:
-    """Return every over-sampler by name."""
+def _built_in() -> Mapping[str, Oversampler]:
     from imblens.synthesis._generators import GENERATORS
     from imblens.synthesis._samplers import SAMPLERS
 
     return {oversampler.name: oversampler for oversampler in (*SAMPLERS, *GENERATORS)}
 
 
+OVERSAMPLERS = Registry("over-sampler", _built_in)
+
+
+def oversamplers() -> dict[str, Oversampler]:
+    """Return every over-sampler by name."""
+    return dict(OVERSAMPLERS)
+
+
 def oversampler_descriptions() -> dict[str, str]:
     """Return one line on every over-sampler."""
-    return {name: oversampler.purpose for name, oversampler in oversamplers().items()}
+    return {name: oversampler.purpose for name, oversampler in OVERSAMPLERS.items()}
 
 
 def find_oversampler(name: str) -> Oversampler:
@@ -31,11 +36,7 @@ def find_oversampler(name: str) -> Oversampler:
     Raises:
         MissingError: no such over-sampler; the hint names the nearest.
     """
-    known = oversamplers()
-    found = known.get(name) or known.get(name.replace("-", "_"))
-    if found is None:
-        raise MissingError(f"there is no over-sampler {name!r}.", hint=did_you_mean(name, list(known)))
-    return found
+    return OVERSAMPLERS.find(name)
 
 
 def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:

@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image
 
 from imblens.base.files import write_atomic
-from imblens.synthesis._base import Made, Task
+from imblens.synthesis._base import Synthetic, Task
 
 _REAL, _SYNTHETIC, _ROWS = 4, 10, 20
 _GAP = 2  # pixels between images
 _LEAST = 48  # images are enlarged to about this height
 
 
-def sample_sheet(task: Task, made: Made, path: Path) -> None:
-    """Write a PNG: a row for every class that grew, four real images, a white gap, ten synthetic ones.
+def sample_sheet(task: Task, synthetic: Synthetic, path: Path) -> None:
+    """Write a PNG: a row for each class that grew: four real images, a white gap, ten synthetic images.
 
     Rows follow the order of the classes; of more than 20, the rarest 20 are shown. Images are the first of their class.
 
@@ -34,7 +34,7 @@ def sample_sheet(task: Task, made: Made, path: Path) -> None:
     )
     for row, label in enumerate(grown):
         real = task.pixels[np.flatnonzero(task.labels == label)[:_REAL]]
-        new = made.pixels[np.flatnonzero(made.labels == label)[:_SYNTHETIC]]
+        new = synthetic.pixels[np.flatnonzero(synthetic.labels == label)[:_SYNTHETIC]]
         top = row * (height + _GAP)
         for start, images in ((0, real), (_REAL * (width + _GAP) + 4 * _GAP, new)):
             for column, image in enumerate(images):

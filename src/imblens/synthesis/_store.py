@@ -1,4 +1,4 @@
-"""Synthetic images on disk, with the task that they were made for."""
+"""Synthetic images on disk, with the task that they belong to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from imblens.base.files import write_atomic
-from imblens.synthesis._base import Made, Task
+from imblens.synthesis._base import Synthetic, Task
 
 
 def fingerprint(name: str, task: Task) -> str:
-    """Return a hash of all that decides which images are made."""
+    """Return a hash of everything that decides the synthetic images."""
     words = [
         name,
         dict(task.options),
@@ -31,25 +31,30 @@ def fingerprint(name: str, task: Task) -> str:
     return digest.hexdigest()
 
 
-def write_made(path: Path, key: str, made: Made, seconds: float) -> None:
-    """Write images, labels and what goes with them, whole or not at all.
+def write_synthetic(path: Path, key: str, synthetic: Synthetic, seconds: float) -> None:
+    """Write images, labels, facts and notes, atomically.
 
     Raises:
         StorageError: it cannot be written.
     """
-    about: Mapping[str, Any] = {"key": key, "seconds": seconds, "facts": dict(made.facts), "notes": list(made.notes)}
+    about: Mapping[str, Any] = {
+        "key": key,
+        "seconds": seconds,
+        "facts": dict(synthetic.facts),
+        "notes": list(synthetic.notes),
+    }
     text = np.array(json.dumps(about))
-    write_atomic(path, lambda file: np.savez(file, images=made.pixels, labels=made.labels, about=text))
+    write_atomic(path, lambda file: np.savez(file, images=synthetic.pixels, labels=synthetic.labels, about=text))
 
 
-def read_made(path: Path, key: str) -> tuple[Made, float] | None:
-    """Return images that were made for the same task and the seconds it took; None where there are none."""
+def read_synthetic(path: Path, key: str) -> tuple[Synthetic, float] | None:
+    """Return the images of the same task and the seconds that generating them took; None where there are none."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             about = json.loads(str(archive["about"]))
             if about["key"] != key:
                 return None
-            made = Made(archive["images"], archive["labels"], about["facts"], tuple(about["notes"]))
-            return made, about["seconds"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged: made anew
+            synthetic = Synthetic(archive["images"], archive["labels"], about["facts"], tuple(about["notes"]))
+            return synthetic, about["seconds"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # missing or damaged: generated again
         return None
