@@ -25,7 +25,7 @@ from imblens.lenses import (
     lens_info,
     ranking,
 )
-from imblens.lenses._embedding_map import CLASS_COLOURS
+from imblens.lenses.embedding_map import CLASS_COLOURS
 from imblens.report import _figures
 from imblens.report._figures import draw
 from imblens.run import Run

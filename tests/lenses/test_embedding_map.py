@@ -11,7 +11,7 @@ import pytest
 from imblens import Run
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import common_map, embedding_map
-from imblens.lenses._embedding_map import map_chart, shown_class, thin
+from imblens.lenses.embedding_map import map_chart, shown_class, thin
 from imblens.run import Head, Part, Split
 
 
@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_map_and_leaves_the_global_state_alone():
 
 def test_the_large_map_repeats_too(monkeypatch):
     """Large maps take the interpolation and several threads."""
-    module = import_module("imblens.lenses._embedding_map")
+    module = import_module("imblens.lenses.embedding_map.placing")
     for name, value in {"INTERPOLATED_ABOVE": 50, "EXAGGERATED": 20, "PLAIN": 20}.items():
         monkeypatch.setattr(module, name, value)
     first = embedding_map(make(seed=3)).tables["embedding_map"]
@@ -168,7 +168,7 @@ def test_chart_carries_every_point_once_and_colours_by_choice():
     spec = finding.charts()["embedding_map"].to_dict()
     (points,) = spec["datasets"].values()
     assert len(points) == 162
-    assert spec["params"][0]["bind"]["options"] == ["class", "archetype", "answer", "split"]
+    assert spec["params"][0]["bind"]["options"] == ["class", "archetype", "prediction", "split"]
     domain = spec["encoding"]["color"]["scale"]["domain"]
     assert len(set(domain)) == len(domain)  # a class called "safe" is not the archetype
     assert "archetype: safe" in domain
@@ -179,12 +179,12 @@ def test_chart_carries_every_point_once_and_colours_by_choice():
 def test_legend_lists_what_occurs():
     finding = embedding_map(make())
     domain = finding.charts()["embedding_map"].to_dict()["encoding"]["color"]["scale"]["domain"]
-    assert {"split: train", "split: test", "archetype: not in training", "answer: wrong"} <= set(domain)
+    assert {"split: train", "split: test", "archetype: not in training", "prediction: misclassified"} <= set(domain)
     assert not {"split: synthetic", "answer: unknown"} & set(domain)
     trained = finding.tables["embedding_map"].query("split == 'train'").assign(correct=None)
     domain = map_chart(trained).to_dict()["encoding"]["color"]["scale"]["domain"]
     assert not [
-        key for key in domain if key.startswith("answer") or key in ("split: test", "archetype: not in training")
+        key for key in domain if key.startswith("prediction") or key in ("split: test", "archetype: not in training")
     ]
 
 

@@ -42,7 +42,7 @@ def test_by_hand():
     assert counts.loc["a", "suspects"] == 1
     assert counts.loc["a", "share"] == pytest.approx(0.2)
     assert counts.loc["a", "often"] == "b"
-    assert "Check the label of 2 first (its neighbours say b)" in finding.lines()["a"]
+    assert "Check the label of 2 first (its neighbours suggest b)" in finding.lines()["a"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -69,7 +69,7 @@ def test_the_score_helps_also_without_answers():
     rows = table["id"].astype(int).to_numpy()
     assert (labels[rows] != true[rows])[:20].mean() >= 0.8
     assert table["predicted"].isna().all()
-    assert any("answers are unknown" in note for note in finding.notes)
+    assert any("Predictions are unknown" in note for note in finding.notes)
 
 
 def test_only_outliers_of_large_classes_are_listed():
@@ -140,5 +140,5 @@ def test_refusals():
     for option in ("k", "per_class", "limit"):
         with pytest.raises(InputError, match=f"{option}=0"):
             label_suspects(run, **{option: 0})
-    with pytest.raises(NotApplicable, match="several labels"):
+    with pytest.raises(NotApplicable, match="this run is multi-label"):
         label_suspects(Run.from_arrays(train=(np.ones((3, 2)), np.eye(3, dtype=int))))

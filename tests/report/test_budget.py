@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imblens.lenses._embedding_map import EmbeddingMap
+from imblens.lenses import Finding, embedding_map, lens_info
 from imblens.report import Audit, audit
 from imblens.report._audit_page import report_html
 from imblens.report._evidence import ENDS
@@ -38,7 +38,7 @@ def audited(n_classes: int, n: int, *, points: int = 0, lenses: tuple[str, ...] 
         }
     )
     summary = {"points": points, "instances": 100_000, "perplexity": 30.0, "random_state": 0}
-    made = EmbeddingMap({"embedding_map": table}, summary)
+    made = Finding({"embedding_map": table}, summary, info=lens_info(embedding_map))
     return replace(found, findings={**found.findings, "embedding_map": made}, skipped={})
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imblens.base.files import write_atomic
 from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
-from imblens.lenses._label_suspects import suspect_scores
+from imblens.lenses.label_suspects import suspect_scores
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Which training instances may carry the wrong label?"""
+"""Outliers of large classes, most suspect first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
-from imblens.base.wording import counted, number
+from imblens.base.wording import number
 from imblens.errors import InputError
 from imblens.lenses._archetypes import OUTLIER, instance_archetypes
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
+from imblens.lenses.label_suspects.chart import charts
+from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run
 
 if TYPE_CHECKING:
@@ -20,53 +22,23 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-NOTABLE = 0.01  # share of a class that is suspect before the class gets a line
 
 
-class LabelSuspects(Finding):
-    """Outliers of large classes; see `label_suspects`."""
-
-    def lines(self) -> dict[str, str]:
-        """One line for each class of which at least one in a hundred is suspect, largest share first."""
-        counts = self.tables["label_suspect_counts"]
-        suspects = self.tables["label_suspects"]
-        found: dict[str, str] = {}
-        for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
-            if row.suspects and row.share >= NOTABLE:
-                text = (
-                    f"{row[1]}: {row.suspects:,} of {counted(row.count, 'training instance')} have no {row[1]} among their "
-                    f"{self.summary['k']} nearest neighbours; most look like {row.often}."
-                )
-                for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
-                    text += f" Check the label of {first['id']} first (its neighbours say {first['suggested']})."
-                found[str(row[1])] = text
-        if not found:
-            found[""] = (
-                f"{self.summary['suspects']:,} training instances of large classes lie among other classes, fewer than "
-                "one in a hundred of any class."
-            )
-        return found
-
-    def charts(self) -> dict[str, Any]:
-        """Share of each large class that is suspect."""
-        return {"label_suspects": _chart(self)}
-
-
-@lens("Which training instances may carry the wrong label?", order=150, needs=("multiclass",))
-def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> LabelSuspects:
+@lens("Which training instances may be mislabelled?", order=150, needs=("multiclass",), lines=lines, charts=charts)
+def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> Finding:
     """Outliers of large classes (none of their neighbours shares their label), most suspect first.
 
     score = mean of (1 - p(label)) and d(label) / (d(label) + d(nearest other class))
 
     p(label) is the softmax probability the network gives the label it was trained with; d the squared Euclidean
-    distance to a class's mean feature. Without logits the second part stands alone. 0 says nothing is odd, 1 that
-    network and features both speak for another class. The score orders instances to look at; it is no probability.
+    distance to a class's mean feature. Without logits only the second part is used. 0: nothing unusual; 1: network
+    and features both favour another class. The score orders instances for inspection; it is not a probability.
 
     A class is large when it has at least as many training instances as the median class. Outliers of smaller classes
-    are counted, not listed: with few classmates, an instance of a rare class is an outlier easily.
+    are counted, not listed: instances of a rare class are easily outliers.
 
-    A network that was trained until it knew its training labels by heart gives wrong labels a high probability too:
-    then the first part of the score is 0 for all, and fewer wrong labels are outliers at all.
+    A network that has memorised its training labels gives wrong labels a high probability too: then the first part of the
+    score is 0 for all, and fewer wrong labels are outliers.
 
     Args:
         run: single-label.
@@ -77,7 +49,7 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     Returns:
         Tables `label_suspects` (id, class, suggested, score, neighbours, neighbour_classes, predicted), highest score
         first: suggested is the commonest class of the neighbours (the nearer on ties), neighbours their ids, nearest
-        first, joined by spaces, predicted the network's answer or None; and `label_suspect_counts` (class, count,
+        first, joined by spaces, predicted the network's prediction or None; and `label_suspect_counts` (class, count,
         suspects, share, often), one row per large class, often being the commonest suggestion or None. Summary:
         suspects (all, listed or not), listed, outliers_of_rare_classes, large_from (instances that make a class large).
 
@@ -110,16 +82,16 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     }
     notes = [
         f"Classes of {large_from:.0f} training instances or more count as large. {summary['outliers_of_rare_classes']:,} "
-        "outliers of smaller classes are not listed: there they are likelier rare sub-concepts than wrong labels."
+        "outliers of smaller classes are not listed: there they are more likely rare sub-concepts than wrong labels."
     ]
     if len(rows) < len(suspects):
         notes.append(
-            f"The table lists {len(rows):,} of {len(suspects):,} suspects, those of highest score in each class."
+            f"The table lists {len(rows):,} of {len(suspects):,} suspects, those with the highest scores in each class."
         )
     if not train.has_logits:
-        notes.append("The network's answers are unknown: scores rest on the features alone.")
+        notes.append("Predictions are unknown: scores use the features only.")
     tables = {"label_suspects": table, "label_suspect_counts": _counts(run, suspects, suggested, large_from)}
-    return LabelSuspects(tables, summary, notes=tuple(notes))
+    return Finding(tables, summary, notes=tuple(notes))
 
 
 def suspect_scores(run: Run, *, k: int = 5) -> Floats:
@@ -144,7 +116,7 @@ def _suspects(run: Run, k: int) -> tuple[Places, float, int]:
 
 
 def _commonest(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(S,) commonest of each row's k classes; the one met first on ties."""
+    """(S,) commonest of each row's k classes; the first on ties."""
     same = classes[:, :, None] == classes[:, None, :]  # (S, k, k)
     return np.asarray(classes[np.arange(len(classes)), same.sum(axis=2).argmax(axis=1)])
 
@@ -166,8 +138,8 @@ def _score(run: Run, rows: Places) -> Floats:
         total = to_own + to_other
         score = np.divide(to_own, total, out=np.full(len(chosen), 0.5), where=total > 0)
         if run.train.has_logits:
-            answer = softmax(np.asarray(run.train.logits[chosen], dtype=np.float64), axis=1)
-            score = (score + 1 - answer[own]) / 2
+            probability = softmax(np.asarray(run.train.logits[chosen], dtype=np.float64), axis=1)
+            score = (score + 1 - probability[own]) / 2
         found[block] = score
     return found
 
@@ -219,30 +191,4 @@ def _counts(run: Run, suspects: Places, suggested: NDArray[np.int64], large_from
             "share": found / counts[large],
             "often": [run.classes[pairs[label].argmax()] if pairs[label].any() else None for label in large],
         }
-    )
-
-
-def _chart(finding: LabelSuspects) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import ORANGE, base, class_axis, tip
-
-    table = finding.tables["label_suspect_counts"].sort_values("share", ascending=False, kind="stable")
-    return (
-        base(table, len(table))
-        .mark_bar(color=ORANGE)
-        .encode(
-            x=alt.X(
-                "share:Q",
-                stack=None,
-                axis=alt.Axis(format="%", title="training instances with no classmate among their nearest neighbours"),
-            ),
-            y=class_axis(table["class"].tolist()),
-            tooltip=[
-                tip("class:N"),
-                tip("suspects:Q", ","),
-                tip("share:Q", ".2%"),
-                tip("often:N", title="most look like"),
-            ],
-        )
     )

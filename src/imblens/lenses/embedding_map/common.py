@@ -1,0 +1,183 @@
+"""Maps of several runs in one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.wording import FEW
+from imblens.errors import InputError
+from imblens.lenses._contract import Finding, LensInfo
+from imblens.lenses._same_instances import common_rows, same_features
+from imblens.lenses.embedding_map.chart import map_chart
+from imblens.lenses.embedding_map.placing import embed
+from imblens.lenses.embedding_map.points import (
+    Points,
+    check_options,
+    chosen_points,
+    map_table,
+    shown_class,
+    split_rows,
+    thin,
+)
+from imblens.run import Run, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+
+def _lines(finding: Finding) -> dict[str, str]:
+    return {"": finding.notes[0]}
+
+
+def _charts(finding: Finding) -> dict[str, Any]:
+    """One map per run, all with one frame."""
+    table = finding.tables["common_map"]
+    frame = [(float(table[axis].min()), float(table[axis].max())) for axis in ("x", "y")]
+    return {
+        f"common_map_{place}": map_chart(part.drop(columns="run"), frame=frame).properties(title=str(name))
+        for place, (name, part) in enumerate(table.groupby("run", sort=False))
+    }
+
+
+INFO = LensInfo("common_map", lines=_lines, charts=_charts)
+
+
+def common_map(
+    runs: Sequence[Run],
+    *,
+    names: Sequence[str] | None = None,
+    n_points: int = 20_000,
+    perplexity: float = 30.0,
+    random_state: int = 0,
+) -> Finding:
+    """Maps of several runs that can be compared side by side.
+
+    Runs with the features of the first (a run and its treated heads) share one map: their instances, and the instances
+    that treatments made, are placed together. A run of another network over the same instances gets its own map,
+    initialised from the places of the first and rotated onto it afterwards; an instance is then near its old place unless
+    its neighbourhood changed.
+
+    Args:
+        runs: two or more; the first sets the frame.
+        names: one per run, for the column `run`; by default "run 1", "run 2", ...
+        n_points: most real instances, and most synthetic ones, on a map.
+        perplexity, random_state: as for `embedding_map`.
+
+    Returns:
+        Table `common_map`: run, id, split, class, archetype, correct, x, y. Summary: `frame`, "same" or "started" for
+        each run after the first.
+
+    Raises:
+        InputError: fewer than two runs, or a run shares neither features nor instances (by id and label) with the first.
+        NotApplicable: fewer than ten instances.
+    """
+    import pandas as pd
+
+    check_options(n_points, perplexity)
+    if len(runs) < 2:
+        raise InputError(f"common_map: {len(runs)} run given.", hint="Give two or more; embedding_map shows one.")
+    titles = [f"run {place + 1}" for place in range(len(runs))] if names is None else [str(name) for name in names]
+    if len(titles) != len(runs) or len(set(titles)) != len(titles):
+        raise InputError(
+            f"common_map: {len(titles)} names for {len(runs)} runs.", hint="Give one name per run, all different."
+        )
+    first = runs[0]
+    points = chosen_points(first, n_points, random_state)
+    shares = [_same_features(first, run) for run in runs]
+    synthetic = [
+        _synthetic_points(run, n_points, random_state) if same else None for run, same in zip(runs, shares, strict=True)
+    ]
+    blocks = [points.features(first)]
+    blocks += [
+        run.synthetic.features[rows]
+        for run, rows in zip(runs, synthetic, strict=True)
+        if run.synthetic is not None and rows is not None
+    ]
+    placed = embed(np.concatenate(blocks), perplexity=perplexity, random_state=random_state)
+    real, rest = placed[: len(points)], placed[len(points) :]
+    tables, frames = [], []
+    for run, same, rows, title in zip(runs, shares, synthetic, titles, strict=True):
+        if same:
+            table = map_table(run, points, real)
+            if rows is not None:
+                table = pd.concat([table, _synthetic_table(run, rows, rest[: len(rows)])], ignore_index=True)
+                rest = rest[len(rows) :]
+        else:
+            table = _follow(first, run, points, real, title, perplexity, random_state)
+        frames.append("same" if same else "started")
+        tables.append(table.assign(run=title)[["run", *table.columns]])
+    notes = (_frame_note(titles, frames),)
+    table = pd.concat(tables, ignore_index=True)
+    return Finding({"common_map": table}, {"frame": frames[1:], "points": len(points)}, notes=notes, info=INFO)
+
+
+def _same_features(first: Run, run: Run) -> bool:
+    if (first.test is None) != (run.test is None) or not same_features(first.train, run.train):
+        return False
+    return first.test is None or run.test is None or same_features(first.test, run.test)
+
+
+def _synthetic_points(run: Run, n_points: int, random_state: int) -> Places | None:
+    return None if run.synthetic is None else thin(shown_class(run.synthetic), n_points, random_state)
+
+
+def _synthetic_table(run: Run, rows: Places, placed: Floats) -> pd.DataFrame:
+    assert run.synthetic is not None
+    return split_rows(run.synthetic, rows, None).assign(x=placed[:, 0].round(3), y=placed[:, 1].round(3))
+
+
+def _follow(
+    first: Run, run: Run, points: Points, placed: Floats, title: str, perplexity: float, random_state: int
+) -> pd.DataFrame:
+    """The map of another network, for the instances of `points` that it shares, in the frame of `placed`."""
+    from scipy.linalg import orthogonal_procrustes
+
+    train, start = _shared(first.train, run.train, points.train, placed[: len(points.train)])
+    test, rest = np.empty(0, np.int64), np.empty((0, 2))
+    if len(train) and first.test is not None and run.test is not None:
+        test, rest = _shared(first.test, run.test, points.test, placed[len(points.train) :])
+    known = Points(train, test)
+    start = np.concatenate([start, rest])
+    if len(known) < FEW:
+        raise InputError(
+            f"common_map: {title} shares {len(known)} instances (same id and label) with the first run.",
+            hint="Capture both runs from the same images, or draw each with embedding_map.",
+        )
+    own = embed(known.features(run), perplexity=perplexity, random_state=random_state, start=start)
+    centre, middle = start.mean(axis=0), own.mean(axis=0)
+    turn, _ = orthogonal_procrustes(own - middle, start - centre)
+    return map_table(run, known, (own - middle) @ turn + centre)
+
+
+def _shared(first: Split, other: Split, rows: Places, placed: Floats) -> tuple[Places, Floats]:
+    """Rows of `other` that hold the instances `rows` of `first`, in rising order, and their places."""
+    pairs = common_rows(first, other)
+    if pairs is None:
+        return np.empty(0, np.int64), np.empty((0, 2))
+    partner = np.full(len(first), -1)
+    partner[pairs[0]] = pairs[1]
+    mates = partner[rows]
+    order = np.argsort(mates, kind="stable")
+    order = order[mates[order] >= 0]
+    return mates[order], placed[order]
+
+
+def _frame_note(titles: list[str], frames: list[str]) -> str:
+    same = [title for title, frame in zip(titles, frames, strict=True) if frame == "same"]
+    other = [title for title, frame in zip(titles, frames, strict=True) if frame == "started"]
+    parts = []
+    if len(same) > 1:
+        parts.append(f"{', '.join(same)} have the same features and share one map.")
+    if other:
+        parts.append(
+            f"{', '.join(other)}: another network's features, on a map initialised from that of {titles[0]}; groups can be "
+            "compared, exact places cannot."
+        )
+    return " ".join(parts)

@@ -1,0 +1,23 @@
+"""Chart of label suspects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imblens.charts import ORANGE, class_bars, tip
+from imblens.lenses._contract import Finding
+
+
+def charts(finding: Finding) -> dict[str, Any]:
+    """Share of each large class that is suspect."""
+    import altair as alt
+
+    table = finding.tables["label_suspect_counts"].sort_values("share", ascending=False, kind="stable")
+    axis = alt.Axis(format="%", title="training instances whose nearest neighbours all have other labels")
+    tips = [
+        tip("class:N"),
+        tip("suspects:Q", ","),
+        tip("share:Q", ".2%"),
+        tip("often:N", title="neighbours are mostly"),
+    ]
+    return {"label_suspects": class_bars(table, "share", axis=axis, tips=tips, colour=ORANGE)}
