@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
+from imblens.run._conventions import labelled_rows, labels_of_one_hot, left_out_note, logits_of_probabilities
+from imblens.run._foreign import as_array
 from imblens.run._head import Head
 from imblens.run._part import Part
 from imblens.run._split import Split
@@ -19,15 +21,17 @@ Arrays = Sequence[Any]
 
 
 def splits_of(
-    arrays: Mapping[str, Arrays], *, head: Any | None, classes: Sequence[str] | None
-) -> tuple[dict[str, Split], Head | None]:
-    """Check arrays and return the splits by name, and the head; see `Run.from_arrays`.
+    arrays: Mapping[str, Arrays], *, head: Any | None, classes: Sequence[str] | None, task: str | None = None
+) -> tuple[dict[str, Split], Head | None, list[str]]:
+    """Check arrays; return the splits by name, the head, and notes on what was converted; see `Run.from_arrays`.
 
     Args:
         arrays: (features, labels) or (features, labels, logits) of every split, "train" among them.
         head: weight and bias, or a layer.
         classes: C names, or None.
+        task: "multilabel" keeps labels (N, C) with one 1 in every row; None takes them as single labels.
     """
+    notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
     features = {name: features_matrix(values[0], f"{name}_features") for name, values in given.items()}
     dim = features["train"].shape[1]
@@ -41,13 +45,25 @@ def splits_of(
         name: features_matrix(values[2], f"{name}_logits") for name, values in given.items() if values[2] is not None
     }
     layer = None if head is None else _weight_and_bias(head)
-    n_classes = _count_classes(given, logits, layer, dim)
+    labels: dict[str, NDArray[Any]] = {name: values[1] for name, values in given.items()}
+    n_classes = _count_classes(labels, logits, layer, dim)
+    single = labels_of_one_hot(labels) if task != "multilabel" else None
+    if single is not None:
+        labels = single
+        notes.append("Labels are one-hot (exactly one 1 in every row) and were taken as single labels.")
+    if task == "multiclass" and any(array.ndim == 2 for array in labels.values()):
+        raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
+    for name, labelled in labelled_rows(labels).items():
+        notes.append(left_out_note(name, labelled))
+        for group in (features, labels, logits):
+            if name in group and len(group[name]) == len(labelled):
+                group[name] = group[name][labelled]
     if classes is None and n_classes is None:
-        numbered, names = named_labels([(f"{name}_labels", values[1]) for name, values in given.items()])
-        labels: dict[str, NDArray[Any]] = dict(zip(given, numbered, strict=True))
+        numbered, names = named_labels([(f"{name}_labels", values) for name, values in labels.items()])
+        labels = dict(zip(labels, numbered, strict=True))
     else:
         names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
-        labels = {name: _as_indices(values[1], names) for name, values in given.items()}
+        labels = {name: _as_indices(values, names, named=classes is not None) for name, values in labels.items()}
     for name in given:
         labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(features[name]))
         expected = (len(features[name]), len(names))
@@ -60,10 +76,14 @@ def splits_of(
     multilabel = {array.ndim == 2 for array in labels.values()}
     if len(multilabel) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    converted = logits_of_probabilities(logits, multilabel=True in multilabel)
+    if converted is not None:
+        logits = converted
+        notes.append("The logits given are probabilities; they were converted to logits by the logarithm.")
     last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
     splits = {name: Split((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given}
     _two_classes(splits["train"])
-    return splits, last
+    return splits, last, notes
 
 
 def described(value: Any) -> str:
@@ -91,12 +111,12 @@ def _weight_and_bias(head: Any) -> tuple[Any, Any]:
             f"head must be (weight, bias) of the last linear layer, or the layer itself; found {described(head)}.",
             hint="Pass head=(weight, bias), with weight of shape (classes, features), or head=model.fc.",
         )
-    bias: Any = head[1] if len(head) == 2 else None
-    return head[0], bias.detach().cpu() if hasattr(bias, "detach") else bias
+    bias = head[1] if len(head) == 2 else None
+    return as_array(head[0], "head_weight"), None if bias is None else as_array(bias, "head_bias")
 
 
 def _count_classes(
-    given: Mapping[str, Any], logits: Mapping[str, Any], head: tuple[Any, Any] | None, dim: int
+    labels: Mapping[str, NDArray[Any]], logits: Mapping[str, Any], head: tuple[Any, Any] | None, dim: int
 ) -> int | None:
     for array in logits.values():
         return int(array.shape[1])
@@ -106,22 +126,26 @@ def _count_classes(
             return None
         turned = shape[1] != dim and shape[0] == dim  # then its columns are the classes, and `Head.checked` reports it
         return int(shape[1] if turned else shape[0])
-    for _, labels, _ in given.values():
-        if np.ndim(labels) == 2:
-            return int(np.shape(labels)[1])
+    for array in labels.values():
+        if array.ndim == 2:
+            return int(array.shape[1])
     return None
 
 
-def _as_indices(labels: Any, names: tuple[str, ...]) -> Any:
-    """Turn labels given as class names into their positions; leave numbers as they are."""
-    array = np.asarray(labels)
-    if array.dtype.kind not in "USO" or array.ndim != 1:
+def _as_indices(labels: NDArray[Any], names: tuple[str, ...], *, named: bool) -> NDArray[Any]:
+    """Replace class names by their positions; leave numbers unchanged."""
+    if labels.dtype.kind not in "USO" or labels.ndim != 1:
         return labels
     position = {name: i for i, name in enumerate(names)}
-    unknown = next((v for v in array.tolist() if str(v) not in position), None)
+    unknown = next((v for v in labels.tolist() if str(v) not in position), None)
+    if unknown is not None and not named:
+        raise InputError(
+            f"the labels are text ({unknown!r}), and the order of the {len(names)} classes in logits or head is unknown.",
+            hint="Pass classes=[...] in the order of the logit columns.",
+        )
     if unknown is not None:
         raise ShapeError(f"the label {unknown!r} is not one of the class names.", hint=f"They are: {', '.join(names)}.")
-    return np.array([position[str(v)] for v in array.tolist()], dtype=np.int64)
+    return np.array([position[str(v)] for v in labels.tolist()], dtype=np.int64)
 
 
 def _two_classes(train: Split) -> None:

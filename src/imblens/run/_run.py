@@ -112,6 +112,7 @@ class Run:
         head: Any | None = None,
         classes: Sequence[str] | None = None,
         meta: Mapping[str, Any] | None = None,
+        task: Task | None = None,
     ) -> Run:
         """Build a run from arrays; only training features and labels are required.
 
@@ -122,7 +123,11 @@ class Run:
             head: (weight (C, D), bias (C,)) of the last linear layer, or the layer: an object with `weight` and `bias`.
             classes: C names. Without them, classes are numbered by the logit columns, else by the head's rows, else by
                 the sorted values of the labels (which may then be text or have gaps).
-            meta: origin of the arrays; reports state it.
+            meta: origin of the arrays; reports state it. `meta["notes"]` gets a sentence for every conversion below.
+            task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,).
+
+        Tensors, sparse arrays, series and other arrays are converted. Logits that are probabilities are replaced by their
+        logarithms (log-odds in multi-label data). Test and validation instances with label -1 are left out.
 
         Raises:
             InputError, ShapeError: the message names the argument, what was found and what to do.
@@ -135,7 +140,8 @@ class Run:
             (('a', 'b', 'c'), [3, 2, 1])
         """
         arrays = {"train": train, "test": test, "val": val}
-        splits, last = splits_of({k: v for k, v in arrays.items() if v is not None}, head=head, classes=classes)
+        given = {name: values for name, values in arrays.items() if values is not None}
+        splits, last, notes = splits_of(given, head=head, classes=classes, task=task)
         return cls(
             train=splits["train"],
             test=splits.get("test"),
@@ -143,7 +149,7 @@ class Run:
             head=last,
             classes=splits["train"].classes,
             task="multilabel" if splits["train"].multilabel else "multiclass",
-            meta=dict(meta or {}),
+            meta={**(meta or {}), **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {})},
         )
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
+from imblens.run._foreign import as_array
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -88,17 +89,10 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
     return whole
 
 
-def one_column(labels: Any, name: str) -> Any:
-    """Return labels of shape (N, 1) as (N,), since one class alone is no question; all others as they are."""
-    try:
-        shape = np.shape(labels)
-    except ValueError as error:
-        raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.") from error
-    if len(shape) != 2 or shape[1] != 1:
-        return labels
-    for dense in ("to_numpy", "toarray"):
-        labels = getattr(labels, dense)() if hasattr(labels, dense) else labels
-    return (labels if hasattr(labels, "reshape") else np.asarray(labels)).reshape(-1)
+def one_column(labels: Any, name: str) -> NDArray[Any]:
+    """Return labels as an array, those of shape (N, 1) as (N,): one class alone cannot be compared."""
+    array = as_array(labels, name)
+    return array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
@@ -179,18 +173,7 @@ def _text(name: Any) -> str:
 
 
 def _plain(values: Any, name: str) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{name} is a masked array; the mask would be lost.", hint=f"Pass {name}.filled(value).")
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
-        values = values.detach().cpu().numpy()
-    elif hasattr(values, "toarray"):
-        values = values.toarray()
-    elif hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    try:
-        array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    except ValueError as error:
-        raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.") from error
+    array = as_array(values, name)
     if array.dtype.kind == "O" and array.ndim == 2:
         raise InputError(f"{name} is an object array.", hint=f"Convert with {name}.astype('float32').")
     return array

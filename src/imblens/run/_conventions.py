@@ -1,0 +1,70 @@
+"""Other conventions for labels and logits, recognised by one rule each and stated: one-hot, -1, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.wording import counted
+from imblens.errors import InputError
+
+Array = NDArray[Any]
+MANY = 20  # logits; below, all may lie in [0, 1] by chance
+
+
+def labels_of_one_hot(labels: Mapping[str, Array]) -> dict[str, Array] | None:
+    """Return (N,) labels where every row of every split has exactly one 1 and training has more rows than classes."""
+    for name, array in labels.items():
+        if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "iufb":
+            return None
+        if not (np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()):
+            return None
+        if name == "train" and len(array) <= array.shape[1]:
+            return None
+    return {name: array.argmax(axis=1) for name, array in labels.items()}
+
+
+def labelled_rows(labels: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
+    """(N,) which rows of a split have a label, for splits with -1; empty where -1 is in training too."""
+
+    def unlabelled(array: Array) -> NDArray[np.bool_]:
+        if array.ndim != 1 or array.dtype.kind not in "if":
+            return np.zeros(len(array), np.bool_)
+        return np.asarray(array == -1)
+
+    if unlabelled(labels["train"]).any():
+        return {}
+    rows = {name: ~unlabelled(array) for name, array in labels.items()}
+    for name, labelled in rows.items():
+        if len(labelled) and not labelled.any():
+            raise InputError(f"all {name}_labels are -1, unlabelled.", hint=f"Leave out the {name} split.")
+    return {name: labelled for name, labelled in rows.items() if not labelled.all()}
+
+
+def logits_of_probabilities(logits: Mapping[str, Array], *, multilabel: bool) -> dict[str, Array] | None:
+    """Return log p, or log(p / (1 - p)) in multi-label data, where all logits given are probabilities; else None.
+
+    Rule: every value is in [0, 1], not all are 0 or 1, and in single-label data every row sums to 1 (to 0.01).
+    """
+    if not logits or any(array.min() < 0 or array.max() > 1 for array in logits.values()):
+        return None
+    if all(np.isin(array, (0, 1)).all() for array in logits.values()):
+        return None
+    if multilabel and sum(array.size for array in logits.values()) < MANY:
+        return None
+    if not multilabel and any((np.abs(array.sum(axis=1) - 1) > 0.01).any() for array in logits.values()):
+        return None
+    converted = {}
+    for name, array in logits.items():
+        p = np.maximum(array.astype(np.float64), 1e-30)
+        below = np.maximum(1 - array.astype(np.float64), 1e-30) if multilabel else 1.0
+        converted[name] = np.log(p / below).astype(np.float32)
+    return converted
+
+
+def left_out_note(name: str, labelled: NDArray[np.bool_]) -> str:
+    """State how many instances without a label were left out."""
+    return f"{name}: {counted(int((~labelled).sum()), 'instance')} with label -1 (unlabelled) left out."
