@@ -35,7 +35,7 @@ def all_treatments() -> Mapping[str, Treatment]:
 
 def treatment_names() -> list[str]:
     """Names of all treatments, in the order in which to try them."""
-    return list(TREATMENTS)
+    return list(all_treatments())
 
 
 def treatment_descriptions() -> dict[str, str]:
