@@ -102,7 +102,7 @@ def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -
         return ["no test split: the head was changed, its effect cannot be measured."]
     if not run.test.has_logits:
         return ["the untreated run has no predictions to compare with: audit the treated one to see its accuracy."]
-    from imblens.report._compare import gains
+    from imblens.comparison import gains
 
     shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
     lines = [*rows(table[shown_columns]), *rows(measures)]

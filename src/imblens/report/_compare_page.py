@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,22 @@ import numpy as np
 
 from imblens.base.files import claim, write_text
 from imblens.base.wording import percent, points
-from imblens.report._compare import MEASURES, best_first, class_lines, differences
+from imblens.comparison import Comparison, best_first, class_lines
+from imblens.lenses._same_instances import same_features
+from imblens.report import _page
 from imblens.report._overlays import KEY, side_by_side
 from imblens.report._save import write_figures, write_maps, write_tables
+from imblens.run import Run
 
 if TYPE_CHECKING:
-    from imblens.report._compare import Comparison
     from imblens.report._figures import Figure
 
 CARDS = 3
+DIFFERENCES = 6  # settings that a sentence lists
 LINES_SHOWN = 6
 TITLES = {
     "comparison": "Accuracy of each class",
     "comparison_change": "Change of accuracy",
-    **{f"comparison_{measure}": text[0].upper() + text[1:] for measure, (*_, text) in MEASURES.items()},
 }
 
 
@@ -62,21 +65,19 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
 
     from imblens.report._figures import draw_all, warm_up
 
-    if "figures" not in comparison._cache:
-        Thread(target=warm_up, daemon=True).start()
-        charts = comparison.charts()
-        items = ((f"figure-{i + 1}", chart) for i, chart in enumerate(charts.values()))
-        drawn = draw_all(items, comparison.runs[0].classes)
-        for figure in drawn:
-            if isinstance(figure, Exception):
-                raise figure
-        comparison._cache["figures"] = dict(zip(charts, drawn, strict=True))
-    found: dict[str, Figure] = comparison._cache["figures"]
-    return found
+    Thread(target=warm_up, daemon=True).start()
+    charts = comparison.charts()
+    items = ((f"figure-{i + 1}", chart) for i, chart in enumerate(charts.values()))
+    drawn: dict[str, Figure] = {}
+    for name, figure in zip(charts, draw_all(items, comparison.runs[0].classes), strict=True):
+        if isinstance(figure, Exception):
+            raise figure
+        drawn[name] = figure
+    return drawn
 
 
 def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
-    from imblens.report import _image_sheet, _page
+    from imblens.report import _image_sheet
 
     tables = comparison.tables
     order = best_first(comparison)
@@ -91,7 +92,7 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
             rows = tables["comparison_measures"]
             part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
             table = _page.shown(part, name, "comparison_measures", len(part))
-        titled, sentence = TITLES.get(name, ""), said[0]
+        titled, sentence = _title(comparison, name), said[0]
         if name.startswith("common_map_"):
             titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
             sentence = comparison.maps.sentence() if comparison.maps is not None else ""
@@ -163,6 +164,38 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         ],
         command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
     )
+
+
+def _title(comparison: Comparison, name: str) -> str:
+    measure = comparison.measures.get(name.removeprefix("comparison_"))
+    return TITLES.get(name, "") if measure is None else measure.title[0].upper() + measure.title[1:]
+
+
+def differences(first: Run, run: Run) -> str:
+    """What sets a run apart from the first, in one sentence, as far as the runs say what made them."""
+    treatment = run.meta.get("treatment")
+    if isinstance(treatment, Mapping) and treatment != first.meta.get("treatment"):
+        chosen = treatment.get("chosen")
+        options = chosen.get("options", {}) if isinstance(chosen, Mapping) else {}
+        told = ", ".join(f"{key}={value}" for key, value in options.items())
+        text = f"The head was changed by {treatment.get('name')}" + (
+            f" ({told}, chosen on training data)" if told else ""
+        )
+        if run.synthetic is not None:
+            text += f", with {len(run.synthetic):,} synthetic training instances"
+        same = same_features(first.train, run.train)
+        return f"{text}; the features {'are the same' if same else 'come from another network'}."
+    ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts", "study_seconds")
+    then, now = (dict(_page.facts(meta)) for meta in (first.meta, run.meta))
+    changed = [
+        f"{key} {then.get(key, 'not given')} became {now.get(key, 'not given')}"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key) and not key.startswith(ignored)
+    ]
+    if not changed:
+        return ""
+    more = f" and {len(changed) - DIFFERENCES} more settings" if len(changed) > DIFFERENCES else ""
+    return f"What was done otherwise: {'; '.join(changed[:DIFFERENCES])}{more}."
 
 
 def _class_rows(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:

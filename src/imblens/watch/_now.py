@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.comparison import SUMMARY
 from imblens.errors import InputError
+from imblens.lenses import class_measures
 from imblens.report import Audit, audit
-from imblens.report._compare import MEASURES, SUMMARY
 
 if TYPE_CHECKING:
     import torch
@@ -90,19 +91,10 @@ def class_metrics(found: Audit) -> dict[str, float]:
     accuracy = found.findings.get("class_accuracy")
     if accuracy is not None:
         metrics |= {f"imblens/{key}": accuracy.summary[key] for key in SUMMARY if accuracy.summary.get(key) is not None}
-    columns = {
-        "accuracy": ("class_accuracy", "class_accuracy", "accuracy", None),
-        **{measure: (lens, table, column, rows) for measure, (lens, table, column, rows, _) in MEASURES.items()},
-    }
-    for measure, (lens, table, column, rows) in columns.items():
-        frame = found.findings[lens].tables.get(table) if lens in found.findings else None
-        if frame is None or column not in frame.columns:
-            continue
-        if rows is not None:
-            frame = frame[frame[rows[0]] == rows[1]]
-        for name, value in zip(frame["class"], frame[column], strict=True):
+    for name, found_measure in class_measures(found.findings).items():
+        for label, value in found_measure.values.items():
             if math.isfinite(value):
-                metrics[f"imblens/{measure}/{name}"] = float(value)
+                metrics[f"imblens/{name}/{label}"] = float(value)
     return metrics
 
 

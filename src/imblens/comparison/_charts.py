@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imblens.charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, class_axis, table_chart
 
 if TYPE_CHECKING:
-    from imblens.report._compare import Comparison
+    import pandas as pd
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down")
 ROW = 22
 
 
-def charts(comparison: Comparison) -> dict[str, Any]:
-    """Accuracy, change, and each measure that differs between the runs."""
-    from imblens.report._compare import MEASURES
+class _Drawn(NamedTuple):
+    """What the charts draw: names of the runs, the table of classes, the table of measures."""
 
+    names: tuple[str, ...]
+    classes: pd.DataFrame
+    measures: pd.DataFrame
+
+
+def charts(
+    names: tuple[str, ...], classes: pd.DataFrame, measures: pd.DataFrame, titles: Mapping[str, str]
+) -> dict[str, Any]:
+    """Accuracy, change, and each measure that differs between the runs.
+
+    Args:
+        names: of the runs; the first is the reference.
+        classes: table `comparison`.
+        measures: table `comparison_measures`.
+        titles: of the measures, by name.
+    """
+    drawn = _Drawn(names, classes, measures)
     found: dict[str, Any] = {}
-    table = comparison.tables["comparison"]
-    if table["accuracy"].notna().any():
-        found["comparison"] = _accuracy(comparison)
-    if table["change"].notna().any():
-        found["comparison_change"] = _change(comparison)
-    measures = comparison.tables["comparison_measures"]
-    for measure, (*_, title) in MEASURES.items():
-        rows = measures[measures["measure"] == measure]
-        if np.abs(rows["change"].dropna()).max() > 0 if rows["change"].notna().any() else False:
-            found[f"comparison_{measure}"] = _measure(comparison, measure, title)
-    if comparison.maps is not None:
-        found |= comparison.maps.charts()
+    if classes["accuracy"].notna().any():
+        found["comparison"] = _accuracy(drawn)
+    if classes["change"].notna().any():
+        found["comparison_change"] = _change(drawn)
+    for measure, title in titles.items():
+        changes = measures.loc[measures["measure"] == measure, "change"].dropna()
+        if (changes != 0).any():
+            found[f"comparison_{measure}"] = _measure(drawn, measure, title)
     return found
 
 
-def _order(comparison: Comparison) -> list[str]:
-    table = comparison.tables["comparison"]
+def _order(comparison: _Drawn) -> list[str]:
+    table = comparison.classes
     first = table[table["run"] == comparison.names[0]]
     return first.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
 
 
-def _encodings(comparison: Comparison, names: tuple[str, ...]) -> dict[str, Any]:
+def _encodings(comparison: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
     """Colour, shape and a lane of its own within the class's row, the same for a run in every chart."""
     import altair as alt
 
@@ -58,7 +69,7 @@ def _encodings(comparison: Comparison, names: tuple[str, ...]) -> dict[str, Any]
     return found
 
 
-def _rows(comparison: Comparison, table: Any, names: tuple[str, ...]) -> Any:
+def _rows(comparison: _Drawn, table: Any, names: tuple[str, ...]) -> Any:
     import altair as alt
 
     classes = max(1, table["class"].nunique())
@@ -66,11 +77,11 @@ def _rows(comparison: Comparison, table: Any, names: tuple[str, ...]) -> Any:
     return table_chart(table).properties(height=alt.Step(step, **({"for": "position"} if len(names) > 1 else {})))
 
 
-def _accuracy(comparison: Comparison) -> Any:
+def _accuracy(comparison: _Drawn) -> Any:
     import altair as alt
 
     names = comparison.names
-    table = comparison.tables["comparison"]
+    table = comparison.classes
     shared = _encodings(comparison, names)
     y = class_axis(_order(comparison))
     rows = _rows(comparison, table, names)
@@ -79,7 +90,7 @@ def _accuracy(comparison: Comparison) -> Any:
         x=alt.X(
             "accuracy_low:Q",
             scale=alt.Scale(domain=[0, 1]),
-            axis=alt.Axis(format="%", title=f"{_accuracy_of(table)} on the test split, with 95 % interval", grid=True),
+            axis=alt.Axis(format="%", title=f"{_accuracy_of(table)} on the test split, with 95% interval", grid=True),
         ),
         x2=alt.X2("accuracy_high:Q"),
         y=y,
@@ -104,12 +115,12 @@ def _accuracy_of(table: Any) -> str:
     return "mean of recall and specificity" if "recall" in table else "accuracy"
 
 
-def _change(comparison: Comparison) -> Any:
+def _change(comparison: _Drawn) -> Any:
     import altair as alt
     import pandas as pd
 
     names = comparison.names[1:]
-    table = comparison.tables["comparison"]
+    table = comparison.classes
     table = table[table["change"].notna()]
     table = table.assign(clear=(table["change_low"] > 0) | (table["change_high"] < 0))
     shared = _encodings(comparison, names)
@@ -119,7 +130,7 @@ def _change(comparison: Comparison) -> Any:
     zero = (
         alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="#4d5866", strokeDash=[3, 3]).encode(x=alt.X("zero:Q"))
     )
-    title = f"change of {_accuracy_of(table)} from {comparison.names[0]}, with 95 % interval"
+    title = f"change of {_accuracy_of(table)} from {comparison.names[0]}, with 95% interval"
     interval = rows.mark_rule(strokeWidth=2).encode(
         x=alt.X("change_low:Q", axis=alt.Axis(format="+.0%", title=title, grid=True)),
         x2=alt.X2("change_high:Q"),
@@ -143,10 +154,10 @@ def _change(comparison: Comparison) -> Any:
     return alt.layer(zero, interval, dots)
 
 
-def _measure(comparison: Comparison, measure: str, title: str) -> Any:
+def _measure(comparison: _Drawn, measure: str, title: str) -> Any:
     import altair as alt
 
-    table = comparison.tables["comparison_measures"]
+    table = comparison.measures
     table = table[(table["measure"] == measure) & table["value"].notna()]
     return (
         _rows(comparison, table, comparison.names[:1])

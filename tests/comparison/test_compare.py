@@ -10,7 +10,7 @@ from imblens.base.intervals import independent_change, mean_change, paired_chang
 from imblens.errors import ExistsError, InputError, ShapeError
 from imblens.lenses import compare_class_features
 from imblens.report import Comparison, compare
-from imblens.report._compare import differences
+from imblens.report._compare_page import differences
 from imblens.run import Run
 from imblens.treatments import treatment_table
 from tests.report.pages import parsed
@@ -73,14 +73,14 @@ def test_summary_follows_the_lens_and_the_mean_of_the_changes():
     assert table.loc["two", "change"] == pytest.approx(np.mean(recall) - np.mean([36 / 40, 1.0, 4 / 10]))
     assert table.loc["two", "change_low"] < table.loc["two", "change"] < table.loc["two", "change_high"]
     assert np.isnan(table.loc["one", "change"])
-    assert found.audits[1]["class_accuracy"].summary["macro_f1"] == table.loc["two", "macro_f1"]
+    assert found.findings[1]["class_accuracy"].summary["macro_f1"] == table.loc["two", "macro_f1"]
 
 
 def test_verdict_says_who_gains_and_who_loses():
     found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
     first, second = found.verdict()
-    assert first.startswith("two has a balanced accuracy of 76.7 %, one of 76.7 %: +0.0 points")
-    assert first.endswith("which may be chance.")
+    assert first.startswith("two has a balanced accuracy of 76.7%, one of 76.7%: +0.0 points")
+    assert first.endswith("which may be due to chance.")
     assert second == ("two: 1 of 3 classes gains: a +50.0 points; 1 of 3 classes loses: b \u221250.0 points.")
 
 
@@ -133,9 +133,9 @@ def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
     summary = found.tables["comparison_summary"].set_index("run")
     assert summary.loc["two", "balanced_accuracy"] == pytest.approx(0.95)
     assert summary.loc["two", "change"] == pytest.approx(0.1)
-    assert found.verdict()[0].startswith("two has a balanced accuracy of 95.0 %, one of 85.0 %: +10.0 points [")
+    assert found.verdict()[0].startswith("two has a balanced accuracy of 95.0%, one of 85.0%: +10.0 points [")
     page = found.save(tmp_path / "out").read_text()
-    assert "nan" not in found.verdict()[0] and "Found in 40 %, now in 100 %" in page.replace(
+    assert "nan" not in found.verdict()[0] and "Found in 40%, now in 100%" in page.replace(
         '<span class="nb">', ""
     ).replace("</span>", "")
 

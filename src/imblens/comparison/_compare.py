@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,31 +13,25 @@ from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
+from imblens.comparison._charts import charts
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.lenses import Finding, all_lenses, common_map, compare_class_features
-from imblens.lenses._same_instances import common_rows, same_features
-from imblens.report._audit import Audit, audit
+from imblens.lenses import (
+    ClassMeasure,
+    Finding,
+    Measure,
+    all_lenses,
+    class_measures,
+    common_map,
+    compare_class_features,
+    lens_info,
+    run_lenses,
+)
+from imblens.lenses._same_instances import common_rows
 from imblens.run import Run, as_run, legible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# measure -> lens, its table, column, the rows of it that count, and what is measured
-MEASURES: dict[str, tuple[str, str, str, tuple[str, str] | None, str]] = {
-    "safe_share": ("archetypes", "archetypes", "share", ("archetype", "safe"), "share of safe training instances"),
-    "gap": ("generalization_gap", "generalization_gap", "gap", None, "generalization gap"),
-    "weight_norm": ("weight_norms", "weight_norms", "norm", None, "norm of the head's row"),
-    "features_in_effect": ("class_features", "class_diversity", "effective_number", None, "features in effect"),
-    "calibration_error": ("calibration", "calibration", "ece", None, "expected calibration error"),
-    "auroc": ("ranking", "ranking", "auroc", None, "AUROC"),
-    "average_precision": ("ranking", "ranking", "average_precision", None, "average precision"),
-    "probability": ("ranking", "ranking", "mean_probability_positives", None, "mean probability of the class's own"),
-    "iobb": ("alignment", "alignment", "iobb", None, "share of the boxes that the activation map lights (IoBB)"),
-    "ior": ("alignment", "alignment", "ior", None, "share of the activation map in the boxes (IoR)"),
-    "concepts_disjoint": ("concepts", "concepts", "disjoint", None, "strong regions in the boxes, per image"),
-    "concepts_unique": ("concepts", "concepts", "unique", None, "channels with one, per image"),
-}
-DIFFERENCES = 6  # settings that a sentence lists
 SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 
 
@@ -51,7 +44,8 @@ class Comparison:
         names: of the runs, in their order.
         tables: `comparison`, `comparison_summary`, `comparison_measures` and more; see `compare`.
         notes: what limits the comparison, one sentence each.
-        audits: what the lenses found on each run.
+        findings: of the lenses that measure classes, by name, for each run.
+        measures: declarations of the class measures in `comparison_measures`, by name.
         maps: the runs' instances on maps of one frame, where they were asked for and can be.
     """
 
@@ -59,9 +53,9 @@ class Comparison:
     names: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     notes: tuple[str, ...] = ()
-    audits: tuple[Audit, ...] = field(default=(), repr=False)
+    findings: tuple[Mapping[str, Finding], ...] = field(default=(), repr=False)
+    measures: Mapping[str, Measure] = field(default_factory=dict, repr=False)
     maps: Finding | None = field(default=None, repr=False)
-    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def verdict(self) -> list[str]:
         """Return the answer in a few lines: the best other run, who gains and who loses, then the same of the others."""
@@ -73,32 +67,12 @@ class Comparison:
 
     def charts(self) -> dict[str, Any]:
         """Altair charts by name: accuracy, change, and each measure that differs between the runs."""
-        from imblens.report._compare_charts import charts
-
-        return charts(self)
-
-    def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
-        """Write report.html, tables/ and figures/ into `out`, and return the path of the report.
-
-        Args:
-            out: folder; made when missing.
-            force: overwrite what an earlier comparison left there.
-            figures: whether to write figures/ (the report holds its drawings either way).
-            papers: whether to write papers/: figures 84 mm wide as SVG, PDF and PNG, tables for LaTeX.
-
-        Raises:
-            ExistsError: `out` holds something and `force` is false.
-            StorageError: the disk is full or read-only.
-        """
-        from imblens.report._compare_page import save_comparison
-
-        return save_comparison(self, Path(out), force=force, figures=figures, papers=papers)
-
-    def _repr_html_(self) -> str:
-        """Show verdict, summary and static charts in a notebook, without a script."""
-        from imblens.report._compare_page import notebook_html
-
-        return notebook_html(self)
+        return charts(
+            self.names,
+            self.tables["comparison"],
+            self.tables["comparison_measures"],
+            {name: measure.title for name, measure in self.measures.items()},
+        ) | ({} if self.maps is None else self.maps.charts())
 
 
 def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map: bool = False) -> Comparison:
@@ -122,8 +96,8 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
         change_low, change_high; the change is that of balanced accuracy; where not all runs have all classes, balanced
         accuracy is over those that all have, and what is over a run's own classes is NaN) and `comparison_measures` (run,
-        class, measure, value, change), which follows safe_share, gap, weight_norm, features_in_effect, calibration_error,
-        auroc, average_precision, probability, iobb, ior, concepts_disjoint and concepts_unique. Intervals are 95 %.
+        class, measure, value, change): every class measure that a lens declares
+        (`imblens.lenses.class_measures`), accuracy apart. Intervals are 95%.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
         `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
 
@@ -166,16 +140,19 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
     if not classes:
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
-    wanted = {"class_accuracy", *(lens for lens, *_ in MEASURES.values())} & set(all_lenses())
-    audits = tuple(audit(run, lenses=sorted(wanted)) for run in runs)
+    wanted = [name for name, lens in all_lenses().items() if lens_info(lens).measures]
+    findings = tuple(run_lenses(run, wanted)[0] for run in runs)
+    measured = [
+        {name: measure for name, measure in class_measures(of_run).items() if name != "accuracy"} for of_run in findings
+    ]
     notes = _notes(runs, labelled, classes)
     per_class = pd.concat(
         [_per_class(runs[0], run, name, classes) for name, run in zip(labelled, runs, strict=True)], ignore_index=True
     )
-    measures = _measures(audits, labelled, classes)
+    measures = _measures(measured, labelled, classes)
     tables = {
         "comparison": per_class,
-        "comparison_summary": _summary(audits, labelled, per_class, measures),
+        "comparison_summary": _summary(runs, findings, labelled, per_class, measures),
         "comparison_measures": measures,
     }
     kept = _class_features(runs, labelled)
@@ -190,7 +167,8 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
         else:
             tables |= maps.tables
             notes += maps.notes
-    return Comparison(tuple(runs), labelled, tables, notes, audits, maps)
+    declared = {name: found.measure for of_run in measured for name, found in of_run.items()}
+    return Comparison(tuple(runs), labelled, tables, notes, findings, declared, maps)
 
 
 class _Kept(NamedTuple):
@@ -219,35 +197,6 @@ def _class_features(runs: Sequence[Run], names: Sequence[str]) -> _Kept:
     return _Kept({table: pd.concat(frames, ignore_index=True) for table, frames in found.items()}, tuple(notes))
 
 
-def differences(first: Run, run: Run) -> str:
-    """What sets a run apart from the first, in one sentence, as far as the runs say what made them."""
-    treatment = run.meta.get("treatment")
-    if isinstance(treatment, Mapping) and treatment != first.meta.get("treatment"):
-        chosen = treatment.get("chosen")
-        options = chosen.get("options", {}) if isinstance(chosen, Mapping) else {}
-        told = ", ".join(f"{key}={value}" for key, value in options.items())
-        text = f"The head was changed by {treatment.get('name')}" + (
-            f" ({told}, chosen on training data)" if told else ""
-        )
-        if run.synthetic is not None:
-            text += f", with {len(run.synthetic):,} synthetic training instances"
-        same = same_features(first.train, run.train)
-        return f"{text}; the features {'are the same' if same else 'come from another network'}."
-    from imblens.report._page import facts
-
-    ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts", "study_seconds")
-    then, now = (dict(facts(meta)) for meta in (first.meta, run.meta))
-    changed = [
-        f"{key} {then.get(key, 'not given')} became {now.get(key, 'not given')}"
-        for key in sorted({*then, *now})
-        if then.get(key) != now.get(key) and not key.startswith(ignored)
-    ]
-    if not changed:
-        return ""
-    more = f" and {len(changed) - DIFFERENCES} more settings" if len(changed) > DIFFERENCES else ""
-    return f"What was done otherwise: {'; '.join(changed[:DIFFERENCES])}{more}."
-
-
 def best_first(comparison: Comparison) -> list[str]:
     """Names of the runs but the first, best balanced accuracy (or mean AUROC) first; those without a value left out."""
     table = comparison.tables["comparison_summary"]
@@ -262,15 +211,15 @@ def _headline(comparison: Comparison, name: str) -> str:
     now, then = table.loc[name], table.loc[reference]
     if np.isfinite(now["balanced_accuracy"]) and np.isfinite(then["balanced_accuracy"]):
         text = (
-            f"{name} has a balanced accuracy of {100 * now['balanced_accuracy']:.1f} %, {reference} of "
-            f"{100 * then['balanced_accuracy']:.1f} %: {points(now['change'])} "
+            f"{name} has a balanced accuracy of {100 * now['balanced_accuracy']:.1f}%, {reference} of "
+            f"{100 * then['balanced_accuracy']:.1f}%: {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
         shared = comparison.tables["comparison"]["class"].nunique()
         if shared < max(run.n_classes for run in comparison.runs):
             text += f", over the {shared} classes that all runs have"
         sure = now["change_low"] > 0 or now["change_high"] < 0
-        return f"{text}." if sure else f"{text}, which may be chance."
+        return f"{text}." if sure else f"{text}, which may be due to chance."
     if np.isfinite(now["mean_auroc"]) and np.isfinite(then["mean_auroc"]):
         change = now["mean_auroc"] - then["mean_auroc"]
         return (
@@ -298,7 +247,7 @@ def gains(table: pd.DataFrame, name: str) -> str:
     up = rows[rows["change_low"] > 0].sort_values("change", ascending=False, kind="stable")
     down = rows[rows["change_high"] < 0].sort_values("change", kind="stable")
     if up.empty and down.empty:
-        return f"{name}: no class changes more than chance would."
+        return f"{name}: no statistically clear change in any class."
     said = []
     for part, verb in ((up, "gain"), (down, "lose")):
         if len(part):
@@ -427,14 +376,18 @@ def _of_kinds(run: Run, classes: Sequence[str], which: NDArray[np.bool_], rows: 
 
 
 def _summary(
-    audits: Sequence[Audit], names: Sequence[str], per_class: pd.DataFrame, measures: pd.DataFrame
+    runs: Sequence[Run],
+    findings: Sequence[Mapping[str, Finding]],
+    names: Sequence[str],
+    per_class: pd.DataFrame,
+    measures: pd.DataFrame,
 ) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    shared = per_class["class"].nunique() < max(found.run.n_classes for found in audits)
-    for name, found in zip(names, audits, strict=True):
-        accuracy = found.findings.get("class_accuracy")
+    shared = per_class["class"].nunique() < max(run.n_classes for run in runs)
+    for name, of_run in zip(names, findings, strict=True):
+        accuracy = of_run.get("class_accuracy")
         values = {} if accuracy is None else accuracy.summary
         own = per_class[per_class["run"] == name]
         if shared:  # what is over all of a run's classes cannot be held against another's
@@ -455,24 +408,23 @@ def _summary(
     return pd.DataFrame(rows)
 
 
-def _measures(audits: Sequence[Audit], names: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+def _measures(
+    measured: Sequence[Mapping[str, ClassMeasure]], names: Sequence[str], classes: Sequence[str]
+) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for measure, (lens, table, column, where, _) in MEASURES.items():
+    for measure in dict.fromkeys(name for of_run in measured for name in of_run):
         first: dict[str, float] = {}
-        for name, found in zip(names, audits, strict=True):
-            finding = found.findings.get(lens)
-            frame = None if finding is None else finding.tables.get(table)
-            if frame is None or column not in frame.columns:
+        for name, of_run in zip(names, measured, strict=True):
+            if measure not in of_run:
                 continue
-            if where is not None:
-                frame = frame[frame[where[0]] == where[1]]
-            values = dict(zip(frame["class"].astype(str), frame[column].astype(np.float64), strict=True))
+            values = {str(label): float(value) for label, value in of_run[measure].values.items()}
+            reference = not first
             first = first or values
             for label in classes:
                 value = values.get(label, np.nan)
-                change = value - first.get(label, np.nan) if values is not first else np.nan
+                change = np.nan if reference else value - first.get(label, np.nan)
                 rows.append({"run": name, "class": label, "measure": measure, "value": value, "change": change})
     return pd.DataFrame(rows, columns=["run", "class", "measure", "value", "change"])
 
