@@ -22,11 +22,11 @@ from imblens.lenses import (
     all_lenses,
     class_measures,
     common_map,
+    common_rows,
     compare_class_features,
     lens_info,
     run_lenses,
 )
-from imblens.lenses._same_instances import common_rows
 from imblens.run import Run, as_run, legible
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from imblens.base.files import claim, write_text
 from imblens.base.wording import percent, points
 from imblens.comparison import Comparison, best_first, class_lines
-from imblens.lenses._same_instances import same_features
+from imblens.lenses import same_features
 from imblens.report import _page
 from imblens.report._overlays import KEY, side_by_side
 from imblens.report._save import write_figures, write_maps, write_tables
