@@ -132,3 +132,16 @@ def test_evaluating_restores_after_an_error() -> None:
         raise RuntimeError
     assert model[0].training and not model[1].training and model.training
     assert torch.equal(torch.get_rng_state(), random) and torch.is_grad_enabled()
+
+
+def test_lazy_layers_are_initialised_by_the_sample() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(3))
+    name, head = find_head(model, sample=torch.zeros(2, 3, 4, 4), n_classes=3)
+    assert name == "3" and head.weight.shape == (3, 8)
+
+
+def test_an_exported_program_is_refused_in_one_sentence() -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 2))
+    exported = torch.export.export(model, (torch.zeros(2, 5),)).module()
+    with pytest.raises(InputError, match="exported program"):
+        find_head(exported, sample=torch.zeros(2, 5))

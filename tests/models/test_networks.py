@@ -94,7 +94,7 @@ def test_the_truncated_network_is_the_start_of_the_whole_one(tmp_path: Path) -> 
             module.running_var.uniform_(0.5, 2)
     torch.save(whole.state_dict(), tmp_path / "whole.pt")
     said = load_pretrained(cut, tmp_path / "whole.pt")
-    assert "the head starts anew" in said
+    assert "the head is re-initialised" in said
     x = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
         maps = x

@@ -39,7 +39,10 @@ def command(
         help="Network; see `imblens list models`. Or a function that builds it.",
     ),
     weights: Path | None = typer.Option(
-        None, "--weights", metavar="FILE", help="Its weights: .safetensors, or .pt read safely."
+        None,
+        "--weights",
+        metavar="FILE[:KEY]",
+        help="Its weights, read safely; KEY chooses one of several copies (EMA).",
     ),
     out: Path = Out,
     root: Path | None = Root,
@@ -98,7 +101,7 @@ def command(
     torch.manual_seed(seed)  # of weights that are drawn, and of what else a function that builds a network may draw
     network = make_network(model, images.n_classes, size=(int(height), int(width)))
     if weights is not None:
-        load_weights(network, weights, unsafe_pickle=unsafe_pickle)
+        load_weights(network, weights, unsafe_pickle=unsafe_pickle, progress=progress)
     elif not Path(model.removeprefix("transformers:")).is_dir():
         progress("no --weights: the network is captured as it was built, and one that is built by name knows nothing.")
     run = capture(

@@ -1,9 +1,9 @@
-"""Which layer of a network takes the decision."""
+"""Finding the linear layer that returns the logits of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -17,16 +17,16 @@ _HINT = "Name the layer that gives the logits: --layer NAME (in Python, layer=NA
 def find_head(
     model: nn.Module, layer: str | None = None, *, sample: Tensor | None = None, n_classes: int | None = None
 ) -> tuple[str, nn.Module]:
-    """Find the linear layer whose output is the network's answer.
+    """Find the linear layer whose output is the output of the network.
 
-    With `sample`, the network is run once and the layer is the one whose output *is* the network's output. That is
-    certain. Without it, the layer is the one linear layer of `n_classes` outputs, or the last one that was registered.
+    With `sample`, the network is run once, and the head is the layer whose output equals the network's output.
+    Without it, the head is the only linear layer with `n_classes` outputs, or the last one that was registered.
 
     Args:
         model: any network; mode, gradients and random state are left as found, also after an error.
-        layer: its qualified name, which settles the question.
+        layer: its qualified name, if known.
         sample: a small batch that the network accepts.
-        n_classes: C, where it is known.
+        n_classes: C, if known.
 
     Returns:
         The qualified name, and the layer: an `nn.Linear`, or a `NormedLinear`, whose `weight` (C, D) and `bias` (C,)
@@ -34,7 +34,7 @@ def find_head(
 
     Raises:
         MissingError: `layer` is not there or not linear.
-        InputError: no candidate, several, or the output is not the output of a linear layer.
+        InputError: no candidate, several, an exported program, or the output is not that of a linear layer.
 
     Example:
         >>> from imblens.models import build_model
@@ -42,6 +42,10 @@ def find_head(
         >>> name, tuple(head.weight.shape)
         ('head', (3, 64))
     """
+    with evaluating(model):  # refuses what cannot be evaluated
+        pass
+    if sample is not None:
+        _initialise_lazy_layers(model, sample)
     known = _linear_layers(model)
     if layer is not None:
         return layer, _named(model, known, layer)
@@ -52,7 +56,7 @@ def find_head(
         )
     candidates = known
     if sample is not None:
-        candidates = _answering(model, known, sample)
+        candidates = _candidates(model, known, sample)
     elif n_classes is not None:
         candidates = {name: module for name, module in known.items() if module.out_features == n_classes}
         if len(candidates) != 1:
@@ -79,11 +83,28 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:
-            model.eval()
+            try:
+                model.eval()
+            except NotImplementedError as error:
+                raise InputError(
+                    f"{type(model).__name__} is an exported program (torch.export), whose layers cannot be read.",
+                    hint="Give the torch.nn.Module that it was exported from, with its weights.",
+                ) from error
             yield
         finally:
             for module, training in modes:
                 module.training = training
+
+
+def _initialise_lazy_layers(model: nn.Module, sample: Tensor) -> None:
+    """Run the network once if it has lazy layers: their shapes follow from the first input."""
+    from torch.nn.parameter import is_lazy
+
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(is_lazy(tensor) for tensor in tensors):
+        where = next((tensor.device for tensor in tensors if not is_lazy(tensor)), sample.device)
+        with evaluating(model), suppress(Exception):  # `_candidates` reports what fails
+            model(sample.to(where))
 
 
 def _linear_layers(model: nn.Module) -> dict[str, Any]:
@@ -106,7 +127,7 @@ def _named(model: nn.Module, known: Mapping[str, Any], layer: str) -> nn.Module:
     )
 
 
-def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> dict[str, Any]:
+def _candidates(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> dict[str, Any]:
     """Return the layers whose output is the model's, in the order in which they ran."""
     import torch
 
@@ -123,7 +144,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     where = next(iter(model.parameters()), torch.empty(0)).device
     try:
         with evaluating(model):
-            answer = logits_of(model(sample.to(where)))
+            logits = logits_of(model(sample.to(where)))
     except Exception as error:
         raise InputError(
             f"{type(model).__name__} cannot run on images of shape {tuple(sample.shape[1:])}: "
@@ -133,8 +154,8 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     finally:
         for handle in hooks:
             handle.remove()
-    if answer is None or answer.ndim != 2:
-        found = "no tensor" if answer is None else f"a tensor of shape {tuple(answer.shape)}"
+    if logits is None or logits.ndim != 2:
+        found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
         raise InputError(
             f"{type(model).__name__} returns {found} for {len(sample)} images; logits (N, C) are needed.",
             hint="Wrap the network so that it returns logits.",
@@ -142,7 +163,7 @@ def _answering(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> di
     same = {
         name: known[name]
         for name, output in outputs.items()
-        if output.shape == answer.shape and torch.equal(output.to(answer.dtype).nan_to_num(), answer.nan_to_num())
+        if output.shape == logits.shape and torch.equal(output.to(logits.dtype).nan_to_num(), logits.nan_to_num())
     }
     if not same:
         raise InputError(

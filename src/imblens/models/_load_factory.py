@@ -16,6 +16,7 @@ from imblens.errors import InputError, MissingError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
+USER_MODULE = "imblens_user_"  # prefix of the names of modules imported from files
 _CLASS_ARGUMENTS = ("n_classes", "num_classes", "classes")
 
 
@@ -44,7 +45,7 @@ def load_factory(reference: str, n_classes: int) -> nn.Module:
     file = Path(text)
     if not file.is_file():
         raise MissingError(f"there is no file {file}.", hint="Check the path in FILE.py:FACTORY.")
-    with _folder_importable(file.resolve().parent):
+    with folder_importable(file.resolve().parent):
         module = _imported(file)
         if not hasattr(module, name):
             public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -57,7 +58,7 @@ def load_factory(reference: str, n_classes: int) -> nn.Module:
 
 
 def _imported(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"imblens_user_{file.stem}", file)
+    spec = importlib.util.spec_from_file_location(f"{USER_MODULE}{file.stem}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look themselves up there
@@ -110,7 +111,7 @@ def _arguments(factory: Any, n_classes: int, where: str) -> Callable[[Any], Any]
 
 
 @contextmanager
-def _folder_importable(folder: Path) -> Iterator[None]:
+def folder_importable(folder: Path) -> Iterator[None]:
     path, modules, bytecode = list(sys.path), set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True

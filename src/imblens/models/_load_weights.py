@@ -1,180 +1,287 @@
-"""Weights from a file into a network, without running code from the file."""
+"""Weights from a file into a network: the part of a checkpoint that covers the network is found by its names."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.errors import InputError, MissingError, ShapeError
-from imblens.models._load_factory import _folder_importable as folder_importable
+from imblens.errors import MissingError, ShapeError, did_you_mean
+from imblens.models._read_checkpoint import read_checkpoint, without_wrappers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_NESTED = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-_PUBLISHED_FIRST = ("conv1.weight", "features.conv0.weight")  # no prefix is stripped beyond these
-USER_MODULE = "imblens_user_"  # how the names of modules begin that `load_factory` made of files
-_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+_PUBLISHED_FIRST = ("conv1.weight", "features.conv0.weight")  # names of published weights, which are renamed later
+_AVERAGED = re.compile(r"(^|[._])(n?ema|averaged?|averaging|swa|shadow|teacher)([._]|$)", re.IGNORECASE)
 
 
-def load_weights(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = False) -> nn.Module:
-    """Copy the weights of a file into `model`, in place, and return it.
+def load_weights(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    key: str | None = None,
+    unsafe_pickle: bool = False,
+    progress: Callable[[str], object] | None = None,
+) -> nn.Module:
+    """Copy the weights of a checkpoint into `model`, in place, and return it.
 
-    Reads .safetensors, and .pt, .pth or .ckpt files of tensors, also where the weights lie under `state_dict`, `model`,
-    `model_state_dict` or `net`, and where every name carries a prefix that a wrapper added (`module.`, `_orig_mod.`,
-    `model.`, `net.`).
+    The file may have any suffix: safetensors, or what `torch.save` writes. The weights may be nested in mappings
+    (`state_dict`, `model`, `params`, `model_ema`, ...), carry prefixes of wrappers (`module.`, `model.`, `_orig_mod.`,
+    `backbone.`, ...), and be accompanied by other tensors (losses, metrics, counters, optimizer state). The mapping and
+    prefix whose names and shapes cover the network are used. Where several do, plain weights precede averaged ones (EMA),
+    and outer ones inner ones; `progress` names the others.
 
     Args:
-        model: the network that the weights belong to; unchanged when anything does not fit.
-        path: the file.
-        unsafe_pickle: also read a pickle that holds more than tensors. It can run any code: only for files you trust.
+        model: the network of the weights; unchanged if anything does not fit.
+        path: the file, or FILE:KEY.
+        key: name of the mapping to read, such as "state_dict_ema"; nested names are joined by dots.
+        unsafe_pickle: also read pickles that hold more than tensors. They can run any code: only for files you trust.
+        progress: receives a line on what was taken and what was left, where that was not everything.
 
     Raises:
-        MissingError: there is no such file.
-        ShapeError: names or shapes do not fit the network.
+        MissingError: there is no such file or key.
+        ShapeError: no part of the file covers the network.
         InputError: not a file of weights, damaged, or a pickle that would need `unsafe_pickle`.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
-    given = _strip(_state_dict(_read(file, model, unsafe_pickle), file), set(model.state_dict()))
-    own = model.state_dict()
-    _refuse_misfits(given, own, file, type(model).__name__)
-    model.load_state_dict(given, strict=False)
+    file, key = _file_and_key(path, key)
+    tensors = read_checkpoint(file, model, unsafe_pickle=unsafe_pickle)
+    chosen = _best_part(tensors, model, file, key)
+    if chosen.faults:
+        raise _misfit(chosen, file, model, tensors)
+    model.load_state_dict(chosen.weights, strict=False)
+    if progress is not None:
+        for line in chosen.lines(file):
+            progress(line)
     return model
 
 
-def load_pretrained(model: nn.Module, path: str | Path, *, unsafe_pickle: bool = False) -> str:
-    """Copy pretrained weights into `model`, in place, all but a head of other classes; return a line that says so.
+def load_pretrained(model: nn.Module, path: str | Path, *, key: str | None = None, unsafe_pickle: bool = False) -> str:
+    """Copy pretrained weights into `model`, in place, except a head of other classes; return a line that states it.
 
-    Networks that have a name take the published weights of the network they are a form of, under torchvision's names; a
-    truncated one takes what it has. See `load_weights` for which files are read, and what is raised.
+    Networks of `model_names` accept the published weights of the network that they are a variant of, under torchvision's
+    names; a truncated network takes the layers that it has. See `load_weights` for the files that are read, and errors.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise MissingError(f"there is no weights file {file}.", hint="Check the path given with --weights.")
-    own = model.state_dict()
-    given = _state_dict(_read(file, model, unsafe_pickle), file)
-    rename = getattr(model, "from_published", dict)
-    given = rename(_strip(given, {*own, *_PUBLISHED_FIRST}))
-    head = [name for name in own if name.startswith("head.")]
-    fits = all(name in given and given[name].shape == own[name].shape for name in head)
-    if not fits:
-        given = {name: weight for name, weight in given.items() if not name.startswith("head.")}
-        own = {name: weight for name, weight in own.items() if name not in head}
-    _refuse_misfits(given, own, file, type(model).__name__)
-    model.load_state_dict(given, strict=False)
-    return (
-        f"weights: {len(given):,} tensors of {file.name}; the head {'is theirs' if fits and head else 'starts anew'}."
+    file, key = _file_and_key(path, key)
+    tensors = read_checkpoint(file, model, unsafe_pickle=unsafe_pickle)
+    chosen = _best_part(tensors, model, file, key, rename=getattr(model, "from_published", dict), head="head.")
+    if chosen.faults:
+        raise _misfit(chosen, file, model, tensors)
+    model.load_state_dict(chosen.weights, strict=False)
+    head = any(name.startswith("head.") for name in chosen.weights)
+    state = "is loaded" if head else "is re-initialised"
+    return " ".join(
+        [f"weights: {len(chosen.weights):,} tensors of {file.name}; the head {state}.", *chosen.lines(file)[1:]]
     )
 
 
-def _read(file: Path, model: nn.Module, unsafe_pickle: bool) -> Any:
-    import pickle
+@dataclass(frozen=True)
+class _Part:
+    """The tensors of a checkpoint under one prefix, as weights of a network.
 
-    import torch
+    Attributes:
+        prefix: what precedes the names of the network, with its dot; "" where nothing does.
+        weights: those that have a place in the network, by its names.
+        faults: what does not fit; empty where the part covers the network.
+        left: names of tensors that were not taken.
+        others: prefixes of other parts that cover the network, too.
+    """
 
-    if file.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    prefix: str
+    weights: dict[str, Tensor]
+    faults: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{file} cannot be read as safetensors: {error}.", hint="Save it again.") from error
-    if file.suffix not in _SUFFIXES:
-        raise InputError(
-            f"{file} is not a weights file that imblens knows.", hint="Give .safetensors, .pt, .pth or .ckpt."
-        )
-    try:
-        with _own_files_importable(model) if unsafe_pickle else nullcontext():
-            return torch.load(file, map_location="cpu", weights_only=not unsafe_pickle)
-    except pickle.UnpicklingError as error:
-        if unsafe_pickle:
-            raise InputError(f"{file} is not a pickle of weights: {error}.", hint="Save it again.") from error
-        raise InputError(
-            f"{file} holds more than tensors: reading it could run any code.",
-            hint="Save model.state_dict() with safetensors or torch.save. Or, only if you trust where the file comes "
-            "from, add --unsafe-pickle (in Python, unsafe_pickle=True).",
-        ) from error
-    except Exception as error:  # unpickling unsafe files may raise anything
-        if unsafe_pickle and isinstance(error, (ImportError, AttributeError)):  # looked up by module and name
-            raise InputError(
-                f"{file} holds a whole network, and its class cannot be found: {error}.",
-                hint="Give the file that defines the class, under the name it had: --model FILE.py:FACTORY. Or save "
-                "model.state_dict() instead of the model, where the class is known.",
-            ) from error
-        raise InputError(
-            f"{file} cannot be read: {type(error).__name__}: {error}.", hint="The file may be damaged; save it again."
-        ) from error
+    @property
+    def averaged(self) -> bool:
+        """Whether the prefix names an average of weights (EMA, SWA)."""
+        return bool(_AVERAGED.search(self.prefix))
 
-
-@contextmanager
-def _own_files_importable(model: nn.Module) -> Iterator[None]:
-    """Find the files of the user's that `model` is made of under their own names, as a pickle asks for them."""
-    folders = {
-        Path(code.co_filename).resolve().parent
-        for kind in {type(module) for module in model.modules()}
-        if kind.__module__ not in sys.modules or kind.__module__.startswith(USER_MODULE)
-        if (code := getattr(kind.forward, "__code__", None)) is not None
-    }
-    with ExitStack() as stack:
-        for folder in sorted(folders):
-            stack.enter_context(folder_importable(folder))
-        yield
+    def lines(self, file: Path) -> list[str]:
+        """State what was taken and what was left; nothing where everything was taken as it is."""
+        if not (self.prefix or self.left or self.others):
+            return []
+        kind = " (averaged weights)" if self.averaged else ""
+        source = f" under {self.prefix.rstrip('.')!r}{kind}" if self.prefix else ""
+        lines = [f"weights: {len(self.weights):,} tensors of {file.name}{source}."]
+        for other in self.others:
+            name = other.rstrip(".")
+            average = ", averaged weights (EMA)" if _AVERAGED.search(other) else ""
+            advice = f"choose them with --weights {file.name}:{name} (in Python, key={name!r})"
+            lines.append(f"The file also holds fitting weights under {name!r}{average}; {advice}.")
+        groups = Counter(_group(name, self.prefix) for name in self.left if not name.startswith(self.others))
+        if groups:
+            listed = ", ".join(f"{name} ({n:,})" for name, n in groups.most_common(5)) + (
+                ", ..." if len(groups) > 5 else ""
+            )
+            lines.append(f"Tensors of {file.name} that are not part of the network, not loaded: {listed}.")
+        return lines
 
 
-def _state_dict(found: Any, file: Path) -> dict[str, Tensor]:
-    import torch
+def _group(name: str, prefix: str) -> str:
+    """Return a name up to the first part in which it differs from the prefix.
 
-    if isinstance(found, torch.nn.Module):
-        found = found.state_dict()
-    for key in _NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(key), (Mapping, torch.nn.Module)):
-            return _state_dict(found[key], file)
-    if not isinstance(found, Mapping) or not found or not all(isinstance(v, torch.Tensor) for v in found.values()):
-        what = f"keys {sorted(map(str, found))[:5]}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
-        raise InputError(
-            f"{file} holds {what}, not a mapping of names to tensors.",
-            hint="Save model.state_dict(), alone or under 'state_dict'.",
-        )
-    return {str(name): tensor for name, tensor in found.items()}
+    >>> _group("state_dict.criterion.weight", "state_dict.model.")
+    'state_dict.criterion'
+    """
+    shared, rest = prefix.split("."), name.split(".")
+    k = next((k for k, part in enumerate(rest) if k >= len(shared) or part != shared[k]), 0)
+    return ".".join(rest[: k + 1])
 
 
-def _strip(given: dict[str, Tensor], own: set[str]) -> dict[str, Tensor]:
-    """Drop prefixes that all names carry, unless the network's own names carry them too."""
-    while not own.intersection(given):
-        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in given)), None)
-        if prefix is None:
-            break
-        given = {name.removeprefix(prefix): tensor for name, tensor in given.items()}
-    return given
+def _file_and_key(path: str | Path, key: str | None) -> tuple[Path, str | None]:
+    """Split FILE:KEY where FILE exists and FILE:KEY does not."""
+    text, colon, name = str(path).rpartition(":")
+    if key is None and colon and name and not Path(path).exists() and Path(text).exists():
+        return Path(text), name
+    return Path(path), key
 
 
-def _refuse_misfits(given: Mapping[str, Tensor], own: Mapping[str, Tensor], file: Path, name: str) -> None:
-    tied = {tensor.data_ptr() for key, tensor in own.items() if key in given and tensor.numel()}
+def _best_part(
+    tensors: Mapping[str, Tensor],
+    model: nn.Module,
+    file: Path,
+    key: str | None,
+    *,
+    rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
+    head: str | None = None,
+) -> _Part:
+    """Return the part of a checkpoint that covers the network, or the one that is nearest to that.
+
+    Args:
+        tensors: all tensors by full name.
+        model: the network.
+        file: named in messages.
+        key: only tensors below it, or None.
+        rename: from published names to those of the network.
+        head: prefix of the layer that may differ in shape, and is then left out.
+    """
+    own = model.state_dict()
+    names = {without_wrappers(name): name for name in own}
+    clean = {without_wrappers(name): tensor for name, tensor in tensors.items()}
+    wanted = key
+    if wanted is not None:
+        clean = {name: tensor for name, tensor in clean.items() if name.startswith(f"{wanted}.")}
+        if not clean:
+            groups = sorted(
+                {".".join(name.split(".")[:-1]) for name in tensors} | {name.split(".")[0] for name in tensors}
+            )
+            raise MissingError(f"{file} holds no weights under {wanted!r}.", hint=did_you_mean(wanted, groups))
+    parts = [
+        _part(clean, prefix, own, names, rename, head)
+        for prefix in _prefixes(clean, {*names, *_PUBLISHED_FIRST, *_bare(names)})
+    ]
+    if not parts:
+        return _part(clean, "", own, names, rename, head)
+    covering = [part for part in parts if not part.faults]
+    if not covering:
+        return max(parts, key=lambda part: (len(part.weights), -len(part.faults), -len(part.prefix)))
+    # max keeps the first of equals: the order of the file
+    best = min(covering, key=lambda part: (part.averaged, part.prefix.count(".")))
+    same = {tensor.data_ptr() for tensor in best.weights.values()}
+    others = tuple(
+        part.prefix
+        for part in covering
+        if part is not best and any(tensor.data_ptr() not in same for tensor in part.weights.values())
+    )
+    return _Part(best.prefix, best.weights, (), best.left, others)
+
+
+def _bare(names: Iterable[str]) -> set[str]:
+    """Return names without the one module that all of them are in: weights of the inside of a wrapper."""
+    first = {name.split(".")[0] for name in names}
+    return {name.partition(".")[2] for name in names} - {""} if len(first) == 1 and not first.pop().isdigit() else set()
+
+
+def _prefixes(tensors: Iterable[str], known: set[str]) -> list[str]:
+    """Return everything that precedes a known name, in the order of the file."""
+    found: dict[str, None] = {}
+    for name in tensors:
+        parts = name.split(".")
+        for k in range(len(parts)):
+            if ".".join(parts[k:]) in known:
+                found["".join(f"{part}." for part in parts[:k])] = None
+    return list(found)
+
+
+def _part(
+    tensors: Mapping[str, Tensor],
+    prefix: str,
+    own: Mapping[str, Any],
+    names: Mapping[str, str],
+    rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    head: str | None,
+) -> _Part:
+    inside = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    given = dict(rename(inside))
+    bare = _bare(names)
+    if bare and len(bare & given.keys()) > len(names.keys() & given.keys()):
+        outer = next(iter(names)).split(".")[0]
+        given = {f"{outer}.{name}": tensor for name, tensor in given.items()}
+    if head is not None and not all(
+        name in given and given[name].shape == own[names[name]].shape for name in names if name.startswith(head)
+    ):
+        given = {name: tensor for name, tensor in given.items() if not name.startswith(head)}
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(head)}
+        names = {name: full for name, full in names.items() if not name.startswith(head)}
+    weights = {names[name]: tensor for name, tensor in given.items() if name in names}
+    unknown = [name for name in given if name not in names]
+    left = tuple(n for n in tensors if not n.startswith(prefix)) + tuple(
+        prefix + name for name in unknown if name in inside
+    )
+    return _Part(prefix, weights, _faults(weights, own, [n for n in unknown if _belongs(n, names)]), left)
+
+
+def _belongs(name: str, names: Iterable[str]) -> bool:
+    """Whether a name is one of a layer that the network should have: in one of its modules, or next in a sequence.
+
+    >>> _belongs("blocks.4.weight", ["blocks.3.weight"]), _belongs("criterion.weight", ["blocks.3.weight"])
+    (True, False)
+    """
+    parts = name.split(".")
+    modules = {known.rpartition(".")[0] for known in names}
+    if ".".join(parts[:-1]) in modules and len(parts) > 1:
+        return True
+    for k, part in enumerate(parts[:-1]):
+        if part.isdigit():
+            container = "".join(f"{p}." for p in parts[:k])
+            return any(n.startswith(container) and n[len(container) :].split(".")[0].isdigit() for n in names)
+    return False
+
+
+def _faults(given: Mapping[str, Tensor], own: Mapping[str, Any], unexpected: list[str]) -> tuple[str, ...]:
+    from torch.nn.parameter import is_lazy
+
+    sized = {name: tensor for name, tensor in own.items() if not is_lazy(tensor)}
+    tied = {tensor.data_ptr() for name, tensor in sized.items() if name in given and tensor.numel()}
     missing = [
-        key
-        for key, tensor in own.items()
-        if key not in given and not key.endswith("num_batches_tracked") and tensor.data_ptr() not in tied
+        name
+        for name, tensor in own.items()
+        if name not in given
+        and not name.endswith("num_batches_tracked")
+        and (name not in sized or tensor.data_ptr() not in tied)
     ]
-    unexpected = [key for key in given if key not in own]
     shapes = [
-        f"{key} {tuple(given[key].shape)} for {tuple(tensor.shape)}"
-        for key, tensor in own.items()
-        if key in given and given[key].shape != tensor.shape
+        f"{name} {tuple(given[name].shape)} for {tuple(tensor.shape)}"
+        for name, tensor in sized.items()
+        if name in given and given[name].shape != tensor.shape
     ]
-    faults = [
-        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-        if keys
-    ]
-    if faults:
-        raise ShapeError(
-            f"the weights in {file} do not fit {name}: {'; '.join(faults)}.",
-            hint="Give the network that they were saved from, with the same number of classes.",
-        )
+    return tuple(
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if names
+    )
+
+
+def _misfit(part: _Part, file: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> ShapeError:
+    groups = list(dict.fromkeys(name.split(".")[0] for name in tensors))
+    listed = ", ".join(groups[:8]) + (", ..." if len(groups) > 8 else "")
+    return ShapeError(
+        f"the weights in {file} do not fit {type(model).__name__}: {'; '.join(part.faults)}; the file holds tensors "
+        f"under {listed}.",
+        hint="Give the network that they were saved from, with the same number of classes.",
+    )
