@@ -128,7 +128,7 @@ def _read_pickle(file: Path, model: nn.Module, unsafe_pickle: bool) -> Any:
 
 def _plain_values() -> list[Any]:
     """Return types of values that training scripts save beside weights: NumPy scalars and arrays, command-line arguments."""
-    scalar, array = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]  # type: ignore[index]
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
     kinds = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
     old = "numpy.core.multiarray."  # the module of both functions before NumPy 2
     return [
