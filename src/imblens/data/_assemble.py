@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -23,7 +24,17 @@ SPLITS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
-}  # how people call a split: what we call it
+}  # usual names of splits: ours
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a name with other words means, or None.
+
+    >>> split_of("seg_train"), split_of("Testing Set"), split_of("strain")
+    ('train', 'test', None)
+    """
+    found = {SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SPLITS}
+    return found.pop() if len(found) == 1 else None
 
 
 def assemble(

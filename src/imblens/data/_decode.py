@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,26 @@ from imblens.errors import InputError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 MAX_PIXELS = 64_000_000  # a 10 kB file can claim 80 million pixels; Pillow itself only warns above 89 million
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow knows more, some run other programs
-SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
-)
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")  # Pillow knows more, some run other programs
+if find_spec("PIL.AvifImagePlugin") is not None:
+    FORMATS = (*FORMATS, "AVIF")
+_JPEG = [".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp"]
+_OTHERS = [".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif"]
+SUFFIXES = frozenset([*_JPEG, *_OTHERS])
+_STARTS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image by its suffix or, without a known one, by its first bytes."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    return head.startswith(_STARTS) or head[8:12] == b"WEBP" or head[4:12] == b"ftypavif"
 
 
 def decode(encoded: bytes | Path, where: str) -> Pixels:

@@ -138,6 +138,13 @@ def read_entries(
         said += line
     if boxed and layout in ("NIH", "table"):
         said += boxes_without_label(splits)
+    rows = [split.labels.sum(axis=1) for split in splits.values()]
+    if layout == "table" and not boxed and all((n == 1).all() for n in rows) and len(classes) > 1:
+        splits = {
+            split: replace(images, labels=images.labels.argmax(axis=1).astype(np.int64), unknown=None)
+            for split, images in splits.items()
+        }
+        said.append("Every image of the table has exactly one label: read as single-label.")
     source: dict[str, Any] = {"path": str(root), "layout": layout, "uncertain": uncertain}
     return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=said)
 
@@ -241,6 +248,7 @@ def patients_array(patients: Sequence[str | None]) -> NDArray[np.object_] | None
 class _Files:
     files: frozenset[str]
     by_name: Mapping[str, str | None]  # None where two images have the name
+    by_stem: Mapping[str, str | None]
 
     def find(self, name: str) -> str | None:
         """Return the path below the root of an image as written: with all, some or none of its folders."""
@@ -249,7 +257,9 @@ class _Files:
             path = "/".join(parts[k:])
             if path in self.files:
                 return path
-        return self.by_name.get(parts[-1]) if parts else None
+        if not parts:
+            return None
+        return self.by_name[parts[-1]] if parts[-1] in self.by_name else self.by_stem.get(parts[-1])
 
 
 def _image_files(root: Path) -> _Files:
@@ -260,10 +270,13 @@ def _image_files(root: Path) -> _Files:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 files.append(Path(place, name).relative_to(root).as_posix())
     by_name: dict[str, str | None] = {}
+    by_stem: dict[str, str | None] = {}
     for file in files:
         name = file.rsplit("/", 1)[-1]
         by_name[name] = None if name in by_name else file
-    return _Files(frozenset(files), by_name)
+        stem = Path(name).stem
+        by_stem[stem] = None if stem in by_stem else file
+    return _Files(frozenset(files), by_name, by_stem)
 
 
 def _refuse_twice(places: Sequence[str], root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from imblens.data._any_label import finding_or_none
@@ -137,9 +138,26 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
     tables = table_files(path)
     if tables:
         return read_tables(path, tables, seed=seed, uncertain=uncertain)
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        raise InputError(
+            f"{path} is a folder of datasets.save_to_disk, which is not read.",
+            hint="Write it as Parquet: for each split, dataset[split].to_parquet('DIR/' + split + '.parquet').",
+        )
     annotations = json_files(path)
     if annotations:
-        return read_coco(path, annotations, seed=seed)
+        try:
+            return read_coco(path, annotations, seed=seed)
+        except InputError:
+            if any(file.parent != path for file in annotations):
+                raise
+            try:
+                images = read_folder(path, seed=seed)
+            except InputError:
+                images = None
+            if images is None:
+                raise
+            listed = ", ".join(file.name for file in annotations[:5])
+            return replace(images, notes=(*images.notes, f"JSON files without annotations, ignored: {listed}."))
     return read_folder(path, seed=seed)
 
 

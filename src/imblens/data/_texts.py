@@ -23,7 +23,10 @@ def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            first = file.readline()
+            file.seek(0)
+            delimiter = max((",", ";", "\t"), key=first.count)
+            reader = csv.reader(file, delimiter=delimiter)
             for row in reader:
                 if any(row):
                     yield reader.line_num, [field.strip() for field in row]

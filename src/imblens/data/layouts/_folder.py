@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from imblens.data._assemble import SPLITS, assemble, clean_text, unique_ids
-from imblens.data._decode import SUFFIXES
+from imblens.data._assemble import SPLITS, assemble, clean_text, split_of, unique_ids
+from imblens.data._decode import SUFFIXES, is_image
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import FileSource
 from imblens.errors import InputError, MissingError
@@ -25,6 +25,9 @@ def read_folder(root: Path, *, seed: int) -> ImageSet:
     folders, notes = _split_folders(root)
     inside = {split: _class_folders(folder) for split, folder in folders.items()}
     classes = sorted(inside["train"])
+    if all(name.isascii() and name.isdecimal() for name in classes) and sorted(classes, key=int) != classes:
+        classes = sorted(classes, key=int)
+        notes.append("Class folders are numbers: classes are in numeric order, so '10' follows '9'.")
     for split, found in inside.items():
         _refuse_strangers(split, sorted(set(found) - set(classes)), classes)
     ignored = 0
@@ -46,7 +49,7 @@ def read_folder(root: Path, *, seed: int) -> ImageSet:
             )
     if ignored:
         notes.append(f"Files passed over because they are no images: {ignored:,}.")
-    loose = sum(_is_image(path.name) for folder in folders.values() for path in folder.iterdir() if path.is_file())
+    loose = sum(_is_image(path) for folder in folders.values() for path in folder.iterdir() if path.is_file())
     if loose:
         notes.append(f"Images passed over because they lie outside class folders: {loose:,}.")
     hidden = _hidden_folders(root, folders)
@@ -75,6 +78,18 @@ def _split_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
             )
         if split is not None:
             found[split] = folder
+    if not found:
+        named: dict[str, Path] = {}
+        for folder in folders:
+            split = split_of(folder.name) if _folders(folder) else None
+            if split in named:
+                raise InputError(
+                    f"{root} holds both {named[split].name}/ and {folder.name}/.", hint=f"Keep one {split} folder."
+                )
+            if split is not None:
+                named[split] = folder
+        if len(named) > 1:
+            found = named
     if found and "train" not in found:
         raise MissingError(
             f"{root} holds {', '.join(f.name + '/' for f in found.values())} but no train/.",
@@ -115,10 +130,16 @@ def _hidden_folders(root: Path, folders: dict[str, Path]) -> list[str]:
 def _images_below(folder: Path) -> tuple[list[Path], int]:
     """Return the image files of a class, sorted, at any depth, and how many other files there are."""
     images, others = [], 0
-    for place, inner, files in os.walk(folder, onerror=_refuse_unlisted):
+    seen: set[str] = set()  # real paths: links to folders are followed, but no folder is read twice
+    for place, inner, files in os.walk(folder, onerror=_refuse_unlisted, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
         inner[:] = [name for name in inner if not _hidden(name)]
         for name in files:
-            if _is_image(name):
+            if _is_image(Path(place, name)):
                 images.append(Path(place, name))
             elif not _hidden(name):
                 others += 1
@@ -131,8 +152,8 @@ def _refuse_unlisted(error: OSError) -> NoReturn:
     ) from error
 
 
-def _is_image(name: str) -> bool:
-    return not _hidden(name) and Path(name).suffix.lower() in SUFFIXES
+def _is_image(path: Path) -> bool:
+    return not _hidden(path.name) and is_image(path)
 
 
 def _hidden(name: str) -> bool:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
-_IMAGE = ("image", "img")
-_LABEL = ("label", "labels")
+_IMAGE = ("image", "img", "images")
+_LABEL = ("label", "labels", "target", "targets", "class", "fine_label")
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
@@ -61,7 +61,11 @@ def split_files(root: Path) -> dict[str, list[Path]]:
             if match and path.is_file():
                 found.setdefault(SPLITS[match[1].lower()], []).append(path)
         if found:
-            break
+            return found
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+        if shards and folder.name.lower() in SPLITS:
+            found.setdefault(SPLITS[folder.name.lower()], []).extend(shards)
     return found
 
 

@@ -15,7 +15,7 @@ from imblens.data._texts import read_csv
 from imblens.errors import InputError
 
 _PICTURE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "image")
-_LABELS = ("finding labels", "labels", "label", "findings", "tags")
+_LABELS = ("finding labels", "labels", "label", "findings", "tags", "class", "classid", "class_id", "target")
 _PATIENT = ("patient id", "patient_id", "patient", "subject_id", "subject")
 _SPLIT = ("split", "set", "partition", "fold")
 _NONE = ("", "no finding", "none", "nan")
@@ -122,7 +122,10 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
         chexpert = _CHEXPERT_PATIENT.search(file)
         where = _at(row, split).lower() if split is not None else None
         if where and where not in SPLITS:
-            raise InputError(f"{path} line {number} has the split {where!r}.", hint="Known: train, val, test.")
+            if where.isdecimal():  # the number of a fold of cross-validation
+                where = None
+            else:
+                raise InputError(f"{path} line {number} has the split {where!r}.", hint="Known: train, val, test.")
         entries.append(
             Entry(
                 file=file,
