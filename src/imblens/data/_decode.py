@@ -15,7 +15,16 @@ from imblens.errors import InputError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 MAX_PIXELS = 64_000_000  # a 10 kB file can claim 80 million pixels; Pillow itself only warns above 89 million
-FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")  # Pillow knows more, some run other programs
+FORMATS: tuple[str, ...] = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # Pillow knows more, some run other programs
 if find_spec("PIL.AvifImagePlugin") is not None:
     FORMATS = (*FORMATS, "AVIF")
 _JPEG = [".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp"]
