@@ -78,3 +78,12 @@ def test_a_saved_dataset_is_named(tmp_path: Path) -> None:
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
     with pytest.raises(InputError, match="save_to_disk"):
         load_images(tmp_path)
+
+
+def test_lists_of_paths_and_labels_are_read(tmp_path: Path) -> None:
+    for i, image in enumerate(pixels(8)):
+        (tmp_path / f"p {i}.png").write_bytes(png(image))
+    for split, numbers in (("train", range(5)), ("test", range(5, 8))):
+        (tmp_path / f"{split}.txt").write_text("\n".join(f"p {i}.png {i % 2}" for i in numbers))
+    images = load_images(tmp_path)
+    assert images.classes == ("0", "1") and len(images.train) == 5 and images.test.labels.tolist() == [1, 0, 1]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from imblens.data._any_label import finding_or_none
+from imblens.data._assemble import SPLITS
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
-from imblens.data._entries import Uncertain, checked_uncertain
+from imblens.data._entries import Entry, Uncertain, checked_uncertain, read_entries
 from imblens.data._images import ImageSet
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data.drawn._shapes import shapes
@@ -143,6 +144,9 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
             f"{path} is a folder of datasets.save_to_disk, which is not read.",
             hint="Write it as Parquet: for each split, dataset[split].to_parquet('DIR/' + split + '.parquet').",
         )
+    lists = {SPLITS[file.stem.lower()]: file for file in sorted(path.glob("*.txt")) if file.stem.lower() in SPLITS}
+    if "train" in lists:
+        return _read_lists(path, lists, seed)
     annotations = json_files(path)
     if annotations:
         try:
@@ -159,6 +163,21 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
             listed = ", ".join(file.name for file in annotations[:5])
             return replace(images, notes=(*images.notes, f"JSON files without annotations, ignored: {listed}."))
     return read_folder(path, seed=seed)
+
+
+def _read_lists(root: Path, lists: dict[str, Path], seed: int) -> ImageSet:
+    """Read lists of images, such as train.txt: a path and its label on each line."""
+    entries = []
+    for split, file in lists.items():
+        for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            name, _, label = line.strip().rpartition(" ")
+            if name:
+                entries.append(Entry(name.strip(), frozenset([label]), split=split))
+            elif label:
+                raise InputError(f"{file} line {number} is not a path and a label.", hint="Write both on each line.")
+    classes = {label for entry in entries for label in entry.labels}
+    order = sorted(classes, key=int) if all(name.isdecimal() for name in classes) else sorted(classes)
+    return read_entries(root, entries, order, layout="table", seed=seed)
 
 
 def _read_file(path: Path, seed: int) -> ImageSet:
