@@ -10,6 +10,8 @@ from imblens.data._load import built_in_sets, image_sets, load_images
 from imblens.data._profiles import Profile, draw_profile, imbalance_profile, parse_profile
 from imblens.data.drawn._shapes import CAUSES, shapes
 
+load_pictures = load_images  # the earlier name, kept for scripts that use it
+
 __all__ = [
     "CAUSES",
     "ImageSet",
@@ -24,6 +26,7 @@ __all__ = [
     "image_sets",
     "imbalance_profile",
     "load_images",
+    "load_pictures",
     "parse_profile",
     "resize",
     "shapes",
