@@ -132,8 +132,8 @@ def made_errors(wrong):
 def test_errors_that_are_few_are_counted_not_called_a_share():
     run = made_errors([1, 12, 3])
     accuracy = class_accuracy(run).lines()
-    assert "100 % [76, 100] of its errors go to c." in accuracy["b"]
-    assert class_accuracy(made_errors([12, 12, 15])).lines()["c"].endswith("100 % [80, 100] of its errors go to a.")
+    assert "100% [76, 100] of its errors go to c." in accuracy["b"]
+    assert class_accuracy(made_errors([12, 12, 15])).lines()["c"].endswith("100% [80, 100] of its errors go to a.")
     assert class_accuracy(made_errors([1, 0, 0])).lines()["a"].endswith("its one error goes to b, too few to tell.")
     assert class_accuracy(made_errors([1, 1, 3])).lines()["c"].endswith("3 of its 3 errors go to a, too few to tell.")
     lines = adversaries(run).lines()
@@ -149,7 +149,7 @@ def test_rows_of_few_errors_are_grey_and_leave_the_colours_alone(lens, chart):
     figure = draw("matrix", made, ["a", "b", "c"])
     (rows,) = figure.data.values()
     assert {(row["class"], row["few"]) for row in rows} == {("a", True), ("b", False), ("c", True)}
-    assert {row["text"] for row in rows} == {"1/1", "3/3", "100 %", "0 %", ""}
+    assert {row["text"] for row in rows} == {"1/1", "3/3", "100%", "0%", ""}
     assert sum(figure.svg.count(f'fill="rgb({grey},{grey},{grey})"') for grey in (239, 194)) == 4
     assert "too few to tell" in figure.svg
 

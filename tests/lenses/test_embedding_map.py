@@ -180,7 +180,7 @@ def test_legend_lists_what_occurs():
     finding = embedding_map(make())
     domain = finding.charts()["embedding_map"].to_dict()["encoding"]["color"]["scale"]["domain"]
     assert {"split: train", "split: test", "archetype: not in training", "prediction: misclassified"} <= set(domain)
-    assert not {"split: synthetic", "answer: unknown"} & set(domain)
+    assert not {"split: synthetic", "prediction: unknown"} & set(domain)
     trained = finding.tables["embedding_map"].query("split == 'train'").assign(correct=None)
     domain = map_chart(trained).to_dict()["encoding"]["color"]["scale"]["domain"]
     assert not [

@@ -72,7 +72,7 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
     assert run.test is not None
     known = run.test.known if run.test.multilabel else None
     sums = run.test.reduce(lambda: _Reliability(run.n_classes, n_bins, known))
-    by_class, answered = sums.by_class, sums.answered
+    by_class, by_prediction = sums.by_class, sums.by_prediction
     totals = by_class.sum(axis=1)  # (C, 3)
     confidence, accuracy = divide(totals[:, 1], totals[:, 0]), divide(totals[:, 2], totals[:, 0])
     table = pd.DataFrame(
@@ -83,9 +83,9 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
             "ece": binned_error(by_class),
             "test_count": totals[:, 0].astype(np.int64),
             "over_confidence": confidence - accuracy,
-            "answered_count": answered[:, 0].astype(np.int64),
-            "answered_confidence": divide(answered[:, 1], answered[:, 0]),
-            "answered_accuracy": divide(answered[:, 2], answered[:, 0]),
+            "answered_count": by_prediction[:, 0].astype(np.int64),
+            "answered_confidence": divide(by_prediction[:, 1], by_prediction[:, 0]),
+            "answered_accuracy": divide(by_prediction[:, 2], by_prediction[:, 0]),
         }
     )
     bins = by_class.sum(axis=0)  # (n_bins, 3)
@@ -122,7 +122,7 @@ class _Sums:
     """Sums of (count, confidence, correct): by label and bin (C, n_bins, 3), by predicted class (C, 3)."""
 
     by_class: Floats
-    answered: Floats
+    by_prediction: Floats
 
 
 class _Reliability(Statistic[_Sums]):
@@ -133,7 +133,7 @@ class _Reliability(Statistic[_Sums]):
     def __init__(self, n_classes: int, n_bins: int, known: NDArray[np.bool_] | None) -> None:
         self._known = known  # (N, C), multi-label only
         self._by_class = np.zeros((n_classes, n_bins, 3))
-        self._answered = np.zeros((n_classes, 3))
+        self._by_prediction = np.zeros((n_classes, 3))
 
     def update(self, batch: Batch) -> None:
         from scipy.special import expit, softmax
@@ -155,11 +155,11 @@ class _Reliability(Statistic[_Sums]):
 
     def merge(self, other: Self) -> Self:
         self._by_class += other._by_class
-        self._answered += other._answered
+        self._by_prediction += other._by_prediction
         return self
 
     def finish(self) -> _Sums:
-        return _Sums(self._by_class.copy(), self._answered.copy())
+        return _Sums(self._by_class.copy(), self._by_prediction.copy())
 
     def _add(
         self,
@@ -179,7 +179,7 @@ class _Reliability(Statistic[_Sums]):
                 chosen: NDArray[Any] | None = positive.astype(np.float64)
             else:
                 chosen = weights if positive is None or weights is None else weights * positive
-            self._answered[:, column] += np.bincount(predictions, weights=chosen, minlength=n_classes)
+            self._by_prediction[:, column] += np.bincount(predictions, weights=chosen, minlength=n_classes)
 
 
 def _summary(run: Run, table: pd.DataFrame, bins: Floats, n_bins: int) -> dict[str, Any]:
