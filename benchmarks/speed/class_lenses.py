@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed._measure import in_turns, row
-from imblens.lenses._archetypes import instance_archetypes
-from imblens.lenses._forecast import neighbour_forecast
+from imblens.lenses.adversaries import neighbour_forecast
+from imblens.lenses.archetypes import instance_archetypes
 from imblens.run import Run, TopKCounts
 
 COUNTS = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)  # CIFAR-10, exponential 100:1

@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import adversaries
-from imblens.lenses._forecast import divergence, fisher_forecast, sampling_floor, shares
+from imblens.lenses.adversaries import divergence, fisher_forecast, sampling_floor, shares
 from imblens.run import Moments, Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-import imblens.lenses._archetypes as module
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import archetypes
-from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes, medoid, medoids
+from imblens.lenses.archetypes import ARCHETYPES, archetype_instances, instance_archetypes, medoid, medoids
 from imblens.run import Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
@@ -25,28 +25,28 @@ def on_a_line(places, labels, **options):
 def test_by_hand():
     #          a: 0 1 2 3 4 5, each with five neighbours of its own; b: two at 100, among no others; one at 2.5
     run = on_a_line([0, 1, 2, 3, 4, 5, 100, 101, 2.4], ["a"] * 6 + ["b"] * 3)
-    finding = archetypes(run)
-    kinds = finding.instances["archetype"].tolist()
+    finding, instances = archetypes(run), archetype_instances(run)
+    kinds = instances["archetype"].tolist()
     # 0: neighbours 1 2 2.4 3 4 -> 4 of 5; 100: 101 5 4 3 2.4 -> 2 of 5; 2.4: 2 3 1 4 0 -> 0 of 5
     assert kinds == ["safe"] * 6 + ["border", "border", "outlier"]
-    assert finding.instances["same_class"].tolist() == [4, 4, 4, 4, 4, 4, 2, 2, 0]
+    assert instances["same_class"].tolist() == [4, 4, 4, 4, 4, 4, 2, 2, 0]
     table = finding.tables["archetypes"].set_index(["class", "archetype"])
     assert table.loc[("a", "safe"), ["count", "share", "prototype"]].tolist() == [6, 1.0, "2"]
     assert table.loc[("a", "rare"), ["count", "share", "prototype"]].tolist() == [0, 0.0, None]
     assert table.loc[("b", "border"), ["count", "share"]].tolist() == pytest.approx([2, 2 / 3])
-    assert table["accuracy"].isna().all()  # nobody knows the answers
-    assert finding.instances["correct"].isna().all()
+    assert table["accuracy"].isna().all()  # no predictions
+    assert instances["correct"].isna().all()
     assert finding.summary["safe"] == pytest.approx(6 / 9)
-    assert finding.lines()["b"].startswith("0 % of b lies safely among its own (3 instances, too few to tell)")
+    assert finding.lines()["b"].startswith("0% of the training instances of b are safe (3 instances, too few to tell)")
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 7, 10])
 def test_against_a_loop_at_any_k(k):
     run = make_run()
     same = oracle.same_class_counts(run.train.features, run.train.labels, k)
-    finding = archetypes(run, k=k)
-    assert finding.instances["same_class"].tolist() == same
-    assert finding.instances["archetype"].tolist() == [oracle.kind(n, k) for n in same]
+    instances = archetype_instances(run, k)
+    assert instances["same_class"].tolist() == same
+    assert instances["archetype"].tolist() == [oracle.kind(n, k) for n in same]
     assert [ARCHETYPES[code] for code in instance_archetypes(run, k)] == [oracle.kind(n, k) for n in same]
     assert instance_archetypes(run, k).dtype == np.int8
 
@@ -58,7 +58,7 @@ def test_five_neighbours_cut_as_the_paper_does():
 def test_table_against_a_loop():
     run = make_run()
     finding = archetypes(run)
-    kinds = finding.instances["archetype"].to_numpy()
+    kinds = archetype_instances(run)["archetype"].to_numpy()
     right = run.train.predictions == run.train.labels
     rows = iter(finding.tables["archetypes"].to_dict("records"))
     for c, name in enumerate(NAMES):
@@ -116,7 +116,7 @@ def test_medoid_against_a_loop(points):
 
 
 def test_a_large_cell_is_drawn_from_and_the_draw_is_fixed(monkeypatch):
-    monkeypatch.setattr(module, "MEDOID_SAMPLE", 50)
+    monkeypatch.setattr(import_module("imblens.lenses.archetypes.medoids"), "MEDOID_SAMPLE", 50)
     points = np.random.default_rng(4).normal(size=(400, 3))
     found = {medoid(points, np.arange(400)) for _ in range(3)}
     assert len(found) == 1
@@ -124,16 +124,18 @@ def test_a_large_cell_is_drawn_from_and_the_draw_is_fixed(monkeypatch):
 
 
 def test_fewer_instances_than_neighbours():
-    finding = archetypes(on_a_line([0, 1, 5], ["a", "a", "b"]))
+    run = on_a_line([0, 1, 5], ["a", "a", "b"])
+    finding = archetypes(run)
     assert finding.summary["k"] == 2
-    assert finding.instances["archetype"].tolist() == ["border", "border", "outlier"]  # 1 of 2 is at least 2/5
+    assert archetype_instances(run)["archetype"].tolist() == ["border", "border", "outlier"]  # 1 of 2 is at least 2/5
     assert any("Only 2 other instances" in note for note in finding.notes)
 
 
 def test_copies_of_one_instance():
-    finding = archetypes(on_a_line([3.0] * 9, ["a"] * 6 + ["b"] * 3))
+    run = on_a_line([3.0] * 9, ["a"] * 6 + ["b"] * 3)
+    finding = archetypes(run)
     # the neighbours of a copy are the first five others, all of class a
-    assert finding.instances["same_class"].tolist() == [5] * 6 + [0] * 3
+    assert archetype_instances(run)["same_class"].tolist() == [5] * 6 + [0] * 3
     assert finding.tables["archetypes"].set_index(["class", "archetype"]).loc[("a", "safe"), "prototype"] == "0"
 
 
@@ -181,13 +183,14 @@ def test_labels_are_looked_at_one_by_one() -> None:
     features = rng.normal(size=(90, 3))
     labels = (features[:, :2] + rng.normal(size=(90, 2)) > [0, 1]).astype(int)
     answers = rng.normal(size=(90, 2)).astype(np.float32)
-    found = archetypes(Run.from_arrays(train=(features, labels, answers), classes=["a", "b"]))
+    run = Run.from_arrays(train=(features, labels, answers), classes=["a", "b"])
+    found = archetypes(run)
     for c, name in enumerate("ab"):
         two = np.column_stack([np.zeros(90), answers[:, c]]).astype(np.float32)
         alone = archetypes(Run.from_arrays(train=(features, labels[:, c], two), classes=["other", name]))
         tables = [finding.tables["archetypes"] for finding in (found, alone)]
         pd.testing.assert_frame_equal(*(t[t["class"] == name].reset_index(drop=True) for t in tables))
-    assert len(found.instances) == labels.sum()
+    assert len(archetype_instances(run)) == labels.sum()
     found.charts()
 
 
@@ -226,7 +229,7 @@ def test_fewer_instances_than_prototypes():
 
 
 def test_prototypes_of_a_large_cell_are_drawn_from_a_part_and_stand_for_all(monkeypatch):
-    monkeypatch.setattr(module, "MEDOIDS_SAMPLE", 50)
+    monkeypatch.setattr(import_module("imblens.lenses.archetypes.medoids"), "MEDOIDS_SAMPLE", 50)
     points = np.concatenate([np.zeros((300, 2)), np.ones((100, 2))]) + np.random.default_rng(0).normal(
         0, 0.01, (400, 2)
     )

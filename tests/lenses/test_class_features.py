@@ -10,7 +10,7 @@ import pytest
 from imblens import Run
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import class_features, compare_class_features
-from imblens.lenses._class_features import rarefied
+from imblens.lenses.class_features import rarefied
 from imblens.run import Head, Part
 from tests.oracles import class_features_loop as loop
 
@@ -168,7 +168,7 @@ def test_parts_do_not_matter():
 
 
 def test_blocks_do_not_matter(monkeypatch):
-    import imblens.lenses._blocks as blocks
+    import imblens.base.blocks as blocks
 
     plain = class_features(make(seed=11)).tables["class_features"]
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 40)

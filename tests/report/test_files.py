@@ -22,6 +22,7 @@ from PIL import Image
 import imblens
 from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, lens
+from imblens.lenses.archetypes import archetype_instances
 from imblens.report import audit
 from imblens.report._figures import slim
 from imblens.report._tables import csv_text, file_names, plain
@@ -102,7 +103,7 @@ def test_every_instance_has_its_row(tmp_path):
     assert table.columns.tolist() == columns
     assert table["split"].value_counts().to_dict() == {"train": len(run.train), "test": len(run.test)}
     train = table[table["split"] == "train"].reset_index(drop=True)
-    assert train["archetype"].tolist() == found["archetypes"].instances["archetype"].tolist()
+    assert train["archetype"].tolist() == archetype_instances(found.run)["archetype"].tolist()
     listed = found["label_suspects"].tables["label_suspects"].set_index("id")["score"]
     scores = train.set_index("id")["suspect_score"]
     assert scores.notna().sum() == found["label_suspects"].summary["suspects"]

@@ -14,24 +14,24 @@ from imblens.lenses._registry import HEADINGS, Lens, all_lenses, built_in_lenses
 from imblens.lenses._running import ClassMeasure, class_measures, run_lenses
 from imblens.lenses._same_instances import common_rows, same_features
 
-from imblens.lenses._compare_class_features import compare_class_features  # isort: skip
+from imblens.lenses.class_features import compare_class_features  # isort: skip
 from imblens.lenses.embedding_map import common_map  # isort: skip
 
 if TYPE_CHECKING:
-    from imblens.lenses._adversaries import adversaries as adversaries
-    from imblens.lenses._archetypes import archetypes as archetypes
-    from imblens.lenses._class_accuracy import class_accuracy as class_accuracy
-    from imblens.lenses._class_features import class_features as class_features
-    from imblens.lenses._co_occurrence import co_occurrence as co_occurrence
-    from imblens.lenses._feature_density import feature_density as feature_density
-    from imblens.lenses._generalization_gap import generalization_gap as generalization_gap
+    from imblens.lenses.adversaries import adversaries as adversaries
     from imblens.lenses.alignment import alignment as alignment
+    from imblens.lenses.archetypes import archetypes as archetypes
     from imblens.lenses.calibration import calibration as calibration
+    from imblens.lenses.class_accuracy import class_accuracy as class_accuracy
+    from imblens.lenses.class_features import class_features as class_features
+    from imblens.lenses.co_occurrence import co_occurrence as co_occurrence
     from imblens.lenses.colours import colours as colours
     from imblens.lenses.concepts import concepts as concepts
     from imblens.lenses.diagnosis import diagnosis as diagnosis
     from imblens.lenses.embedding_map import embedding_map as embedding_map
+    from imblens.lenses.feature_density import feature_density as feature_density
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
+    from imblens.lenses.generalization_gap import generalization_gap as generalization_gap
     from imblens.lenses.label_suspects import label_suspects as label_suspects
     from imblens.lenses.ranking import ranking as ranking
     from imblens.lenses.weight_norms import weight_norms as weight_norms

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.files import write_atomic
-from imblens.lenses._archetypes import ARCHETYPES, instance_archetypes
+from imblens.lenses.archetypes import ARCHETYPES, instance_archetypes
 from imblens.lenses.label_suspects import suspect_scores
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, number
 from imblens.errors import NotApplicable
-from imblens.lenses._archetypes import ARCHETYPES, archetype_members
 from imblens.lenses._contract import Finding, lens
+from imblens.lenses.archetypes.measure import ARCHETYPES, archetype_members
 from imblens.lenses.colours.chart import charts
 from imblens.lenses.colours.standing_out import standing_out
 from imblens.lenses.colours.text import lines

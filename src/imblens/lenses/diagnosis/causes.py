@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide, imbalance
 from imblens.base.wording import FEW, counted, percent, ratio
 from imblens.errors import NotApplicable
-from imblens.lenses._class_accuracy import class_accuracy
-from imblens.lenses._class_features import class_features
+from imblens.lenses.class_accuracy.measure import class_accuracy
+from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
 from imblens.lenses.label_suspects import label_suspects
 from imblens.run import Confusion, Part, Run, Split, nearest

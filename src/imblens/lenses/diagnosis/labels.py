@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imblens.base.wording import FEW, counted, number, percent
-from imblens.lenses._class_accuracy import class_accuracy
+from imblens.lenses.class_accuracy.measure import class_accuracy
 from imblens.lenses.ranking import ranking
 from imblens.run import Run
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imblens.base.wording import FEW
 from imblens.errors import InputError, NotApplicable
-from imblens.lenses._archetypes import ARCHETYPES, RARE, instance_archetypes
+from imblens.lenses.archetypes.measure import ARCHETYPES, RARE, instance_archetypes
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from imblens.base.arrays import divide
 from imblens.base.wording import number
 from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
@@ -60,7 +61,7 @@ def feature_overlap(run: Run, *, top: int = 10) -> Finding:
                 "rank": np.tile(np.arange(1, used + 1), len(present)),
                 "feature": strongest.ravel(),
                 "mean": means.ravel(),
-                "share": np.divide(means, total, out=np.full(means.shape, np.nan), where=shareable).ravel(),
+                "share": np.where(shareable, divide(means, total), np.nan).ravel(),
             }
         ),
         "feature_overlap_pairs": pd.DataFrame(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import number
 from imblens.errors import InputError
-from imblens.lenses._archetypes import OUTLIER, instance_archetypes
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
+from imblens.lenses.archetypes.measure import OUTLIER, instance_archetypes
 from imblens.lenses.label_suspects.chart import charts
 from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run

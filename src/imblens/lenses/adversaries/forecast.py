@@ -1,6 +1,6 @@
-"""Where will a class's errors go? Forecasts from training instances alone, each (C, C), rows over the other classes.
+"""Forecasts of the classes that errors go to, from training instances alone; each (C, C), rows over the other classes.
 
-A row sums to 1 over the other classes and is NaN on the diagonal; a row that nothing is known of is NaN.
+A row sums to 1 over the other classes and is NaN on the diagonal; a row without evidence is NaN.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from imblens.lenses._class_accuracy import confusion_counts
+from imblens.base.arrays import divide
+from imblens.lenses.class_accuracy.measure import confusion_counts
 from imblens.run import Batch, Moments, Run, Statistic
 
 Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
-CLOUD_WRONG = 0.1  # share of the draws that are to be answered wrongly
-CLOUD_WIDEST = 16.0  # beyond, draws say nothing of the class
+CLOUD_WRONG = 0.1  # share of the draws that are to be misclassified
+CLOUD_WIDEST = 16.0  # beyond, draws carry no information on the class
 CLOUD_PRIOR = 50
 CLOUD_ERRORS = 50
 CLOUD_COUNTS = 0.05
@@ -38,9 +39,9 @@ class NeighbourClasses:
 
 
 def neighbour_forecast(run: Run, k: int) -> NeighbourClasses:
-    """Classes of the k neighbours of the training instances that the network gets wrong, own class left out.
+    """Classes of the k neighbours of the training instances that are misclassified, own class left out.
 
-    With fewer than ten errors in a class (or without answers) all its instances count.
+    With fewer than ten errors in a class (or without predictions) all its instances count.
     """
     labels = run.train.labels
     wrong = ~run.train.correct if run.train.has_logits else np.zeros(len(labels), bool)
@@ -56,8 +57,8 @@ def neighbour_forecast(run: Run, k: int) -> NeighbourClasses:
 def fisher_forecast(moments: Moments) -> Matrix:
     """1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as a share of the row.
 
-    A feature on which both classes are constant tells nothing when their means agree (it is left out) and everything when
-    they differ (the pair then has no overlap, value 0). A pair that no feature tells apart has all the overlap there is: such
+    A feature that is constant in both classes carries no information when their means agree (it is left out) and all when
+    they differ (the pair then has no overlap, value 0). A pair that no feature separates overlaps completely: such
     pairs share the row evenly.
     """
     n_classes = len(moments.count)
@@ -148,30 +149,30 @@ class MeanSoftmax(Statistic[Matrix]):
 
 
 def cloud_forecast(run: Run) -> Matrix:
-    """Where the head sends draws from widened clouds around each class's training logits.
+    """Predicted classes of draws from widened normal distributions around each class's training logits.
 
     A class's cloud is a normal distribution with the mean and covariance of its logits, the covariance shrunk towards the
     one pooled over classes as if 50 further instances had been seen there. It is widened until a tenth of its draws are
-    answered wrongly, which stands for what the network has not seen: on training instances it is surer than on others,
-    and never wrong on those that it knows by heart. Where more than a tenth are wrong at its own width, it is left as it is.
+    misclassified, to represent unseen instances: the network is more confident on training instances, and memorised ones
+    are never misclassified. Where more than a tenth are misclassified at its own width, the cloud is not widened.
 
     One part in twenty goes to the other classes by their training counts: no error is impossible, and large classes
-    attract more of them. Training instances that the network gets wrong are further evidence: each counts as one error,
+    attract more of them. Misclassified training instances are further evidence: each counts as one error,
     the shares so far as 50.
 
-    Where a cloud sixteen times as wide is not wrong so often, and for all classes where there are more than 256, the mean
-    softmax of the class's training instances stands instead of the cloud's shares.
+    Where fewer are misclassified even sixteen times as wide, and for all classes where there are more than 256, the mean
+    softmax of the class's training instances replaces the cloud's shares.
     """
-    leaning = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
+    softmax = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
     errors = confusion_counts(run.train).astype(np.float64)  # (C, C)
-    found = leaning if run.n_classes > CLOUD_CLASSES else _cloud_answers(run, leaning)
+    found = softmax if run.n_classes > CLOUD_CLASSES else _cloud_predictions(run, softmax)
     counts = np.broadcast_to(run.train.class_counts.astype(np.float64), errors.shape)
     expected = (1 - CLOUD_COUNTS) * shares(found) + CLOUD_COUNTS * shares(counts)
     return shares(errors + CLOUD_ERRORS * np.nan_to_num(expected))
 
 
-def _cloud_answers(run: Run, otherwise: Matrix) -> Matrix:
-    """(C, C) how often each other class is answered to draws from a class's widened cloud, or the row of `otherwise`."""
+def _cloud_predictions(run: Run, otherwise: Matrix) -> Matrix:
+    """(C, C) how often each other class is predicted for draws from a class's widened cloud, or the row of `otherwise`."""
     count, mean, covariance = run.train.reduce(lambda: LogitMoments(run.n_classes))
     known = np.flatnonzero(count)
     pooled = np.tensordot(count[known] / count.sum(), covariance[known], axes=1)  # (C, C)
@@ -186,8 +187,8 @@ def _cloud_answers(run: Run, otherwise: Matrix) -> Matrix:
         if width > CLOUD_WIDEST:
             found[label] = otherwise[label]
             continue
-        answered = order[(mean[label][order] + width * scatter).argmax(axis=1)]
-        found[label] = np.bincount(answered[answered != label], minlength=run.n_classes)
+        predicted = order[(mean[label][order] + width * scatter).argmax(axis=1)]
+        found[label] = np.bincount(predicted[predicted != label], minlength=run.n_classes)
     return found
 
 
@@ -223,7 +224,7 @@ def shares(values: Any) -> Matrix:
     matrix = np.array(values, dtype=np.float64)
     np.fill_diagonal(matrix, np.nan)
     total = np.nansum(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0)
+    return divide(matrix, total)
 
 
 def divergence(observed: Matrix, forecast: Matrix) -> float | None:
@@ -246,7 +247,7 @@ def sampling_floor(counts: Matrix) -> float | None:
     Estimated by drawing each class's errors 200 times from its observed shares.
 
     Args:
-        counts: (C, C) test instances of a class (row) by answer; the diagonal does not count.
+        counts: (C, C) test instances of a class (row) by prediction; the diagonal does not count.
     """
     off = ~np.eye(len(counts), dtype=bool)
     found = []

@@ -1,4 +1,4 @@
-"""How many features does the network need for a class, which, and do test instances show them as strongly?"""
+"""Number, identity, frequency and magnitude of the features that predictions of a class need."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
-from imblens.base.wording import FEW, counted, number
+from imblens.base.wording import FEW, number
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._moments import class_moments
@@ -18,60 +19,31 @@ from imblens.run import Batch, Head, Run, Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
+from imblens.lenses.class_features.chart import charts
+from imblens.lenses.class_features.text import lines
 
 Floats = NDArray[np.float64]
-NOTABLE = 0.9  # of the median class's features in effect: below it, a class gets a line
+
+
 MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or among a class's strongest
 
 
-class ClassFeatures(Finding):
-    """Number, identity, frequency and magnitude of each class's features; see `class_features`."""
-
-    def lines(self) -> dict[str, str]:
-        """One line for each class that rests on clearly fewer features than the median class, fewest first."""
-        table = self.tables["class_diversity"].dropna(subset=["effective_number"])
-        shifts = self.tables["magnitude_match"].set_index("class")
-        found: dict[str, str] = {}
-        middle = table["effective_number"].median()
-        notable = table[table["effective_number"] < NOTABLE * middle]
-        for row in notable.sort_values("effective_number", kind="stable").itertuples():
-            few = f" ({counted(row.count, 'instance')}, too few to tell)" if row.count < FEW else ""
-            text = (
-                f"{row[1]} rests on {row.effective_number:.1f} features in effect, where the median class has "
-                f"{middle:.1f}{few}; an answer needs {row.needed_mean:.1f} of them on average"
-            )
-            wrong = shifts.loc[row[1], "wrong_strength"]
-            if shifts.loc[row[1], "wrong_count"] >= FEW and wrong <= -0.05:  # less would be written as none
-                text += (
-                    f"; its wrong test instances show its strongest features {abs(wrong):.1f} training standard "
-                    "deviations weaker"
-                )
-            found[str(row[1])] = text + "."
-        return found
-
-    def charts(self) -> dict[str, Any]:
-        """Effective number of features; shift of test magnitudes; the strongest features of each class."""
-        charts = {"class_diversity": _diversity_chart(self)}
-        if self.tables["magnitude_match"]["correct_shift"].notna().any():
-            charts["magnitude_match"] = _match_chart(self)
-        charts["class_features"] = _feature_chart(self)
-        return charts
-
-
 @lens(
-    "Does a class rest on few features, and do test instances show them?",
+    "Does a class rely on few features?",
     order=70,
+    lines=lines,
+    charts=charts,
     measures=(Measure("class_diversity", "effective_number", "features in effect", "higher", "features_in_effect"),),
     needs=("head", "multiclass"),
 )
-def class_features(run: Run, *, split: str = "train", top: int = 10) -> ClassFeatures:
-    """Classification embeddings (CE) of each class: how many an answer needs, which, how strong, how diverse.
+def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
+    """Classification embeddings (CE) of each class: how many a prediction needs, which, how strong, how diverse.
 
     CE of an instance predicted p = FE * W[p], elementwise, so sum(CE) + bias[p] = logit[p]
     needed = the fewest largest CE whose sum + bias + all negative CE reaches the runner-up logit
 
-    Instances are grouped by their label; each instance's CE is that of its own prediction p, so a wrong instance tells
-    what drew it away. On a training split that the network gets right, the two readings are one.
+    Instances are grouped by their label; each instance's CE is that of its own prediction p, so a misclassified
+    instance shows the features of the wrong class. On a training split that is classified correctly, both readings agree.
 
     frequency_cd = share of class c's instances that need feature d
     magnitude_cd = mean CE of feature d over class c's instances; fe_mean_cd = mean FE
@@ -81,13 +53,13 @@ def class_features(run: Run, *, split: str = "train", top: int = 10) -> ClassFea
         feature does it all, D when all do as much
     shift_c = mean over the `top` features of c of |mean test CE - mean train CE| / train standard deviation
 
-    The shift takes CE of the label class for right and wrong instances alike, so that both are held against one
-    yardstick; `..._strength` is the same mean without the absolute value (below 0: test instances show the class's
+    The shift takes CE of the label class for correct and misclassified instances alike, so that both have the same
+    reference; `..._strength` is the same mean without the absolute value (below 0: test instances show the class's
     features more weakly). The `top` features of a class are those of largest mean training CE of that class.
 
     Args:
         run: single-label, with a head.
-        split: "train" or "test": whose instances the first two tables speak of.
+        split: "train" or "test": whose instances the first two tables describe.
         top: features whose magnitudes are matched, and counted in top10_share; 1 or more.
 
     Returns:
@@ -132,7 +104,7 @@ def class_features(run: Run, *, split: str = "train", top: int = 10) -> ClassFea
         "top": top,
     }
     tables = {"class_features": features, "class_diversity": diversity, "magnitude_match": match}
-    return ClassFeatures(tables, summary, notes=notes)
+    return Finding(tables, summary, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -145,7 +117,7 @@ class EmbeddingSums:
         magnitude: (C, D) summed CE.
         positive: (C, D) summed positive part of CE.
         features: (C, D) summed FE.
-        disagree: instances whose stored answer is not the head's.
+        disagree: instances whose stored prediction differs from the head's.
     """
 
     count: NDArray[np.int64]
@@ -182,7 +154,7 @@ class _Embeddings(Statistic[EmbeddingSums]):
         self._count += np.bincount(batch.labels, minlength=len(self._count))
         for rows in row_blocks(len(batch), batch.features.shape[1]):
             features = np.asarray(batch.features[rows], dtype=np.float64)
-            embeddings, base, runner_up, answers = classification_embeddings(features, self._weight, self._bias)
+            embeddings, base, runner_up, predicted = classification_embeddings(features, self._weight, self._bias)
             positive = np.maximum(embeddings, 0)
             needed = needed_features(positive, base, runner_up)
             to_class = members[:, rows]  # (C, b)
@@ -190,7 +162,7 @@ class _Embeddings(Statistic[EmbeddingSums]):
             for place, values in enumerate((embeddings, positive, features)):
                 self._floats[place] += to_class @ values
             if batch.logits is not None:
-                self._disagree += int(np.count_nonzero(np.asarray(batch.logits[rows]).argmax(axis=1) != answers))
+                self._disagree += int(np.count_nonzero(np.asarray(batch.logits[rows]).argmax(axis=1) != predicted))
 
     def merge(self, other: Self) -> Self:
         self._count += other._count
@@ -218,11 +190,11 @@ def classification_embeddings(
         CE (b, D); base (b,) = bias + all negative CE; runner-up logit (b,); predicted class (b,).
     """
     logits = features @ weight.T + bias  # (b, C)
-    answers = logits.argmax(axis=1)
-    embeddings = features * weight[answers]  # (b, D)
-    base = bias[answers] + np.minimum(embeddings, 0).sum(axis=1)
+    predicted = logits.argmax(axis=1)
+    embeddings = features * weight[predicted]  # (b, D)
+    base = bias[predicted] + np.minimum(embeddings, 0).sum(axis=1)
     runner_up = np.partition(logits, -2, axis=1)[:, -2]
-    return embeddings, base, runner_up, answers
+    return embeddings, base, runner_up, predicted
 
 
 def needed_features(positive: Floats, base: Floats, runner_up: Floats) -> NDArray[np.bool_]:
@@ -265,7 +237,7 @@ def _diversity(run: Run, sums: EmbeddingSums, equal_n: int) -> pd.DataFrame:
 
     magnitude = per_instance(sums.magnitude, sums.count)
     total = sums.positive.sum(axis=1, keepdims=True)
-    share = np.divide(sums.positive, total, out=np.full(sums.positive.shape, np.nan), where=total > 0)
+    share = divide(sums.positive, total)
     logs = np.log(share, out=np.zeros_like(share), where=share > 0)
     seen = sums.count > 0
     return pd.DataFrame(
@@ -310,12 +282,12 @@ def rarefied(needed: NDArray[np.int64], count: NDArray[np.int64], n: int) -> Flo
 
 
 def per_instance(sums: NDArray[Any], count: NDArray[np.int64]) -> Floats:
-    n = count[:, None].astype(np.float64)
-    return np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
+    """(C, D) sums over the instances of each class as means; NaN for a class without instances."""
+    return divide(sums, count[:, None])
 
 
-class _AnswerSums(Statistic[tuple[NDArray[np.int64], Floats]]):
-    """Count (2, C) and summed FE (2, C, D) of wrong (0) and right (1) instances of each class."""
+class _FeatureSums(Statistic[tuple[NDArray[np.int64], Floats]]):
+    """Count (2, C) and summed FE (2, C, D) of misclassified (0) and correct (1) instances of each class."""
 
     needs_logits = True
 
@@ -324,12 +296,12 @@ class _AnswerSums(Statistic[tuple[NDArray[np.int64], Floats]]):
         self._sums = np.zeros((2, n_classes, dim))
 
     def update(self, batch: Batch) -> None:
-        right = batch.predictions == batch.labels
+        correct = batch.predictions == batch.labels
         members = batch.membership.tocsc()
-        for answer in (0, 1):
-            rows = np.flatnonzero(right == bool(answer))
-            self._count[answer] += np.bincount(batch.labels[rows], minlength=self._count.shape[1])
-            self._sums[answer] += members[:, rows] @ np.asarray(batch.features[rows], dtype=np.float64)
+        for kind in (0, 1):
+            rows = np.flatnonzero(correct == bool(kind))
+            self._count[kind] += np.bincount(batch.labels[rows], minlength=self._count.shape[1])
+            self._sums[kind] += members[:, rows] @ np.asarray(batch.features[rows], dtype=np.float64)
 
     def merge(self, other: Self) -> Self:
         self._count += other._count
@@ -349,7 +321,7 @@ def _magnitude_match(run: Run, head: Head, top: int) -> pd.DataFrame:
     shift = np.full((2, n_classes), np.nan)
     strength = np.full((2, n_classes), np.nan)
     if run.test is not None:
-        count, sums = run.test.reduce(lambda: _AnswerSums(n_classes, dim))
+        count, sums = run.test.reduce(lambda: _FeatureSums(n_classes, dim))
         moments = class_moments(run)
         weight = head.weight.astype(np.float64)
         deviation = np.abs(weight) * np.sqrt(moments.variance)
@@ -357,12 +329,12 @@ def _magnitude_match(run: Run, head: Head, top: int) -> pd.DataFrame:
             train = weight[label] * moments.mean[label]
             strongest = np.argsort(-train, kind="stable")[:top]
             strongest = strongest[deviation[label, strongest] > 0]
-            for answer in (0, 1):
-                if count[answer, label] and strongest.size:
-                    test = weight[label] * sums[answer, label] / count[answer, label]
+            for kind in (0, 1):
+                if count[kind, label] and strongest.size:
+                    test = weight[label] * sums[kind, label] / count[kind, label]
                     steps = ((test - train) / np.maximum(deviation[label], 1e-300))[strongest]
-                    shift[answer, label] = np.abs(steps).mean()
-                    strength[answer, label] = steps.mean()
+                    shift[kind, label] = np.abs(steps).mean()
+                    strength[kind, label] = steps.mean()
     for name, values in (("shift", shift), ("count", count), ("strength", strength)):
         table[f"correct_{name}"], table[f"wrong_{name}"] = values[1], values[0]
     return pd.DataFrame(table)
@@ -377,7 +349,7 @@ def _notes(
     ]
     absent = [name for name, n in zip(run.classes, sums.count, strict=True) if n == 0]
     if absent:
-        notes.append(f"No {split} instance of {', '.join(absent)}: no features to speak of.")
+        notes.append(f"No {split} instance of {', '.join(absent)}: no features to report.")
     small = [name for name, n in zip(run.classes, sums.count, strict=True) if 0 < n < equal_n]
     if small:
         notes.append(
@@ -386,11 +358,13 @@ def _notes(
     silent = (sums.count > 0) & (sums.positive.sum(axis=1) == 0)
     if silent.any():
         named = ", ".join(name for name, is_silent in zip(run.classes, silent, strict=True) if is_silent)
-        notes.append(f"No feature speaks for the answers to {named}, so there is no diversity to measure.")
+        notes.append(
+            f"No feature contributes positively to predictions of {named}, so there is no diversity to measure."
+        )
     if sums.disagree:
         notes.append(
-            f"For {sums.disagree:,} of {sums.count.sum():,} {split} instances the stored answer is not the one that "
-            "head and features give; this lens follows the head."
+            f"For {sums.disagree:,} of {sums.count.sum():,} {split} instances the stored prediction differs from "
+            "that of head and features; this lens follows the head."
         )
     if run.test is None:
         notes.append("The run has no test split: whether magnitudes match is unknown.")
@@ -403,117 +377,3 @@ def _notes(
     if n_rows < run.n_classes * run.dim:
         notes.append("The table of features lists those that an instance of the class needs, and its ten strongest.")
     return tuple(notes)
-
-
-def _diversity_chart(finding: ClassFeatures) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import BLUE, base, class_axis, tip
-
-    table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
-    order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
-    table = table.assign(**{"name": table["class"], "class": order, "few": table["count"] < FEW})
-    table = table.dropna(subset=["effective_number"])
-    order = table["class"].tolist()
-    return (
-        base(table, len(table))
-        .mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1)
-        .encode(
-            x=alt.X("effective_number:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)"),
-            y=class_axis(order),
-            fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
-            tooltip=[
-                tip("name:N", title="class"),
-                tip("effective_number:Q", ".1f", "features in effect"),
-                tip("needed_mean:Q", ".1f", "needed by an answer on average"),
-                tip("distinct:Q", title="distinct features"),
-                tip("distinct_equal_n:Q", ".1f", f"distinct in {finding.summary['equal_n']} instances"),
-                tip("top10_share:Q", ".1%", "share of the ten largest"),
-            ],
-        )
-    )
-
-
-def _match_chart(finding: ClassFeatures) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import BLUE, RED, base, class_axis, present, tip
-
-    order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
-    table = finding.tables["magnitude_match"]
-    long = table.melt(["class"], ["correct_shift", "wrong_shift"], "answer", "shift")
-    long["instances"] = table.melt(["class"], ["correct_count", "wrong_count"])["value"]
-    long["answer"] = long["answer"].map({"correct_shift": "right", "wrong_shift": "wrong"})
-    long["few"] = long["instances"] < FEW
-    long = long.dropna(subset=["shift"])
-    order = present(order, long["class"])
-    names: dict[str, Any] = {"domain": ["right", "wrong"]}
-    top = alt.Legend(title="test instances that are", orient="top")
-    return (
-        base(long, len(order))
-        .mark_point(size=70, strokeWidth=2, opacity=1)
-        .encode(
-            x=alt.X(
-                "shift:Q", scale=alt.Scale(zero=True), title="shift of the class's strongest features (training s.d.)"
-            ),
-            y=class_axis(order),
-            color=alt.Color("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
-            shape=alt.Shape("answer:N", scale=alt.Scale(range=["circle", "diamond"], **names), legend=top),
-            fill=alt.Fill("answer:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
-            fillOpacity=alt.condition("datum.few", alt.value(0), alt.value(1)),
-            tooltip=[
-                tip("class:N"),
-                tip("answer:N"),
-                tip("shift:Q", ".2f"),
-                tip("instances:Q", ",", "test instances"),
-            ],
-        )
-    )
-
-
-def _feature_chart(finding: ClassFeatures) -> Any:
-    import altair as alt
-
-    from imblens.lenses._charts import base, class_axis, present, tip
-
-    order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
-    table = finding.tables["class_features"].dropna(subset=["magnitude"])
-    table = table.assign(rank=table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first"))
-    table = table[table["rank"] <= 10].astype({"rank": int})
-    order = present(order, table["class"])
-    numbered = len(order) <= 20
-    title = "the class's strongest features, strongest first" + (
-        "; in a cell, the feature's number" if numbered else ""
-    )
-    cells = (
-        base(table, len(order))
-        .mark_rect()
-        .encode(
-            x=alt.X("rank:O", title=title, axis=alt.Axis(labelAngle=0)),
-            y=class_axis(order),
-            color=alt.Color(
-                "frequency:Q",
-                scale=alt.Scale(scheme="blues", domain=[0, 1]),
-                legend=alt.Legend(title="needed by", format="%"),
-            ),
-            tooltip=[
-                tip("class:N"),
-                tip("feature:Q"),
-                tip("magnitude:Q", ".3f"),
-                tip("frequency:Q", ".1%", "needed by"),
-            ],
-        )
-    )
-    if not numbered:
-        return cells
-    numbers = (
-        base(table, len(order))
-        .mark_text(fontSize=11)
-        .encode(
-            x=alt.X("rank:O"),
-            y=class_axis(order),
-            text=alt.Text("feature:Q"),
-            color=alt.condition("datum.frequency > 0.55", alt.value("white"), alt.value("black")),
-        )
-    )
-    return alt.layer(cells, numbers)

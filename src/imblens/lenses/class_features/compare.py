@@ -1,4 +1,4 @@
-"""Which features of each class did a change of the network keep, lose and gain?"""
+"""Features of each class before and after a change of the network."""
 
 from __future__ import annotations
 
@@ -9,49 +9,28 @@ from numpy.typing import NDArray
 
 from imblens.base.wording import number
 from imblens.errors import InputError
-from imblens.lenses._class_features import class_features, embedding_sums, per_instance
-from imblens.lenses._contract import Finding
+from imblens.lenses._contract import Finding, LensInfo
 from imblens.lenses._same_instances import common_rows, same_features
+from imblens.lenses.class_features.measure import class_features, embedding_sums, per_instance
 from imblens.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-POOR_MATCH = 0.5  # a mean correlation of matched features below it is said in a note
+POOR_MATCH = 0.5  # a mean correlation of matched features below it gets a note
 
 
-class ClassFeatureChanges(Finding):
-    """Strongest features of each class before and after; see `compare_class_features`."""
-
-    def lines(self) -> dict[str, str]:
-        """One line for each class whose strongest features changed, most changed first."""
-        table = self.tables["diversity_changes"]
-        found: dict[str, str] = {}
-        changed = table.dropna(subset=["stayed"]).sort_values("stayed", kind="stable")
-        k = self.summary["k"]
-        for row in changed[changed["stayed"] < k].itertuples():
-            found[str(row[1])] = (
-                f"{row[1]} keeps {row.stayed:.0f} of its {k} strongest features; it rests on "
-                f"{row.effective_before:.1f} features in effect before and {row.effective_after:.1f} after."
-            )
-        return found
-
-    def charts(self) -> dict[str, Any]:
-        """Features in effect before and after, per class."""
-        return {"diversity_changes": _chart(self)}
-
-
-def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str = "train") -> ClassFeatureChanges:
+def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str = "train") -> Finding:
     """Which of each class's k strongest features (by mean classification embedding) stayed, vanished, appeared.
 
     Feature d of one network is feature d of another only when both share the layers before the head, as a run and its
-    treated head do. That is tested (equal training features), and `summary["alignment"]` says what was found:
+    treated head do. This is checked (equal training features); `summary["alignment"]` is:
 
     - "same": features are compared by index.
     - "matched": two networks saw the same test instances (same ids and labels). Each feature of `before` is paired with
       one of `after` so that the summed correlation over those instances is largest (Hungarian method). `correlation`
-      says how good a pair is; a pair below about 0.5 is one in name only.
+      measures how good a pair is; below about 0.5 a pair is nominal.
     - "none": there are no common test instances. Identities cannot be compared; numbers and magnitudes still are.
 
     Args:
@@ -68,7 +47,7 @@ def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str =
         alignment, mean_correlation of the pairs, kept_share = stayed / k over classes, k.
 
     Raises:
-        NotApplicable: a run without head or with several labels per instance.
+        NotApplicable: a run without head, or multi-label.
         InputError: no class in common, or `k` less than 1.
 
     References:
@@ -104,7 +83,7 @@ def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str =
         "k": k,
     }
     tables = {"feature_changes": changes, "diversity_changes": diversity_changes}
-    return ClassFeatureChanges(tables, summary, notes=_notes(alignment, mean_correlation))
+    return Finding(tables, summary, notes=_notes(alignment, mean_correlation), info=INFO)
 
 
 def _align(before: Run, after: Run) -> tuple[str, NDArray[np.int64], Floats]:
@@ -194,12 +173,12 @@ def _notes(alignment: str, mean_correlation: float) -> tuple[str, ...]:
     if alignment == "none":
         return (
             "The runs share neither features nor test instances, so feature numbers mean different things in them: only "
-            "how many features a class rests on is compared.",
+            "how many features a class relies on is compared.",
         )
     if alignment == "same":
         return ("Both runs have the same features; only the head differs.",)
     notes = [
-        "The runs are different networks: features were paired by how alike they respond to the common test instances "
+        "The runs are different networks: features were paired by their correlation over the common test instances "
         f"(mean correlation {mean_correlation:.2f})."
     ]
     if mean_correlation < POOR_MATCH:
@@ -207,7 +186,22 @@ def _notes(alignment: str, mean_correlation: float) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _chart(finding: ClassFeatureChanges) -> Any:
+def _lines(finding: Finding) -> dict[str, str]:
+    """One line for each class whose strongest features changed, most changed first."""
+    table = finding.tables["diversity_changes"]
+    found: dict[str, str] = {}
+    changed = table.dropna(subset=["stayed"]).sort_values("stayed", kind="stable")
+    k = finding.summary["k"]
+    for row in changed[changed["stayed"] < k].itertuples():
+        found[str(row[1])] = (
+            f"{row[1]} keeps {row.stayed:.0f} of its {k} strongest features; it relies on "
+            f"{row.effective_before:.1f} features in effect before and {row.effective_after:.1f} after."
+        )
+    return found
+
+
+def _charts(finding: Finding) -> dict[str, Any]:
+    """Features in effect before and after, per class."""
     import altair as alt
 
     from imblens.lenses._charts import BLUE, GREY, ORANGE, base, class_axis, tip
@@ -238,4 +232,7 @@ def _chart(finding: ClassFeatureChanges) -> Any:
             ],
         )
     )
-    return alt.layer(lines, points)
+    return {"diversity_changes": alt.layer(lines, points)}
+
+
+INFO = LensInfo("compare_class_features", lines=_lines, charts=_charts)

@@ -1,0 +1,12 @@
+"""Which classes is each class confused with?"""
+
+from imblens.lenses.adversaries.forecast import (
+    divergence,
+    fisher_forecast,
+    neighbour_forecast,
+    sampling_floor,
+    shares,
+)
+from imblens.lenses.adversaries.measure import adversaries
+
+__all__ = ["adversaries", "divergence", "fisher_forecast", "neighbour_forecast", "sampling_floor", "shares"]

@@ -1,0 +1,155 @@
+"""Recall of each class with intervals, and the confusion matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.arrays import divide, imbalance
+from imblens.base.intervals import wilson
+from imblens.base.wording import number
+from imblens.lenses._contract import Finding, Measure, lens
+from imblens.lenses.class_accuracy.chart import charts
+from imblens.lenses.class_accuracy.text import lines
+from imblens.run import Confusion, Run, Split, confusion_summary
+
+
+@lens(
+    "How accurate is each class?",
+    order=10,
+    lines=lines,
+    charts=charts,
+    measures=(Measure("class_accuracy", "accuracy", "accuracy", "higher"),),
+    needs=("test", "test_logits"),
+)
+def class_accuracy(run: Run) -> Finding:
+    """Recall of each class on the test split, with 95% Wilson intervals.
+
+    accuracy_c = correctly classified test instances of c / test instances of c
+
+    A class without test instances has accuracy NaN, never 0. With fewer than ten, the line ends with "too few to tell".
+
+    In a multi-label run each label is a binary task, predicted positive where its logit is above 0: accuracy is the recall
+    (sensitivity), specificity the share of negatives predicted negative, imbalance = negatives / positives. Uncertain
+    labels do not count.
+
+    Args:
+        run: with a test split whose predictions are known.
+
+    Returns:
+        Tables `class_accuracy` (class, train_count, imbalance, test_count, accuracy, accuracy_low, accuracy_high) and
+        `confusion` (class, predicted, count, share of the class's errors, NaN on the diagonal; error_count of the
+        class). Summary: balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro
+        sensitivity x macro specificity), macro_f1, accuracy. A multi-label run has no `confusion`;
+        its table ends with specificity, specificity_low, specificity_high; balanced_accuracy is the mean over labels of
+        (recall + specificity) / 2, and accuracy the share of all predictions that are correct.
+
+    Raises:
+        NotApplicable: no test split, or no predictions.
+
+    References:
+        IML, section III-B and Fig. 2; EOS, section IV-A for the three measures. We add the intervals.
+    """
+    import pandas as pd
+
+    assert run.test is not None
+    if run.test.multilabel:
+        return _label_accuracy(run)
+    counts = confusion_counts(run.test)
+    test_count = counts.sum(axis=1)
+    correct = np.diag(counts)
+    low, high = wilson(correct, test_count)
+    table = pd.DataFrame(
+        {
+            "class": run.classes,
+            "train_count": run.train.class_counts,
+            "imbalance": imbalance(run.train.class_counts),
+            "test_count": test_count,
+            "accuracy": divide(correct, test_count),
+            "accuracy_low": low,
+            "accuracy_high": high,
+        }
+    )
+    untested = [name for name, n in zip(run.classes, test_count, strict=True) if n == 0]
+    notes: tuple[str, ...] = ()
+    if untested:
+        notes = (
+            f"No test instance of {', '.join(untested)}: their accuracy is unknown, and they are left out of every mean.",
+        )
+    return Finding(
+        {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, confusion_summary(counts), notes=notes
+    )
+
+
+def _label_accuracy(run: Run) -> Finding:
+    import pandas as pd
+
+    assert run.test is not None
+    labels, known = run.test.labels.astype(bool), run.test.known
+    predicted = np.asarray(run.test.logits) > 0
+    positives, negatives = (labels & known).sum(axis=0), (~labels & known).sum(axis=0)
+    hits = (labels & known & predicted).sum(axis=0)
+    rejected = (~labels & known & ~predicted).sum(axis=0)  # true negatives
+    recall, specificity = divide(hits, positives), divide(rejected, negatives)
+    low, high = wilson(hits, positives)
+    other_low, other_high = wilson(rejected, negatives)
+    train = run.train
+    table = pd.DataFrame(
+        {
+            "class": run.classes,
+            "train_count": train.class_counts,
+            "imbalance": divide(((train.labels == 0) & train.known).sum(axis=0), train.class_counts),
+            "test_count": positives,
+            "accuracy": recall,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "specificity": specificity,
+            "specificity_low": other_low,
+            "specificity_high": other_high,
+        }
+    )
+    defined = (positives > 0) & (negatives > 0)
+    summary: dict[str, Any] = {
+        "accuracy": number(divide((hits + rejected).sum(), known.sum()).item()),
+        "balanced_accuracy": None,
+        "geometric_mean": None,
+        "macro_f1": None,
+    }
+    if defined.any():
+        f1 = 2 * hits[defined] / (hits + positives + negatives - rejected)[defined]
+        summary |= {
+            "balanced_accuracy": float((recall[defined] + specificity[defined]).mean() / 2),
+            "geometric_mean": float(np.sqrt(recall[defined].mean() * specificity[defined].mean())),
+            "macro_f1": float(f1.mean()),
+        }
+    notes = []
+    for what, missing in (("positive", positives == 0), ("negative", negatives == 0)):
+        names = [name for name, empty in zip(run.classes, missing, strict=True) if empty]
+        if names:
+            notes.append(f"No {what} test instance of {', '.join(names)}: left out of every mean.")
+    return Finding({"class_accuracy": table}, summary, notes=tuple(notes))
+
+
+def confusion_counts(split: Split) -> NDArray[np.int64]:
+    """(C, C) counts of predictions (columns) for the instances of each class (rows), computed once per split."""
+    return split.statistic(Confusion, split.n_classes)
+
+
+def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
+    import pandas as pd
+
+    errors = counts.astype(np.float64)
+    np.fill_diagonal(errors, np.nan)
+    n_errors = np.nansum(errors, axis=1, keepdims=True)
+    share = divide(errors, n_errors)
+    return pd.DataFrame(
+        {
+            "class": np.repeat(run.classes, run.n_classes),
+            "predicted": np.tile(run.classes, run.n_classes),
+            "count": counts.ravel(),
+            "share": share.ravel(),
+            "error_count": np.repeat(n_errors.ravel().astype(np.int64), run.n_classes),
+        }
+    )

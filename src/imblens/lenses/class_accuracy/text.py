@@ -1,0 +1,57 @@
+"""Sentences on accuracy and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, counted, percent, ratio, share_with_interval
+from imblens.lenses._contract import Finding
+
+
+def lines(finding: Finding) -> dict[str, str]:
+    """One line for each class below the mean accuracy, worst first."""
+    table = finding.tables["class_accuracy"]
+    if "specificity" in table:
+        return {str(row[1]): _label_line(row) for row in table.sort_values("accuracy").itertuples() if row.test_count}
+    confusion = finding.tables["confusion"]
+    largest = table.loc[table["train_count"].idxmax(), "class"]
+    found: dict[str, str] = {}
+    mean = table["accuracy"].mean()
+    for row in table[table["accuracy"] < mean].sort_values("accuracy", kind="stable").itertuples():
+        name = str(row[1])
+        errors = confusion[(confusion["class"] == name) & (confusion["predicted"] != name)]
+        text = (
+            f"{name} is classified correctly "
+            f"{share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)} of the time"
+        )
+        if row.test_count < FEW:
+            text += f" in {counted(row.test_count, 'test instance')}, too few to tell"
+        if row.imbalance >= 1.5:
+            text += f", {ratio(row.imbalance)}x rarer than {largest}"
+        if errors["count"].sum():
+            worst = errors.loc[errors["count"].idxmax()]
+            text += f"; {_errors_to(int(worst['count']), int(errors['count'].sum()))} to {worst['predicted']}"
+            text += ", too few to tell" if errors["count"].sum() < FEW <= row.test_count else ""
+        found[name] = text + "."
+    return found
+
+
+def _errors_to(count: int, errors: int) -> str:
+    if errors < FEW:
+        return "its one error goes" if errors == 1 else f"{count} of its {errors} errors go"
+    low, high = wilson(np.array(count), np.array(errors))
+    return f"{share_with_interval(count / errors, float(low), float(high))} of its errors go"
+
+
+def _label_line(row: Any) -> str:
+    text = f"{row[1]}: sensitivity {share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)}"
+    if row.test_count < FEW:
+        text += f" ({counted(row.test_count, 'positive test instance')}, too few to tell)"
+    if np.isfinite(row.specificity):
+        text += f", false-positive rate {percent(1 - row.specificity)}"
+    if row.imbalance >= 1.5:
+        text += f"; {ratio(row.imbalance)} negatives per positive in training"
+    return f"{text}."

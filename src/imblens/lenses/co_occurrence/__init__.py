@@ -1,0 +1,5 @@
+"""Which labels occur together?"""
+
+from imblens.lenses.co_occurrence.measure import co_occurrence
+
+__all__ = ["co_occurrence"]

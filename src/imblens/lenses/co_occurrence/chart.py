@@ -1,0 +1,55 @@
+"""Chart of labels that occur together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imblens.base.wording import percent
+from imblens.lenses._contract import Finding
+
+
+def charts(finding: Finding) -> dict[str, Any]:
+    """Share of each label's images (row) that have the other (column)."""
+    return {"co_occurrence": _chart(finding)}
+
+
+def _chart(finding: Finding) -> Any:
+    import altair as alt
+
+    from imblens.lenses._charts import LABEL_LIMIT, base, class_axis, present, tip
+
+    counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
+    order = counts["class"].tolist()
+    table = finding.tables["co_occurrence"].dropna(subset=["share"])
+    table = table.assign(text=table["share"].map(percent), dark=table["share"] > 0.5)
+    columns, order = present(order, table["other"]), present(order, table["class"])
+    x = alt.X(
+        "other:N",
+        scale=alt.Scale(domain=columns),
+        title="have this one as well",
+        axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45),
+    )
+    y = class_axis(order, title="of those with")
+    rows, numbered = base(table, len(order)), len(order) <= 20
+    cells = rows.mark_rect().encode(
+        x=x,
+        y=y,
+        color=alt.Color(
+            "share:Q",
+            scale=alt.Scale(domain=[0, 1], scheme="blues"),
+            legend=None if numbered else alt.Legend(title=None, format="%", orient="right"),
+        ),
+        tooltip=[
+            tip("class:N"),
+            tip("other:N"),
+            tip("count:Q", ",", "images with both"),
+            tip("share:Q", ".1%"),
+            tip("expected:Q", ".1%", "of all images"),
+        ],
+    )
+    if not numbered:
+        return cells
+    text = rows.mark_text(fontSize=11).encode(
+        x=x, y=y, text=alt.Text("text:N"), color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))
+    )
+    return alt.layer(cells, text)
