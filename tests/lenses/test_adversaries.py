@@ -179,7 +179,7 @@ def test_without_a_test_split():
     finding = adversaries(alone)
     assert finding.tables["adversaries"]["observed"].isna().all()
     assert set(finding.summary["kl"].values()) == {None}
-    assert any("nothing is observed" in note for note in finding.notes)
+    assert any("there are no observed errors" in note for note in finding.notes)
 
 
 def moments(mean, variance, count=None):
@@ -240,5 +240,5 @@ def test_two_classes():
 def test_refusals():
     with pytest.raises(InputError, match="k=-1"):
         adversaries(make_run(), k=-1)
-    with pytest.raises(NotApplicable, match="several labels"):
+    with pytest.raises(NotApplicable, match="multi-label"):
         adversaries(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))

@@ -147,11 +147,11 @@ def test_a_class_that_training_lacks():
     assert "b" not in archetypes(run).lines()
 
 
-def test_approximate_neighbours_are_confessed():
+def test_approximate_neighbours_are_reported():
     run = make_run()
     graph = run.neighbours(5)
     run.train.use_neighbours(replace(graph, exact=False, recall=0.913))
-    assert any("91 %" in note for note in archetypes(run).notes)
+    assert any("91%" in note for note in archetypes(run).notes)
 
 
 def test_charts_without_and_with_answers():
@@ -166,7 +166,7 @@ def test_charts_without_and_with_answers():
 def test_refusals():
     with pytest.raises(InputError, match="k=0"):
         archetypes(make_run(), k=0)
-    with pytest.raises(NotApplicable, match="several labels"):
+    with pytest.raises(NotApplicable, match="multi-label"):
         instance_archetypes(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))
 
 

@@ -35,7 +35,9 @@ def test_by_hand():
     assert np.isnan(confusion.loc[("cat", "cat"), "share"])
     assert confusion.loc[("cat", "cat"), "count"] == 2
     assert any("ant" in note for note in finding.notes)
-    assert finding.lines()["dog"].startswith("dog is right 0 % of the time [0, 79] in 1 test instance, too few to tell")
+    assert finding.lines()["dog"].startswith(
+        "dog is classified correctly 0% [0, 79] of the time in 1 test instance, too few to tell"
+    )
 
 
 def test_against_scikit_learn_and_imbalanced_learn():
@@ -108,9 +110,9 @@ def test_labels_by_hand() -> None:
     assert found.summary["macro_f1"] == pytest.approx((2 * 1 / (3 + 2) + 2 * 1 / (2 + 2)) / 2)
     assert "confusion" not in found.tables and list(found.lines()) == ["a", "b"]
     assert found.lines()["b"].startswith(
-        "b is found in 50 % [9, 91] of the instances that have it (2 test instances, too"
+        "b: sensitivity 50% [9, 91] (2 positive test instances, too few to tell), false-positive rate 33%"
     )
-    assert any("No test instance has c" in note for note in found.notes)
+    assert any("No positive test instance of c" in note for note in found.notes)
     assert set(found.charts()) == {"class_accuracy"}
 
 

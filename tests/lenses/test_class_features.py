@@ -176,14 +176,14 @@ def test_blocks_do_not_matter(monkeypatch):
     np.testing.assert_allclose(plain.iloc[:, 1:].astype(float), cut.iloc[:, 1:].astype(float), atol=1e-12)
 
 
-def test_a_head_that_speaks_for_nothing_is_told():
+def test_a_head_without_positive_contributions_is_reported():
     run = Run.from_arrays(
         train=(np.ones((4, 2)), [0, 0, 1, 1]), head=(-np.ones((2, 2)), [0.0, 1.0]), classes=["a", "b"]
     )
     finding = class_features(run)
     assert finding.tables["class_diversity"]["effective_number"].isna().all()
     assert (finding.tables["class_diversity"]["needed_mean"] == 0).all()
-    assert any("No feature speaks for the answers to a, b" in note for note in finding.notes)
+    assert any("No feature contributes positively to predictions of a, b" in note for note in finding.notes)
     assert finding.lines() == {}
 
 
@@ -264,7 +264,7 @@ def test_lines_name_the_narrow_class():
         Run.from_arrays(train=(features, labels), head=(weight, np.zeros(3)), classes=["a", "b", "narrow"])
     ).lines()
     assert list(lines) == ["narrow"]
-    assert "rests on 1.0 features in effect" in lines["narrow"]
+    assert "relies on 1.0 features in effect" in lines["narrow"]
 
 
 def test_refusals():

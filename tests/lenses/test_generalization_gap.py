@@ -77,7 +77,7 @@ def test_without_answers():
     assert table[["gap_correct", "gap_wrong"]].isna().all(axis=None)
     assert table["gap"].notna().all()
     assert finding.summary["gap_correct"] is None
-    assert any("no answers" in note for note in finding.notes)
+    assert any("no predictions" in note for note in finding.notes)
 
 
 def test_several_labels_per_instance():

@@ -54,7 +54,7 @@ class LensInfo:
 
     Attributes:
         name: of the lens.
-        question: the user's question that it answers; the title of its section in a report.
+        question: the user's question; the title of its section in a report.
         needs: what a run must have; see `lens`.
         measures: its class measures.
         order: place in a report, from broad (small) to narrow.

@@ -118,8 +118,8 @@ def class_measures(findings: Mapping[str, Finding]) -> dict[str, ClassMeasure]:
         >>> import numpy as np
         >>> run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]), head=([[3, 0, 0, 0], [0, 4, 0, 0]], [0, 0]))
         >>> norm = class_measures(run_lenses(run, "weight_norms")[0])["weight_norm"]
-        >>> norm.measure.title, norm.values.to_dict()
-        ("norm of the head's row", {'0': 3.0, '1': 4.0})
+        >>> norm.lens, norm.values.to_dict()
+        ('weight_norms', {'0': 3.0, '1': 4.0})
     """
     found: dict[str, ClassMeasure] = {}
     for lens, finding in findings.items():
