@@ -18,8 +18,11 @@ import torch
 from imblens.extraction._bands import BANDS, cielab
 from imblens.extraction._colours import Colours
 from imblens.extraction._forward import GRAPH_BATCH, ForwardPass
+from imblens.extraction._heads import HeadReading
+from imblens.extraction._inputs import Signature
 from imblens.extraction._network import as_found, exact_float32
-from imblens.extraction._readers import Preprocessing, make_reader
+from imblens.extraction._preprocessing import Preprocessing
+from imblens.extraction._readers import BatchRules, make_reader
 from imblens.models import build_model
 
 N_PICTURES = 256
@@ -31,10 +34,12 @@ def rows() -> list[dict[str, Any]]:
     network = build_model("resnet32", 10).eval()
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, size=(N_PICTURES, 32, 32, 3), dtype=np.uint8)
-    feed = make_reader((images, np.arange(N_PICTURES) % 10), "train", Preprocessing(), originals=False)
+    feed = make_reader(
+        (images, np.arange(N_PICTURES) % 10), "train", BatchRules(Preprocessing(), Signature(network)), originals=False
+    )
     device = torch.device("cpu")
     with as_found(network, device), exact_float32(device):
-        look = ForwardPass(network, "head", [Colours()], device=device, dtype=torch.float32, bf16=False)
+        look = ForwardPass(network, HeadReading("head"), [Colours()], device=device, dtype=torch.float32, bf16=False)
         batches = list(feed.batches(GRAPH_BATCH))
         inputs = [batch.inputs.contiguous(memory_format=torch.channels_last) for batch in batches]
 

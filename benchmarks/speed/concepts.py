@@ -22,9 +22,11 @@ from imblens.extraction._alignment import Alignment
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._concepts import concepts_in_boxes
 from imblens.extraction._forward import ForwardPass
+from imblens.extraction._heads import HeadReading
 from imblens.extraction._histogram import ChannelHistogram
 from imblens.extraction._network import as_found, exact_float32
-from imblens.extraction._readers import ImageReader, Preprocessing
+from imblens.extraction._preprocessing import Preprocessing
+from imblens.extraction._readers import ImageReader
 from imblens.models import build_model, find_maps
 
 SIZE = (224, 224)
@@ -87,7 +89,10 @@ def _alignment() -> list[dict[str, Any]]:
         layer = find_maps(network, sample=feed.sample().inputs)
         probe = Alignment(layer, 10, "test")
         probe.begin("test")
-        looks = [ForwardPass(network, "head", p, device=device, dtype=torch.float32, bf16=False) for p in ([], [probe])]
+        looks = [
+            ForwardPass(network, HeadReading("head"), p, device=device, dtype=torch.float32, bf16=False)
+            for p in ([], [probe])
+        ]
         batches = list(feed.batches(64))
 
         def features() -> None:

@@ -246,6 +246,7 @@ def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
         batch_size=5,
         progress=seen.append,
     )
+    assert seen.pop(0).startswith("images are scaled to [0, 1], mean 0, std 1: is that how it was trained?")
     assert [text.split(" instances, about ")[0] for text in seen] == [
         "captured 5 of 11 train",
         "captured 10 of 11 train",
@@ -402,9 +403,9 @@ def test_nan_is_an_error_that_names_the_instance() -> None:
         ({"train": (IMAGES, LABELS + 1)}, InputError, "train labels holds 3, but there are 3 classes"),
         ({"train": (IMAGES, LABELS * 0.5)}, InputError, "not a whole number"),
         ({"train": (IMAGES, LABELS * 0)}, ShapeError, "one class only"),
-        ({"test": (IMAGES, LABELS - 1)}, InputError, "test labels holds -1"),
-        ({"train": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on images of shape \(2, 8, 6\)"),
-        ({"test": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(2, 2, 8, 6\)"),
+        ({"train": (IMAGES, LABELS - 1)}, InputError, "train labels holds -1"),
+        ({"train": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(11, 2, 8, 6\)"),
+        ({"test": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(11, 2, 8, 6\)"),
         ({"train": (IMAGES[..., :2], LABELS)}, InputError, "uint8 of shape"),
         ({"classes": ["a", "b"]}, InputError, "3 outputs for 2 classes"),
         ({"classes": ["a", "b", "b"]}, InputError, "stands twice"),
@@ -435,14 +436,14 @@ def test_a_layer_that_is_not_linear_is_refused() -> None:
         capture(nn.Sequential(nn.Flatten(), Doubled(144, 3)), train=(IMAGES, LABELS))
 
 
-def test_tokens_are_refused() -> None:
+def test_tokens_without_a_known_pooling_are_refused() -> None:
     class Tokens(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.head = nn.Linear(3, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(x.flatten(2).transpose(1, 2)).mean(dim=1)
+            return self.head(x.flatten(2).transpose(1, 2)).pow(3).mean(dim=1)
 
     with pytest.raises(ShapeError, match="not one vector per instance"):
         capture(Tokens(), train=(IMAGES, LABELS), layer="head")

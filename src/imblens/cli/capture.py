@@ -53,6 +53,12 @@ def command(
     layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
+    features: str | None = typer.Option(
+        None, "--features", metavar="NAME", help="Module whose output are the features, where there is no linear head."
+    ),
+    classes: str | None = typer.Option(
+        None, "--classes", metavar="A,B,C|FILE", help="Class names in the order of the network's outputs."
+    ),
     mean: str | None = typer.Option(
         None,
         "--mean",
@@ -63,9 +69,7 @@ def command(
     size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: as they are."),
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images at a time."),
-    colours: bool = typer.Option(
-        True, "--colours/--no-colours", help="Trace answers back to the colours of the images."
-    ),
+    colours: bool = typer.Option(True, "--colours/--no-colours", help="Measure which colours drive predictions."),
     maps: str | None = typer.Option(
         None,
         "--maps",
@@ -82,7 +86,7 @@ def command(
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Read features, answers and colours of a trained network, without changing it."""
+    """Read features, predictions and colours of a trained network, without changing it."""
     from imblens.data import load_images
     from imblens.extraction import capture
     from imblens.models import find_model, load_weights, make_network
@@ -95,6 +99,11 @@ def command(
     )
     for note in images.notes:
         progress(note)
+    if images.test is None and weights is not None:
+        progress(
+            "DATA has no test split: the images called test are held out from it by --seed. If the network was trained on "
+            "them, their accuracy is too high; give a data set with a test split."
+        )
     height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
     import torch
 
@@ -103,14 +112,16 @@ def command(
     if weights is not None:
         load_weights(network, weights, unsafe_pickle=unsafe_pickle, progress=progress)
     elif not Path(model.removeprefix("transformers:")).is_dir():
-        progress("no --weights: the network is captured as it was built, and one that is built by name knows nothing.")
+        progress("no --weights: the network is captured as it was built; one built by name is untrained.")
     run = capture(
         network,
         train=images.train,
         test=images.held_out,
         val=images.val if images.test is not None else None,
         classes=images.classes,
+        outputs=None if classes is None else class_list(classes),
         layer=layer,
+        features=features,
         preprocessing=prepared,
         batch_size=batch_size,
         colours=colours,
@@ -126,9 +137,20 @@ def command(
         },
     )
     counts = {name: len(split) for name, split in run.splits.items()}
-    said = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
     emit(
         {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
-        [f"captured {said} instances x {run.dim} features", f"run: {out}", f"next: {shown('imblens', 'audit', out)}"],
+        [
+            f"captured {counted} instances x {run.dim} features",
+            f"run: {out}",
+            f"next: {shown('imblens', 'audit', out)}",
+        ],
         as_json=as_json,
     )
+
+
+def class_list(text: str) -> list[str]:
+    """Read --classes: names between commas, or a file with one name a line."""
+    file = Path(text)
+    names = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    return [name.strip() for name in names if name.strip()]

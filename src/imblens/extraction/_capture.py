@@ -17,14 +17,18 @@ from imblens.base.files import claim
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
+from imblens.extraction._classes import ClassOrder, class_order, one_hot_split, permutation_note
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
-from imblens.extraction._forward import ForwardPass
+from imblens.extraction._forward import ForwardPass, masks_of
+from imblens.extraction._heads import HeadReading, Pool, find_reading
+from imblens.extraction._inputs import Label, Signature
 from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._part_writer import PartWriter
+from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._probes import Probe
-from imblens.extraction._readers import ImageReader, Preprocessing, SplitReader, make_reader
-from imblens.models import find_head, find_maps, rectified_before_pooling
+from imblens.extraction._readers import BatchRules, ImageReader, SplitReader, make_reader
+from imblens.models import find_maps, rectified_before_pooling
 from imblens.run import Head, Run, Split, class_names, labels_vector, seal, staged
 
 if TYPE_CHECKING:
@@ -39,8 +43,15 @@ def capture(
     train: Any,
     test: Any | None = None,
     val: Any | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Mapping[Any, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    label: Label = None,
+    forward: Callable[[Any, Any], Any] | None = None,
     layer: str | None = None,
+    features: str | None = None,
+    pool: Pool = None,
+    ids: str | Mapping[str, Sequence[Any]] | None = None,
+    tokenizer: Any = None,
     preprocessing: Mapping[str, Any] | None = None,
     batch_size: int = 256,
     colours: bool = True,
@@ -58,23 +69,35 @@ def capture(
 ) -> Run:
     """Run a data set through a network once and keep what every lens and treatment reads.
 
-    Features are what enters the network's last linear layer, logits what leaves it; both are read by hooks. The
-    network, the data and every random state are left as they were found, also after an error.
+    Features are what enters the linear layer behind the network's output, logits what leaves it; hooks read both. A
+    softmax, log-softmax, sigmoid, class-wise scale or shift, a mean or choice over tokens or positions, a 1 x 1
+    convolution and a single logit are recognised. The network, the data and every random state are left as they were
+    found, also after an error. What is assumed is stated: through `progress` and in `meta["notes"]`.
 
     Args:
-        model: any network whose decision is a last `torch.nn.Linear`; it may return logits, a tuple, a dict.
-        train: `Images`; a torch Dataset of (tensor, label); or (inputs, labels). Inputs that are uint8 of shape
-            (N, H, W) or (N, H, W, 3) are images; anything else is fed to the network as it is. No augmentation:
-            pass the data set with the transform that the network is tested with.
-        test: the same for held-out instances.
-        val: the same for instances to choose on (thresholds, options of treatments): features and logits only.
-        classes: C names; numbers by default.
-        layer: name of the last linear layer, where it is not found by itself.
+        model: any network that classifies.
+        train: an `ImageSplit`; a Dataset, DataLoader, IterableDataset or `datasets.Dataset`; (inputs, labels); or a
+            mapping of arrays. Batches are mappings (labels under labels, label, target, targets or y; the rest goes to
+            `forward` by keyword), sequences whose last entry is the label, or objects with `.y`. Inputs that are uint8 of
+            shape (N, H, W) or (N, H, W, 3) are images. No augmentation: pass the data set with the transform that the
+            network is tested with. A loader keeps its collate function, workers and subset; the order is fixed.
+        test: the same for held-out instances. Instances with the label -1 are left out.
+        val: the same for the validation split (thresholds, options of treatments): features and logits only.
+        classes: C names in the order of the labels, or a mapping between numbers and names; numbers by default.
+        outputs: the names in the order of the network's outputs, where it differs; `id2label` of transformers by default.
+        label: key, position or function of a batch that gives the labels.
+        forward: function of (model, inputs) that runs the network and returns its output.
+        layer: name of the last linear layer. If its output is not the network's, differing predictions are counted.
+        features: name of the module whose output are the features, where no linear head exists; the run has no head.
+        pool: "mean", "first", "last" or a function, where features have several vectors per instance.
+        ids: key of the ids in each batch, or `{"train": [...], "test": [...]}`; default: paths of an image folder, else
+            positions.
+        tokenizer: decodes `input_ids` to text previews; a `text` entry of the batch needs none.
         preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for images: resized, divided by 255, mean
             subtracted, divided by std. Default: mean 0, std 1, the images' own size. For tensors it is not applied,
-            but says how the images come back from them, for colours and thumbnails.
+            but reverts them to images, for colours and thumbnails.
         batch_size: instances at a time. With `colours` at most 128, fewer where the graph would exceed 2 GiB.
-        colours: count the colours that the answer hangs on (about the cost of one more forward pass).
+        colours: count the colours that drive predictions (about the cost of one more forward pass).
         thumbnails: store each image as PNG of at most 64 pixels on the longer side.
         maps: name of the module that gives the last convolutional maps, where it is not found by itself.
         alignment: where images have boxes, measure how the class activation maps lie to them: on the test split, or
@@ -82,7 +105,7 @@ def capture(
         concepts: where test images have boxes, count the regions of strong activation that overlap them; the share
             of a channel's activations over the training split that are strong (LOOKING: 0.01 for maps of 28 x 28,
             0.04 for 7 x 7). None counts none.
-        probes: further things to look at.
+        probes: further probes.
         precision: "bf16" computes features and logits under bfloat16 autocast, up to twice as fast and with 8 bits;
             colours always run in float32, since rounding changes which pixels win.
         out: folder to write to, part by part, `run.json` last; without it the run stays in memory.
@@ -111,44 +134,72 @@ def capture(
 
     network = unwrap(model)
     _check_options(batch_size, precision, meta, concepts)
-    rules = Preprocessing.checked(preprocessing)
+    known_names, order, notes = class_order(network, classes, outputs)
+    rules = Preprocessing.checked(preprocessing, network)
+    label_names = known_names if order is None else list(order.names)
+    signature = Signature(network, custom=forward is not None)
+    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids)
     readers = {
-        name: make_reader(split, name, rules, originals=thumbnails and name != "val", classes=classes)
+        name: make_reader(split, name, batch_rules, originals=thumbnails and name != "val")
         for name, split in (("train", train), ("val", val), ("test", test))
         if split is not None or name == "train"
     }
+    notes += [note for reader in readers.values() for note in reader.notes]
+    if isinstance(readers["train"], ImageReader):
+        notes += rules.notes()
     where, dtype = _place(network, device)
     folder = None if out is None else claim(Path(out), force=force)
     wanted: list[Probe] = [Colours(), *probes] if colours else list(probes)
     with torch.inference_mode(False), as_found(network, where), exact_float32(where):
+        single = one_hot_split(readers)
+        notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
         first = readers["train"].sample()
-        sample = first.inputs.to(dtype) if first.inputs.is_floating_point() else first.inputs
-        known = None if classes is None else len(class_names(classes, None))
-        found, head = find_head(network, layer, sample=sample, n_classes=known)
-        names = class_names(range(len(head.weight)) if classes is None else classes, len(head.weight))  # type: ignore[arg-type]
+        trial = ForwardPass(
+            network, HeadReading("", "features"), (), device=where, dtype=dtype, bf16=False, forward=forward
+        )
+        placed = trial.placed(first)
+        known = None if known_names is None else len(class_names(known_names, None))
+        reading = find_reading(
+            network, lambda: trial.call(placed), layer=layer, features=features, pool=pool, n_classes=known,
+            n=len(first.labels), masks=masks_of(placed, len(first.labels)),
+        )  # fmt: skip
+        forward_pass = ForwardPass(
+            network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
+        )
+        n_outputs = forward_pass.n_outputs(first)
+        names = class_names(range(n_outputs) if known_names is None else known_names, n_outputs)
         for reader in readers.values():
             if reader.labels is not None:
-                _two_classes(_check_labels(reader.labels, reader.name, names, len(reader)), reader.name)
-        on_maps, skipped = _map_probes(network, maps, found, readers, sample, len(names), alignment, concepts)
-        look = ForwardPass(network, found, [*wanted, *on_maps], device=where, dtype=dtype, bf16=precision == "bf16")
+                some = order.apply(reader.labels) if order is not None else reader.labels
+                _two_classes(_check_labels(some, reader.name, names), reader.name)
+        on_maps, skipped = _map_probes(network, maps, reading, readers, placed.image, n_outputs, alignment, concepts)
+        forward_pass.probes += on_maps
         for reader in readers.values():
-            skipped |= look.settle(reader.sample())
-        size = look.batch_size(first, batch_size)
+            skipped |= forward_pass.settle(reader.sample())
+        size = forward_pass.batch_size(first, batch_size)
+        for note in notes:
+            (progress or str)(note)
         with nullcontext() if folder is None else staged(folder) as stage:
-            collected = {
-                reader.name: _walk(
-                    reader, look, names, size, None if stage is None else stage / reader.name, thumbnails, progress
-                )
-                for reader in readers.values()
-            }
+            collected: dict[str, PartWriter] = {}
+            for reader in readers.values():
+                place = None if stage is None else stage / reader.name
+                walk = _Walk(reader, forward_pass, names, single, order, thumbnails, progress)
+                collected[reader.name] = walk.run(size, place)
+                notes += walk.notes(reading)
         if folder is not None and stage is not None:
             for parts in collected.values():
                 parts.moved(stage, folder)
-    last = Head(look.weight, look.bias)
+    last = None
+    if forward_pass.weight is not None and forward_pass.bias is not None:
+        last = Head(forward_pass.weight, forward_pass.bias)
     _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    permuted = permutation_note(splits.get("test") or splits["train"])
+    if permuted is not None:
+        notes.append(permuted)
+        (progress or str)(permuted)
     run = Run(
         train=splits["train"],
         test=splits.get("test"),
@@ -158,7 +209,9 @@ def capture(
         task="multilabel" if splits["train"].multilabel else "multiclass",
         meta={
             **_merged(meta or {}, network, readers["train"]),
-            "layer": found,
+            "layer": reading.layer,
+            **({} if reading.plain and not reading.one_logit else {"head": reading.describe()}),
+            **({"notes": notes} if notes else {}),
             "preprocessing": rules.describe() if isinstance(readers["train"], ImageReader) or rules.given else None,
             "capture": {
                 "batch_size": size,
@@ -166,7 +219,7 @@ def capture(
                 "device": where.type,
                 "threads": torch.get_num_threads(),
             },
-            **{probe.name: probe.describe() for probe in look.probes},
+            **{probe.name: probe.describe() for probe in forward_pass.probes},
             **{probe: {"skipped": reason} for probe, reason in skipped.items()},
         },
     )
@@ -179,18 +232,18 @@ def capture(
 def _map_probes(
     network: torch.nn.Module,
     maps: str | None,
-    head: str,
+    reading: HeadReading,
     readers: Mapping[str, SplitReader],
-    sample: torch.Tensor,
+    sample: torch.Tensor | None,
     n_classes: int,
     alignment: bool,
     concepts: float | None,
 ) -> tuple[list[Probe], dict[str, str]]:
-    """The probes that hold maps against boxes, and the reasons for those that cannot."""
+    """The probes that compare maps with boxes, and the reasons for those that cannot."""
     asked = [name for name, wanted in (("alignment", alignment), ("concepts", concepts is not None)) if wanted]
     boxed = next((name for name in ("test", "train") if name in readers and readers[name].boxed), None)
-    layer = None if maps is None else find_maps(network, maps, sample=sample)
-    if boxed is None:
+    layer = None if maps is None or sample is None else find_maps(network, maps, sample=sample)
+    if boxed is None or sample is None:
         return [], dict.fromkeys(asked, "the images have no boxes.")
     if not asked:
         return [], {}
@@ -198,8 +251,8 @@ def _map_probes(
         layer = layer or find_maps(network, sample=sample)
     except NotApplicable as reason:
         return [], dict.fromkeys(asked, str(reason))
-    rectified = rectified_before_pooling(network, layer, head, sample=sample)
-    weight: Any = network.get_submodule(head).weight if rectified else None
+    rectified = reading.plain and rectified_before_pooling(network, layer, reading.layer, sample=sample)
+    weight: Any = network.get_submodule(reading.layer).weight if rectified else None
     found: list[Probe] = [Alignment(layer, n_classes, boxed, pooled_by=weight)] if alignment else []
     if concepts is not None and boxed == "test":
         found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))
@@ -208,42 +261,86 @@ def _map_probes(
     return found, {}
 
 
-def _walk(
-    reader: SplitReader,
-    look: ForwardPass,
-    classes: tuple[str, ...],
-    size: int,
-    folder: Path | None,
-    thumbnails: bool,
-    progress: Callable[[str], object] | None,
-) -> PartWriter:
-    parts = PartWriter(folder, len(classes))
-    probes = [probe for probe in look.probes if probe.begin(reader.name)]
-    done = 0
-    start = said = time.monotonic()
-    for given in reader.batches(size):
-        labels = _check_labels(given.labels, reader.name, classes, len(given.inputs))
-        parts.add(
-            look(given, probes),
-            labels,
-            given if thumbnails and reader.name != "val" else replace(given, originals=None),
-        )
-        done += len(labels)
-        now = time.monotonic()
-        if progress is not None and now - said >= PROGRESS_SECONDS:
-            said = now
-            left = (now - start) / done * (len(reader) - done)
-            progress(f"captured {done:,} of {len(reader):,} {reader.name} instances, about {left:.0f} s left")
-    parts.flush()
-    return parts
+class _Walk:
+    """One split through the network, batch by batch."""
+
+    def __init__(
+        self,
+        reader: SplitReader,
+        forward_pass: ForwardPass,
+        classes: tuple[str, ...],
+        single: bool,
+        order: ClassOrder | None,
+        thumbnails: bool,
+        progress: Callable[[str], object] | None,
+    ) -> None:
+        self._reader, self._forward_pass, self._classes = reader, forward_pass, classes
+        self._single, self._order, self._progress = single, order, progress
+        self._images = thumbnails and reader.name != "val"
+        self._n_unlabelled = self._n_differing = self._n = 0
+
+    def run(self, size: int, folder: Path | None) -> PartWriter:
+        """Capture all batches."""
+        reader, forward_pass = self._reader, self._forward_pass
+        parts = PartWriter(folder, len(self._classes))
+        probes = [probe for probe in forward_pass.probes if probe.begin(reader.name)]
+        done = 0
+        start = reported = time.monotonic()
+        for batch in reader.batches(size):
+            labels = batch.labels.argmax(axis=1) if self._single and batch.labels.ndim == 2 else batch.labels
+            if self._order is not None:
+                labels = self._order.apply(labels)
+                batch = replace(batch, boxes=self._order.apply_boxes(batch.boxes))
+            output = forward_pass(replace(batch, labels=np.where(labels == -1, 0, labels)), probes)
+            done += len(labels)
+            self._n += len(labels)
+            self._n_differing += output.n_differing
+            if reader.name != "train" and labels.ndim == 1 and (labels == -1).any():
+                labelled = labels != -1
+                self._n_unlabelled += int((~labelled).sum())
+                batch, output, labels = batch.rows(labelled), output.rows(labelled), labels[labelled]
+                if not len(labels):
+                    continue
+            labels = _check_labels(labels, reader.name, self._classes)
+            parts.add(output, labels, batch if self._images else replace(batch, originals=None))
+            now = time.monotonic()
+            if self._progress is not None and now - reported >= PROGRESS_SECONDS:
+                reported = now
+                n = len(reader)
+                left = f" of {n:,}" if n else ""
+                rest = f", about {(now - start) / done * (n - done):.0f} s left" if n else ""
+                self._progress(f"captured {done:,}{left} {reader.name} instances{rest}")
+        parts.flush()
+        if not parts.parts:
+            raise InputError(
+                f"{reader.name} has no labelled instance.", hint="Give labels from 0 on; -1 is unlabelled."
+            )
+        return parts
+
+    def notes(self, reading: HeadReading) -> list[str]:
+        """Sentences on what was left out and on predictions that differ; they are reported as well."""
+        found = []
+        name = self._reader.name
+        if self._n_unlabelled:
+            found.append(f"{self._n_unlabelled:,} {name} instances have the label -1 (unlabelled) and are left out.")
+        if self._n_differing and self._forward_pass.weight is not None:
+            found.append(
+                f"{self._n_differing:,} of {self._n:,} {name} predictions of layer {reading.layer!r} differ from the "
+                "network's own: something follows the layer."
+            )
+        for note in found:
+            (self._progress or str)(note)
+        return found
 
 
-def _check_labels(labels: NDArray[Any], name: str, classes: tuple[str, ...], n: int) -> NDArray[Any]:
-    return labels_vector(labels, f"{name} labels", classes, n)
+def _check_labels(labels: NDArray[Any], name: str, classes: tuple[str, ...]) -> NDArray[Any]:
+    if name != "train" and labels.ndim == 1 and labels.dtype.kind in "iu" and (labels == -1).any():
+        return labels_vector(labels[labels != -1], f"{name} labels", classes, int((labels != -1).sum()))
+    return labels_vector(labels, f"{name} labels", classes, len(labels))
 
 
 def _two_classes(labels: NDArray[Any], name: str) -> None:
-    if name == "train" and labels.ndim == 1 and labels.min() == labels.max():
+    if name == "train" and labels.ndim == 1 and len(labels) and labels.min() == labels.max():
         raise ShapeError(
             f"{name} labels hold one class only, {labels[0]}.", hint="Comparing classes needs instances of two or more."
         )
@@ -278,7 +375,7 @@ def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple
 
 
 def _merged(meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitReader) -> dict[str, Any]:
-    """Put what we know ourselves under what the caller says."""
+    """Return the caller's meta, completed by what is known here."""
     ours: dict[str, dict[str, Any]] = {
         "data": {"layout": "images" if isinstance(reader, ImageReader) else "tensors"},
         "model": {"class": type(network).__name__},

@@ -46,6 +46,8 @@ class Colours(Probe):
         Raises:
             NotApplicable: the inputs are not images of known colours, or the gradient is cut.
         """
+        if batch.inputs is None:
+            raise NotApplicable("the network takes several inputs; colours need images.")
         if batch.inputs.ndim != 4 or batch.inputs.shape[1] not in (1, 3):
             shape = tuple(batch.inputs.shape[1:])
             raise NotApplicable(f"the inputs have shape {shape}; colours need images of one or three channels.")
@@ -68,6 +70,7 @@ def salient_pixels(batch: ProbeBatch) -> NDArray[np.bool_]:
     """
     if not batch.logits.requires_grad:
         raise NotApplicable("the gradient between input and logits is cut (detached).")
+    assert batch.inputs is not None
     largest = batch.logits.gather(1, batch.logits.argmax(dim=1, keepdim=True))
     slope = batch.gradient(largest, batch.inputs)  # (b, channels, H, W)
     saliency = slope.abs().amax(dim=1).flatten(1).float()  # (b, H * W)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.extraction._heads import HeadReading, two_logits
+from imblens.extraction._inputs import Inputs
 from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
 from imblens.extraction._readers import InputBatch
@@ -25,18 +27,24 @@ GRAPH_BATCH = 128
 
 @dataclass(frozen=True)
 class Output:
-    """What came of a batch: features (b, D), logits (b, C), columns of the probes."""
+    """The result of a batch: features (b, D), logits (b, C), columns of the probes, predictions that differ."""
 
     features: Floats
     logits: Floats
     columns: dict[str, NDArray[Any]]
+    n_differing: int = 0
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Output:
+        """Return some instances."""
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return replace(self, features=self.features[chosen], logits=self.logits[chosen], columns=columns)
 
 
 class ForwardPass:
     """Runs batches through a network that `as_found` has lent.
 
     Attributes:
-        weight: (C, D) float32 of the last linear layer.
+        weight: (C, D) float32 of the head, what follows it folded in; None without a head.
         bias: (C,) float32, zeros where it has none.
         probes: the probes that apply; `settle` leaves the others out.
     """
@@ -44,22 +52,34 @@ class ForwardPass:
     def __init__(
         self,
         model: torch.nn.Module,
-        layer: str,
+        reading: HeadReading,
         probes: Sequence[Probe],
         *,
         device: torch.device,
         dtype: torch.dtype,
         bf16: bool,
+        forward: Callable[[Any, Any], Any] | None = None,
     ) -> None:
-        """Prepare for batches on `device`, inputs in the network's `dtype`; `bf16`: features under autocast."""
+        """Prepare for batches on `device`, inputs in the network's `dtype`; `bf16`: features under autocast.
+
+        `forward`: function of (model, inputs) that runs the network, where it is not called itself.
+        """
         self.probes = list(probes)
-        self._model, self._layer = model, layer
-        self._device, self._dtype, self._bf16 = device, dtype, bf16
-        head: Any = model.get_submodule(layer)
-        self.weight = _numbers(head.weight)
-        self.bias = np.zeros(len(self.weight), np.float32) if head.bias is None else _numbers(head.bias)
-        # what the head's own arithmetic rounds: bf16 keeps 8 bits, float16 keeps 11
+        self._model, self._reading, self._layer = model, reading, reading.layer
+        self._device, self._dtype, self._bf16, self._forward = device, dtype, bf16, forward
+        self.weight: Floats | None = None
+        self.bias: Floats | None = None
+        if reading.kind != "features":
+            weight, bias = reading.head(model.get_submodule(reading.layer))
+            self.weight, self.bias = _numbers(weight), _numbers(bias)
+        # rounding of the head's own arithmetic: bf16 keeps 8 bits, float16 keeps 11
         self._tolerance = 1e-3 if dtype.itemsize >= 4 and not bf16 else 3e-2
+
+    def n_outputs(self, given: InputBatch) -> int:
+        """Return C."""
+        if self.weight is not None:
+            return len(self.weight)
+        return int(self(given, ()).logits.shape[1])
 
     def settle(self, given: InputBatch) -> dict[str, str]:
         """Try the network and the probes on a few instances; leave out probes that do not apply, and return why.
@@ -75,7 +95,7 @@ class ForwardPass:
             except NotApplicable as error:
                 reasons[probe.name] = error.message
                 self.probes.remove(probe)
-            except (InputError, RuntimeError) as error:  # it runs without a graph: `self(given, ())` passed
+            except (InputError, RuntimeError) as error:  # without a graph it runs
                 reasons[probe.name] = f"the network runs, but not with gradients: {error}"
                 self.probes.remove(probe)
         return reasons
@@ -95,10 +115,9 @@ class ForwardPass:
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            hook = LayerHook(self._model, self._layer)
-            with hook.watching(), torch.enable_grad(), _cheap_norms(True):
-                self._model(self._leaf(given).clone())
+        counting = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
+        with counting, torch.enable_grad(), _cheap_norms(True):
+            self._run(*self._leaf(given), (), len(given.labels))
         each = max(1, sum(kept.values()) // len(given.labels))
         return int(np.clip(GRAPH_BYTES // each, 1, min(wanted, GRAPH_BATCH)))
 
@@ -106,7 +125,7 @@ class ForwardPass:
         """Run a batch.
 
         Raises:
-            InputError: the network fails, answers NaN, or its last layer is not features @ weight.T + bias.
+            InputError: the network fails, returns NaN, or its last layer is not features @ weight.T + bias.
         """
         import torch
 
@@ -115,22 +134,21 @@ class ForwardPass:
         plain = self._bf16 or not chosen
         columns: dict[str, NDArray[Any]] = {}
         if plain:
-            with torch.no_grad():
-                autocast: AbstractContextManager[Any] = nullcontext()
-                if self._bf16:
-                    autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
-                with autocast:
-                    entered, left, _ = self._run(self._placed(given), ())
+            autocast: AbstractContextManager[Any] = nullcontext()
+            if self._bf16:
+                autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
+            with torch.no_grad(), autocast:
+                entered, left, _, n_differing = self._run(self.placed(given), None, (), len(given.labels))
         if chosen:
             slopes = graph or any(probe.map_gradient for probe in chosen)
             with torch.set_grad_enabled(slopes), _cheap_norms(slopes):
-                inputs = self._leaf(given) if graph else self._placed(given)
+                inputs, leaf = self._leaf(given) if graph else (self.placed(given), None)
                 others = tuple(dict.fromkeys(name for probe in chosen for name in probe.layers))
-                exact_entered, exact_left, maps = self._run(inputs, others)
+                exact_entered, exact_left, maps, n_exact = self._run(inputs, leaf, others, len(given.labels))
                 if not plain:
-                    entered, left = exact_entered, exact_left
+                    entered, left, n_differing = exact_entered, exact_left, n_exact
                 batch = ProbeBatch(
-                    inputs,
+                    inputs.image if leaf is None else leaf,
                     exact_left,
                     maps,
                     given.labels,
@@ -142,34 +160,60 @@ class ForwardPass:
                     columns |= probe.update(batch)
         features, logits = _numbers(entered), _numbers(left)
         self._check(features, logits, given)
-        return Output(features, logits, columns)
+        return Output(features, logits, columns, n_differing)
 
-    def _run(self, inputs: torch.Tensor, others: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        hook = LayerHook(self._model, self._layer, others)
-        with hook.watching():
-            try:
-                # a network may work in place on what it is given, which a leaf of the graph forbids
-                self._model(inputs.clone())
-            except Exception as error:
-                shape = tuple(inputs.shape)
-                raise InputError(
-                    f"{type(self._model).__name__} cannot run on inputs of shape {shape} and type {inputs.dtype}: "
-                    f"{type(error).__name__}: {error}",
-                    hint="Check size and channels that the network expects; preprocessing={'size': [H, W]} resizes.",
-                ) from error
-        return hook.take()
+    def call(self, inputs: Inputs) -> Any:
+        """Run the network on copies, since it may work in place, and return its output.
 
-    def _placed(self, given: InputBatch) -> torch.Tensor:
+        Raises:
+            InputError: it cannot run on such inputs.
+        """
+        copies = inputs.map(
+            lambda tensor: tensor.clone(), lambda held: held.clone() if hasattr(held, "clone") else held
+        )
+        try:
+            if self._forward is not None:
+                return self._forward(self._model, copies.given)
+            return self._model(*copies.args, **copies.kwargs)
+        except Exception as error:
+            raise InputError(
+                f"{type(self._model).__name__} cannot run on inputs of shape {inputs.shapes()}: "
+                f"{type(error).__name__}: {error}",
+                hint="Check size and channels that the network expects: preprocessing={'size': [H, W]} resizes images, "
+                "forward=lambda model, inputs: ... calls the network in another way.",
+            ) from error
+
+    def _run(
+        self, inputs: Inputs, leaf: torch.Tensor | None, others: tuple[str, ...], n: int
+    ) -> tuple[torch.Tensor, torch.Tensor, Any, int]:
+        """Return features, logits, outputs of other modules, and the number of predictions that differ."""
+        hook = LayerHook(self._model, self._reading, others)
+        with hook.registered():
+            output = self.call(inputs)
+        features, logits, maps = hook.take(output, masks_of(inputs, n))
+        if logits.ndim == 2 and logits.shape[1] == 1 and self._reading.one_logit:
+            logits = two_logits(logits)
+        return features, logits, maps, self._reading.differing(logits.detach(), output) if len(logits) == n else 0
+
+    def placed(self, given: InputBatch) -> Inputs:
+        """Return the inputs on the device, in the network's type."""
         import torch
 
-        inputs = given.inputs.to(self._device)
-        if inputs.is_floating_point():
-            inputs = inputs.to(self._dtype)
-        return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
+        def place(tensor: torch.Tensor) -> torch.Tensor:
+            tensor = tensor.to(self._device)
+            tensor = tensor.to(self._dtype) if tensor.is_floating_point() else tensor
+            return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
-    def _leaf(self, given: InputBatch) -> torch.Tensor:
-        inputs = self._placed(given).detach()
-        return inputs.requires_grad_() if inputs.is_floating_point() else inputs
+        return given.inputs.map(place, lambda held: held.to(self._device))
+
+    def _leaf(self, given: InputBatch) -> tuple[Inputs, torch.Tensor | None]:
+        """Return the inputs and, in them, the image tensor as a leaf of the graph."""
+        inputs = self.placed(given)
+        image = inputs.image
+        if image is None or not image.is_floating_point():
+            return inputs, image
+        leaf = image.detach().requires_grad_()
+        return inputs.map(lambda tensor: leaf if tensor is image else tensor), leaf
 
     def _check(self, features: Floats, logits: Floats, given: InputBatch) -> None:
         if len(features) != len(given.labels):
@@ -184,16 +228,28 @@ class ForwardPass:
                     f"the network's {name} of instance {given.ids[int(bad.argmax())]!r} hold NaN or infinite values.",
                     hint="Check the weights and that instance; it may hold NaN itself.",
                 )
+        if self.weight is None or self.bias is None:
+            return
         expected = features @ self.weight.T + self.bias
         off = float(np.abs(expected - logits).max())
         allowed = self._tolerance * float(np.abs(logits).max())
-        if off > allowed:  # a sum of large terms that cancel rounds more than its size tells
+        if off > allowed:  # a sum of large terms that cancel rounds more than its size suggests
             allowed += 1e-5 * float((np.abs(features) @ np.abs(self.weight.T) + np.abs(self.bias)).max())
         if off > allowed:
             raise InputError(
                 f"layer {self._layer!r}: its output differs from features @ weight.T + bias by up to {off:.3g}.",
                 hint="A hook or a forward of its own seems to change it. Pass layer=NAME of a plain linear layer.",
             )
+
+
+def masks_of(inputs: Inputs, n: int) -> dict[str, torch.Tensor]:
+    """Return the inputs (n, T) of 0 and 1, by name or position."""
+    named = {**{str(i): value for i, value in enumerate(inputs.args)}, **inputs.kwargs}
+    return {
+        key: value
+        for key, value in named.items()
+        if getattr(value, "ndim", 0) == 2 and len(value) == n and bool(((value == 0) | (value == 1)).all())
+    }
 
 
 def _numbers(tensor: torch.Tensor) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imblens.errors import InputError, ShapeError
+from imblens.extraction._heads import HeadReading, tensors_of
 from imblens.run import unwrapped
 
 if TYPE_CHECKING:
@@ -110,56 +111,50 @@ def exact_float32(device: torch.device) -> Iterator[None]:
 
 
 class LayerHook:
-    """Hooks that keep what enters and leaves a linear layer, and what leaves other modules, for one forward pass.
+    """Hooks that keep what enters and leaves the head's layer, and what leaves other modules, for one forward pass.
 
-    With gradients on, what leaves the other modules is part of the graph, or begins one.
+    With gradients on, what leaves the other modules is part of the graph, or starts one.
     """
 
-    def __init__(self, model: torch.nn.Module, layer: str, others: tuple[str, ...] = ()) -> None:
-        """Watch `layer` of `model`, and the output of `others`."""
-        self._model, self._layer, self._others = model, layer, others
-        self._entered: list[torch.Tensor] = []
-        self._left: list[torch.Tensor] = []
+    def __init__(self, model: torch.nn.Module, reading: HeadReading, others: tuple[str, ...] = ()) -> None:
+        """Prepare hooks on the layer of `reading`, and on the output of `others`."""
+        self._model, self._reading, self._others = model, reading, others
+        self._calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._maps: dict[str, torch.Tensor] = {}
 
     @contextmanager
-    def watching(self) -> Iterator[LayerHook]:
+    def registered(self) -> Iterator[LayerHook]:
         """Keep the hooks for as long as the context lasts."""
         with ExitStack() as stack:
-            head = self._model.get_submodule(self._layer)
+            head = self._model.get_submodule(self._reading.layer)
             stack.callback(head.register_forward_hook(self._keep).remove)
             for name in self._others:
                 module = self._model.get_submodule(name)
                 stack.callback(module.register_forward_hook(self._keeper(name)).remove)
             yield self
 
-    def take(self) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        """Return input (b, D) and output (b, C) of the layer in the last forward pass, and the other outputs.
+    def take(
+        self, output: Any, masks: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Return features (b, D) and logits (b, C) of the last forward pass, and the outputs of the other modules.
 
         Raises:
             ShapeError: the layer was not reached exactly once, or works on more than one vector per instance.
         """
-        entered, left, maps = self._entered, self._left, self._maps
-        self.clear()
-        if len(entered) != 1:
+        calls, maps = self._calls, self._maps
+        self._calls, self._maps = [], {}
+        layer = self._reading.layer
+        if len(calls) != 1:
             raise ShapeError(
-                f"layer {self._layer!r} ran {len(entered)} times in one forward pass; it must run once.",
+                f"layer {layer!r} ran {len(calls)} times in one forward pass; it must run once.",
                 hint="Pass layer=NAME of the last linear layer.",
             )
-        if entered[0].ndim != 2:
-            raise ShapeError(
-                f"layer {self._layer!r} receives shape {tuple(entered[0].shape)}, not one vector per instance.",
-                hint="Pool tokens or maps before the last linear layer, or pass layer=NAME of another.",
-            )
-        return entered[0], left[0], maps
+        features, logits = self._reading.features_and_logits(*calls[0], output, masks)
+        return features, logits, maps
 
-    def clear(self) -> None:
-        """Forget what was kept, for example after a forward pass that failed."""
-        self._entered, self._left, self._maps = [], [], {}
-
-    def _keep(self, module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> None:
-        self._entered.append(args[0].clone())  # what follows may work in place
-        self._left.append(output.clone())
+    def _keep(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        left = tensors_of(output)[0].clone()  # what follows may work in place
+        self._calls.append((left if self._reading.kind == "features" else args[0].clone(), left))
 
     def _keeper(self, name: str) -> Any:
         def keep(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -169,7 +164,7 @@ class LayerHook:
             if not isinstance(output, torch.Tensor) or not output.is_floating_point():
                 return output
             if torch.is_grad_enabled() and not output.requires_grad:
-                output = output.detach().requires_grad_()  # nothing before needs a graph: it begins here
+                output = output.detach().requires_grad_()  # nothing before needs a graph: it starts here
             self._maps[name] = output
             return output.clone()  # what follows may work in place
 

@@ -40,6 +40,8 @@ class PartWriter:
         if given.originals is not None:
             columns["thumbnail"] = [thumbnail(image) for image in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
+        if given.previews is not None:
+            columns["preview"] = given.previews
         if given.unknown is not None:
             output = replace(output, columns={**output.columns, UNKNOWN: given.unknown.astype(np.uint8)})
         self._rows.append((output, labels, columns))

@@ -18,7 +18,8 @@ class ProbeBatch:
     """One batch in the network, b instances, in float32 and evaluation mode.
 
     Attributes:
-        inputs: (b, ...) the network's input; part of the graph when a probe asked for gradients.
+        inputs: (b, ...) the network's image or only input, None where it takes several; part of the graph when a
+            probe asked for gradients.
         logits: (b, C) the output of its last linear layer; part of the graph likewise.
         maps: output of each module that a probe named in `layers`, by name.
         labels: (b,) int64 or (b, C) uint8.
@@ -27,7 +28,7 @@ class ProbeBatch:
         gradient: `gradient(outputs, to)` is d sum(outputs) / d to; parameters get no gradient.
     """
 
-    inputs: torch.Tensor
+    inputs: torch.Tensor | None
     logits: torch.Tensor
     maps: Mapping[str, torch.Tensor]
     labels: NDArray[Any]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run._head import Head
 
 
-def install_head(head: Head, model: Any, layer_name: str | None) -> Any:
+def install_head(head: Head, model: Any, layer_name: str | None, form: Mapping[str, Any] | None = None) -> Any:
     """Copy `head` into the last linear layer of `model`, in place; see `Run.install`.
 
     Args:
         head: the head to install.
         model: a torch.nn.Module.
         layer_name: the layer that the run was captured from; None takes the last linear layer of the head's shape.
+        form: how the head was read (`run.meta["head"]`): class-wise scale and shift after the layer, one logit.
     """
     import torch
 
@@ -22,24 +26,46 @@ def install_head(head: Head, model: Any, layer_name: str | None) -> Any:
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
         )
+    head = _unfolded(head, form or {})
     layer = _layer(model, layer_name, head)
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
     with torch.no_grad():
         if hasattr(layer, "assign"):  # a head that stores its weight in another form, such as length and direction
             layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
         else:
-            layer.weight.copy_(weight)
+            layer.weight.copy_(weight.reshape(layer.weight.shape))
             if layer.bias is not None:
                 layer.bias.copy_(bias)
             elif bias.any():
                 layer.bias = torch.nn.Parameter(bias.to(layer.weight))
-        installed = layer.weight.detach().float().cpu()
+        installed = layer.weight.detach().float().cpu().flatten(1)
     if not torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
         raise InputError(
             "the last linear layer computes its weight from other parameters and did not take the head.",
             hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
         )
     return model
+
+
+def _unfolded(head: Head, form: Mapping[str, Any]) -> Head:
+    """Return the weight and bias of the layer itself: what follows it is taken out again.
+
+    Raises:
+        InputError: a class-wise scale is 0.
+    """
+    weight, bias = head.weight, head.bias
+    if form.get("one_logit"):  # two classes with logits (0, z)
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    if form.get("shift") is not None:
+        bias = bias - np.asarray(form["shift"], dtype=np.float32)
+    if form.get("scale") is not None:
+        scale = np.asarray(form["scale"], dtype=np.float32)
+        if (scale == 0).any():
+            raise InputError(
+                "the network multiplies an output by 0, so no head can be installed.", hint="Remove the scale."
+            )
+        weight, bias = weight / scale[:, None], bias / scale
+    return Head(weight, bias)
 
 
 def _layer(model: Any, name: str | None, head: Head) -> Any:
@@ -51,7 +77,7 @@ def _layer(model: Any, name: str | None, head: Head) -> Any:
         if name not in linear:
             raise MissingError(f"the model has no linear layer {name!r}, which this run was captured from.", hint=hint)
         linear = {name: linear[name]}
-    fitting = [module for module in linear.values() if tuple(module.weight.shape) == head.weight.shape]
+    fitting = [module for module in linear.values() if tuple(module.weight.flatten(1).shape) == head.weight.shape]
     if not fitting:
         raise ShapeError(
             f"no linear layer of the model has the shape of this run's head, {head.weight.shape}.", hint=hint
@@ -76,4 +102,6 @@ def unwrapped(model: Any) -> Any:
 def _is_linear(module: Any) -> bool:
     import torch
 
+    if isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)):
+        return set(module.kernel_size) == {1} and module.groups == 1
     return isinstance(module, torch.nn.Linear) or (hasattr(module, "assign") and hasattr(module, "weight"))

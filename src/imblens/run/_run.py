@@ -185,7 +185,7 @@ class Run:
         """
         if self.head is None:
             raise NotApplicable("this run has no head to install.")
-        return install_head(self.head, model, self.meta.get("layer"))
+        return install_head(self.head, model, self.meta.get("layer"), self.meta.get("head"))
 
 
 def as_run(value: Any, asked: str) -> Run:

@@ -1,0 +1,137 @@
+"""The order of classes: of the labels, and of the network's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.wording import percent
+from imblens.errors import InputError
+from imblens.run import Split
+
+RISE = 0.3  # of balanced accuracy under the best permutation of outputs: what is reported
+ENOUGH = 20  # instances that such a comparison needs
+
+
+@dataclass(frozen=True)
+class ClassOrder:
+    """From the numbering of the labels to that of the network's outputs.
+
+    Attributes:
+        names: of the labels, in their order.
+        places: (C,) the output of each label.
+    """
+
+    names: tuple[str, ...]
+    places: NDArray[np.int64]
+
+    def apply(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Renumber (N,) labels, or reorder the columns of (N, C)."""
+        if labels.ndim == 2:
+            return labels[:, np.argsort(self.places)] if labels.shape[1] == len(self.places) else labels
+        whole = labels.astype(np.int64)
+        inside = (whole >= 0) & (whole < len(self.places)) & (whole == labels)
+        return np.where(inside, self.places[np.clip(whole, 0, len(self.places) - 1)], labels)
+
+    def apply_boxes(self, boxes: Sequence[NDArray[Any]] | None) -> Sequence[NDArray[Any]] | None:
+        """Renumber the classes of boxes (n, 5)."""
+        if boxes is None:
+            return None
+        return [
+            np.column_stack([self.apply(b[:, 0]), b[:, 1:]]).astype(np.float32) if len(b) else b
+            for b in map(np.asarray, boxes)
+        ]
+
+
+def class_order(
+    model: Any, classes: Any, outputs: Sequence[str] | None
+) -> tuple[list[str] | None, ClassOrder | None, list[str]]:
+    """Return names in the order of the network's outputs, how labels are renumbered, and sentences.
+
+    Raises:
+        InputError: names of outputs and labels differ.
+    """
+    given = None if classes is None else by_value(classes)
+    own = None if outputs is None else [str(name) for name in outputs]
+    if own is None:
+        mapping = getattr(getattr(model, "config", None), "id2label", None)
+        if isinstance(mapping, Mapping) and not all(str(v).startswith("LABEL_") for v in mapping.values()):
+            own = by_value(mapping)
+            if given is not None and sorted(own) != sorted(given):
+                own = None  # the names of another task, such as those of the pretrained network
+    if own is None or own == given:
+        return given, None, []
+    if given is None:
+        return own, None, [f"classes are named by the network's id2label: {', '.join(own[:10])}."]
+    if sorted(own) != sorted(given):
+        raise InputError(
+            f"the network's outputs are {own[:10]}, the classes {given[:10]}.", hint="Use the same names in both."
+        )
+    note = f"the network's outputs are in the order {', '.join(own[:10])}; labels are matched by name."
+    return own, ClassOrder(tuple(given), np.array([own.index(name) for name in given])), [note]
+
+
+def by_value(classes: Any) -> list[str]:
+    """Return names in order: of a sequence, or of a mapping between numbers and names in either direction.
+
+    Example:
+        >>> by_value({0: "cat", 1: "dog"}), by_value({"dog": 1, "cat": 0})
+        (['cat', 'dog'], ['cat', 'dog'])
+    """
+    if not isinstance(classes, Mapping):
+        return classes
+    pairs = [(v, k) if isinstance(k, str) and not isinstance(v, str) else (k, v) for k, v in classes.items()]
+    try:
+        numbered = sorted((int(number), str(name)) for number, name in pairs)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"classes is {dict(classes)!r}.", hint="Map numbers to names: {0: 'cat', 1: 'dog'}."
+        ) from error
+    if [number for number, _ in numbered] != list(range(len(numbered))):
+        raise InputError(f"classes has the numbers {[n for n, _ in numbered]}.", hint="Number from 0, without gaps.")
+    return [name for _, name in numbered]
+
+
+def one_hot_split(readers: Mapping[str, Any]) -> bool:
+    """Return whether labels (N, C) of the training split have exactly one 1 in every row; reads them where unknown."""
+    reader = readers["train"]
+    if getattr(reader, "given_labels", True) is False:
+        return False
+    labels = reader.labels
+    if labels is None:
+        if reader.sample().labels.ndim != 2:
+            return False
+        labels = np.concatenate([batch.labels for batch in reader.batches(256)])
+    one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    one_hot = one_hot and bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
+    if one_hot:
+        for other in readers.values():
+            if other.labels is not None and other.labels.ndim == 2 and (other.labels.sum(axis=1) == 1).all():
+                other.use_labels(other.labels.argmax(axis=1))
+    return one_hot
+
+
+def permutation_note(split: Split) -> str | None:
+    """Report a permutation of the outputs under which balanced accuracy rises sharply; None where there is none."""
+    if split.multilabel or not split.has_logits or len(split) < ENOUGH:
+        return None
+    from scipy.optimize import linear_sum_assignment
+
+    n_classes = split.n_classes
+    counts = np.zeros((n_classes, n_classes))
+    np.add.at(counts, (split.labels, split.predictions), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    n_present = int((counts.sum(axis=1) > 0).sum())
+    rows, columns = linear_sum_assignment(-shares)
+    now, best = float(np.trace(shares)) / n_present, float(shares[rows, columns].sum()) / n_present
+    if best - now < RISE or best < 0.5:
+        return None
+    order = [split.classes[row] for row in np.argsort(columns)]
+    return (
+        f"the order of classes seems wrong: balanced accuracy is {percent(now)}, and {percent(best)} if the network's "
+        f"outputs are {', '.join(order[:10])}. Check the order (outputs= or --classes) before reading any diagnosis."
+    )

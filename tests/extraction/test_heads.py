@@ -1,0 +1,155 @@
+"""Every form of head: logits equal the network's own, the head maps features to them, and a treated head installs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from imblens.errors import InputError, NotApplicable
+from imblens.extraction import capture
+from tests.extraction.networks import seeded
+
+RNG = np.random.default_rng(5)
+X = torch.from_numpy(RNG.normal(size=(30, 6, 5)).astype(np.float32))
+Y = np.arange(30) % 3
+
+
+class Net(nn.Module):
+    """Tokens (b, 6, 5) or maps (b, 5, 6, 1); `after` makes the output from the head and the body's output."""
+
+    def __init__(self, head: nn.Module, after: Callable[[nn.Module, Tensor], Any], maps: bool = False) -> None:
+        super().__init__()
+        self.body, self.head, self.after, self.maps = nn.Linear(5, 7), head, after, maps
+
+    def forward(self, x: Tensor) -> Any:
+        tokens = torch.tanh(self.body(x))
+        return self.after(self.head, tokens.transpose(1, 2)[..., None] if self.maps else tokens)
+
+
+def pooled(head: nn.Module, t: Tensor) -> Tensor:
+    out: Tensor = head(t.mean(dim=1))
+    return out
+
+
+SCALE, SHIFT = torch.tensor([0.5, 2.0, 1.5]), torch.tensor([1.0, -1.0, 0.25])
+LINEAR: dict[str, tuple[Callable[[nn.Module, Tensor], Any], Callable[[Any], Any]]] = {
+    "plain": (pooled, lambda o: o),
+    "softmax": (lambda h, t: pooled(h, t).softmax(1), lambda o: o.log()),
+    "log_softmax": (lambda h, t: pooled(h, t).log_softmax(1), lambda o: o),
+    "sigmoid": (lambda h, t: pooled(h, t).sigmoid(), lambda o: o.logit()),
+    "scale": (lambda h, t: pooled(h, t) * SCALE, lambda o: o),
+    "shift": (lambda h, t: pooled(h, t) + SHIFT, lambda o: o),
+    "scale and shift": (lambda h, t: pooled(h, t) * SCALE + SHIFT, lambda o: o),
+    "shift, then softmax": (lambda h, t: (pooled(h, t) + SHIFT).softmax(1), lambda o: o.log()),
+    "mean over tokens": (lambda h, t: h(t).mean(1), lambda o: o),
+    "first token": (lambda h, t: h(t)[:, 0], lambda o: o),
+    "last token": (lambda h, t: h(t)[:, -1].softmax(1), lambda o: o.log()),
+    "features first": (lambda h, t: (t.mean(1), pooled(h, t)), lambda o: o[1]),
+    "mapping": (lambda h, t: {"aux": t.mean((1, 2)), "out": pooled(h, t)}, lambda o: o["out"]),
+}
+
+
+def centred(values: Any) -> Any:
+    return values - values.mean(axis=1, keepdims=True)
+
+
+def check(model: nn.Module, logits_of: Callable[[Any], Any], *, shared: bool = False) -> None:
+    run = capture(model, train=(X, Y), test=(X + 0.1, Y), colours=False)
+    with torch.no_grad():
+        own = logits_of(model.eval()(X.clone())).reshape(30, -1).numpy()
+    found = np.asarray(run.train.logits)
+    np.testing.assert_allclose(*((centred(found), centred(own)) if shared else (found, own)), atol=1e-4)
+    assert run.head is not None
+    np.testing.assert_allclose(run.head(run.train.features), found, atol=1e-4)
+    treated = run.with_head(type(run.head)(run.head.weight * 0.5 + 0.1, run.head.bias + np.arange(3, dtype=np.float32)))
+    treated.install(model)
+    with torch.no_grad():
+        own = logits_of(model(X.clone())).reshape(30, -1).numpy()
+    new = np.asarray(treated.train.logits)
+    np.testing.assert_allclose(*((centred(new), centred(own)) if shared else (new, own)), atol=1e-3)
+
+
+@pytest.mark.parametrize("form", LINEAR)
+def test_linear_heads(form: str) -> None:
+    after, logits_of = LINEAR[form]
+    check(seeded(lambda: Net(nn.Linear(7, 3), after)), logits_of, shared="softmax" in form or form == "last token")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_convolution_heads(before: bool) -> None:
+    def after(head: nn.Module, maps: Tensor) -> Tensor:
+        out: Tensor = head(maps).mean((2, 3)) if before else head(maps.mean((2, 3), keepdim=True)).flatten(1)
+        return out
+
+    check(seeded(lambda: Net(nn.Conv2d(7, 3, 1), after, maps=True)), lambda o: o)
+
+
+@pytest.mark.parametrize("after", [pooled, lambda h, t: pooled(h, t)[:, 0], lambda h, t: pooled(h, t).sigmoid()])
+def test_one_logit(after: Callable[[nn.Module, Tensor], Any]) -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 1), after))
+    run = capture(model, train=(X, Y % 2), test=(X, (Y % 2)[:, None].astype(float)), classes=["ok", "defect"])
+    with torch.no_grad():
+        own = model.eval()(X).reshape(-1)
+    own = own.logit() if bool(((own > 0) & (own < 1)).all()) else own
+    np.testing.assert_allclose(run.train.logits, np.stack([0 * own, own], axis=1), atol=1e-4)
+    assert run.head is not None
+    better = run.with_head(type(run.head)(run.head.weight, run.head.bias + np.array([0, 2], np.float32)))
+    better.install(model)
+    with torch.no_grad():
+        new = model(X).reshape(-1)
+    new = new.logit() if bool(((new > 0) & (new < 1)).all()) else new
+    np.testing.assert_allclose(new, own + 2, atol=1e-3)
+
+
+def test_features_without_a_linear_head() -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: h(t).pow(3).mean(1)))
+    run = capture(model, train=(X, Y), features="body", pool="mean")
+    with torch.no_grad():
+        np.testing.assert_allclose(run.train.logits, model.eval()(X), atol=1e-4)
+        np.testing.assert_allclose(run.train.features, model.body(X).mean(1), atol=1e-5)
+    assert run.head is None
+    with pytest.raises(NotApplicable):
+        run.install(model)
+    first, last, custom = (
+        capture(model, train=(X, Y), features="body", pool=pool).train.features
+        for pool in ("first", "last", lambda v: v.amax(dim=1))
+    )
+    body = model.body(X).detach()
+    np.testing.assert_allclose(first, body[:, 0], atol=1e-5)
+    np.testing.assert_allclose(last, body[:, -1], atol=1e-5)
+    np.testing.assert_allclose(custom, body.amax(1), atol=1e-5)
+
+
+def test_a_layer_whose_output_is_not_the_prediction_is_reported() -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: -pooled(h, t).pow(3)))
+    reported: list[str] = []
+    run = capture(model, train=(X, Y), layer="head", progress=reported.append)
+    with torch.no_grad():
+        n = int((run.train.predictions != model.eval()(X).argmax(1).numpy()).sum())
+    assert n and any(text.startswith(f"{n} of 30 train predictions of layer 'head' differ") for text in reported)
+    assert run.meta["notes"]
+
+
+def test_half_precision_networks() -> None:
+    for dtype in (torch.bfloat16, torch.float16):
+        model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: pooled(h, t).softmax(1))).to(dtype)
+        assert capture(model, train=(X, Y)).train.logits.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "words"),
+    [
+        (lambda h, t: h(t).transpose(1, 2)[..., None].expand(-1, -1, -1, 4), Y, "segmentation"),
+        (lambda h, t: [{"boxes": t[i], "labels": t[i]} for i in range(len(t))], Y, "object detection"),
+        (pooled, Y * 0.37, "regression"),
+        (pooled, np.zeros((30, 4, 4), int), "dense prediction"),
+    ],
+)
+def test_what_is_no_classifier_is_refused(output: Any, labels: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        capture(seeded(lambda: Net(nn.Linear(7, 3), output)), train=(X, labels))
