@@ -141,7 +141,7 @@ def test_tensors_have_no_colours_unless_the_preprocessing_is_known() -> None:
     mean, std = torch.tensor(rules["mean"])[:, None, None], torch.tensor(rules["std"])[:, None, None]
     tensors = (torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 255 - mean) / std
     unknown = capture(model, train=(tensors, LABELS))
-    assert "how the inputs were made of images is not known" in unknown.meta["colours"]["skipped"]
+    assert "the images behind the inputs, and so their colours, are unknown" in unknown.meta["colours"]["skipped"]
     assert "band_count" not in unknown.train.columns and "thumbnail" not in unknown.train.columns
     known = capture(model, train=(tensors, LABELS), preprocessing=rules)
     images = capture(model, train=(IMAGES, LABELS), preprocessing=rules)
@@ -166,7 +166,7 @@ def test_a_network_without_gradient_is_captured_without_colours() -> None:
             return logits
 
     run = capture(Cut(), train=(IMAGES, LABELS))
-    assert run.meta["colours"] == {"skipped": "the network cuts the gradient between input and answer."}
+    assert run.meta["colours"] == {"skipped": "the gradient between input and logits is cut (detached)."}
     assert run.train.features.shape == (9, 3)
 
 

@@ -99,10 +99,10 @@ def command(
     )
     for note in images.notes:
         progress(note)
-    if images.test is None and weights is not None:
+    if any(" images were held out" in note for note in images.notes):
         progress(
-            "DATA has no test split: the images called test are held out from it by --seed. If the network was trained on "
-            "them, their accuracy is too high; give a data set with a test split."
+            "The network may have been trained on the images that are now called test; their accuracy is then too high. "
+            "Give a data set with a test split."
         )
     height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
     import torch
