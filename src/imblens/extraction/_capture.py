@@ -118,7 +118,7 @@ def capture(
         The run; read from `out` where given.
 
     Raises:
-        InputError: data or network cannot be used; the message says which and what to do.
+        InputError: data or network cannot be used; the message states which and what to do.
         ShapeError: labels, classes and last layer disagree.
         ExistsError: `out` holds something and `force` is false.
 
