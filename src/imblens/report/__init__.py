@@ -1,6 +1,23 @@
-"""Findings made visible: tables and figures on disk, one offline page, a comparison of runs."""
+"""Findings as tables and figures on disk, one offline page, one plain summary, and a comparison of runs."""
 
 from imblens.report._audit import Audit, audit
+from imblens.report._audit_page import report_html
 from imblens.report._comparison import Comparison, compare
+from imblens.report._data import QUICK_MAP
+from imblens.report._figures import Figure, draw, warm_up
+from imblens.report._render import figures
+from imblens.report._summary import summary
 
-__all__ = ["Audit", "Comparison", "audit", "compare"]
+__all__ = [
+    "QUICK_MAP",
+    "Audit",
+    "Comparison",
+    "Figure",
+    "audit",
+    "compare",
+    "draw",
+    "figures",
+    "report_html",
+    "summary",
+    "warm_up",
+]

@@ -12,7 +12,7 @@ from imblens.base.files import claim, write_text
 from imblens.base.wording import percent, points
 from imblens.comparison import Comparison, best_first, class_lines
 from imblens.lenses import same_features
-from imblens.report import _page
+from imblens.report import _html, _page, _reproduction
 from imblens.report._overlays import KEY, side_by_side
 from imblens.report._save import write_figures, write_maps, write_tables
 from imblens.run import Run
@@ -43,7 +43,7 @@ def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: 
         from imblens.report._papers import write_papers
 
         write_papers(out, drawn, comparison.tables)
-    write_text(report, _html(comparison, drawn))
+    write_text(report, _page_html(comparison, drawn))
     return report
 
 
@@ -76,14 +76,14 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
     return drawn
 
 
-def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
+def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     from imblens.report import _image_sheet
 
     tables = comparison.tables
     order = best_first(comparison)
     classes = [str(name) for name in dict.fromkeys(tables["comparison"]["class"])]
     said = comparison.verdict()
-    whole = {name: _page.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
+    whole = {name: _html.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
     plots: list[_page.Plot] = []
     frames: list[_page.Plot] = []
     for name, figure in drawn.items():
@@ -91,7 +91,7 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         if name.startswith("comparison_") and name != "comparison_change":
             rows = tables["comparison_measures"]
             part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
-            table = _page.shown(part, name, "comparison_measures", len(part))
+            table = _html.shown(part, name, "comparison_measures", len(part))
         titled, sentence = _title(comparison, name), said[0]
         if name.startswith("common_map_"):
             titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
@@ -129,8 +129,8 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         names=[*classes, *comparison.names],
         sheet=sheet,
         frames=frames,
-        title=f"imblens: {_page.short(title, 120)}",
-        subtitle=_page.short(title, 120),
+        title=f"imblens: {_html.short(title, 120)}",
+        subtitle=_html.short(title, 120),
         eyebrow=f"{len(comparison.runs)} runs, {len(classes)} classes, compared with {comparison.names[0]}",
         headline=said[0],
         lead=said[1] if len(said) > 1 else "",
@@ -138,12 +138,12 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         cards=_cards(comparison, order[0]) if order else [],
         cards_title="The classes that changed most",
         reference=comparison.names[0],
-        several=comparison.runs[0].task == "multilabel",
+        multilabel=comparison.runs[0].task == "multilabel",
         plots=plots,
         titles=titles,
-        rows=rows[: _page.ALL_CLASSES],
+        rows=rows[: _html.ALL_CLASSES],
         n_rows=len(rows),
-        summary=_page.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
+        summary=_html.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
         overlays=overlays,
         stayed=stayed,
@@ -154,13 +154,13 @@ def _html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         facts=[
             (f"{name}: {key}", value)
             for name, run in zip(comparison.names, comparison.runs, strict=True)
-            for key, value in _page.facts({k: v for k, v in run.meta.items() if k != "versions"})
+            for key, value in _reproduction.settings(run.meta)
         ],
-        versions=_page.used_versions({}),
+        versions=_reproduction.used_versions({}),
         files=[
             (f"{name}: {file}", digest)
             for name, run in zip(comparison.names, comparison.runs, strict=True)
-            for file, digest in _page.digests(run)
+            for file, digest in _reproduction.digests(run)
         ],
         command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
     )
@@ -186,7 +186,7 @@ def differences(first: Run, run: Run) -> str:
         same = same_features(first.train, run.train)
         return f"{text}; the features {'are the same' if same else 'come from another network'}."
     ignored = ("versions", "class_counts", "colours", "capture", "threads", "data counts", "study_seconds")
-    then, now = (dict(_page.facts(meta)) for meta in (first.meta, run.meta))
+    then, now = (dict(_reproduction.settings(meta)) for meta in (first.meta, run.meta))
     changed = [
         f"{key} {then.get(key, 'not given')} became {now.get(key, 'not given')}"
         for key in sorted({*then, *now})
@@ -195,7 +195,7 @@ def differences(first: Run, run: Run) -> str:
     if not changed:
         return ""
     more = f" and {len(changed) - DIFFERENCES} more settings" if len(changed) > DIFFERENCES else ""
-    return f"What was done otherwise: {'; '.join(changed[:DIFFERENCES])}{more}."
+    return f"Settings that differ: {'; '.join(changed[:DIFFERENCES])}{more}."
 
 
 def _class_rows(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:

@@ -123,7 +123,7 @@ def draw(name: str, chart: Any, classes: Sequence[str]) -> Figure:
     Args:
         name: unique within a page; it becomes part of the ids.
         chart: of any kind; "container" stands for the width of the page.
-        classes: names of the run, to find the data column that says which class a mark is of.
+        classes: names of the run, to find the data column that names the class of a mark.
     """
     return _drawn(name, _specification(chart), classes)
 
@@ -343,7 +343,7 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _set_apart(node: Any) -> Any:
-    """Put a space that does not break behind names that every object of JavaScript has; `page.js` takes it away."""
+    """Add a no-break space to names that every JavaScript object has; `page.js` removes it."""
     if isinstance(node, dict):
         return {key: _set_apart(value) for key, value in node.items()}
     if isinstance(node, list):

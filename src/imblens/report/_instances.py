@@ -15,12 +15,12 @@ from imblens.lenses.label_suspects import suspect_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.report._audit import Audit
+    from imblens.report._data import AuditData
     from imblens.run import Run, Split
 
 
-def instances(audit: Audit) -> pd.DataFrame:
-    """What an audit knows of each instance.
+def instances(audit: AuditData) -> pd.DataFrame:
+    """Return what an audit states on each instance.
 
     Returns:
         Columns id, split, class (a list of names in a multi-label run), predicted (the same), correct (for every class, in
@@ -66,9 +66,9 @@ def _rows(run: Run, split: Split) -> pd.DataFrame:
         )
     logits = np.asarray(split.logits)
     if split.multilabel:
-        answers, right = logits > 0, split.correct.all(axis=1)
+        predicted, correct = logits > 0, split.correct.all(axis=1)
         return pd.DataFrame(
-            {**columns, "predicted": _named(names, answers), "correct": right, "confidence": np.nan, "adversary": None}
+            {**columns, "predicted": _named(names, predicted), "correct": correct, "confidence": np.nan, "adversary": None}
         )
     others = logits.copy()
     others[np.arange(len(split)), split.labels] = -np.inf

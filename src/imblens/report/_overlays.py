@@ -21,8 +21,8 @@ CLASSES = 12  # that are shown, the first of the order given
 COLUMNS = {"id", "view", "boxes", "cam", "cam_ior", "box_share"}
 VIEW_BYTES = 2**17
 KEY = (
-    "Light marks the strongest activation for the class, each map on a scale of its own; white frames are the boxes. "
-    "Point at an image to see it without its map."
+    "Light marks the strongest activation for the class; maps are scaled individually. White frames are the boxes. "
+    "Hover over an image to see it without its map."
 )
 SIDE, GAP, LINE, LEFT = 160, 12, 18, 110  # of the figure, in pixels
 # from dark to light in even steps of lightness, so that it reads without hue as well
@@ -76,7 +76,7 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
                     "views": [
                         {
                             "drawing": drawing(one, label),
-                            "caption": told(one),
+                            "caption": caption(one),
                             "head": places[place],
                             "brief": brief(one),
                         }
@@ -110,7 +110,7 @@ def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, An
                 text = f"Activation map of {label} on image {key} by {name}: {percent(one.ior)} of it in the boxes"
                 shown = f"view-{len(groups)}-{len(images)}"
                 drawn = drawing(one, text, define=shown) if not number else drawing(one, text, use=shown)
-                views.append({"drawing": drawn, "caption": f"{name}: {told(one)}", "head": name, "brief": brief(one)})
+                views.append({"drawing": drawn, "caption": f"{name}: {caption(one)}", "head": name, "brief": brief(one)})
             images.append({"caption": key, "views": views})
         if images:
             groups.append({"name": label, "images": images})
@@ -190,16 +190,16 @@ def heat(cam: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def told(one: Kept) -> str:
-    """Say how the map lies to the boxes, and what the network answered."""
+def caption(one: Kept) -> str:
+    """Describe how much of the map is in the boxes, and the predicted probability."""
     text = f"{percent(one.ior)} of the map in boxes that cover {percent(one.box_share)}"
     return text if one.probability is None else f"{text}; probability {percent(one.probability)}"
 
 
 def brief(one: Kept) -> str:
-    """Say the same in a few words."""
+    """Return the same in fewer words."""
     text = f"{percent(one.ior)} in boxes"
-    return text if one.probability is None else f"{text}, says {percent(one.probability)}"
+    return text if one.probability is None else f"{text}, probability {percent(one.probability)}"
 
 
 def maps_svg(groups: Sequence[Mapping[str, Any]]) -> str:

@@ -76,9 +76,9 @@ def latex(table: pd.DataFrame) -> str:
 
     Example:
         >>> import pandas as pd
-        >>> text = latex(pd.DataFrame({"class": ["a_b", "50 %"], "share": [0.25, float("nan")]}))
+        >>> text = latex(pd.DataFrame({"class": ["a_b", "50%"], "share": [0.25, float("nan")]}))
         >>> [line for line in text.splitlines() if "&" in line]
-        ['class & share \\\\', 'a\\_b & 0.25 \\\\', '50 \\% & -- \\\\']
+        ['class & share \\\\', 'a\\_b & 0.25 \\\\', '50\\% & -- \\\\']
     """
     safe = table.copy()
     safe.columns = [str(name) for name in safe.columns]

@@ -1,66 +1,40 @@
-"""The charts of an audit, drawn once for the page, the folder of figures and the notebook."""
+"""The charts of an audit, drawn for the page, the folder of figures and the notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.lenses import BUILT_IN, Finding, lens_info
-from imblens.report._evidence import ENDS, MANY_CLASSES, ends
+from imblens.lenses import Finding
+from imblens.report._class_table import ENDS, MANY_CLASSES
+from imblens.report._evidence import ends
+from imblens.report._figures import Figure, draw_all, warm_up
 
 if TYPE_CHECKING:
-    from imblens.report._audit import Audit
-    from imblens.report._figures import Figure
+    from imblens.report._data import AuditData
 
 CLASS_COLUMNS = frozenset({"class", "predicted", "adversary", "other", "reference"})
-_OWN = frozenset(lens_info(function).name for function in BUILT_IN)
+Drawn = dict[tuple[str, str], Figure]  # by lens and chart
 
 
-def figures(audit: Audit) -> dict[tuple[str, str], Figure]:
-    """Every chart by (lens, chart), in report order; those that another package's lens cannot draw are left out."""
-    from threading import Thread
-
-    from imblens.report._figures import draw_all, warm_up
-
-    if "figures" not in audit._cache:
-        Thread(target=warm_up, daemon=True).start()  # while Altair is being imported
-        keys: list[tuple[str, str]] = []
-        drawn = draw_all(_charts(audit, keys), audit.run.classes)
-        kept = {}
-        for key, drawing in zip(keys, drawn, strict=True):
-            if not isinstance(drawing, Exception):
-                kept[key] = drawing
-            elif key[0] in _OWN:
-                raise drawing
-        audit._cache["figures"] = kept
-    found: dict[tuple[str, str], Figure] = audit._cache["figures"]
-    return found
+def figures(audit: AuditData) -> Drawn:
+    """Draw every chart, in report order."""
+    Thread(target=warm_up, daemon=True).start()  # while Altair is imported
+    keys: list[tuple[str, str]] = []
+    drawn = draw_all(_charts(audit, keys), audit.run.classes)
+    kept: Drawn = {}
+    for key, drawing in zip(keys, drawn, strict=True):
+        if isinstance(drawing, Exception):
+            raise drawing
+        kept[key] = drawing
+    return kept
 
 
-def charts(finding: Finding, name: str, kept: frozenset[str] | None = None) -> dict[str, Any]:
-    """The charts of a finding, of the classes `kept` alone; none where another package's lens fails to make them."""
-    try:
-        return (finding if kept is None else _of_classes(finding, kept)).charts()
-    except Exception:
-        if name in _OWN:
-            raise
-        return {}
-
-
-def lines(finding: Finding, name: str) -> dict[str, str]:
-    """The lines of a finding; an apology where another package's lens fails to write them."""
-    try:
-        return {str(key): str(line) for key, line in finding.lines().items()}
-    except Exception as error:
-        if name in _OWN:
-            raise
-        return {"": f"{name}: its lines could not be written: {type(error).__name__}: {error}"}
-
-
-def drawn_classes(audit: Audit) -> list[str] | None:
+def drawn_classes(audit: AuditData) -> list[str] | None:
     """The classes that charts show where there are too many for all: the largest and the smallest. None: all."""
     return None if audit.run.n_classes <= MANY_CLASSES else ends(audit, 2 * ENDS)
 
@@ -75,10 +49,10 @@ def _of_classes(finding: Finding, kept: frozenset[str]) -> Finding:
     return replace(finding, tables=tables)
 
 
-def _charts(audit: Audit, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+def _charts(audit: AuditData, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
     shown = drawn_classes(audit)
     kept = None if shown is None else frozenset(shown)
     for name, finding in audit.findings.items():
-        for chart, made in charts(finding, name, kept).items():
+        for chart, made in (finding if kept is None else _of_classes(finding, kept)).charts().items():
             keys.append((name, chart))
             yield f"figure-{len(keys)}", made

@@ -10,39 +10,42 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imblens.base.files import claim, write_atomic, write_text
 from imblens.report._instances import instances, write_instances
+from imblens.report._lens_parts import MAPS
 from imblens.report._tables import csv_text, file_names, plain, table_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.report._audit import Audit
+    from imblens.report._data import AuditData
     from imblens.report._figures import Figure
 
 
-def save_audit(audit: Audit, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
+def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
     """Write everything; see `Audit.save`."""
     claim(out, force=force)
     from imblens.report import _render
     from imblens.report._audit_page import report_html
     from imblens.report._overlays import overlays
+    from imblens.report._summary import summary
 
     report = out / "report.html"
-    report.unlink(missing_ok=True)  # a torn audit is never taken for a whole one
+    report.unlink(missing_ok=True)  # an incomplete audit is never taken for a complete one
+    stated = summary(audit)
     drawn = _render.figures(audit)
     names = table_files(audit.findings)
     tables = {file: audit.findings[lens].tables[table] for (lens, table), file in names.items()}
     write_tables(out, tables)
-    write_text(out / "findings.json", findings_json(audit))
+    write_text(out / "findings.json", findings_json(audit, stated))
     write_instances(instances(audit), out / "instances.parquet")
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
     write_figures(out, {file: drawn[key] for key, file in charts.items()})
-    if figures and "alignment" in audit.findings:
-        write_maps(out, overlays(audit.run, list(audit.findings["alignment"].lines())))
+    if figures and MAPS in audit.findings:
+        write_maps(out, overlays(audit.run, list(stated["lenses"][MAPS]["lines"])))
     if papers:
         from imblens.report._papers import write_papers
 
         write_papers(out, {file: drawn[key] for key, file in file_names({k: k[1] for k in drawn}).items()}, tables)
-    write_text(report, report_html(audit))
+    write_text(report, report_html(audit, stated, drawn))
     return report
 
 
@@ -86,13 +89,13 @@ def _sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
             file.unlink()
 
 
-def findings_json(audit: Audit) -> str:
-    """The summaries of all lenses, null where a value is unknown."""
+def findings_json(audit: AuditData, stated: Mapping[str, Any]) -> str:
+    """The summary of the audit and those of all lenses, null where a value is unknown."""
     from imblens.base.versions import IMBLENS
 
     lenses: dict[str, Any] = {
         name: {"summary": plain(finding.summary), "skipped": None} for name, finding in audit.findings.items()
     }
     lenses |= {name: {"summary": {}, "skipped": reason} for name, reason in audit.skipped.items()}
-    text = json.dumps({"imblens": IMBLENS, "lenses": lenses}, indent=2, ensure_ascii=False, allow_nan=False)
-    return text + "\n"
+    content = {"imblens": IMBLENS, "summary": stated, "lenses": lenses}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

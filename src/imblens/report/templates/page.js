@@ -9,7 +9,7 @@
 
   const all = (what, inside = document) => Array.from(inside.querySelectorAll(what));
 
-  // --- charts: the static drawing stands until its live twin is ready, and comes back on paper
+  // --- charts: the static drawing is shown until the live chart is ready, and again in print
 
   let unpacked;
   const store = () => unpacked ??= typeof page.columns === "string" ? inflated(page.columns) : Promise.resolve(page.columns);
@@ -33,12 +33,12 @@
     ...page.config.legend, columns: 1, labelLimit: Math.round(width / 2), layout: { top: { direction: "vertical" } },
   });
 
-  // names that every JavaScript object has stand in the charts' rows with a space behind them: Vega groups by name
+  // names that every JavaScript object has carry a space at their end in the rows of charts: Vega groups by name
   const asDrawn = (name) => (name in {} ? name + "\u00a0" : name);
   const asNamed = (text) => (typeof text === "string" && text.endsWith("\u00a0") && text.slice(0, -1) in {}
     ? text.slice(0, -1) : text);
 
-  // on a narrow screen labels may take a third, titles wrap, legends are one column, and numbers wider than their cell go
+  // on a narrow screen labels take a third at most, titles wrap, legends are one column, and numbers wider than their cell are left out
   function fitted(spec, width, composed) {
     if (!narrow(width)) return spec;
     const third = Math.round(width / 3);
@@ -50,7 +50,7 @@
       }
       return lines;
     };
-    // of the numbers in cells those stay that their cell holds, at 5.2 pixels a character and 6.6 of the row's name
+    // keep the numbers that fit their cell, at 5.2 pixels a character and 6.6 of the row's name
     const inCells = (layer) => {
       const { x, y, text } = layer.encoding;
       const cells = spec.datasets[(layer.data ?? spec.data)?.name] ?? [];
@@ -59,7 +59,7 @@
       const most = Math.floor((width - named - 45) / of(x).length / 5.2);
       const lengths = cells.map((row) => row[text?.field]).filter((value) => value !== null && value !== "").map((value) =>
         (typeof value === "string" ? value.length : (text.format ?? "").includes("%") ? 4 : 3));
-      const held = lengths.filter((length) => length <= most).length > 0.7 * lengths.length;  // else those of a few would stand
+      const held = lengths.filter((length) => length <= most).length > 0.7 * lengths.length;  // else only a few cells would have one
       layer.transform = [...(layer.transform ?? []), { filter: !held ? "false"
         : typeof cells[0]?.[text?.field] === "string" ? `length(datum[${JSON.stringify(text.field)}]) <= ${most}` : "true" }];
       Object.assign(layer.mark, { fontSize: 9, clip: true });
@@ -89,10 +89,10 @@
     return spec;
   }
 
-  // --- what is under the pointer, with its image where there is one
+  // --- tooltips, with the image of the instance where there is one
 
   const tip = make("div", { id: "tip", hidden: true });
-  tip.setAttribute("aria-hidden", "true");  // the figure and its table say the same
+  tip.setAttribute("aria-hidden", "true");  // the figure and its table have the same content
   document.body.append(tip);
 
   function make(tag, properties = {}, ...inside) {
@@ -120,8 +120,8 @@
     const datum = (item && item.datum) || {};
     const image = tile(datum.split || "train", datum.id);
     if (image) tip.append(image);
-    const said = typeof value === "object" ? Object.entries(value) : [["", value]];
-    tip.append(make("dl", { className: "facts" }, ...said.map(([key, text]) =>
+    const facts = typeof value === "object" ? Object.entries(value) : [["", value]];
+    tip.append(make("dl", { className: "facts" }, ...facts.map(([key, text]) =>
       make("div", {}, make("dt", { textContent: key }), make("dd", {}, make("bdi", { textContent: text }))))));
     const { width, height } = tip.getBoundingClientRect();
     const right = event.clientX + 14 + width > innerWidth ? event.clientX - 14 - width : event.clientX + 14;
@@ -129,7 +129,7 @@
     tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - height - 4))}px`;
   }
 
-  // Vega-Lite tells authors of charts that a height in steps cannot fit its container; readers need not know
+  // Vega-Lite warns authors of charts that a height in steps cannot fit its container; readers need no warning
   console.warn = () => {};
 
   async function wake(figure) {
@@ -138,9 +138,9 @@
     figure.dataset.live = "making";
     const box = document.createElement("div");
     box.className = "live making";
-    box.setAttribute("aria-hidden", "true");  // the figure around it says what it shows
+    box.setAttribute("aria-hidden", "true");  // the figure around it has the label
     figure.append(box);
-    const inputs = document.createElement("div");  // what a chart lets people choose stands outside the image
+    const inputs = document.createElement("div");  // the inputs of a chart are outside the image
     inputs.className = "inputs";
     const drawing = figure.firstElementChild;
     try {
@@ -159,7 +159,7 @@
         mode: "vega-lite", actions: false, ast: true, logLevel: 0, bind: inputs, tooltip: point,
         renderer: chart.dense ? "canvas" : "svg", config,
       });
-      // Vega keeps its errors to itself, and then draws nothing
+      // Vega reports no error here; it draws nothing
       const { height } = box.querySelector("svg, canvas").getBoundingClientRect();
       if (height < 40) throw new Error(`the live chart is ${height} pixels high`);
       drawing.remove();
@@ -182,14 +182,14 @@
     }
   }
 
-  // a chart follows the chosen class, or says why it cannot
+  // a chart follows the chosen class, or states why it cannot
   function follow(figure) {
     const { view, drawn } = views.get(figure);
     figure.parentElement.querySelector(".apart")?.remove();
     const name = asDrawn(chosen);
     if (chosen !== "" && !drawn.has(name)) {
-      const why = drawn.size ? `${chosen} is not among the classes drawn here.`
-        : `Here all classes are counted together, ${chosen} among them.`;
+      const why = drawn.size ? `${chosen} is not among the classes of this chart.`
+        : `This chart shows all classes together, including ${chosen}.`;
       figure.after(make("p", { className: "key apart", textContent: why }));
     }
     if (view.getState().signals[SIGNAL] !== undefined) {
@@ -223,24 +223,25 @@
       const body = all("tbody tr[data-class]", table).filter((row) => row.dataset.class !== "");
       const none = chosen !== "" && body.length > 0 && body.every((row) => row.classList.contains("other"));
       table.classList.toggle("none", none);
-      table.dataset.none = none ? `None of the rows shown here is of ${chosen}.` : "";
+      table.dataset.none = none ? `No row of this table is about ${chosen}.` : "";
     }
     for (const list of all(".lines")) {
-      const own = list.closest("details.more") ? null : list.closest("section") ?? list;  // the rest of it may stand below
+      const own = list.closest("details.more") ? null : list.closest("section") ?? list;  // the other lines may be below
       const silent = chosen !== "" && own && !all(".lines li[data-class]:not(.other)", own).length;
       list.querySelector(".silent").hidden = !silent;
-      if (silent) list.querySelector(".silent").textContent = `Nothing notable on ${chosen} here.`;
+      if (silent) list.querySelector(".silent").textContent = `No notable findings for ${chosen}.`;
     }
     for (const more of all("details.more")) {
       if (chosen !== "" && all("li.chosen", more).length) more.open = true;
     }
     for (const figure of views.keys()) follow(figure);
     narrowDown();
-    tell();
+    lead();
+    describe();
     if (write && asked().name !== chosen) history.pushState(null, "", address());
   }
 
-  // the address says what is chosen and where one is: "#class=truck&at=lens-adversaries"; back leads to what was before
+  // the address holds the chosen class and the section: "#class=truck&at=lens-adversaries"; Back returns to the previous choice
   const address = (at = "") => chosen === "" && at === "" && page.of === ""
     ? "#" : `#class=${encodeURIComponent(chosen)}` + (at && `&at=${at}`);
 
@@ -259,7 +260,25 @@
     if (at) document.getElementById(at)?.scrollIntoView();
   }
 
-  function tell() {
+  // headline, reason and cards are about the chosen class first
+  const headline = document.getElementById("headline");
+  const why = document.getElementById("why");
+  const cards = document.querySelector(".cards");
+  const inside = (element) => Array.from(element?.childNodes ?? []);
+  const original = [inside(headline), inside(why), Array.from(cards?.children ?? [])];
+
+  function lead() {
+    const known = page.sentences ?? {};
+    if (!headline || !page.sentences) return;
+    const own = chosen !== "" && chosen !== page.of && Object.hasOwn(known, chosen) ? known[chosen] : null;
+    headline.replaceChildren(...(own ? [own[0]] : original[0]));
+    why?.replaceChildren(...(own ? [own[1]] : original[1]));
+    if (why) why.hidden = Boolean(own) && own[1] === "";
+    const first = (card) => (card.dataset.choose === chosen ? 0 : 1);
+    cards?.append(...[...original[2]].sort((a, b) => first(a) - first(b)));
+  }
+
+  function describe() {
     if (!box) return;
     const row = chosen === "" ? null : all(".classes tbody tr").find((tr) => tr.dataset.class === chosen);
     box.hidden = !row;
@@ -271,22 +290,22 @@
       list.append(make("div", {}, make("dt", { textContent: cell.dataset.label }), text));
     }
     box.append(make("h2", {}, make("bdi", { textContent: chosen })), list);
-    const said = make("ul", { className: "said" });
+    const lines = make("ul", { className: "stated" });
     for (const line of all("section[id^='lens-'] .lines li[data-class]")) {
       if (line.dataset.class !== chosen) continue;
       const section = line.closest("section");
       const link = make("a", { href: "#" + section.id, textContent: section.querySelector("h2").textContent });
-      said.append(make("li", {}, link, " ", ...Array.from(line.cloneNode(true).childNodes)));
+      lines.append(make("li", {}, link, " ", ...Array.from(line.cloneNode(true).childNodes)));
     }
-    for (const [id, lines] of Object.entries(page.lines || {})) {
-      if (!Object.hasOwn(lines, chosen)) continue;
+    for (const [id, more] of Object.entries(page.lines || {})) {
+      if (!Object.hasOwn(more, chosen)) continue;
       const link = make("a", { href: "#" + id, textContent: document.querySelector(`#${id} h2`).textContent });
-      said.append(make("li", {}, link, " ", lines[chosen]));
+      lines.append(make("li", {}, link, " ", more[chosen]));
     }
     const images = all(".gallery > li").find((item) => item.dataset.class === chosen);
     if (images) box.append(images.querySelector(".kinds").cloneNode(true));
-    if (said.childElementCount) {
-      box.append(make("details", {}, make("summary", { textContent: "What every lens says of it" }), said));
+    if (lines.childElementCount) {
+      box.append(make("details", {}, make("summary", { textContent: "Results of each lens" }), lines));
     }
   }
 
@@ -333,7 +352,7 @@
     choose(name === chosen ? "" : name);
   });
 
-  // --- what can be taken away: drawings, their numbers, ticked suspects
+  // --- downloads: drawings, their numbers, ticked suspects
 
   function save(name, type, content) {
     const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
@@ -341,7 +360,7 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  const guarded = (value) => {  // as the files beside this page: no cell that a spreadsheet would run
+  const guarded = (value) => {  // as in the CSV files: no cell that a spreadsheet would run
     if (value === null || value === undefined) return "";
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? "'" + value : String(value);
     return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
@@ -355,7 +374,7 @@
       const tables = Object.values(page.charts[figure.id].data);
       const largest = await rows(tables.reduce((a, b) => (b.n > a.n ? b : a)));
       const known = Object.keys(largest[0] || {});
-      // what only places or words a mark goes; where "class" is a label with counts, "name" is the class
+      // columns that only position or describe a mark are left out; where "class" is a label with counts, "name" is the class
       const keys = known.filter((key) => !["few", "remark", "dark", "position"].includes(key)
         && (key !== "name" || !known.includes("class")));
       const from = (key) => (key === "class" && page.charts[figure.id].keys[0] === "name" ? "name" : key);
@@ -366,7 +385,7 @@
     const live = views.get(figure);
     if (!live) return;
     if (button.dataset.kind === "svg") return save(name + ".svg", "image/svg+xml", await live.view.toSVG());
-    const drawn = await live.view.toCanvas(3);  // 300 dots an inch where 100 pixels are one
+    const drawn = await live.view.toCanvas(3);  // 300 dots per inch at 100 pixels per inch
     const sheet = make("canvas", { width: drawn.width, height: drawn.height });
     const brush = sheet.getContext("2d");
     brush.fillStyle = "#fff";
@@ -391,13 +410,13 @@
     const n = ticked().length;
     document.getElementById("ticked").textContent = n ? `${n} ticked.` : "None ticked.";
     document.getElementById("take-ticks").disabled = !n;
-    try { localStorage.setItem(kept, JSON.stringify(ticked().map((box) => box.dataset.id))); } catch { /* not kept */ }
+    try { localStorage.setItem(kept, JSON.stringify(ticked().map((box) => box.dataset.id))); } catch { /* not stored */ }
   };
   if (ticks.length) {
     try {
       const before = new Set(JSON.parse(localStorage.getItem(kept) || "[]"));
       for (const box of ticks) box.checked = before.has(box.dataset.id);
-    } catch { /* nothing was kept */ }
+    } catch { /* nothing is stored */ }
     for (const box of ticks) box.addEventListener("change", report);
     document.getElementById("take-ticks").addEventListener("click", () => save("wrong-labels.csv", "text/csv",
       csv([["id", "class", "suggested"],
@@ -409,7 +428,7 @@
     report();
   }
 
-  // --- tables that sort; of very many classes the ends of the order are shown, and what is searched for
+  // --- tables can be sorted; of very many classes both ends of the order are shown, and search results
 
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -447,11 +466,11 @@
     const heads = all("th", table.tHead).filter((head) => !("plain" in head.dataset));
     const by = make("select", { ariaLabel: "Sort by" },
       make("option", { value: "", textContent: "Sort by …" }),
-      ...heads.flatMap((head) => ["rising", "falling"].map((way) => make("option", {
+      ...heads.flatMap((head) => ["ascending", "descending"].map((way) => make("option", {
         value: `${head.cellIndex} ${way}`, textContent: `${head.textContent}, ${way}` }))));
     by.addEventListener("change", () => {
       const [column, way] = by.value.split(" ");
-      if (column !== "") sort(table, Number(column), way === "falling");
+      if (column !== "") sort(table, Number(column), way === "descending");
     });
     table.closest(".scroll").before(make("p", { className: "sort-by" }, by));
   }
@@ -467,7 +486,7 @@
     const shown = new Set(wanted ? fits.slice(0, 2 * ends) : [...body.slice(0, ends), ...body.slice(-ends)]);
     for (const row of body) row.classList.toggle("rest", !shown.has(row) && row.dataset.class !== chosen);
     document.getElementById("found").textContent =
-      wanted ? `${fits.length} found${fits.length > shown.size ? `, the first ${shown.size} shown` : ""}.` : "";
+      wanted ? `${fits.length} found${fits.length > shown.size ? `, ${shown.size} shown` : ""}.` : "";
   }
   find?.addEventListener("input", narrowDown);
 

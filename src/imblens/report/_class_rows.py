@@ -1,0 +1,149 @@
+"""One plain row per class: what the class table, the cards and the sentences of a report state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imblens.base.arrays import imbalance
+from imblens.base.wording import FEW, percent, ratio
+from imblens.report import _lens_parts as parts
+from imblens.report._lens_parts import Findings, known
+from imblens.run import Run
+
+WELL_RANKED = 0.8  # AUROC below which a label's problem is not its threshold
+THRESHOLD_MATTERS = 0.1  # recall that a threshold of the label's own adds
+TOO_MANY = 0.5  # false-positive rate above which a label is marked
+NOTABLE_IMBALANCE = 1.5
+Row = dict[str, Any]
+
+
+def class_rows(run: Run, findings: Findings) -> list[Row]:
+    """Return one row per class in the order of the run; its keys are those of `class_table` in `summary`."""
+    multilabel = run.task == "multilabel"
+    rarer = imbalance(run.train.class_counts)
+    accuracy, areas, thresholds = parts.accuracies(findings), parts.areas(findings), parts.thresholds(findings)
+    causes, errors = parts.causes(findings), parts.error_counts(findings)
+    confused, forecasts, shares = (
+        parts.confused_with(findings),
+        parts.forecasts(findings),
+        parts.archetype_shares(findings),
+    )
+    rows = []
+    for i, name in enumerate(run.classes):
+        row, area, threshold = accuracy.get(name, {}), areas.get(name, {}), thresholds.get(name, {})
+        cause = causes.get(name, {})
+        if multilabel and parts.DIAGNOSIS not in findings:
+            cause = _label_cause(area, threshold, row)
+        times = known(row.get("imbalance")) if multilabel else known(rarer[i])
+        specificity = known(row.get("specificity"))
+        n_test = None if run.test is None else int(run.test.class_counts[i])
+        few = n_test is not None and n_test < FEW
+        treatment = _text(cause.get("treatment"))
+        rows.append(
+            {
+                "class": name,
+                "train_count": int(run.train.class_counts[i]),
+                "imbalance": times,
+                "rarity": _rarity(times, multilabel),
+                "test_count": n_test,
+                "too_few": few,
+                "accuracy": known(row.get("accuracy")),
+                "accuracy_low": known(row.get("accuracy_low")),
+                "accuracy_high": known(row.get("accuracy_high")),
+                "false_positive_rate": None if specificity is None else 1 - specificity,
+                "auroc": known(area.get("auroc")),
+                "threshold": _threshold(threshold),
+                "errors": errors.get(name, 0),
+                "errors_to": _pair(confused.get(name)),
+                "expected_errors_to": _pair(forecasts.get(name)),
+                "archetypes": shares.get(name, {}),
+                "cause": _text(cause.get("cause")).replace("_", " "),
+                "evidence": _text(cause.get("evidence")),
+                "evidence_lens": _evidence_lens(_text(cause.get("cause")), findings),
+                "treatment": treatment,
+                "command": command(treatment),
+            }
+        )
+    mean = mean_accuracy(rows)
+    for row in rows:
+        high, rate = row["accuracy_high"], row["false_positive_rate"]
+        row["needs_help"] = mean is not None and not row["too_few"] and high is not None and high < mean
+        row["too_many_positives"] = not row["too_few"] and rate is not None and rate > TOO_MANY
+    return rows
+
+
+def worst_first(rows: Sequence[Row], of: str | None = None) -> list[Row]:
+    """Classes with a known accuracy, worst first, those with few test instances last; the class of interest leads."""
+    measured = [row for row in rows if row["accuracy"] is not None]
+    measured.sort(key=lambda row: (row["too_few"], row["accuracy"]))
+    return [row for row in rows if row["class"] == of] + [row for row in measured if row["class"] != of]
+
+
+def mean_accuracy(rows: Sequence[Row]) -> float | None:
+    """Mean accuracy over the classes with test instances."""
+    measured = [row["accuracy"] for row in rows if row["accuracy"] is not None]
+    return float(np.mean(measured)) if measured else None
+
+
+def command(treatment: str) -> str:
+    """Return the command that applies a treatment; "" where the text is advice, not the name of a treatment.
+
+    Example:
+        >>> command("eos"), command("collect more images")
+        ('imblens treat RUN --with eos --out RUN2', '')
+    """
+    return f"imblens treat RUN --with {treatment} --out RUN2" if re.fullmatch(r"[a-z][a-z0-9_]*", treatment) else ""
+
+
+def _rarity(times: float | None, multilabel: bool) -> str:
+    if times is None or times < NOTABLE_IMBALANCE:
+        return ""
+    return f"{ratio(times)} negatives per positive" if multilabel else f"{ratio(times)}x rarer"
+
+
+def _threshold(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    at = known(row.get("threshold"))
+    if at is None:
+        return None
+    values = {key: known(row.get(key)) for key in ("recall", "precision", "recall_at_half")}
+    return {"threshold": at, **values, "chosen_on": str(row.get("chosen_on", ""))}
+
+
+def _evidence_lens(cause: str, findings: Findings) -> str | None:
+    lens = parts.EVIDENCE.get(cause)
+    return lens if lens in findings else None
+
+
+def _pair(pair: tuple[str, float] | None) -> dict[str, Any] | None:
+    return None if pair is None else {"class": pair[0], "share": pair[1]}
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _label_cause(area: Mapping[str, Any], threshold: Mapping[str, Any], accuracy: Mapping[str, Any]) -> dict[str, str]:
+    """Why a label is missed or predicted too often, from its ranking and threshold; {} where there are too few positives."""
+    auroc, low, high = (known(area.get(key)) for key in ("auroc", "auroc_low", "auroc_high"))
+    if (area.get("positives") or 0) < FEW or auroc is None or low is None or high is None:
+        return {}
+    ranked = f"AUROC {auroc:.2f} [{low:.2f}, {high:.2f}]"
+    at, recall, half = (known(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
+    specificity = known(accuracy.get("specificity"))
+    if high < WELL_RANKED:
+        evidence = f"weak discrimination: {ranked}, where chance is 0.5."
+        return {"cause": "ranking", "evidence": evidence, "treatment": "more data or longer training"}
+    if at is not None and recall is not None and half is not None and recall - half >= THRESHOLD_MATTERS:
+        evidence = (
+            f"ranked well ({ranked}), but 0.5 is too high a threshold: recall {percent(half)}, against {percent(recall)} "
+            f"at its own threshold of {at:.2g}, chosen on {threshold['chosen_on']}."
+        )
+        return {"cause": "threshold", "evidence": evidence, "treatment": "eos"}
+    if specificity is not None and specificity < 1 - TOO_MANY:
+        evidence = f"0.5 is too low a threshold: false-positive rate {percent(1 - specificity)}."
+        return {"cause": "threshold", "evidence": evidence, "treatment": "eos"}
+    return {}

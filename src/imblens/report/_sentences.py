@@ -1,0 +1,148 @@
+"""Sentences of a report: the headline, its reason, and statements on all classes. They only word the rows of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from imblens.base.wording import FEW, counted, percent, share_with_interval
+from imblens.report._class_rows import Row, mean_accuracy, worst_first
+from imblens.report._data import Lines
+from imblens.report._lens_parts import ACCURACY, DIAGNOSIS, RANKING
+from imblens.run import copies
+
+if TYPE_CHECKING:
+    from imblens.run import Run
+
+FEW_COPIES, SHARE_COPIED = 3, 0.05  # copied test instances from which they are reported
+NAMED = 5  # classes that a sentence names
+TREATMENTS = {  # treatment that the diagnosis names -> what it does, for readers who do not know it
+    "eos": "synthetic features extend the class towards its nearest other classes, and the head is retrained",
+    "logit_adjustment": "logits are corrected for class frequency, without training",
+}
+
+
+def headline(lines: Lines, rows: Sequence[Row], of: str | None) -> str:
+    """One sentence with numbers on the class of interest, else on the worst class."""
+    order = worst_first(rows, of)
+    if order and order[0]["accuracy"] is not None:
+        return class_sentence(lines, order[0])
+    for stated in map(lines.of, lines.findings):
+        if of is None and stated:
+            return next(iter(stated.values()))
+        if of is not None and of in stated:
+            return stated[of]
+    return "No notable findings." if of is None else f"No notable findings for {of}."
+
+
+def class_sentence(lines: Lines, row: Row) -> str:
+    """The sentence of the accuracy lens on a class, or one with the same numbers where that lens has none."""
+    name = row["class"]
+    line = lines.of(ACCURACY).get(name)
+    if line is not None:
+        return line
+    if row["accuracy"] is None or row["accuracy_low"] is None or row["accuracy_high"] is None:
+        return f"{name} has no test instance, so its accuracy is unknown."
+    share = share_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+    text = f"{name} is classified correctly {share.replace(' ', ' of the time ', 1)}"
+    return (
+        f"{text} in {counted(row['test_count'] or 0, 'test instance')}, too few to tell."
+        if row["too_few"]
+        else f"{text}."
+    )
+
+
+def reason(lines: Lines, row: Row) -> str:
+    """Why a class fails and what to try; "" where no cause is known."""
+    if DIAGNOSIS in lines.findings:
+        text = lines.of(DIAGNOSIS).get(row["class"], "").removeprefix(f"{row['class']}: ")
+    else:
+        text = f"{row['evidence']} Try: {row['treatment']}." if row["cause"] else ""
+    for treatment, what in TREATMENTS.items():
+        text = text.replace(f" Try: {treatment}.", f" Try {treatment}: {what}.")
+    return f"Why: {text}" if text else ""
+
+
+def need_help(run: Run, rows: Sequence[Row]) -> str:
+    """How many classes need help, and how that is measured."""
+    mean = mean_accuracy(rows)
+    if mean is None:
+        no_test = "The run has no test split, so accuracy cannot be estimated: all results are from training data."
+        return no_test if run.test is None else ""
+    multilabel = run.task == "multilabel"
+    if multilabel and not mean:
+        return f"None of the {len(rows)} labels reaches a probability of 0.5 on any positive test instance."
+    measure = f"{'mean sensitivity' if multilabel else 'mean class accuracy'} ({percent(mean)})"
+    low = [row for row in worst_first(rows) if row["needs_help"]]
+    if low:
+        names = ", ".join(f"{row['class']} ({percent(row['accuracy'])})" for row in low[:NAMED])
+        more = f" and {len(low) - NAMED} more" if len(low) > NAMED else ""
+        verb, its = ("needs", "its 95% interval is") if len(low) == 1 else ("need", "their 95% intervals are")
+        return f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}."
+    enough = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
+    if enough < 2:
+        return (
+            f"Too few test cases to rank classes: {FEW} test instances of a class are needed, and {enough or 'none'} of "
+            f"{len(rows)} {'has' if enough else 'have'} as many."
+        )
+    if enough < len(rows):
+        return (
+            f"None of the {enough} classes with {FEW} test instances or more is clearly below the {measure}; the other "
+            f"{len(rows) - enough} have too few."
+        )
+    return f"None of the {len(rows)} classes is clearly below the {measure}."
+
+
+def ranking(lines: Lines) -> str:
+    """How well labels are ranked, and the effect of a threshold per label; "" in single-label runs."""
+    finding = lines.findings.get(RANKING)
+    return lines.of(RANKING).get("", "") if finding is not None and "ranking_thresholds" in finding.tables else ""
+
+
+def shared_patients(run: Run) -> tuple[int, str]:
+    """Number of patients in both training and test split, as the data of the run states it, and the sentence on them."""
+    data = run.meta.get("data")
+    shared = data.get("shared_patients") if isinstance(data, Mapping) else None
+    n = shared.get("train and test") if isinstance(shared, Mapping) else None
+    if not isinstance(n, int) or n < 1:
+        return 0, ""
+    who = counted(n, "patient") + (" is" if n == 1 else " are")
+    return n, f"{who} in both the training and the test split: results are probably optimistic."
+
+
+def copied(run: Run) -> tuple[int | None, str]:
+    """Number of test instances that are copies of training instances (None without test split), and the sentence on them."""
+    test = run.test
+    if test is None:
+        return None, ""
+    n = run.remember("copied", lambda: int(copies(run.train, test).sum()))
+    if n < FEW_COPIES or n <= SHARE_COPIED * len(test):
+        return n, ""
+    return n, (
+        f"{n:,} of {len(test):,} test instances have exactly the features of a training instance: results are probably "
+        "optimistic."
+    )
+
+
+def next_worst(lines: Lines, rows: Sequence[Row], of: str | None) -> list[str]:
+    """A sentence on each of the next two classes that are below the mean."""
+    mean = mean_accuracy(rows)
+    others = [row for row in worst_first(rows, of)[1:3] if row["accuracy"] is not None and mean is not None]
+    return [class_sentence(lines, row) for row in others if row["accuracy"] < mean]
+
+
+def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> dict[str, Any]:
+    """What a report states before its first table: headline, reason, statements on all classes, the next worst."""
+    order = worst_first(rows, of)
+    n_patients, patients = shared_patients(run)
+    n_copies, copy_sentence = copied(run)
+    found: dict[str, Any] = {
+        "headline": headline(lines, rows, of),
+        "reason": reason(lines, order[0]) if order else "",
+        "statements": [text for text in (need_help(run, rows), ranking(lines), patients, copy_sentence) if text],
+        "next_worst": next_worst(lines, rows, of),
+        "copies": {"count": n_copies, "notable": bool(copy_sentence)},
+        "shared_patients": n_patients,
+    }
+    verdict = [found["headline"], found["reason"], *found["statements"], *found["next_worst"]]
+    return {"verdict": [line for line in verdict if line], **found}

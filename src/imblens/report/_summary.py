@@ -1,0 +1,113 @@
+"""Everything a report states, as one plain mapping. Page, notebook, terminal and findings.json only render it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imblens.lenses import all_lenses, lens_info
+from imblens.report._class_rows import class_rows, mean_accuracy, worst_first
+from imblens.report._data import AuditData, Lines
+from imblens.report._html import heading
+from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
+from imblens.report._sentences import class_sentence, reason, statements
+from imblens.report._tables import plain
+
+
+def summary(audit: AuditData) -> dict[str, Any]:
+    """Return everything the report of an audit states, as plain JSON values; unknown is None, never NaN.
+
+    Args:
+        audit: what `imblens.audit` returned.
+
+    Returns:
+        A new mapping with the keys
+
+        - `title`: data, network, loss and treatment in a few words; `task`: "multiclass" or "multilabel"; `of`: the class
+          of interest or None; `splits`: instances of each split; `n_classes`, `n_features`.
+        - `verdict`: all lines of the verdict, in order. They are also given apart: `headline` (the class of interest, else
+          the worst class), `reason` (its cause and what to try, "" where unknown), `statements` (on all classes),
+          `next_worst`.
+        - `mean_accuracy`: mean over the classes with test instances. `need_help`: classes whose 95% interval is below it,
+          worst first. `order`: classes with a known accuracy, the class of interest first, then worst first.
+        - `class_table`: a mapping per class, in the order of the run: `class`, `train_count`, `imbalance`, `rarity` (text),
+          `test_count`, `too_few` (below 10 test instances), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
+          `false_positive_rate` and `too_many_positives` (multi-label), `auroc`, `threshold` (None, or `threshold`,
+          `recall`, `precision`, `recall_at_half`, `chosen_on`), `errors` (test errors), `errors_to` and
+          `expected_errors_to` (None, or `class` and `share`), `archetypes` (share of each), `cause`, `evidence`,
+          `evidence_lens`, `treatment`, `command`, `sentence`, `reason`, `measures` (name of a class measure -> value).
+        - `measures`: the class measures that lenses declare: name -> `lens`, `title`, `better` ("higher", "lower" or None).
+        - `copies`: `count` of test instances that equal a training instance (None without a test split), and whether that
+          is `notable`; `shared_patients`: patients in both training and test split.
+        - `lenses`: name -> `question`, `lines` (class -> sentence, "" for all classes), `notes`.
+        - `skipped`: name -> `question`, `reason`.
+        - `commands`: `audit` (gives this report again), `next` (treatment to try first, "" where none is named).
+        - `reproduction`: `settings`, `versions`, `sha256`, each name -> text, and `seed`.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> features, labels = np.eye(3)[[0, 0, 0, 1]], np.array([0, 0, 0, 1])
+        >>> run = imblens.Run.from_arrays(train=(features, labels), classes=("cat", "dog"))
+        >>> stated = summary(imblens.audit(run, lenses=["class_accuracy"]))
+        >>> stated["skipped"]["class_accuracy"]["reason"], stated["class_table"][1]["imbalance"]
+        ('The run has no test split.', 3.0)
+    """
+    run, findings = audit.run, audit.findings
+    rows = class_rows(run, findings)
+    order = worst_first(rows, audit.of)
+    lines = Lines(findings)
+    lenses = {
+        name: {"question": lens_question(name), "lines": lines.of(name), "notes": finding.notes}
+        for name, finding in findings.items()
+    }
+    for row in rows:
+        row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row), "measures": {}}
+    first = next((row["command"] for row in order if row["command"]), "")
+    found: dict[str, Any] = {
+        "title": describe(run.meta),
+        "task": run.task,
+        "of": audit.of,
+        "splits": {name: len(split) for name, split in run.splits.items()},
+        "n_classes": run.n_classes,
+        "n_features": run.dim,
+        **statements(run, lines, rows, audit.of),
+        "mean_accuracy": mean_accuracy(rows),
+        "need_help": [row["class"] for row in worst_first(rows) if row["needs_help"]],
+        "order": [row["class"] for row in order],
+        "class_table": rows,
+        "measures": {},
+        "lenses": lenses,
+        "skipped": {name: _skipped(name, text) for name, text in audit.skipped.items()},
+        "commands": {"audit": audit_command(audit), "next": first},
+        "reproduction": {
+            "settings": dict([*settings(run.meta), *_options(audit)]),
+            "versions": dict(used_versions(run.meta)),
+            "sha256": dict(digests(run)),
+            "seed": run.meta.get("seed"),
+        },
+    }
+    plain_found: dict[str, Any] = plain(found)
+    return plain_found
+
+
+def verdict(audit: AuditData) -> list[str]:
+    """Return the lines of the verdict alone, which needs neither hashes nor the lines of all lenses."""
+    rows = class_rows(audit.run, audit.findings)
+    stated: list[str] = statements(audit.run, Lines(audit.findings), rows, audit.of)["verdict"]
+    return stated
+
+
+def lens_question(name: str) -> str:
+    """Return the question that a lens answers; its name as a heading where it states none."""
+    known = all_lenses().get(name)
+    return (lens_info(known).question if known is not None else "") or heading(name)
+
+
+def _skipped(name: str, text: str) -> dict[str, str]:
+    text = text.removeprefix(f"{name}: ")
+    return {"question": lens_question(name), "reason": text[:1].upper() + text[1:]}
+
+
+def _options(audit: AuditData) -> list[tuple[str, str]]:
+    return [
+        (f"option {key} of {lens}", str(value)) for lens, all_ in audit.options.items() for key, value in all_.items()
+    ]
