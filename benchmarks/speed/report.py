@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.speed._measure import row
 from imblens import Run, audit
-from imblens.report._audit_page import report_html
+from imblens.report import report_html
 
 DIM = 64
 SIZES = (  # classes, training instances, test instances, points on the map, megabytes that the page may have

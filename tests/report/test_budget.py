@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from imblens.lenses import Finding, embedding_map, lens_info
-from imblens.report import Audit, audit
-from imblens.report._audit_page import report_html
-from imblens.report._evidence import ENDS
+from imblens.report import Audit, audit, report_html
+from imblens.report._class_table import ENDS
 from imblens.report._image_sheet import SHEET_BYTES
 from tests.report.runs import make_run
 

@@ -23,7 +23,7 @@ import imblens
 from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, lens
 from imblens.lenses.archetypes import archetype_instances
-from imblens.report import audit
+from imblens.report import audit, summary
 from imblens.report._figures import slim
 from imblens.report._tables import csv_text, file_names, plain
 from imblens.run import Run
@@ -74,6 +74,7 @@ def test_findings_hold_every_lens_skipped_ones_too(tmp_path):
     found = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert found == {
         "imblens": imblens.__version__,
+        "summary": summary(audit(bare, lenses=["class_accuracy"])),
         "lenses": {"class_accuracy": {"summary": {}, "skipped": "class_accuracy: the run has no test split."}},
     }
 

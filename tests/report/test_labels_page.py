@@ -1,4 +1,4 @@
-"""The report of a run with several labels per instance: what a reader of labels needs, and nothing about classes."""
+"""The report of a multi-label run: what a reader of labels needs, and nothing that holds for single labels alone."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def text(tmp_path_factory) -> str:
     return audit(labels_run(), lenses=LENSES).save(out, figures=False).read_text()
 
 
-def test_every_label_has_its_false_alarms_its_auroc_and_its_threshold(text):
+def test_every_label_has_its_false_positive_rate_its_auroc_and_its_threshold(text):
     start = text.index('id="table-of-classes"')
     table = text[start : text.index("</table>", start)]
     assert re.findall(r'<th scope="col">(\w+)</th>', table) == [
         "Class",
         "Training",
-        "Found",
+        "Sensitivity",
         "AUROC",
-        "Neighbours",
+        "Archetypes",
         "Threshold",
     ]
-    assert table.count("false yes to") == 3 and table.count("chosen on val") == 3
-    assert "Accuracy is the share" not in text and "at a probability of 0.5" in text
+    assert table.count("false-positive rate") == 3 and table.count("chosen on val") == 3
+    assert "the accuracy: the share" not in text and "sensitivity at a threshold of 0.5" in text
 
 
 def test_thresholds_are_a_table_of_their_own_and_no_other_charts(text):
@@ -52,19 +52,19 @@ def test_thresholds_are_a_table_of_their_own_and_no_other_charts(text):
     assert section.count("Show as table") == 1  # of the areas; the chart of probabilities has none
 
 
-def test_verdict_tells_ranking_and_thresholds():
+def test_verdict_states_ranking_and_thresholds():
     lines = audit(labels_run(), lenses=LENSES).verdict()
     assert any(line.startswith("Mean over 3 classes: AUROC") and "chosen on val" in line for line in lines)
 
 
-def test_a_label_is_told_why_it_is_missed_and_what_to_try(tmp_path):
+def test_the_cause_of_a_missed_label_and_a_treatment_are_stated(tmp_path):
     strict = audit(labels_run(shift=-3), lenses=LENSES)  # ranked as well as before, but 0.5 is out of reach
     why = next(line for line in strict.verdict() if line.startswith("Why: "))
-    assert "it is ranked well (AUROC 0.9" in why and "a probability of 0.5 asks too much" in why and "Try eos" in why
+    assert "ranked well (AUROC 0.9" in why and "0.5 is too high a threshold" in why and "Try eos" in why
     page = strict.save(tmp_path / "strict", figures=False).read_text()
     assert "imblens treat RUN --with eos --out RUN2" in page and 'href="#lens-ranking">threshold' in page
     lax = audit(labels_run(shift=3), lenses=LENSES).save(tmp_path / "lax", figures=False).read_text()
-    assert "a probability of 0.5 asks too little" in lax
+    assert "0.5 is too low a threshold" in lax
     run = labels_run()
     noise = np.random.default_rng(0).normal(size=run.test.logits.shape)
     blind = Run.from_arrays(
@@ -73,19 +73,19 @@ def test_a_label_is_told_why_it_is_missed_and_what_to_try(tmp_path):
         classes=run.classes,
     )
     why = next(line for line in audit(blind, lenses=LENSES).verdict() if line.startswith("Why: "))
-    assert "it is hard to tell from the rest: AUROC 0." in why and "Try: more training instances" in why
+    assert "weak discrimination: AUROC 0." in why and "Try: more data or longer training" in why
 
 
-def test_patients_on_both_sides_are_told(tmp_path):
+def test_shared_patients_are_reported(tmp_path):
     run = labels_run()
     run.meta["data"] = {"shared_patients": {"train and test": 8, "train and val": 3}}
-    told = "8 patients are in both the training and the test split"
+    sentence = "8 patients are in both the training and the test split"
     found = audit(run, lenses=["class_accuracy"])
-    assert any(line.startswith(told) for line in found.verdict())
-    assert told in found.save(tmp_path / "out", figures=False).read_text()
+    assert any(line.startswith(sentence) for line in found.verdict())
+    assert sentence in found.save(tmp_path / "out", figures=False).read_text()
 
 
-def test_a_network_that_never_says_yes_is_told_so():
+def test_a_network_that_never_predicts_a_label_is_reported():
     lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
-    assert lines[2] == "None of the 3 labels reaches a probability of 0.5 on a test instance that has it."
+    assert lines[2] == "None of the 3 labels reaches a probability of 0.5 on any positive test instance."
     assert "with 0.5 for all it is 0.000" in " ".join(lines)

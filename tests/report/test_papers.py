@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from imblens.report import _papers, _render, audit
+from imblens.report import _papers, audit
+from imblens.report import figures as drawn_figures
 from tests.report.runs import make_run
 
 
 def figures(names: tuple[str, ...], n: int = 600) -> dict[str, str]:
-    drawn = _render.figures(audit(make_run(names, n=n, per_test=12), lenses=["class_accuracy"]))
+    drawn = drawn_figures(audit(make_run(names, n=n, per_test=12), lenses=["class_accuracy"]))
     return {chart: _papers.drawn(figure)["svg"].decode() for (_, chart), figure in drawn.items()}
 
 

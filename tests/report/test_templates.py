@@ -6,18 +6,19 @@ import jinja2
 import pandas as pd
 import pytest
 
-from imblens.report._page import TEMPLATES, shown
+from imblens.report._html import shown
+from imblens.report._page import TEMPLATES
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["a", "b", ""], "2 more classes"), (["a", ""], "1 more class"), ([""], "Over all classes")]
+    ("names", "text"), [(["a", "b", ""], "2 more classes"), (["a", ""], "1 more class"), ([""], "All classes together")]
 )
-def test_only_lines_of_a_class_are_counted_as_classes(names, said):
+def test_only_lines_of_a_class_are_counted_as_classes(names, text):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     environment.filters["whole"] = environment.filters["kept_apart"] = str
     lines = [{"name": name, "text": "text"} for name in names]
     drawn = environment.get_template("parts.html").module.lines([{"name": "c", "text": "first"}], lines, "")
-    assert f"<summary>{said}</summary>" in drawn
+    assert f"<summary>{text}</summary>" in drawn
 
 
 def test_a_table_of_pairs_has_rows_of_every_class():

@@ -51,8 +51,7 @@ def command(
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
-    from imblens.report import audit
-    from imblens.report._audit import QUICK_MAP
+    from imblens.report import QUICK_MAP, audit
     from imblens.run import ENGINES, Run
 
     for name in lens:
@@ -81,7 +80,7 @@ def command(
 
 
 def _get_ready_to_draw() -> None:
-    from imblens.report._figures import warm_up
+    from imblens.report import warm_up
 
     import_module("altair")
     warm_up()

@@ -33,8 +33,7 @@ def command(
 ) -> None:
     """Report what changed from the first run to the others, per class, with intervals."""
     from imblens.errors import InputError
-    from imblens.report import compare
-    from imblens.report._audit import QUICK_MAP
+    from imblens.report import QUICK_MAP, compare
     from imblens.run import Run
 
     if len(sources) < 2:

@@ -126,7 +126,7 @@ def _is_number(column: Any) -> bool:
 
 
 def whole(text: str, isolated: Sequence[str] = ()) -> Markup:
-    """Mark text so that no line breaks inside "47% [44, 50]" or "+3.4 points", and no name changes the text direction around it.
+    """Mark text so that no line breaks inside "47% [44, 50]" or "+3.4 points", and no name changes its direction.
 
     Args:
         text: what to show.
@@ -139,7 +139,7 @@ def whole(text: str, isolated: Sequence[str] = ()) -> Markup:
 
 
 def kept_apart(text: str, isolated: Sequence[str] = ()) -> Markup:
-    """Mark text so that no name changes the text direction around it; numbers may break, unlike in `whole`."""
+    """Mark text so that no name changes its direction; numbers may break, unlike in `whole`."""
     return _marked(text, isolated, "")
 
 

@@ -68,7 +68,13 @@ def _rows(run: Run, split: Split) -> pd.DataFrame:
     if split.multilabel:
         predicted, correct = logits > 0, split.correct.all(axis=1)
         return pd.DataFrame(
-            {**columns, "predicted": _named(names, predicted), "correct": correct, "confidence": np.nan, "adversary": None}
+            {
+                **columns,
+                "predicted": _named(names, predicted),
+                "correct": correct,
+                "confidence": np.nan,
+                "adversary": None,
+            }
         )
     others = logits.copy()
     others[np.arange(len(split)), split.labels] = -np.inf

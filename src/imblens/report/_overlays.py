@@ -110,7 +110,9 @@ def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, An
                 text = f"Activation map of {label} on image {key} by {name}: {percent(one.ior)} of it in the boxes"
                 shown = f"view-{len(groups)}-{len(images)}"
                 drawn = drawing(one, text, define=shown) if not number else drawing(one, text, use=shown)
-                views.append({"drawing": drawn, "caption": f"{name}: {caption(one)}", "head": name, "brief": brief(one)})
+                views.append(
+                    {"drawing": drawn, "caption": f"{name}: {caption(one)}", "head": name, "brief": brief(one)}
+                )
             images.append({"caption": key, "views": views})
         if images:
             groups.append({"name": label, "images": images})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from imblens.lenses import all_lenses, lens_info
-from imblens.report._class_rows import class_rows, mean_accuracy, worst_first
+from imblens.lenses import ClassMeasure, all_lenses, class_measures, lens_info
+from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
 from imblens.report._data import AuditData, Lines
 from imblens.report._html import heading
 from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
 from imblens.report._sentences import class_sentence, reason, statements
 from imblens.report._tables import plain
+
+USUAL_TREATMENT = "eos"  # where no lens names one
 
 
 def summary(audit: AuditData) -> dict[str, Any]:
@@ -28,7 +30,8 @@ def summary(audit: AuditData) -> dict[str, Any]:
           the worst class), `reason` (its cause and what to try, "" where unknown), `statements` (on all classes),
           `next_worst`.
         - `mean_accuracy`: mean over the classes with test instances. `need_help`: classes whose 95% interval is below it,
-          worst first. `order`: classes with a known accuracy, the class of interest first, then worst first.
+          worst first. `next_treatment`: the treatment to try first. `order`: classes with a known accuracy, the class of
+          interest first, then worst first.
         - `class_table`: a mapping per class, in the order of the run: `class`, `train_count`, `imbalance`, `rarity` (text),
           `test_count`, `too_few` (below 10 test instances), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
           `false_positive_rate` and `too_many_positives` (multi-label), `auroc`, `threshold` (None, or `threshold`,
@@ -40,7 +43,7 @@ def summary(audit: AuditData) -> dict[str, Any]:
           is `notable`; `shared_patients`: patients in both training and test split.
         - `lenses`: name -> `question`, `lines` (class -> sentence, "" for all classes), `notes`.
         - `skipped`: name -> `question`, `reason`.
-        - `commands`: `audit` (gives this report again), `next` (treatment to try first, "" where none is named).
+        - `commands`: `audit` (gives this report again), `next` (applies `next_treatment`).
         - `reproduction`: `settings`, `versions`, `sha256`, each name -> text, and `seed`.
 
     Example:
@@ -59,9 +62,12 @@ def summary(audit: AuditData) -> dict[str, Any]:
         name: {"question": lens_question(name), "lines": lines.of(name), "notes": finding.notes}
         for name, finding in findings.items()
     }
+    measures = class_measures(findings)
+    values = {name: known.values.to_dict() for name, known in measures.items()}
     for row in rows:
-        row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row), "measures": {}}
-    first = next((row["command"] for row in order if row["command"]), "")
+        row["measures"] = {name: of_class.get(row["class"]) for name, of_class in values.items()}
+        row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row)}
+    treatment = next((row["treatment"] for row in order if row["command"]), USUAL_TREATMENT)
     found: dict[str, Any] = {
         "title": describe(run.meta),
         "task": run.task,
@@ -72,12 +78,13 @@ def summary(audit: AuditData) -> dict[str, Any]:
         **statements(run, lines, rows, audit.of),
         "mean_accuracy": mean_accuracy(rows),
         "need_help": [row["class"] for row in worst_first(rows) if row["needs_help"]],
+        "next_treatment": treatment,
         "order": [row["class"] for row in order],
         "class_table": rows,
-        "measures": {},
+        "measures": {name: _measure(known) for name, known in measures.items()},
         "lenses": lenses,
         "skipped": {name: _skipped(name, text) for name, text in audit.skipped.items()},
-        "commands": {"audit": audit_command(audit), "next": first},
+        "commands": {"audit": audit_command(audit), "next": command(treatment)},
         "reproduction": {
             "settings": dict([*settings(run.meta), *_options(audit)]),
             "versions": dict(used_versions(run.meta)),
@@ -100,6 +107,10 @@ def lens_question(name: str) -> str:
     """Return the question that a lens answers; its name as a heading where it states none."""
     known = all_lenses().get(name)
     return (lens_info(known).question if known is not None else "") or heading(name)
+
+
+def _measure(known: ClassMeasure) -> dict[str, Any]:
+    return {"lens": known.lens, "title": known.measure.title, "better": known.measure.better}
 
 
 def _skipped(name: str, text: str) -> dict[str, str]:

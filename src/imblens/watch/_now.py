@@ -127,7 +127,7 @@ def _log_images(found: Audit, log: Any, step: int) -> None:
         return
     from PIL import Image
 
-    from imblens.report._render import figures
+    from imblens.report import figures
 
     for (_, chart), figure in figures(found).items():
         if chart not in PICTURES:
