@@ -32,7 +32,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
         parts.forecasts(findings),
         parts.archetype_shares(findings),
     )
-    rows = []
+    rows: list[Row] = []
     for i, name in enumerate(run.classes):
         row, area, threshold = accuracy.get(name, {}), areas.get(name, {}), thresholds.get(name, {})
         cause = causes.get(name, {})
