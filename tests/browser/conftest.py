@@ -27,7 +27,7 @@ ARGUMENTS = (
 
 @dataclass
 class Opened:
-    """A page with all that it said and asked for since it was opened."""
+    """A page with all its messages and requests since it was opened."""
 
     page: Any
     messages: list[str] = field(default_factory=list)

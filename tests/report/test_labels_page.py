@@ -88,4 +88,4 @@ def test_shared_patients_are_reported(tmp_path):
 def test_a_network_that_never_predicts_a_label_is_reported():
     lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
     assert lines[2] == "None of the 3 labels reaches a probability of 0.5 on any positive test instance."
-    assert "with 0.5 for all it is 0.000" in " ".join(lines)
+    assert "with 0.5 for all labels 0.000" in " ".join(lines)

@@ -109,6 +109,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         Agresti and Min 2005; Newcombe 1998, method 10.
 
     Example:
+        >>> import numpy as np
         >>> features = np.arange(40.0).reshape(20, 2) % 7
         >>> labels = np.repeat([0, 1], 10)
         >>> right, wrong = np.eye(2)[labels], np.eye(2)[1 - labels]
