@@ -10,7 +10,7 @@ import pytest
 from imblens.report import audit
 from imblens.run import Run
 
-LENSES = ["class_accuracy", "co_occurrence", "archetypes", "ranking"]
+LENSES = ["class_accuracy", "co_occurrence", "archetypes", "ranking", "diagnosis"]
 
 
 def labels_run(shift: float = 0.0) -> Run:

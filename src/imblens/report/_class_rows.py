@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from imblens.base.arrays import imbalance
-from imblens.base.wording import FEW, percent, ratio
+from imblens.base.wording import FEW, ratio
 from imblens.report import _lens_parts as parts
 from imblens.report._lens_parts import Findings, known
 from imblens.run import Run
 
-WELL_RANKED = 0.8  # AUROC below which a label's problem is not its threshold
-THRESHOLD_MATTERS = 0.1  # recall that a threshold of the label's own adds
 TOO_MANY = 0.5  # false-positive rate above which a label is marked
 NOTABLE_IMBALANCE = 1.5
 Row = dict[str, Any]
@@ -36,8 +34,6 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
     for i, name in enumerate(run.classes):
         row, area, threshold = accuracy.get(name, {}), areas.get(name, {}), thresholds.get(name, {})
         cause = causes.get(name, {})
-        if multilabel and parts.DIAGNOSIS not in findings:
-            cause = _label_cause(area, threshold, row)
         times = known(row.get("imbalance")) if multilabel else known(rarer[i])
         specificity = known(row.get("specificity"))
         n_test = None if run.test is None else int(run.test.class_counts[i])
@@ -124,26 +120,3 @@ def _pair(pair: tuple[str, float] | None) -> dict[str, Any] | None:
 
 def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
-
-
-def _label_cause(area: Mapping[str, Any], threshold: Mapping[str, Any], accuracy: Mapping[str, Any]) -> dict[str, str]:
-    """Why a label is missed or predicted too often, from its ranking and threshold; {} where there are too few positives."""
-    auroc, low, high = (known(area.get(key)) for key in ("auroc", "auroc_low", "auroc_high"))
-    if (area.get("positives") or 0) < FEW or auroc is None or low is None or high is None:
-        return {}
-    ranked = f"AUROC {auroc:.2f} [{low:.2f}, {high:.2f}]"
-    at, recall, half = (known(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
-    specificity = known(accuracy.get("specificity"))
-    if high < WELL_RANKED:
-        evidence = f"weak discrimination: {ranked}, where chance is 0.5."
-        return {"cause": "ranking", "evidence": evidence, "treatment": "more data or longer training"}
-    if at is not None and recall is not None and half is not None and recall - half >= THRESHOLD_MATTERS:
-        evidence = (
-            f"ranked well ({ranked}), but 0.5 is too high a threshold: recall {percent(half)}, against {percent(recall)} "
-            f"at its own threshold of {at:.2g}, chosen on {threshold['chosen_on']}."
-        )
-        return {"cause": "threshold", "evidence": evidence, "treatment": "eos"}
-    if specificity is not None and specificity < 1 - TOO_MANY:
-        evidence = f"0.5 is too low a threshold: false-positive rate {percent(1 - specificity)}."
-        return {"cause": "threshold", "evidence": evidence, "treatment": "eos"}
-    return {}

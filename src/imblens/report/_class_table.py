@@ -157,7 +157,7 @@ def _facts(row: Row) -> list[dict[str, str]]:
     if expected and (not confused or confused["class"] != expected["class"]):
         facts.append(("Expected from training", _share(expected)))
     if rate is not None:
-        facts.append(("False-positive rate", percent(rate)))
+        facts.append(("False positives", percent(rate)))
     if row["threshold"]:
         facts.append(("AUROC", _area(row["auroc"])))
     if row["archetypes"]:

@@ -54,10 +54,7 @@ def class_sentence(lines: Lines, row: Row) -> str:
 
 def reason(lines: Lines, row: Row) -> str:
     """Why a class fails and what to try; "" where no cause is known."""
-    if DIAGNOSIS in lines.findings:
-        text = lines.of(DIAGNOSIS).get(row["class"], "").removeprefix(f"{row['class']}: ")
-    else:
-        text = f"{row['evidence']} Try: {row['treatment']}." if row["cause"] else ""
+    text = lines.of(DIAGNOSIS).get(row["class"], "").removeprefix(f"{row['class']}: ")
     for treatment, what in TREATMENTS.items():
         text = text.replace(f" Try: {treatment}.", f" Try {treatment}: {what}.")
     return f"Why: {text}" if text else ""
