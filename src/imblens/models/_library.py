@@ -17,7 +17,7 @@ LIBRARIES = {
     "torchvision": "torchvision:NAME, a classification network of torchvision (resnet18, vit_b_16, ...)",
     "transformers": "transformers:KIND (vit, resnet, swin, ...) with fresh weights, or transformers:FOLDER as "
     "save_pretrained wrote it",
-}  # what a list says of each
+}  # their lines in `imblens list models`
 
 
 def library_of(name: str) -> str | None:

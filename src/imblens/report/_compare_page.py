@@ -82,7 +82,7 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     tables = comparison.tables
     order = best_first(comparison)
     classes = [str(name) for name in dict.fromkeys(tables["comparison"]["class"])]
-    said = comparison.verdict()
+    verdict = comparison.verdict()
     whole = {name: _html.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
     plots: list[_page.Plot] = []
     frames: list[_page.Plot] = []
@@ -92,7 +92,7 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
             rows = tables["comparison_measures"]
             part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
             table = _html.shown(part, name, "comparison_measures", len(part))
-        titled, sentence = _title(comparison, name), said[0]
+        titled, sentence = _title(comparison, name), verdict[0]
         if name.startswith("common_map_"):
             titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
             sentence = comparison.maps.sentence() if comparison.maps is not None else ""
@@ -132,9 +132,9 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         title=f"imblens: {_html.short(title, 120)}",
         subtitle=_html.short(title, 120),
         eyebrow=f"{len(comparison.runs)} runs, {len(classes)} classes, compared with {comparison.names[0]}",
-        headline=said[0],
-        lead=said[1] if len(said) > 1 else "",
-        others=said[2:],
+        headline=verdict[0],
+        lead=verdict[1] if len(verdict) > 1 else "",
+        others=verdict[2:],
         cards=_cards(comparison, order[0]) if order else [],
         cards_title="The classes that changed most",
         reference=comparison.names[0],
@@ -172,14 +172,14 @@ def _title(comparison: Comparison, name: str) -> str:
 
 
 def differences(first: Run, run: Run) -> str:
-    """What sets a run apart from the first, in one sentence, as far as the runs say what made them."""
+    """State in one sentence how a run differs from the first, as far as the runs record what made them."""
     treatment = run.meta.get("treatment")
     if isinstance(treatment, Mapping) and treatment != first.meta.get("treatment"):
         chosen = treatment.get("chosen")
         options = chosen.get("options", {}) if isinstance(chosen, Mapping) else {}
-        told = ", ".join(f"{key}={value}" for key, value in options.items())
+        listed = ", ".join(f"{key}={value}" for key, value in options.items())
         text = f"The head was changed by {treatment.get('name')}" + (
-            f" ({told}, chosen on training data)" if told else ""
+            f" ({listed}, chosen on training data)" if listed else ""
         )
         if run.synthetic is not None:
             text += f", with {len(run.synthetic):,} synthetic training instances"
@@ -225,7 +225,7 @@ def _cell(title: str, value: float, text: str) -> dict[str, Any]:
 
 
 def _points(comparison: Comparison) -> list[tuple[str, str]]:
-    """Instances on the maps, those first whose answers changed."""
+    """Instances on the maps, those whose predictions changed first."""
     if comparison.maps is None:
         return []
     table = comparison.maps.tables["common_map"]
@@ -246,15 +246,15 @@ def _cards(comparison: Comparison, name: str) -> list[dict[str, Any]]:
         before, after = float(earlier.loc[row["class"], "accuracy"]), float(row["accuracy"])
         clear = row["change_low"] > 0 or row["change_high"] < 0
         low, high = f"{100 * row['change_low']:+.1f}", f"{100 * row['change_high']:+.1f}"
-        sub = f"from {percent(before)} to {percent(after)}" + ("" if clear else "; may be chance")
+        sub = f"from {percent(before)} to {percent(after)}" + ("" if clear else "; may be due to chance")
         if "recall" in row:
             had = earlier.loc[row["class"]]
             sub += (
-                f". Found in {percent(had['recall'])}, now in {percent(row['recall'])} of those that have it; wrongly said of "
-                f"{percent(1 - had['specificity'])}, now of {percent(1 - row['specificity'])} of the others."
+                f". Sensitivity from {percent(had['recall'])} to {percent(row['recall'])}, false-positive rate from "
+                f"{percent(1 - had['specificity'])} to {percent(1 - row['specificity'])}."
             )
         elif np.isfinite(row["gained"]):
-            sub += f". {row['gained']:.0f} test instances turn right, {row['lost']:.0f} turn wrong."
+            sub += f". {row['gained']:.0f} test instances become correct, {row['lost']:.0f} become misclassified."
         cards.append(
             {
                 "name": str(row["class"]),

@@ -274,7 +274,7 @@ def _specification(chart: Any) -> Spec:
 
 @lru_cache(maxsize=1)
 def grammar() -> str | None:
-    """The Vega-Lite version that Altair writes, where the engine has it; else the engine's latest."""
+    """The Vega-Lite version that Altair writes, if the engine knows that version; else the engine's latest."""
     import altair as alt
     import vl_convert
 

@@ -104,7 +104,7 @@ def verdict(audit: AuditData) -> list[str]:
 
 
 def lens_question(name: str) -> str:
-    """Return the question that a lens answers; its name as a heading where it states none."""
+    """Return the question of a lens; its name as a heading where it declares none."""
     known = all_lenses().get(name)
     return (lens_info(known).question if known is not None else "") or heading(name)
 
