@@ -204,8 +204,6 @@ def lens(
     def declare(function: Callable[Options, Finding]) -> Callable[Options, Finding]:
         here = Path(getfile(function)).parent
         own = here / "page.md" if page is None else Path(page)
-        if not own.is_file():  # until every lens is a folder
-            own = here.parents[2] / "docs" / "lenses" / f"{function.__name__}.md"
         info = replace(
             declared,
             name=function.__name__,

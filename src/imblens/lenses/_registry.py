@@ -30,11 +30,8 @@ def built_in_lenses() -> dict[str, Lens]:
     """The lenses that come with imblens, in report order: the function NAME of each folder NAME of this room."""
     found: dict[str, Lens] = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        name = module.name.removeprefix("_")
-        loaded = import_module(f"imblens.lenses.{module.name}") if module.ispkg or name != module.name else None
-        function: Any = getattr(loaded, name, None)
-        if isinstance(getattr(function, "info", None), LensInfo):
-            found[name] = function
+        if module.ispkg:
+            found[module.name] = getattr(import_module(f"imblens.lenses.{module.name}"), module.name)
     return dict(sorted(found.items(), key=_order))
 
 

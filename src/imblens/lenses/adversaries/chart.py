@@ -16,7 +16,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding, value: str, title: str) -> Any:
-    from imblens.lenses._matrix import matrix_chart
+    from imblens.charts import matrix_chart
 
     order = finding.tables["adversaries"]["class"].unique().tolist()
     legend = "share of errors"
@@ -26,7 +26,7 @@ def _chart(finding: Finding, value: str, title: str) -> Any:
 
 
 def _observed_chart(finding: Finding) -> Any:
-    from imblens.lenses._matrix import error_chart
+    from imblens.charts import error_chart
 
     table = finding.tables["adversaries"]
     order = table["class"].unique().tolist()

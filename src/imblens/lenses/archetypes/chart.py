@@ -22,7 +22,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 def _share_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ARCHETYPE_COLOURS, base, class_axis, tip
+    from imblens.charts import ARCHETYPE_COLOURS, class_axis, table_chart, tip
 
     table = finding.tables["archetypes"]
     # the ends of the bars are computed here: Vega stacks by class in a JavaScript object, where "constructor" is taken
@@ -30,7 +30,7 @@ def _share_chart(finding: Finding) -> Any:
     table = table.assign(start=end - table["share"], end=end)
     names = list(ARCHETYPE_COLOURS)
     return (
-        base(table, table["class"].nunique())
+        table_chart(table, table["class"].nunique())
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
             x=alt.X("start:Q", axis=alt.Axis(format="%", title="share of the class's training instances")),
@@ -45,7 +45,7 @@ def _share_chart(finding: Finding) -> Any:
 def _accuracy_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import ARCHETYPE_COLOURS, ROW_HEIGHT, base, class_axis, present, tip
+    from imblens.charts import ARCHETYPE_COLOURS, ROW_HEIGHT, class_axis, present, table_chart, tip
 
     table = finding.tables["archetypes"].dropna(subset=["accuracy"])
     table = table.assign(few=table["count"] < FEW)
@@ -53,7 +53,7 @@ def _accuracy_chart(finding: Finding) -> Any:
     names = list(ARCHETYPE_COLOURS)
     colours = alt.Scale(domain=names, range=list(ARCHETYPE_COLOURS.values()))
     shapes = alt.Scale(domain=names, range=["circle", "square", "triangle-up", "cross"])
-    rows = base(table, len(order))
+    rows = table_chart(table, len(order))
     if len(order) <= 60:  # a lane per archetype, so that none hides another
         rows = rows.properties(height=alt.Step(2 * ROW_HEIGHT if len(order) <= 20 else 28, **{"for": "position"}))
     y, lane = class_axis(order), alt.YOffset("archetype:N", scale=alt.Scale(domain=names, paddingOuter=0.4))

@@ -21,7 +21,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 def _accuracy_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, LABEL_LIMIT, base, class_axis, tip
+    from imblens.charts import BLUE, LABEL_LIMIT, class_axis, table_chart, tip
 
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
@@ -30,7 +30,7 @@ def _accuracy_chart(finding: Finding) -> Any:
     y = class_axis(order, limit=LABEL_LIMIT + 60)
     what = "accuracy" if "specificity" not in table else "sensitivity"
     share = alt.Axis(format="%", title=f"{what} on the test split, with 95% interval", grid=True)
-    rows = base(table, len(table))
+    rows = table_chart(table, len(table))
     interval = rows.mark_rule(strokeWidth=2, color=BLUE).encode(
         x=alt.X("accuracy_low:Q", scale=alt.Scale(domain=[0, 1]), axis=share), x2=alt.X2("accuracy_high:Q"), y=y
     )
@@ -62,7 +62,7 @@ def _row_name(row: Any) -> str:
 
 
 def _confusion_chart(finding: Finding) -> Any:
-    from imblens.lenses._matrix import error_chart
+    from imblens.charts import error_chart
 
     order = (
         finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()

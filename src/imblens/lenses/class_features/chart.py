@@ -20,7 +20,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 def _diversity_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis, tip
+    from imblens.charts import BLUE, class_axis, table_chart, tip
 
     table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
     order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
@@ -28,7 +28,7 @@ def _diversity_chart(finding: Finding) -> Any:
     table = table.dropna(subset=["effective_number"])
     order = table["class"].tolist()
     return (
-        base(table, len(table))
+        table_chart(table, len(table))
         .mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1)
         .encode(
             x=alt.X("effective_number:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)"),
@@ -49,7 +49,7 @@ def _diversity_chart(finding: Finding) -> Any:
 def _match_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, RED, base, class_axis, present, tip
+    from imblens.charts import BLUE, RED, class_axis, present, table_chart, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["magnitude_match"]
@@ -62,7 +62,7 @@ def _match_chart(finding: Finding) -> Any:
     names: dict[str, Any] = {"domain": ["correct", "misclassified"]}
     top = alt.Legend(title="test instances that are", orient="top")
     return (
-        base(long, len(order))
+        table_chart(long, len(order))
         .mark_point(size=70, strokeWidth=2, opacity=1)
         .encode(
             x=alt.X(
@@ -86,7 +86,7 @@ def _match_chart(finding: Finding) -> Any:
 def _feature_chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import base, class_axis, present, tip
+    from imblens.charts import class_axis, present, table_chart, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["class_features"].dropna(subset=["magnitude"])
@@ -98,7 +98,7 @@ def _feature_chart(finding: Finding) -> Any:
         "; in a cell, the feature's number" if numbered else ""
     )
     cells = (
-        base(table, len(order))
+        table_chart(table, len(order))
         .mark_rect()
         .encode(
             x=alt.X("rank:O", title=title, axis=alt.Axis(labelAngle=0)),
@@ -119,7 +119,7 @@ def _feature_chart(finding: Finding) -> Any:
     if not numbered:
         return cells
     numbers = (
-        base(table, len(order))
+        table_chart(table, len(order))
         .mark_text(fontSize=11)
         .encode(
             x=alt.X("rank:O"),

@@ -204,7 +204,7 @@ def _charts(finding: Finding) -> dict[str, Any]:
     """Features in effect before and after, per class."""
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, GREY, ORANGE, base, class_axis, tip
+    from imblens.charts import BLUE, GREY, ORANGE, class_axis, table_chart, tip
 
     table = finding.tables["diversity_changes"]
     order = table["class"].tolist()
@@ -213,11 +213,13 @@ def _charts(finding: Finding) -> dict[str, Any]:
     names: dict[str, Any] = {"domain": ["before", "after"]}
     x = alt.X("effective_before:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)")
     lines = (
-        base(table, len(order)).mark_rule(color=GREY).encode(x=x, x2=alt.X2("effective_after:Q"), y=class_axis(order))
+        table_chart(table, len(order))
+        .mark_rule(color=GREY)
+        .encode(x=x, x2=alt.X2("effective_after:Q"), y=class_axis(order))
     )
     top = alt.Legend(title=None, orient="top")
     points = (
-        base(long, len(order))
+        table_chart(long, len(order))
         .mark_point(size=70, filled=True, opacity=1)
         .encode(
             x=alt.X("effective:Q"),

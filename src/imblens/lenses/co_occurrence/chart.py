@@ -16,7 +16,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 def _chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import LABEL_LIMIT, base, class_axis, present, tip
+    from imblens.charts import LABEL_LIMIT, class_axis, present, table_chart, tip
 
     counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
     order = counts["class"].tolist()
@@ -30,7 +30,7 @@ def _chart(finding: Finding) -> Any:
         axis=alt.Axis(labelLimit=LABEL_LIMIT, labelAngle=-45),
     )
     y = class_axis(order, title="of those with")
-    rows, numbered = base(table, len(order)), len(order) <= 20
+    rows, numbered = table_chart(table, len(order)), len(order) <= 20
     cells = rows.mark_rect().encode(
         x=x,
         y=y,

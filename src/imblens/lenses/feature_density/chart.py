@@ -14,8 +14,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-    from imblens.lenses._charts import tip
-    from imblens.lenses._matrix import matrix_chart
+    from imblens.charts import matrix_chart, tip
 
     table = finding.tables["feature_density"]
     pairs = table.groupby(["reference", "adversary"], sort=False, as_index=False)[["ratio", "rate_ratio"]].mean()

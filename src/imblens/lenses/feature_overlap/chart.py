@@ -13,7 +13,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _pairs(finding: Finding) -> Any:
-    from imblens.lenses._matrix import matrix_chart
+    from imblens.charts import matrix_chart
 
     tables, top = finding.tables, finding.summary["top"]
     pairs = tables["feature_overlap_pairs"]
@@ -30,13 +30,13 @@ def _pairs(finding: Finding) -> Any:
 def _strongest(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, base, class_axis, tip
+    from imblens.charts import BLUE, class_axis, table_chart, tip
 
     table = finding.tables["feature_overlap"]
     order = table["class"].unique().tolist()
     numbered = len(order) <= 40
     title = "rank of the feature in its class" + ("; in a cell, the feature's number" if numbered else "")
-    rows = base(table, len(order)).encode(
+    rows = table_chart(table, len(order)).encode(
         x=alt.X("rank:O", title=title, axis=alt.Axis(labelAngle=0)), y=class_axis(order)
     )
     cells = rows.mark_rect().encode(

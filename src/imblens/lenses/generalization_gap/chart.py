@@ -15,7 +15,7 @@ def charts(finding: Finding) -> dict[str, Any]:
 def _chart(finding: Finding) -> Any:
     import altair as alt
 
-    from imblens.lenses._charts import BLUE, ORANGE, RED, base, class_axis, present, tip
+    from imblens.charts import BLUE, ORANGE, RED, class_axis, present, table_chart, tip
 
     table = finding.tables["generalization_gap"]
     order = table.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
@@ -25,7 +25,7 @@ def _chart(finding: Finding) -> Any:
     domain = list(names.values())
     order = present(order, long["class"])
     return (
-        base(long, len(table))
+        table_chart(long, len(table))
         .mark_point(filled=True, size=70, opacity=0.9)
         .encode(
             x=alt.X("value:Q", title="generalization gap", scale=alt.Scale(zero=True)),
