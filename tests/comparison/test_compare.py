@@ -102,7 +102,29 @@ def test_classes_that_not_all_have_are_left_out():
     assert (one["balanced_accuracy"], two["balanced_accuracy"]) == (per_class["one"], per_class["two"])
     assert two["change"] == pytest.approx(two["balanced_accuracy"] - one["balanced_accuracy"])
     assert np.isnan(one["macro_f1"]) and np.isnan(two["geometric_mean"])  # those are over a run's own classes
-    assert "over the 2 classes that all runs have" in found.verdict()[0]
+    assert "over the 2 classes that all test splits contain" in found.verdict()[0]
+
+
+def test_test_splits_with_other_classes_are_compared_over_the_classes_of_both():
+    logits = np.eye(3)[np.where(np.arange(len(LABELS)) % 4 == 0, (LABELS + 1) % 3, LABELS)]
+    features = np.arange(2.0 * len(LABELS)).reshape(-1, 2)
+    some = LABELS < 2
+    train = (features, LABELS, logits)
+    whole = Run.from_arrays(train=train, test=(features, LABELS, np.eye(3)[LABELS]), classes=CLASSES)
+    part = Run.from_arrays(train=train, test=(features[some], LABELS[some], logits[some]), classes=CLASSES)
+    found = compare([whole, part], names=["whole", "part"])
+    one, two = (row for _, row in found.tables["comparison_summary"].iterrows())
+    assert two["change"] == pytest.approx(two["balanced_accuracy"] - one["balanced_accuracy"])
+    assert found.verdict()[0].startswith("part has a balanced accuracy of ")
+    assert "over the 2 classes that all test splits contain" in found.verdict()[0]
+
+
+def test_a_run_does_not_differ_from_itself():
+    run = run_of({0: 20})
+    found = compare([run, run], names=["one", "two"])
+    rows = found.tables["comparison"].set_index("run")
+    assert (rows.loc["two", "change"] == 0).all() and rows.loc["one", "change"].isna().all()
+    assert "one of 83.3%: +0.0 points" in found.verdict()[0] and "nan" not in found.verdict()[0]
 
 
 def labels_run(said, labels, *, names=("a", "b")) -> Run:

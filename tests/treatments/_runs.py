@@ -24,7 +24,7 @@ def blobs(
 
 
 def blobs_run(counts: tuple[int, ...] = (90, 40, 18, 7), dim: int = 6, seed: int = 0, **more: Any) -> Run:
-    """A run with a head that leans to frequent classes, and a balanced test split."""
+    """A run with a head biased towards frequent classes, and a balanced test split."""
     features, labels = blobs(counts, dim, seed)
     test = blobs((30,) * len(counts), dim, seed + 1000)
     head = train_head(features, labels, len(counts), recipe=Recipe(weight_decay=1e-4))

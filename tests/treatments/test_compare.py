@@ -12,8 +12,8 @@ from imblens.treatments import treat, treatment_summary, treatment_table
 from tests.treatments._runs import blobs_run
 
 
-def run_with_answers(answers: list[int], labels: list[int], n_classes: int = 3) -> Run:
-    logits = np.eye(n_classes)[answers]
+def run_with_predictions(predictions: list[int], labels: list[int], n_classes: int = 3) -> Run:
+    logits = np.eye(n_classes)[predictions]
     train = (np.arange(2 * n_classes)[:, None], np.tile(np.arange(n_classes), 2), np.zeros((2 * n_classes, n_classes)))
     classes = ["a", "b", "c"][:n_classes]
     return Run.from_arrays(train=train, test=(np.arange(len(labels))[:, None], labels, logits), classes=classes)
@@ -25,7 +25,9 @@ AFTER = [0] * 5 + [1] * 3 + [0, 0] + [1, 1, 1, 0]
 
 
 def test_table_by_hand() -> None:
-    table = treatment_table(run_with_answers(BEFORE, LABELS), run_with_answers(AFTER, LABELS)).set_index("class")
+    table = treatment_table(run_with_predictions(BEFORE, LABELS), run_with_predictions(AFTER, LABELS)).set_index(
+        "class"
+    )
     assert table["before"].tolist()[:2] == [0.6, 0.25]
     assert table["after"].tolist()[:2] == [0.7, 0.75]
     assert table["gained"].tolist() == [2, 2, 0]
@@ -39,7 +41,7 @@ def test_table_by_hand() -> None:
 
 
 def test_no_change_still_has_an_interval() -> None:
-    run = run_with_answers(BEFORE, LABELS)
+    run = run_with_predictions(BEFORE, LABELS)
     table = treatment_table(run, run)
     assert (table["change"][:2] == 0).all()
     assert (table["change_low"][:2] < 0).all()
@@ -48,13 +50,13 @@ def test_no_change_still_has_an_interval() -> None:
 
 def test_few_instances_are_never_certain() -> None:
     """One test instance a class, and nothing or everything changed: the mean's interval is as wide as two coin flips."""
-    wrong, right = run_with_answers([1, 0], [0, 1], 2), run_with_answers([0, 1], [0, 1], 2)
+    wrong, right = run_with_predictions([1, 0], [0, 1], 2), run_with_predictions([0, 1], [0, 1], 2)
     for before, after, change in ((right, right, 0), (wrong, wrong, 0), (wrong, right, 1)):
         row = treatment_summary(before, after).set_index("measure").loc["balanced_accuracy"]
         assert row["change"] == change
         assert row["change_low"] < change - 0.3 and -1 <= row["change_low"] and row["change_high"] <= 1
     many = [0, 1] * 500
-    row = treatment_summary(*[run_with_answers(many, many, 2)] * 2).set_index("measure").loc["balanced_accuracy"]
+    row = treatment_summary(*[run_with_predictions(many, many, 2)] * 2).set_index("measure").loc["balanced_accuracy"]
     assert -0.005 < row["change_low"] < 0 < row["change_high"] < 0.005
 
 
@@ -63,16 +65,16 @@ def test_summary_against_scikit_learn() -> None:
     after = treat(before, "logit_adjustment", tau=1)
     table = treatment_summary(before, after).set_index("measure")
     for column, run in (("before", before), ("after", after)):
-        truth, answers = run.test.labels, run.test.predictions
-        assert table.loc["balanced_accuracy", column] == pytest.approx(balanced_accuracy_score(truth, answers))
-        assert table.loc["macro_f1", column] == pytest.approx(f1_score(truth, answers, average="macro"))
-        assert table.loc["accuracy", column] == pytest.approx(np.mean(truth == answers))
-        specificity = np.mean([recall_score(truth != c, answers != c) for c in range(4)])
-        expected = np.sqrt(balanced_accuracy_score(truth, answers) * specificity)
+        truth, predictions = run.test.labels, run.test.predictions
+        assert table.loc["balanced_accuracy", column] == pytest.approx(balanced_accuracy_score(truth, predictions))
+        assert table.loc["macro_f1", column] == pytest.approx(f1_score(truth, predictions, average="macro"))
+        assert table.loc["accuracy", column] == pytest.approx(np.mean(truth == predictions))
+        specificity = np.mean([recall_score(truth != c, predictions != c) for c in range(4)])
+        expected = np.sqrt(balanced_accuracy_score(truth, predictions) * specificity)
         assert table.loc["geometric_mean", column] == pytest.approx(expected)
         logits = np.asarray(run.test.logits, dtype=np.float64)
         chance = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        confidence, right = chance.max(axis=1), answers == truth
+        confidence, right = chance.max(axis=1), predictions == truth
         ece = 0.0
         for low in np.arange(15) / 15:
             inside = (confidence > low) & (confidence <= low + 1 / 15 + 1e-15)
@@ -94,5 +96,5 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(InputError, match="differ in classes or test labels"):
         treatment_table(run, other)
     headless = blobs_run(head=None)
-    with pytest.raises(NotApplicable, match="answers of the untreated run are unknown"):
+    with pytest.raises(NotApplicable, match="predictions of the untreated run are unknown"):
         treatment_table(headless, treat(headless, "ncm"))

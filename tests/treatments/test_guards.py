@@ -35,7 +35,7 @@ def test_copies_are_refused_however_few_of_each_class() -> None:
     features, labels = blobs((30, 10, 6, 4), dim=16)
     kept = np.r_[0:3, 30:33, 40:43, 46:49]
     run = Run.from_arrays(train=(features, labels), test=(features[kept], labels[kept]), classes=NAMES)
-    with pytest.raises(InputError, match=r"100 % of the test instances are copies of training instances"):
+    with pytest.raises(InputError, match=r"100% of the test instances are copies of training instances"):
         treat(run, "ncm")
 
 

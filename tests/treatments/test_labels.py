@@ -1,4 +1,4 @@
-"""Treatments of runs with several labels per instance."""
+"""Treatments of multi-label runs."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_label_that_cannot_be_treated_keeps_its_head_and_is_told() -> None:
     features, labels = labelled(400, 0)
     labels[:, 1] = 0
     run = made(train=(features, labels))
-    with pytest.warns(ImblensWarning, match="few keeps its head: no training instance has"):
+    with pytest.warns(ImblensWarning, match="few keeps its head: no training instance is positive"):
         better = treat(run, "crt")
     np.testing.assert_array_equal(better.head.weight[1], run.head.weight[1])
     assert (better.head.weight[2] != run.head.weight[2]).any()
@@ -112,7 +112,7 @@ def test_a_label_that_cannot_be_treated_keeps_its_head_and_is_told() -> None:
 
 
 def test_what_has_no_meaning_for_labels_is_refused() -> None:
-    with pytest.raises(NotApplicable, match="competing rows; with several labels"):
+    with pytest.raises(NotApplicable, match="competing rows; in multi-label runs"):
         treat(made(), "tau_norm")
     with pytest.raises(NotApplicable, match="has none"):
         treat(made(head=None), "temperature")

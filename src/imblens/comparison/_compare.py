@@ -1,4 +1,4 @@
-"""Runs side by side: what changed from the first to the others, per class, and how sure is that?"""
+"""Comparison of runs: changes of each class from the first run, with intervals."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Comparison:
     maps: Finding | None = field(default=None, repr=False)
 
     def verdict(self) -> list[str]:
-        """Return the answer in a few lines: the best other run, who gains and who loses, then the same of the others."""
+        """Return a few lines: the best other run, classes that improve and that get worse, then the same for the others."""
         order = best_first(self)
         lines = [] if not order else [_headline(self, order[0])]
         for name in order:
             lines += [line for line in (_gains(self, name),) if line]
-        return lines or ["None of these runs has a test split whose answers are known, so no accuracy can be compared."]
+        return lines or ["No class has test instances with predictions in all runs, so no accuracy can be compared."]
 
     def charts(self) -> dict[str, Any]:
         """Altair charts by name: accuracy, change, and each measure that differs between the runs."""
@@ -78,12 +78,12 @@ class Comparison:
 def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map: bool = False) -> Comparison:
     """Compare runs of one data set: every class's accuracy, its change from the first run, and how sure that is.
 
-    Where two runs answered the same test instances (equal ids and labels), the interval of a change is Agresti and
+    Where two runs predict the same test instances (equal ids and labels), the interval of a change is Agresti and
     Min's for paired shares, which is much narrower; otherwise it is Newcombe's for different instances. The column
-    `paired` says which. Classes that only some runs have are left out, and a note says so.
+    `paired` states which. Classes that only some runs have are left out; a note names them.
 
-    With several labels per instance a label's accuracy is the mean of its recall and its specificity at a probability of
-    0.5, and both stand in columns behind (`recall`, `specificity`); test_count is how many have the label.
+    In multi-label runs the accuracy of a label is the mean of its recall and its specificity at a probability of 0.5;
+    both follow as columns (`recall`, `specificity`), and test_count is the number of positives.
 
     Args:
         runs: two or more; the first is what the others are compared with.
@@ -94,8 +94,8 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
         change_low, change_high, gained, lost, paired; changes are NaN for the first run, gained and lost where not
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
-        change_low, change_high; the change is that of balanced accuracy; where not all runs have all classes, balanced
-        accuracy is over those that all have, and what is over a run's own classes is NaN) and `comparison_measures` (run,
+        change_low, change_high; the change is that of balanced accuracy; where the runs or their test splits have different classes, balanced
+        accuracy and change are over those that all test, and the other measures are NaN) and `comparison_measures` (run,
         class, measure, value, change): every class measure that a lens declares
         (`imblens.lenses.class_measures`), accuracy apart. Intervals are 95%.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
@@ -135,9 +135,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
         raise InputError(f"names repeat: {', '.join(labelled)}.", hint="Runs need names that differ.")
     tasks = {run.task for run in runs}
     if len(tasks) > 1:
-        raise InputError(
-            "the runs differ in kind: one and several labels per instance.", hint="Compare like with like."
-        )
+        raise InputError("some runs are single-label, others multi-label.", hint="Compare runs of one kind.")
     classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
     if not classes:
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
@@ -148,7 +146,11 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     ]
     notes = _notes(runs, labelled, classes)
     per_class = pd.concat(
-        [_per_class(runs[0], run, name, classes) for name, run in zip(labelled, runs, strict=True)], ignore_index=True
+        [
+            _per_class(runs[0] if place else None, run, labelled[place], classes)  # a run may be compared with itself
+            for place, run in enumerate(runs)
+        ],
+        ignore_index=True,
     )
     measures = _measures(measured, labelled, classes)
     tables = {
@@ -193,8 +195,8 @@ def _class_features(runs: Sequence[Run], names: Sequence[str]) -> _Kept:
         for table, frame in changes.tables.items():
             found.setdefault(table, []).append(frame.assign(run=name)[["run", *frame.columns]])
         kept, k = changes.summary["kept_share"], changes.summary["k"]
-        said = [] if kept is None else [f"{name} keeps {percent(kept)} of the classes' {k} strongest features."]
-        notes.append(" ".join([*said, *changes.notes]))
+        sentence = [] if kept is None else [f"{name} keeps {percent(kept)} of the classes' {k} strongest features."]
+        notes.append(" ".join([*sentence, *changes.notes]))
     return _Kept({table: pd.concat(frames, ignore_index=True) for table, frames in found.items()}, tuple(notes))
 
 
@@ -216,9 +218,9 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{100 * then['balanced_accuracy']:.1f}%: {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
-        shared = comparison.tables["comparison"]["class"].nunique()
-        if shared < max(run.n_classes for run in comparison.runs):
-            text += f", over the {shared} classes that all runs have"
+        tested = _tested_by_all(comparison.tables["comparison"])
+        if len(tested) < max(run.n_classes for run in comparison.runs):
+            text += f", over the {len(tested)} class{'' if len(tested) == 1 else 'es'} that all test splits contain"
         sure = now["change_low"] > 0 or now["change_high"] < 0
         return f"{text}." if sure else f"{text}, which may be due to chance."
     if np.isfinite(now["mean_auroc"]) and np.isfinite(then["mean_auroc"]):
@@ -228,6 +230,13 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{change:+.3f}."
         )
     return f"{name} and {reference} have no measure in common."
+
+
+def _tested_by_all(per_class: pd.DataFrame) -> list[str]:
+    """Classes whose accuracy is known in every run that has predictions."""
+    known = per_class.groupby("run")["accuracy"].transform(lambda accuracy: accuracy.notna().any())
+    complete = per_class[known].groupby("class", sort=False)["accuracy"].agg(lambda accuracy: accuracy.notna().all())
+    return [str(name) for name in complete.index[complete.to_numpy(dtype=bool)]]
 
 
 def _gains(comparison: Comparison, name: str) -> str:
@@ -249,13 +258,13 @@ def gains(table: pd.DataFrame, name: str) -> str:
     down = rows[rows["change_high"] < 0].sort_values("change", kind="stable")
     if up.empty and down.empty:
         return f"{name}: no statistically clear change in any class."
-    said = []
+    parts = []
     for part, verb in ((up, "gain"), (down, "lose")):
         if len(part):
             listed = ", ".join(f"{row['class']} {points(row['change'])}" for row in part.head(4).to_dict("records"))
             more = f" and {len(part) - 4} more" if len(part) > 4 else ""
-            said.append(f"{len(part)} of {len(rows)} classes {verb if len(part) != 1 else verb + 's'}: {listed}{more}")
-    return f"{name}: {'; '.join(said)}."
+            parts.append(f"{len(part)} of {len(rows)} classes {verb if len(part) != 1 else verb + 's'}: {listed}{more}")
+    return f"{name}: {'; '.join(parts)}."
 
 
 def _signed(share: float) -> str:
@@ -299,7 +308,7 @@ def _pairs(first: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return rows if rows is not None and len(rows[0]) == len(first.test) else None
 
 
-def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
+def _per_class(first: Run | None, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     right, count = _counts(run, classes)
@@ -307,7 +316,7 @@ def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.Da
     blank = np.full(len(classes), np.nan)
     changes = {"change": blank, "change_low": blank, "change_high": blank, "gained": blank, "lost": blank}
     paired = False
-    if run is not first:
+    if first is not None:
         changes, paired = _changes(first, run, classes)
     found = pd.DataFrame(
         {
@@ -330,7 +339,7 @@ def _per_class(first: Run, run: Run, name: str, classes: Sequence[str]) -> pd.Da
 def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], bool]:
     (right, count), (right_then, count_then) = _counts(run, classes), _counts(first, classes)
     step = divide(right, count) - divide(right_then, count_then)
-    rows = _pairs(first, run) if _answered(first) and _answered(run) else None
+    rows = _pairs(first, run) if _has_predictions(first) and _has_predictions(run) else None
     if rows is None:
         change, low, high = mean_of_kinds(step, *independent_change(right, count, right_then, count_then))
         blank = np.full(len(classes), np.nan)
@@ -343,7 +352,7 @@ def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, ND
     return {"change": change, "change_low": low, "change_high": high, **sums}, True
 
 
-def _answered(run: Run) -> bool:
+def _has_predictions(run: Run) -> bool:
     return run.test is not None and run.test.has_logits
 
 
@@ -352,11 +361,11 @@ def _places(run: Run, classes: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _counts(run: Run, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(C, S) right answers and (C, S) test instances; zeros where no answer is known.
+    """(C, S) correct predictions and (C, S) test instances; zeros where no prediction is known.
 
-    S is 1: the instances of the class. With several labels per instance it is 2: those that have it, and those that do not.
+    S is 1: the instances of the class. In multi-label runs it is 2: positives and negatives.
     """
-    if not _answered(run) or run.test is None:
+    if not _has_predictions(run) or run.test is None:
         none = np.zeros((len(classes), 2 if run.task == "multilabel" else 1), np.int64)
         return none, none
     rows = np.arange(len(run.test))
@@ -386,12 +395,15 @@ def _summary(
     import pandas as pd
 
     rows = []
-    shared = per_class["class"].nunique() < max(run.n_classes for run in runs)
+    tested = _tested_by_all(per_class)
+    any_run = per_class.dropna(subset=["accuracy"])["class"].nunique()  # classes that some run tests
+    shared = len(tested) < any_run or per_class["class"].nunique() < max(run.n_classes for run in runs)
     for name, of_run in zip(names, findings, strict=True):
         accuracy = of_run.get("class_accuracy")
         values = {} if accuracy is None else accuracy.summary
         own = per_class[per_class["run"] == name]
-        if shared:  # what is over all of a run's classes cannot be held against another's
+        if shared:  # values over different sets of classes cannot be compared
+            own = own[own["class"].isin(tested)]
             values = {"balanced_accuracy": own["accuracy"].mean()}
         change = own["change"].to_numpy(dtype=np.float64)
         low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change)
@@ -435,7 +447,7 @@ def _value(value: Any) -> float:
 
 
 def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
-    """One line for each class whose accuracy changed more than chance would, most changed first."""
+    """One line for each class with a statistically clear change of accuracy, largest change first."""
     table = comparison.tables["comparison"]
     before = table[table["run"] == comparison.names[0]].set_index("class")
     rows = table[(table["run"] == name) & table["change"].notna()]
@@ -449,12 +461,12 @@ def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
         )
         if "recall" in row:
             text += (
-                f". It is found in {_from_to(before.loc[label, 'recall'], row['recall'])} of the instances that have it, and "
-                f"wrongly said of {_from_to(1 - before.loc[label, 'specificity'], 1 - row['specificity'])} of the others"
+                f". Sensitivity {_from_to(before.loc[label, 'recall'], row['recall'])}, "
+                f"false-positive rate {_from_to(1 - before.loc[label, 'specificity'], 1 - row['specificity'])}"
             )
         elif row["paired"]:
-            text += f"; {row['gained']:.0f} test instances turn right and {row['lost']:.0f} turn wrong"
-        found[label] = text + (", of few" if row["test_count"] < FEW else "") + "."
+            text += f"; {row['gained']:.0f} test instances become correct and {row['lost']:.0f} misclassified"
+        found[label] = text + ("; few test instances" if row["test_count"] < FEW else "") + "."
     return found
 
 

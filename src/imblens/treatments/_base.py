@@ -43,7 +43,7 @@ class Option:
     published: Any = None
 
     def check(self, value: Any, treatment: str) -> Any:
-        """Return `value` in its own type, or say what is wrong with it.
+        """Return `value` in its own type, or raise an error that names the allowed values.
 
         Raises:
             InputError: names the option, the value seen and what is allowed.
@@ -58,7 +58,7 @@ class Option:
         return checked
 
     def allowed(self) -> str:
-        """Say in words which values are allowed."""
+        """Allowed values in words."""
         ranges = {"int": "a whole number", "float": "a number", "flag": "true or false"}
         parts = [ranges[self.kind]] if self.kind in ranges else []
         if self.low is not None and self.high is not None:
@@ -105,7 +105,7 @@ class Outcome:
         head: the better head.
         synthetic: instances it added in feature space, or None.
         facts: plain JSON values worth keeping (counts by class, recipe, fitted values).
-        notes: what the user should be told, one sentence each.
+        notes: warnings for the user, one sentence each.
     """
 
     head: Head
@@ -131,8 +131,8 @@ class Treatment:
         trains: whether it learns from training instances; a class with one of them is then reported.
         criterion: by which "auto" options are chosen on held-out instances.
         unvalidated: a note for runs where options were chosen on training features; "" for none.
-        per_label: how runs with several labels per instance are treated. True: each label as a binary problem of its
-            own. A text: they are refused for this reason.
+        per_label: how multi-label runs are treated. True: each label as a separate binary problem. A text: they are refused
+            for this reason.
         per_label_hint: what to do instead where they are refused.
         prepare: called with a run and the options of all candidates that will be tried on it, to compute once what they
             share.

@@ -17,7 +17,7 @@ from imblens.treatments._train_head import Recipe, train_head
 
 FOLDS = 3
 WIDEST = 3.0
-SAME = 0.9  # of the answers, mean over classes, from which two heads count as one
+SAME = 0.9  # share of equal predictions, mean over classes, from which two heads count as equal
 PLAIN = Recipe(learning_rate=5.0, weight_decay=1e-4)  # of a head as a network would have trained it
 Widen = float | Literal["auto"]
 
@@ -32,7 +32,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Name and the options that tell it from its rivals."""
+        """Name, and the options that differ between candidates."""
         if self.treatment is None:
             return "unchanged"
         extra = ", ".join(f"{key}={value}" for key, value in self.shown.items())
@@ -195,7 +195,7 @@ def _class_means(features: NDArray[Any], labels: NDArray[np.int64], n_classes: i
 
 
 def _like_plain(run: Run) -> bool:
-    """Whether a head trained on the features as they are answers as the run's own does.
+    """Whether a head trained on the unchanged features predicts as the head of the run does.
 
     Then the head is one that its training instances have fitted, and a fold must be judged by a head that has not seen
     it. Else training the network has made the head; no head refitted on a fold could stand for it.

@@ -1,4 +1,4 @@
-"""What a treatment did to each class, with intervals that use that both heads answered the same test instances."""
+"""Change of each class by a treatment, with intervals for predictions on the same test instances."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BINS = 15
 def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     """Accuracy of every class on the test split before and after, and the change.
 
-    change = (gained - lost) / test_count, where gained counts instances that turned right, lost those that turned
-    wrong. Its interval is Agresti and Min's for paired shares: half an instance is added to each of the four cells, so
+    change = (gained - lost) / test_count, where gained counts instances that became correct, lost those that became
+    misclassified. Its interval is Agresti and Min's for paired shares: half an instance is added to each of the four cells, so
     that a class with few instances, or without any change, does not look certain.
 
     Args:
@@ -30,12 +30,12 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
 
     Returns:
         Columns class, train_count, test_count, before, before_low, before_high, after, after_low, after_high, change,
-        change_low, change_high, gained, lost. 95 % intervals, Wilson's for the shares; NaN for a class without test
-        instances. No rows where the runs have no test split. With several labels per instance: see `label_table`.
+        change_low, change_high, gained, lost. 95% intervals, Wilson's for the shares; NaN for a class without test
+        instances. No rows where the runs have no test split. For multi-label runs: see `label_table`.
 
     Raises:
         InputError: the test splits differ.
-        NotApplicable: the answers of one run are unknown (neither logits nor a head).
+        NotApplicable: the predictions of one run are unknown (neither logits nor a head).
 
     References:
         Agresti and Min 2005, Simple improved confidence intervals for comparing matched proportions.
@@ -80,7 +80,7 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
 
     Returns:
         Columns measure, before, after, change, change_low, change_high; rows balanced_accuracy, geometric_mean,
-        macro_f1, accuracy, ece (expected calibration error, 15 bins). The 95 % interval is known for
+        macro_f1, accuracy, ece (expected calibration error, 15 bins). The 95% interval is known for
         balanced_accuracy, whose change is the mean of the classes' changes: it is combined from theirs, so that few test
         instances, or none that changed, do not look certain. No rows without a test split.
 
@@ -133,7 +133,7 @@ def _same_test(before: Run, after: Run) -> None:
     for run in (before, after):
         if run.test is not None and not run.test.has_logits:
             raise NotApplicable(
-                "the answers of the untreated run are unknown: it has neither logits nor a head.",
+                "the predictions of the untreated run are unknown: it has neither logits nor a head.",
                 hint="Give test_logits, or head_weight and head_bias, with the arrays.",
             )
 

@@ -27,13 +27,13 @@ def cross_validated(
 
     With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
     features are split into stratified folds, and what a candidate trains, resampling included, sees the other folds
-    only. A head that any fit to these features would give (nine in ten answers the same, mean over classes) is refitted
-    on the other folds too; one that training the network has made is taken as it is, since nothing fitted to a fold
-    could stand for it.
+    only. A head that any fit to these features would give (90% of predictions equal, mean over classes) is refitted
+    on the other folds too; one that training the network has made is used unchanged, since no head fitted to a fold
+    could replace it.
 
-    How far to trust it: a network that has learned its training instances by heart puts them much closer to their class
-    than new ones. Plain cross-validation then finds nearly everything right and prefers what changes least. So held-out
-    features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
+    Limits: a network that has memorised its training instances places them much closer to their class than new
+    instances. In plain cross-validation nearly all are then correct, and the candidate that changes least is preferred.
+    So held-out features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
     head as it is gets half of what chance gets wrong (balanced accuracy (1 + 1 / C) / 2 or less), and 1 where it does
     so already. That restores errors, and with them an order of candidates. It is a stress test, and no estimate of test
     accuracy: directions in which only new instances differ stay unseen. Where you can, hold out instances and pass

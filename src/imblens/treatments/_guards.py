@@ -1,4 +1,4 @@
-"""What a treatment refuses, each with a sentence: leaks between splits, and a head that is not the features' own."""
+"""Checks before a treatment: leakage between splits, and a head that does not fit the features."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import percent
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.run import Head, Run, Split, copies, nearest
 
 SHARE_COPIED = 0.05  # of a class's test instances, bit by bit equal to a training instance of that class
 FEW_COPIES, MOST_COPIED = 3, 0.5  # of all test instances: more than chance doubles in the smallest of splits
 SHARE_BETWEEN = 0.2  # of a class's test instances, on the line between two training instances of that class
-ENOUGH = 10  # test instances of a class from which a share says something
+ENOUGH = 10  # test instances of a class below which its share is not judged
 LOOKED_AT = 200  # test instances of a class that are looked at for lying between
 NEAREST = 8  # training instances tried as ends of the line
 STRAIGHT = 1 - 1e-6  # cosine of the angle under which two training instances are seen
@@ -21,21 +22,21 @@ MIN_DIM = 8  # below, instances lie between others by chance
 
 
 def single_label(run: Run, name: str) -> None:
-    """Refuse runs with several labels per instance.
+    """Refuse multi-label runs.
 
     Raises:
         NotApplicable: with the reason.
     """
     if run.task == "multilabel":
         raise NotApplicable(
-            f"{name}: this run has several labels per instance. Balancing one label unbalances those that come with it, "
-            "and the heads here give one answer per instance.",
+            f"{name}: this run is multi-label. Balancing one label unbalances those that come with it, "
+            "and the heads here predict one class per instance.",
             hint="Train with a loss that weighs labels instead: wbce, cb_focal_bce or asl_bce.",
         )
 
 
 def own_head(run: Run, name: str) -> Head:
-    """Return the run's head, or say that the treatment needs one.
+    """Return the run's head, or raise an error where it has none.
 
     Raises:
         NotApplicable: the run has no head.
@@ -62,7 +63,7 @@ def head_fits(run: Run) -> None:
         rows = np.unique(np.linspace(0, len(part) - 1, 256).astype(np.int64))
         stored = np.asarray(part.logits[rows], dtype=np.float64)
         made = np.asarray(run.head(np.asarray(part.features[rows])), dtype=np.float64)
-        stored -= stored.mean(axis=1, keepdims=True)  # a constant per row changes no answer
+        stored -= stored.mean(axis=1, keepdims=True)  # a constant per row changes no prediction
         made -= made.mean(axis=1, keepdims=True)
         off = float(np.sqrt(np.mean((stored - made) ** 2)))
         spread = float(np.sqrt(np.mean(stored**2)))
@@ -133,7 +134,7 @@ def held_out(run: Run, validation: Any) -> Split | None:
         )
     if copies(run.train, validation).mean() > 0.5:
         raise InputError(
-            "validation is part of the training split, on which the network is right by heart.",
+            "validation is part of the training split, which the network has memorised.",
             hint="Give instances that the network was not trained on, or leave validation out.",
         )
     return validation
@@ -141,8 +142,8 @@ def held_out(run: Run, validation: Any) -> Split | None:
 
 def _refuse(whose: str, share: float, what: str) -> None:
     raise InputError(
-        f"{100 * share:.0f} % of the test instances{whose} {what}: the data were resampled before they were split, "
-        "so the test split cannot tell a better head.",
+        f"{percent(share)} of the test instances{whose} {what}: the data were resampled before they were split, "
+        "so the test split cannot show which head is better.",
         hint="Split first, then resample the training split only. If these are true duplicates, set check_split=false.",
     )
 

@@ -41,7 +41,7 @@ def tau_norm(run: Run, options: Mapping[str, Any]) -> Outcome:
     """Divide every row of the head's weight by its length to the power tau, and drop the bias.
 
     weight_c <- weight_c / |weight_c|^tau, as Kang et al.; then all rows are multiplied by one number, so that the mean
-    length, and with it the confidence, stays as it was. Answers do not depend on that.
+    length, and with it the confidence, stays as it was. Predictions do not depend on it.
 
     Raises:
         NotApplicable: no head, or a row of zeros.
@@ -61,8 +61,8 @@ def lws(run: Run, options: Mapping[str, Any]) -> Outcome:
 
     logit_c <- factor_c logit_c, weight and bias otherwise kept, as the authors' code (their formula has no bias). We
     find the minimum of the class-balanced cross-entropy + weight_decay / 2 sum (factor - 1)^2 instead of stopping a
-    descent early: features that a network knows by heart would let factors grow without end. All factors are then
-    divided by their mean, which changes no answer and keeps the confidence as it was.
+    descent early: on features that a network has memorised, factors would grow without limit. All factors are then
+    divided by their mean, which changes no prediction and keeps the confidence as it was.
     """
     head = own_head(run, "lws")
     logits = head(np.asarray(run.train.features)).astype(np.float64)
@@ -73,11 +73,11 @@ def lws(run: Run, options: Mapping[str, Any]) -> Outcome:
 
 
 def ncm(run: Run, options: Mapping[str, Any]) -> Outcome:
-    """Answer with the class whose mean is nearest, written as a linear head.
+    """Predict the class whose mean is nearest, written as a linear head.
 
     logit_c = (mean_c . x - |mean_c|^2 / 2) / s2, which is -|x - mean_c|^2 / (2 s2) up to a term that all classes share;
     s2 is the variance within classes, averaged over features and instances, so that the softmax is the posterior of
-    equally likely round clouds. Kang et al. also try features of unit length; a linear head cannot do that.
+    equally likely isotropic Gaussians. Kang et al. also try features of unit length; a linear head cannot do that.
 
     Raises:
         NotApplicable: a class has no training instance.
@@ -88,7 +88,7 @@ def ncm(run: Run, options: Mapping[str, Any]) -> Outcome:
         name = run.classes[int(np.argmin(moments.count))]
         raise NotApplicable(f"ncm: class {name!r} has no training instance, so it has no mean.")
     spread = float((moments.count[:, None] * moments.variance).sum() / (moments.count.sum() * run.dim)) or 1.0
-    centre = moments.mean.mean(axis=0)  # a shift shared by all classes changes no answer, and keeps numbers small
+    centre = moments.mean.mean(axis=0)  # a shift shared by all classes changes no prediction, and keeps numbers small
     middle = moments.mean - centre
     bias = -(middle**2).sum(axis=1) / 2 - middle @ centre
     return Outcome(Head((middle / spread).astype(np.float32), (bias / spread).astype(np.float32)))
@@ -123,7 +123,7 @@ def _learn_factors(logits: NDArray[np.float64], labels: NDArray[np.int64], decay
 CRT = Treatment(
     "crt",
     "head",
-    "The head leans to frequent classes: trains a new one in which every class has the same say.",
+    "The classifier is biased towards frequent classes: trains a new head with class-balanced sampling.",
     PAPER,
     crt,
     tuple(replace(option, default="zeros") if option.name == "start" else option for option in COMMON),
@@ -151,7 +151,7 @@ TAU_NORM = Treatment(
         CHECK_SPLIT,
     ),
     needs_head=True,
-    per_label="tau_norm equalises the norms of competing rows; with several labels per instance, rows do not compete.",
+    per_label="tau_norm equalises the norms of competing rows; in multi-label runs, rows do not compete.",
     per_label_hint="Try logit_adjustment, crt or eos, which treat each label by itself.",
 )
 LWS = Treatment(
@@ -166,7 +166,7 @@ LWS = Treatment(
 NCM = Treatment(
     "ncm",
     "head",
-    "Few instances, features good, head bad: answers with the class whose mean is nearest.",
+    "Few instances, good features, poor head: predicts the class whose mean is nearest.",
     PAPER,
     ncm,
     (RANDOM_STATE, CHECK_SPLIT),

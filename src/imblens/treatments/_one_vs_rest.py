@@ -1,4 +1,4 @@
-"""Treatments of runs with several labels per instance: every label is a question of its own, has it or not."""
+"""Treatments of multi-label runs: every label is a separate binary problem."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 def treat_labels(
     run: Run, treat_one: Callable[[Run, Any], Run], treatment: Treatment, *, validation: Any
 ) -> tuple[Head, dict[str, Any], tuple[str, ...]]:
-    """Treat every label by itself and return the head made of the answers.
+    """Treat every label separately and return the combined head.
 
-    For a label, the instances known to have it stand against those known not to, as two classes; the head's row of the
-    label stands against a row of zeros, so that the softmax of the two is the label's sigmoid. What the treatment makes
-    of that, one row less the other, is the label's new row: a logit above 0 says yes, as before.
+    The known positives and negatives of a label are two classes. The head has the label's row and a row of zeros, so
+    that the softmax of the two is the label's sigmoid. The difference of the two treated rows is the label's new row: a
+    logit above 0 predicts positive, as before.
 
-    A label that cannot be treated keeps its row, and is told with the reason.
+    A label that cannot be treated keeps its row; a note gives the reason.
 
     Returns:
-        The head, the treatment's record of each label, and what is to be told.
+        The head, the treatment's record of each label, and notes.
 
     Raises:
         NotApplicable: no label can be treated, or the treatment compares rows of several classes.
@@ -40,15 +40,15 @@ def treat_labels(
     name = treatment.name
     if isinstance(treatment.per_label, str):
         raise NotApplicable(treatment.per_label, hint=treatment.per_label_hint)
-    _of_label(validation, 0)  # what does not fit is told before anything is treated
+    _of_label(validation, 0)  # refuse what does not fit before anything is treated
     rows = [] if run.head is None else [run.head.weight.copy(), run.head.bias.copy()]
     weight, bias = rows or [np.zeros((run.n_classes, run.dim), np.float32), np.zeros(run.n_classes, np.float32)]
     records: dict[str, Any] = {}
-    told: dict[str, list[str]] = {}  # by what is told, the labels it is told of
+    labels_of: dict[str, list[str]] = {}  # warning -> labels that it concerns
     left: dict[str, str] = {}
     for c, label in enumerate(run.classes):
         try:
-            with warnings.catch_warnings(record=True) as said:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ImblensWarning)
                 better = treat_one(one_label(run, c), _of_label(validation, c))
         except (NotApplicable, InputError) as reason:
@@ -60,9 +60,9 @@ def treat_labels(
         weight[c] = better.head.weight[1] - better.head.weight[0]
         bias[c] = better.head.bias[1] - better.head.bias[0]
         records[label] = dict(better.meta["treatment"])
-        for warning in said:
+        for warning in caught:
             if issubclass(warning.category, ImblensWarning):
-                told.setdefault(str(warning.message), []).append(label)
+                labels_of.setdefault(str(warning.message), []).append(label)
     if not records:
         first = next(iter(left.values()))
         raise NotApplicable(f"{name}: none of the {run.n_classes} labels can be treated. {first}")
@@ -72,25 +72,25 @@ def treat_labels(
         )
     notes = [
         message if len(labels) == len(records) else f"{', '.join(labels)}: {message}"
-        for message, labels in told.items()
+        for message, labels in labels_of.items()
     ]
     notes += [f"{label} keeps its head: {reason}" for label, reason in left.items()]
     return Head(weight, bias), records, tuple(notes)
 
 
 def one_label(run: Run, c: int) -> Run:
-    """Return the question whether an instance has label c, as a run of two classes: not, and the label.
+    """Return label c as a binary run, whose classes are the negatives and the positives.
 
-    Instances of which that is not known are left out.
+    Instances whose label is unknown are left out.
 
     Raises:
-        NotApplicable: all training instances have the label, or none has.
+        NotApplicable: all training instances are positive, or none is.
     """
     name = run.classes[c]
     counts = np.bincount(run.train.labels[run.train.known[:, c], c], minlength=2)
     if not counts.all():
-        what = "has it" if counts[0] else "lacks it"
-        raise NotApplicable(f"no training instance {what}, so there is nothing to tell apart.")
+        what = "positive" if counts[0] else "negative"
+        raise NotApplicable(f"no training instance is {what}, so no classifier can be trained.")
     head = None
     if run.head is not None:
         weight = np.stack([np.zeros_like(run.head.weight[c]), run.head.weight[c]])
@@ -119,7 +119,7 @@ def _of_two(split: Split, c: int, classes: tuple[str, str], head: Head | None) -
             chosen = np.flatnonzero(known[rows])
             parts.append(Part(np.asarray(part.features)[chosen], labels[rows][chosen]))
     if not parts:
-        raise NotApplicable(f"no instance of {split.name} is known to have it or not.")
+        raise NotApplicable(f"no instance of {split.name} has a known label.")
     one = Split(tuple(parts), classes, split.name, head)
     if known.all() and split.searched is not None:
         one.use_neighbours(split.searched)
@@ -138,10 +138,10 @@ def _of_label(validation: Any, c: int) -> Any:
 def label_table(before: Run, after: Run) -> pd.DataFrame:
     """Recall, specificity and their mean for every label on the test split, before and after.
 
-    Columns class, train_count, test_count (instances that have the label), before and after (balanced accuracy, at logit
+    Columns class, train_count, test_count (positives), before and after (balanced accuracy, at logit
     0), change, change_low, change_high (Agresti and Min's intervals of both halves, added in squares), recall_before,
-    recall_before_low, recall_before_high, the same after, and specificity likewise. NaN where no test instance has the
-    label, or all have.
+    recall_before_low, recall_before_high, the same after, and specificity likewise. NaN without
+    positives or without negatives in the test split.
     """
     import pandas as pd
 
@@ -150,7 +150,7 @@ def label_table(before: Run, after: Run) -> pd.DataFrame:
     for c, name in enumerate(before.classes):
         known = before.test.known[:, c]
         labels = before.test.labels[known, c].astype(np.int64)
-        right = [run.test.correct[known, c].astype(np.float64) for run in (before, after) if run.test is not None]
+        correct = [run.test.correct[known, c].astype(np.float64) for run in (before, after) if run.test is not None]
         counts = np.bincount(labels, minlength=2)
         row: dict[str, Any] = {
             "class": name,
@@ -158,20 +158,21 @@ def label_table(before: Run, after: Run) -> pd.DataFrame:
             "test_count": int(counts[1]),
         }
         whole = bool(counts.all())
-        for when, answers in zip(("before", "after"), right, strict=True):
-            row[when] = class_mean(answers, labels) if whole else np.nan
-        change = class_mean(right[1] - right[0], labels) if whole else np.nan
+        for when, hit in zip(("before", "after"), correct, strict=True):
+            row[when] = class_mean(hit, labels) if whole else np.nan
+        change = class_mean(correct[1] - correct[0], labels) if whole else np.nan
         gained, lost = (
-            np.bincount(labels[turned > 0], minlength=2) for turned in (right[1] - right[0], right[0] - right[1])
+            np.bincount(labels[turned > 0], minlength=2)
+            for turned in (correct[1] - correct[0], correct[0] - correct[1])
         )
         low, high = paired_change(gained, lost, counts)
         _, low, high = mean_of_kinds((gained - lost)[None] / np.maximum(counts, 1), low[None], high[None])
         row |= {"change": change, "change_low": low[0], "change_high": high[0]}
-        for measure, answer in (("recall", 1), ("specificity", 0)):
-            for when, answers in zip(("before", "after"), right, strict=True):
-                hits = np.array([answers[labels == answer].sum()])
-                low, high = wilson(hits, counts[[answer]])
-                share = hits[0] / counts[answer] if counts[answer] else np.nan
+        for measure, kind in (("recall", 1), ("specificity", 0)):
+            for when, hit in zip(("before", "after"), correct, strict=True):
+                hits = np.array([hit[labels == kind].sum()])
+                low, high = wilson(hits, counts[[kind]])
+                share = hits[0] / counts[kind] if counts[kind] else np.nan
                 key = f"{measure}_{when}"
                 row |= {key: share, f"{key}_low": low[0], f"{key}_high": high[0]}
         rows.append(row)
@@ -179,40 +180,40 @@ def label_table(before: Run, after: Run) -> pd.DataFrame:
 
 
 def label_summary(before: Run, after: Run) -> pd.DataFrame:
-    """Means over labels before and after: balanced_accuracy, macro_f1, auroc, ece (of all answers, 15 bins).
+    """Means over labels before and after: balanced_accuracy, macro_f1, auroc, ece (of all predictions, 15 bins).
 
-    The 95 % interval of balanced_accuracy takes the labels for independent. Labels that no test instance has, or all
-    have, are left out of every mean.
+    The 95% interval of balanced_accuracy assumes independent labels. Labels without positives or without negatives in
+    the test split are left out of every mean.
     """
     import pandas as pd
 
     table = label_table(before, after)
-    told = table["change"].notna().to_numpy()
-    old, new = (_label_measures(run, told) for run in (before, after))
+    defined = table["change"].notna().to_numpy()
+    old, new = (_label_measures(run, defined) for run in (before, after))
     found = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
     )
-    rows = [table.loc[told, column].to_numpy()[None] for column in ("change", "change_low", "change_high")]
-    _, low, high = mean_of_kinds(*rows) if told.any() else ([np.nan], [np.nan], [np.nan])
+    rows = [table.loc[defined, column].to_numpy()[None] for column in ("change", "change_low", "change_high")]
+    _, low, high = mean_of_kinds(*rows) if defined.any() else ([np.nan], [np.nan], [np.nan])
     known = found["measure"] == "balanced_accuracy"
     found["change_low"] = np.where(known, low[0], np.nan)
     found["change_high"] = np.where(known, high[0], np.nan)
     return found
 
 
-def _label_measures(run: Run, told: NDArray[np.bool_]) -> dict[str, float]:
+def _label_measures(run: Run, defined: NDArray[np.bool_]) -> dict[str, float]:
     from scipy.special import expit
     from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
     assert run.test is not None
     logits = np.asarray(run.test.logits, dtype=np.float64)
-    known = run.test.known & told
+    known = run.test.known & defined
     measures: Mapping[str, Callable[..., float]] = {
         "balanced_accuracy": lambda y, x: balanced_accuracy_score(y, x > 0),
         "macro_f1": lambda y, x: f1_score(y, x > 0, zero_division=0),
         "auroc": roc_auc_score,
     }
-    pairs = [(run.test.labels[known[:, c], c], logits[known[:, c], c]) for c in np.flatnonzero(told)]
+    pairs = [(run.test.labels[known[:, c], c], logits[known[:, c], c]) for c in np.flatnonzero(defined)]
     found = {
         name: float(np.mean([f(y, x) for y, x in pairs])) if pairs else float("nan") for name, f in measures.items()
     }

@@ -15,11 +15,11 @@ BALANCING = frozenset({"weighted_ce", "cb_ce", "cb_focal", "logit_adjusted", "wb
 
 
 def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
-    """Take what a class's frequency adds to its logit out of the bias.
+    """Subtract the effect of class frequency on the logits from the bias.
 
     bias_c <- bias_c - tau log(prior_c), prior_c = share of c among the training instances. With tau = 1 and logits that
-    are log posteriors, the answer is the one that would be best if all classes were equally frequent. A class without
-    training instances is treated as the rarest one that has some (told).
+    are log posteriors, the prediction is the best one for equally frequent classes. A class without training instances is
+    adjusted as the rarest class that has some; a note names it.
     """
     head = own_head(run, "logit_adjustment")
     counts = run.train.class_counts.astype(np.float64)
@@ -33,7 +33,7 @@ def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
 
 
 def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
-    """Divide all logits by one number: answers stay, confidence changes.
+    """Divide all logits by one number: predictions stay, confidence changes.
 
     logits <- logits / temperature. "auto" takes the temperature with the least class-balanced negative log-likelihood
     on held-out instances.
@@ -47,14 +47,14 @@ def _twice(run: Run) -> tuple[str, ...]:
     loss = run.meta.get("loss")
     if isinstance(loss, str) and loss in BALANCING:
         return (
-            f"logit_adjustment: the network was trained with {loss}, which weighs classes by their counts; taking class "
-            "frequency out once more over-corrects.",
+            f"logit_adjustment: the network was trained with {loss}, which weighs classes by their counts; adjusting for class "
+            "frequency again over-corrects.",
         )
     before = run.meta.get("treatment")
     if not isinstance(before, Mapping) or before.get("criterion") == "balanced_nll":
         return ()  # calibrated, not balanced
     return (
-        f"logit_adjustment: {before['name']} has balanced this head already; taking class frequency out once more "
+        f"logit_adjustment: {before['name']} has balanced this head already; adjusting for class frequency again "
         "over-corrects.",
     )
 
@@ -62,7 +62,7 @@ def _twice(run: Run) -> tuple[str, ...]:
 LOGIT_ADJUSTMENT = Treatment(
     "logit_adjustment",
     "posthoc",
-    "Rare classes are answered too seldom: the first thing to try; nothing is trained.",
+    "Rare classes are predicted too rarely: the first thing to try; nothing is trained.",
     "Menon et al. 2021, Long-tail learning via logit adjustment, section 4.1",
     logit_adjustment,
     (
@@ -86,7 +86,7 @@ LOGIT_ADJUSTMENT = Treatment(
 TEMPERATURE = Treatment(
     "temperature",
     "posthoc",
-    "Answers are right but too sure: lowers confidence, changes no answer.",
+    "The network is overconfident: lowers confidence, changes no prediction.",
     "Guo et al. 2017, On calibration of modern neural networks, section 4.2",
     temperature,
     (

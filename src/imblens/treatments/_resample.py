@@ -25,7 +25,7 @@ def resample(run: Run, name: str, *, random_state: int = 0, **options: Any) -> R
     Raises:
         MissingError: no such treatment or option.
         InputError: the treatment does not resample, or an option does not fit.
-        NotApplicable: several labels per instance, or the sampler cannot work on these instances.
+        NotApplicable: the run is multi-label, or the sampler cannot work on these instances.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""The one door to all treatments: a run in, the same run with a better head out."""
+"""Apply a treatment: from a run to the same run with another head."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from imblens.treatments._registry import find_treatment
 
 
 def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run:
-    """Return `run` as it would be with a better head.
+    """Return `run` with a better head.
 
-    Features stay, answers change: logits of train and test are computed from the new head. Nothing is chosen on the
-    test split. What was done is recorded under `meta["treatment"]`; what the user should know of it is also warned.
+    Features stay, predictions change: logits of train and test are computed from the new head. Nothing is chosen on the
+    test split. What was done is recorded under `meta["treatment"]`; its notes are also warnings.
 
     Args:
-        run: only `tau_norm`, `lws` and the post-hoc corrections need its head. With several labels per instance, every
-            label is treated as a question of its own, has it or not (see `treat_labels`).
+        run: only `tau_norm`, `lws` and the post-hoc corrections need its head. In multi-label runs,
+            every label is a separate binary problem (see `treat_labels`).
         name: see `treatment_names()`.
         validation: instances to choose options on, as (features, labels): neither trained on nor the test split.
             Without, they are chosen on training features, which is weaker; see `cross_validated`.
@@ -80,14 +80,14 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
 
 
 def _lone(run: Run) -> tuple[str, ...]:
-    """Say which classes have one training instance: no treatment can tell how they vary."""
+    """Note on classes with one training instance, whose variation is unknown."""
     lone = [run.classes[c] for c in np.flatnonzero(run.train.class_counts == 1)]
     if not lone:
         return ()
     named = ", ".join(lone[:5]) + (f" and {len(lone) - 5} more" if len(lone) > 5 else "")
     return (
-        f"{named}: one training instance, from which no treatment can tell how new ones will vary; the new head may "
-        "give up on it, or answer it too often.",
+        f"{named}: one training instance, which does not show how new instances vary; the new head may predict it "
+        "never, or too often.",
     )
 
 
@@ -97,8 +97,8 @@ def _treat_labels(
     if treatment.needs_head:
         _guards.own_head(run, treatment.name)
 
-    def one(question: Run, held: Any) -> Run:
-        return treat(question, treatment.name, validation=held, **options)
+    def one(binary: Run, held: Any) -> Run:
+        return treat(binary, treatment.name, validation=held, **options)
 
     head, records, notes = treat_labels(run, one, treatment, validation=validation)
     for note in notes:
@@ -109,7 +109,7 @@ def _treat_labels(
 
 
 def treatment_lines(run: Run) -> list[str]:
-    """Say in sentences what was chosen, and what should be known of it, when `run` was treated; [] for other runs."""
+    """Sentences on the chosen options and the notes of a treated run; [] for other runs."""
     record = run.meta.get("treatment")
     if not isinstance(record, Mapping):
         return []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 LENSES = ("class_accuracy", "archetypes", "adversaries", "generalization_gap", "calibration")
-PICTURES = ("class_accuracy", "archetypes", "confusion")
+FIGURES = ("class_accuracy", "archetypes", "confusion")
 
 
 def audit_now(
@@ -130,7 +130,7 @@ def _log_images(found: Audit, log: Any, step: int) -> None:
     from imblens.report import figures
 
     for (_, chart), figure in figures(found).items():
-        if chart not in PICTURES:
+        if chart not in FIGURES:
             continue
         pixels = np.asarray(Image.open(io.BytesIO(figure.png)).convert("RGB"))
         if writer is not None:
