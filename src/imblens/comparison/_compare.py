@@ -94,7 +94,8 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
         change_low, change_high, gained, lost, paired; changes are NaN for the first run, gained and lost where not
         paired), `comparison_summary` (run, balanced_accuracy, geometric_mean, macro_f1, accuracy, mean_auroc, change,
-        change_low, change_high; the change is that of balanced accuracy; where the runs or their test splits have different classes, balanced
+        change_low, change_high; the change is that of balanced accuracy;
+        where the runs or their test splits have different classes, balanced
         accuracy and change are over those that all test, and the other measures are NaN) and `comparison_measures` (run,
         class, measure, value, change): every class measure that a lens declares
         (`imblens.lenses.class_measures`), accuracy apart. Intervals are 95%.

@@ -33,7 +33,8 @@ def cross_validated(
 
     Limits: a network that has memorised its training instances places them much closer to their class than new
     instances. In plain cross-validation nearly all are then correct, and the candidate that changes least is preferred.
-    So held-out features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at which the
+    So held-out features are moved away from their class's mean, `widen` times as far; "auto" takes the smallest number at
+    which the
     head as it is gets half of what chance gets wrong (balanced accuracy (1 + 1 / C) / 2 or less), and 1 where it does
     so already. That restores errors, and with them an order of candidates. It is a stress test, and no estimate of test
     accuracy: directions in which only new instances differ stay unseen. Where you can, hold out instances and pass
