@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imblens.errors import DependencyError
+from imblens.extraction import capture
 from imblens.run import Run
 
 
@@ -114,13 +116,13 @@ def test_a_run_is_not_treated_over_itself(tmp_path: Path) -> None:
     assert Run.load(tmp_path / "run").head is None
 
 
-def test_treat_without_answers_to_compare_with(tmp_path: Path) -> None:
+def test_treat_without_predictions_to_compare_with(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     labels = np.repeat([0, 1], (40, 9))
     arrays = {"train_features": rng.normal(size=(49, 3)) + labels[:, None], "train_labels": labels}
     np.savez(tmp_path / "train.npz", **arrays)
     np.savez(tmp_path / "both.npz", **arrays, test_features=rng.normal(size=(49, 3)), test_labels=labels)
-    for name, said in (("train", "no test split"), ("both", "no answers to compare with")):
+    for name, said in (("train", "no test split"), ("both", "no predictions to compare with")):
         done = imblens("treat", f"{name}.npz", "--with", "smote", "--out", f"{name}-better", cwd=tmp_path)
         assert done.returncode == 0 and said in done.stdout, done.stderr
         assert f"next: imblens audit {name}-better" in done.stdout
@@ -195,3 +197,23 @@ def test_a_missing_extra_is_named_in_one_sentence(
         "hint: Run: pip install 'imblens[train]'",
     ]
     assert not (tmp_path / "demo").exists()
+
+
+def test_capture_without_torch_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from imblens.base import extras
+    from imblens.cli import main
+
+    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    monkeypatch.setattr("sys.argv", ["imblens", "capture", "DATA", "--model", "net", "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: imblens capture needs torch and numba, which are not installed.",
+        "hint: Run: pip install 'imblens[torch]'",
+    ]
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(DependencyError, match=r"^imblens\.capture needs torch and numba, which are not installed"):
+        capture(None, train=None)  # type: ignore[arg-type]

@@ -238,7 +238,7 @@ def test_ctrl_c_says_what_is_left(
     stopped, hint = err.strip().splitlines()[-2:]
     typed = " ".join(words) + " --out out"
     if written:
-        assert stopped == "stopped: interrupted; what lies in out may not be whole."
+        assert stopped == "stopped: interrupted; the files in out may be incomplete."
         assert hint == f"hint: run it again with: imblens {typed} --force"
         assert (tmp_path / "out" / "some.csv").exists()
     else:

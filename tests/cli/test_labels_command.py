@@ -42,7 +42,7 @@ def test_train_audit_and_treat(tmp_path: Path) -> None:
     table = json.loads((tmp_path / "run" / "audit" / "findings.json").read_text())["lenses"]
     ran = {name for name, entry in table.items() if entry["skipped"] is None}
     assert {"class_accuracy", "archetypes", "ranking", "calibration", "co_occurrence", "generalization_gap"} <= ran
-    assert "several labels" in table["adversaries"]["skipped"]
+    assert table["adversaries"]["skipped"] == ("adversaries: it is for single-label runs, and this run is multi-label.")
     done = imblens("treat", "run", "--with", "eos", "--set", "k_neighbors=5", "--out", "run2", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [row["class"] for row in json.loads(done.stdout)["classes"]] == ["Edema", "Fracture"]

@@ -51,10 +51,13 @@ def lacking(extra: str, what: str, missing: list[str]) -> DependencyError:
     Example:
         >>> print(lacking("train", "imblens demo", ["kornia"]))
         imblens demo needs kornia, which is not installed. Run: pip install 'imblens[train]'
+        >>> lacking("train", "imblens demo", ["torch", "numba", "kornia"]).message
+        'imblens demo needs torch, numba and kornia, which are not installed.'
     """
     verb = "is" if len(missing) == 1 else "are"
+    packages = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
     return DependencyError(
-        f"{what} needs {' and '.join(missing)}, which {verb} not installed.",
+        f"{what} needs {packages}, which {verb} not installed.",
         hint=f"Run: pip install 'imblens[{extra}]'",
     )
 

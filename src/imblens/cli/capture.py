@@ -87,6 +87,9 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Read features, predictions and colours of a trained network, without changing it."""
+    from imblens.base.extras import require
+
+    require("torch", "imblens capture")
     from imblens.data import load_images
     from imblens.extraction import capture
     from imblens.models import find_model, load_weights, make_network

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.extras import require
 from imblens.base.files import claim
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
@@ -121,6 +122,7 @@ def capture(
         InputError: data or network cannot be used; the message states which and what to do.
         ShapeError: labels, classes and last layer disagree.
         ExistsError: `out` holds something and `force` is false.
+        DependencyError: torch or numba is not installed.
 
     Example:
         >>> import numpy as np, torch
@@ -130,6 +132,7 @@ def capture(
         >>> run.train.features.shape, run.train.columns
         ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb', 'band_present'))
     """
+    require("torch", "imblens.capture")
     import torch
 
     network = unwrap(model)
