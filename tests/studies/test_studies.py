@@ -405,10 +405,13 @@ def test_a_planted_cause_is_found(tmp_path: Path) -> None:
 
 
 def test_remedies_change_what_they_name() -> None:
+    import torch
+
     from imblens.models import build_model
 
     images = _diagnosis.planted("background", 3)
     asked = {"mean": [0.5] * 3, "std": [0.25] * 3, "size": [20, 20]}
+    torch.manual_seed(0)
     fitted = _diagnosis.Fitted(build_model("smallnet", 10).eval(), asked, images, 0)
     judged = _diagnosis.judged_on("background", 3, "kite")
     kite = images.classes.index("kite")

@@ -199,12 +199,12 @@ class ImageSplit:
         return boxes * np.array([1, x, y, x, y], dtype=np.float32)
 
     def _decoded(self, indices: NDArray[np.int64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-        if not len(indices):
-            raise InputError("no image was asked for.", hint="Give at least one index.")
         if size in self._cache:
             return self._cache[size][indices]
         if isinstance(self.source, ArraySource) and size is None:
             return in_colour(self.source.images[self.rows[indices]])
+        if not len(indices):
+            raise InputError("no image was asked for.", hint="Give at least one index.")
         first = self._at(int(indices[0]), size)
         refuse_too_large(
             first.nbytes * len(indices),
