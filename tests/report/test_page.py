@@ -216,7 +216,10 @@ def test_tables_in_full_begin_with_the_strongest():
 def test_names_that_turn_the_text_are_kept_apart(hostile):
     hebrew = HOSTILE[5]
     assert turned([*HOSTILE, "a\u202eb"]) == [hebrew, "a\u202eb"]
-    assert f"<bdi>{hebrew}</bdi> is right" in hostile or f"<bdi>{hebrew}</bdi>" in hostile.split("<section")[0]
+    assert (
+        f"<bdi>{hebrew}</bdi> is classified correctly" in hostile
+        or f"<bdi>{hebrew}</bdi>" in hostile.split("<section")[0]
+    )
     assert whole(f"{hebrew} +4 points", [hebrew]) == f'<bdi>{hebrew}</bdi> <span class="nb">+4 points</span>'
 
 

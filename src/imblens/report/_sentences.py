@@ -44,7 +44,7 @@ def class_sentence(lines: Lines, row: Row) -> str:
     if row["accuracy"] is None or row["accuracy_low"] is None or row["accuracy_high"] is None:
         return f"{name} has no test instance, so its accuracy is unknown."
     share = share_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
-    text = f"{name} is classified correctly {share.replace(' ', ' of the time ', 1)}"
+    text = f"{name} is classified correctly {share} of the time"
     return (
         f"{text} in {counted(row['test_count'] or 0, 'test instance')}, too few to tell."
         if row["too_few"]
