@@ -157,7 +157,7 @@ def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
     assert summary.loc["two", "change"] == pytest.approx(0.1)
     assert found.verdict()[0].startswith("two has a balanced accuracy of 95.0%, one of 85.0%: +10.0 points [")
     page = found.save(tmp_path / "out").read_text()
-    assert "nan" not in found.verdict()[0] and "Found in 40%, now in 100%" in page.replace(
+    assert "nan" not in found.verdict()[0] and "Sensitivity from 40% to 100%" in page.replace(
         '<span class="nb">', ""
     ).replace("</span>", "")
 
@@ -249,7 +249,7 @@ def test_bad_calls_say_what_is_wrong():
     with pytest.raises(InputError, match="no class in common"):
         compare([run, run_of({}, classes=("x", "y", "z"))])
     multi = Run.from_arrays(train=(np.ones((4, 2)) * np.arange(4)[:, None], np.eye(4, 3, dtype=int)))
-    with pytest.raises(InputError, match="differ in kind"):
+    with pytest.raises(InputError, match="some runs are single-label, others multi-label"):
         compare([run, multi])
 
 
