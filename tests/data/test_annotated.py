@@ -118,8 +118,8 @@ def test_nih_as_it_is_published(tmp_path: Path) -> None:
     assert split.boxes[place].tolist() == [[4, 16, 8, 20, 10], [3, 0, 0, 32, 32]]
     said = "\n".join(found.notes)
     for line in (
-        "says Infiltrate where",
-        "label which their image has not: 1 of 2",
+        "writes Infiltrate for the label Infiltration",
+        "class is not a label of their image: 1 of 2",
         "another size: 2",
         "no patient on",
     ):
@@ -198,8 +198,8 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ("image,labels\n0.png,a,b,c\n", "line 2 has 4 fields for 2 columns"),
         ("image,labels,split\n0.png,a,tomorrow\n", "line 2 has the split 'tomorrow'"),
         ("image,labels\n0.png,a|b\n0.png,b\n", "'0.png' is described twice"),
-        ("image,labels\nnone.png,a|b\n", "none of the 1 images that are described, such as 'none.png', is there"),
-        ("image,labels\n../../0.gif,a|b\n", "none of the 1 images"),
+        ("image,labels\nnone.png,a|b\n", "none of the 1 described images, such as 'none.png', exists"),
+        ("image,labels\n../../0.gif,a|b\n", "none of the 1 described images"),
         ("image,labels\n0.png,only\n1.png,only\n", "comparing classes needs at least two"),
         (b"image,labels\n0.png,\xff\xfe\n", "cannot be read as CSV"),
     ],
@@ -302,14 +302,14 @@ def test_coco(tmp_path: Path) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ({"images": []}, "holds the keys images, not annotations"),
-        ([1, 2], "holds a list, not annotations"),
+        ({"images": []}, "holds the keys images, not a known annotation format"),
+        ([1, 2], "holds a list, not a known annotation format"),
         ({"images": [{}], "annotations": [], "categories": []}, "not a COCO file that can be read: KeyError"),
         ({**instances([0, 1]), "categories": []}, "which are not both listed"),
         (instances([0, 1], [[2, 3, "wide", 6]]), "four finite numbers"),
         (instances([0, 1], [[2, 3, 5]]), "four finite numbers"),
         (instances([0, 1], [[200, 3, 5, 6]]), "outside of its 16 x 12"),
-        (instances([77]), "none of the 1 images"),
+        (instances([77]), "none of the 1 described images"),
     ],
 )
 def test_broken_json(tmp_path: Path, content: Any, message: str) -> None:
@@ -325,7 +325,7 @@ def test_boxes_that_belong_to_nobody(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no file of boxes"):
         add_boxes(found, tmp_path / "none.csv")
     (tmp_path / "boxes.txt").write_text("")
-    with pytest.raises(InputError, match="no file of boxes that is read"):
+    with pytest.raises(InputError, match="not a supported file of boxes"):
         add_boxes(found, tmp_path / "boxes.txt")
     (tmp_path / "odd.csv").write_text("image,label,x0\n")
     with pytest.raises(InputError, match="has no column y0 and w and h"):
@@ -463,3 +463,24 @@ def test_boxes_of_images_that_are_not_listed_are_told(tmp_path: Path) -> None:
     boxes = ["00000001_000.png,Mass,64,64,128,128", "00000099_000.png,Mass,64,64,128,128"]
     notes = load_images(nih(tmp_path, patients(12), boxes)).notes
     assert "BBox_List_2017.csv has boxes of images that the table does not list: 1 of 2." in notes
+
+
+def test_coco_splits_may_use_the_same_image_names(tmp_path: Path) -> None:
+    """Each annotation file refers to the folder of its split."""
+    (tmp_path / "annotations").mkdir()
+    for split, n, red in (("train", 8, 200), ("val", 4, 20)):
+        folder = tmp_path / "images" / f"{split}2017"
+        folder.mkdir(parents=True)
+        images, annotations = [], []
+        for i in range(n):
+            Image.fromarray(np.full((8, 8, 3), red, np.uint8)).save(folder / f"{i}.png")
+            images.append({"id": i, "file_name": f"{i}.png", "width": 8, "height": 8})
+            annotations.append({"id": i, "image_id": i, "category_id": i % 2, "bbox": [1, 1, 4, 4]})
+        categories = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+        text = json.dumps({"images": images, "annotations": annotations, "categories": categories})
+        (tmp_path / "annotations" / f"instances_{split}2017.json").write_text(text)
+    loaded = load_images(tmp_path)
+    assert (len(loaded.train), len(loaded.test)) == (8, 4)
+    assert loaded.train.image(3).max() == 200
+    assert loaded.test.image(3).max() == 20
+    assert not any("not in the folder" in note for note in loaded.notes)

@@ -126,7 +126,7 @@ def test_a_class_folder_whose_name_begins_with_a_dot_is_told(tmp_path):
     loaded = load_images(tmp_path)
     assert loaded.classes == ("a", "b")
     assert loaded.notes == (
-        "Folders passed over because their names begin with a dot: 'train/.c'. Rename them to read them.",
+        "Folders left out because their names begin with a dot: 'train/.c'. Rename them to read them.",
     )
 
 

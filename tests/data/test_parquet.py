@@ -269,7 +269,7 @@ def test_chest_x_rays(real_data):
     assert {name: len(split) for name, split in loaded.splits.items()} == {"train": 599, "test": 269, "val": 132}
     assert sum(len(b) for split in loaded.splits.values() for b in split.boxes) == 9
     assert loaded.notes == (
-        "Boxes that name a label which their image has not: 2 of 9; labels stay as they are.",
+        "Boxes whose class is not a label of their image: 2 of 9; labels stay as they are.",
         "Classes without a held-out image: 'Hernia'.",
     )
 
@@ -286,7 +286,7 @@ def test_one_file_is_split_here_and_names_of_nih_keep_patients_together(tmp_path
     assert len(sides[0]) == 12 and len(sides[1]) == 3 and not sides[0] & sides[1]
     assert loaded.train.boxes[0].tolist() == [[1, 0, 0, 2, 2]]
     assert any("not read: nih_boxes" in note for note in loaded.notes)
-    assert any(note.startswith("Patients are known from the names") for note in loaded.notes)
+    assert any(note.startswith("Patients are taken from the image names") for note in loaded.notes)
 
 
 def test_boxes_that_name_no_label_of_their_image_are_told(tmp_path):

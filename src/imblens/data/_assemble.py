@@ -53,11 +53,11 @@ def assemble(
     Raises:
         InputError: fewer than two classes, class names twice, or a class without training images.
     """
-    said = list(notes)
+    remarks = list(notes)
     if len(classes) == 1 and splits["train"].multilabel and 0 < splits["train"].labels.mean() < 1:
         splits = {split: two_labels(images) for split, images in splits.items()}
         classes = (f"no {classes[0]}", *classes)
-        said.append(f"One label only: {classes[0]!r} stands beside it.")
+        remarks.append(f"One label only: {classes[0]!r} stands beside it.")
     names = checked_classes(classes)
     train, test, val = splits["train"], splits.get("test"), splits.get("val")
     _refuse_untrained(splits, names)
@@ -65,24 +65,24 @@ def assemble(
     if test is None and val is not None:
         test, val = val, None
         made = "val held out"
-        said.append("There is no test split: val is the held-out split.")
+        remarks.append("There is no test split: val is the held-out split.")
     elif test is None:
         kept, held, alone, copies = split_off(train, len(names), seed)
         train, test = train.subset(kept), train.subset(held)
         made = "80:20"
         apart = ", no patient on both sides" if train.patients is not None else ""
-        said.append(
+        remarks.append(
             f"There is no test split: {len(held):,} of {len(kept) + len(held):,} images were held out "
             f"(80:20{_as_far(len(held), len(kept))}, stratified by class{apart}, seed {seed})."
         )
         if alone and not train.multilabel:
             listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
-            said.append(f"Classes with too few images to hold one out: {listed}.")
+            remarks.append(f"Classes with too few images to hold one out: {listed}.")
         if copies:
-            said.append(f"Exact copies of other images, kept on one side of the split: {copies:,}.")
+            remarks.append(f"Exact copies of other images, kept on one side of the split: {copies:,}.")
     given = {name: part for name, part in (("train", train), ("test", test), ("val", val)) if part is not None}
     shared = shared_patients(given)
-    said += [
+    remarks += [
         f"Patients in both {one} and {other}: {n:,}. Figures on {other} will be better than on new patients."
         for (one, other), n in shared.items()
     ]
@@ -95,10 +95,10 @@ def assemble(
     if multilabel:
         bare = [n for n, count in zip(names, counts["train"], strict=True) if not count]
         if bare:
-            said.append(f"Classes without a training image: {', '.join(map(repr, bare))}.")
+            remarks.append(f"Classes without a training image: {', '.join(map(repr, bare))}.")
     unseen = [n for n, count in zip(names, counts["test"], strict=True) if not count]
     if unseen and (multilabel or made != "80:20"):
-        said.append(f"Classes without a held-out image: {', '.join(map(repr, unseen))}.")
+        remarks.append(f"Classes without a held-out image: {', '.join(map(repr, unseen))}.")
     return ImageSet(
         name=name,
         classes=names,
@@ -106,7 +106,7 @@ def assemble(
         train=train,
         test=test,
         val=val,
-        notes=tuple(said),
+        notes=tuple(remarks),
         source={
             **source,
             "split": made,
@@ -228,7 +228,7 @@ def number_labels(
 
     Args:
         raw: per split (N,) whole numbers or text, or (N, C) multi-hot.
-        names: class names where the data says them; without them classes are named after the labels' sorted values.
+        names: class names where the data gives them; without them classes are named after the labels' sorted values.
         where: how messages name the data.
 
     Raises:

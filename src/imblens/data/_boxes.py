@@ -17,7 +17,7 @@ from imblens.data.layouts._parquet import read_box_table
 from imblens.data.layouts._voc import read_xml, xml_files
 from imblens.errors import InputError, MissingError
 
-BOX_FILES = re.compile(r"(bbox|boxes)", re.IGNORECASE)  # how a table of boxes is called, to tell it from labels
+BOX_FILES = re.compile(r"(bbox|boxes)", re.IGNORECASE)  # file names of box tables, which are not label tables
 _SPELLINGS = {"Infiltrate": "Infiltration"}  # NIH's box list differs from its labels
 
 
@@ -30,7 +30,7 @@ class Drawn:
     notes: tuple[str, ...] = ()
 
     def match(self, files: Sequence[str]) -> list[dict[str, Any]]:
-        """Return `boxes` and `size` of every image; no boxes where there is nothing about it.
+        """Return `boxes` and `size` of every image; no boxes if the file does not name the image.
 
         A name belongs to an image when one of the two paths ends with the other.
 
@@ -83,7 +83,7 @@ def read_boxes(path: Path) -> Drawn:
 
     Raises:
         MissingError: there is no such file.
-        InputError: another kind, damaged, or hostile; the message says what was found.
+        InputError: another kind, damaged, or hostile; the message states what was found.
     """
     if path.is_dir() or path.suffix.lower() == ".xml":
         entries = [read_xml(file) for file in (xml_files(path) if path.is_dir() else [path])]
@@ -98,14 +98,14 @@ def read_boxes(path: Path) -> Drawn:
     if suffix == ".parquet":
         return Drawn({name: tuple(some) for name, some in read_box_table(path).items()}, {})
     raise InputError(
-        f"{path} is no file of boxes that is read.", hint="Give .csv, .json (COCO), .xml (VOC), or .parquet."
+        f"{path} is not a supported file of boxes.", hint="Give .csv, .json (COCO), .xml (VOC), or .parquet."
     )
 
 
 def add_boxes(images: ImageSet, path: str | Path) -> ImageSet:
     """Return the set with the boxes of a file, matched by image name; boxes it had are replaced.
 
-    Boxes are in pixels of the images as they are stored, but for those of NIH and ChestX-Det, which are of 1024 x 1024
+    Boxes are in pixels of the images as they are stored, except those of NIH and ChestX-Det, which are of 1024 x 1024
     pixels whatever the size of the images; the set must not have been resized yet.
 
     Raises:
@@ -113,15 +113,15 @@ def add_boxes(images: ImageSet, path: str | Path) -> ImageSet:
     """
     file = Path(path).expanduser()
     drawn = read_boxes(file)
-    told = BoxNotes()
+    changes = BoxNotes()
     position = {name: c for c, name in enumerate(images.classes)}
     found, matched = {}, 0
     every = iter(drawn.match([str(name) for split in images.splits.values() for name in split.ids]))
     for name, split in images.splits.items():
         facts = [next(every) for _ in split.ids]
         matched += sum(bool(fact["boxes"]) for fact in facts)
-        boxes = [numbered_boxes(fact["boxes"], position, told) for fact in facts]
-        found[name] = with_boxes(split, boxes, [fact["size"] for fact in facts], told)
+        boxes = [numbered_boxes(fact["boxes"], position, changes) for fact in facts]
+        found[name] = with_boxes(split, boxes, [fact["size"] for fact in facts], changes)
     if not matched:
         first = next(iter(drawn.boxes), None)
         raise InputError(
@@ -135,7 +135,7 @@ def add_boxes(images: ImageSet, path: str | Path) -> ImageSet:
         train=found["train"],
         test=found.get("test"),
         val=found.get("val"),
-        notes=(*images.notes, *drawn.notes, line, *told.lines()),
+        notes=(*images.notes, *drawn.notes, line, *changes.lines()),
         source={**images.source, "boxes": str(file)},
     )
 
@@ -172,14 +172,14 @@ def _read_csv(path: Path) -> Drawn:
     renamed = 0
     for number, row in lines:
         if len(row) <= max(places):
-            raise InputError(f"{path} line {number} has {len(row)} fields only.", hint="Mend that line.")
+            raise InputError(f"{path} line {number} has {len(row)} fields only.", hint="Correct that line.")
         file, label = row[places[0]], row[places[1]]
         x0, y0, x1, y1 = corners([row[c] for c in places[2:]], f"{path} line {number}")
         renamed += nih and label in _SPELLINGS
         label = _SPELLINGS.get(label, label) if nih else label
         boxes.setdefault(file, []).append((label, x0, y0, x0 + x1 if wide else x1, y0 + y1 if wide else y1))
     if renamed:
-        notes.append(f"{path.name} says Infiltrate where the labels say Infiltration: {renamed:,} boxes.")
+        notes.append(f"{path.name} writes Infiltrate for the label Infiltration: {renamed:,} boxes renamed.")
     return Drawn(
         {file: tuple(some) for file, some in boxes.items()},
         dict.fromkeys(boxes, DET_SIZE) if nih else {},

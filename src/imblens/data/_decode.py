@@ -135,4 +135,4 @@ def _unreadable(where: str, error: Exception) -> InputError:
         reason = "the file is no longer there"
     else:
         reason = str(error) or type(error).__name__
-    return InputError(f"{where} cannot be read as an image: {reason}.", hint="Mend or remove it, then try again.")
+    return InputError(f"{where} cannot be read as an image: {reason}.", hint="Repair or remove it, then try again.")

@@ -1,4 +1,4 @@
-"""Images that are described elsewhere: from entries of a table or of annotation files to an image set."""
+"""Read image sets whose labels come from a table or from annotation files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Named = tuple[str, float, float, float, float]  # class name, x0, y0, x1, y1 in 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is written about one image.
+    """The description of one image in a table or annotation file.
 
     Attributes:
-        file: its name as written, perhaps with folders.
+        file: the file name as written, with or without folders.
         labels: names of the labels it has.
-        unknown: names of the labels that nobody could tell.
+        unknown: names of the labels marked as uncertain.
         boxes: of named classes, in pixels of an image of `size`.
         size: (H, W) that the boxes refer to; None for the image's own.
-        patient: whom it was taken of, where that is written.
-        split: train, val or test, where that is written.
+        patient: the patient, if given.
+        split: train, val or test, if given.
     """
 
     file: str
@@ -46,21 +46,21 @@ class Entry:
 
 @dataclass
 class BoxNotes:
-    """What was done to boxes, to be told in one line each."""
+    """Counts of the changes to boxes, reported in one line each."""
 
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, what: str, n: int) -> None:
-        """Count."""
+        """Add n to the count of one change."""
         self.counts[what] = self.counts.get(what, 0) + n
 
     def lines(self) -> list[str]:
-        """Return a line for each thing that happened."""
+        """Return one line for each kind of change."""
         return [f"{what}: {n:,}." for what, n in self.counts.items() if n]
 
 
 def checked_uncertain(uncertain: str) -> Uncertain:
-    """Return what is done with uncertain labels, or say what can be."""
+    """Return the treatment of uncertain labels; refuse an unknown one."""
     if uncertain not in get_args(Uncertain):
         raise InputError(f"--uncertain is {uncertain!r}.", hint="Give ignore, positive or negative.")
     return uncertain  # type: ignore[return-value]
@@ -76,38 +76,40 @@ def read_entries(
     uncertain: Uncertain = "ignore",
     notes: Iterable[str] = (),
 ) -> ImageSet:
-    """Find the images of entries below a folder and put the splits together.
+    """Find the images of the entries below a folder and build the splits.
 
-    An entry whose image is not there is left out, and so is an image that no entry names; both are counted and told.
+    Entries without an image and images without an entry are left out; notes report how many.
 
     Args:
         root: the folder.
-        entries: what is written, in order.
+        entries: the descriptions, in order.
         classes: C names, in order.
-        layout: what reports call this way of writing.
-        seed: of a split, where none is given.
-        uncertain: what becomes of labels that nobody could tell: "ignore" keeps them out of losses and figures.
-        notes: to be told first.
+        layout: name of the layout in reports.
+        seed: of the split, if the data gives none.
+        uncertain: treatment of uncertain labels: "ignore" excludes them from losses and measures.
+        notes: lines that precede the notes of this function.
 
     Raises:
-        MissingError: none of the images is there.
-        InputError: an image is named twice, or a box cannot be.
+        MissingError: no image exists.
+        InputError: an image is described twice, or a box is invalid.
     """
-    said = list(notes)
+    remarks = list(notes)
     places = _image_files(root)
     found = [(entry, place) for entry in entries if (place := places.find(entry.file)) is not None]
     if not found:
         first = f", such as {entries[0].file!a}," if entries else ""
         raise MissingError(
-            f"{root}: none of the {len(entries):,} images that are described{first} is there.",
+            f"{root}: none of the {len(entries):,} described images{first} exists.",
             hint="Put the images into this folder, or into folders below it.",
         )
     _refuse_twice([place for _, place in found], root)
     if len(found) < len(entries):
-        said.append(f"Described images that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}.")
+        remarks.append(
+            f"Described images that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}."
+        )
     if len(found) < len(places.files):
-        said.append(f"Images passed over because nothing describes them: {len(places.files) - len(found):,}.")
-    told = BoxNotes()
+        remarks.append(f"Images left out because no entry describes them: {len(places.files) - len(found):,}.")
+    changes = BoxNotes()
     position = {name: c for c, name in enumerate(classes)}
     splits: dict[str, ImageSplit] = {}
     boxed = any(entry.boxes for entry, _ in found)
@@ -125,28 +127,28 @@ def read_entries(
             patients=patients_array([entry.patient for entry, _ in part]),
         )
         if boxed:
-            boxes = [numbered_boxes(entry.boxes, position, told) for entry, _ in part]
-            images = with_boxes(images, boxes, [entry.size for entry, _ in part], told)
+            boxes = [numbered_boxes(entry.boxes, position, changes) for entry, _ in part]
+            images = with_boxes(images, boxes, [entry.size for entry, _ in part], changes)
         splits[split] = images
     if "train" not in splits:
         raise MissingError(
-            f"{root}: no training image is there, only {' and '.join(splits)}.", hint="Add the training images."
+            f"{root}: there are no training images, only {' and '.join(splits)}.", hint="Add the training images."
         )
-    said += told.lines()
+    remarks += changes.lines()
     for split, images in splits.items():
         splits[split], line = settle_uncertain(images, uncertain, split)
-        said += line
+        remarks += line
     if boxed and layout in ("NIH", "table"):
-        said += boxes_without_label(splits)
+        remarks += boxes_without_label(splits)
     rows = [split.labels.sum(axis=1) for split in splits.values()]
     if layout == "table" and not boxed and all((n == 1).all() for n in rows) and len(classes) > 1:
         splits = {
             split: replace(images, labels=images.labels.argmax(axis=1).astype(np.int64), unknown=None)
             for split, images in splits.items()
         }
-        said.append("Every image of the table has exactly one label: read as single-label.")
+        remarks.append("Every image of the table has exactly one label: read as single-label.")
     source: dict[str, Any] = {"path": str(root), "layout": layout, "uncertain": uncertain}
-    return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=said)
+    return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=remarks)
 
 
 def labels_of(boxes: Iterable[Named]) -> frozenset[str]:
@@ -155,26 +157,26 @@ def labels_of(boxes: Iterable[Named]) -> frozenset[str]:
 
 
 def settle_uncertain(images: ImageSplit, uncertain: Uncertain, split: str) -> tuple[ImageSplit, list[str]]:
-    """Make uncertain labels ignored, positive or negative; return the images and a line that tells how many."""
+    """Make uncertain labels ignored, positive or negative; return the images and a line with their number."""
     unknown = images.unknown
     if unknown is None or not unknown.any():
         return replace(images, unknown=None), []
     line = f"Uncertain labels in {split}: {int(unknown.sum()):,}, "
     if uncertain == "ignore":
-        return images, [line + "ignored (--uncertain positive or negative would count them)."]
+        return images, [line + "ignored (--uncertain positive or negative includes them)."]
     labels = np.where(unknown, np.uint8(uncertain == "positive"), images.labels)
     return replace(images, labels=labels, unknown=None), [line + f"taken as {uncertain}."]
 
 
-def numbered_boxes(boxes: Sequence[Named], position: Mapping[str, int], told: BoxNotes) -> Boxes:
+def numbered_boxes(boxes: Sequence[Named], position: Mapping[str, int], changes: BoxNotes) -> Boxes:
     """Return named boxes as (n, 5) of class number and corners; boxes of other classes are left out and counted."""
     known = [(position[name], *corners) for name, *corners in boxes if name in position]
-    told.add("Boxes left out because their class is none of the labels", len(boxes) - len(known))
+    changes.add("Boxes left out because their class is not a label", len(boxes) - len(known))
     return np.array(known, dtype=np.float32).reshape(-1, 5)
 
 
 def with_boxes(
-    images: ImageSplit, boxes: Sequence[Boxes], sizes: Sequence[tuple[int, int] | None], told: BoxNotes
+    images: ImageSplit, boxes: Sequence[Boxes], sizes: Sequence[tuple[int, int] | None], changes: BoxNotes
 ) -> ImageSplit:
     """Give images their boxes: scaled where they refer to another size, clipped to the image.
 
@@ -182,18 +184,18 @@ def with_boxes(
         images: N images.
         boxes: for each, (n, 5) of class and corners.
         sizes: for each, the (H, W) that its boxes refer to, or None for the image's own.
-        told: counts what was scaled, clipped and left out.
+        changes: counts of boxes scaled, clipped and left out.
 
     Raises:
-        InputError: corners that are not finite, or a box beside the image.
+        InputError: corners that are not finite, or a box outside the image.
     """
     fitted = []
     for i, (some, given) in enumerate(zip(boxes, sizes, strict=True)):
-        fitted.append(_fitted(some, given, images, i, told) if len(some) else some)
+        fitted.append(_fitted(some, given, images, i, changes) if len(some) else some)
     return replace(images, boxes=tuple(fitted))
 
 
-def _fitted(boxes: Boxes, given: tuple[int, int] | None, images: ImageSplit, i: int, told: BoxNotes) -> Boxes:
+def _fitted(boxes: Boxes, given: tuple[int, int] | None, images: ImageSplit, i: int, changes: BoxNotes) -> Boxes:
     where = images.source.name(int(images.rows[i]))
     size = images.size or images.source.size(int(images.rows[i]))
     if not np.isfinite(boxes).all():
@@ -201,9 +203,9 @@ def _fitted(boxes: Boxes, given: tuple[int, int] | None, images: ImageSplit, i: 
     if given is not None and given != size:
         y, x = size[0] / given[0], size[1] / given[1]
         boxes = boxes * np.array([1, x, y, x, y], dtype=np.float32)
-        told.add("Boxes scaled because they were drawn on images of another size", len(boxes))
+        changes.add("Boxes scaled because they were drawn on images of another size", len(boxes))
     flat = (boxes[:, 3] <= boxes[:, 1]) | (boxes[:, 4] <= boxes[:, 2])
-    told.add("Boxes left out because they have no area", int(flat.sum()))
+    changes.add("Boxes left out because they have no area", int(flat.sum()))
     boxes = boxes[~flat]
     limits = np.array([size[1], size[0]] * 2, dtype=np.float32)
     clipped = np.clip(boxes[:, 1:], 0, limits)
@@ -212,14 +214,14 @@ def _fitted(boxes: Boxes, given: tuple[int, int] | None, images: ImageSplit, i: 
         corners = [round(float(v), 1) for v in boxes[beside][0, 1:]]
         raise InputError(
             f"a box of {where} lies at {corners} (x0, y0, x1, y1), outside of its {size[1]} x {size[0]} pixels.",
-            hint="Give boxes in pixels of the image as it is stored, or take that box out.",
+            hint="Give boxes in pixels of the image as it is stored, or remove that box.",
         )
-    told.add("Boxes clipped to their image", int((np.abs(clipped - boxes[:, 1:]) > 1).any(axis=1).sum()))
+    changes.add("Boxes clipped to their image", int((np.abs(clipped - boxes[:, 1:]) > 1).any(axis=1).sum()))
     return np.column_stack([boxes[:, :1], clipped]).astype(np.float32)
 
 
 def boxes_without_label(splits: Mapping[str, ImageSplit]) -> list[str]:
-    """Return a line on boxes whose class is no label of their image; none where there are none."""
+    """Return a line on boxes whose class is not a label of their image, or no line."""
     total = lacking = 0
     for images in splits.values():
         for i, boxes in enumerate(images.boxes or () if images.multilabel else ()):
@@ -227,7 +229,7 @@ def boxes_without_label(splits: Mapping[str, ImageSplit]) -> list[str]:
             lacking += int((images.labels[i, boxes[:, 0].astype(int)] == 0).sum())
     if not lacking:
         return []
-    return [f"Boxes that name a label which their image has not: {lacking:,} of {total:,}; labels stay as they are."]
+    return [f"Boxes whose class is not a label of their image: {lacking:,} of {total:,}; labels stay as they are."]
 
 
 def _hot(named: Sequence[frozenset[str]], position: Mapping[str, int]) -> NDArray[np.uint8]:

@@ -62,13 +62,13 @@ def load_images(
         root: for a public set, the folder that holds its files as their owners publish them.
         hub: for a public set, download it through Hugging Face `datasets` instead.
         boxes: a file of boxes, matched to the images by name (see `add_boxes`).
-        uncertain: what becomes of labels marked as uncertain: `ignore` keeps them out of losses and figures, `positive`
-            and `negative` make them that.
-        any_label: make one question of several labels: any of them, or none.
+        uncertain: treatment of labels marked as uncertain: `ignore` excludes them from losses and measures, `positive`
+            and `negative` assign that value.
+        any_label: replace the labels with one binary label: any of them, or none.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
-        InputError: the data cannot be used; the message says what was found and what to do.
+        InputError: the data cannot be used; the message states what was found and what to do.
 
     Example:
         >>> load_images("digits", profile="step:10").class_counts.tolist()

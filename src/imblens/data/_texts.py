@@ -1,4 +1,4 @@
-"""Text files that others wrote: CSV, JSON and XML, read without harm, with one sentence where that cannot be."""
+"""Safe reading of CSV, JSON and XML files from other programs, with one clear message on failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, stripped fields) of a CSV file, empty lines left out.
 
     Raises:
-        InputError: it is no text, or no CSV.
+        InputError: it is not text, or not CSV.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -46,7 +46,7 @@ def read_json_file(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}.", hint="Download or write it anew.") from error
+        raise InputError(f"{path} cannot be read as JSON: {error}.", hint="Download or write it again.") from error
 
 
 def read_xml_file(path: Path) -> ElementTree.Element:
@@ -65,11 +65,11 @@ def read_xml_file(path: Path) -> ElementTree.Element:
             )
         return ElementTree.fromstring(text)
     except (OSError, ElementTree.ParseError, LookupError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as XML: {error}.", hint="Download or write it anew.") from error
+        raise InputError(f"{path} cannot be read as XML: {error}.", hint="Download or write it again.") from error
 
 
 def corners(values: Any, where: str) -> tuple[float, float, float, float]:
-    """Return four finite numbers, or say where they are not."""
+    """Return four finite numbers; an error names the place of others."""
     try:
         x0, y0, x1, y1 = (float(value) for value in values)
         if all(map(math.isfinite, (x0, y0, x1, y1))):

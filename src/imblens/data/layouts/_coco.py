@@ -31,8 +31,9 @@ def json_files(root: Path) -> list[Path]:
 def read_coco(root: Path, files: Sequence[Path], *, seed: int) -> ImageSet:
     """Read images with the boxes drawn on them; an image has the labels of its boxes.
 
-    The split of a file stands in its name, or in that of its folder (`instances_train2017.json`,
-    `valid/_annotations.coco.json`); one file alone is split here.
+    The name of a file or of its folder gives the split (`instances_train2017.json`, `valid/_annotations.coco.json`).
+    A single file is split here. Image names are relative to the folder of the split (`train2017/`, `images/train/`),
+    so that splits may use the same names.
 
     Raises:
         InputError: damaged JSON, another layout, a box outside of its image.
@@ -45,10 +46,24 @@ def read_coco(root: Path, files: Sequence[Path], *, seed: int) -> ImageSet:
         match = _SPLIT_IN_NAME.search(path.relative_to(root).as_posix().lower())
         split = SPLITS[match[1]] if match and len(files) > 1 else None
         folder = path.parent.relative_to(root).as_posix()
-        inside = f"{folder}/" if path.name == "_annotations.coco.json" else ""
-        entries += [replace(entry, file=inside + entry.file, split=split) for entry in found]
+        inside = [folder] if path.name == "_annotations.coco.json" else _image_folders(root, path, match)
+        entries += [replace(entry, file=_located(root, inside, entry.file), split=split) for entry in found]
         classes += names
     return read_entries(root, entries, list(dict.fromkeys(classes)), layout="COCO", seed=seed)
+
+
+def _image_folders(root: Path, path: Path, match: re.Match[str] | None) -> list[str]:
+    """Return the folders that belong to the split of an annotation file, those with the name in the file first."""
+    if match is None:
+        return []
+    folders = [folder for place in (root, root / "images") if place.is_dir() for folder in sorted(place.iterdir())]
+    exact = [folder for folder in folders if path.stem.lower().endswith(folder.name.lower())]
+    same = [folder for folder in folders if SPLITS.get(folder.name.lower()) == SPLITS[match[1]]]
+    return [folder.relative_to(root).as_posix() for folder in [*exact, *same] if folder.is_dir()]
+
+
+def _located(root: Path, folders: Sequence[str], file: str) -> str:
+    return next((f"{folder}/{file}" for folder in folders if (root / folder / file).is_file()), file)
 
 
 def read_json(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
@@ -70,7 +85,7 @@ def read_json(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
             raise _broken(path, "a ChestX-Det file", error) from error
     keys = f"the keys {', '.join(map(str, list(data)[:5]))}" if isinstance(data, dict) else f"a {type(data).__name__}"
     raise InputError(
-        f"{path} holds {keys}, not annotations that are known.",
+        f"{path} holds {keys}, not a known annotation format.",
         hint="COCO's files have images, annotations and categories; ChestX-Det's a list with file_name, syms and boxes.",
     )
 
@@ -84,7 +99,7 @@ def _coco(data: dict[str, Any], path: Path) -> tuple[list[Entry], tuple[str, ...
         if item["image_id"] not in boxes or item["category_id"] not in names:
             raise InputError(
                 f"{where} names image {item['image_id']!r} and category {item['category_id']!r}, which are not both listed.",
-                hint="Write the file anew.",
+                hint="Write the file again.",
             )
         x, y, w, h = corners(item["bbox"], where)
         boxes[item["image_id"]].append((names[item["category_id"]], x, y, x + w, y + h))
@@ -112,4 +127,4 @@ def _chestx_det(data: list[dict[str, Any]], path: Path) -> tuple[list[Entry], tu
 
 
 def _broken(path: Path, what: str, error: Exception) -> InputError:
-    return InputError(f"{path} is not {what} that can be read: {type(error).__name__} {error}.", hint="Write it anew.")
+    return InputError(f"{path} is not {what} that can be read: {type(error).__name__} {error}.", hint="Write it again.")

@@ -55,14 +55,14 @@ def read_folder(root: Path, *, seed: int) -> ImageSet:
     hidden = _hidden_folders(root, folders)
     if hidden:
         listed = ", ".join(map(ascii, hidden[:5])) + (", ..." if len(hidden) > 5 else "")
-        notes.append(f"Folders passed over because their names begin with a dot: {listed}. Rename them to read them.")
+        notes.append(f"Folders left out because their names begin with a dot: {listed}. Rename them to read them.")
     names = [clean_text(name) for name in classes]
     source: dict[str, Any] = {"path": str(root), "layout": "class folders"}
     return assemble(root.resolve().name, splits, names, seed=seed, source=source, notes=notes)
 
 
 def _split_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return the folder of each split (the root, as train, where there are none) and what to tell the user."""
+    """Return the folder of each split (the root, as train, where there are none) and notes for the user."""
     found: dict[str, Path] = {}
     folders = _folders(root)
     if not folders:

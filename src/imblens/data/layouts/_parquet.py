@@ -1,4 +1,7 @@
-"""Parquet in the layout of Hugging Face `datasets`: `image` and `label`, or multi-hot `labels` and `boxes`."""
+"""Parquet in the layout of Hugging Face `datasets`: `image` and `label`, or multi-hot `labels` and `boxes`.
+
+One file of more than 400 lines: the checks of columns, rows and sizes share the schema and its limits.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +78,11 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
     Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1
     or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
     that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
-    `patient_id` (names of images that are NIH's hold their patient). Class names come from the schema's `huggingface`
+    `patient_id` (NIH's image names contain the patient). Class names come from the schema's `huggingface`
     or `label_names` metadata.
 
     Raises:
-        MissingError: no train files, or no such columns; the message says which there are.
+        MissingError: no train files, or no such columns; the message lists those present.
         InputError: damaged files, more rows than the file can hold, rows without image or label.
     """
     if "train" not in files:
@@ -101,11 +104,11 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
     unknown = {split: array < 0 for split, array in raw.items() if array.ndim == 2}
     known = {split: np.where(unknown[split], 0, array) if split in unknown else array for split, array in raw.items()}
     labels, classes = number_labels(known, names, str(root))
-    splits, notes, told = {}, [], BoxNotes()
+    splits, notes, changes = {}, [], BoxNotes()
     if all(part.patients is None for part in read.values()):
         read = {split: replace(part, patients=_named_patients(part.ids)) for split, part in read.items()}
         if any(part.patients is not None for part in read.values()):
-            notes.append("Patients are known from the names of the images, which are those of NIH ChestX-ray14.")
+            notes.append("Patients are taken from the image names, which follow NIH ChestX-ray14.")
     unread = sorted({part.unread for part in read.values() if part.unread is not None})
     if unread:
         notes.append(f"Boxes are those of the column boxes; not read: {', '.join(unread)}.")
@@ -121,12 +124,14 @@ def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncerta
             patients=part.patients,
         )
         if part.boxes is not None:
-            images = with_boxes(images, part.boxes, [None] * len(images), told)
+            images = with_boxes(images, part.boxes, [None] * len(images), changes)
         splits[split], line = settle_uncertain(images, uncertain, split)
         notes += line
     notes += boxes_without_label(splits)
     source_facts = {"path": str(root), "layout": "parquet"}
-    return assemble(root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*told.lines(), *notes])
+    return assemble(
+        root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*changes.lines(), *notes]
+    )
 
 
 def read_box_table(path: Path) -> dict[str, list[Named]]:
@@ -190,7 +195,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
         if len(labels) - start != file.metadata.num_rows:
             raise InputError(
                 f"{path} promises {file.metadata.num_rows} rows, found {len(labels) - start}.",
-                hint="Write the file anew.",
+                hint="Write the file again.",
             )
     if not labels:
         raise InputError(f"{paths[0]} holds no rows.", hint=f"Leave out {split}, or fill it.")
@@ -203,7 +208,7 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
 
 
 def _named_patients(ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    """(N,) the patients that NIH's names hold; None where the images are not all called so."""
+    """Return (N,) patients from NIH's image names; None unless all images have such names."""
     found = [_NIH_NAME.fullmatch(name) for name in ids.tolist()]
     return patients_array([match[1] for match in found if match]) if all(found) else None
 
@@ -243,7 +248,7 @@ def _batches(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return InputError(f"{path} cannot be read as Parquet: {first}", hint="Copy or write it anew.")
+    return InputError(f"{path} cannot be read as Parquet: {first}", hint="Copy or write it again.")
 
 
 def _columns(path: Path, schema: pa.Schema) -> dict[str, str]:
@@ -354,8 +359,8 @@ def _as_array(labels: NDArray[Any] | list[Any], names: tuple[str, ...] | None, w
         array = np.asarray(labels)
         return array.astype(object) if array.dtype.kind == "U" else array
     widths = {len(row) for row in labels}
-    answers = all(v in (0, 1, -1) for row in labels for v in row)
-    if len(widths) == 1 and answers and widths != {0} and (names is None or widths == {len(names)}):
+    ternary = all(v in (0, 1, -1) for row in labels for v in row)
+    if len(widths) == 1 and ternary and widths != {0} and (names is None or widths == {len(names)}):
         return np.array(labels, dtype=np.int8)
     if any(not isinstance(v, int) for row in labels for v in row):
         raise InputError(

@@ -1,4 +1,4 @@
-"""CSV tables of labels: NIH ChestX-ray14's, CheXpert's, and any that names images and their labels."""
+"""CSV tables of labels: NIH ChestX-ray14, CheXpert, and other tables of images and labels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from imblens.data._images import ImageSet
 from imblens.data._texts import read_csv
 from imblens.errors import InputError
 
-_PICTURE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "image")
+_IMAGE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "image")
 _LABELS = ("finding labels", "labels", "label", "findings", "tags", "class", "classid", "class_id", "target")
 _PATIENT = ("patient id", "patient_id", "patient", "subject_id", "subject")
 _SPLIT = ("split", "set", "partition", "fold")
 _NONE = ("", "no finding", "none", "nan")
-_ANSWERS = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": 0, "nan": 0}  # blank: not mentioned
+_VALUES = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": 0, "nan": 0}  # blank: not mentioned
 _NIH = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
     "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
@@ -45,10 +45,10 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Un
 
     A table has a column for the image, and either one column of label names joined by | ("No Finding" is none of
     them), or a column for each label: 1, 0, blank (not mentioned: 0) or -1 (uncertain). Columns for the patient and the
-    split are used where there are any; the split may also come from the tables' names, or from NIH's lists.
+    split are used if present; the split may also come from the tables' names, or from NIH's lists.
 
     Raises:
-        InputError: no such columns, or a value that is no answer; the message names file and line.
+        InputError: no such columns, or a value that is not a label value; the message names file and line.
         MissingError: none of the images is there.
     """
     lists = _nih_lists(root)
@@ -88,7 +88,7 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
     lines = read_csv(path)
     _, header = next(lines, (0, []))
     columns = [name.lower() for name in header]
-    image = _column(columns, _PICTURE)
+    image = _column(columns, _IMAGE)
     if image is None:
         raise InputError(
             f"{path} has no column that names images; its columns: {', '.join(header) or 'none'}.",
@@ -98,7 +98,7 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
     for number, row in rows:
         if (len(row) > len(header) and any(row[len(header) :])) or len(row) <= image:
             raise InputError(
-                f"{path} line {number} has {len(row)} fields for {len(header)} columns.", hint="Mend that line."
+                f"{path} line {number} has {len(row)} fields for {len(header)} columns.", hint="Correct that line."
             )
     if path.name.lower().startswith("data_entry") and "finding labels" not in columns:
         raise InputError(
@@ -113,8 +113,8 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
     else:
         places = _label_columns(path, header, rows, {image, patient, split})
         names = tuple(header[c] for c in places)
-        given = [frozenset(header[c] for c in places if _ANSWERS[_at(row, c).lower()] == 1) for _, row in rows]
-        unknown = [frozenset(header[c] for c in places if _ANSWERS[_at(row, c).lower()] == -1) for _, row in rows]
+        given = [frozenset(header[c] for c in places if _VALUES[_at(row, c).lower()] == 1) for _, row in rows]
+        unknown = [frozenset(header[c] for c in places if _VALUES[_at(row, c).lower()] == -1) for _, row in rows]
     entries = []
     for (number, row), labels, open_ in zip(rows, given, unknown, strict=True):
         file = row[image]
@@ -141,18 +141,19 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
 def _label_columns(
     path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], taken: set[int | None]
 ) -> list[int]:
-    """Return the columns that hold answers only: 1, 0, -1 or blank, and a 1 somewhere. "No Finding" is no label."""
+    """Return the columns that hold label values only: 1, 0, -1 or blank, not all blank. "No Finding" is no label."""
     found = []
     for c, name in enumerate(header):
         if c in taken or not name or name.lower() in _NONE:
             continue
         values = {_at(row, c).lower() for _, row in rows}
-        if values <= _ANSWERS.keys() and values & {"0", "0.0", "1", "1.0", "-1", "-1.0"}:
+        if values <= _VALUES.keys() and values & {"0", "0.0", "1", "1.0", "-1", "-1.0"}:
             found.append(c)
         elif values & {"-1", "-1.0", "1.0", "0.0"} and not all(_is_number(v) for v in values):
-            number, odd = next((n, _at(row, c)) for n, row in rows if _at(row, c).lower() not in _ANSWERS)
+            number, odd = next((n, _at(row, c)) for n, row in rows if _at(row, c).lower() not in _VALUES)
             raise InputError(
-                f"{path} line {number} has {odd!r} under {name!r}.", hint="An answer is 1, 0, blank, or -1 (uncertain)."
+                f"{path} line {number} has {odd!r} under {name!r}.",
+                hint="A label value is 1, 0, blank, or -1 (uncertain).",
             )
     if not found:
         raise InputError(
