@@ -1,19 +1,25 @@
-"""Suspected labels: by hand, precision on planted noise, edges."""
+"""Suspected labels: by hand, precision on planted noise, order, edges."""
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 from imblens import Run
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import label_suspects
+from imblens.lenses.label_suspects import suspect_scores
 
 
 def blobs(seed, counts=(900, 500, 300, 60, 25), dim=8, apart=1.4, flip=0.06):
     """Overlapping Gaussian classes, some labels of them flipped, and a linear classifier trained on those labels."""
-    from sklearn.linear_model import LogisticRegression
-
     rng = np.random.default_rng(seed)
     true = np.repeat(np.arange(len(counts)), counts)
     features = rng.normal(size=(len(true), dim)) + apart * rng.normal(size=(len(counts), dim))[true]
@@ -23,33 +29,77 @@ def blobs(seed, counts=(900, 500, 300, 60, 25), dim=8, apart=1.4, flip=0.06):
     return features, labels, model.decision_function(features), true
 
 
-def test_by_hand():
-    # two tight groups; the third of "a" stands among "b", and the network answers b for it
+def groups():
+    """Two tight groups; instance 2 is labelled a and lies in b."""
     features = np.array([[0.0], [0.1], [9.95], [10.0], [10.1], [10.2], [0.2], [0.3]])
-    labels = ["a", "a", "a", "b", "b", "b", "a", "a"]
+    return features, ["a", "a", "a", "b", "b", "b", "a", "a"]
+
+
+def test_by_hand():
+    features, labels = groups()
     logits = np.log([[0.9, 0.1], [0.9, 0.1], [0.25, 0.75], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.9, 0.1], [0.9, 0.1]])
     finding = label_suspects(Run.from_arrays(train=(features, labels, logits), classes=["a", "b"]), k=2)
     table = finding.tables["label_suspects"]
-    assert table["id"].tolist() == ["2"]
+    assert table["id"].iloc[0] == "2"
     row = table.iloc[0]
     assert (row["class"], row["suggested"], row["predicted"]) == ("a", "b", "b")
     assert row["neighbours"] == "3 4"
     assert row["neighbour_classes"] == "b, b"
-    mean_a, mean_b = np.mean([0, 0.1, 9.95, 0.2, 0.3]), np.mean([10, 10.1, 10.2])
-    away = np.array([9.95 - mean_a, 9.95 - mean_b]) ** 2
-    assert row["score"] == pytest.approx((0.75 + away[0] / away.sum()) / 2, rel=1e-4)
-    counts = finding.tables["label_suspect_counts"].set_index("class")
-    assert counts.loc["a", "suspects"] == 1
-    assert counts.loc["a", "share"] == pytest.approx(0.2)
-    assert counts.loc["a", "often"] == "b"
-    assert "Check the label of 2 first (its neighbours suggest b)" in finding.lines()["a"]
+    assert row["score"] > 0.5 and not row["rare_class"]
+    assert "Check the label of 2 first (suggested: b)" in finding.lines()["a"]
+
+
+def test_classes_of_one_and_two_have_their_neighbours_only():
+    # class c, a pair: 10 lies beside its fellow 11; class d, a pair: 12 in a, 13 in b; class e: one instance
+    rng = np.random.default_rng(0)
+    features = np.concatenate([rng.normal(0, 0.1, 20), rng.normal(9, 0.1, 20), [50, 50.1, 0.0, 9.0, 70]])[:, None]
+    labels = np.array([0] * 20 + [1] * 20 + [2, 2, 3, 3, 4])
+    run = Run.from_arrays(train=(features, labels), classes=["a", "b", "c", "d", "e"])
+    finding = label_suspects(run)
+    prior = run.train.class_counts / len(labels)
+    scores = suspect_scores(run)
+    # nearest neighbour of the same class: one count, and the prior's
+    assert scores[40:42] == pytest.approx([1 - (1 + prior[2]) / 2] * 2)
+    assert scores[42:44] == pytest.approx([1 - prior[3] / 2] * 2)
+    assert np.isnan(scores[44]) and np.isfinite(scores[:44]).all()
+    table = finding.tables["label_suspects"].set_index("id")
+    assert table.loc[["42", "43"], "suggested"].tolist() == ["a", "b"]
+    assert table.loc[["42", "43"], "rare_class"].all() == (run.train.class_counts[3] < finding.summary["large_from"])
+    assert not {"40", "41", "44"} & set(table.index)
+    assert any("classes of two" in note for note in finding.notes)
+    assert any("only instance of a class cannot be judged" in note for note in finding.notes)
+
+
+def test_score_is_that_of_two_fits_and_neighbours():
+    """The same computation, written plainly with other folds, orders instances nearly alike."""
+    features, labels, _, _ = blobs(1)
+    n, n_classes = len(labels), 5
+    standard = StandardScaler().fit_transform(features)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    model = LogisticRegression(max_iter=300)
+    at = np.arange(n)
+    p = cross_val_predict(model, standard, labels, cv=folds, method="predict_proba")
+    kept = ~((p.argmax(axis=1) != labels) & (p[at, labels] < 0.1))
+    q = np.zeros_like(p)
+    for fit, rest in folds.split(standard, labels):
+        fit = fit[kept[fit]]
+        q[rest] = model.fit(standard[fit], labels[fit]).predict_proba(standard[rest])
+    near = NearestNeighbors(n_neighbors=21).fit(features).kneighbors(features)[1][:, 1:]
+    shares = np.stack(
+        [((labels[near] == c) & kept[near]).sum(axis=1) + (labels == c).mean() for c in range(n_classes)], 1
+    )
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    g = q**0.75 * shares**0.25
+    plain = 1 - (g / g.sum(axis=1, keepdims=True))[at, labels]
+    assert np.median(np.abs(suspect_scores(Run.from_arrays(train=(features, labels))) - plain)) < 0.005
+    assert np.corrcoef(suspect_scores(Run.from_arrays(train=(features, labels))), plain)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_planted_noise_comes_first(seed):
     features, labels, logits, true = blobs(seed)
-    finding = label_suspects(Run.from_arrays(train=(features, labels, logits)))
-    table = finding.tables["label_suspects"]
+    run = Run.from_arrays(train=(features, labels, logits))
+    table = label_suspects(run).tables["label_suspects"]
     rows = table["id"].astype(int).to_numpy()
     wrong = labels[rows] != true[rows]
     base = (labels != true).mean()
@@ -60,32 +110,39 @@ def test_planted_noise_comes_first(seed):
     assert wrong[:half].mean() >= wrong[half:].mean()
     suggested = table["suggested"].astype(int).to_numpy()
     assert (suggested[wrong] == true[rows][wrong]).mean() >= 0.8
+    in_rare = labels >= 3
+    assert average_precision_score((labels != true)[in_rare], suspect_scores(run)[in_rare]) > 0.8
 
 
-def test_the_score_helps_also_without_answers():
-    features, labels, _, true = blobs(0)
-    finding = label_suspects(Run.from_arrays(train=(features, labels)))
-    table = finding.tables["label_suspects"]
-    rows = table["id"].astype(int).to_numpy()
-    assert (labels[rows] != true[rows])[:20].mean() >= 0.8
+def test_scores_need_no_predictions():
+    features, labels, logits, _ = blobs(0)
+    plain = label_suspects(Run.from_arrays(train=(features, labels)))
+    table, known = plain.tables["label_suspects"], label_suspects(Run.from_arrays(train=(features, labels, logits)))
+    assert table["score"].tolist() == known.tables["label_suspects"]["score"].tolist()
     assert table["predicted"].isna().all()
-    assert any("Predictions are unknown" in note for note in finding.notes)
+    assert any("Predictions of the network are unknown" in note for note in plain.notes)
 
 
-def test_only_outliers_of_large_classes_are_listed():
-    features, labels, logits, _ = blobs(3)
+def test_every_class_is_listed_and_rare_ones_are_marked():
+    features, labels, logits, _ = blobs(3, flip=0.1)
     run = Run.from_arrays(train=(features, labels, logits))
     finding = label_suspects(run, per_class=10_000, limit=10_000)
-    table = finding.tables["label_suspects"]
-    counts = np.bincount(labels)
-    large = counts >= np.median(counts)
-    near = run.neighbours(5).indices
-    outlier = (labels[near] != labels[:, None]).all(axis=1)
-    assert sorted(table["id"].astype(int)) == np.flatnonzero(outlier & large[labels]).tolist()
-    assert finding.summary["outliers_of_rare_classes"] == np.count_nonzero(outlier & ~large[labels])
-    assert table["score"].between(0, 1).all()
+    table, counts = finding.tables["label_suspects"], finding.tables["label_suspect_counts"]
+    n = np.bincount(labels)
+    assert list(table.columns) == [
+        "id", "class", "suggested", "score", "neighbours", "neighbour_classes", "predicted", "rare_class",
+    ]  # fmt: skip
+    assert list(counts.columns)[:6] == ["class", "count", "suspects", "share", "often", "rare_class"]
+    assert counts["rare_class"].tolist() == (n < np.median(n)).tolist()
+    assert (table["rare_class"] == table["class"].astype(int).map(lambda c: n[c] < np.median(n))).all()
+    assert table["rare_class"].sum() == finding.summary["suspects_of_rare_classes"] > 0
+    assert (table["class"] != table["suggested"]).all()
+    assert table["score"].between(0.5, 1).all()
     assert table["score"].is_monotonic_decreasing
-    assert finding.summary["suspects"] == len(table) == finding.tables["label_suspect_counts"]["suspects"].sum()
+    assert finding.summary["suspects"] == len(table) == counts["suspects"].sum()
+    sums = table.groupby("class")["score"].sum()
+    assert counts.set_index("class")["estimated"][sums.index].to_numpy() == pytest.approx(sums.to_numpy())
+    assert ((counts["estimated_low"] <= counts["estimated"]) & (counts["estimated"] <= counts["estimated_high"])).all()
 
 
 def test_the_table_is_cut_per_class_and_in_all():
@@ -103,14 +160,34 @@ def test_the_table_is_cut_per_class_and_in_all():
     assert any(f"16 of {len(whole):,}" in note for note in cut.notes)
 
 
-def test_order_and_scale_do_not_matter():
+def test_order_of_instances_does_not_matter():
     features, labels, logits, _ = blobs(5)
-    plain = label_suspects(Run.from_arrays(train=(features, labels, logits))).tables["label_suspects"]
+    plain = suspect_scores(Run.from_arrays(train=(features, labels, logits)))
     mixed = np.random.default_rng(0).permutation(len(labels))
-    moved = label_suspects(Run.from_arrays(train=(8 * features[mixed], labels[mixed], logits[mixed])))
-    other = moved.tables["label_suspects"]
-    assert mixed[other["id"].astype(int)].tolist() == plain["id"].astype(int).tolist()
-    np.testing.assert_allclose(other["score"], plain["score"], atol=1e-6)
+    moved = suspect_scores(Run.from_arrays(train=(features[mixed], labels[mixed], logits[mixed])))
+    np.testing.assert_allclose(moved, plain[mixed], atol=1e-12)
+
+
+def test_a_sample_is_fitted_where_there_are_many(monkeypatch):
+    features, labels, _, true = blobs(6)
+    monkeypatch.setattr(sys.modules["imblens.lenses.label_suspects.evidence"], "FITTED", 400)
+    run = Run.from_arrays(train=(features, labels))
+    finding = label_suspects(run)
+    assert 390 <= finding.summary["fitted"] <= 420
+    assert any("stratified sample of" in note for note in finding.notes)
+    assert average_precision_score(labels != true, suspect_scores(run)) > 0.6
+
+
+def test_no_head_is_fitted_where_there_are_too_many_classes(monkeypatch):
+    features, labels, _, _ = blobs(6)
+    monkeypatch.setattr(sys.modules["imblens.lenses.label_suspects.evidence"], "LARGEST", 1000)
+    run = Run.from_arrays(train=(features, labels))
+    finding = label_suspects(run)
+    assert finding.summary["fitted"] == 0
+    assert any("scores use the neighbours only" in note for note in finding.notes)
+    near = labels[run.neighbours(20).indices]
+    shares = ((near == labels[:, None]).sum(axis=1) + np.bincount(labels)[labels] / len(labels)) / 21
+    np.testing.assert_allclose(suspect_scores(run), 1 - shares)
 
 
 def test_nothing_suspect():
@@ -124,15 +201,15 @@ def test_nothing_suspect():
 
 
 def test_absent_class_equal_features_and_few_instances():
-    features = np.ones((4, 1))
-    run = Run.from_arrays(train=(features, [0, 0, 2, 2], np.zeros((4, 3))), classes=["a", "gone", "c"])
+    run = Run.from_arrays(train=(np.ones((4, 1)), [0, 0, 2, 2], np.zeros((4, 3))), classes=["a", "gone", "c"])
     finding = label_suspects(run)
     assert finding.summary["k"] == 3
     assert finding.tables["label_suspect_counts"]["class"].tolist() == ["a", "c"]
-    one = Run.from_arrays(train=(np.array([[0.0], [0.0]]), [0, 1], np.zeros((2, 2))), classes=["a", "b"])
-    table = label_suspects(one).tables["label_suspects"]
-    assert table["score"].tolist() == [0.5, 0.5]  # nothing tells them apart
-    assert table["suggested"].tolist() == ["b", "a"]
+    equal = suspect_scores(Run.from_arrays(train=(np.ones((40, 3)), [0, 1] * 20)))
+    assert np.isfinite(equal).all() and ((equal > 0.2) & (equal < 0.8)).all()
+    pair = Run.from_arrays(train=(np.array([[0.0], [0.0]]), [0, 1], np.zeros((2, 2))), classes=["a", "b"])
+    assert np.isnan(suspect_scores(pair)).all()
+    assert len(label_suspects(pair).tables["label_suspects"]) == 0
 
 
 def test_refusals():

@@ -25,7 +25,7 @@ def instances(audit: AuditData) -> pd.DataFrame:
     Returns:
         Columns id, split, class (a list of names in a multi-label run), predicted (the same), correct (for every class, in
         a multi-label run), confidence (the largest softmax probability), adversary (the likeliest other class),
-        archetype (training instances) and suspect_score (those that `label_suspects` suspects). Unknown is null.
+        archetype (training instances) and suspect_score (training instances). Unknown is null.
     """
     import pandas as pd
 
@@ -38,7 +38,7 @@ def instances(audit: AuditData) -> pd.DataFrame:
         k = int(audit.findings["archetypes"].summary["k"])
         archetype[:n_train] = np.array(ARCHETYPES, dtype=object)[instance_archetypes(audit.run, k)]
     if "label_suspects" in audit.findings:
-        score[:n_train] = suspect_scores(audit.run, k=int(audit.findings["label_suspects"].summary["k"]))
+        score[:n_train] = suspect_scores(audit.run)
     return table.assign(archetype=archetype, suspect_score=score)
 
 

@@ -213,7 +213,7 @@ def two_clusters(points: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
-    table = label_suspects(run).tables["label_suspect_counts"].set_index("class")
+    table = label_suspects(run).tables["label_suspect_counts"].set_index("class").query("not rare_class")
     mistaken = np.nan_to_num(1 - class_recall(run))
     found = {}
     for label, name in enumerate(run.classes):
@@ -222,8 +222,8 @@ def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
             share = count / run.train.class_counts[label]
             found[label] = (
                 share - mistaken[label],
-                f"{count} of its {counted(run.train.class_counts[label], 'training instance')} ({percent(share)}) have only "
-                f"neighbours of other classes, and {percent(mistaken[label])} of its test instances are misclassified.",
+                f"{count} of its {counted(run.train.class_counts[label], 'training instance')} ({percent(share)}) are label "
+                f"suspects, and {percent(mistaken[label])} of its test instances are misclassified.",
             )
     return found
 

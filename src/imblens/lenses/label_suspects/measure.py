@@ -1,4 +1,4 @@
-"""Outliers of large classes, most suspect first."""
+"""Training instances whose label the out-of-sample evidence contradicts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.blocks import row_blocks
-from imblens.base.wording import number
+from imblens.base.arrays import divide
+from imblens.base.intervals import wilson
+from imblens.base.wording import counted, number
 from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses._moments import class_moments
-from imblens.lenses.archetypes.measure import OUTLIER, instance_archetypes
 from imblens.lenses.label_suspects.chart import charts
+from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
 from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run
 
@@ -26,122 +26,108 @@ Places = NDArray[np.int64]
 
 @lens("Which training instances may be mislabelled?", order=150, needs=("multiclass",), lines=lines, charts=charts)
 def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> Finding:
-    """Outliers of large classes (none of their neighbours shares their label), most suspect first.
+    """Training instances of every class for which out-of-sample evidence favours another label, most suspect first.
 
-    score = mean of (1 - p(label)) and d(label) / (d(label) + d(nearest other class))
+    score = 1 - G(label),  G proportional to Q^0.75 K^0.25
 
-    p(label) is the softmax probability the network gives the label it was trained with; d the squared Euclidean
-    distance to a class's mean feature. Without logits only the second part is used. 0: nothing unusual; 1: network
-    and features both favour another class. The score orders instances for inspection; it is not a probability.
+    Q is the probability that a linear head gives each class out of sample: multinomial logistic regression (C=1) on the
+    standardised stored features, 5-fold cross-validated. It is fitted twice. Instances that the first fit predicts
+    otherwise, with a probability of less than 0.1 for their label, are left out of the second and do not count in K. K is
+    the share of each class among the 20 nearest neighbours, with one more count spread as the classes are. Neither uses the
+    run's head, which was trained with these labels; stored features were, too.
 
-    A class is large when it has at least as many training instances as the median class. Outliers of smaller classes
-    are counted, not listed: instances of a rare class are easily outliers.
+    Suspects are the instances for which another class has the largest G: their score is at least 0.5. Classes of any size
+    are listed; those with fewer training instances than the median class are marked as rare.
 
-    A network that has memorised its training labels gives wrong labels a high probability too: then the first part of the
-    score is 0 for all, and fewer wrong labels are outliers.
+    Folds depend on the content of the instances, not on their order or a random state. With more than 50,000 training
+    instances the head is fitted to a stratified sample of about 50,000; with many features and classes it is fitted in
+    fewer than 300 iterations; above 10^8 instances times classes there are only neighbours. The one other instance of a
+    class of two is the only evidence for it: K there is over the nearest neighbour, and Q is not used. The only
+    instance of a class cannot be judged: its score is NaN.
 
     Args:
         run: single-label.
-        k: neighbours, 1 or more.
+        k: neighbours listed with each suspect, 1 or more; the score always uses 20.
         per_class: most rows of one class in the table.
         limit: most rows in the table.
 
     Returns:
-        Tables `label_suspects` (id, class, suggested, score, neighbours, neighbour_classes, predicted), highest score
-        first: suggested is the commonest class of the neighbours (the nearer on ties), neighbours their ids, nearest
-        first, joined by spaces, predicted the network's prediction or None; and `label_suspect_counts` (class, count,
-        suspects, share, often), one row per large class, often being the commonest suggestion or None. Summary:
-        suspects (all, listed or not), listed, outliers_of_rare_classes, large_from (instances that make a class large).
+        Tables `label_suspects` (id, class, suggested, score, neighbours, neighbour_classes, predicted, rare_class), highest
+        score first: suggested is the class with the largest G, neighbours the ids of the k nearest, nearest first, joined by
+        spaces, predicted the network's prediction or None; and `label_suspect_counts` (class, count, suspects, share, often,
+        rare_class, estimated, estimated_low, estimated_high), one row per class with training instances: often is the
+        commonest suggestion or None, estimated the number of wrong labels among the suspects, the sum of their scores,
+        with the 95% Wilson interval of that many of `count`. It covers the drawing of the instances, not errors of G.
+        Summary: suspects (all, listed or not), listed, suspects_of_rare_classes, estimated, large_from (instances from which
+        a class is not rare), k, fitted (instances that the head was fitted to).
 
     Raises:
         NotApplicable: a multi-label run.
         InputError: an option is less than 1.
 
     References:
-        IML, section III-C and IV-C: outliers of the majority class may be noise. The score is ours; Northcutt, Jiang and
-        Chuang 2021, Confident learning, rank by the probability of the given label, out of sample.
+        Northcutt, Jiang and Chuang 2021, Confident learning, rank by the out-of-sample probability of the given label; the
+        second fit and the neighbours are ours. IML, section III-C and IV-C: outliers of the majority class may be noise.
     """
     for name, value in (("k", k), ("per_class", per_class), ("limit", limit)):
         if value < 1:
             raise InputError(
                 f"label_suspects: {name}={value} must be at least 1.", hint="Leave it out for the default."
             )
-    train = run.train
-    suspects, large_from, n_rare = _suspects(run, k)
-    neighbours = run.neighbours(k).indices[suspects]  # (S, k)
-    suggested = _commonest(train.labels[neighbours])
-    score = suspect_scores(run, k=k)[suspects]
-    rows = _listed(score, train.labels[suspects], per_class, limit)
-    table = _table(run, suspects[rows], neighbours[rows], suggested[rows], score[rows])
+    counts = run.train.class_counts
+    large_from = float(np.median(counts[counts > 0])) if counts.any() else 0.0
+    is_rare = counts < large_from
+    known = evidence(run)
+    score = suspect_scores(run)
+    suspects = np.flatnonzero(known.suggested != run.train.labels)
+    rows = suspects[_listed(score[suspects], run.train.labels[suspects], per_class, limit)]
+    graph = run.neighbours(k)
     summary = {
         "suspects": len(suspects),
         "listed": len(rows),
-        "outliers_of_rare_classes": n_rare,
+        "suspects_of_rare_classes": int(is_rare[run.train.labels[suspects]].sum()),
+        "estimated": number(float(score[suspects].sum())),
         "large_from": number(large_from),
-        "k": run.neighbours(k).k,
+        "k": graph.k,
+        "fitted": known.n_fitted,
     }
+    tables = {
+        "label_suspects": _table(run, rows, graph.indices[rows], known.suggested[rows], score[rows], is_rare),
+        "label_suspect_counts": _counts(run, suspects, known.suggested[suspects], score[suspects], is_rare),
+    }
+    return Finding(tables, summary, notes=tuple(_notes(run, known, summary)))
+
+
+def suspect_scores(run: Run) -> Floats:
+    """(N,) 1 - G(label) of every training instance, in [0, 1]; NaN for the only instance of a class. Once per run."""
+    return 1 - evidence(run).own
+
+
+def _notes(run: Run, known: Evidence, summary: dict[str, Any]) -> list[str]:
     notes = [
-        f"Classes of {large_from:.0f} training instances or more count as large. {summary['outliers_of_rare_classes']:,} "
-        "outliers of smaller classes are not listed: there they are more likely rare sub-concepts than wrong labels."
+        f"Classes of fewer than {summary['large_from']:.0f} training instances are marked as rare: "
+        f"{summary['suspects_of_rare_classes']:,} of {counted(summary['suspects'], 'suspect')}. A suspect there is more often "
+        "a rare sub-concept than elsewhere."
     ]
-    if len(rows) < len(suspects):
+    if summary["listed"] < summary["suspects"]:
         notes.append(
-            f"The table lists {len(rows):,} of {len(suspects):,} suspects, those with the highest scores in each class."
+            f"The table lists {summary['listed']:,} of {summary['suspects']:,} suspects, those with the highest scores in "
+            "each class."
         )
-    if not train.has_logits:
-        notes.append("Predictions are unknown: scores use the features only.")
-    tables = {"label_suspects": table, "label_suspect_counts": _counts(run, suspects, suggested, large_from)}
-    return Finding(tables, summary, notes=tuple(notes))
-
-
-def suspect_scores(run: Run, *, k: int = 5) -> Floats:
-    """(N,) the score of every training instance that is suspect, NaN for all others; computed once per run and k."""
-
-    def compute() -> Floats:
-        found = np.full(len(run.train), np.nan)
-        suspects, _, _ = _suspects(run, k)
-        found[suspects] = _score(run, suspects)
-        return found
-
-    return run.remember(("suspect scores", k), compute)
-
-
-def _suspects(run: Run, k: int) -> tuple[Places, float, int]:
-    """Rows of the suspects, the count from which a class is large, and how many outliers smaller classes have."""
-    counts = run.train.class_counts
-    large_from = float(np.median(counts[counts > 0]))
-    outliers = np.flatnonzero(instance_archetypes(run, k=k) == OUTLIER)
-    is_large = counts[run.train.labels[outliers]] >= large_from
-    return outliers[is_large], large_from, int(np.count_nonzero(~is_large))
-
-
-def _commonest(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(S,) commonest of each row's k classes; the first on ties."""
-    same = classes[:, :, None] == classes[:, None, :]  # (S, k, k)
-    return np.asarray(classes[np.arange(len(classes)), same.sum(axis=2).argmax(axis=1)])
-
-
-def _score(run: Run, rows: Places) -> Floats:
-    """(S,) in [0, 1], from features and, where known, the probability of the label."""
-    from scipy.special import softmax
-
-    means = class_moments(run).mean  # (C, D), NaN for classes without instances
-    found = np.empty(len(rows))
-    for block in row_blocks(len(rows), run.n_classes * run.dim):
-        chosen = rows[block]
-        labels = run.train.labels[chosen]
-        own = np.arange(run.n_classes) == labels[:, None]  # (s, C)
-        features = np.asarray(run.train.features[chosen], dtype=np.float64)
-        distance = ((features[:, None] - means) ** 2).sum(axis=2)  # (s, C)
-        to_own = distance[own]
-        to_other = np.nanmin(np.where(own, np.nan, distance), axis=1)
-        total = to_own + to_other
-        score = np.divide(to_own, total, out=np.full(len(chosen), 0.5), where=total > 0)
-        if run.train.has_logits:
-            probability = softmax(np.asarray(run.train.logits[chosen], dtype=np.float64), axis=1)
-            score = (score + 1 - probability[own]) / 2
-        found[block] = score
-    return found
+    n, counts = len(run.train), run.train.class_counts
+    if not known.n_fitted:
+        notes.append("No head was fitted: scores use the neighbours only.")
+    elif known.n_fitted < n:
+        notes.append(f"The head was fitted to a stratified sample of {known.n_fitted:,} of {n:,} training instances.")
+    if known.n_fitted and known.iterations < ITERATIONS:
+        notes.append(f"The head was fitted in at most {known.iterations} iterations instead of {ITERATIONS}.")
+    if (counts == 2).any():
+        notes.append("Instances of classes of two are judged by their nearest neighbour only.")
+    if (counts == 1).any():
+        notes.append("The only instance of a class cannot be judged.")
+    if not run.train.has_logits:
+        notes.append("Predictions of the network are unknown.")
+    return notes
 
 
 def _listed(score: Floats, labels: NDArray[np.int64], per_class: int, limit: int) -> Places:
@@ -154,41 +140,54 @@ def _listed(score: Floats, labels: NDArray[np.int64], per_class: int, limit: int
     return order[within < per_class][:limit]
 
 
-def _table(run: Run, rows: Places, neighbours: Places, suggested: NDArray[np.int64], score: Floats) -> pd.DataFrame:
+def _table(
+    run: Run,
+    rows: Places,
+    neighbours: Places,
+    suggested: Places,
+    score: Floats,
+    is_rare: NDArray[np.bool_],
+) -> pd.DataFrame:
     import pandas as pd
 
     names = np.array(run.classes, dtype=object)
-    ids = run.train.ids
-    predicted: Any = None
-    if run.train.has_logits:
-        predicted = names[run.train.predictions[rows]]
+    ids, labels = run.train.ids, run.train.labels
     return pd.DataFrame(
         {
             "id": ids[rows],
-            "class": names[run.train.labels[rows]],
+            "class": names[labels[rows]],
             "suggested": names[suggested],
             "score": score,
             "neighbours": [" ".join(map(str, ids[near])) for near in neighbours],
-            "neighbour_classes": [", ".join(names[run.train.labels[near]]) for near in neighbours],
-            "predicted": predicted,
+            "neighbour_classes": [", ".join(names[labels[near]]) for near in neighbours],
+            "predicted": names[run.train.predictions[rows]] if run.train.has_logits else None,
+            "rare_class": is_rare[labels[rows]],
         }
     )
 
 
-def _counts(run: Run, suspects: Places, suggested: NDArray[np.int64], large_from: float) -> pd.DataFrame:
+def _counts(run: Run, suspects: Places, suggested: Places, score: Floats, is_rare: NDArray[np.bool_]) -> pd.DataFrame:
     import pandas as pd
 
-    counts = run.train.class_counts
-    pairs = np.zeros((run.n_classes, run.n_classes), np.int64)
-    np.add.at(pairs, (run.train.labels[suspects], suggested), 1)
-    large = np.flatnonzero((counts > 0) & (counts >= large_from))
-    found = pairs[large].sum(axis=1)
+    labels, counts = run.train.labels[suspects], run.train.class_counts
+    present = np.flatnonzero(counts)
+    pairs, number_of = np.unique(labels * run.n_classes + suggested, return_counts=True)
+    often: dict[int, int] = {}
+    for pair in pairs[np.argsort(-number_of, kind="stable")].tolist():
+        often.setdefault(pair // run.n_classes, pair % run.n_classes)
+    n_suspects = np.bincount(labels, minlength=run.n_classes)[present]
+    estimated = np.bincount(labels, weights=score, minlength=run.n_classes)[present]
+    low, high = wilson(estimated, counts[present])
     return pd.DataFrame(
         {
-            "class": [run.classes[label] for label in large],
-            "count": counts[large],
-            "suspects": found,
-            "share": found / counts[large],
-            "often": [run.classes[pairs[label].argmax()] if pairs[label].any() else None for label in large],
+            "class": [run.classes[label] for label in present],
+            "count": counts[present],
+            "suspects": n_suspects,
+            "share": divide(n_suspects, counts[present]),
+            "often": [run.classes[often[label]] if label in often else None for label in present.tolist()],
+            "rare_class": is_rare[present],
+            "estimated": estimated,
+            "estimated_low": low * counts[present],
+            "estimated_high": high * counts[present],
         }
     )

@@ -10,23 +10,22 @@ NOTABLE = 0.01  # share of a class that is suspect from which the class gets a l
 
 def lines(finding: Finding) -> dict[str, str]:
     """One line for each class of which at least 1% is suspect, largest share first."""
-    counts, suspects, summary = (
-        finding.tables["label_suspect_counts"],
-        finding.tables["label_suspects"],
-        finding.summary,
-    )
+    counts, suspects = finding.tables["label_suspect_counts"], finding.tables["label_suspects"]
     found: dict[str, str] = {}
     for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
         if row.suspects and row.share >= NOTABLE:
             text = (
-                f"{row[1]}: {row.suspects:,} of {counted(row.count, 'training instance')} have no {row[1]} among their "
-                f"{summary['k']} nearest neighbours; their neighbours are mostly {row.often}."
+                f"{row[1]}: the evidence favours another label for {row.suspects:,} of "
+                f"{counted(row.count, 'training instance')}, mostly {row.often}; if it is correct, about {row.estimated:.0f} "
+                f"[{row.estimated_low:.0f}, {row.estimated_high:.0f}] are mislabelled."
             )
             for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
-                text += f" Check the label of {first['id']} first (its neighbours suggest {first['suggested']})."
+                text += f" Check the label of {first['id']} first (suggested: {first['suggested']})."
+            if row.rare_class:
+                text += " The class is rare: these may be rare sub-concepts."
             found[str(row[1])] = text
     none = (
-        f"{summary['suspects']:,} training instances of large classes have only neighbours of other classes, less than 1% of "
+        f"The evidence favours another label for {counted(finding.summary['suspects'], 'training instance')}, less than 1% of "
         "any class."
     )
     return found or {"": none}

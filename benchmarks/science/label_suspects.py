@@ -1,0 +1,94 @@
+"""python -m benchmarks.science.label_suspects ARRAYS.npz ...: are mislabelled training instances ranked first?
+
+A share of the training labels of each network is replaced by a random other class (uniform over instances and classes),
+three seeds each. Every method orders all training instances; its average precision counts the replaced labels as
+positives. Labels that are incorrect in the data already count against all methods alike. "ours" is the score of the lens
+`label_suspects`. cleanlab, where installed, scores the 5-fold cross-validated probabilities of one multinomial logistic
+regression on the same standardised features, by self-confidence and by normalised margin. The rarest third is the classes
+with the fewest instances, by given label.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.lenses.label_suspects import suspect_scores
+from imblens.run import Run
+
+RATES = (0.02, 0.05, 0.10)
+SEEDS = (0, 1, 2)
+METHODS = {"self-confidence": "self_confidence", "normalised margin": "normalized_margin"}
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def replaced(labels: Integers, rate: float, n_classes: int, seed: int) -> Integers:
+    """Return the labels with a share of them replaced by another class."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(labels), round(rate * len(labels)), replace=False)
+    given = labels.copy()
+    given[rows] = (labels[rows] + rng.integers(1, n_classes, len(rows))) % n_classes
+    return given
+
+
+def cleanlab_scores(features: Floats, given: Integers, seed: int) -> dict[str, Floats]:
+    """Scores of cleanlab, larger for suspects; empty where it is not installed."""
+    try:
+        from cleanlab.rank import get_label_quality_scores
+    except ImportError:
+        return {}
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.preprocessing import StandardScaler
+
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    standard = StandardScaler().fit_transform(features)
+    model = LogisticRegression(max_iter=300)
+    probability = cross_val_predict(model, standard, given, cv=folds, method="predict_proba")
+    return {
+        f"cleanlab {name}": -get_label_quality_scores(given, probability, method=method)
+        for name, method in METHODS.items()
+    }
+
+
+def main(paths: list[str]) -> int:
+    """Print one row per network, noise rate and group of classes: mean average precision over the seeds."""
+    from sklearn.metrics import average_precision_score
+
+    if not paths:
+        print(__doc__, file=sys.stderr)
+        return 2
+    warnings.simplefilter("ignore")
+    columns: list[str] = []
+    for path in paths:
+        with np.load(path) as arrays:
+            features = arrays["train_features"].astype(np.float64)
+            labels = arrays["train_labels"].astype(np.int64)
+        n_classes = int(labels.max()) + 1
+        for rate in RATES:
+            found: dict[str, dict[str, list[float]]] = {"all": {}, "rarest third": {}}
+            for seed in SEEDS:
+                given = replaced(labels, rate, n_classes, seed)
+                run = Run.from_arrays(train=(features, given), classes=[str(c) for c in range(n_classes)])
+                scores = {"ours": np.nan_to_num(suspect_scores(run)), **cleanlab_scores(features, given, seed)}
+                rarest = np.argsort(np.bincount(given, minlength=n_classes), kind="stable")[: n_classes // 3]
+                for group, rows in (("all", np.ones(len(given), bool)), ("rarest third", np.isin(given, rarest))):
+                    for method, score in scores.items():
+                        value = average_precision_score((given != labels)[rows], score[rows])
+                        found[group].setdefault(method, []).append(float(value))
+            if not columns:
+                columns = list(found["all"])
+                print(f"| network | noise | classes | {' | '.join(columns)} |\n|{'---|' * (3 + len(columns))}")
+            name = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".npz")
+            for group, values in found.items():
+                cells = " | ".join(f"{np.mean(values[method]):.3f}" for method in columns)
+                print(f"| {name} | {100 * rate:.0f}% | {group} | {cells} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

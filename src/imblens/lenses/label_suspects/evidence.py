@@ -1,0 +1,199 @@
+"""Out-of-sample evidence on the label of every training instance: a cross-validated head and the nearest neighbours."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.blocks import row_blocks
+from imblens.run import Run
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+FOLDS = 5
+NEIGHBOURS = 20
+HEAD_WEIGHT = 0.75  # exponent of the head's probability; the neighbours have the rest
+DOUBTFUL = 0.1  # an instance of lower probability that is predicted otherwise is not fitted the second time
+FITTED = 50_000  # most instances that the head is fitted to
+ITERATIONS = 300
+TOLERANCE = 1e-3  # a third of the time of 1e-4, for the same order
+WORK = 3e10  # iterations x instances x features x classes from which there are fewer iterations
+LARGEST = 10**8  # instances x classes from which no head is fitted
+FEWEST = 3  # instances of a class that the head can judge out of sample
+SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What training instances show about each label: G(label), the likeliest class, and how many were fitted."""
+
+    own: Floats  # (N,) in [0, 1], NaN for the only instance of a class
+    suggested: Integers  # (N,)
+    n_fitted: int  # 0: neighbours only
+    iterations: int  # most of one fit
+
+
+def evidence(run: Run) -> Evidence:
+    """G = normalised Q^0.75 K^0.25 of every training instance; computed once per run."""
+    return run.remember("evidence on labels", lambda: _compute(run))
+
+
+def _compute(run: Run) -> Evidence:
+    from threadpoolctl import threadpool_limits
+
+    train = run.train
+    labels, n = train.labels, len(train)
+    counts = train.class_counts
+    order, rank = _canonical_order(train.features, labels)
+    heads = _Heads(run, order, rank)
+    own, suggested = np.full(n, np.nan), labels.copy()
+    with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
+        is_kept = heads.fit()
+    near = run.neighbours(NEIGHBOURS).indices if n > 1 else np.empty((n, 0), np.int64)
+    prior = counts / n
+    with threadpool_limits(1, user_api="blas"):
+        for rows in row_blocks(n, run.n_classes + run.dim):
+            local = labels[rows]
+            log_g = np.log(neighbour_shares(labels, near[rows], is_kept, prior))
+            pair = counts[local] < FEWEST
+            if pair.any():  # among 20 neighbours, the one other instance of the class could never be more than a few
+                nearest = near[rows][pair][:, :1]
+                log_g[pair] = np.log(neighbour_shares(labels, nearest, np.ones(n, bool), prior))
+            if heads.n_fitted:
+                judged = np.flatnonzero(~pair)
+                from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
+                log_g[judged] = HEAD_WEIGHT * from_head + (1 - HEAD_WEIGHT) * log_g[judged]
+            log_g -= log_g.max(axis=1, keepdims=True)
+            g = np.exp(log_g)
+            at = np.arange(len(local))
+            own[rows] = g[at, local] / g.sum(axis=1)
+            best = log_g.argmax(axis=1)
+            suggested[rows] = np.where(log_g[at, local] == 0, local, best)  # the label itself on ties
+    alone = counts[labels] == 1
+    own[alone], suggested[alone] = np.nan, labels[alone]
+    return Evidence(own, suggested, heads.n_fitted, heads.iterations)
+
+
+def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_], prior: Floats) -> Floats:
+    """(S, C) share of each class among the kept neighbours, with one more count spread as the classes are.
+
+    Args:
+        labels: (N,) of all instances.
+        near: (S, k) rows of the neighbours.
+        is_kept: (N,) others count 0.
+        prior: (C,) class shares.
+
+    Example:
+        >>> labels, prior = np.array([0, 0, 1, 1]), np.array([0.5, 0.5])
+        >>> neighbour_shares(labels, np.array([[1, 2, 3]]), np.array([True, True, True, False]), prior).round(3)
+        array([[0.5, 0.5]])
+    """
+    size, n_classes = len(near), len(prior)
+    key = np.arange(size)[:, None] * n_classes + labels[near]
+    counts = np.bincount(key.ravel(), weights=is_kept[near].ravel().astype(np.float64), minlength=size * n_classes)
+    shares = counts.reshape(size, n_classes) + np.maximum(prior, SMALLEST)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+class _Heads:
+    """One multinomial logistic regression per fold, fitted to the other folds."""
+
+    def __init__(self, run: Run, order: Integers, rank: Integers) -> None:
+        self.train, self.n_classes = run.train, run.n_classes
+        labels, counts, n = run.train.labels, run.train.class_counts, len(run.train)
+        first = np.zeros(
+            self.n_classes, np.int64
+        )  # folds of a class begin where its content decides, so that none is largest
+        begins = order[np.r_[True, np.diff(labels[order]) != 0]] if n else order
+        keys = _content_keys(run.train.features, begins)
+        first[labels[begins]] = (keys >> np.uint64(32)).astype(np.int64) % FOLDS
+        self.fold = (rank + first[labels]) % FOLDS
+        quota = np.maximum(np.floor(counts * min(1.0, FITTED / max(n, 1))), np.minimum(counts, 2 * FOLDS))
+        sample = order[
+            rank[order] < quota[labels[order]]
+        ]  # in canonical order: sums do not depend on that of instances
+        enough = np.count_nonzero(counts) > 1 and counts.max(initial=0) >= FEWEST
+        self.n_fitted = len(sample) if enough and len(sample) * self.n_classes <= LARGEST else 0
+        self.sample = sample
+        self.models: list[Any] = [None] * FOLDS
+        work = max(1, len(sample) * run.dim * self.n_classes)
+        self.iterations = int(np.clip(WORK / work, 20, ITERATIONS))
+
+    def fit(self) -> NDArray[np.bool_]:
+        """Fit twice, the second time without doubtful instances; (N,) whether an instance is not doubtful."""
+        labels = self.train.labels
+        is_kept = np.ones(len(labels), bool)
+        if not self.n_fitted:
+            return is_kept
+        standard = np.asarray(self.train.features[self.sample], dtype=np.float64)
+        self.mean = standard.mean(axis=0)
+        spread = standard.std(axis=0)
+        self.spread = np.where(spread > 1e-12 * np.maximum(1.0, np.abs(self.mean)), spread, 1.0)
+        standard = (standard - self.mean) / self.spread
+        self._fit_folds(standard, is_kept)
+        for rows in row_blocks(len(labels), self.n_classes + self.train.dim):
+            found = self.log_probability(np.arange(rows.start, rows.stop))
+            own = found[np.arange(len(found)), labels[rows]]
+            is_kept[rows] = (own == found.max(axis=1)) | (own >= np.log(DOUBTFUL))
+        self._fit_folds(standard, is_kept)
+        return is_kept
+
+    def _fit_folds(self, standard: Floats, is_kept: NDArray[np.bool_]) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        labels, fold = self.train.labels[self.sample], self.fold[self.sample]
+        for number in range(FOLDS):
+            chosen = (fold != number) & is_kept[self.sample]
+            present = np.unique(labels[chosen])
+            model = self.models[number]
+            if len(present) < 2:
+                self.models[number] = None
+                continue
+            if model is None or len(model.classes_) != len(present):
+                model = LogisticRegression(max_iter=self.iterations, tol=TOLERANCE, warm_start=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self.models[number] = model.fit(standard[chosen], labels[chosen])
+
+    def log_probability(self, rows: Integers) -> Floats:
+        """(S, C) log of the probability of each class, by the head that was not fitted to the instance's fold."""
+        found = np.full((len(rows), self.n_classes), np.log(SMALLEST))
+        fold = self.fold[rows]
+        for number, model in enumerate(self.models):
+            at = np.flatnonzero(fold == number)
+            if not len(at):
+                continue
+            if model is None:  # a single class was left to fit: no evidence
+                found[at] = -np.log(self.n_classes)
+                continue
+            features = np.asarray(self.train.features[rows[at]], dtype=np.float64)
+            log_p = model.predict_log_proba((features - self.mean) / self.spread)
+            found[np.ix_(at, model.classes_)] = np.maximum(log_p, np.log(SMALLEST))
+        return found
+
+
+def _canonical_order(features: NDArray[Any], labels: Integers) -> tuple[Integers, Integers]:
+    """Rows by class and content, which no order of the instances changes, and (N,) place of each in its class."""
+    order = np.lexsort((_content_keys(features, np.arange(len(labels))), labels))
+    sizes = np.bincount(labels, minlength=1) if len(labels) else np.zeros(1, np.int64)
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order, rank
+
+
+def _content_keys(features: NDArray[Any], rows: Integers) -> NDArray[np.uint64]:
+    """(S,) a number that depends on the bits of an instance's features alone, spread like a random one."""
+    weights = np.random.default_rng(0).integers(1, 2**63, features.shape[1], dtype=np.uint64) | np.uint64(1)
+    keys = np.empty(len(rows), np.uint64)
+    for block in row_blocks(len(rows), features.shape[1]):
+        bits = (np.asarray(features[rows[block]], dtype=np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
+        keys[block] = (bits * weights).sum(axis=1, dtype=np.uint64)
+    keys ^= keys >> np.uint64(29)
+    keys *= np.uint64(0xBF58476D1CE4E5B9)
+    return keys ^ (keys >> np.uint64(32))
