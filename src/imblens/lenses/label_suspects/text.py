@@ -16,13 +16,17 @@ def lines(finding: Finding) -> dict[str, str]:
         if row.suspects and row.share >= NOTABLE:
             text = (
                 f"{row[1]}: the evidence favours another label for {row.suspects:,} of "
-                f"{counted(row.count, 'training instance')}, mostly {row.often}; if it is correct, about {row.estimated:.0f} "
-                f"[{row.estimated_low:.0f}, {row.estimated_high:.0f}] are mislabelled."
+                f"{counted(row.count, 'training instance')}, mostly {row.often}"
             )
+            if row.rare_class:
+                text += ". The class is rare: a head often predicts other classes for it where labels are correct."
+            else:
+                text += (
+                    f"; if it is correct, about {row.estimated:.0f} [{row.estimated_low:.0f}, {row.estimated_high:.0f}] "
+                    "are mislabelled."
+                )
             for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
                 text += f" Check the label of {first['id']} first (suggested: {first['suggested']})."
-            if row.rare_class:
-                text += " The class is rare: these may be rare sub-concepts."
             found[str(row[1])] = text
     none = (
         f"The evidence favours another label for {counted(finding.summary['suspects'], 'training instance')}, less than 1% of "
