@@ -50,7 +50,7 @@ def test_audit_writes_what_the_contract_says(arrays: Path, tmp_path: Path) -> No
     said = json.loads(done.stdout)
     assert Path(said["report"]) == Path("imblens-audit/report.html") and said["verdict"]
     findings = json.loads((out / "findings.json").read_text())
-    assert set(findings) == {"imblens", "lenses"}
+    assert set(findings) == {"imblens", "summary", "lenses"}
     assert findings["lenses"]["class_accuracy"]["skipped"] is None
     assert 0 < findings["lenses"]["class_accuracy"]["summary"]["balanced_accuracy"] < 1
     assert findings["lenses"]["colours"]["skipped"]

@@ -155,10 +155,10 @@ def test_rows_of_few_errors_are_grey_and_leave_the_colours_alone(lens, chart):
 
 
 def test_of_a_class_of_few_errors_the_chart_of_some_classes_says_how_many_they_are():
-    from imblens.report._render import charts as of_some
+    from imblens.report._render import _of_classes
 
     finding = adversaries(made_errors([1, 14, 3]))
-    (rows,) = of_some(finding, "adversaries", frozenset("ab"))["adversaries_observed"].to_dict()["datasets"].values()
+    (rows,) = _of_classes(finding, frozenset("ab")).charts()["adversaries_observed"].to_dict()["datasets"].values()
     assert {(row["class"], row["total"]) for row in rows} == {("a", 1), ("b", 14)}
 
 
