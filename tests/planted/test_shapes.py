@@ -7,6 +7,7 @@ import pytest
 
 import imblens
 from imblens.data import ImageSet, shapes
+from imblens.lenses.archetypes import archetype_instances
 from imblens.report import Audit
 
 
@@ -53,7 +54,7 @@ def test_wrong_labels_are_suspected(audit: Audit, images: ImageSet) -> None:
     hits = rings["id"].isin(wrong)
     assert hits.mean() > 0.6, "most suspects are wrong labels"
     assert hits.sum() > 0.3 * len(wrong), "and they are a fair part of all wrong labels"
-    instances = audit["archetypes"].instances.set_index("id")
+    instances = archetype_instances(audit.run).set_index("id")
     planted = instances.loc[sorted(wrong), "archetype"]
     clean = instances[(instances["class"] == "ring") & ~instances.index.isin(wrong)]["archetype"]
     assert (planted == "outlier").mean() > 20 * max((clean == "outlier").mean(), 0.005)
@@ -76,7 +77,7 @@ def test_what_training_does_not_cover_shows_in_gap_and_diagnosis(audit: Audit) -
 
 def test_the_rare_sub_concept_is_less_safe(audit: Audit, images: ImageSet) -> None:
     kinds = images.planted["sub_concepts"]["train"]
-    instances = audit["archetypes"].instances.set_index("id")
+    instances = archetype_instances(audit.run).set_index("id")
     safe = instances.loc[list(kinds), "same_class"].to_numpy(dtype=float)
     bars = np.array([kind == "two bars" for kind in kinds.values()])
     assert safe[bars].mean() < safe[~bars].mean()
