@@ -142,8 +142,10 @@ class ImageSplit:
         """Return those images as (n, H, W, 3) uint8.
 
         Raises:
-            InputError: they differ in size.
+            InputError: they differ in size, or none is asked for.
         """
+        if not len(indices):
+            raise InputError("no image was asked for.", hint="Give at least one index.")
         return self._decoded(np.asarray(indices, dtype=np.int64), self.size)
 
     def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
