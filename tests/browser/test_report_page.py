@@ -242,7 +242,7 @@ def test_prints_as_a_paper(open_page, report):
     pages = printed(page)
     assert needed and len(pages) <= 2 + len(needed)
     assert all(len(text) > 20 for text in pages)  # none is blank
-    assert "is right" in pages[0] and all(name in flat(pages[:2]) for name in CIFAR)
+    assert "is classified correctly" in pages[0] and all(name in flat(pages[:2]) for name in CIFAR)
     rest = flat(pages[2:])
     assert all(name in rest for name in needed) and "Skipped analyses" in rest and "Confusion" in rest
     assert "Does the head lean" not in rest  # the question of a lens, whose charts are left out
