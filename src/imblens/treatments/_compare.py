@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.calibration_error import expected_calibration_error
 from imblens.base.intervals import paired_change, wilson
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Confusion, Run, Split, confusion_summary
@@ -14,8 +15,6 @@ from imblens.treatments._one_vs_rest import label_summary, label_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BINS = 15
 
 
 def treatment_table(before: Run, after: Run) -> pd.DataFrame:
@@ -111,16 +110,7 @@ def _measures(split: Split) -> dict[str, float]:
     counts = split.reduce(lambda: Confusion(split.n_classes))
     found = confusion_summary(counts)
     order = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
-    return {**{name: found[name] for name in order}, "ece": _ece(split)}
-
-
-def _ece(split: Split) -> float:
-    """Expected calibration error: mean over instances of |accuracy - confidence| of their bin."""
-    logits = np.asarray(split.logits, dtype=np.float64)
-    confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
-    bins = np.minimum(np.ceil(confidence * BINS).astype(np.int64) - 1, BINS - 1)
-    gap = np.bincount(bins, weights=split.correct - confidence, minlength=BINS)
-    return float(np.abs(gap).sum() / len(split))
+    return {**{name: found[name] for name in order}, "ece": expected_calibration_error(split.logits, split.labels)}
 
 
 def _same_test(before: Run, after: Run) -> None:
