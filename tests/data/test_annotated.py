@@ -380,7 +380,7 @@ def test_real_chestx_det(real_data: Path) -> None:
     assert len(entries) == 3578 and sum(len(e.boxes) for e in entries) == 9639
     assert sum(not e.labels for e in entries) == 611 and sum(len(e.labels) > 1 for e in entries) == 2006
     assert sum("Mass" in e.labels for e in entries) == 148
-    with pytest.raises(MissingError, match="none of the 3,578 images"):
+    with pytest.raises(MissingError, match="none of the 3,578 described images"):
         load_images(folder)
 
 
