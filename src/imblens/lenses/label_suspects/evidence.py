@@ -159,6 +159,7 @@ class _Heads:
                 model = LogisticRegression(max_iter=self.iterations, tol=TOLERANCE, warm_start=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
                 self.models[number] = model.fit(standard[chosen], labels[chosen])
 
     def log_probability(self, rows: Integers) -> Floats:
@@ -188,11 +189,17 @@ def _canonical_order(features: NDArray[Any], labels: Integers) -> tuple[Integers
 
 
 def _content_keys(features: NDArray[Any], rows: Integers) -> NDArray[np.uint64]:
-    """(S,) a number that depends on the bits of an instance's features alone, spread like a random one."""
+    """(S,) a number that depends on an instance's features alone, spread like a random one.
+
+    The order of the features and a scale that is a power of two do not change it.
+    """
+    largest = max(float(np.abs(features[block]).max()) for block in row_blocks(*features.shape))
+    exponent = -int(np.frexp(largest)[1])
     weights = np.random.default_rng(0).integers(1, 2**63, features.shape[1], dtype=np.uint64) | np.uint64(1)
     keys = np.empty(len(rows), np.uint64)
     for block in row_blocks(len(rows), features.shape[1]):
-        bits = (np.asarray(features[rows[block]], dtype=np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
+        scaled = np.sort(np.ldexp(np.asarray(features[rows[block]], dtype=np.float32), exponent), axis=1)
+        bits = (scaled + np.float32(0)).view(np.uint32).astype(np.uint64)
         keys[block] = (bits * weights).sum(axis=1, dtype=np.uint64)
     keys ^= keys >> np.uint64(29)
     keys *= np.uint64(0xBF58476D1CE4E5B9)

@@ -171,9 +171,10 @@ def _counts(run: Run, suspects: Places, suggested: Places, score: Floats, is_rar
 
     labels, counts = run.train.labels[suspects], run.train.class_counts
     present = np.flatnonzero(counts)
-    pairs, number_of = np.unique(labels * run.n_classes + suggested, return_counts=True)
+    pairs, place, number_of = np.unique(labels * run.n_classes + suggested, return_inverse=True, return_counts=True)
+    weight = np.bincount(place.ravel(), weights=score, minlength=len(pairs))  # decides between equal numbers
     often: dict[int, int] = {}
-    for pair in pairs[np.argsort(-number_of, kind="stable")].tolist():
+    for pair in pairs[np.lexsort((-weight, -number_of))].tolist():
         often.setdefault(pair // run.n_classes, pair % run.n_classes)
     n_suspects = np.bincount(labels, minlength=run.n_classes)[present]
     estimated = np.bincount(labels, weights=score, minlength=run.n_classes)[present]
