@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide, imbalance
 from imblens.base.wording import FEW, counted, percent, ratio
 from imblens.errors import NotApplicable
+from imblens.lenses.archetypes import ARCHETYPES, instance_archetypes
 from imblens.lenses.class_accuracy.measure import class_accuracy
 from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
-from imblens.lenses.label_suspects import label_suspects
 from imblens.run import Confusion, Part, Run, Split, nearest
 
 SEED = 0
@@ -213,18 +213,19 @@ def two_clusters(points: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _label_noise(run: Run) -> dict[int, tuple[float, str]]:
-    table = label_suspects(run).tables["label_suspect_counts"].set_index("class").query("not rare_class")
+    """Outliers among the training instances of classes of at least the median size, less the class's test errors."""
+    counts = run.train.class_counts
+    is_outlier = instance_archetypes(run) == ARCHETYPES.index("outlier")
+    n_outliers = np.bincount(run.train.labels[is_outlier], minlength=run.n_classes)
     mistaken = np.nan_to_num(1 - class_recall(run))
     found = {}
-    for label, name in enumerate(run.classes):
-        if name in table.index:
-            count = int(table.loc[name, "suspects"])
-            share = count / run.train.class_counts[label]
-            found[label] = (
-                share - mistaken[label],
-                f"{count} of its {counted(run.train.class_counts[label], 'training instance')} ({percent(share)}) are label "
-                f"suspects, and {percent(mistaken[label])} of its test instances are misclassified.",
-            )
+    for label in np.flatnonzero(counts >= max(1, np.median(counts[counts > 0]))).tolist():
+        share = n_outliers[label] / counts[label]
+        found[label] = (
+            share - mistaken[label],
+            f"{n_outliers[label]} of its {counted(counts[label], 'training instance')} ({percent(share)}) have only neighbours "
+            f"of other classes, and {percent(mistaken[label])} of its test instances are misclassified.",
+        )
     return found
 
 

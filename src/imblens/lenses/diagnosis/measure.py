@@ -29,8 +29,8 @@ def diagnosis(run: Run) -> Finding:
     sub_concepts: distance between the means of two clusters of the class's features, in standard deviations within them,
         along the line between them. A normal distribution has 2.7, a uniform one 3.5. A cluster holds at least 5% of the
         instances and three of them.
-    label_noise: share of the class that `label_suspects` suspects, less its error rate on the test split: classes that merely
-        overlap are confused there too. Large classes only.
+    label_noise: share of the class whose neighbours all belong to other classes, less its error rate on the test split:
+        classes that merely overlap are confused there too. Large classes only.
     uncovered_range: 75th percentile of the distance from test instances to the nearest training instance of the class, over
         the same among training instances, in natural logarithms, less that of the median class.
     few_features: one minus the class's effective number of features over the median class's.
