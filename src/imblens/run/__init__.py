@@ -8,7 +8,7 @@ from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, 
 from imblens.run._part import UNKNOWN, Part
 from imblens.run._read import read_part
 from imblens.run._run import Run, as_run
-from imblens.run._split import Split
+from imblens.run._split import PREVIEWS, Split
 from imblens.run._validation import class_names, labels_vector, legible
 from imblens.run._write import seal, staged, write_part
 from imblens.run.statistics import (
@@ -27,6 +27,7 @@ from imblens.run.statistics import (
 __all__ = [
     "APPROXIMATE_ABOVE",
     "ENGINES",
+    "PREVIEWS",
     "UNKNOWN",
     "Batch",
     "ClassMoments",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
+PREVIEWS = {"image": "thumbnail", "text": "preview", "waveform": "waveform", "values": "values"}  # column of each kind
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class Split:
     Statistics read it batch by batch (`reduce`, `statistic`). What needs every instance at once (the neighbour graph)
     reads `features`, which is a memory map where there is one part. A copy with other parts, labels or another head
     starts without remembered results.
+
+    An instance is shown by one of the columns `PREVIEWS`, whose name states the kind (`preview_kind`):
+
+    - `thumbnail`: bytes of a PNG of at most 64 pixels on its longer side;
+    - `preview`: text of at most 300 characters;
+    - `waveform`: 256 numbers, the lowest and the highest sample of 128 equal stretches of a signal, in turn;
+    - `values`: the F numbers that the network receives for a row of a table; their names are `run.meta["value_names"]`.
+
+    What is unknown for one instance is null (NaN in a list).
     """
 
     parts: tuple[Part, ...]
@@ -151,6 +161,20 @@ class Split:
         """
         self._check_columns([column])
         return np.concatenate([part.matrix(column) for part in self.parts])
+
+    @property
+    def preview_kind(self) -> str | None:
+        """How instances are shown: "image", "text", "waveform" or "values"; None where only ids are known.
+
+        >>> from imblens.run import Part
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"preview": ["short", "long"]})
+        >>> part = Part(np.eye(2, dtype=np.float32), np.array([0, 1]), table=table)
+        >>> Split((part,), ("cat", "dog")).preview_kind
+        'text'
+        """
+        columns = self.columns
+        return next((kind for kind, column in PREVIEWS.items() if column in columns), None)
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         for name in columns:
