@@ -16,7 +16,7 @@ def test_treatment_is_on_the_page(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
-@pytest.mark.parametrize("name", ["best", "eos", "crt", "tau_norm", "lws", "logit_adjustment", "temperature"])
+@pytest.mark.parametrize("name", ["best", "eos", "refit", "crt", "tau_norm", "lws", "logit_adjustment", "temperature"])
 def test_options_are_on_the_page(name: str) -> None:
     missing = [option.name for option in all_treatments()[name].options if f"`{option.name}" not in PAGE]
     assert missing == []

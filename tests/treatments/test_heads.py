@@ -1,4 +1,4 @@
-"""crt, tau_norm, lws, ncm, logit_adjustment, temperature: formulas on numbers, effects on runs."""
+"""crt, refit, tau_norm, lws, ncm, logit_adjustment, temperature: formulas on numbers, effects on runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
 from imblens.errors import ImblensWarning, NotApplicable
@@ -114,7 +115,36 @@ def test_ncm_of_an_absent_class_is_refused_by_name() -> None:
         treat(run, "ncm")
 
 
-@pytest.mark.parametrize("name", ["crt", "ncm", "eos", "random", "smote"])
+@pytest.mark.parametrize("l2", [0.05, 2.0])
+def test_refit_is_the_minimum_with_the_prior_taken_out(l2: float) -> None:
+    run = blobs_run(seed=4)
+    features, labels = run.train.features.astype(np.float64) + 3, run.train.labels
+    shifted = blobs_run(seed=4, train=(features, labels), test=None, head=None)
+    centred = features - features.mean(axis=0)
+    scale = np.sqrt((centred**2).sum(axis=1).mean())
+    solved = LogisticRegression(C=1 / l2, tol=1e-9, max_iter=2000, solver="newton-cg").fit(centred / scale, labels)
+    expected = solved.decision_function(centred / scale) - np.log(np.bincount(labels) / len(labels))
+    logits = treat(shifted, "refit", l2=l2).head(features).astype(np.float64)
+    np.testing.assert_allclose(
+        logits - logits.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True), atol=2e-3
+    )
+
+
+def test_refit_never_predicts_a_class_it_has_not_seen() -> None:
+    features, labels = blobs((40, 0, 10))
+    run = Run.from_arrays(train=(features, labels), classes=["a", "b", "c"])
+    with pytest.warns(ImblensWarning, match="no training instance of b; the new head never predicts it"):
+        better = treat(run, "refit")
+    far = 100 * np.random.default_rng(0).normal(size=(500, 6))
+    assert set(better.head(far).argmax(axis=1)) == {0, 2}
+
+
+def test_refit_chooses_its_penalty_on_request() -> None:
+    record = treat(blobs_run((300, 60, 20, 12)), "refit", l2="auto").meta["treatment"]
+    assert record["options"]["l2"] == record["chosen"]["options"]["l2"] in (0.05, 0.15, 0.5, 1.5, 5.0)
+
+
+@pytest.mark.parametrize("name", ["crt", "refit", "ncm", "eos", "random", "smote"])
 def test_without_a_head_these_work(name: str) -> None:
     train, test = blobs((60, 20, 9)), blobs((20, 20, 20), seed=5)
     run = Run.from_arrays(train=train, test=test)
@@ -127,11 +157,13 @@ def test_without_a_head_these_work(name: str) -> None:
 @pytest.mark.parametrize("name", ["tau_norm", "lws", "logit_adjustment", "temperature"])
 def test_without_a_head_these_say_so(name: str) -> None:
     run = Run.from_arrays(train=blobs((60, 20, 9)))
-    with pytest.raises(NotApplicable, match=rf"{name} changes the network's own head, and this run has none.*crt, ncm"):
+    with pytest.raises(
+        NotApplicable, match=rf"{name} changes the network's own head, and this run has none.*refit, crt, ncm"
+    ):
         treat(run, name)
 
 
-@pytest.mark.parametrize("name", ["logit_adjustment", "crt", "lws", "random", "eos", "ncm"])
+@pytest.mark.parametrize("name", ["logit_adjustment", "crt", "refit", "lws", "random", "eos", "ncm"])
 def test_rare_classes_gain_on_test(name: str) -> None:
     run = blobs_run((400, 90, 40, 25), seed=1)
     assert balanced_accuracy(treat(run, name)) > balanced_accuracy(run) + 0.02

@@ -56,7 +56,7 @@ def test_temperature_changes_no_answer() -> None:
     np.testing.assert_allclose(better.test.logits, run.test.logits / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["eos", "crt", "smote", "lws", "ncm", "logit_adjustment"])
+@pytest.mark.parametrize("name", ["eos", "crt", "refit", "smote", "lws", "ncm", "logit_adjustment"])
 def test_rare_labels_are_found_more_often(name: str) -> None:
     run = made()
     options = {"k_neighbors": 10} if name == "eos" else {"tau": 1} if name == "logit_adjustment" else {}

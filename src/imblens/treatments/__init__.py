@@ -2,7 +2,7 @@
 
 >>> from imblens.treatments import treatment_names
 >>> treatment_names()[:6]
-['best', 'logit_adjustment', 'temperature', 'crt', 'tau_norm', 'lws']
+['best', 'logit_adjustment', 'temperature', 'refit', 'crt', 'tau_norm']
 
 Other packages add treatments through the entry-point group `imblens.treatments`, each a `Treatment`. `EOS` and
 `BalancedSVM` are those of `imblens.resampling`.

@@ -11,11 +11,12 @@ from imblens.treatments._base import Treatment
 from imblens.treatments._best import best_of
 from imblens.treatments._heads import HEADS
 from imblens.treatments._posthoc import POSTHOC
+from imblens.treatments._refit import REFIT
 from imblens.treatments._samplers import SAMPLERS
 
 
 def _built_in() -> dict[str, Treatment]:
-    treatments = (best_of(find_treatment), *POSTHOC, *HEADS, *SAMPLERS)
+    treatments = (best_of(find_treatment), *POSTHOC, REFIT, *HEADS, *SAMPLERS)
     return {treatment.name: treatment for treatment in treatments}
 
 
