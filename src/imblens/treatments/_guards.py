@@ -44,7 +44,7 @@ def own_head(run: Run, name: str) -> Head:
     if run.head is None:
         raise NotApplicable(
             f"{name} changes the network's own head, and this run has none.",
-            hint="Give head_weight and head_bias with the arrays, or try refit, crt, ncm or eos, which make a head of their own.",
+            hint="Give head_weight and head_bias with the arrays, or try refit, crt, ncm or eos, which make their own head.",
         )
     return run.head
 
