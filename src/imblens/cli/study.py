@@ -25,6 +25,9 @@ def command(
     name: str = typer.Argument(..., metavar="FILE.toml|NAME", help="A study; see `imblens list studies`."),
     out: Path = typer.Option(..., "--out", metavar="DIR", help="Output folder; the same command resumes there."),
     data: list[str] = typer.Option([], "--data", metavar="NAME=DATA", help="Source of a data set; may be repeated."),
+    arrays: list[Path] = typer.Option(
+        [], "--arrays", metavar="FILE.npz", help="Stored features for `diagnosis` to plant causes in; may be repeated."
+    ),
     quick: bool = typer.Option(False, "--quick", help="The size for two cores instead of the paper's."),
     seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Instead of the study's."),
     workers: int | None = typer.Option(
@@ -41,7 +44,7 @@ def command(
     """Run or resume a study, and print its table: mean and standard deviation over seeds, with the paper's values."""
     from imblens.studies import find_study, run_study
 
-    study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds))
+    study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds), arrays=arrays)
     if dry_run:
         _planned(study, out, networks, force=force, as_json=as_json)
         return

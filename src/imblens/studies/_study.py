@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes, write_text
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.studies import _described, _diagnosis, _grid, _tables
+from imblens.studies import _described, _diagnosis, _diagnosis_arrays, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
 
@@ -87,6 +87,7 @@ def find_study(
     data: Mapping[str, str] | None = None,
     quick: bool = False,
     seeds: Sequence[int] | None = None,
+    arrays: Sequence[str | Path] = (),
 ) -> Study:
     """Return a study.
 
@@ -95,16 +96,21 @@ def find_study(
         data: where each data set is: {"CIFAR-10": "folder"}; with "" as name where the study has one set only.
         quick: the size for two cores.
         seeds: instead of the study's own.
+        arrays: stored features (ARRAYS.npz or run folders) in which `diagnosis` plants causes, instead of drawn shapes.
 
     Raises:
         MissingError: no such study or data set, or no data to run on.
         InputError: the file is not a study.
     """
     text = str(name)
+    if arrays and text != "diagnosis":
+        raise MissingError(
+            f"{text} reads no stored features.", hint="Leave out --arrays, or run `imblens study diagnosis`."
+        )
     if text == "diagnosis":
         if data:
             raise MissingError("diagnosis draws its own data.", hint="Leave out --data.")
-        return _planted(quick=quick, seeds=seeds)
+        return _planted(arrays, quick=quick, seeds=seeds)
     if text == "iml-table1":
         if seeds:
             raise MissingError("iml-table1 trains nothing, so it has no seeds.", hint="Leave out --seeds.")
@@ -166,16 +172,17 @@ def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
     )
 
 
-def _planted(*, quick: bool, seeds: Sequence[int] | None) -> Study:
-    jobs = _diagnosis.jobs(quick=quick, seeds=seeds)
+def _planted(arrays: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | None) -> Study:
+    where: Any = _diagnosis_arrays if arrays else _diagnosis
+    jobs = where.jobs(*([arrays] if arrays else []), quick=quick, seeds=seeds)
     return Study(
         name="diagnosis",
-        question=_diagnosis.QUESTION,
+        question=where.QUESTION,
         paper="",
         spec={"name": "diagnosis", "quick": quick, "cells": [cell for job in jobs for cell in job.cells]},
         jobs=jobs,
-        tables=_diagnosis.tables,
-        shown=_diagnosis.shown,
+        tables=where.tables,
+        shown=where.shown,
     )
 
 

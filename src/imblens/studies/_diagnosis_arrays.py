@@ -1,0 +1,270 @@
+"""Does the diagnosis identify causes that are planted in the stored features of trained networks?
+
+The head is trained again on the planted features, so that its predictions follow from them. The features themselves
+stay as they were: a network that had been trained with the cause might have learned others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.base.intervals import wilson
+from imblens.errors import InputError, NotApplicable
+from imblens.run import Run
+from imblens.studies._jobs import Job
+from imblens.studies._planting import PLANTS, Arrays, planted_in
+from imblens.studies._store import Store
+from imblens.studies._tables import plain_markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUESTION = "How often is the first cause of the diagnosis the one planted in stored features of trained networks?"
+SEEDS = (0, 1, 2)
+CAUSES = ("few_examples", "overlap", "sub_concepts", "label_noise", "uncovered_range")
+OTHER_CAUSES = ("few_features", "shortcut_colours")  # that nothing here plants
+NEAR_TIE = 0.8  # share of the first cause's strength from which the second is nearly as strong
+HARM = 0.05  # accuracy of a class that a cause costs, from which it harms
+BLANK = ("none found", "too few to tell")
+
+
+@dataclass(frozen=True)
+class PlantedArrays(Job):
+    """One cause planted in the features of one network.
+
+    Attributes:
+        path: absolute path of ARRAYS.npz or a run folder.
+        plant: one of `PLANTS`.
+        seed: of the plant and the head.
+    """
+
+    path: str
+    plant: str
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Network, plant and seed."""
+        return f"{Path(self.path).stem}: {self.plant}, seed {self.seed}"
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """One cell for each planted class; one where nothing is planted."""
+        own = {"network": Path(self.path).stem, "planted": PLANTS[self.plant][0], "plant": self.plant}
+        n = 2 if PLANTS[self.plant][0] == "overlap" else 1
+        return [{**own, "seed": self.seed, "place": place} for place in range(n)]
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Plant, train the head, diagnose."""
+        from imblens.lenses import diagnosis
+
+        del store
+        arrays = Arrays.of(Run.load(self.path))
+        try:
+            plant = planted_in(arrays, self.plant, self.seed, Path(self.path).stem)
+        except NotApplicable as reason:
+            yield from ((key, {"failed": str(reason)}) for key in wanted)
+            return
+        run = plant.arrays.fitted(self.seed)
+        table = diagnosis(run).tables["diagnosis"]
+        others = table[~table["class"].isin([*plant.planted, *plant.touched])]
+        shared = _unplanted(others)
+        if not plant.planted:
+            shared |= harmless(plant.arrays, run, others, self.seed)
+        cured: Run | None = None
+        for key in wanted:
+            found = _planted(table, plant.planted[key["place"]], run) if plant.planted else {}
+            if plant.planted:
+                cured = cured or plant.cured.fitted(self.seed)
+                found["cost"] = _cost(run, cured, plant.planted[key["place"]])
+            yield key, {**found, **(shared if key["place"] == 0 else {})}
+
+
+def _planted(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
+    """Return the first two causes of a planted class."""
+    rows = table[table["class"] == name]
+    first, strength = str(rows["cause"].iloc[0]), float(rows["strength"].iloc[0])
+    second = rows.iloc[1] if len(rows) > 1 else None
+    return {
+        "class": name,
+        "train": int(run.train.class_counts[run.classes.index(name)]),
+        "first": first,
+        "strength": strength,
+        "second": "" if second is None else str(second["cause"]),
+        "near_tie": second is not None and float(second["strength"]) >= NEAR_TIE * strength,
+        "accuracy": float(rows["accuracy"].iloc[0]),
+    }
+
+
+def _cost(run: Run, cured: Run, name: str) -> float:
+    """Return the accuracy that a class lacks because of what was planted: a head without the cause, less this one."""
+    assert run.test is not None and cured.test is not None
+    own = run.test.labels == run.classes.index(name)
+    before = run.test.correct[own].mean()
+    return float(cured.test.correct[own].mean() - before)
+
+
+def _unplanted(others: pd.DataFrame) -> dict[str, Any]:
+    """Return the number of unplanted classes, and for each cause the number that it is named for."""
+    judged = others[others["cause"] != BLANK[1]]
+    names = judged.groupby("cause")["class"].nunique()
+    found: dict[str, Any] = {"unplanted": int(judged["class"].nunique())}
+    found["named"] = int(judged.loc[~judged["cause"].isin(BLANK), "class"].nunique())
+    return found | {f"named_{cause}": int(names.get(cause, 0)) for cause in (*CAUSES, *OTHER_CAUSES)}
+
+
+def harmless(arrays: Arrays, run: Run, table: pd.DataFrame, seed: int) -> dict[str, int]:
+    """Count, for each cause, the classes that it is named for without harm: removing it gains less than 5 points.
+
+    Nothing is planted. What is named is removed by means that the diagnosis does not have:
+
+    - few examples, a rare sub-concept, an uncovered range, few features: half of the class's test instances are added to
+      training, the head is trained again, and the gain is that in accuracy of the other half;
+    - overlap: test instances that are predicted as the named class count as correct;
+    - wrong labels: no label was changed, so they always count as harmless.
+    """
+    counts = dict.fromkeys((*CAUSES, *OTHER_CAUSES), 0)
+    any_cause: set[str] = set()
+    for name, rows in table[~table["cause"].isin(BLANK)].groupby("class"):
+        label = arrays.classes.index(str(name))
+        gain = _gain_of_more(arrays, run, label, seed)
+        for row in rows.to_dict("records"):
+            lost = gain
+            if row["cause"] == "overlap":
+                lost = _confused(run, label, row["evidence"])
+            elif row["cause"] == "label_noise":
+                lost = 0.0
+            if lost < HARM:
+                counts[row["cause"]] += 1
+                any_cause.add(str(name))
+    return {f"harmless_{cause}": count for cause, count in counts.items()} | {"harmless": len(any_cause)}
+
+
+def _gain_of_more(arrays: Arrays, run: Run, label: int, seed: int) -> float:
+    """Return the gain in accuracy on half of a class's test instances, when the other half is added to training."""
+    own = np.random.default_rng(seed).permutation(arrays.test_rows(label))
+    added, judged = own[: len(own) // 2], own[len(own) // 2 :]
+    more = replace(
+        arrays,
+        train=np.concatenate([arrays.train, arrays.test[added]]),
+        train_labels=np.concatenate([arrays.train_labels, arrays.test_labels[added]]),
+    ).fitted(seed)
+    assert run.test is not None and more.test is not None
+    return float(more.test.correct[judged].mean() - run.test.correct[judged].mean())
+
+
+def _confused(run: Run, label: int, evidence: str) -> float:
+    """Return the share of a class's test instances that are predicted as the class which the evidence names."""
+    assert run.test is not None
+    predicted = run.test.predictions[run.test.labels == label]
+    rivals = [other for other, name in enumerate(run.classes) if other != label and f" {name}:" in evidence]
+    return float(np.isin(predicted, rivals).mean())
+
+
+def jobs(paths: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
+    """Return a job for every network, plant and seed; with `quick` the first seed only.
+
+    Raises:
+        InputError: two networks have one name.
+    """
+    chosen = tuple(seeds or (SEEDS[:1] if quick else SEEDS))
+    stems = [Path(path).stem for path in paths]
+    if len(set(stems)) < len(stems):
+        raise InputError("two of the networks have one file name.", hint="Rename one.")
+    found = [str(Path(path).expanduser().resolve()) for path in paths]
+    return [PlantedArrays(path, plant, seed) for seed in chosen for path in found for plant in PLANTS]
+
+
+def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Planted against first diagnosed cause, by plant, false alarms, and what was missed."""
+    if "failed" in results:
+        results = results[results["failed"].isna()]
+    planted = results[results["planted"] != ""]
+    found = {"study": _crossed(planted, "planted"), "plants": _crossed(planted, "plant")}
+    found["false_alarms"] = _false_alarms(results)
+    missed = planted[planted["first"] != planted["planted"]]
+    if len(missed):
+        columns = [
+            "planted",
+            "plant",
+            "network",
+            "seed",
+            "class",
+            "train",
+            "first",
+            "second",
+            "near_tie",
+            "accuracy",
+            "cost",
+        ]
+        found["misses"] = missed[columns].reset_index(drop=True)
+    return found
+
+
+def _crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return counts of first causes, and the share of right ones with its interval, for each value of a column."""
+    import pandas as pd
+
+    rows = []
+    for name, mine in planted.groupby(by, sort=False):
+        right = int((mine["first"] == mine["planted"]).sum())
+        low, high = wilson(np.array([right]), np.array([len(mine)]))
+        tied = (mine["second"] == mine["planted"]) & mine["near_tie"].astype(bool)
+        counts = mine["first"].value_counts()
+        seen = {
+            cause: int(counts.get(cause, 0))
+            for cause in (*CAUSES, *OTHER_CAUSES, *BLANK)
+            if cause in set(planted["first"])
+        }
+        row = {by: name, **seen, "classes": len(mine), "right": right / len(mine), "low": float(low[0])}
+        row |= {"high": float(high[0]), "nearly": float(tied.mean())}
+        costly = mine[mine["cost"] >= HARM]
+        hits = (costly["first"] == costly["planted"]).mean() if len(costly) else float("nan")
+        row |= {"costly": len(costly), "right_costly": float(hits), "accuracy": float(mine["accuracy"].mean())}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _false_alarms(results: pd.DataFrame) -> pd.DataFrame:
+    """Return for each cause how often it is named in unplanted classes, and how often where it harms nothing."""
+    import pandas as pd
+
+    rows = []
+    first = results[results["place"] == 0]
+    bare = first[first["planted"] == ""]
+    for cause in (*CAUSES, *OTHER_CAUSES, "any"):
+        end = "" if cause == "any" else f"_{cause}"
+        row: dict[str, Any] = {"cause": cause}
+        for name, mine, of in (("named", first, f"named{end}"), ("harmless", bare, f"harmless{end}")):
+            total, hits = int(mine["unplanted"].sum()), int(mine[of].sum()) if of in mine else 0
+            low, high = wilson(np.array([hits]), np.array([total]))
+            share = hits / total if total else float("nan")
+            row |= {f"{name}_of": total, name: share, f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shown(found: Mapping[str, pd.DataFrame]) -> str:
+    """Show the tables."""
+    study = found["study"]
+    right = float(study["right"].mean())
+    return "\n\n".join(
+        [
+            "Planted cause (rows) against first diagnosed cause, counts of classes. right: share whose first cause is the "
+            "planted one, with its 95% interval; nearly: share where it is second, with at least 0.8 of the first's strength; "
+            "costly: classes whose accuracy is at least 5 points lower than without the cause, and right_costly the share "
+            "right of those.",
+            plain_markdown(study),
+            f"Right first cause, averaged over causes: {right:.0%}; lowest: {study['right'].min():.0%}.",
+            "By plant:",
+            plain_markdown(found["plants"]),
+            "Unplanted classes. named: the cause is named, in any place. harmless: it is named where nothing is planted, and "
+            "removing it gains less than 5 points of the class's accuracy.",
+            plain_markdown(found["false_alarms"]),
+        ]
+    )
