@@ -7,6 +7,7 @@ True
 
 from __future__ import annotations
 
+from imblens.studies._planting import PLANTS, Arrays, Plant, planted_in
 from imblens.studies._study import (
     Result,
     Study,
@@ -19,10 +20,14 @@ from imblens.studies._study import (
 )
 
 __all__ = [
+    "PLANTS",
+    "Arrays",
+    "Plant",
     "Result",
     "Study",
     "find_study",
     "open_jobs",
+    "planted_in",
     "run_study",
     "study_descriptions",
     "study_file",
