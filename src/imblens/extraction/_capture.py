@@ -368,7 +368,12 @@ def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple
 
     first = next((p for p in network.parameters() if p.is_floating_point()), None)
     if first is None:
-        raise InputError(f"{type(network).__name__} has no parameters.", hint="Pass a trained network.")
+        kinds = {type(module).__module__ for module in network.modules()}
+        what = "is quantised" if any("quantized" in kind for kind in kinds) else "has no parameters"
+        raise InputError(
+            f"{type(network).__name__} {what}: it has no floating-point weights.",
+            hint="Pass the trained network in float.",
+        )
     try:
         where = first.device if device is None else torch.device(device)
         torch.empty(0, device=where)

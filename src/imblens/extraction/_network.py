@@ -1,4 +1,4 @@
-"""The network while it is output at: hooks at its last linear layer, and everything put back afterwards."""
+"""The network while it is read: hooks at its last linear layer, and everything put back afterwards."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._heads import HeadReading, tensors_of
+from imblens.models import set_evaluation
 from imblens.run import unwrapped
 
 if TYPE_CHECKING:
@@ -23,18 +24,22 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
 
     Put back, also after an error: mode and plain attributes of every submodule, requires_grad, the very tensors of
     parameters, gradients and buffers with their values, and the state of the random generators of Python, NumPy and PyTorch.
-    What a module mutates inside its own lists or dicts is not seen here.
+    What a module mutates inside its own lists or dicts is not seen here. A lazy layer with weights becomes the layer
+    that it stands for, as in any first pass.
     """
     import torch
+    from torch.nn.modules.lazy import LazyModuleMixin
 
-    modules = list(model.modules())
+    modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    scripted = [(module, module.training) for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
+    lazy = {id(module) for module in modules if isinstance(module, LazyModuleMixin)}
     attributes = [dict(vars(module)) for module in modules]
     tensors = [(dict(module._parameters), dict(module._buffers)) for module in modules]
     parameters = [(p, p.data, p.grad, p.requires_grad) for p in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     generators = _generator_states()
     try:
-        model.eval()
+        set_evaluation(model)
         for parameter, _, _, _ in parameters:
             parameter.requires_grad_(False)
             parameter.grad = None  # which model.to would move as well
@@ -46,7 +51,12 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
             parameter.data = data
             parameter.grad = grad
             parameter.requires_grad_(needed)
+        for module, training in scripted:
+            module.train(training)
         for module, found, (own_parameters, own_buffers) in zip(modules, attributes, tensors, strict=True):
+            if id(module) in lazy and not isinstance(module, LazyModuleMixin):
+                module.training = found["training"]
+                continue
             for name in set(vars(module)) - set(found):
                 del vars(module)[name]
             vars(module).update(found)
@@ -172,18 +182,35 @@ class LayerHook:
 
 
 def unwrap(model: Any) -> torch.nn.Module:
-    """Return the network inside torch.compile, DataParallel or DistributedDataParallel, whose hooks do not all run."""
+    """Return the network inside torch.compile, DataParallel or DistributedDataParallel, whose hooks do not all run.
+
+    Raises:
+        InputError: it is no network with values: TorchScript, weights alone, lazy layers before their first pass.
+    """
     import torch
+    from torch.nn.parameter import is_lazy
 
     if not isinstance(model, torch.nn.Module):
+        weights = isinstance(model, (Mapping, str))
         raise InputError(
-            f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
+            f"model must be a torch.nn.Module, found {type(model).__name__}.",
+            hint="Build the network, and load its weights into it." if weights else "Pass the network itself.",
         )
-    model = unwrapped(model)
-    if isinstance(model, torch.jit.ScriptModule):
+    found: torch.nn.Module = unwrapped(model)
+    if isinstance(found, torch.jit.ScriptModule):
         raise InputError(
-            "model is a TorchScript module, which cannot be output into.",
+            "model is a TorchScript module, whose layers cannot be read.",
             hint="Pass the Python network it was made of.",
         )
-    found: torch.nn.Module = model
+    for name, tensor in (*found.named_parameters(), *found.named_buffers()):
+        if is_lazy(tensor):
+            raise InputError(
+                f"the lazy layer {name.rpartition('.')[0]!r} of {type(found).__name__} has no weights yet.",
+                hint="Load its trained weights (load_state_dict or --weights), or run it once on a batch: model(inputs).",
+            )
+        if tensor.is_meta:
+            raise InputError(
+                f"{name!r} of {type(found).__name__} is on the device meta, without values.",
+                hint="Build the network on a real device, and load its weights.",
+            )
     return found

@@ -1,7 +1,7 @@
 """Backbones of the papers; finding and filling a network's last linear layer. Importing this imports no torch."""
 
 from imblens.models._build import build_model, find_model, make_network, model_descriptions, model_names
-from imblens.models._find_head import evaluating, find_head
+from imblens.models._find_head import evaluating, find_head, set_evaluation
 from imblens.models._find_maps import find_maps, rectified_before_pooling
 from imblens.models._load_factory import load_factory
 from imblens.models._load_weights import load_pretrained, load_weights
@@ -19,4 +19,5 @@ __all__ = [
     "model_descriptions",
     "model_names",
     "rectified_before_pooling",
+    "set_evaluation",
 ]

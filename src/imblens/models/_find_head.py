@@ -83,17 +83,29 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:
-            try:
-                model.eval()
-            except NotImplementedError as error:
-                raise InputError(
-                    f"{type(model).__name__} is an exported program (torch.export), whose layers cannot be read.",
-                    hint="Give the torch.nn.Module that it was exported from, with its weights.",
-                ) from error
+            set_evaluation(model)
             yield
         finally:
             for module, training in modes:
                 module.training = training
+
+
+def set_evaluation(model: nn.Module) -> None:
+    """Set every module to evaluation mode; exported programs inside a network have only the mode of their export.
+
+    Raises:
+        InputError: the network itself is an exported program.
+    """
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        if "eval" in vars(model):  # as torch.export replaces it
+            raise InputError(
+                f"{type(model).__name__} is an exported program (torch.export), whose layers cannot be read.",
+                hint="Give the torch.nn.Module that it was exported from, with its weights.",
+            ) from error
+        for module in model.modules():
+            module.training = False
 
 
 def _initialise_lazy_layers(model: nn.Module, sample: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -29,22 +30,42 @@ def install_head(head: Head, model: Any, layer_name: str | None, form: Mapping[s
     head = _unfolded(head, form or {})
     layer = _layer(model, layer_name, head)
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
+    found = [(tensor, tensor.clone()) for tensor in (*layer.parameters(), *layer.buffers())]
     with torch.no_grad():
-        if hasattr(layer, "assign"):  # a head that stores its weight in another form, such as length and direction
-            layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
-        else:
-            layer.weight.copy_(weight.reshape(layer.weight.shape))
-            if layer.bias is not None:
-                layer.bias.copy_(bias)
-            elif bias.any():
-                layer.bias = torch.nn.Parameter(bias.to(layer.weight))
+        with suppress(RuntimeError, ValueError, NotImplementedError):  # a parametrization without an inverse for this
+            _set_weight(layer, weight, bias)
         installed = layer.weight.detach().float().cpu().flatten(1)
     if not torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
+        with torch.no_grad():
+            for tensor, values in found:
+                tensor.copy_(values)
         raise InputError(
             "the last linear layer computes its weight from other parameters and did not take the head.",
             hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
         )
     return model
+
+
+def _set_weight(layer: Any, weight: Any, bias: Any) -> None:
+    """Copy a weight (C, D) and a bias (C,) into a layer, in the form in which it stores them."""
+    import torch
+
+    if hasattr(layer, "assign"):  # a head that stores its weight in another form, such as length and direction
+        layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
+        return
+    shaped = weight.reshape(layer.weight.shape).to(layer.weight)
+    if torch.nn.utils.parametrize.is_parametrized(layer, "weight"):
+        layer.weight = shaped  # by the right inverse of the parametrization
+    elif hasattr(layer, "weight_g") and hasattr(layer, "weight_v"):  # torch.nn.utils.weight_norm
+        layer.weight_g.copy_(shaped.flatten(1).norm(dim=1).reshape(layer.weight_g.shape))
+        layer.weight_v.copy_(shaped)
+        layer.weight = shaped
+    else:
+        layer.weight.copy_(shaped)
+    if layer.bias is not None:
+        layer.bias.copy_(bias)
+    elif bias.any():
+        layer.bias = torch.nn.Parameter(bias.to(layer.weight))
 
 
 def _unfolded(head: Head, form: Mapping[str, Any]) -> Head:
