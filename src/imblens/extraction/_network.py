@@ -51,8 +51,8 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
             parameter.data = data
             parameter.grad = grad
             parameter.requires_grad_(needed)
-        for module, training in scripted:
-            module.train(training)
+        for program, training in scripted:
+            program.train(training)
         for module, found, (own_parameters, own_buffers) in zip(modules, attributes, tensors, strict=True):
             if id(module) in lazy and not isinstance(module, LazyModuleMixin):
                 module.training = found["training"]
