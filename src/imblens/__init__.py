@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.versions import IMBLENS as __version__  # noqa: N811
 
 if TYPE_CHECKING:
+    from imblens.decisions import gate as gate
     from imblens.errors import ImblensError as ImblensError
     from imblens.extraction import capture as capture
     from imblens.report import Audit as Audit
@@ -35,6 +36,7 @@ _HOME = {
     "audit": "imblens.report",
     "capture": "imblens.extraction",
     "compare": "imblens.report",
+    "gate": "imblens.decisions",
     "treat": "imblens.treatments",
 }
 __all__ = [*sorted(_HOME), "__version__"]

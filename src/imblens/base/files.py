@@ -102,6 +102,29 @@ def claim(out: Path, *, force: bool) -> Path:
     return out
 
 
+def claim_file(path: Path, *, force: bool) -> Path:
+    """Check, before long work, that the file `path` can be written; return it.
+
+    Raises:
+        ExistsError: it exists and `force` is false, or is a folder.
+        StorageError: its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise ExistsError(f"{path} is a folder.", hint="Give the name of a file.")
+    if path.exists() and not force:
+        raise ExistsError(f"{path} already exists.", hint="Add --force (in Python, force=True), or choose another.")
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            _MADE.append(path.parent)
+        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    return path
+
+
 def release() -> None:
     """Remove the folders that `claim` made and no file was written to: a refused command leaves nothing behind."""
     while _MADE:

@@ -24,6 +24,23 @@ def prose(text: str) -> Markup:
     return Markup(_renderer().render(text).strip())
 
 
+def literal(text: str, *, code: bool = True) -> str:
+    """Write text that is data (a class name) as Markdown on one line, in which nothing acts as markup.
+
+    All but letters, digits and spaces become character references, which cannot start markup, a cell or a link.
+
+    Args:
+        text: any text.
+        code: whether it is set as code, where code hosts expand no mention of a user or an issue either.
+
+    Example:
+        >>> literal("a|b <img>"), literal("cat", code=False)
+        ('<code>a&#124;b &#60;img&#62;</code>', 'cat')
+    """
+    safe = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in " ".join(text.split()))
+    return f"<code>{safe}</code>" if code else safe
+
+
 def sections(text: str) -> dict[str, str]:
     """Split Markdown at its `## ` headings, heading -> text; text before the first is left out.
 

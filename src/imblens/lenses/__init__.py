@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from imblens.lenses._contract import Finding, LensInfo, Measure, lens, lens_info
 from imblens.lenses._registry import HEADINGS, Lens, all_lenses, built_in_lenses, find_lens, lens_page
 from imblens.lenses._running import ClassMeasure, class_measures, run_lenses
-from imblens.lenses._same_instances import common_rows, same_features
+from imblens.run import common_rows, same_features
 
 from imblens.lenses.class_features import compare_class_features  # isort: skip
 from imblens.lenses.embedding_map import common_map  # isort: skip

@@ -8,6 +8,7 @@ from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, 
 from imblens.run._part import UNKNOWN, Part
 from imblens.run._read import read_part
 from imblens.run._run import Run, as_run
+from imblens.run._same_instances import common_rows, same_features
 from imblens.run._split import PREVIEWS, Split
 from imblens.run._validation import class_names, labels_vector, legible
 from imblens.run._write import seal, staged, write_part
@@ -44,6 +45,7 @@ __all__ = [
     "TopKCounts",
     "as_run",
     "class_names",
+    "common_rows",
     "confusion_summary",
     "copies",
     "engine",
@@ -52,6 +54,7 @@ __all__ = [
     "nearest",
     "neighbour_graph",
     "read_part",
+    "same_features",
     "seal",
     "staged",
     "top_k_mask",

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from imblens.base.wording import number
 from imblens.errors import InputError
 from imblens.lenses._contract import Finding, LensInfo
-from imblens.lenses._same_instances import common_rows, same_features
 from imblens.lenses.class_features.measure import class_features, embedding_sums, per_instance
-from imblens.run import Run
+from imblens.run import Run, common_rows, same_features
 
 if TYPE_CHECKING:
     import pandas as pd

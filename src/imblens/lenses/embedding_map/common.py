@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from imblens.base.wording import FEW
 from imblens.errors import InputError
 from imblens.lenses._contract import Finding, LensInfo
-from imblens.lenses._same_instances import common_rows, same_features
 from imblens.lenses.embedding_map.chart import map_chart
 from imblens.lenses.embedding_map.placing import embed
 from imblens.lenses.embedding_map.points import (
@@ -23,7 +22,7 @@ from imblens.lenses.embedding_map.points import (
     split_rows,
     thin,
 )
-from imblens.run import Run, Split
+from imblens.run import Run, Split, common_rows, same_features
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.run import Split
+from imblens.run._split import Split
 
 
 def same_features(first: Split, second: Split) -> bool:

@@ -1,0 +1,89 @@
+"""imblens gate: stop a run in which a class got worse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from imblens.cli._shared import Json, emit, examples, plain, rows, shown
+
+EXAMPLES = examples(
+    "imblens gate RUN --against RUN0",
+    "imblens gate RUN --against RUN0 --max-drop 2 --min-recall fracture=0.9 --junit gate.xml --markdown gate.md",
+)
+SHOWN = 40  # rows of the table that are printed; of a longer one, only those that failed
+
+
+def command(
+    source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="The new run."),
+    against: Path = typer.Option(..., "--against", metavar="RUN0", help="The reference run, or an archive of arrays."),
+    max_drop: float = typer.Option(
+        0.0, "--max-drop", metavar="POINTS", help="Drop of a class's recall, in percentage points, that is tolerated."
+    ),
+    min_recall: list[str] = typer.Option(
+        [], "--min-recall", metavar="CLASS=SHARE", help="Least recall of a class, 0 to 1; may be repeated."
+    ),
+    alpha: float = typer.Option(
+        0.05, "--false-alarms", metavar="SHARE", help="Largest chance that a run without any change fails."
+    ),
+    calibration: bool = typer.Option(
+        True,
+        "--calibration/--no-calibration",
+        help="Also fail where the probabilities of a label are calibrated worse.",
+    ),
+    junit: Path | None = typer.Option(None, "--junit", metavar="FILE.xml", help="Write the table as JUnit XML."),
+    markdown: Path | None = typer.Option(None, "--markdown", metavar="FILE.md", help="Write the table as Markdown."),
+    force: bool = typer.Option(False, "--force", help="Overwrite the files."),
+    as_json: bool = Json,
+) -> None:
+    """Compare a run with a reference; exit with code 3 where a class got worse beyond chance or a constraint is broken."""
+    from imblens.base.files import claim_file, write_text
+    from imblens.decisions import gate
+    from imblens.run import Run
+
+    minimum = dict(_constraint(text) for text in min_recall)
+    run, reference = Run.load(source), Run.load(against)
+    files = {path: kind for path, kind in ((junit, "junit"), (markdown, "markdown")) if path is not None}
+    for path in files:
+        claim_file(path, force=force)
+    names = (source.stem, against.stem) if source.stem != against.stem else (str(source), str(against))
+    found = gate(
+        run,
+        reference,
+        max_drop=max_drop / 100,
+        min_recall=minimum,
+        alpha=alpha,
+        calibration=calibration,
+        names=names,
+    )
+    for path, kind in files.items():
+        write_text(path, found.junit() if kind == "junit" else found.markdown())
+    table = found.table if len(found.table) <= SHOWN else found.table[found.table["result"] == "failed"]
+    columns = ["class", "check", "count", "before", "after", "change", "p_value", "result"]
+    emit(
+        {"failed": found.failed, "checks": plain(found.table.to_dict("records")), "notes": list(found.notes)},
+        [
+            *(rows(table[columns]) if len(table) else []),
+            *found.lines(),
+            *found.notes,
+            *(f"{kind}: {path}" for path, kind in files.items()),
+            f"next: {shown('imblens', 'compare', against, source, '--out', 'comparison')}",
+        ],
+        as_json=as_json,
+    )
+    if found.failed:
+        raise typer.Exit(3)
+
+
+def _constraint(text: str) -> tuple[str, float]:
+    from imblens.errors import InputError
+
+    name, _, share = text.rpartition("=")
+    try:
+        value = float(share)
+    except ValueError:
+        value = float("nan")
+    if not name or not 0 <= value <= 1:
+        raise InputError(f"--min-recall {text!r} is not CLASS=SHARE.", hint="For example: --min-recall fracture=0.95")
+    return name, value

@@ -1,0 +1,380 @@
+"""The gate: did any class get worse from one run to another, beyond chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.arrays import divide
+from imblens.base.intervals import independent_change, paired_change
+from imblens.decisions import _gate_text as text
+from imblens.decisions._drops import Drops, detectable_drop, drop_power
+from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.run import Run, Split, as_run, common_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+COLUMNS = (
+    "class",
+    "check",
+    "count",
+    "before",
+    "after",
+    "change",
+    "change_low",
+    "change_high",
+    "limit",
+    "p_value",
+    "detectable",
+    "result",
+)
+_MOST_POWER = 2000  # instances of a class up to which the smallest detectable drop is computed exactly
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate found.
+
+    Attributes:
+        table: one row per class and check; see `gate`.
+        notes: what limits the comparison, one sentence each.
+        alpha: largest chance of any false alarm.
+        level: p-value up to which a drop of one class is reported after the control over all classes.
+        paired: whether both runs have the same test instances.
+        names: of the run and of the reference.
+    """
+
+    table: pd.DataFrame = field(repr=False)
+    notes: tuple[str, ...]
+    alpha: float
+    level: float
+    paired: bool
+    names: tuple[str, str] = ("run", "reference")
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check failed."""
+        return bool((self.table["result"] == "failed").any())
+
+    def power(self, name: str, drop: float, *, gained: float) -> float:
+        """Chance that this gate reports a drop of recall of a class; see `imblens.decisions.drop_power`.
+
+        Raises:
+            MissingError: no such class.
+        """
+        rows = self.table[(self.table["class"] == name) & (self.table["check"] == "recall")]
+        if rows.empty:
+            raise MissingError(
+                f"there is no class {name!r}.", hint=did_you_mean(name, list(self.table["class"].unique()))
+            )
+        return drop_power(int(rows["count"].iloc[0]), drop, gained=gained, level=self.level)
+
+    def lines(self) -> list[str]:
+        """Return the verdict: one sentence in all, and one for each check that failed."""
+        return text.lines(self)
+
+    def markdown(self) -> str:
+        """Return verdict and table as Markdown; class names cannot add markup."""
+        return text.markdown(self)
+
+    def junit(self) -> str:
+        """Return the table as JUnit XML, one test case per row, for continuous integration."""
+        return text.junit(self)
+
+
+def gate(
+    run: Run,
+    against: Run,
+    *,
+    max_drop: float = 0.0,
+    min_recall: Mapping[str, float] | None = None,
+    alpha: float = 0.05,
+    calibration: bool = True,
+    seed: int = 0,
+    names: tuple[str, str] = ("run", "reference"),
+) -> GateResult:
+    """Report classes whose recall dropped beyond chance from `against` to `run`, broken constraints, worse calibration.
+
+    Three checks:
+
+    - `recall` of each class (in multi-label runs also `specificity`): fails where the drop is larger than `max_drop` and
+      beyond chance. On the same test instances the test is the exact sign test of the instances that changed, otherwise
+      Fisher's; p-values are controlled over all classes (Holm, with what each class can reach, as Tarone).
+    - `calibration` of each label: fails where the expected calibration error of its probability rose beyond chance, by
+      random exchange of the two runs, controlled over all labels.
+    - `minimum`: fails where the measured recall of a class in `run` is below `min_recall`.
+
+    Where nothing changed in truth, the chance that any `recall`, `specificity` or `calibration` check fails is at most
+    `alpha`; half of it belongs to each kind. A difference between two trainings with other seeds is a real difference of
+    these two networks, and can fail.
+
+    Args:
+        run: the new run, with a test split that has predictions.
+        against: the reference, with the same classes.
+        max_drop: drop of recall that is tolerated, a share in [0, 1).
+        min_recall: class name -> smallest recall, a share in [0, 1].
+        alpha: largest chance of any false alarm, between 0 and 0.5.
+        calibration: whether calibration is checked; without it, all of `alpha` is for drops.
+        seed: of the random exchange.
+        names: of the run and of the reference, for text.
+
+    Returns:
+        Table: class, check, count (test instances of the run), before, after, change with its 95% interval (change_low,
+        change_high; of this class alone, NaN for calibration), limit (tolerated drop or least recall), p_value
+        (controlled over all classes), detectable (smallest drop that is reported in 80% of the cases; NaN where none is, or for
+        other instances), result: passed, failed or skipped.
+
+    Raises:
+        InputError: no test split, no predictions, other tasks or classes, or an option out of range.
+        MissingError: `min_recall` names an unknown class.
+
+    References:
+        McNemar 1947; Fisher 1935; Holm 1979; Tarone 1990; Westfall and Young 1993.
+
+    Example:
+        >>> import numpy as np
+        >>> y = np.repeat([0, 1], [40, 12])
+        >>> good, bad = np.eye(2)[y] * 4, np.eye(2)[np.where(np.arange(52) < 43, y, 0)] * 4
+        >>> before = Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, good), classes=["cat", "rare"])
+        >>> after = Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, bad), classes=["cat", "rare"])
+        >>> found = gate(after, before, calibration=False)
+        >>> found.failed, found.lines()[1]
+        (True, 'rare: recall from 100% to 25%, a drop of 75.0 points (p = 0.002).')
+    """
+    from imblens.base.random_state import random_state_kept
+
+    run, against = as_run(run, "gate"), as_run(against, "gate")
+    _check_options(max_drop, alpha)
+    with random_state_kept():
+        now, then = _tested(run, names[0]), _tested(against, names[1])
+        order, notes = _classes(run, against, names)
+        minimum = _minimum(min_recall or {}, run, now)
+        pairs = _pairs(now, then)
+        if pairs is None:
+            notes.append(
+                f"{names[0]} and {names[1]} have different test instances, so the tests compare two samples and find less."
+            )
+        share = alpha / 2 if calibration else alpha
+        frame, level = _drops(run, now, then, order, pairs, max_drop, share)
+        frames = [frame]
+        if calibration:
+            frames.append(_calibration(run, now, then, order, pairs, share, seed, notes))
+        if minimum:
+            frames.append(_constraints(run, now, minimum))
+    import pandas as pd
+
+    table = pd.concat(frames, ignore_index=True)
+    untested = list(table.loc[table["result"] == "skipped", "class"].drop_duplicates())
+    if untested:
+        notes.append(f"Not checked, because a test split has no instance of them: {', '.join(untested)}.")
+    return GateResult(table, tuple(notes), alpha, level, pairs is not None, names)
+
+
+def _check_options(max_drop: float, alpha: float) -> None:
+    if not 0 <= max_drop < 1:
+        raise InputError(f"gate: a tolerated drop of {max_drop} is no share.", hint="Give 0.02 for two points.")
+    if not 0 < alpha < 0.5:
+        raise InputError(f"gate: alpha={alpha} is not between 0 and 0.5.", hint="The usual value is 0.05.")
+
+
+def _tested(run: Run, name: str) -> Split:
+    if run.test is None or not len(run.test):
+        raise InputError(
+            f"{name} has no test split.", hint="Capture a test split, or add test_features and test_labels."
+        )
+    if not run.test.has_logits:
+        raise InputError(f"{name} has no predictions on its test split.", hint="Add test_logits, or a head.")
+    return run.test
+
+
+def _classes(run: Run, against: Run, names: tuple[str, str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Place of each class of `run` in `against`, -1 for a new one."""
+    if run.task != against.task:
+        raise InputError(f"{names[0]} is {run.task}, {names[1]} is {against.task}.", hint="Compare runs of one kind.")
+    gone = [name for name in against.classes if name not in run.classes]
+    if gone:
+        raise InputError(
+            f"{names[0]} lacks {len(gone)} class(es) of {names[1]}: {', '.join(gone[:5])}.",
+            hint="Both runs need the classes of the reference.",
+        )
+    new = [name for name in run.classes if name not in against.classes]
+    notes = [f"New in {names[0]}, so without a change: {', '.join(new)}."] if new else []
+    return np.array([against.classes.index(name) if name in against.classes else -1 for name in run.classes]), notes
+
+
+def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, float]:
+    found = {}
+    for name, share in wanted.items():
+        if name not in run.classes:
+            raise MissingError(f"min_recall names no class of the run: {name!r}.", hint=did_you_mean(name, run.classes))
+        if not 0 <= share <= 1:
+            raise InputError(f"min_recall of {name!r} is {share}, no share.", hint="Give 0.95 for 95%.")
+        place = run.classes.index(name)
+        if not (test.membership[:, place] & test.known[:, place]).any():
+            raise InputError(
+                f"min_recall of {name!r} cannot be checked: the test split has no instance of it.",
+                hint="Capture a test split with this class, or drop the constraint.",
+            )
+        found[place] = float(share)
+    return found
+
+
+def _pairs(now: Split, then: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Rows of the same instances in both splits, where they hold exactly the same ones."""
+    if len(now) != len(then):
+        return None
+    rows = common_rows(now, then)
+    if rows is None or len(rows[0]) < len(now) or len(np.unique(rows[1])) < len(now):
+        return None
+    return rows
+
+
+def _kinds(split: Split) -> dict[str, NDArray[np.bool_]]:
+    """(N, C) instances that count for recall and, with multiple labels, for specificity."""
+    if not split.multilabel:
+        return {"recall": split.membership}
+    return {"recall": split.membership & split.known, "specificity": ~split.membership & split.known}
+
+
+def _correct(split: Split) -> NDArray[np.bool_]:
+    return split.correct if split.multilabel else split.correct[:, None]
+
+
+def _drops(
+    run: Run,
+    now: Split,
+    then: Split,
+    order: NDArray[np.int64],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    max_drop: float,
+    alpha: float,
+) -> tuple[pd.DataFrame, float]:
+    import pandas as pd
+
+    parts: list[Drops] = []
+    kinds_then = _kinds(then)
+    known = order >= 0
+    for kind, members in _kinds(now).items():
+        right, right_then = members & _correct(now), kinds_then[kind] & _correct(then)
+        changed: tuple[NDArray[np.int64] | None, NDArray[np.int64] | None] = (None, None)
+        if pairs is not None:
+            a, b = right[pairs[0]], right_then[pairs[1]]  # common_rows: the classes have one order
+            changed = (a & ~b).sum(axis=0), (b & ~a).sum(axis=0)
+        before = [np.where(known, array.sum(axis=0)[order], 0) for array in (kinds_then[kind], right_then)]
+        parts.append(Drops(members.sum(axis=0), right.sum(axis=0), before[0], before[1], *changed))
+    drops = parts[0] if len(parts) == 1 else _stacked(parts)
+    share, share_then = divide(drops.correct, drops.count), divide(drops.correct_before, drops.count_before)
+    if drops.gained is not None and drops.lost is not None:
+        low, high = paired_change(drops.gained, drops.lost, drops.count)
+    else:
+        low, high = independent_change(drops.correct, drops.count, drops.correct_before, drops.count_before)
+    p_values, level = drops.adjusted(alpha), drops.level(alpha)
+    undefined = np.isnan(share - share_then)
+    failed = (p_values <= alpha) & (share_then - share > max_drop)
+    kinds = list(_kinds(now))
+    return pd.DataFrame(
+        {
+            "class": list(run.classes) * len(kinds),
+            "check": np.repeat(kinds, run.n_classes),
+            "count": drops.count,
+            "before": share_then,
+            "after": share,
+            "change": share - share_then,
+            "change_low": low,
+            "change_high": high,
+            "limit": max_drop,
+            "p_value": np.where(undefined, np.nan, p_values),
+            "detectable": _detectable(drops, level),
+            "result": np.where(undefined, "skipped", np.where(failed, "failed", "passed")),
+        },
+        columns=list(COLUMNS),
+    ), level
+
+
+def _stacked(parts: list[Drops]) -> Drops:
+    def both(name: str) -> NDArray[np.int64]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    paired = [both("gained"), both("lost")] if parts[0].gained is not None else []
+    return Drops(both("count"), both("correct"), both("count_before"), both("correct_before"), *paired)
+
+
+def _detectable(drops: Drops, level: float) -> Floats:
+    """Smallest drop that is reported in 80% of the cases, if as many instances change as the fewer of gains and losses."""
+    found = np.full(len(drops.count), np.nan)
+    if drops.gained is None or drops.lost is None:
+        return found
+    churn = (np.minimum(drops.gained, drops.lost) + 0.5) / (drops.count + 1)
+    for place in np.flatnonzero((drops.count > 0) & (drops.count <= _MOST_POWER)):
+        found[place] = detectable_drop(int(drops.count[place]), gained=float(churn[place]), level=level)
+    return found
+
+
+def _calibration(
+    run: Run,
+    now: Split,
+    then: Split,
+    order: NDArray[np.int64],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    alpha: float,
+    seed: int,
+    notes: list[str],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    if pairs is not None:
+        chosen = compared_rows(len(pairs[0]), run.n_classes, rng)
+        rows, rows_then = pairs[0][chosen], pairs[1][chosen]
+    else:
+        rows, rows_then = (compared_rows(len(split), run.n_classes, rng) for split in (now, then))
+    if len(rows) < len(now):
+        notes.append(f"Calibration was compared on a random subset of {len(rows):,} test instances.")
+    before, after = residuals(then, rows_then), residuals(now, rows)
+    known = np.flatnonzero(order >= 0)
+    bins = after.shape[1] // run.n_classes
+    places = np.arange(bins)
+    after = after[:, (known[:, None] * bins + places).ravel()]
+    before = before[:, (order[known][:, None] * bins + places).ravel()]
+    ece, ece_then, p_values = calibration_changes(after, before, paired=pairs is not None, seed=seed)
+    nan = np.full(len(known), np.nan)
+    failed = (p_values <= alpha) & (ece > ece_then)
+    return pd.DataFrame(
+        {
+            "class": [run.classes[place] for place in known],
+            "check": "calibration",
+            "count": len(rows),
+            "before": ece_then,
+            "after": ece,
+            "change": ece - ece_then,
+            "change_low": nan,
+            "change_high": nan,
+            "limit": 0.0,
+            "p_value": p_values,
+            "detectable": nan,
+            "result": np.where(failed, "failed", "passed"),
+        },
+        columns=list(COLUMNS),
+    )
+
+
+def _constraints(run: Run, now: Split, minimum: Mapping[int, float]) -> pd.DataFrame:
+    import pandas as pd
+
+    members = _kinds(now)["recall"]
+    rows = []
+    for place, share in minimum.items():
+        count = int(members[:, place].sum())
+        recall = float((members & _correct(now))[:, place].sum()) / count
+        values = dict.fromkeys(COLUMNS, np.nan)
+        result = "passed" if recall >= share - 1e-12 else "failed"
+        known = {"class": run.classes[place], "check": "minimum", "count": count, "after": recall, "limit": share}
+        rows.append({**values, **known, "result": result})
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,0 +1,131 @@
+"""What the gate found, as sentences, Markdown and JUnit XML. Class names are data, never markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imblens.base.markdown import literal
+from imblens.base.wording import FEW, counted, percent
+
+if TYPE_CHECKING:
+    from imblens.decisions._gate import GateResult
+
+_KINDS = {"recall": "recall", "specificity": "specificity", "calibration": "calibration error", "minimum": "recall"}
+
+
+def lines(found: GateResult) -> list[str]:
+    """One sentence in all, and one for each check that failed."""
+    table = found.table
+    failed = table[table["result"] == "failed"].to_dict("records")
+    checked = int((table["result"] != "skipped").sum())
+    new, old = found.names
+    if not failed:
+        chance = f"At most {percent(found.alpha)} of unchanged runs would fail."
+        return [f"passed: {counted(checked, 'check')} of {new} against {old}, none failed. {chance}"]
+    first = f"failed: {len(failed)} of {counted(checked, 'check')} of {new} against {old}."
+    return [first, *(f"{row['class']}: {reason(row)}." for row in failed)]
+
+
+def reason(row: dict[str, Any]) -> str:
+    """State the values of one check.
+
+    Example:
+        >>> reason({"check": "minimum", "after": 0.9, "limit": 0.95, "count": 40})
+        'recall 90%, below the minimum of 95% (40 test instances)'
+    """
+    kind, check = _KINDS[row["check"]], row["check"]
+    few = ", few test instances" if row["count"] < FEW else ""
+    if check == "minimum":
+        tested = counted(row["count"], "test instance")
+        return f"{kind} {_share(row['after'])}, below the minimum of {_share(row['limit'])} ({tested})"
+    if check == "calibration":
+        return f"{kind} from {row['before']:.4f} to {row['after']:.4f} ({_p(row['p_value'])})"
+    return (
+        f"{kind} from {_share(row['before'])} to {_share(row['after'])}, a drop of {-100 * row['change']:.1f} points "
+        f"({_p(row['p_value'])}{few})"
+    )
+
+
+def markdown(found: GateResult) -> str:
+    """Verdict and table."""
+    new, old = (literal(name) for name in found.names)
+    failed = int((found.table["result"] == "failed").sum())
+    out = [
+        f"**{'Failed' if failed else 'Passed'}**: {new} against {old}, {failed} of "
+        f"{counted(len(found.table), 'check')} failed.",
+        "",
+        "| class | check | before | after | change | 95% interval | p | result |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found.table.to_dict("records"):
+        cells = [
+            literal(str(row["class"])),
+            row["check"],
+            _cell(row, "before"),
+            _cell(row, "after"),
+            _signed(row["change"], row["check"]),
+            f"[{_signed(row['change_low'])}, {_signed(row['change_high'])}]" if _known(row["change_low"]) else "",
+            _p(row["p_value"])[2:].removeprefix("= ") if _known(row["p_value"]) else "",
+            f"**{row['result']}**" if row["result"] == "failed" else row["result"],
+        ]
+        out.append("| " + " | ".join(cells) + " |")
+    chance = f"- At most {percent(found.alpha)} of unchanged runs fail. p is controlled over all classes."
+    return "\n".join([*out, "", chance, *(f"- {literal(note, code=False)}" for note in found.notes), ""])
+
+
+def junit(found: GateResult) -> str:
+    """One test case per row: class name of the case = the check, name = the class."""
+    from xml.etree import ElementTree as ET
+
+    results = found.table["result"]
+    counts = {"tests": len(results), "failures": int((results == "failed").sum()), "errors": 0}
+    counts["skipped"] = int((results == "skipped").sum())
+    attributes = {"name": "imblens gate", **{key: str(value) for key, value in counts.items()}}
+    root = ET.Element("testsuites", attributes)
+    suite = ET.SubElement(root, "testsuite", attributes)
+    for row in found.table.to_dict("records"):
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            {"classname": f"imblens.gate.{row['check']}", "name": _legible(row["class"]), "time": "0"},
+        )
+        if row["result"] == "failed":
+            ET.SubElement(
+                case, "failure", {"message": _legible(f"{row['class']}: {reason(row)}"), "type": row["check"]}
+            )
+        elif row["result"] == "skipped":
+            ET.SubElement(case, "skipped", {"message": "no test instance in one of the runs"})
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _legible(value: Any) -> str:
+    from imblens.run import legible
+
+    return legible(str(value))
+
+
+def _known(value: Any) -> bool:
+    return bool(value == value)
+
+
+def _share(value: float) -> str:
+    """A share in percent, with a decimal where it is not whole."""
+    return f"{100 * value:.1f}".removesuffix(".0") + "%"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    if not _known(row[column]):
+        return ""
+    return f"{row[column]:.4f}" if row["check"] == "calibration" else _share(row[column])
+
+
+def _signed(value: float, check: str = "recall") -> str:
+    if not _known(value):
+        return ""
+    shown = f"{value:+.4f}" if check == "calibration" else f"{100 * value:+.1f}"
+    return shown.replace("-", "\N{MINUS SIGN}")
