@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imblens.base.markdown import literal
 from imblens.base.wording import FEW, counted, percent
 
 if TYPE_CHECKING:
-    from imblens.decisions._gate import GateResult
+    import pandas as pd
 
 _KINDS = {"recall": "recall", "specificity": "specificity", "calibration": "calibration error", "minimum": "recall"}
 
 
-def lines(found: GateResult) -> list[str]:
+class Gated(Protocol):
+    """What is written of a `GateResult`."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per class and check."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What limits the comparison."""
+
+    @property
+    def alpha(self) -> float:
+        """Largest chance of any false alarm."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of the run and of the reference."""
+
+
+def lines(found: Gated) -> list[str]:
     """One sentence in all, and one for each check that failed."""
     table = found.table
     failed = table[table["result"] == "failed"].to_dict("records")
@@ -46,7 +66,7 @@ def reason(row: dict[str, Any]) -> str:
     )
 
 
-def markdown(found: GateResult) -> str:
+def markdown(found: Gated) -> str:
     """Verdict and table."""
     new, old = (literal(name) for name in found.names)
     failed = int((found.table["result"] == "failed").sum())
@@ -73,7 +93,7 @@ def markdown(found: GateResult) -> str:
     return "\n".join([*out, "", chance, *(f"- {literal(note, code=False)}" for note in found.notes), ""])
 
 
-def junit(found: GateResult) -> str:
+def junit(found: Gated) -> str:
     """One test case per row: class name of the case = the check, name = the class."""
     from xml.etree import ElementTree as ET
 
