@@ -87,3 +87,11 @@ def test_lists_of_paths_and_labels_are_read(tmp_path: Path) -> None:
         (tmp_path / f"{split}.txt").write_text("\n".join(f"p {i}.png {i % 2}" for i in numbers))
     images = load_images(tmp_path)
     assert images.classes == ("0", "1") and len(images.train) == 5 and images.test.labels.tolist() == [1, 0, 1]
+
+
+def test_nothing_is_held_out_where_it_is_not_wanted(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"a": 12, "b": 8})
+    images = load_images(tmp_path, hold_out=False)
+    assert images.test is None and images.class_counts.tolist() == [12, 8]
+    assert any("all 20 images are training images" in note for note in images.notes)
+    assert len(load_images(tmp_path).test) == 4

@@ -283,15 +283,6 @@ def test_orientation_is_applied_to_pixels_and_size(tmp_path):
     assert train.image(0)[2, 4, 0] > 200 and train.image(0)[13, 4, 2] > 200  # red above, blue below
 
 
-def test_pixels_without_a_range_are_refused(tmp_path):
-    write_classes(tmp_path / "train", {"a": 1, "b": 1})
-    write_classes(tmp_path / "test", {"a": 1, "b": 1})
-    content = encode(Image.fromarray(np.full((3, 4), 0.5, np.float32)), "TIFF")
-    (tmp_path / "train" / "a" / "00.png").write_bytes(content)
-    with pytest.raises(InputError, match="32-bit pixels"):
-        load_images(tmp_path).train.image(0)
-
-
 def test_names_that_are_not_there(tmp_path):
     with pytest.raises(MissingError, match="'shape'") as caught:
         load_images("shape")

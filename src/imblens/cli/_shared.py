@@ -36,6 +36,12 @@ Uncertain = typer.Option(
     "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
 )
 AnyLabel = typer.Option(False, "--any-label", help="Collapse multi-label data to two classes: finding or no finding.")
+Range = typer.Option(
+    None,
+    "--pixel-range",
+    metavar="BLACK,WHITE",
+    help="Of images of more than 8 bits; default: as training images show.",
+)
 Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )
@@ -176,6 +182,12 @@ def numbers(text: str | None, option: str, count: tuple[int, ...], example: str 
         wanted = " or ".join(str(n) for n in count)
         raise InputError(f"{option} {text!r} is not {wanted} numbers.", hint=f"For example: {option} {example}")
     return values
+
+
+def black_and_white(text: str | None) -> tuple[float, float] | None:
+    """Parse --pixel-range; None where it was not given."""
+    values = numbers(text, "--pixel-range", (2,), "0,4095")
+    return None if values is None else (values[0], values[1])
 
 
 def preprocessing(mean: str | None, std: str | None, size: str | None) -> dict[str, list[float]] | None:

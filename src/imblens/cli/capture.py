@@ -13,10 +13,12 @@ from imblens.cli._shared import (
     Hub,
     Json,
     Out,
+    Range,
     Root,
     Seed,
     Uncertain,
     begin,
+    black_and_white,
     emit,
     examples,
     preprocessing,
@@ -50,6 +52,10 @@ def command(
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
     any_label: bool = AnyLabel,
+    pixel_range: str | None = Range,
+    hold_out: bool = typer.Option(
+        False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
+    ),
     layer: str | None = typer.Option(
         None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
     ),
@@ -98,14 +104,20 @@ def command(
     prepared = preprocessing(mean, std, size)
     begin(out, force=force)
     images = load_images(
-        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
-    )
+        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
+        pixel_range=black_and_white(pixel_range), hold_out=hold_out,
+    )  # fmt: skip
     for note in images.notes:
         progress(note)
-    if any(" images were held out" in note for note in images.notes):
+    if images.source.get("split") == "80:20":
         progress(
-            "The network may have been trained on the images that are now called test; their accuracy is then too high. "
-            "Give a data set with a test split."
+            "--hold-out: if the network was trained on images that are now called test, their accuracy is too high. "
+            "A network of `imblens train` was not, with the same data, --profile and --seed."
+        )
+    elif images.test is None:
+        progress(
+            "The network may have been trained on all of them, so none is called test, and the report has no accuracy. "
+            "Give a data set with a test split; or --hold-out, if the network was trained without a fifth of them."
         )
     height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
     import torch

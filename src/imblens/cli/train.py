@@ -39,6 +39,7 @@ def command(
     boxes: Path | None = shared.Boxes,
     uncertain: str = shared.Uncertain,
     any_label: bool = shared.AnyLabel,
+    pixel_range: str | None = shared.Range,
     profile: str = typer.Option("natural", metavar="exp:R|step:R|natural", help="Subsample the training split."),
     drop: Path | None = typer.Option(None, metavar="FILE.csv", help="Leave out training images listed in column id."),
     arch: str = _name("smallnet", "--arch", "models", "Network", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY"),
@@ -97,8 +98,9 @@ def command(
     elif out.exists() and not (force or resume):
         claim(out, force=False)  # creates nothing: it refuses a folder that is not empty
     images = load_images(
-        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label
-    )
+        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
+        pixel_range=shared.black_and_white(pixel_range),
+    )  # fmt: skip
     images = images if drop is None else drop_images(images, drop)
     for note in images.notes:
         shared.progress(note)

@@ -42,13 +42,14 @@ def assemble(
     splits: Mapping[str, ImageSplit],
     classes: Sequence[str],
     *,
-    seed: int,
+    seed: int | None,
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> ImageSet:
     """Put splits together: settle which is held out, check classes, count.
 
-    Without test, val is held out; without both, a fifth of train is, stratified by class.
+    Without test, val is held out; without both, a fifth of train is, stratified by class. With `seed` None nothing is
+    held out of train.
 
     Raises:
         InputError: fewer than two classes, class names twice, or a class without training images.
@@ -66,7 +67,10 @@ def assemble(
         test, val = val, None
         made = "val held out"
         remarks.append("There is no test split: val is the held-out split.")
-    elif test is None:
+    elif test is None and seed is None:
+        made = "train only"
+        remarks.append(f"There is no test split: all {len(train):,} images are training images.")
+    elif test is None and seed is not None:
         kept, held, alone, copies = split_off(train, len(names), seed)
         train, test = train.subset(kept), train.subset(held)
         made = "80:20"
@@ -96,7 +100,7 @@ def assemble(
         bare = [n for n, count in zip(names, counts["train"], strict=True) if not count]
         if bare:
             remarks.append(f"Classes without a training image: {', '.join(map(repr, bare))}.")
-    unseen = [n for n, count in zip(names, counts["test"], strict=True) if not count]
+    unseen = [n for n, count in zip(names, counts.get("test", ()), strict=False) if not count]
     if unseen and (multilabel or made != "80:20"):
         remarks.append(f"Classes without a held-out image: {', '.join(map(repr, unseen))}.")
     return ImageSet(

@@ -6,6 +6,7 @@ import io
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from imblens.errors import InputError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
+PixelRange = tuple[float, float]  # values that become 0 and 255
 MAX_PIXELS = 64_000_000  # a 10 kB file can claim 80 million pixels; Pillow itself only warns above 89 million
 FORMATS: tuple[str, ...] = (
     "PNG",
@@ -46,18 +48,19 @@ def is_image(path: Path) -> bool:
     return head.startswith(_STARTS) or head[8:12] == b"WEBP" or head[4:12] == b"ftypavif"
 
 
-def decode(encoded: bytes | Path, where: str) -> Pixels:
+def decode(encoded: bytes | Path, where: str, pixel_range: PixelRange | None = None) -> Pixels:
     """Decode an image to (H, W, 3) uint8.
 
-    Greyscale is replicated, transparency laid on white, the first frame taken, the EXIF orientation applied. 16-bit
-    greyscale keeps its high byte: the full 16-bit range becomes 0 to 255, whatever part of it an image uses.
+    Greyscale is replicated, transparency laid on white, the first frame taken, the EXIF orientation applied.
 
     Args:
         encoded: the file's bytes, or its path.
         where: how messages name the image.
+        pixel_range: black and white of greyscale images of more than 8 bits; values beyond are clipped. Without it the
+            full 16-bit range becomes 0 to 255.
 
     Raises:
-        InputError: not an image of a known format, damaged, too large, or of 32-bit pixels.
+        InputError: not an image of a known format, damaged, too large, or of 32-bit pixels without a range.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +69,7 @@ def decode(encoded: bytes | Path, where: str) -> Pixels:
                 _refuse_large(image, where)
                 image.load()
                 turned = image.getexif().get(_ORIENTATION, 1) != 1
-                return _to_rgb(ImageOps.exif_transpose(image) if turned else image, where)
+                return _to_rgb(ImageOps.exif_transpose(image) if turned else image, where, pixel_range)
         except InputError:
             raise
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
@@ -87,6 +90,42 @@ def decoded_size(encoded: bytes | Path, where: str) -> tuple[int, int]:
         except Exception as error:
             raise _unreadable(where, error) from error
     return (width, height) if turned else (height, width)
+
+
+def wide_values(encoded: bytes | Path) -> NDArray[Any] | None:
+    """Return the values of a greyscale image of more than 8 bits; None for others, and for one that cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _open(encoded) as image:
+                if not image.mode.startswith(("I", "F")):
+                    return None
+                _refuse_large(image, "")
+                return np.array(image)
+        except Exception:  # whoever decodes it reports it
+            return None
+
+
+def narrow_colours(encoded: bytes | Path) -> int | None:
+    """Return the highest value, of 255, of a colour image of 16 bits per channel; None for others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _open(encoded) as image:
+                raw = str(image.tile[0][3]) if image.tile else ""
+                if image.mode not in ("RGB", "RGBA") or ";16" not in raw:
+                    return None
+                _refuse_large(image, "")
+                return int(np.array(image)[..., :3].max())
+        except Exception:  # whoever decodes it reports it
+            return None
+
+
+def scaled(values: NDArray[Any], pixel_range: PixelRange) -> NDArray[np.uint8]:
+    """Return values as 0 (black) to 255 (white), rounded and clipped; what is not a number is black."""
+    black, white = pixel_range
+    shares = (values.astype(np.float64) - black) / (white - black)
+    return np.rint(np.clip(np.nan_to_num(shares, nan=0.0), 0, 1) * 255).astype(np.uint8)
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
@@ -110,15 +149,15 @@ def _refuse_large(image: Image.Image, where: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image, where: str) -> Pixels:
+def _to_rgb(image: Image.Image, where: str, pixel_range: PixelRange | None) -> Pixels:
     if image.mode.startswith(("I", "F")):
         wide = np.array(image)
-        if image.mode == "F" or wide.min() < 0 or wide.max() > 65535:
+        if pixel_range is None and (image.mode == "F" or wide.min() < 0 or wide.max() > 65535):
             raise InputError(
                 f"{where} has 32-bit pixels, whose range from black to white is not known.",
-                hint="Save it as 8-bit, scaled so that black is 0 and white 255.",
+                hint="State it: pixel_range=(BLACK, WHITE), --pixel-range BLACK,WHITE.",
             )
-        grey = (wide.astype(np.int64) >> 8).astype(np.uint8)
+        grey = scaled(wide, pixel_range or (0, 65535))
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")

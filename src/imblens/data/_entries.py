@@ -72,7 +72,7 @@ def read_entries(
     classes: Sequence[str],
     *,
     layout: str,
-    seed: int,
+    seed: int | None,
     uncertain: Uncertain = "ignore",
     notes: Iterable[str] = (),
 ) -> ImageSet:

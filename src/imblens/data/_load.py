@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imblens.data._any_label import finding_or_none
 from imblens.data._assemble import SPLITS
 from imblens.data._boxes import add_boxes
+from imblens.data._decode import PixelRange
 from imblens.data._digits import digits
 from imblens.data._entries import Entry, Uncertain, checked_uncertain, read_entries
 from imblens.data._images import ImageSet
+from imblens.data._pixel_range import checked_range, with_range
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data.drawn._shapes import shapes
 from imblens.data.layouts._coco import json_files, read_coco
@@ -26,6 +28,15 @@ _BUILT_IN = {
     "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
     "shapes": "coloured shapes, 32 x 32, 10 classes, 50:1, planted causes of failure, boxes; no download",
 }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: the seed of the hold-out (None: nothing is held out), uncertain labels, black and white."""
+
+    seed: int | None
+    uncertain: Uncertain
+    pixel_range: PixelRange | None
 
 
 def built_in_sets() -> dict[str, str]:
@@ -48,6 +59,8 @@ def load_images(
     boxes: str | Path | None = None,
     uncertain: str = "ignore",
     any_label: bool = False,
+    pixel_range: tuple[float, float] | None = None,
+    hold_out: bool = True,
 ) -> ImageSet:
     """Load an image set.
 
@@ -65,6 +78,10 @@ def load_images(
         uncertain: treatment of labels marked as uncertain: `ignore` excludes them from losses and measures, `positive`
             and `negative` assign that value.
         any_label: replace the labels with one binary label: any of them, or none.
+        pixel_range: black and white of images of more than 8 bits per pixel; by default the range of the training
+            images. A note states it.
+        hold_out: hold out a fifth of the training images as test where there is no test or val split. False where a
+            network may have been trained on all of them.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
@@ -76,16 +93,18 @@ def load_images(
     """
     seed = checked_seed(seed)
     choice = checked_uncertain(uncertain)
-    loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, choice)
+    reading = Reading(seed if hold_out else None, choice, checked_range(pixel_range))
+    loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, reading)
+    loaded = with_range(loaded, reading.pixel_range)
     if boxes is not None:
         loaded = add_boxes(loaded, boxes)
     return finding_or_none(loaded) if any_label else loaded
 
 
-def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, uncertain: Uncertain) -> ImageSet:
+def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, reading: Reading) -> ImageSet:
     natural = parse_profile(profile).kind == "natural"
     if isinstance(data, str) and data in PUBLIC:
-        public = read_public(data, root=root, hub=hub, seed=seed, uncertain=uncertain)
+        public = read_public(data, root=root, hub=hub, seed=reading.seed, uncertain=reading.uncertain)
         return public if natural else public.with_profile(profile, seed)
     if root is not None or hub:
         raise InputError(
@@ -104,16 +123,17 @@ def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: boo
         raise MissingError(
             f"there is no folder, .npz file or image set {str(data)!r}.", hint=f"{nearby(path)}{hint}; or a folder."
         )
-    loaded = _read_directory(path, seed, uncertain) if path.is_dir() else _read_file(path, seed)
+    loaded = _read_directory(path, reading) if path.is_dir() else _read_file(path, reading)
     return loaded if natural else loaded.with_profile(profile, seed)
 
 
-def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
+def _read_directory(path: Path, reading: Reading) -> ImageSet:
     """Read a folder by what it holds.
 
     Raises:
         InputError: it holds no data, or is something else that imblens writes.
     """
+    seed, uncertain = reading.seed, reading.uncertain
     if (path / "run.json").exists():
         raise InputError(f"{path} is a captured run, not images.", hint=f"Look at it with: imblens audit {path}")
     files = split_files(path)
@@ -165,7 +185,7 @@ def _read_directory(path: Path, seed: int, uncertain: Uncertain) -> ImageSet:
     return read_folder(path, seed=seed)
 
 
-def _read_lists(root: Path, lists: dict[str, Path], seed: int) -> ImageSet:
+def _read_lists(root: Path, lists: dict[str, Path], seed: int | None) -> ImageSet:
     """Read lists of images, such as train.txt: a path and its label on each line."""
     entries = []
     for split, file in lists.items():
@@ -180,10 +200,10 @@ def _read_lists(root: Path, lists: dict[str, Path], seed: int) -> ImageSet:
     return read_entries(root, entries, order, layout="table", seed=seed)
 
 
-def _read_file(path: Path, seed: int) -> ImageSet:
+def _read_file(path: Path, reading: Reading) -> ImageSet:
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return read_npz(path, seed=seed)
+        return read_npz(path, seed=reading.seed, pixel_range=reading.pixel_range)
     advice = {
         ".parquet": f"Give the folder that holds it: {path.parent}",
         ".zip": "Unpack it and give the folder.",

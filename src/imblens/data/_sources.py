@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._decode import Pixels, decode, decoded_size
+from imblens.data._decode import PixelRange, Pixels, decode, decoded_size
 from imblens.errors import InputError, ShapeError
 
 
@@ -73,6 +73,7 @@ class EncodedSource:
 
     encoded: Any
     label: str
+    pixel_range: PixelRange | None = None
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -84,7 +85,11 @@ class EncodedSource:
 
     def image(self, row: int) -> Pixels:
         """Decode the row."""
-        return decode(self.encoded[row].as_py(), self.name(row))
+        return decode(self.encoded_image(row), self.name(row), self.pixel_range)
+
+    def encoded_image(self, row: int) -> bytes:
+        """Return the row's bytes."""
+        return bytes(self.encoded[row].as_py())
 
     def size(self, row: int) -> tuple[int, int]:
         """Read the header of the row."""
@@ -101,6 +106,7 @@ class FileSource:
 
     root: Path
     files: tuple[str, ...]
+    pixel_range: PixelRange | None = None
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -112,7 +118,11 @@ class FileSource:
 
     def image(self, row: int) -> Pixels:
         """Decode the file."""
-        return decode(self.root / self.files[row], self.name(row))
+        return decode(self.encoded_image(row), self.name(row), self.pixel_range)
+
+    def encoded_image(self, row: int) -> Path:
+        """Return the file's path."""
+        return self.root / self.files[row]
 
     def size(self, row: int) -> tuple[int, int]:
         """Read the header of the file."""

@@ -28,7 +28,7 @@ def json_files(root: Path) -> list[Path]:
     return []
 
 
-def read_coco(root: Path, files: Sequence[Path], *, seed: int) -> ImageSet:
+def read_coco(root: Path, files: Sequence[Path], *, seed: int | None) -> ImageSet:
     """Read images with the boxes drawn on them; an image has the labels of its boxes.
 
     The name of a file or of its folder gives the split (`instances_train2017.json`, `valid/_annotations.coco.json`).

@@ -15,7 +15,7 @@ from imblens.data._sources import FileSource
 from imblens.errors import InputError, MissingError
 
 
-def read_folder(root: Path, *, seed: int) -> ImageSet:
+def read_folder(root: Path, *, seed: int | None) -> ImageSet:
     """Read a folder of class folders. Hidden files are passed over, other files that are no images are counted.
 
     Raises:

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from imblens.base.archives import open_arrays
 from imblens.data._assemble import assemble, number_labels
+from imblens.data._decode import PixelRange, scaled
 from imblens.data._images import ImageSet, ImageSplit
+from imblens.data._pixel_range import range_note, range_of
 from imblens.data._sources import ArraySource, image_array
-from imblens.errors import MissingError, ShapeError
+from imblens.errors import InputError, MissingError, ShapeError
 
 
-def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> ImageSet:
+def read_npz(
+    path: Path, *, seed: int | None, classes: Sequence[str] | None = None, pixel_range: PixelRange | None = None
+) -> ImageSet:
     """Read an .npz of `<split>_images` (N, H, W[, 3]) and `<split>_labels` (N,), (N, 1) or (N, C) multi-hot.
 
     `val_*` and `class_names` are optional. Pickles are not read.
@@ -25,12 +29,26 @@ def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> 
         path: the archive.
         seed: of the 80:20 split, where there is no held-out split.
         classes: class names for an archive without `class_names`.
+        pixel_range: black and white of arrays of more than 8 bits; by default the range of `train_images`.
 
     Raises:
         MissingError: a key is missing; the message lists the keys.
         InputError: not a .npz, damaged, too large for its size on disk, object arrays, or other shapes and values.
     """
     arrays = _read(path)
+    notes, facts = [], {}
+    if arrays["train_images"].dtype != np.uint8 and _is_wide(arrays["train_images"]):
+        found = range_of([arrays["train_images"]]) if pixel_range is None else pixel_range
+        kind = arrays["train_images"].dtype
+        for key in [key for key in arrays if key.endswith("_images")]:
+            if arrays[key].dtype != kind:
+                raise InputError(
+                    f"{path}: train_images hold {kind}, {key} {arrays[key].dtype}.",
+                    hint="Store both as uint8, scaled to 0 to 255: (images * 255).round().astype('uint8').",
+                )
+            arrays[key] = scaled(arrays[key], found)
+        notes.append(range_note("Pixels", found, pixel_range is not None))
+        facts["pixel_range"] = list(found)
     images: dict[str, NDArray[np.uint8]] = {}
     raw: dict[str, NDArray[Any]] = {}
     for split in ("train", "test", "val"):
@@ -52,13 +70,20 @@ def read_npz(path: Path, *, seed: int, classes: Sequence[str] | None = None) -> 
         ids = np.array([f"{split}/{i:06d}" for i in range(len(pixels))], dtype=object)
         rows = np.arange(len(pixels))
         splits[split] = ImageSplit(labels_of[split], ids, ArraySource(pixels, f"{split}_images"), rows)
-    notes = []
     if raw["train"].ndim == 2 and (raw["train"].sum(axis=1) == 1).all():
         notes.append(
             "Every row of labels marks one class: read as multi-label. "
             "For one label per image, give class numbers (N,)."
         )
-    return assemble(path.stem, splits, named, seed=seed, source={"path": str(path), "layout": "npz"}, notes=notes)
+    source = {"path": str(path), "layout": "npz", **facts}
+    return assemble(path.stem, splits, named, seed=seed, source=source, notes=notes)
+
+
+def _is_wide(array: NDArray[Any]) -> bool:
+    """Return whether numbers are more than 8-bit pixels: floats, truth values, or integers beyond 0 to 255."""
+    if array.dtype.kind in "fb":
+        return array.size > 0
+    return array.dtype.kind in "iu" and array.size > 0 and (array.min() < 0 or array.max() > 255)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

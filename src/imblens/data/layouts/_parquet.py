@@ -72,7 +72,9 @@ def split_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_parquet(root: Path, files: dict[str, list[Path]], *, seed: int, uncertain: Uncertain = "ignore") -> ImageSet:
+def read_parquet(
+    root: Path, files: dict[str, list[Path]], *, seed: int | None, uncertain: Uncertain = "ignore"
+) -> ImageSet:
     """Read splits from Parquet files with encoded images.
 
     Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1

@@ -40,7 +40,7 @@ def table_files(root: Path) -> dict[str, Path]:
     return {"": whole[0]} if len(whole) == 1 else {}
 
 
-def read_tables(root: Path, tables: dict[str, Path], *, seed: int, uncertain: Uncertain) -> ImageSet:
+def read_tables(root: Path, tables: dict[str, Path], *, seed: int | None, uncertain: Uncertain) -> ImageSet:
     """Read tables that name images and their labels; images lie anywhere below the folder.
 
     A table has a column for the image, and either one column of label names joined by | ("No Finding" is none of

@@ -25,7 +25,7 @@ def xml_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.xml") if not path.name.startswith(".")) if folder.is_dir() else []
 
 
-def read_voc(root: Path, *, seed: int) -> ImageSet:
+def read_voc(root: Path, *, seed: int | None) -> ImageSet:
     """Read images with the boxes drawn on them; an image has the labels of its boxes.
 
     Corners are counted from 1 and belong to the box, as VOC defines them: x0 = xmin - 1, x1 = xmax. Lists named train,

@@ -182,7 +182,7 @@ def describe(name: str) -> str:
     return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{entry.more}"
 
 
-def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain: Uncertain) -> ImageSet:
+def read_public(name: str, *, root: Path | None, hub: bool, seed: int | None, uncertain: Uncertain) -> ImageSet:
     """Read a public set from a folder of the published files, or through Hugging Face.
 
     Raises:
@@ -216,7 +216,7 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int, uncertain
         raise type(error)(f"{name} in {root}: {error.message}", hint=error.hint) from error
 
 
-def _read_tables(name: str, root: Path, seed: int, uncertain: Uncertain) -> ImageSet:
+def _read_tables(name: str, root: Path, seed: int | None, uncertain: Uncertain) -> ImageSet:
     for folder in (root, root / "CheXpert-v1.0-small", root / "CheXpert-v1.0"):
         tables = table_files(folder)
         if tables:

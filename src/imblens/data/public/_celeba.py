@@ -33,7 +33,7 @@ def hair_classes(attributes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDAr
     return one, attributes[one].argmax(axis=1)
 
 
-def read_celeba(name: str, root: Path, seed: int) -> ImageSet:
+def read_celeba(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read the aligned faces with exactly one of black, brown, blond, gray hair and bald, in the published split.
 
     Raises:

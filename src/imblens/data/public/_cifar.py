@@ -62,7 +62,7 @@ _VERSIONS = {
 }
 
 
-def read_cifar(name: str, root: Path, seed: int) -> ImageSet:
+def read_cifar(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read CIFAR-10 or CIFAR-100 from the folder that its archive unpacks to, or from the one around it.
 
     Both versions hold the same images in the same order, so the same profile and seed draw the same ones. Nothing in the

@@ -60,7 +60,7 @@ def set_of_arrays(
     splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]],
     classes: Sequence[str],
     *,
-    seed: int,
+    seed: int | None,
     source: Mapping[str, Any],
 ) -> ImageSet:
     """Return a set of (images, labels) per split. Ids are positions in the published order: train/000012."""
@@ -78,7 +78,7 @@ def set_of_files(
     splits: Mapping[str, tuple[Sequence[str], Sequence[int]]],
     classes: Sequence[str],
     *,
-    seed: int,
+    seed: int | None,
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> ImageSet:

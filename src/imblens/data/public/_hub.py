@@ -36,7 +36,7 @@ class Hub(NamedTuple):
     choose: Callable[[NDArray[Any]], tuple[NDArray[np.bool_], NDArray[np.int64]]] | None = None
 
 
-def read_hub(name: str, hub: Hub, seed: int) -> ImageSet:
+def read_hub(name: str, hub: Hub, seed: int | None) -> ImageSet:
     """Read a set with `datasets.load_dataset`; images stay encoded, and on disk, until they are looked at.
 
     Raises:

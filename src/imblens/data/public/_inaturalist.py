@@ -27,7 +27,7 @@ SUPER_CATEGORIES = {
 }  # training images of each, as its owners count them
 
 
-def read_inaturalist(name: str, root: Path, seed: int) -> ImageSet:
+def read_inaturalist(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read train2017.json and val2017.json with the images below train_val_images/; val is the held-out split.
 
     Raises:

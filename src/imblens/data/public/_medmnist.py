@@ -110,7 +110,7 @@ MEDMNIST = {
 }
 
 
-def read_medmnist(name: str, root: Path, seed: int) -> ImageSet:
+def read_medmnist(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read NAME.npz (28 x 28), or NAME_64.npz, NAME_128.npz, NAME_224.npz where that is the one there.
 
     Raises:

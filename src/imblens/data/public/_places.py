@@ -36,7 +36,7 @@ _TRAIN_FOLDERS = "data_256", "data_256_standard", "data_large_standard", "data_l
 _VAL_FOLDERS = "val_256", "val_large"
 
 
-def read_places(name: str, root: Path, seed: int) -> ImageSet:
+def read_places(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read 10 or 100 classes of Places365-Standard from either of its two layouts.
 
     The first 2,500 images of each class, by name, are for training; the next 500 (of ten classes) or 150 (of a hundred)

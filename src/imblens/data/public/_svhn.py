@@ -16,7 +16,7 @@ from imblens.errors import InputError, MissingError
 _DIGITS = [str(digit) for digit in range(10)]
 
 
-def read_svhn(name: str, root: Path, seed: int) -> ImageSet:
+def read_svhn(name: str, root: Path, seed: int | None) -> ImageSet:
     """Read train_32x32.mat and test_32x32.mat. MATLAB's label 10 is the digit 0; `extra` is not used, as in the papers.
 
     Raises:
