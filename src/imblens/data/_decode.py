@@ -112,7 +112,8 @@ def narrow_colours(encoded: bytes | Path) -> int | None:
         warnings.simplefilter("ignore")
         try:
             with _open(encoded) as image:
-                raw = str(image.tile[0][3]) if image.tile else ""
+                tiles = getattr(image, "tile", [])  # of image files only
+                raw = str(tiles[0][3]) if tiles else ""
                 if image.mode not in ("RGB", "RGBA") or ";16" not in raw:
                     return None
                 _refuse_large(image, "")

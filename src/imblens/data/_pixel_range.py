@@ -83,7 +83,8 @@ def with_range(images: ImageSet, pixel_range: PixelRange | None) -> ImageSet:
         found = range_of(wide) if pixel_range is None else pixel_range
         notes.append(range_note("Pixels", found, pixel_range is not None))
         facts["pixel_range"] = list(found)
-        images = replace(images, **{name: _ranged(split, found) for name, split in images.splits.items()})
+        ranged = {name: _ranged(split, found) for name, split in images.splits.items()}
+        images = replace(images, train=ranged["train"], test=ranged.get("test"), val=ranged.get("val"))
     brightest = [top for one in encoded if (top := narrow_colours(one)) is not None]
     if brightest and max(brightest) < 64:
         notes.append(

@@ -53,7 +53,7 @@ class PublicSet:
     imbalance: str
     licence: str
     get: str
-    read: Callable[[str, Path, int], ImageSet] | None
+    read: Callable[[str, Path, int | None], ImageSet] | None
     hub: Hub | None = None
     more: str = ""
 
