@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 FEW = 10  # below this many instances a share is marked "too few to tell"
@@ -66,6 +67,17 @@ def counted(n: int, thing: str) -> str:
         ('1 test instance', '1,200 test instances')
     """
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def listed(names: Sequence[Any], most: int = 10) -> str:
+    """Write names in a row, the first `most` of them.
+
+    Example:
+        >>> listed(["cat", "dog"]), listed(range(12), 3)
+        ('cat, dog', '0, 1, 2 and 9 more')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(str(name) for name in names[:most]) + more
 
 
 def number(value: Any) -> float | None:

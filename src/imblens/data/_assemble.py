@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -10,31 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.split_names import SPLITS as SPLITS
+from imblens.base.split_names import split_of as split_of
 from imblens.data._any_label import two_labels
 from imblens.data._images import ImageSet, ImageSplit, count_classes
 from imblens.errors import InputError, ShapeError, did_you_mean
 
 HELD_OUT = 0.2
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-}  # usual names of splits: ours
-
-
-def split_of(name: str) -> str | None:
-    """Return the split that a name with other words means, or None.
-
-    >>> split_of("seg_train"), split_of("Testing Set"), split_of("strain")
-    ('train', 'test', None)
-    """
-    found = {SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SPLITS}
-    return found.pop() if len(found) == 1 else None
 
 
 def assemble(

@@ -3,39 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import listed
 from imblens.errors import InputError, ShapeError
-from imblens.run._conventions import labelled_rows, labels_of_one_hot, left_out_note, logits_of_probabilities
+from imblens.run._conventions import (
+    classes_of_mapping,
+    labelled_rows,
+    labels_of_one_hot,
+    left_out_note,
+    logits_of_probabilities,
+)
 from imblens.run._foreign import as_array
-from imblens.run._head import Head
+from imblens.run._head import Head, centred_head
 from imblens.run._part import Part
+from imblens.run._rounding import stored_features
 from imblens.run._split import Split
-from imblens.run._validation import class_names, features_matrix, labels_vector, named_labels, one_column
+from imblens.run._validation import class_names, features_matrix, labels_vector, named_labels, number_matrix, one_column
 
 Arrays = Sequence[Any]
+Classes = Sequence[str] | Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `Run.from_arrays` makes of the arrays that it is given.
+
+    Attributes:
+        splits: by name.
+        head: of the features as they are stored, or None.
+        notes: a sentence for every conversion.
+        centre: (D,) what was subtracted from the features, or None.
+    """
+
+    splits: dict[str, Split]
+    head: Head | None
+    notes: list[str]
+    centre: NDArray[np.float64] | None
 
 
 def splits_of(
-    arrays: Mapping[str, Arrays], *, head: Any | None, classes: Sequence[str] | None, task: str | None = None
-) -> tuple[dict[str, Split], Head | None, list[str]]:
-    """Check arrays; return the splits by name, the head, and notes on what was converted; see `Run.from_arrays`.
+    arrays: Mapping[str, Arrays],
+    *,
+    head: Any | None,
+    classes: Classes | None,
+    task: str | None = None,
+    centre: NDArray[np.float64] | None = None,
+) -> Checked:
+    """Check arrays and convert them; see `Run.from_arrays`.
 
     Args:
         arrays: (features, labels) or (features, labels, logits) of every split, "train" among them.
         head: weight and bias, or a layer.
-        classes: C names, or None.
+        classes: C names, or a mapping of label values to names, or None.
         task: "multilabel" keeps labels (N, C) with one 1 in every row; None takes them as single labels.
+        centre: (D,) what was subtracted from the features before.
     """
     notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
-    features = {name: features_matrix(values[0], f"{name}_features") for name, values in given.items()}
-    dim = features["train"].shape[1]
-    for name, matrix in features.items():
+    raw = {name: number_matrix(values[0], f"{name}_features") for name, values in given.items()}
+    dim = raw["train"].shape[1]
+    for name, matrix in raw.items():
         if matrix.shape[1] != dim:
             raise ShapeError(
                 f"{name}_features has {matrix.shape[1]} columns, train_features {dim}.",
@@ -55,18 +88,23 @@ def splits_of(
         raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
     for name, labelled in labelled_rows(labels).items():
         notes.append(left_out_note(name, labelled))
-        for group in (features, labels, logits):
+        for group in (raw, labels, logits):
             if name in group and len(group[name]) == len(labelled):
                 group[name] = group[name][labelled]
+    if isinstance(classes, Mapping):
+        classes, labels = classes_of_mapping(classes, labels)
+        notes.append(f"Classes are in the order of the keys of classes: {listed(classes)}.")
     if classes is None and n_classes is None:
         numbered, names = named_labels([(f"{name}_labels", values) for name, values in labels.items()])
+        if names != tuple(map(str, range(len(names)))):
+            notes.append(f"Classes are the values of the labels, in sorted order: {listed(names)}.")
         labels = dict(zip(labels, numbered, strict=True))
     else:
         names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
         labels = {name: _as_indices(values, names, named=classes is not None) for name, values in labels.items()}
     for name in given:
-        labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(features[name]))
-        expected = (len(features[name]), len(names))
+        labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(raw[name]))
+        expected = (len(raw[name]), len(names))
         if name in logits and logits[name].shape != expected:
             raise ShapeError(
                 f"{name}_logits has shape {logits[name].shape}; {expected[0]} instances and {expected[1]} classes "
@@ -80,10 +118,16 @@ def splits_of(
     if converted is not None:
         logits = converted
         notes.append("The logits given are probabilities; they were converted to logits by the logarithm.")
+    features, storing = stored_features(raw)
+    if storing is not None:
+        notes += storing.notes()
+        centre = storing.centre if storing.centre.any() else None
     last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
+    if last is not None and layer is not None and centre is not None:
+        last = centred_head(last, layer[0], layer[1], centre)
     splits = {name: Split((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given}
     _two_classes(splits["train"])
-    return splits, last, notes
+    return Checked(splits, last, notes, centre)
 
 
 def described(value: Any) -> str:

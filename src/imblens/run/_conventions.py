@@ -68,3 +68,47 @@ def logits_of_probabilities(logits: Mapping[str, Array], *, multilabel: bool) ->
 def left_out_note(name: str, labelled: NDArray[np.bool_]) -> str:
     """State how many instances without a label were left out."""
     return f"{name}: {counted(int((~labelled).sum()), 'instance')} with label -1 (unlabelled) left out."
+
+
+def classes_of_mapping(
+    classes: Mapping[Any, Any], labels: Mapping[str, Array]
+) -> tuple[tuple[str, ...], dict[str, Array]]:
+    """Return class names and labels for a mapping of label values to names, such as `id2label`.
+
+    Numeric keys (also as text, "0") are in numeric order, others in the order given. A mapping of names to numbers
+    (`label2id`) is turned round.
+
+    Raises:
+        InputError: a label is not a key.
+
+    Example:
+        >>> names, labels = classes_of_mapping({7: "dog", 3: "cat"}, {"train": np.array([7, 3, 7])})
+        >>> names, labels["train"].tolist()
+        (('cat', 'dog'), ['dog', 'cat', 'dog'])
+    """
+    pairs = list(classes.items())
+    if pairs and all(isinstance(k, str) and _is_number(v) and not isinstance(v, str) for k, v in pairs):
+        pairs = [(v, k) for k, v in pairs]
+    if all(_is_number(key) for key, _ in pairs):
+        pairs = sorted((int(key), name) for key, name in pairs)
+    names = tuple(str(name) for _, name in pairs)
+    known = {str(key): str(name) for key, name in pairs}
+    return names, {split: _renamed(array, known, set(names), split) for split, array in labels.items()}
+
+
+def _renamed(array: Array, known: Mapping[str, str], names: set[str], split: str) -> Array:
+    """Labels as class names; multi-hot labels as they are."""
+    if array.ndim != 1:
+        return array
+    values, places = np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)
+    texts = [str(int(v)) if array.dtype.kind == "f" and float(v).is_integer() else str(v) for v in values.tolist()]
+    for text in texts:
+        if text not in known and text not in names:
+            raise InputError(f"{split}_labels hold {text!r}, which classes does not name.", hint="Add it to classes.")
+    return np.array([known.get(text, text) for text in texts])[places.reshape(-1)]
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isdecimal()
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

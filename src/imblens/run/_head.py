@@ -50,3 +50,13 @@ class Head:
                 hint="Give one number per class.",
             )
         return cls(matrix, features_matrix(vector[None], "head_bias")[0])
+
+
+def centred_head(head: Head, weight: Any, bias: Any | None, centre: NDArray[np.float64]) -> Head:
+    """Return the head whose logits of features minus `centre` are those of `weight` and `bias` on the features.
+
+    Computed in float64: weight times a large offset and the bias nearly cancel.
+    """
+    wide = np.asarray(weight, dtype=np.float64)
+    shift = 0.0 if bias is None else np.asarray(bias, dtype=np.float64)
+    return Head(head.weight, (shift + wide @ centre).astype(np.float32))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from imblens.errors import InputError, MissingError, ShapeError
-from imblens.run._head import Head
+from imblens.run._head import Head, centred_head
 
 
-def install_head(head: Head, model: Any, layer_name: str | None, form: Mapping[str, Any] | None = None) -> Any:
+def install_head(
+    head: Head,
+    model: Any,
+    layer_name: str | None,
+    form: Mapping[str, Any] | None = None,
+    centre: Sequence[float] | None = None,
+) -> Any:
     """Copy `head` into the last linear layer of `model`, in place; see `Run.install`.
 
     Args:
@@ -20,6 +26,7 @@ def install_head(head: Head, model: Any, layer_name: str | None, form: Mapping[s
         model: a torch.nn.Module.
         layer_name: the layer that the run was captured from; None takes the last linear layer of the head's shape.
         form: how the head was read (`run.meta["head"]`): class-wise scale and shift after the layer, one logit.
+        centre: (D,) what was subtracted from the features of the run, or None.
     """
     import torch
 
@@ -27,6 +34,8 @@ def install_head(head: Head, model: Any, layer_name: str | None, form: Mapping[s
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
         )
+    if centre is not None:
+        head = centred_head(head, head.weight, head.bias, -np.asarray(centre, dtype=np.float64))
     head = _unfolded(head, form or {})
     layer = _layer(model, layer_name, head)
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())

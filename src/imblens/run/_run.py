@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from imblens.base.memo import Memo
 from imblens.errors import InputError, MissingError, NotApplicable, nearby
-from imblens.run._arrays import Arrays, described, splits_of
+from imblens.run._arrays import Arrays, Checked, Classes, described, splits_of
 from imblens.run._head import Head
 from imblens.run._install import install_head
 from imblens.run._neighbours import NeighbourGraph
@@ -110,7 +110,7 @@ class Run:
         test: Arrays | None = None,
         val: Arrays | None = None,
         head: Any | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Classes | None = None,
         meta: Mapping[str, Any] | None = None,
         task: Task | None = None,
     ) -> Run:
@@ -121,13 +121,15 @@ class Run:
             test: the same for held-out instances.
             val: the same for the validation split.
             head: (weight (C, D), bias (C,)) of the last linear layer, or the layer: an object with `weight` and `bias`.
-            classes: C names. Without them, classes are numbered by the logit columns, else by the head's rows, else by
+            classes: C names, or a mapping of label values to names ({0: "cat", ...}). Without them, classes are numbered by the logit columns, else by the head's rows, else by
                 the sorted values of the labels (which may then be text or have gaps).
             meta: origin of the arrays; reports state it. `meta["notes"]` gets a sentence for every conversion below.
             task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,).
 
         Tensors, sparse arrays, series and other arrays are converted. Logits that are probabilities are replaced by their
-        logarithms (log-odds in multi-label data). Test and validation instances with label -1 are left out.
+        logarithms (log-odds in multi-label data). Test and validation instances with label -1 are left out. Features
+        that vary little around a large value are centred in float64 before they are stored as float32, and the head's
+        bias is changed accordingly; `meta["centre"]` (D,) is what was subtracted, and `install` adds it back.
 
         Raises:
             InputError, ShapeError: the message names the argument, what was found and what to do.
@@ -141,15 +143,25 @@ class Run:
         """
         arrays = {"train": train, "test": test, "val": val}
         given = {name: values for name, values in arrays.items() if values is not None}
-        splits, last, notes = splits_of(given, head=head, classes=classes, task=task)
+        checked = splits_of(given, head=head, classes=classes, task=task)
+        return cls._of(checked, meta or {})
+
+    @classmethod
+    def _of(cls, checked: Checked, meta: Mapping[str, Any]) -> Run:
+        splits = checked.splits
+        more: dict[str, Any] = {}
+        if checked.notes:
+            more["notes"] = [*meta.get("notes", ()), *checked.notes]
+        if checked.centre is not None:
+            more["centre"] = checked.centre.tolist()
         return cls(
             train=splits["train"],
             test=splits.get("test"),
             val=splits.get("val"),
-            head=last,
+            head=checked.head,
             classes=splits["train"].classes,
             task="multilabel" if splits["train"].multilabel else "multiclass",
-            meta={**(meta or {}), **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {})},
+            meta={**meta, **more},
         )
 
     @classmethod
@@ -185,7 +197,7 @@ class Run:
         """
         if self.head is None:
             raise NotApplicable("this run has no head to install.")
-        return install_head(self.head, model, self.meta.get("layer"), self.meta.get("head"))
+        return install_head(self.head, model, self.meta.get("layer"), self.meta.get("head"), self.meta.get("centre"))
 
 
 def as_run(value: Any, asked: str) -> Run:

@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.errors import InputError, ShapeError
 from imblens.run._foreign import as_array
+from imblens.run._rounding import Extent
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 _ILLEGIBLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ROUNDING = 2.0**-24  # largest relative error of storing a number as float32
 
 
-def features_matrix(values: Any, name: str) -> Floats:
-    """Check a (N, D) matrix of finite numbers and return it as float32, without a copy where possible.
+def number_matrix(values: Any, name: str) -> NDArray[Any]:
+    """Check a (N, D) matrix of finite numbers and return it in its own dtype, without a copy where possible.
 
     Raises:
         ShapeError: not two-dimensional, or without rows or columns.
-        InputError: masked, not numeric, NaN or infinite, or not representable as float32.
+        InputError: masked, not numeric, NaN or infinite.
     """
     array = _plain(values, name)
     if array.ndim != 2 or 0 in array.shape:
@@ -37,29 +38,38 @@ def features_matrix(values: Any, name: str) -> Floats:
             f"{name} must hold real numbers, found dtype {array.dtype}.",
             hint=f"Convert with {name}.astype('float32').",
         )
-    if array.dtype == np.float32 and array.dtype.isnative:
-        _refuse_not_finite(array, name)
-        return array  # a memory map stays one
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     _refuse_not_finite(array, name)
-    wide = array.astype(np.float64)
-    largest = np.abs(wide).max(axis=0)
-    if largest.max() > np.finfo(np.float32).max:
+    return array  # a memory map stays one
+
+
+def features_matrix(values: Any, name: str) -> Floats:
+    """Check a (N, D) matrix of finite numbers and return it as float32, without a copy where possible.
+
+    Raises:
+        ShapeError: not two-dimensional, or without rows or columns.
+        InputError: masked, not numeric, NaN or infinite, or not representable as float32.
+    """
+    array = number_matrix(values, name)
+    if array.dtype == np.float32:
+        return array
+    extent = Extent(array.shape[1])
+    for rows in row_blocks(*array.shape):
+        extent.update(array[rows])
+    if extent.largest.max() > np.finfo(np.float32).max:
         raise InputError(
-            f"{name} holds values up to {largest.max():.3g}, more than float32 can hold.",
+            f"{name} holds values up to {extent.largest.max():.3g}, more than float32 can hold.",
             hint=f"Scale it, for example {name} / {name}.std().",
         )
-    spread = np.ptp(wide, axis=0)
-    lost = np.abs(wide.astype(np.float32).astype(np.float64) - wide).max(axis=0)
-    blurred = np.flatnonzero(lost > 1e-4 * spread)
-    blurred = blurred[spread[blurred] > 0]
-    if blurred.size:
-        column = int(blurred[0])
+    if extent.blurred.any():
+        column = int(np.flatnonzero(extent.blurred)[0])
         raise InputError(
-            f"{name} column {column} varies by {spread[column]:.3g} around {largest[column]:.3g}: "
-            "float32 would blur it.",
+            f"{name} column {column} varies by {(extent.high - extent.low)[column]:.3g} around "
+            f"{extent.largest[column]:.3g}: float32 would blur it.",
             hint=f"Subtract the column means ({name} - {name}.mean(axis=0)) and scale before auditing.",
         )
-    return wide.astype(np.float32)
+    return array.astype(np.float32)
 
 
 def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: int) -> NDArray[Any]:

@@ -1,0 +1,60 @@
+"""Float32 matrices that are filled from the front: in memory while small, otherwise in a temporary file that is mapped."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import StorageError
+
+IN_MEMORY = 2**26  # bytes of a matrix that is kept in memory
+
+
+class Spool:
+    """An (n, columns) float32 matrix of known size, written block by block.
+
+    A large one lies in a file without a name in the folder for temporary files (TMPDIR): it goes when the matrix goes,
+    also after a kill.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Reserve the space.
+
+        Raises:
+            StorageError: the folder for temporary files has too little space.
+        """
+        self._shape = (rows, columns)
+        self._filled = 0
+        self._array: NDArray[np.float32] | None = None
+        size = 4 * rows * columns
+        if size <= IN_MEMORY:
+            self._array = np.empty(self._shape, np.float32)
+            return
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise StorageError(
+                f"the table needs {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
+                hint="Set TMPDIR to a folder with more space.",
+            )
+        self._file: Any = tempfile.TemporaryFile(prefix="imblens-")  # noqa: SIM115  (the map keeps it)
+
+    def append(self, block: NDArray[Any]) -> None:
+        """Add rows below those that were added before."""
+        if self._array is not None:
+            self._array[self._filled : self._filled + len(block)] = block
+        else:
+            np.ascontiguousarray(block, dtype=np.float32).tofile(self._file)
+        self._filled += len(block)
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Return the matrix; a memory map where it is large."""
+        assert self._filled == self._shape[0]
+        if self._array is not None:
+            return self._array
+        self._file.flush()
+        return np.memmap(self._file, np.float32, "r", shape=self._shape)
