@@ -160,6 +160,7 @@ def test_no_import_crosses_rooms_into_a_private_module() -> None:
 DISTRIBUTIONS = {  # import name -> name on the package index, where they differ
     "PIL": "pillow",
     "imblearn": "imbalanced-learn",
+    "lance": "pylance",
     "markdown_it": "markdown-it-py",
     "sklearn": "scikit-learn",
     "vl_convert": "vl-convert-python",

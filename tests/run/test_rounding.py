@@ -55,7 +55,7 @@ def test_values_that_differ_by_rounding_are_one_value() -> None:
 
 def test_an_offset_of_one_split_only_is_refused() -> None:
     with pytest.raises(InputError, match=r"test_features column 1 varies by .* from its training mean"):
-        Run.from_arrays(train=(FEATURES, LABELS), test=(TEST + [0, 1e7, 0, 0], LABELS[::2]))
+        Run.from_arrays(train=(FEATURES, LABELS), test=(TEST + np.array([0, 1e7, 0, 0]), LABELS[::2]))
 
 
 def test_float32_features_are_not_changed() -> None:

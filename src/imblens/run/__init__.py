@@ -10,6 +10,7 @@ from imblens.run._read import read_part
 from imblens.run._run import Run, as_run
 from imblens.run._same_instances import common_rows, same_features
 from imblens.run._split import PREVIEWS, Split
+from imblens.run._table_source import is_table
 from imblens.run._validation import class_names, labels_vector, legible
 from imblens.run._write import seal, staged, write_part
 from imblens.run.statistics import (
@@ -49,6 +50,7 @@ __all__ = [
     "confusion_summary",
     "copies",
     "engine",
+    "is_table",
     "labels_vector",
     "legible",
     "nearest",

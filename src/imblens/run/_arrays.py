@@ -101,7 +101,7 @@ def splits_of(
         labels = dict(zip(labels, numbered, strict=True))
     else:
         names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
-        labels = {name: _as_indices(values, names, named=classes is not None) for name, values in labels.items()}
+        labels = {name: as_indices(values, names, named=classes is not None) for name, values in labels.items()}
     for name in given:
         labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(raw[name]))
         expected = (len(raw[name]), len(names))
@@ -176,7 +176,7 @@ def _count_classes(
     return None
 
 
-def _as_indices(labels: NDArray[Any], names: tuple[str, ...], *, named: bool) -> NDArray[Any]:
+def as_indices(labels: NDArray[Any], names: tuple[str, ...], *, named: bool) -> NDArray[Any]:
     """Replace class names by their positions; leave numbers unchanged."""
     if labels.dtype.kind not in "USO" or labels.ndim != 1:
         return labels

@@ -102,8 +102,8 @@ def _packed(part: Part) -> dict[str, Any]:
 
 
 def _file_or_array(array: Any) -> Any:
-    """The file of an array that is mapped whole; any other array itself."""
-    whole = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
+    """The .npy file of an array that is mapped whole; any other array itself (a temporary file has no name)."""
+    whole = isinstance(array, np.memmap) and bool(array.filename) and isinstance(array.base, mmap.mmap)
     return Path(array.filename).resolve() if whole else array
 
 

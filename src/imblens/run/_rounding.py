@@ -49,6 +49,11 @@ class Extent:
         self._n += len(wide)
 
     @property
+    def empty(self) -> bool:
+        """Whether no rows were added."""
+        return self._n == 0
+
+    @property
     def mean(self) -> Doubles:
         """(D,) mean."""
         return self._sum / self._n

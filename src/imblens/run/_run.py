@@ -17,6 +17,8 @@ from imblens.run._neighbours import NeighbourGraph
 from imblens.run._npz import read_npz
 from imblens.run._read import read_run
 from imblens.run._split import Split
+from imblens.run._table import Columns, read_table
+from imblens.run._table_source import is_table
 from imblens.run._write import write_run
 
 Task = Literal["multiclass", "multilabel"]
@@ -121,8 +123,9 @@ class Run:
             test: the same for held-out instances.
             val: the same for the validation split.
             head: (weight (C, D), bias (C,)) of the last linear layer, or the layer: an object with `weight` and `bias`.
-            classes: C names, or a mapping of label values to names ({0: "cat", ...}). Without them, classes are numbered by the logit columns, else by the head's rows, else by
-                the sorted values of the labels (which may then be text or have gaps).
+            classes: C names, or a mapping of label values to names ({0: "cat", ...}). Without them, classes are numbered
+                by the logit columns, else by the head's rows, else by the sorted values of the labels (which may then be
+                text or have gaps).
             meta: origin of the arrays; reports state it. `meta["notes"]` gets a sentence for every conversion below.
             task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,).
 
@@ -145,6 +148,62 @@ class Run:
         given = {name: values for name, values in arrays.items() if values is not None}
         checked = splits_of(given, head=head, classes=classes, task=task)
         return cls._of(checked, meta or {})
+
+    @classmethod
+    def from_table(
+        cls,
+        source: Any,
+        *,
+        features: str | Sequence[str] = "embedding",
+        label: str | Sequence[str] | None = None,
+        split: str | None = None,
+        logits: str | Sequence[str] | None = None,
+        id: str | None = None,
+        group: str | None = None,
+        preview: str | None = None,
+        head: Any | None = None,
+        classes: Classes | None = None,
+        task: Task | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Build a run from a table with a row per instance, which is read in batches.
+
+        Args:
+            source: path of a Parquet, Feather or Arrow file, of a folder of such files or of a Lance data set
+                (`imblens[lance]`); an Arrow table or data set; a pandas or polars frame; or a mapping
+                {"train": table, "test": table}.
+            features: a column of lists of D numbers, or D columns of numbers, whose names reports then show.
+            label: a column of text, integers, bool or categories; of lists of 0 and 1 (multi-hot) or of classes; or one
+                column of 0 and 1 per class.
+            split: a column with train (training), val (valid, validation, dev) and test (testing, eval). It may be left
+                out where the names of the files mean it (`train-00000.parquet`), or in a mapping.
+            logits: a column of lists of C numbers, or C columns; needs `classes` where labels are text.
+            id: a column that identifies instances in reports; without it, the number of the row in the table.
+            group: a column of groups (patients, sessions), kept with the instances.
+            preview: a column of text that reports show; 300 characters of each are kept.
+            head: as in `from_arrays`.
+            classes: as in `from_arrays`; names in the schema (Hugging Face `ClassLabel`) are used without it.
+            task: as in `from_arrays`.
+            meta: further facts to store with the run.
+
+        Rows are read twice, first labels and splits, then features. Matrices above 64 MiB lie in the folder for temporary
+        files (TMPDIR) and are mapped, so a table larger than memory can be audited.
+
+        Raises:
+            MissingError: a column that does not exist or was not named; the message lists those found.
+            InputError, ShapeError: nulls, NaN, lists of different lengths, text where numbers are needed, or a damaged
+                file; the message names the column and the row.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"x": [0.0, 1, 2, 3], "z": [1.0, 0, 1, 0], "y": ["a", "b", "a", "b"]})
+            >>> frame["split"] = ["train", "train", "test", "test"]
+            >>> Run.from_table(frame, features=["x", "z"], label="y", split="split")
+            Run(multiclass: 2 train, 2 test instances x 2 features, 2 classes, no head)
+        """
+        columns = Columns(features, label, split, logits, id, group, preview)
+        checked, found = read_table(source, columns, head=head, classes=classes, task=task)
+        return cls._of(checked, {**found, **(meta or {})})
 
     @classmethod
     def _of(cls, checked: Checked, meta: Mapping[str, Any]) -> Run:
@@ -175,11 +234,17 @@ class Run:
         if not isinstance(path, (str, PathLike)):
             raise InputError(f"Run.load needs a path, found {described(path)}.", hint="Pass that of a run, or an .npz.")
         path = Path(path)
-        if path.is_dir():
+        if path.is_dir() and not is_table(path):
             return cls(**read_run(path))
         if not path.exists():
             raise MissingError(
                 f"no run at {path}.", hint=f"{nearby(path)}Give the folder that imblens wrote, or an ARRAYS.npz."
+            )
+        if is_table(path):
+            raise InputError(
+                f"{path} is a table, whose columns have to be named.",
+                hint="Use imblens.Run.from_table(path, features=, label=, split=), or `imblens audit` with "
+                "--features, --label and --split.",
             )
         return cls.from_arrays(**read_npz(path))
 

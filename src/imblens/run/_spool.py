@@ -29,6 +29,7 @@ class Spool:
         """
         self._shape = (rows, columns)
         self._filled = 0
+        self._file: Any = None
         self._array: NDArray[np.float32] | None = None
         size = 4 * rows * columns
         if size <= IN_MEMORY:
@@ -41,7 +42,7 @@ class Spool:
                 f"the table needs {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
                 hint="Set TMPDIR to a folder with more space.",
             )
-        self._file: Any = tempfile.TemporaryFile(prefix="imblens-")  # noqa: SIM115  (the map keeps it)
+        self._file = tempfile.TemporaryFile(prefix="imblens-")  # noqa: SIM115
 
     def append(self, block: NDArray[Any]) -> None:
         """Add rows below those that were added before."""
@@ -58,3 +59,8 @@ class Spool:
             return self._array
         self._file.flush()
         return np.memmap(self._file, np.float32, "r", shape=self._shape)
+
+    def close(self) -> None:
+        """Close the file; a map of it stays."""
+        if self._file is not None:
+            self._file.close()
