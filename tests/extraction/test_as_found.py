@@ -105,7 +105,7 @@ def test_after_an_error(make: Callable[[], nn.Module], when: str) -> None:
 
 
 def test_after_an_interrupt_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.extraction._capture.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("imblens.extraction._walk.PROGRESS_SECONDS", 0)
     model = lived_in(sequential)
     before = portrait(model)
 

@@ -187,7 +187,7 @@ def test_a_killed_capture_leaves_no_run(tmp_path: Path) -> None:
         from tests.extraction.networks import sequential
         import numpy as np
         parts.PART_ROWS = 2
-        import imblens.extraction._capture as room
+        import imblens.extraction._walk as room
         room.PROGRESS_SECONDS = 0
         def kill(text):
             if text.startswith("captured 6 of 10 train"):
@@ -237,7 +237,7 @@ def test_meta_says_what_made_it() -> None:
 
 
 def test_progress_counts_instances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.extraction._capture.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("imblens.extraction._walk.PROGRESS_SECONDS", 0)
     seen: list[str] = []
     capture(
         seeded(sequential),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,37 +10,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imblens.base.extras import require
 from imblens.base.files import claim
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
-from imblens.extraction._classes import ClassOrder, class_order, one_hot_split, permutation_note
+from imblens.extraction._classes import class_order, one_hot_split, permutation_note
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
+from imblens.extraction._find_reading import find_reading
 from imblens.extraction._forward import ForwardPass, masks_of
-from imblens.extraction._heads import HeadReading, Pool, find_reading
+from imblens.extraction._heads import HeadReading, Pool
 from imblens.extraction._inputs import Label, Signature
 from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._preprocessing import Preprocessing
+from imblens.extraction._previews import Given
 from imblens.extraction._probes import Probe
-from imblens.extraction._readers import BatchRules, ImageReader, SplitReader, make_reader
+from imblens.extraction._readers import ImageReader, SplitReader, make_reader
+from imblens.extraction._rules import BatchRules, Ids
+from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
+from imblens.extraction._walk import Walk, check_labels, two_classes
 from imblens.models import find_maps, rectified_before_pooling
-from imblens.run import Head, Run, Split, class_names, labels_vector, seal, staged
+from imblens.run import Head, Run, Split, class_names, seal, staged
 
 if TYPE_CHECKING:
     import torch
 
-PROGRESS_SECONDS = 5.0  # between two lines of progress
-
 
 def capture(
-    model: torch.nn.Module,
+    model: Any,
     *,
-    train: Any,
+    train: Any | None = None,
     test: Any | None = None,
     val: Any | None = None,
     classes: Sequence[str] | Mapping[Any, Any] | None = None,
@@ -51,7 +52,8 @@ def capture(
     layer: str | None = None,
     features: str | None = None,
     pool: Pool = None,
-    ids: str | Mapping[str, Sequence[Any]] | None = None,
+    ids: Ids = None,
+    previews: Given = True,
     tokenizer: Any = None,
     preprocessing: Mapping[str, Any] | None = None,
     batch_size: int = 256,
@@ -76,7 +78,8 @@ def capture(
     found, also after an error. What is assumed is stated: through `progress` and in `meta["notes"]`.
 
     Args:
-        model: any network that classifies.
+        model: any network that classifies; or a `transformers.Trainer`, whose network, data sets (the evaluation set is
+            `test`, or `val` where `test` is given), collator, columns and label names are then taken.
         train: an `ImageSplit`; a Dataset, DataLoader, IterableDataset or `datasets.Dataset`; (inputs, labels); or a
             mapping of arrays. Batches are mappings (labels under labels, label, target, targets or y; the rest goes to
             `forward` by keyword), sequences whose last entry is the label, or objects with `.y`. Inputs that are uint8 of
@@ -84,16 +87,21 @@ def capture(
             network is tested with. A loader keeps its collate function, workers and subset; the order is fixed.
         test: the same for held-out instances. Instances with the label -1 are left out.
         val: the same for the validation split (thresholds, options of treatments): features and logits only.
-        classes: C names in the order of the labels, or a mapping between numbers and names; numbers by default.
+        classes: C names in the order of the labels, or a mapping between numbers and names; by default those that the
+            data set knows (`classes`, ClassLabel), else numbers.
         outputs: the names in the order of the network's outputs, where it differs; `id2label` of transformers by default.
         label: key, position or function of a batch that gives the labels.
         forward: function of (model, inputs) that runs the network and returns its output.
         layer: name of the last linear layer. If its output is not the network's, differing predictions are counted.
         features: name of the module whose output are the features, where no linear head exists; the run has no head.
         pool: "mean", "first", "last" or a function, where features have several vectors per instance.
-        ids: key of the ids in each batch, or `{"train": [...], "test": [...]}`; default: paths of an image folder, else
-            positions.
-        tokenizer: decodes `input_ids` to text previews; a `text` entry of the batch needs none.
+        ids: key of the ids in each batch, a function of the batch, or `{"train": [...], "test": [...]}`; default: paths
+            that the data set knows, entries `id`, `idx`, `path` or `file` of batches, else positions.
+        previews: how instances that are no images are shown: a function of the batch, or `{"train": [...], "test":
+            [...]}`, of texts, images (uint8) or 1-D signals; `{"names": [...]}` names the values of rows of a table. By
+            default text of the batch, decoded tokens, signals and rows of numbers are found. False stores none.
+        tokenizer: decodes `input_ids` to text previews: an object with `batch_decode` or `decode`, a function, or the words
+            by number. A `text` entry of the batch needs none.
         preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for images: resized, divided by 255, mean
             subtracted, divided by std. Default: mean 0, std 1, the images' own size. For tensors it is not applied,
             but reverts them to images, for colours and thumbnails.
@@ -135,13 +143,18 @@ def capture(
     require("torch", "imblens.capture")
     import torch
 
+    if is_trainer(model):
+        taken = trainer_arguments(model, train, val, test, label)
+        model, train, val, test, label = (taken[key] for key in ("model", "train", "val", "test", "label"))
+        tokenizer = tokenizer if tokenizer is not None else taken["tokenizer"]
     network = unwrap(model)
     _check_options(batch_size, precision, meta, concepts)
-    known_names, order, notes = class_order(network, classes, outputs)
+    names_of_data = data_sets_classes(train, label) if classes is None else None
+    known_names, order, notes = class_order(network, classes if names_of_data is None else names_of_data, outputs)
     rules = Preprocessing.checked(preprocessing, network)
     label_names = known_names if order is None else list(order.names)
     signature = Signature(network, custom=forward is not None)
-    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids)
+    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids, previews)
     readers = {
         name: make_reader(split, name, batch_rules, originals=thumbnails and name != "val")
         for name, split in (("train", train), ("val", val), ("test", test))
@@ -162,19 +175,28 @@ def capture(
         )
         placed = trial.placed(first)
         known = None if known_names is None else len(class_names(known_names, None))
-        reading = find_reading(
-            network, lambda: trial.call(placed), layer=layer, features=features, pool=pool, n_classes=known,
-            n=len(first.labels), masks=masks_of(placed, len(first.labels)),
-        )  # fmt: skip
+        where_read: dict[str, Any] = {
+            "layer": layer, "features": features, "pool": pool, "n": len(first.labels),
+            "masks": masks_of(placed, len(first.labels)),
+        }  # fmt: skip
+        try:
+            reading = find_reading(network, lambda: trial.call(placed), n_classes=known, **where_read)
+        except InputError:
+            if names_of_data is None:
+                raise
+            reading = find_reading(network, lambda: trial.call(placed), n_classes=None, **where_read)
         forward_pass = ForwardPass(
             network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
         )
         n_outputs = forward_pass.n_outputs(first)
+        if names_of_data is not None and known != n_outputs:  # names of something else
+            known_names, order = None, None
+            notes = [f"the data set names {len(names_of_data)} classes, the network has {n_outputs} outputs: not used."]
         names = class_names(range(n_outputs) if known_names is None else known_names, n_outputs)
         for reader in readers.values():
             if reader.labels is not None:
                 some = order.apply(reader.labels) if order is not None else reader.labels
-                _two_classes(_check_labels(some, reader.name, names), reader.name)
+                two_classes(check_labels(some, reader.name, names), reader.name)
         on_maps, skipped = _map_probes(network, maps, reading, readers, placed.image, n_outputs, alignment, concepts)
         forward_pass.probes += on_maps
         for reader in readers.values():
@@ -186,7 +208,7 @@ def capture(
             collected: dict[str, PartWriter] = {}
             for reader in readers.values():
                 place = None if stage is None else stage / reader.name
-                walk = _Walk(reader, forward_pass, names, single, order, thumbnails, progress)
+                walk = Walk(reader, forward_pass, names, single, order, thumbnails, progress)
                 collected[reader.name] = walk.run(size, place)
                 notes += walk.notes(reading)
         if folder is not None and stage is not None:
@@ -195,7 +217,7 @@ def capture(
     last = None
     if forward_pass.weight is not None and forward_pass.bias is not None:
         last = Head(forward_pass.weight, forward_pass.bias)
-    _two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
+    two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
@@ -215,6 +237,7 @@ def capture(
             "layer": reading.layer,
             **({} if reading.plain and not reading.one_logit else {"head": reading.describe()}),
             **({"notes": notes} if notes else {}),
+            **({} if readers["train"].value_names is None else {"value_names": readers["train"].value_names}),
             "preprocessing": rules.describe() if isinstance(readers["train"], ImageReader) or rules.given else None,
             "capture": {
                 "batch_size": size,
@@ -262,91 +285,6 @@ def _map_probes(
     elif concepts is not None:
         return found, {"concepts": "regions are counted on test images, and only training images have boxes."}
     return found, {}
-
-
-class _Walk:
-    """One split through the network, batch by batch."""
-
-    def __init__(
-        self,
-        reader: SplitReader,
-        forward_pass: ForwardPass,
-        classes: tuple[str, ...],
-        single: bool,
-        order: ClassOrder | None,
-        thumbnails: bool,
-        progress: Callable[[str], object] | None,
-    ) -> None:
-        self._reader, self._forward_pass, self._classes = reader, forward_pass, classes
-        self._single, self._order, self._progress = single, order, progress
-        self._images = thumbnails and reader.name != "val"
-        self._n_unlabelled = self._n_differing = self._n = 0
-
-    def run(self, size: int, folder: Path | None) -> PartWriter:
-        """Capture all batches."""
-        reader, forward_pass = self._reader, self._forward_pass
-        parts = PartWriter(folder, len(self._classes))
-        probes = [probe for probe in forward_pass.probes if probe.begin(reader.name)]
-        done = 0
-        start = reported = time.monotonic()
-        for batch in reader.batches(size):
-            labels = batch.labels.argmax(axis=1) if self._single and batch.labels.ndim == 2 else batch.labels
-            if self._order is not None:
-                labels = self._order.apply(labels)
-                batch = replace(batch, boxes=self._order.apply_boxes(batch.boxes))
-            output = forward_pass(replace(batch, labels=np.where(labels == -1, 0, labels)), probes)
-            done += len(labels)
-            self._n += len(labels)
-            self._n_differing += output.n_differing
-            if reader.name != "train" and labels.ndim == 1 and (labels == -1).any():
-                labelled = labels != -1
-                self._n_unlabelled += int((~labelled).sum())
-                batch, output, labels = batch.rows(labelled), output.rows(labelled), labels[labelled]
-                if not len(labels):
-                    continue
-            labels = _check_labels(labels, reader.name, self._classes)
-            parts.add(output, labels, batch if self._images else replace(batch, originals=None))
-            now = time.monotonic()
-            if self._progress is not None and now - reported >= PROGRESS_SECONDS:
-                reported = now
-                n = len(reader)
-                left = f" of {n:,}" if n else ""
-                rest = f", about {(now - start) / done * (n - done):.0f} s left" if n else ""
-                self._progress(f"captured {done:,}{left} {reader.name} instances{rest}")
-        parts.flush()
-        if not parts.parts:
-            raise InputError(
-                f"{reader.name} has no labelled instance.", hint="Give labels from 0 on; -1 is unlabelled."
-            )
-        return parts
-
-    def notes(self, reading: HeadReading) -> list[str]:
-        """Sentences on what was left out and on predictions that differ; they are reported as well."""
-        found = []
-        name = self._reader.name
-        if self._n_unlabelled:
-            found.append(f"{self._n_unlabelled:,} {name} instances have the label -1 (unlabelled) and are left out.")
-        if self._n_differing and self._forward_pass.weight is not None:
-            found.append(
-                f"{self._n_differing:,} of {self._n:,} {name} predictions of layer {reading.layer!r} differ from the "
-                "network's own: something follows the layer."
-            )
-        for note in found:
-            (self._progress or str)(note)
-        return found
-
-
-def _check_labels(labels: NDArray[Any], name: str, classes: tuple[str, ...]) -> NDArray[Any]:
-    if name != "train" and labels.ndim == 1 and labels.dtype.kind in "iu" and (labels == -1).any():
-        return labels_vector(labels[labels != -1], f"{name} labels", classes, int((labels != -1).sum()))
-    return labels_vector(labels, f"{name} labels", classes, len(labels))
-
-
-def _two_classes(labels: NDArray[Any], name: str) -> None:
-    if name == "train" and labels.ndim == 1 and len(labels) and labels.min() == labels.max():
-        raise ShapeError(
-            f"{name} labels hold one class only, {labels[0]}.", hint="Comparing classes needs instances of two or more."
-        )
 
 
 def _check_options(batch_size: int, precision: str, meta: Mapping[str, Any] | None, concepts: float | None) -> None:

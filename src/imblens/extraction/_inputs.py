@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LABEL_KEYS = ("labels", "label", "target", "targets", "y")
 TEXT_KEYS = ("text", "sentence")
-TEXT_LENGTH = 300  # characters of a text preview
 Label = str | int | Callable[[Any], Any] | None
 
 
@@ -215,21 +214,6 @@ def labels_array(labels: Any, name: str, classes: Sequence[str] | None) -> NDArr
             hint="Pass classes=[...], the names in the order of the network's outputs.",
         )
     return np.array([position[str(label)] for label in array.tolist()], dtype=np.int64)
-
-
-def text_previews(batch: Any, inputs: Inputs, tokenizer: Any, n: int) -> list[str] | None:
-    """Return the first characters of each text: a text entry of the batch, or the tokens decoded by `tokenizer`."""
-    if isinstance(batch, Mapping):
-        for key in TEXT_KEYS:
-            texts = batch.get(key)
-            if isinstance(texts, (list, tuple)) and len(texts) == n and all(isinstance(t, str) for t in texts):
-                return [text[:TEXT_LENGTH] for text in texts]
-    if tokenizer is None:
-        return None
-    tokens = inputs.kwargs.get("input_ids", inputs.args[0] if inputs.args else None)
-    if tokens is None:
-        return None
-    return [str(text)[:TEXT_LENGTH] for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
 
 def kind_of(items: Any) -> str:

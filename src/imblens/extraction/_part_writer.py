@@ -40,8 +40,9 @@ class PartWriter:
         if given.originals is not None:
             columns["thumbnail"] = [thumbnail(image) for image in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
-        if given.previews is not None:
-            columns["preview"] = given.previews
+        lists = {name: values for name, values in given.previews.items() if isinstance(values, np.ndarray)}
+        columns |= {name: values for name, values in given.previews.items() if name not in lists}
+        output = replace(output, columns={**lists, **output.columns})
         if given.unknown is not None:
             output = replace(output, columns={**output.columns, UNKNOWN: given.unknown.astype(np.uint8)})
         self._rows.append((output, labels, columns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from imblens.data import ImageSplit
 from imblens.data._decode import resize
 from imblens.errors import InputError, ShapeError
-from imblens.extraction._inputs import Inputs, Label, Signature, divide_batch, labels_array, text_previews
+from imblens.extraction._inputs import LABEL_KEYS, Inputs, divide_batch, labels_array
 from imblens.extraction._loaders import loader_of, with_batch_size
 from imblens.extraction._preprocessing import Pixels, Preprocessing
+from imblens.extraction._previews import Previews
+from imblens.extraction._rules import BatchRules
 
+PATHS = ("samples", "imgs", "paths", "files", "filenames", "image_paths", "image_files")  # attributes of data sets
 SAMPLE = 16  # instances on which network and probes are tried
 
 
@@ -34,7 +37,7 @@ class InputBatch:
         originals: b images (H, W, 3) uint8 as they are stored, or None.
         boxes: per image (n, 5), in pixels of `pixels`; or None.
         unknown: (b, C) uncertain labels; or None.
-        previews: b texts for reports; or None.
+        previews: columns of b previews for reports, by name.
     """
 
     inputs: Inputs
@@ -44,7 +47,7 @@ class InputBatch:
     originals: Sequence[Pixels] | None
     boxes: Sequence[NDArray[Any]] | None = None
     unknown: NDArray[np.bool_] | None = None
-    previews: Sequence[str] | None = None
+    previews: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self, chosen: NDArray[np.bool_]) -> InputBatch:
         """Return some instances; the inputs stay whole."""
@@ -55,8 +58,9 @@ class InputBatch:
                 return None if values is None else values[chosen]
             return [values[i] for i in places]
 
-        names = ("labels", "ids", "pixels", "originals", "boxes", "unknown", "previews")
-        return replace(self, **{name: some(getattr(self, name)) for name in names})
+        names = ("labels", "ids", "pixels", "originals", "boxes", "unknown")
+        previews = {name: some(values) for name, values in self.previews.items()}
+        return replace(self, previews=previews, **{name: some(getattr(self, name)) for name in names})
 
 
 class SplitReader(ABC):
@@ -66,12 +70,15 @@ class SplitReader(ABC):
         name: "train" or "test".
         labels: all labels where they are known before the images are read, else None.
         boxed: whether any image has a box.
+        notes: what was assumed of the data.
+        value_names: of the inputs' values, where they are rows of a table.
     """
 
     name: str
     labels: NDArray[Any] | None = None
     boxed: bool = False
     notes: list[str] = []  # noqa: RUF012 - replaced, never changed
+    value_names: list[str] | None = None
 
     def use_labels(self, labels: NDArray[Any]) -> None:
         """Read with other labels, which are known before the images are read."""
@@ -144,9 +151,15 @@ class ImageReader(SplitReader):
 class BatchReader(SplitReader):
     """A data set, a loader or arrays: batches are divided into inputs and labels, and fed unchanged."""
 
-    def __init__(self, source: Any, name: str, rules: BatchRules, *, n: int | None, labels: Any = None) -> None:
-        """Read `source`, a torch Dataset or DataLoader, or with `labels` (nested) arrays of inputs."""
+    def __init__(
+        self, source: Any, name: str, rules: BatchRules, *, n: int | None, labels: Any = None, value_names: Any = None
+    ) -> None:
+        """Read `source`, a torch Dataset or DataLoader, or with `labels` (nested) arrays of inputs.
+
+        `value_names`: of the columns of a table, where `source` was one.
+        """
         self.name = name
+        self._value_names = value_names
         self._n = n
         self._source = source
         self._rules = rules
@@ -163,15 +176,16 @@ class BatchReader(SplitReader):
 
     def batches(self, size: int) -> Iterator[InputBatch]:
         """Yield all instances in order."""
-        start = 0
+        start, rules = 0, self._rules
+        previews = Previews(self.name != "val" and rules.previews, self.name, rules.tokenizer, self._value_names)
         for batch, inputs, labels in self._triples(size):
-            rules = self._rules
             image = inputs.image
             pixels = None if image is None else rules.preprocessing.undo(image)
-            ids = rules.batch_ids(self.name, batch, range(start, start + len(labels)), self._paths)
-            previews = text_previews(batch, inputs, rules.tokenizer, len(labels))
-            originals = None if pixels is None else list(pixels)
-            yield InputBatch(inputs, labels, ids, pixels, originals, previews=previews)
+            rows = range(start, start + len(labels))
+            ids = rules.batch_ids(self.name, batch, rows, self._paths)
+            columns, originals = previews.columns(batch, inputs, rows, pixels)
+            self.value_names = previews.names
+            yield InputBatch(inputs, labels, ids, pixels, originals, previews=columns)
             start += len(labels)
 
     def sample(self) -> InputBatch:
@@ -180,16 +194,22 @@ class BatchReader(SplitReader):
 
     @cached_property
     def _paths(self) -> list[str] | None:
-        """Paths of an image folder, in the order in which the loader reads."""
+        """Paths of the instances where the data set knows them, in the order in which the loader reads."""
         dataset: Any = getattr(self._loader, "dataset", None)
         chosen: Any = None
         while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
             chosen = dataset.indices if chosen is None else [dataset.indices[i] for i in chosen]
             dataset = dataset.dataset
-        samples = getattr(dataset, "samples", None)
-        if not isinstance(samples, list) or not samples or not isinstance(samples[0], (tuple, list)):
+        if dataset is None or not hasattr(dataset, "__len__"):
             return None
-        return [str(samples[i][0]) for i in (range(len(samples)) if chosen is None else chosen)]
+        for name in PATHS:
+            found = getattr(dataset, name, None)
+            if not isinstance(found, (list, tuple, np.ndarray)) or len(found) != len(dataset) or not len(found):
+                continue
+            paths = [entry[0] if isinstance(entry, (tuple, list)) and entry else entry for entry in found]
+            if all(isinstance(path, (str, PathLike)) for path in paths):
+                return [str(paths[i]) for i in (range(len(paths)) if chosen is None else chosen)]
+        return None
 
     def _triples(self, size: int) -> Iterator[tuple[Any, Inputs, NDArray[Any]]]:
         rules = self._rules
@@ -213,41 +233,6 @@ class BatchReader(SplitReader):
             ) from error
 
 
-@dataclass(frozen=True)
-class BatchRules:
-    """How batches of a user's data set are read.
-
-    Attributes:
-        preprocessing: reverts inputs to images.
-        signature: arguments of the network's forward.
-        label: key, position or function of the batch.
-        classes: names, for labels given as text.
-        tokenizer: decodes tokens for previews, or None.
-        ids: key of the batch, or ids by split, or None.
-    """
-
-    preprocessing: Preprocessing
-    signature: Signature
-    label: Label = None
-    classes: Sequence[str] | None = None
-    tokenizer: Any = None
-    ids: str | Mapping[str, Sequence[Any]] | None = None
-
-    def batch_ids(self, name: str, batch: Any, rows: range, paths: list[str] | None) -> list[str]:
-        """Return the ids of a batch: those given, paths of an image folder, or positions."""
-        if isinstance(self.ids, str):
-            values = batch[self.ids] if isinstance(batch, Mapping) else getattr(batch, self.ids)
-            return [str(value.item() if hasattr(value, "item") else value) for value in values]
-        known = (self.ids or {}).get(name, paths)
-        if known is None:
-            return [str(i) for i in rows]
-        if rows.stop > len(known):
-            raise ShapeError(
-                f"ids has {len(known)} entries for {name}, which has more instances.", hint="Give one each."
-            )
-        return [str(known[i]) for i in rows]
-
-
 def make_reader(split: Any, name: str, rules: BatchRules, *, originals: bool) -> SplitReader:
     """Choose how a split is read.
 
@@ -269,7 +254,12 @@ def make_reader(split: Any, name: str, rules: BatchRules, *, originals: bool) ->
         )
     if isinstance(split, ImageSplit):
         return _filled(ImageReader(split, name, rules.preprocessing, originals=originals), name)
-    if isinstance(split, (tuple, list, Mapping)):
+    if isinstance(split, list) and _rows_or_batches(split):
+        batches = _rows_or_batches(split) == "batches"
+        reader = BatchReader(_Batches(split) if batches else split, name, rules, n=None if batches else len(split))
+        if batches:
+            return reader
+    elif isinstance(split, (tuple, list, Mapping)):
         if isinstance(split, (tuple, list)) and len(split) < 2:
             raise ShapeError(f"{name} has {len(split)} entries.", hint="Pass (inputs, labels).")
         inputs, labels = divide_batch(split, rules.label if isinstance(split, Mapping) else None, name)
@@ -287,6 +277,29 @@ def make_reader(split: Any, name: str, rules: BatchRules, *, originals: bool) ->
             hint="Pass an ImageSplit, a Dataset, a DataLoader, (inputs, labels), or a mapping of arrays.",
         )
     return _filled(reader, name)
+
+
+class _Batches:
+    """A list of batches, to be read in order."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._batches)
+
+
+def _rows_or_batches(values: list[Any]) -> str | None:
+    """Return "rows" for a list of items of a data set, "batches" for a list of batches, None for [inputs, labels]."""
+    tuples = all(isinstance(value, (tuple, list)) and len(value) > 1 for value in values) and len(values) != 2
+    if not values or not (tuples or all(isinstance(value, Mapping) for value in values)):
+        return None
+    first = values[0]
+    label = first[-1] if tuples else next((first[key] for key in LABEL_KEYS if key in first), None)
+    entries = list(first.values()) if isinstance(first, Mapping) else list(first)
+    n = len(label) if label is not None and getattr(label, "ndim", 0) == 1 else -1
+    wide = any(getattr(entry, "ndim", 0) > 1 for entry in entries)
+    return "batches" if wide and all(hasattr(entry, "shape") and len(entry) == n for entry in entries) else "rows"
 
 
 def _filled(reader: SplitReader, name: str) -> SplitReader:
@@ -311,6 +324,9 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
                 f"{name} has inputs of {sorted(lengths)} rows and {len(labels)} labels.", hint="Give one row per label."
             )
         return BatchReader(inputs, name, rules, n=len(labels), labels=labels)
+    columns = None
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_numpy"):  # a table of pandas or polars
+        columns, inputs = [str(column) for column in inputs.columns], _table(inputs, name)
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
     shape = tuple(inputs.shape)
@@ -328,7 +344,17 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
             f"{name} holds uint8 of shape {shape}; images have shape (N, H, W) or (N, H, W, 3).",
             hint="Give images in that layout, or preprocessed float tensors.",
         )
-    return BatchReader(inputs, name, rules, n=len(inputs), labels=labels)
+    return BatchReader(inputs, name, rules, n=len(inputs), labels=labels, value_names=columns)
+
+
+def _table(table: Any, name: str) -> NDArray[np.float32]:
+    try:
+        return np.ascontiguousarray(table.to_numpy(), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} has columns that are not numbers: {error}.",
+            hint="Encode them as in training, or pass a data set whose items are what the network receives.",
+        ) from error
 
 
 def _rows(value: Any, rows: slice) -> Any:

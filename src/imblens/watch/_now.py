@@ -67,7 +67,14 @@ def audit_now(
     from imblens.extraction import capture
 
     _sender(log)  # refuse what cannot be logged to before the work
-    options = {"colours": False, "thumbnails": False, "alignment": False, "concepts": None, **capture_options}
+    options = {
+        "colours": False,
+        "thumbnails": False,
+        "previews": False,
+        "alignment": False,
+        "concepts": None,
+        **capture_options,
+    }
     run = capture(model, train=train, test=test, classes=classes, **options)
     found = audit(run, lenses=lenses)
     if log is not None:

@@ -1,0 +1,219 @@
+"""Finding how features and logits are read, from one forward pass on a few instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.extraction._heads import LINKS, HeadReading, Pool, linked, tensors_of
+from imblens.models import find_head
+
+if TYPE_CHECKING:
+    import torch
+
+CLOSE = 1e-4  # of the largest logit: how far a reading may differ from the network's output
+
+
+def find_reading(
+    model: Any,
+    run: Callable[[], Any],
+    *,
+    layer: str | None,
+    features: str | None,
+    pool: Pool,
+    n_classes: int | None,
+    n: int,
+    masks: Mapping[str, Any],
+) -> HeadReading:
+    """Find how features and logits are read, from one forward pass on a few instances.
+
+    Args:
+        model: the network, in evaluation mode.
+        run: runs it on a few instances and returns its output.
+        layer: name of the linear layer, or None.
+        features: name of the module whose output are the features, where there is no linear head.
+        pool: how several vectors per instance become one.
+        n_classes: C where known.
+        n: instances in the batch.
+        masks: inputs (n, T) of 0 and 1, by name.
+
+    Raises:
+        MissingError: `layer` or `features` does not exist.
+        InputError: no layer gives the network's output; segmentation or detection.
+    """
+    import torch
+
+    modules = dict(model.named_modules())
+    for name in (layer, features):
+        if name is not None and name not in modules:
+            raise MissingError(
+                f"the layer {name!r} does not exist in {type(model).__name__}.", hint=did_you_mean(name, list(modules))
+            )
+    candidates = {name: module for name, module in modules.items() if _kind(module)}
+    if layer is not None and layer not in candidates:
+        find_head(model, layer)  # raises
+    calls: dict[str, list[tuple[Any, Any]]] = {}
+
+    def hook(name: str) -> Any:
+        def keep(module: Any, args: Any, output: Any) -> None:
+            if args and isinstance(args[0], torch.Tensor) and isinstance(output, torch.Tensor):
+                earlier = calls.pop(name, [])
+                calls[name] = [*earlier, (args[0].clone(), output.clone())]
+
+        return keep
+
+    hooks = [module.register_forward_hook(hook(name)) for name, module in candidates.items()]
+    try:
+        with torch.no_grad():
+            output = run()
+    finally:
+        for handle in hooks:
+            handle.remove()
+    parts = _parts(model, output, n, n_classes)
+    if features is not None:
+        if not parts:
+            raise InputError(f"{type(model).__name__} returns no logits (N, C).", hint="Pass forward=, or layer=NAME.")
+        index, part = parts[0]
+        return _features_reading(features, pool, index, part)
+    names = [layer] if layer is not None else list(reversed(calls))
+    for index, part in parts:
+        for name in names:
+            for entered, left in calls.get(name, [])[-1:]:
+                for reading in _readings(name, _kind(modules[name]), entered, left, part, masks):
+                    return replace(reading, part=index, one_logit=part.shape[1] == 1)
+    if layer is not None:
+        one = next(iter(left.shape[-1] for _, left in calls.get(layer, [])), 0) == 1
+        reduce = "pool" if pool is not None else "none" if _kind(modules[layer]) == "linear" else "mean"
+        return HeadReading(layer, _kind(modules[layer]), reduce, one_logit=one, pool=pool)
+    if not parts:
+        shapes: Any = [tuple(t.shape) for t in tensors_of(output)] or type(output).__name__
+        widths = [t.shape[1] for t in tensors_of(output) if t.ndim == 2]
+        if n_classes is not None and widths:
+            raise InputError(
+                f"{type(model).__name__} has {widths[0]} outputs for {n_classes} classes.",
+                hint="Give the classes and data that the network was trained on, or name another layer with layer=NAME.",
+            )
+        raise InputError(
+            f"{type(model).__name__} returns {shapes} for {n} instances"
+            + ("" if n_classes is None else f", no outputs for {n_classes} classes") + "; logits (N, C) are needed.",
+            hint="Pass forward=lambda model, inputs: logits, or name the layer that gives them: layer=NAME.",
+        )  # fmt: skip
+    listed = ", ".join(
+        f"{name or '(the network itself)'} ({len(modules[name].weight)} outputs)" for name in list(calls)[-10:]
+    )
+    raise InputError(
+        f"the output of {type(model).__name__} is not the output of a linear layer (of {listed or 'none'}), nor a softmax, "
+        "sigmoid, class-wise scale or mean of one.",
+        hint="Name the linear layer that gives the logits (layer=NAME), or the module that gives features (features=NAME).",
+    )
+
+
+def _kind(module: Any) -> str:
+    from torch import nn
+
+    from imblens.models.normed import NormedLinear
+
+    if isinstance(module, (nn.Linear, NormedLinear)):
+        return "linear"
+    convolution = isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    return "convolution" if convolution and set(module.kernel_size) == {1} and module.groups == 1 else ""
+
+
+def _parts(model: Any, output: Any, n: int, n_classes: int | None) -> list[tuple[int, torch.Tensor]]:
+    """Return the outputs (n, C) that fit the classes, by position among all tensors."""
+    found: list[tuple[int, torch.Tensor]] = []
+    dense = None
+    if isinstance(output, (list, tuple)) and output and isinstance(output[0], Mapping) and "boxes" in output[0]:
+        dense = ("boxes, as object detection does", "crop the objects and classify them.")
+    for index, tensor in enumerate(tensors_of(output)):
+        if not tensor.ndim or len(tensor) != n or not tensor.is_floating_point():
+            continue
+        spatial = tensor.ndim >= 4 and tensor[0, 0].numel() > 1
+        if spatial and (n_classes is None or tensor.shape[1] == n_classes) and dense is None and not found:
+            dense = ("one prediction per pixel, as segmentation does", "pool its output to (N, C) with forward=.")
+        width = tensor[0].numel() if tensor.ndim < 3 or not spatial else 0
+        if tensor.ndim >= 3 and tensor.shape[2:].numel() != 1:
+            continue
+        if (n_classes is None and width) or width == n_classes or (width == 1 and n_classes in (None, 2)):
+            found.append((index, tensor.reshape(n, -1)))
+    if not found and dense is not None:
+        raise InputError(
+            f"{type(model).__name__} returns {dense[0]}; imblens reads classifiers.", hint=f"To use it, {dense[1]}"
+        )
+    return found
+
+
+def _readings(
+    name: str, kind: str, entered: Any, left: Any, part: Any, masks: Mapping[str, Any]
+) -> Iterator[HeadReading]:
+    """Yield the readings of one layer that give the network's output `part` (n, C)."""
+    base = HeadReading(name, kind)
+    if left.ndim < 2 or len(left) != len(part):
+        return
+    outer = base.vectors(left).double()
+    if outer.shape[2] != part.shape[1]:
+        return
+    n, steps, _ = outer.shape
+    part = part.double()
+    reduced = [("none" if kind == "linear" and left.ndim == 2 else "mean", outer.mean(dim=1))]
+    if steps > 1:
+        for key, mask in masks.items():
+            if mask.shape == (n, steps):
+                weights = mask.to(outer)[..., None]
+                reduced.append((f"mask:{key}", (outer * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)))
+    loose = 2e-2 if left.dtype.itemsize < 4 else 1.0 * CLOSE
+    for reduce, values in reduced:
+        for link in LINKS:
+            if _close(linked(values, link), part, loose):
+                yield replace(base, reduce=reduce, link=link)
+    if steps > 1:
+        for link in LINKS:
+            errors = (linked(outer, link) - part[:, None]).abs().amax(dim=2).amin(dim=1)
+            if float(errors.max()) <= loose * max(1e-3, float(part.abs().max())):
+                yield replace(base, reduce="choice", link=link)
+    if n < 4:
+        return
+    for reduce, values in reduced:
+        for link in LINKS:
+            folded = _affine(values, part, link, loose)
+            if folded is not None:
+                yield replace(base, reduce=reduce, link=link, scale=folded[0], shift=folded[1])
+
+
+def _close(values: torch.Tensor, part: torch.Tensor, loose: float) -> bool:
+    difference = (values.nan_to_num() - part.nan_to_num()).abs().max()
+    return float(difference) <= loose * max(1e-3, float(part.nan_to_num().abs().max()))
+
+
+def _affine(values: Any, part: Any, link: str, loose: float) -> tuple[Any, Any] | None:
+    """Fit a class-wise scale and shift between a layer's output and the network's; None where it does not fit."""
+    import torch
+
+    shared = link in ("softmax", "log_softmax")  # logits are known up to a number per instance
+    low, high = float(part.min()), float(part.max())
+    if (link in ("softmax", "sigmoid") and not (low > 0 and high < 1)) or (link == "log_softmax" and high > 0):
+        return None
+    wanted = {"identity": lambda: part, "softmax": part.log, "log_softmax": lambda: part, "sigmoid": part.logit}[link]()
+    x = values - values.mean(dim=1, keepdim=True) if shared else values
+    y = wanted - wanted.mean(dim=1, keepdim=True) if shared else wanted
+    dx, dy = x - x.mean(dim=0), y - y.mean(dim=0)
+    squares = (dx**2).sum(dim=0)
+    if float(squares.min()) < 1e-10:
+        return None
+    plain = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    fitted = plain * (dx * dy).sum() / squares.sum() if shared else (dx * dy).sum(dim=0) / squares
+    for scale in (plain, fitted):
+        shift = (y - scale * x).mean(dim=0)
+        if _close(linked(scale * values + shift, link), part, loose):
+            return (None if scale is plain else scale.float()), shift.float()
+    return None
+
+
+def _features_reading(features: str, pool: Pool, index: int, part: torch.Tensor) -> HeadReading:
+    probabilities = bool(((part >= 0) & (part <= 1)).all())
+    link = "sigmoid" if probabilities and part.shape[1] == 1 else "identity"
+    if probabilities and bool(((part.sum(dim=1) - 1).abs() < 1e-3).all()) and part.shape[1] > 1:
+        link = "softmax"
+    return HeadReading(features, "features", link=link, part=index, one_logit=part.shape[1] == 1, pool=pool)
