@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.versions import IMBLENS as __version__  # noqa: N811
 
 if TYPE_CHECKING:
+    from imblens.decisions import Decision as Decision
     from imblens.decisions import gate as gate
     from imblens.errors import ImblensError as ImblensError
     from imblens.extraction import capture as capture
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Audit": "imblens.report",
     "Comparison": "imblens.report",
+    "Decision": "imblens.decisions",
     "ImblensError": "imblens.errors",
     "Run": "imblens.run",
     "audit": "imblens.report",

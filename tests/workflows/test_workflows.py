@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from imblens.data import digits
 from imblens.errors import InputError, MissingError
 from imblens.training import TrainingPlan
-from imblens.workflows import assign_settings, training_facts
+from imblens.workflows import assign_settings, images_of_run, train_and_capture, training_facts
 
 
 def test_each_option_goes_to_what_has_it() -> None:
@@ -43,3 +45,27 @@ def test_facts_of_a_training_count_synthetic_images(tmp_path: Path) -> None:
 def test_importing_needs_no_torch() -> None:
     code = "import sys, imblens.workflows; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_new_images_get_the_features_that_the_run_has_of_them(tmp_path: Path) -> None:
+    images = digits()
+    folder = tmp_path / "run"
+    run, _ = train_and_capture(
+        images, folder, TrainingPlan(epochs=1, arch="smallnet"), colours=False, thumbnails=False, out=folder, force=True
+    )
+    assert run.test is not None
+    (tmp_path / "new" / "deep").mkdir(parents=True)
+    for place, name in ((0, "a.png"), (7, "deep/b.png")):
+        Image.fromarray(images.held_out.image(place)).save(tmp_path / "new" / name)
+    (tmp_path / "new" / "notes.txt").write_text("no image")
+    found = images_of_run(folder, tmp_path / "new")
+    assert found.ids.tolist() == ["a.png", "deep/b.png"]
+    assert np.allclose(found.features, run.test.features[[0, 7]], atol=1e-4)
+    assert np.allclose(found.logits, run.test.logits[[0, 7]], atol=1e-4)
+    one = images_of_run(folder, tmp_path / "new" / "a.png")
+    assert one.features.shape == (1, run.dim) and one.ids.tolist() == ["a.png"]
+    with pytest.raises(MissingError, match="no image in"):
+        images_of_run(folder, tmp_path / "new" / "notes.txt")
+    run.save(tmp_path / "arrays_only")
+    with pytest.raises(InputError, match="holds no network that imblens trained"):
+        images_of_run(tmp_path / "arrays_only", tmp_path / "new")

@@ -2,7 +2,7 @@
 
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
-from imblens.data._decode import resize
+from imblens.data._decode import decode, is_image, resize
 from imblens.data._digits import digits
 from imblens.data._drop import drop_images
 from imblens.data._images import ImageSet, ImageSplit
@@ -19,12 +19,14 @@ __all__ = [
     "Profile",
     "add_boxes",
     "built_in_sets",
+    "decode",
     "digits",
     "draw_profile",
     "drop_images",
     "finding_or_none",
     "image_sets",
     "imbalance_profile",
+    "is_image",
     "load_images",
     "load_pictures",
     "parse_profile",

@@ -2,6 +2,7 @@
 
 from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
+from imblens.run._foreign import as_array
 from imblens.run._head import Head
 from imblens.run._install import unwrapped
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
@@ -11,7 +12,7 @@ from imblens.run._run import Run, as_run
 from imblens.run._same_instances import common_rows, same_features
 from imblens.run._split import PREVIEWS, Split
 from imblens.run._table_source import is_table
-from imblens.run._validation import class_names, labels_vector, legible
+from imblens.run._validation import class_names, features_matrix, labels_vector, legible
 from imblens.run._write import seal, staged, write_part
 from imblens.run.statistics import (
     Batch,
@@ -44,12 +45,14 @@ __all__ = [
     "Split",
     "Statistic",
     "TopKCounts",
+    "as_array",
     "as_run",
     "class_names",
     "common_rows",
     "confusion_summary",
     "copies",
     "engine",
+    "features_matrix",
     "is_table",
     "labels_vector",
     "legible",

@@ -1,0 +1,138 @@
+"""Decisions about many instances, block by block, written to one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.archives import open_arrays
+from imblens.base.files import claim_file, write_atomic
+from imblens.decisions._decision import Decision
+from imblens.decisions._table import columns_of
+from imblens.errors import InputError, MissingError, ShapeError, nearby
+from imblens.run import Run, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SUFFIXES = (".parquet", ".csv")
+BLOCK = 65_536  # instances at a time
+
+
+class Unlabelled:
+    """Features or logits of instances without labels, with their ids.
+
+    Attributes:
+        features: (n, D) or None.
+        logits: (n, C) or None.
+        ids: (n,) text.
+    """
+
+    def __init__(self, features: Any = None, logits: Any = None, ids: Any = None) -> None:
+        """Keep what was read; ids are positions where there are none."""
+        self.features, self.logits = features, logits
+        known = features if features is not None else logits
+        self.ids = np.arange(len(known)).astype(str) if ids is None else np.asarray(ids).astype(str)
+        if self.ids.shape != (len(known),):
+            raise ShapeError(f"there are {self.ids.size} ids for {len(known)} instances.", hint="Give one id for each.")
+
+
+def read_unlabelled(path: Path) -> Unlabelled:
+    """Read instances without labels: an .npz with features or logits (and ids), features as .npy, or a run's test split.
+
+    Raises:
+        MissingError: there is nothing, or the archive has neither array.
+        InputError: damaged.
+    """
+    if not path.exists():
+        raise MissingError(f"there is no {path}.", hint=f"{nearby(path)}Give an .npz with features or logits.")
+    if path.is_dir() and (path / "run.json").exists():
+        split = Run.load(path).test
+        if split is None:
+            raise InputError(f"{path} has no test split.", hint="Capture the new instances as a test split.")
+        return unlabelled_of(split)
+    if path.suffix == ".npy":
+        try:
+            return Unlabelled(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {error}.", hint="Write it with numpy.save.") from error
+    with open_arrays(path, hint="Write it with numpy.savez.") as archive:
+        keys = set(archive.keys)
+        if not keys & {"features", "logits"}:
+            raise MissingError(
+                f"{path} has neither 'features' nor 'logits'.",
+                hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: features (n, D) or logits (n, C); ids.",
+            )
+        return Unlabelled(*(archive.read(key) if key in keys else None for key in ("features", "logits", "ids")))
+
+
+def unlabelled_of(split: Split) -> Unlabelled:
+    """The instances of a split, without their labels."""
+    return Unlabelled(split.features, np.asarray(split.logits) if split.has_logits else None, split.ids)
+
+
+def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:
+    """Decide about all instances in blocks of bounded memory, and write one Parquet or CSV file, atomically.
+
+    Args:
+        decision: the rules.
+        data: the instances.
+        out: FILE.parquet or FILE.csv; columns id and those of `Decision.predict` (lists as JSON in CSV).
+        force: overwrite it.
+
+    Raises:
+        InputError: another kind of file; arrays that do not fit the run.
+        ExistsError: the file exists and `force` is false.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out} is neither .parquet nor .csv.", hint="For example: --out predictions.parquet")
+    features, logits = decision.checked(data.features, data.logits)
+    claim_file(out, force=force)
+    blocks = _blocks(decision, features, logits, data.ids)
+    write = _parquet if out.suffix == ".parquet" else _csv
+    write_atomic(out, lambda file: write(file, blocks))
+    return out
+
+
+def _blocks(
+    decision: Decision, features: NDArray[Any] | None, logits: NDArray[Any] | None, ids: NDArray[Any]
+) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    for low in range(0, len(ids), BLOCK):
+        rows = slice(low, low + BLOCK)
+        found = decision.decide(*(None if array is None else np.asarray(array[rows]) for array in (features, logits)))
+        yield pa.table({"id": pa.array(ids[rows].tolist(), pa.string()), **columns_of(found, decision.classes)})
+
+
+def _parquet(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:
+    import pyarrow.parquet as pq
+
+    writer = None
+    for table in blocks:
+        writer = writer or pq.ParquetWriter(file, table.schema, write_page_checksum=True)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def _csv(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:
+    header = True
+    for table in blocks:
+        frame = table.to_pandas()
+        for name in ("prediction", "probability", "set"):
+            if len(frame) and isinstance(frame[name].iloc[0], np.ndarray):
+                frame[name] = _json_lists(frame[name])
+        file.write(frame.to_csv(index=False, header=header).encode("utf-8"))
+        header = False
+
+
+def _json_lists(column: pd.Series) -> list[str]:
+    return [json.dumps(value.tolist(), ensure_ascii=False) for value in column]

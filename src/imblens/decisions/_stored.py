@@ -1,0 +1,122 @@
+"""Rules of decisions as one safetensors file: arrays, and a JSON text with the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.files import claim_file, write_bytes
+from imblens.decisions._calibration import Calibration
+from imblens.decisions._distance import Distances
+from imblens.decisions._sets import SetRule
+from imblens.errors import InputError, MissingError, nearby
+from imblens.run import Head
+
+SCHEMA = "imblens decision 1"
+
+
+class Rules(Protocol):
+    """What is written of a `Decision`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """C names."""
+
+    @property
+    def head(self) -> Head | None:
+        """Gives logits of features."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of probabilities."""
+
+    @property
+    def sets(self) -> SetRule:
+        """Rule of prediction sets."""
+
+    @property
+    def least(self) -> float | None:
+        """Confidence below which an instance is sent to a person."""
+
+    @property
+    def distances(self) -> Distances | None:
+        """To training instances."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the rules were chosen on."""
+
+
+def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
+    """Write the rules; see `Decision.save`."""
+    from safetensors.numpy import save
+
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path} is no name for a decision.", hint="End it with .safetensors.")
+    claim_file(path, force=force)
+    calibration, sets, distances = decision.calibration, decision.sets, decision.distances
+    arrays: dict[str, NDArray[Any]] = {
+        "bias": calibration.bias,
+        "thresholds": sets.thresholds,
+        "counts": sets.counts,
+        "prior": sets.prior,
+    }
+    if decision.head is not None:
+        arrays |= {"head_weight": decision.head.weight, "head_bias": decision.head.bias}
+    if distances is not None:
+        arrays |= {name: getattr(distances, name) for name in ("features", "starts", "scale", "grid")}
+    facts = {
+        "schema": SCHEMA,
+        "classes": list(decision.classes),
+        "temperature": calibration.temperature,
+        "multilabel": calibration.multilabel,
+        "n_labels": calibration.n_labels,
+        "method": sets.method,
+        "coverage": sets.coverage,
+        "least": decision.least,
+        "notes": list(decision.notes),
+    }
+    blob = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"imblens": json.dumps(facts)})
+    write_bytes(path, blob)
+    return path
+
+
+def read_decision(path: Path) -> dict[str, Any]:
+    """Read the rules as arguments of `Decision`.
+
+    Raises:
+        MissingError: no such file.
+        InputError: it is damaged or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise MissingError(f"there is no {path}.", hint=f"{nearby(path)}Write it with Decision.save.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {}).get("imblens", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        if facts.get("schema") != SCHEMA:
+            raise InputError(f"{path} holds no decision of this imblens.", hint="Write it again with Decision.save.")
+        multilabel = bool(facts["multilabel"])
+        head = Head(arrays["head_weight"], arrays["head_bias"]) if "head_weight" in arrays else None
+        of_distance: list[Any] = [arrays.get(name) for name in ("features", "starts", "scale", "grid")]
+        return {
+            "classes": tuple(facts["classes"]),
+            "head": head,
+            "calibration": Calibration(facts["temperature"], arrays["bias"], multilabel, facts["n_labels"]),
+            "sets": SetRule(
+                facts["method"], facts["coverage"], arrays["thresholds"], arrays["counts"], arrays["prior"], multilabel
+            ),
+            "least": facts["least"],
+            "distances": None if of_distance[0] is None else Distances(*of_distance),
+            "notes": tuple(facts["notes"]),
+        }
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read: {error}.", hint="Write it again with Decision.save.") from error

@@ -1,0 +1,81 @@
+"""New images without labels through the network of a run that imblens trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imblens.base.memory import refuse_too_large
+from imblens.data import decode, is_image, resize
+from imblens.decisions import Unlabelled
+from imblens.errors import InputError, MissingError
+from imblens.run import Run
+
+
+def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object] | None = None) -> Unlabelled:
+    """Return features and logits of all images in a file or folder, folders in it included; labels are not needed.
+
+    Args:
+        source: the folder of a run that `imblens train` wrote, with its `model.safetensors`.
+        data: an image, or a folder of images.
+        progress: called with lines of progress.
+
+    Raises:
+        InputError: the run has no network of its own, or a file cannot be decoded.
+        MissingError: no image in `data`.
+    """
+    run = Run.load(source)
+    weights = source / "model.safetensors"
+    arch, settings = run.meta.get("arch"), run.meta.get("preprocessing")
+    if not weights.is_file() or not arch or not settings:
+        raise InputError(
+            f"{source} holds no network that imblens trained, so it cannot read images.",
+            hint="Pass features or logits of the images as ARRAYS.npz, or capture them with your network as a run.",
+        )
+    files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
+    files = [path for path in files if is_image(path)]
+    if not files:
+        raise MissingError(f"there is no image in {data}.", hint="Give a folder of images, or ARRAYS.npz.")
+    height, width = settings["size"]
+    refuse_too_large(len(files) * height * width * 3, f"{len(files):,} images need", hint="Predict them in parts.")
+    pixels = np.empty((len(files), height, width, 3), np.uint8)
+    for place, path in enumerate(files):
+        image = decode(path, str(path))
+        pixels[place] = image if image.shape[:2] == (height, width) else resize(image, (height, width))
+    features, logits = _captured(run, weights, str(arch), settings, pixels, progress)
+    root = data if data.is_dir() else data.parent
+    return Unlabelled(features, logits, [path.relative_to(root).as_posix() for path in files])
+
+
+def _captured(
+    run: Run, weights: Path, arch: str, settings: Any, pixels: Any, progress: Callable[[str], object] | None
+) -> tuple[Any, Any]:
+    from imblens.extraction import capture
+    from imblens.losses import find_loss
+    from imblens.models import load_weights, make_network
+
+    options = run.meta.get("loss_options") or {}
+    normalised = find_loss(str(run.meta.get("loss", "ce"))).normalised_head
+    scale = float(options.get("s", 30.0)) if normalised else 30.0
+    size = tuple(settings["size"])
+    network = make_network(arch, run.n_classes, size=size, normalised_head=normalised, scale=scale)
+    load_weights(network, weights)
+    n = len(pixels)
+    if n == 1:  # a run compares classes, so it needs two instances
+        pixels = np.concatenate([pixels, pixels])
+    labels = np.arange(len(pixels)) % run.n_classes  # placeholders: nothing here reads labels
+    if run.task == "multilabel":
+        labels = np.eye(run.n_classes, dtype=np.int64)[labels]
+    found = capture(
+        network.eval(),
+        train=(pixels, labels),
+        classes=run.classes,
+        preprocessing=settings,
+        colours=False,
+        thumbnails=False,
+        progress=progress,
+    ).train
+    return np.asarray(found.features)[:n], np.asarray(found.logits)[:n]
