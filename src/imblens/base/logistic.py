@@ -20,6 +20,7 @@ def fit_logistic(
     *,
     l2: float,
     weights: Floats | None = None,
+    offset: NDArray[Any] | None = None,
     iterations: int = 300,
 ) -> tuple[Floats, Floats]:
     """Minimise sum_i weights_i cross-entropy_i + l2 / 2 |W|^2 over weight W and bias, by L-BFGS.
@@ -33,6 +34,7 @@ def fit_logistic(
         n_classes: C. A class without instances gets a low bias.
         l2: above 0; that of a sum over instances, so that more of them weigh more against it.
         weights: (N,) 0 or more, with a sum above 0; 1 each by default.
+        offset: (N, C) logits that those of the weight and bias are added to: the penalty then keeps close to them.
         iterations: at most.
 
     Returns:
@@ -64,6 +66,8 @@ def fit_logistic(
             part, targets, share_of = rows[block], labels[block], share[block]
             at = np.arange(len(part))
             logits = part @ head.T
+            if offset is not None:
+                logits += offset[block]
             logits -= logits.max(axis=1, keepdims=True)
             own = logits[at, targets]
             np.exp(logits, out=logits)

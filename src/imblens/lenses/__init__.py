@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imblens.lenses.feature_density import feature_density as feature_density
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
     from imblens.lenses.generalization_gap import generalization_gap as generalization_gap
+    from imblens.lenses.headroom import headroom as headroom
     from imblens.lenses.label_suspects import label_suspects as label_suspects
     from imblens.lenses.ranking import ranking as ranking
     from imblens.lenses.weight_norms import weight_norms as weight_norms

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.lenses._content_order import canonical_order, content_keys
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -49,7 +50,7 @@ def _compute(run: Run) -> Evidence:
     train = run.train
     labels, n = train.labels, len(train)
     counts = train.class_counts
-    order, rank = _canonical_order(train.features, labels)
+    order, rank = canonical_order(train.features, labels)
     heads = _Heads(run, order, rank)
     own, suggested = np.full(n, np.nan), labels.copy()
     with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
@@ -110,7 +111,7 @@ class _Heads:
             self.n_classes, np.int64
         )  # folds of a class begin where its content decides, so that none is largest
         begins = order[np.r_[True, np.diff(labels[order]) != 0]] if n else order
-        keys = _content_keys(run.train.features, begins)
+        keys = content_keys(run.train.features, begins)
         first[labels[begins]] = (keys >> np.uint64(32)).astype(np.int64) % FOLDS
         self.fold = (rank + first[labels]) % FOLDS
         quota = np.maximum(np.floor(counts * min(1.0, FITTED / max(n, 1))), np.minimum(counts, 2 * FOLDS))
@@ -177,30 +178,3 @@ class _Heads:
             log_p = model.predict_log_proba((features - self.mean) / self.spread)
             found[np.ix_(at, model.classes_)] = np.maximum(log_p, np.log(SMALLEST))
         return found
-
-
-def _canonical_order(features: NDArray[Any], labels: Integers) -> tuple[Integers, Integers]:
-    """Rows by class and content, which no order of the instances changes, and (N,) place of each in its class."""
-    order = np.lexsort((_content_keys(features, np.arange(len(labels))), labels))
-    sizes = np.bincount(labels, minlength=1) if len(labels) else np.zeros(1, np.int64)
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order, rank
-
-
-def _content_keys(features: NDArray[Any], rows: Integers) -> NDArray[np.uint64]:
-    """(S,) a number that depends on an instance's features alone, spread like a random one.
-
-    The order of the features and a scale that is a power of two do not change it.
-    """
-    largest = max(float(np.abs(features[block]).max()) for block in row_blocks(*features.shape))
-    exponent = -int(np.frexp(largest)[1])
-    weights = np.random.default_rng(0).integers(1, 2**63, features.shape[1], dtype=np.uint64) | np.uint64(1)
-    keys = np.empty(len(rows), np.uint64)
-    for block in row_blocks(len(rows), features.shape[1]):
-        scaled = np.sort(np.ldexp(np.asarray(features[rows[block]], dtype=np.float32), exponent), axis=1)
-        bits = (scaled + np.float32(0)).view(np.uint32).astype(np.uint64)
-        keys[block] = (bits * weights).sum(axis=1, dtype=np.uint64)
-    keys ^= keys >> np.uint64(29)
-    keys *= np.uint64(0xBF58476D1CE4E5B9)
-    return keys ^ (keys >> np.uint64(32))

@@ -1,0 +1,62 @@
+"""Sentences on what another head could gain, and what else would help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from imblens.base.wording import percent, points, share_with_interval
+from imblens.lenses._contract import Finding
+
+NOTABLE = 0.02  # gains below are not worth a line
+GOOD = 0.95  # a class above needs no advice
+
+
+def lines(finding: Finding) -> dict[str, str]:
+    """A line on all classes, then one for each class with errors: what a head could gain, worst class first."""
+    summary = finding.summary
+    table = finding.tables["headroom"].dropna(subset=["ceiling"])
+    what = "recall" if summary["task"] == "multiclass" else "balanced accuracy"
+    found = {"": _all_classes(summary)}
+    for row in table.sort_values("ceiling", kind="stable").to_dict("records"):
+        text = _advice(row, what)
+        if text:
+            found[str(row["class"])] = f"{row['class']}: {text}."
+    return found
+
+
+def _all_classes(summary: Any) -> str:
+    as_it_is = "" if summary["accuracy"] is None else f" {percent(summary['accuracy'])} as it is,"
+    low, high = (100 * summary[f"remaining_{end}"] for end in ("low", "high"))
+    text = (
+        f"Mean over classes:{as_it_is} {percent(summary['best_head'])} with a head refitted on training features; the best "
+        f"linear head, cross-fitted on test instances, adds {points(summary['remaining'])} [{low:.1f}, {high:.1f}]."
+    )
+    if summary["remaining_high"] < NOTABLE:
+        return f"{text} Beyond refitting, another head cannot help; better features can."
+    return text
+
+
+def _advice(row: dict[str, Any], what: str) -> str:
+    now, refitted = row["accuracy"], row["best_head"]
+    ceiling = share_with_interval(row["ceiling"], row["ceiling_low"], row["ceiling_high"])
+    known = bool(np.isfinite(now))
+    best = max(refitted, row["ceiling"])
+    if max(best, now if known else 0) >= GOOD:
+        return ""
+    start = f"{what} {percent(now)} as it is" if known else f"{what} unknown as it is"
+    heads = f"{start}, {percent(refitted)} with a refitted head, {ceiling} with the best linear head"
+    if known and best - now < NOTABLE:
+        return (
+            f"{start}, {ceiling} with the best linear head: another head cannot help this class; more varied images, with the "
+            "network trained on them, can"
+        )
+    if row["ceiling_low"] > refitted and row["ceiling"] - refitted >= NOTABLE:
+        return (
+            f"{heads}: its training features do not show how new instances vary; more varied images of it help, even where "
+            "only the head is fitted on them"
+        )
+    return (
+        f"{heads}: `imblens treat RUN --with refit` gains most of it" if known and refitted - now >= NOTABLE else heads
+    )
