@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from imblens.run import Run
+import numpy as np
+import pandas as pd
+
+from imblens.run import Part, Run
 
 TRAIN = (61, 40, 23, 9, 3)
 TEST = (20, 7, 18, 11, 5)
@@ -32,3 +35,38 @@ def make_run(*, seed=0, train=TRAIN, test=TEST, dim=11, names=NAMES, logits=True
         head=(weight, bias) if head else None,
         classes=names,
     )
+
+
+BANDS = {"black": "#000000", "red": "#cd2328", "white": "#ffffff"}
+
+
+def captured_run(*, task="multiclass", **options):
+    """`make_run` with what capture can store besides: colour bands, maps against boxes, concept counts; also multi-label."""
+    run = make_run(**options)
+    rng = np.random.default_rng(options.get("seed", 0))
+    splits = {name: _captured_split(split, task, rng) for name, split in run.splits.items()}
+    meta = {"colours": {"bands": BANDS, "top": 0.1}, "alignment": {"layer": "body"}, "concepts": {"layer": "body"}}
+    return replace(run, task=task, meta={**run.meta, **meta}, **splits)
+
+
+def _captured_split(split, task, rng):
+    n, n_classes = len(split), split.n_classes
+    labels = np.asarray(split.labels)
+    if task == "multilabel":
+        labels = (np.eye(n_classes)[labels] + (rng.random((n, n_classes)) < 0.15) > 0).astype(np.uint8)
+        labels[rng.random(n) < 0.1] = 0
+    count = rng.multinomial(9, [0.5, 0.2, 0.3], size=n)
+    inside = rng.random((n, n_classes))
+    inside[rng.random((n, n_classes)) < 0.3] = np.nan  # no box
+    columns = {
+        "band_count": count,
+        "band_rgb": (count[:, :, None] * rng.integers(0, 256, (n, 3, 3))).reshape(n, 9),
+        "band_present": 10 * count,
+        **{f"cam_{name}": inside * share for name, share in {"iobb": 0.5, "ior": 1, "iou": 0.4}.items()},
+        "cam_pointing": np.round(inside),
+        "box_share": inside * 0.3,
+        "concept_disjoint": np.floor(9 * inside),
+        "concept_unique": np.floor(5 * inside),
+    }
+    table = pd.DataFrame({"id": [f"{split.name}-{i}" for i in range(n)], **{k: list(v) for k, v in columns.items()}})
+    return replace(split, parts=(Part(split.features, labels, split.logits if split.has_logits else None, table),))

@@ -85,7 +85,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(package: Path, *arguments: str) -> str:
     path = os.pathsep.join([str(package), str(ROOT), str(ROOT / "src")])
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -99,7 +102,10 @@ def test_it_takes_part_in_audit_report_and_class_table(package: Path, saved: Pat
     lenses = [part for name in ("class_accuracy", "feature_length") for part in ("--lens", name)]
     python(package, "-m", "imblens", "audit", str(saved / "run0"), *lenses, "--out", str(tmp_path))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "How long are the features of each class?" in page and "How long the features of a class are on average." in page
+    assert (
+        "How long are the features of each class?" in page
+        and "How long the features of a class are on average." in page
+    )
     assert "has features of length" in page
     assert list((tmp_path / "figures").glob("feature_length*"))
     header, *rows = (tmp_path / "tables" / "feature_length.csv").read_text(encoding="utf-8").splitlines()
