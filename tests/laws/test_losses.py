@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from imblens.losses import build_loss, loss_names
-from imblens.losses._base import ClassLoss
-from imblens.losses._labels import LabelLoss
+from imblens.losses import ClassLoss, LabelLoss, build_loss, loss_names
 
 COUNTS = (70, 3, 22, 1, 9)
 NEUTRAL: dict[str, dict[str, Any]] = {

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data import ImageSplit
-from imblens.data._decode import resize
+from imblens.data import ImageSplit, resize
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._inputs import LABEL_KEYS, Inputs, divide_batch, labels_array
 from imblens.extraction._loaders import loader_of, with_batch_size

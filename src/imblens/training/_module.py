@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imblens.losses._base import ClassLoss
-from imblens.losses._labels import LabelLoss
+from imblens.losses import ClassLoss, LabelLoss
 from imblens.training._global_state import derived_seed, seed_everything
 from imblens.training._mixing import MIXINGS
 from imblens.training._plan import TrainingPlan
