@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile # a process per core, each with one thread
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo quick test check fix bench docs examples clean
@@ -23,10 +24,10 @@ demo: setup ## train, capture, audit and report the built-in picture set
 
 quick: setup ## the parts that most changes touch, in about 90 seconds
 	$(BIN)/ruff check --quiet .
-	$(BIN)/python -m pytest -x tests/test_house.py tests/base tests/run tests/laws/test_losses.py tests/lenses tests/losses -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -x tests/test_house.py tests/base tests/run tests/laws/test_losses.py tests/lenses tests/losses -m "not slow and not browser"
 
 test: check ## everything: linters, types, tests, doctests, browser; prints coverage
-	$(BIN)/python -m pytest --cov=imblens --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --durations=40 --cov=imblens --cov-report=term:skip-covered
 
 check: setup ## format, lint and types, without changing a file
 	$(BIN)/ruff format --check .
