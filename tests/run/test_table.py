@@ -334,3 +334,14 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
         Run.load(tmp_path / "good.parquet")
     with pytest.raises(ShapeError, match="no rows"):
         Run.from_table(table().slice(0, 0), **COLUMNS)
+
+
+def test_pages_of_large_maps_are_dropped_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imblens.run._spool.IN_MEMORY", 100)
+    monkeypatch.setattr("imblens.run._part.LARGE_MAP", 100)
+    monkeypatch.setattr("imblens.run._part.BATCH_BYTES", 16)
+    features = RNG.normal(size=(5000, 7)).astype(np.float32)
+    given = pa.table({"x": fixed(features), "y": np.arange(5000) % 3, "split": ["train"] * 4500 + ["test"] * 500})
+    run = Run.from_table(given, features="x", label="y", split="split")
+    for _ in range(2):
+        np.testing.assert_array_equal(np.concatenate([b.features for b in run.train.batches()]), features[:4500])

@@ -1,7 +1,8 @@
-"""imblens audit: every lens on a run or on arrays, as tables, figures and one offline report."""
+"""imblens audit: every lens on a run, on arrays or on a table, as tables, figures and one offline report."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
 from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, progress, shown
 
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
 
 USUAL_K = 5  # neighbours that lenses use by default
 EXAMPLES = examples(
-    "imblens audit RUN", "imblens audit ARRAYS.npz --lens archetypes", "imblens audit --explain archetypes"
+    "imblens audit RUN",
+    "imblens audit ARRAYS.npz --lens archetypes",
+    "imblens audit TABLE.parquet --features embedding --label y --split split",
+    "imblens audit --explain archetypes",
 )
 
 
 def command(
-    source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
+    source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive of arrays, or a table."),
     out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
@@ -43,6 +48,13 @@ def command(
         metavar="local|ray",
         help="Where statistics over the parts of a large run are computed: here, or as Ray tasks.",
     ),
+    features: str | None = tables.Features,
+    label: str | None = tables.Label,
+    split: str | None = tables.SplitColumn,
+    logits: str | None = tables.Logits,
+    id: str | None = tables.Id,
+    preview: str | None = tables.Preview,
+    classes: str | None = tables.Classes,
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
@@ -52,13 +64,14 @@ def command(
     from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit
-    from imblens.run import ENGINES, Run
+    from imblens.run import ENGINES
 
     for name in lens:
         find_lens(name)
     if engine not in ENGINES:
         raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
-    run = Run.load(source)
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    run = tables.load(source, columns)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     begin(out, force=force)
@@ -76,7 +89,11 @@ def command(
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip, engine=engine)
     report = found.save(out, force=True, papers=papers)
-    emit(result(found, report), [*ending(found, report), to_try(found, source, "RUN2")], as_json=as_json)
+    emit(
+        result(found, report),
+        [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],
+        as_json=as_json,
+    )
 
 
 def _get_ready_to_draw() -> None:
@@ -102,12 +119,19 @@ def ending(found: Audit, report: Path) -> list[str]:
     return [*found.verdict(), *skipped, f"report: {report}"]
 
 
-def to_try(found: Audit, source: Path, out: str | Path) -> str:
-    """Return the next command: the treatment that the diagnosis names for the least accurate class that has one."""
+def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:
+    """Return the next command: the treatment that the diagnosis names for the least accurate class that has one.
+
+    Args:
+        found: the audit.
+        source: what was audited.
+        out: where the treated run goes.
+        columns: the options that name the columns of a table.
+    """
     table = found["diagnosis"].tables["diagnosis"] if "diagnosis" in found else None
     name = "eos"
     if table is not None:
         first = table[table["strength"] > 0].groupby("class", sort=False).head(1)
         advised = first[~first["treatment"].str.contains(" ")]  # several words describe what to do with the data
         name = str(advised.sort_values("accuracy", kind="stable")["treatment"].iloc[0]) if len(advised) else name
-    return f"next: {shown('imblens', 'treat', source, '--with', name, '--out', out)}"
+    return f"next: {shown('imblens', 'treat', source, *columns, '--with', name, '--out', out)}"

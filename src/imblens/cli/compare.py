@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from imblens.cli import _tables as tables
 from imblens.cli._explain import explain
 from imblens.cli._shared import Force, Json, Out, Papers, begin, emit, examples, plain, rows, shown
 
@@ -18,7 +19,7 @@ EXAMPLES = examples("imblens compare RUN RUN2 --out comparison", "imblens compar
 
 def command(
     sources: list[Path] = typer.Argument(
-        ..., metavar="RUN RUN ...", help="Two runs or more; the first is the reference."
+        ..., metavar="RUN RUN ...", help="Two runs or more, archives or tables; the first is the reference."
     ),
     out: Path = Out,
     draw_map: bool | None = typer.Option(
@@ -26,6 +27,13 @@ def command(
         "--map/--no-map",
         help="Embedding maps of all runs with common axes; by default only up to 5,000 instances.",
     ),
+    features: str | None = tables.Features,
+    label: str | None = tables.Label,
+    split: str | None = tables.SplitColumn,
+    logits: str | None = tables.Logits,
+    id: str | None = tables.Id,
+    preview: str | None = tables.Preview,
+    classes: str | None = tables.Classes,
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
@@ -34,11 +42,11 @@ def command(
     """Report what changed from the first run to the others, per class, with intervals."""
     from imblens.errors import InputError
     from imblens.report import QUICK_MAP, compare
-    from imblens.run import Run
 
     if len(sources) < 2:
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
-    runs = [Run.load(source) for source in sources]
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    runs = [tables.load(source, columns, mixed=True) for source in sources]
     begin(out, force=force)
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):
@@ -53,16 +61,16 @@ def command(
             *found.verdict(),
             *rows(table),
             f"report: {report}",
-            f"next: {shown(*_next(sources, table))}",
+            f"next: {shown(*_next(sources, table, columns))}",
         ],
         as_json=as_json,
     )
 
 
-def _next(sources: list[Path], table: pd.DataFrame) -> list[str | Path]:
+def _next(sources: list[Path], table: pd.DataFrame, columns: tables.TableOptions) -> list[str | Path]:
     """Suggest auditing the run that gained most, or a treatment where no run gained clearly."""
     change = table["change"].iloc[1:][table["change_low"].iloc[1:] > 0]
     if change.empty:
-        return ["imblens", "treat", sources[0], "--with", "best", "--out", "RUN-best"]
+        return ["imblens", "treat", sources[0], *columns.words(sources[0]), "--with", "best", "--out", "RUN-best"]
     best = sources[int(change.idxmax())]
-    return ["imblens", "audit", best, "--out", f"{best.with_suffix('')}-audit"]
+    return ["imblens", "audit", best, *columns.words(best), "--out", f"{best.with_suffix('')}-audit"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
 from imblens.cli._shared import Force, Json, Out, begin, emit, examples, plain, progress, rows, shown, step
 
@@ -23,7 +25,7 @@ EXAMPLES = examples(
 
 
 def command(
-    source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="A captured run, or an archive of arrays."),
+    source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive of arrays, or a table."),
     name: str = typer.Option(
         ...,
         "--with",
@@ -34,6 +36,13 @@ def command(
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."
     ),
+    features: str | None = tables.Features,
+    label: str | None = tables.Label,
+    split: str | None = tables.SplitColumn,
+    logits: str | None = tables.Logits,
+    id: str | None = tables.Id,
+    preview: str | None = tables.Preview,
+    classes: str | None = tables.Classes,
     out: Path = Out,
     explain_treatment: str | None = explain("treatments"),
     force: bool = Force,
@@ -41,11 +50,11 @@ def command(
 ) -> None:
     """Change the head of a run, and report accuracy per class before and after."""
     from imblens.errors import ExistsError
-    from imblens.run import Run
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
-    run = Run.load(source)
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    run = tables.load(source, columns)
     if out.resolve() == source.resolve():
         raise ExistsError(
             f"--out {out} is the run to be treated.", hint="Choose another --out, so that the run is kept."
@@ -62,7 +71,7 @@ def command(
         [
             *_lines(run, better, table, measures),
             f"run: {out}",
-            f"next: {shown(*_next(source, out, comparable=len(table) > 0))}",
+            f"next: {shown(*_next(source, out, columns.words(source), comparable=len(table) > 0))}",
         ],
         as_json=as_json,
     )
@@ -88,9 +97,9 @@ def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> t
     return better, pd.DataFrame(), pd.DataFrame()
 
 
-def _next(source: Path, out: Path, *, comparable: bool) -> list[str | Path]:
+def _next(source: Path, out: Path, columns: Sequence[str], *, comparable: bool) -> list[str | Path]:
     if comparable:
-        return ["imblens", "compare", source, out, "--out", "comparison"]
+        return ["imblens", "compare", source, out, *columns, "--out", "comparison"]
     return ["imblens", "audit", out, "--out", f"{out}-audit"]
 
 

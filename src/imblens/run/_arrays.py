@@ -53,6 +53,7 @@ def splits_of(
     head: Any | None,
     classes: Classes | None,
     task: str | None = None,
+    read: bool = False,
     centre: NDArray[np.float64] | None = None,
 ) -> Checked:
     """Check arrays and convert them; see `Run.from_arrays`.
@@ -62,11 +63,12 @@ def splits_of(
         head: weight and bias, or a layer.
         classes: C names, or a mapping of label values to names, or None.
         task: "multilabel" keeps labels (N, C) with one 1 in every row; None takes them as single labels.
+        read: whether features and logits are finite float32 matrices, checked where they were read from a table.
         centre: (D,) what was subtracted from the features before.
     """
     notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
-    raw = {name: number_matrix(values[0], f"{name}_features") for name, values in given.items()}
+    raw = {name: values[0] if read else number_matrix(values[0], f"{name}_features") for name, values in given.items()}
     dim = raw["train"].shape[1]
     for name, matrix in raw.items():
         if matrix.shape[1] != dim:
@@ -75,7 +77,9 @@ def splits_of(
                 hint="Capture all splits with the same network.",
             )
     logits = {
-        name: features_matrix(values[2], f"{name}_logits") for name, values in given.items() if values[2] is not None
+        name: values[2] if read else features_matrix(values[2], f"{name}_logits")
+        for name, values in given.items()
+        if values[2] is not None
     }
     layer = None if head is None else _weight_and_bias(head)
     labels: dict[str, NDArray[Any]] = {name: values[1] for name, values in given.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label, which is 0 in `labels`
+LARGE_MAP = 2**28  # bytes of a map whose pages are dropped when they were read
 BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
 
 
@@ -104,3 +106,16 @@ class Part:
             elif logits and head is not None:
                 outputs = head(features)
             yield Batch(start + low, features, self.labels[rows], outputs, n_classes)
+            _release(self.features, rows)
+
+
+def _release(array: Floats, rows: slice) -> None:
+    """Drop the pages of rows of a large map that were read: they would count as memory of this process."""
+    if not isinstance(array, np.memmap) or array.mode != "r" or array.nbytes < LARGE_MAP:
+        return
+    whole: Any = array.base
+    if isinstance(whole, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        row = array.nbytes // len(array)
+        low = array.offset % mmap.ALLOCATIONGRANULARITY + rows.start * row
+        low -= low % mmap.PAGESIZE
+        whole.madvise(mmap.MADV_DONTNEED, low, min((rows.stop - rows.start) * row, len(whole) - low))

@@ -18,7 +18,7 @@ from imblens.run._npz import read_npz
 from imblens.run._read import read_run
 from imblens.run._split import Split
 from imblens.run._table import Columns, read_table
-from imblens.run._table_source import is_table
+from imblens.run._table_source import is_table, open_table
 from imblens.run._write import write_run
 
 Task = Literal["multiclass", "multilabel"]
@@ -204,6 +204,11 @@ class Run:
         columns = Columns(features, label, split, logits, id, group, preview)
         checked, found = read_table(source, columns, head=head, classes=classes, task=task)
         return cls._of(checked, {**found, **(meta or {})})
+
+    @staticmethod
+    def table_columns(source: Any) -> list[str]:
+        """Return the names of the columns of a table, without reading its rows; see `from_table`."""
+        return open_table(source).columns
 
     @classmethod
     def _of(cls, checked: Checked, meta: Mapping[str, Any]) -> Run:

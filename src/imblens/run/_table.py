@@ -99,7 +99,7 @@ def read_table(
         if name in labels
     }
     centre = storing.centre if storing is not None and storing.centre.any() else None
-    checked = splits_of(arrays, head=head, classes=names, task=task, centre=centre)
+    checked = splits_of(arrays, head=head, classes=names, task=task, read=True, centre=centre)
     notes += [*(storing.notes(feature_names) if storing is not None else ()), *checked.notes]
     splits = {
         name: replace(split, parts=(replace(split.parts[0], table=_rows_of(frame, codes == ORDER.index(name))),))

@@ -1,0 +1,131 @@
+"""Runs, archives and tables as the source of a command: the options that name a table's columns, and reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from imblens.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from imblens.run import Run
+
+SOURCE = "RUN|ARRAYS.npz|TABLE.parquet"
+Features = typer.Option(
+    None,
+    "--features",
+    metavar="COL",
+    help="For a table: the column of feature lists, or columns of numbers between commas; f* names several.",
+)
+Label = typer.Option(None, "--label", metavar="COL", help="For a table: the column of labels.")
+SplitColumn = typer.Option(None, "--split", metavar="COL", help="For a table: the column with train, val and test.")
+Logits = typer.Option(
+    None, "--logits", metavar="COL", help="For a table: the column of logits; needs --classes for text."
+)
+Id = typer.Option(None, "--id", metavar="COL", help="For a table: the column that identifies instances.")
+Preview = typer.Option(None, "--preview", metavar="COL", help="For a table: a column of text that reports show.")
+Classes = typer.Option(
+    None, "--classes", metavar="A,B,C|FILE", help="For a table: class names in the order of the logits."
+)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a command was told about a table: an attribute per option, None where it was not given."""
+
+    features: str | None = None
+    label: str | None = None
+    split: str | None = None
+    logits: str | None = None
+    id: str | None = None
+    preview: str | None = None
+    classes: str | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The options that were given, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    def words(self, *sources: Path) -> list[str]:
+        """The options as they were typed, for the next command; none where no source is a table."""
+        from imblens.run import is_table
+
+        if not any(is_table(source) for source in sources):
+            return []
+        return [word for name, value in self.given.items() for word in (f"--{name}", value)]
+
+
+def load(source: Path, options: TableOptions, *, mixed: bool = False) -> Run:
+    """Read a run, an archive or a table.
+
+    Args:
+        source: its path.
+        options: the columns of a table.
+        mixed: whether another source may be the table that the options are for.
+
+    Raises:
+        InputError: options for a table where there is none.
+        MissingError: options that a table needs; the message lists its columns.
+    """
+    from imblens.run import Run, is_table
+
+    if not is_table(source) or not source.exists():
+        if options.given and not mixed and source.exists():
+            names = ", ".join(f"--{name}" for name in options.given)
+            raise InputError(f"{source} is no table, so {names} cannot be used.", hint="Leave the option out.")
+        return Run.load(source)
+    columns = Run.table_columns(source)
+    needed = ["features", "label", *(["split"] if _needs_split(source) else [])]
+    missing = [f"--{name}" for name in needed if name not in options.given]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+        raise MissingError(
+            f"{source} is a table: {' and '.join(missing)} {verb} not given.",
+            hint=f"Its columns: {', '.join(columns[:30])}{more}. "
+            "For example: --features embedding --label y --split split.",
+        )
+    return Run.from_table(source, **arguments(options, columns))
+
+
+def arguments(options: TableOptions, columns: Sequence[str]) -> dict[str, Any]:
+    """The arguments of `Run.from_table` that the options mean.
+
+    >>> arguments(TableOptions("f*", "y", classes="a,b"), ["f1", "f2", "y"])
+    {'features': ['f1', 'f2'], 'label': 'y', 'classes': ['a', 'b']}
+    """
+    found: dict[str, Any] = dict(options.given)
+    for name in ("features", "label", "logits"):
+        if name in found:
+            found[name] = _several(found[name], columns)
+    if "classes" in found:
+        from imblens.cli.capture import class_list
+
+        found["classes"] = class_list(found["classes"])
+    return found
+
+
+def _several(text: str, columns: Sequence[str]) -> str | list[str]:
+    """One column, or those between commas; * and ? stand for any characters."""
+    if text in columns:
+        return text
+    names: list[str] = []
+    for piece in text.split(","):
+        piece = piece.strip()
+        matching = [name for name in columns if fnmatchcase(name, piece)] if set("*?") & set(piece) else []
+        names += matching or [piece]
+    return names[0] if len(names) == 1 else names
+
+
+def _needs_split(source: Path) -> bool:
+    """Whether the splits are not already named by the files of a folder."""
+    from imblens.base.split_names import split_of
+
+    if not source.is_dir():
+        return True
+    return not any(split_of(part.replace("-", " ")) for file in source.rglob("*") for part in (file.name,))
