@@ -213,3 +213,76 @@ def test_ids_and_mappings_that_do_not_fit(tmp_path: Path) -> None:
         capture(model, train=Items(lambda i: {"a": MASK[i], "b": TOKENS[i], "label": Y[i]}))
     with pytest.raises(InputError, match="without labels"):
         capture(model, train=Items(lambda i: {"input_ids": TOKENS[i]}))
+
+
+class Flexible(nn.Module):
+    """A linear network that unpacks its one argument."""
+
+    def __init__(self, read: Any) -> None:
+        super().__init__()
+        self.read, self.head = read, nn.Linear(5, 3)
+
+    def forward(self, batch: Any) -> Tensor:
+        out: Tensor = self.head(self.read(batch))
+        return out
+
+
+ROWS = torch.from_numpy(RNG.normal(size=(N, 5)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("read", "train"),
+    [
+        (lambda batch: batch["rows"], {"rows": ROWS, "labels": Y}),
+        (
+            lambda batch: batch["rows"] + 0 * batch["more"],
+            Items(lambda i: {"rows": ROWS[i], "more": ROWS[i], "y": Y[i]}),
+        ),
+        (lambda batch: batch[0] + 0 * batch[1], ((ROWS, ROWS), Y)),
+    ],
+)
+def test_networks_that_take_the_whole_batch(read: Any, train: Any) -> None:
+    model = seeded(lambda: Flexible(read))
+    run = capture(model, train=train)
+    np.testing.assert_allclose(run.train.logits, model.head(ROWS).detach(), atol=1e-4)
+
+
+def test_objects_are_spread_over_what_forward_requires() -> None:
+    class Graphs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+            sums = torch.zeros(int(batch.max()) + 1, 5).index_add_(0, batch, x + x[edge_index[0]])
+            out: Tensor = self.head(sums)
+            return out
+
+    def graphs(rows: list[int]) -> Any:
+        nodes = torch.cat([ROWS[[i, i]] for i in rows])
+        edges = torch.arange(len(nodes)).expand(2, -1)
+        owners = torch.arange(len(rows)).repeat_interleave(2)
+        return SimpleNamespace(x=nodes, edge_index=edges, batch=owners, y=Y[rows])
+
+    model = seeded(Graphs)
+    run = capture(model, train=DataLoader(Items(int), batch_size=5, collate_fn=graphs))
+    np.testing.assert_allclose(run.train.logits, model.head(4 * ROWS).detach(), atol=1e-4)
+
+
+def test_packed_sequences() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.LSTM(5, 7, batch_first=True), nn.Linear(7, 3)
+
+        def forward(self, sequences: Any) -> Tensor:
+            out: Tensor = self.head(self.body(sequences)[1][0][-1])
+            return out
+
+    def pack(rows: list[int]) -> Any:
+        sequences = [ROWS[i : i + 1 + i % 3] for i in rows]
+        return nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False), Y[rows]
+
+    model = seeded(Packed)
+    run = capture(model, train=DataLoader(Items(int), batch_size=5, collate_fn=pack))
+    np.testing.assert_allclose(run.train.logits, model(pack(list(range(N)))[0]).detach(), atol=1e-4)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -153,3 +154,137 @@ def test_half_precision_networks() -> None:
 def test_what_is_no_classifier_is_refused(output: Any, labels: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         capture(seeded(lambda: Net(nn.Linear(7, 3), output)), train=(X, labels))
+
+
+class Own(nn.Module):
+    """A linear layer of the user's own, with its weight the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.offset = nn.Parameter(torch.randn(7, 3)), nn.Parameter(torch.randn(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.kernel + self.offset
+
+
+class LowRank(nn.Module):
+    """A linear layer with an update of low rank beside it (LoRA)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base_layer, self.down, self.up = nn.Linear(7, 3), nn.Linear(7, 2, bias=False), nn.Linear(2, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.base_layer(x) + 0.5 * self.up(self.down(x))
+        return out
+
+
+@pytest.mark.parametrize("head", [Own, LowRank])
+def test_modules_of_other_classes_that_compute_a_linear_layer(head: Any) -> None:
+    model = seeded(lambda: Net(head(), pooled))
+    check(model, lambda o: o)
+    check(seeded(lambda: Net(head(), lambda h, t: h(t).mean(1).softmax(1))), lambda o: o.log(), shared=True)
+    assert capture(model, train=(X, Y), layer="head").meta["head"]["kind"] == "affine"
+
+
+def test_a_linear_module_without_a_weight_of_its_own_takes_no_head() -> None:
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(2, 7))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ (self.first @ self.second).T
+
+    model = seeded(lambda: Net(Product(), pooled))
+    run = capture(model, train=(X, Y))
+    before = model.head.first.clone()
+    with pytest.raises(InputError, match=r"Product\) has no weight that takes the head"):
+        run.with_head(type(run.head)(run.head.weight + 1, run.head.bias)).install(model)  # type: ignore[union-attr]
+    assert torch.equal(model.head.first, before)
+
+
+VIEWS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
+    "the same call twice": lambda h, t: (pooled(h, t).sum(), pooled(h, t)),
+    "mean over two views": lambda h, t: (pooled(h, t) + pooled(h, -t)) / 2,
+    "the last of two calls": lambda h, t: (pooled(h, t), pooled(h, 2 * t))[1],
+    "frames in the batch axis": lambda h, t: h(t.flatten(0, 1)).reshape(len(t), 6, 3).mean(1),
+    "views one after another": lambda h, t: h(t.transpose(0, 1).flatten(0, 1)).reshape(6, len(t), 3).mean(0),
+    "one more axis": lambda h, t: pooled(h, t)[:, None],
+}
+
+
+@pytest.mark.parametrize("form", VIEWS)
+def test_heads_that_run_several_times(form: str) -> None:
+    check(seeded(lambda: Net(nn.Linear(7, 3), VIEWS[form])), lambda o: o[1] if isinstance(o, tuple) else o)
+
+
+class Both(NamedTuple):
+    """What GoogLeNet and Inception return in training."""
+
+    logits: Any
+    aux: Any
+
+
+@dataclass
+class Result:
+    """An output object without logits by name."""
+
+    loss: Any
+    prediction: Any
+
+
+class Slots:
+    """An output object without a dictionary."""
+
+    __slots__ = ("logits",)
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+@pytest.mark.parametrize(
+    ("after", "logits_of"),
+    [
+        (lambda h, t: Both(pooled(h, t), t.mean(1)), lambda o: o.logits),
+        (lambda h, t: Both(pooled(h, t), pooled(h, t) * 0), lambda o: o.logits),
+        (lambda h, t: Result(None, pooled(h, t)), lambda o: o.prediction),
+        (lambda h, t: Slots(pooled(h, t)), lambda o: o.logits),
+    ],
+)
+def test_outputs_of_every_class(after: Any, logits_of: Any) -> None:
+    check(seeded(lambda: Net(nn.Linear(7, 3), after)), logits_of)
+
+
+def test_one_of_several_outputs_is_that_of_the_classes() -> None:
+    class Tasks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.age, self.kind = nn.Linear(5, 2), nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"age": self.age(x[:, 0]), "kind": self.kind(x[:, 0])}
+
+    model, rows = seeded(Tasks), [(X[i], {"age": i, "kind": int(Y[i])}) for i in range(30)]
+    for label in ("kind", lambda batch: batch[1]["kind"]):
+        run = capture(model, train=rows, label=label, classes=["a", "b", "c"])
+        assert run.meta["layer"] == "kind" and run.train.labels.tolist() == Y.tolist()
+        np.testing.assert_allclose(run.train.logits, model(X)["kind"].detach(), atol=1e-4)
+    with pytest.raises(InputError, match=r"several targets: age, kind.*label='age'"):
+        capture(model, train=rows, classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("pool", ["mean", "first", "last"])
+def test_a_named_layer_with_a_pool(pool: str) -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: h(t).sin().mean(1)))
+    run = capture(model, train=(X, Y), layer="head", pool=pool)
+    tokens = model.head(torch.tanh(model.body(X))).detach()
+    own = {"mean": tokens.mean(1), "first": tokens[:, 0], "last": tokens[:, -1]}[pool]
+    np.testing.assert_allclose(run.train.logits, own, atol=1e-4)
+    assert run.head is not None
+    np.testing.assert_allclose(run.head(run.train.features), own, atol=1e-4)
+
+
+def test_random_outputs_are_reported() -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: pooled(h, nn.functional.dropout(t, 0.5, True))))
+    assert any("draws random numbers" in note for note in capture(model, train=(X, Y)).meta["notes"])

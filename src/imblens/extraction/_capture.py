@@ -21,14 +21,14 @@ from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
 from imblens.extraction._find_reading import find_reading
 from imblens.extraction._forward import ForwardPass, masks_of
-from imblens.extraction._heads import HeadReading, Pool
+from imblens.extraction._heads import HeadReading, Pool, tensors_of
 from imblens.extraction._inputs import Label, Signature
 from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._previews import Given
 from imblens.extraction._probes import Probe
-from imblens.extraction._readers import ImageReader, SplitReader, make_reader
+from imblens.extraction._readers import ImageReader, InputBatch, SplitReader, make_reader
 from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
 from imblens.extraction._walk import Walk, check_labels, two_classes
@@ -167,12 +167,13 @@ def capture(
     folder = None if out is None else claim(Path(out), force=force)
     wanted: list[Probe] = [Colours(), *probes] if colours else list(probes)
     with torch.inference_mode(False), as_found(network, where), exact_float32(where):
-        single = one_hot_split(readers)
-        notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
-        first = readers["train"].sample()
         trial = ForwardPass(
             network, HeadReading("", "features"), (), device=where, dtype=dtype, bf16=False, forward=forward
         )
+        first, random_note = _first_batch(readers["train"], signature, trial)
+        notes += random_note
+        single = one_hot_split(readers)
+        notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
         placed = trial.placed(first)
         known = None if known_names is None else len(class_names(known_names, None))
         where_read: dict[str, Any] = {
@@ -253,6 +254,39 @@ def capture(
         return run
     seal(folder, run, [file for parts in collected.values() for file in parts.files])
     return replace(run, path=folder)
+
+
+def _first_batch(reader: SplitReader, signature: Signature, trial: ForwardPass) -> tuple[InputBatch, list[str]]:
+    """Return the first instances, and a sentence where the network's output for them is random.
+
+    Where the network cannot run on the inputs spread, they are given as one argument from here on.
+    """
+
+    def tried() -> tuple[InputBatch, Any]:
+        first = reader.sample()
+        output = trial.call(trial.placed(first))
+        if not any(tensor.ndim and len(tensor) == len(first.labels) for tensor in tensors_of(output)):
+            raise NotApplicable("the output has not one row for each instance.")
+        return first, output
+
+    try:
+        first, output = tried()
+    except (InputError, NotApplicable) as error:
+        signature.whole = signature.spread and not signature.custom
+        try:
+            if not signature.whole:
+                raise error
+            first, output = tried()
+        except (InputError, NotApplicable):
+            signature.whole = False
+            if isinstance(error, InputError):
+                raise error from error.__cause__
+            return reader.sample(), []
+    again = trial.call(trial.placed(first))
+    pairs = zip(tensors_of(output), tensors_of(again), strict=False)
+    if any(one.shape != other.shape or not one.equal(other) for one, other in pairs if not one.isnan().any()):
+        return first, ["two passes on the same inputs differ: the network draws random numbers in evaluation mode."]
+    return first, []
 
 
 def _map_probes(

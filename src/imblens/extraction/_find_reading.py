@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.extraction._heads import LINKS, HeadReading, Pool, linked, tensors_of
+from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
+from imblens.extraction._heads import LINKS, HeadReading, Pool, arranged, linked, tensors_of
 from imblens.models import find_head
+from imblens.run import affine_weights
 
 if TYPE_CHECKING:
     import torch
 
 CLOSE = 1e-4  # of the largest logit: how far a reading may differ from the network's output
+MOST_FEATURES = 16_384  # of a module that is probed with unit vectors
 
 
 def find_reading(
@@ -43,8 +45,6 @@ def find_reading(
         MissingError: `layer` or `features` does not exist.
         InputError: no layer gives the network's output; segmentation or detection.
     """
-    import torch
-
     modules = dict(model.named_modules())
     for name in (layer, features):
         if name is not None and name not in modules:
@@ -52,37 +52,30 @@ def find_reading(
                 f"the layer {name!r} does not exist in {type(model).__name__}.", hint=did_you_mean(name, list(modules))
             )
     candidates = {name: module for name, module in modules.items() if _kind(module)}
-    if layer is not None and layer not in candidates:
-        find_head(model, layer)  # raises
-    calls: dict[str, list[tuple[Any, Any]]] = {}
-
-    def hook(name: str) -> Any:
-        def keep(module: Any, args: Any, output: Any) -> None:
-            if args and isinstance(args[0], torch.Tensor) and isinstance(output, torch.Tensor):
-                earlier = calls.pop(name, [])
-                calls[name] = [*earlier, (args[0].clone(), output.clone())]
-
-        return keep
-
-    hooks = [module.register_forward_hook(hook(name)) for name, module in candidates.items()]
-    try:
-        with torch.no_grad():
-            output = run()
-    finally:
-        for handle in hooks:
-            handle.remove()
+    chosen = candidates if layer is None else {name: m for name, m in candidates.items() if name == layer}
+    output, calls = _watched(run, chosen)
     parts = _parts(model, output, n, n_classes)
     if features is not None:
         if not parts:
             raise InputError(f"{type(model).__name__} returns no logits (N, C).", hint="Pass forward=, or layer=NAME.")
         index, part = parts[0]
         return _features_reading(features, pool, index, part)
-    names = [layer] if layer is not None else list(reversed(calls))
     for index, part in parts:
-        for name in names:
-            for entered, left in calls.get(name, [])[-1:]:
-                for reading in _readings(name, _kind(modules[name]), entered, left, part, masks):
-                    return replace(reading, part=index, one_logit=part.shape[1] == 1)
+        for name in reversed(calls):
+            found = _reading_of(name, _kind(modules[name]), calls[name], part, masks)
+            if found is None:
+                continue
+            if found.n_calls > 1 and not _independent(run, modules[name], calls[name]):
+                raise ShapeError(
+                    f"layer {name!r} ran {found.n_calls} times in one forward pass, each on what it gave before.",
+                    hint="Pass layer=NAME of another linear layer, or features=NAME.",
+                )
+            return replace(found, part=index, one_logit=part.shape[1] == 1)
+    affine = _affine_module(run, {n: m for n, m in modules.items() if layer in (None, n)}, candidates, parts, masks)
+    if affine is not None:
+        return affine
+    if layer is not None and layer not in candidates:
+        find_head(model, layer)  # raises
     if layer is not None:
         one = next(iter(left.shape[-1] for _, left in calls.get(layer, [])), 0) == 1
         reduce = "pool" if pool is not None else "none" if _kind(modules[layer]) == "linear" else "mean"
@@ -110,6 +103,91 @@ def find_reading(
     )
 
 
+def _watched(run: Callable[[], Any], modules: Mapping[str, Any]) -> tuple[Any, dict[str, list[tuple[Any, Any]]]]:
+    """Return the network's output, and what entered and left each module in every call, the last to finish at the end."""
+    import torch
+
+    calls: dict[str, list[tuple[Any, Any]]] = {}
+
+    def hook(name: str) -> Any:
+        def keep(module: Any, args: Any, output: Any) -> None:
+            if args and isinstance(args[0], torch.Tensor) and isinstance(output, torch.Tensor):
+                earlier = calls.pop(name, [])
+                calls[name] = [*earlier, (args[0].clone(), output.clone())]
+
+        return keep
+
+    hooks = [module.register_forward_hook(hook(name)) for name, module in modules.items()]
+    try:
+        with torch.no_grad():
+            return run(), calls
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _reading_of(name: str, kind: str, calls: Any, part: torch.Tensor, masks: Mapping[str, Any]) -> HeadReading | None:
+    """Return the reading of one layer that gives the network's output `part` (n, C), or None."""
+    for layout in ("", "rows", "views", "calls"):
+        pair = arranged(calls, layout, len(part))
+        if pair is not None:
+            for reading in _readings(name, kind, *pair, part, masks):
+                return replace(reading, layout=layout, n_calls=len(calls))
+    return None
+
+
+def _independent(run: Callable[[], Any], module: Any, calls: Any) -> bool:
+    """Whether what enters a layer does not depend on what left it before."""
+    handle = module.register_forward_hook(lambda module, args, output: output + 1)
+    try:
+        again = _watched(run, {"": module})[1].get("", [])
+    finally:
+        handle.remove()
+    return len(again) == len(calls) and all(
+        _close(new[0], old[0], CLOSE) for new, old in zip(again, calls, strict=True)
+    )
+
+
+def _affine_module(
+    run: Callable[[], Any],
+    modules: Mapping[str, Any],
+    candidates: Mapping[str, Any],
+    parts: list[tuple[int, torch.Tensor]],
+    masks: Mapping[str, Any],
+) -> HeadReading | None:
+    """Find a module of another class that computes the linear layer behind the network's output; None where none does."""
+    import torch
+
+    others = {
+        name: module
+        for name, module in modules.items()
+        if name and name not in candidates and not isinstance(module, torch.jit.ScriptModule)
+        if any(True for _ in module.parameters())
+    }
+    if not others or not parts:
+        return None
+    _, calls = _watched(run, others)
+    for index, part in parts:
+        for name in calls:  # inner modules finish first
+            entered, left = calls[name][-1]
+            if left.shape[-1] != part.shape[1] or entered.shape[:-1] != left.shape[:-1] or entered.ndim not in (2, 3):
+                continue
+            if not entered.is_floating_point() or entered.shape[-1] > MOST_FEATURES:
+                continue
+            dim = entered.shape[-1]
+            try:
+                weight, bias = affine_weights(others[name], dim)
+            except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # it takes nothing of this shape
+                continue
+            expected = entered.float().cpu() @ weight.T + bias
+            if not _close(expected, left.float().cpu(), 2e-2 if left.dtype.itemsize < 4 else CLOSE):
+                continue
+            found = _reading_of(name, "affine", calls[name], part, masks)
+            if found is not None:
+                return replace(found, part=index, one_logit=part.shape[1] == 1, dim=dim)
+    return None
+
+
 def _kind(module: Any) -> str:
     from torch import nn
 
@@ -134,7 +212,7 @@ def _parts(model: Any, output: Any, n: int, n_classes: int | None) -> list[tuple
         if spatial and (n_classes is None or tensor.shape[1] == n_classes) and dense is None and not found:
             dense = ("one prediction per pixel, as segmentation does", "pool its output to (N, C) with forward=.")
         width = tensor[0].numel() if tensor.ndim < 3 or not spatial else 0
-        if tensor.ndim >= 3 and tensor.shape[2:].numel() != 1:
+        if tensor.ndim >= 3 and tensor[0].numel() != max(tensor.shape[1:]):  # more than one axis of more than one
             continue
         if (n_classes is None and width) or width == n_classes or (width == 1 and n_classes in (None, 2)):
             found.append((index, tensor.reshape(n, -1)))
@@ -157,7 +235,7 @@ def _readings(
         return
     n, steps, _ = outer.shape
     part = part.double()
-    reduced = [("none" if kind == "linear" and left.ndim == 2 else "mean", outer.mean(dim=1))]
+    reduced = [("none" if kind != "convolution" and left.ndim == 2 else "mean", outer.mean(dim=1))]
     if steps > 1:
         for key, mask in masks.items():
             if mask.shape == (n, steps):

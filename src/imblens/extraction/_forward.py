@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 GRAPH_BYTES = 2 * 2**30  # what the graph of one batch may keep for the way back
 GRAPH_BATCH = 128
+_MISFIT = (
+    "Check size and channels that the network expects: preprocessing={'size': [H, W]} resizes images, "
+    "forward=lambda model, inputs: ... calls the network in another way."
+)
+_ARGUMENTS = (
+    "Call the network with what it takes: forward=lambda model, inputs: model(...); or rename keys of the batch."
+)
 
 
 @dataclass(frozen=True)
@@ -179,8 +186,7 @@ class ForwardPass:
             raise InputError(
                 f"{type(self._model).__name__} cannot run on inputs of shape {inputs.shapes()}: "
                 f"{type(error).__name__}: {error}",
-                hint="Check size and channels that the network expects: preprocessing={'size': [H, W]} resizes images, "
-                "forward=lambda model, inputs: ... calls the network in another way.",
+                hint=_MISFIT if not isinstance(error, TypeError) else _ARGUMENTS,
             ) from error
 
     def _run(
@@ -190,7 +196,7 @@ class ForwardPass:
         hook = LayerHook(self._model, self._reading, others)
         with hook.registered():
             output = self.call(inputs)
-        features, logits, maps = hook.take(output, masks_of(inputs, n))
+        features, logits, maps = hook.take(output, masks_of(inputs, n), n)
         if logits.ndim == 2 and logits.shape[1] == 1 and self._reading.one_logit:
             logits = two_logits(logits)
         return features, logits, maps, self._reading.differing(logits.detach(), output) if len(logits) == n else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, ShapeError
+from imblens.run import affine_weights
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +23,8 @@ class HeadReading:
 
     Attributes:
         layer: the hooked module.
-        kind: "linear", "convolution" (1 x 1), or "features" (the layer's output are the features; there is no head).
+        kind: "linear", "convolution" (1 x 1), "affine" (a module of another class that computes a linear layer, such as
+            one with LoRA), or "features" (the layer's output are the features; there is no head).
         reduce: over tokens or positions: "none", "mean", "choice" (the position that gives the network's output),
             "mask:KEY" (mean over the positions where that input is 1), "pool" (as the user asked).
         link: the function between logits and the network's output.
@@ -30,6 +33,10 @@ class HeadReading:
         one_logit: whether the layer has one output z, read as logits (0, z) of two classes.
         part: position of the network's output among the tensors that it returns; -1 where it is unknown.
         pool: "mean", "first", "last" or a function.
+        layout: where the positions of an instance are: "" in the tensor itself, "rows" (n * k, ...) with those of an
+            instance side by side, "views" (k * n, ...) one after another, "calls" in k calls of the layer.
+        n_calls: how often the layer runs in one forward pass.
+        dim: D, where the module does not state it ("affine").
     """
 
     layer: str
@@ -41,6 +48,9 @@ class HeadReading:
     one_logit: bool = False
     part: int = -1
     pool: Pool = None
+    layout: str = ""
+    n_calls: int = 1
+    dim: int = 0
 
     @property
     def plain(self) -> bool:
@@ -59,7 +69,7 @@ class HeadReading:
         """Reduce what enters and leaves the layer."""
         if self.kind == "features":
             return self._features(left, output)
-        if self.reduce == "none" and self.kind == "linear":
+        if self.reduce == "none" and self.kind in ("linear", "affine"):
             if entered.ndim != 2:
                 raise ShapeError(
                     f"layer {self.layer!r} receives shape {tuple(entered.shape)}, not one vector per instance.",
@@ -82,8 +92,11 @@ class HeadReading:
         """Return weight (C, D) and bias (C,) of the head, what follows it folded in."""
         import torch
 
-        weight = module.weight.detach().float().flatten(1).cpu()
-        bias = torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
+        if self.kind == "affine":
+            weight, bias = affine_weights(module, self.dim)
+        else:
+            weight = module.weight.detach().float().flatten(1).cpu()
+            bias = torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
         if self.scale is not None:
             weight, bias = weight * self.scale.cpu()[:, None], bias * self.scale.cpu()
         if self.shift is not None:
@@ -134,6 +147,30 @@ class HeadReading:
             return torch.nn.functional.one_hot(place, outer.shape[1]).to(outer.dtype)
 
 
+def arranged(
+    calls: Sequence[tuple[torch.Tensor, torch.Tensor]], layout: str, n: int
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return what entered and left the layer with the positions of an instance in the second axis; None where unlike."""
+    import torch
+
+    if not layout:
+        return calls[0] if len(calls) == 1 else None
+    if layout == "calls":
+        alike = len({tuple(tensor.shape) for pair in calls for tensor in pair[1:]}) == 1 and calls[0][1].ndim == 2
+        if len(calls) < 2 or not alike or len(calls[0][1]) != n:
+            return None
+        entered, left = (torch.stack([pair[k] for pair in calls], dim=1) for k in (0, 1))
+        return entered, left
+    if len(calls) != 1 or calls[0][1].ndim != 2 or len(calls[0][1]) <= n or len(calls[0][1]) % n:
+        return None
+    k = len(calls[0][1]) // n
+    if layout == "rows":
+        entered, left = (tensor.reshape(n, k, -1) for tensor in calls[0])
+    else:
+        entered, left = (tensor.reshape(k, n, -1).transpose(0, 1) for tensor in calls[0])
+    return entered, left
+
+
 def two_logits(z: torch.Tensor) -> torch.Tensor:
     """Return (b, 2) logits (0, z) of (b, 1)."""
     import torch
@@ -176,13 +213,24 @@ def tensors_of(output: Any) -> list[torch.Tensor]:
 
     if isinstance(output, torch.Tensor):
         return [output]
-    if isinstance(output, Mapping) or hasattr(output, "logits"):
-        entries = dict(output) if isinstance(output, Mapping) else dict(vars(output))
-        ordered = [entries.pop("logits")] if "logits" in entries else []
-        parts: list[Any] = [*ordered, *entries.values()]
+    if isinstance(output, (list, tuple)):
+        fields = getattr(output, "_fields", ())  # of a named tuple
+        parts: list[Any] = (
+            list(output) if "logits" not in fields else _logits_first(dict(zip(fields, output, strict=True)))
+        )
+    elif isinstance(output, Mapping):
+        parts = _logits_first(dict(output))
+    elif is_dataclass(output) and not isinstance(output, type):
+        parts = _logits_first({field.name: getattr(output, field.name) for field in fields_of(output)})
+    elif hasattr(output, "logits"):
+        parts = _logits_first({"logits": output.logits, **getattr(output, "__dict__", {})})
     else:
-        parts = list(output) if isinstance(output, (tuple, list)) else []
+        parts = []
     return [tensor for part in parts for tensor in tensors_of(part)]
+
+
+def _logits_first(entries: dict[Any, Any]) -> list[Any]:
+    return [*([entries.pop("logits")] if "logits" in entries else []), *entries.values()]
 
 
 def linked(values: torch.Tensor, link: str) -> torch.Tensor:

@@ -72,6 +72,8 @@ def map_nested(value: Any, change: Callable[[torch.Tensor], Any], other: Callabl
 
     if isinstance(value, torch.Tensor):
         return change(value)
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        return value._replace(data=change(value.data))
     if isinstance(value, Mapping):
         return {key: map_nested(entry, change, other) for key, entry in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -82,11 +84,16 @@ def map_nested(value: Any, change: Callable[[torch.Tensor], Any], other: Callabl
 
 
 class Signature:
-    """Which arguments a network's forward takes."""
+    """Which arguments a network's forward takes.
+
+    Attributes:
+        whole: whether inputs are handed over as one argument instead of being spread.
+        spread: whether any inputs so far could be spread.
+    """
 
     def __init__(self, model: torch.nn.Module, *, custom: bool = False) -> None:
         """Read the signature; `custom`: a function of the user takes the inputs as they are."""
-        self.custom = custom
+        self.custom, self.whole, self.spread = custom, False, False
         kinds = inspect.Parameter
         parameters = list(inspect.signature(model.forward).parameters.values())
         self.any_keyword = custom or any(p.kind is kinds.VAR_KEYWORD for p in parameters)
@@ -94,17 +101,27 @@ class Signature:
         positional = [p for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.POSITIONAL_ONLY)]
         unlimited = custom or any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
         self.n_positional = 10**6 if unlimited else len(positional)
+        self.required = [p.name for p in positional if p.default is p.empty]
 
     def arguments(self, value: Any, name: str) -> Inputs:
         """Spread inputs: a mapping by keyword, a tuple or list by position, anything else as the one argument.
 
+        An object whose attributes are all that forward requires (`x`, `edge_index`, `batch`) is spread by them.
+
         Raises:
             InputError: forward takes none of a mapping's keys and the mapping has not exactly one tensor.
         """
+        import torch
+
+        if self.whole or isinstance(value, (torch.Tensor, torch.nn.utils.rnn.PackedSequence)):
+            return Inputs((value,))
+        self.spread = True
         if isinstance(value, Mapping):
             return self._keywords(value, name)
         if isinstance(value, (tuple, list)):
             return Inputs(tuple(value)[: self.n_positional])
+        if not self.custom and len(self.required) > 1 and all(hasattr(value, key) for key in self.required):
+            return Inputs((), {key: getattr(value, key) for key in self.required})
         return Inputs((value,))
 
     def _keywords(self, values: Mapping[str, Any], name: str) -> Inputs:
@@ -154,6 +171,8 @@ def divide_batch(batch: Any, label: Label, name: str) -> tuple[Any, Any]:
             )
         return {other: value for other, value in batch.items() if other != key}, batch[key]
     if isinstance(batch, (tuple, list)):
+        if isinstance(label, str) and batch and isinstance(batch[-1], Mapping) and label in batch[-1]:
+            return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1][label]
         position = -1 if label is None else label
         if len(batch) < 2 or not isinstance(position, int) or not -len(batch) <= position < len(batch):
             raise InputError(
@@ -183,6 +202,12 @@ def labels_array(labels: Any, name: str, classes: Sequence[str] | None) -> NDArr
 
     if isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], torch.Tensor) and labels[0].ndim == 1:
         labels = torch.stack(tuple(labels), dim=1)  # multi-hot lists, collated column by column
+    if isinstance(labels, Mapping) and not {"boxes", "bbox", "bboxes"} & set(labels):
+        keys = [str(key) for key in labels]
+        raise InputError(
+            f"{name} labels are a mapping with several targets: {', '.join(keys[:8])}.",
+            hint=f"Name the one that the network classifies: label={keys[0] if keys else 'NAME'!r}.",
+        )
     if isinstance(labels, Mapping) or (isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], Mapping)):
         raise InputError(
             f"{name} labels are mappings, as object detection has them.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.errors import InputError, ShapeError
-from imblens.extraction._heads import HeadReading, tensors_of
+from imblens.extraction._heads import HeadReading, arranged, tensors_of
 from imblens.models import set_evaluation
 from imblens.run import unwrapped
 
@@ -144,22 +144,24 @@ class LayerHook:
             yield self
 
     def take(
-        self, output: Any, masks: Mapping[str, torch.Tensor]
+        self, output: Any, masks: Mapping[str, torch.Tensor], n: int
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        """Return features (b, D) and logits (b, C) of the last forward pass, and the outputs of the other modules.
+        """Return features (n, D) and logits (n, C) of the last forward pass, and the outputs of the other modules.
 
         Raises:
-            ShapeError: the layer was not reached exactly once, or works on more than one vector per instance.
+            ShapeError: the layer ran more or less often than it should, or works on more than one vector per instance.
         """
         calls, maps = self._calls, self._maps
         self._calls, self._maps = [], {}
         layer = self._reading.layer
-        if len(calls) != 1:
+        pair = arranged(calls, self._reading.layout, n) if len(calls) == self._reading.n_calls else None
+        if pair is None:
+            often = "once" if self._reading.n_calls == 1 else f"{self._reading.n_calls} times"
             raise ShapeError(
-                f"layer {layer!r} ran {len(calls)} times in one forward pass; it must run once.",
+                f"layer {layer!r} ran {len(calls)} times in one forward pass; it must run {often}.",
                 hint="Pass layer=NAME of the last linear layer.",
             )
-        features, logits = self._reading.features_and_logits(*calls[0], output, masks)
+        features, logits = self._reading.features_and_logits(*pair, output, masks)
         return features, logits, maps
 
     def _keep(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -312,7 +312,8 @@ def _empty(name: str) -> Any:
 def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRules, originals: bool) -> SplitReader:
     if isinstance(inputs, Mapping) and len(inputs) == 1 and not rules.signature.any_keyword:
         key, value = next(iter(inputs.items()))
-        inputs = inputs if key in rules.signature.keywords else value
+        bytes_ = str(getattr(value, "dtype", "")).removeprefix("torch.") == "uint8"
+        inputs = value if bytes_ and key not in rules.signature.keywords else inputs
     entries = (
         list(inputs.values()) if isinstance(inputs, Mapping) else list(inputs) if isinstance(inputs, tuple) else None
     )

@@ -4,7 +4,7 @@ from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
 from imblens.run._head import Head
-from imblens.run._install import unwrapped
+from imblens.run._install import affine_weights, unwrapped
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
 from imblens.run._part import UNKNOWN, Part
 from imblens.run._read import read_part
@@ -45,6 +45,7 @@ __all__ = [
     "Split",
     "Statistic",
     "TopKCounts",
+    "affine_weights",
     "as_array",
     "as_run",
     "class_names",

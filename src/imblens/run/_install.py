@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def install_head(
     if centre is not None:
         head = centred_head(head, head.weight, head.bias, -np.asarray(centre, dtype=np.float64))
     head = _unfolded(head, form or {})
+    if (form or {}).get("kind") == "affine" and layer_name is not None:
+        return _install_affine(head, model, layer_name)
     layer = _layer(model, layer_name, head)
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
     found = [(tensor, tensor.clone()) for tensor in (*layer.parameters(), *layer.buffers())]
@@ -53,6 +56,60 @@ def install_head(
             hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
         )
     return model
+
+
+def affine_weights(module: Any, n_features: int) -> tuple[Any, Any]:
+    """Return weight (C, D) and bias (C,) of a module that computes a linear layer, from its output for unit vectors.
+
+    Whether it does compute one is for the caller to check.
+    """
+    import torch
+
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    inputs = torch.cat([torch.zeros(1, n_features), torch.eye(n_features)]).to(like)
+    with torch.no_grad():
+        outputs = module(inputs).float().cpu()
+    return (outputs[1:] - outputs[0]).T.contiguous(), outputs[0]
+
+
+def _install_affine(head: Head, model: Any, name: str) -> Any:
+    """Change a module that computes a linear layer by what the head differs from it.
+
+    The difference is added to a parameter (C, D) or (D, C) and to one of (C,), where that gives the head.
+
+    Raises:
+        MissingError: there is no such module.
+        InputError: no parameter takes the difference.
+    """
+    import torch
+
+    module = dict(unwrapped(model).named_modules()).get(name)
+    if module is None:
+        raise MissingError(f"the model has no layer {name!r}.", hint="Give the network that the run was captured from.")
+    weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
+    found = [(parameter, parameter.detach().clone()) for parameter in module.parameters()]
+    dim = weight.shape[1]
+    now = affine_weights(module, dim)
+    near: dict[str, Any] = {"rtol": 1e-2, "atol": 1e-6 + 1e-4 * float(weight.abs().max())}
+    parameters = [parameter for parameter, _ in found]
+    for matrix, vector in product(parameters, [*parameters, None]):
+        for change in (weight - now[0], (weight - now[0]).T) if now[0].shape == weight.shape else ():
+            if change.shape != matrix.shape or (vector is not None and vector.shape != bias.shape):
+                continue
+            with torch.no_grad():
+                matrix.add_(change.to(matrix))
+                if vector is not None:
+                    vector.add_((bias - now[1]).to(vector))
+            new = affine_weights(module, dim)
+            if torch.allclose(new[0], weight, **near) and torch.allclose(new[1], bias, **near):
+                return model
+            with torch.no_grad():
+                for parameter, values in found:
+                    parameter.copy_(values)
+    raise InputError(
+        f"the layer {name!r} ({type(module).__name__}) has no weight that takes the head.",
+        hint="Replace it by torch.nn.Linear with the same weights (of LoRA: merge it first), and capture again.",
+    )
 
 
 def _set_weight(layer: Any, weight: Any, bias: Any) -> None:
