@@ -75,6 +75,22 @@ def test_summary_follows_the_lens_and_the_mean_of_the_changes():
     assert found.findings[1]["class_accuracy"].summary["macro_f1"] == table.loc["two", "macro_f1"]
 
 
+def test_a_flipped_run_is_reported_as_a_moved_threshold():
+    labels = (np.arange(40)[:, None] % [2, 4] == 0).astype(int)
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    runs = [
+        Run.from_arrays(train=(features, labels, logits), test=(features, labels, logits), classes=["a", "b"])
+        for logits in (np.full((40, 2), -1.0), np.full((40, 2), 1.0))
+    ]
+    lines = compare(runs, ["before", "after"]).verdict()
+    moved = "a recall 0% to 100%, specificity 100% to 0%; b recall 0% to 100%, specificity 100% to 0%"
+    assert lines[-1] == (
+        "after: no statistically clear change in any class. A threshold moves, and nothing is separated better: "
+        + moved
+        + "."
+    )
+
+
 def test_verdict_says_who_gains_and_who_loses():
     found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
     first, second = found.verdict()

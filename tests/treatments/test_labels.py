@@ -160,3 +160,20 @@ def test_a_loss_that_balances_is_told() -> None:
     with pytest.warns(ImblensWarning, match="^logit_adjustment: .*trained with wbce.*over-corrects"):
         better = treat(run, "logit_adjustment", tau=1)
     assert len(better.meta["treatment"]["notes"]) == 1  # once, not once a label
+
+
+def test_a_row_that_puts_all_instances_on_one_side_is_not_used() -> None:
+    weight, bias = np.eye(3, 6, dtype=np.float32), np.array([-0.3, -1.0, -1.0], np.float32)
+    weight[1:] *= 0.01  # few and rare: all negative, and all positive once their log odds are taken out
+    with pytest.warns(ImblensWarning) as caught:
+        better = treat(made(head=(weight, bias)), "logit_adjustment", tau=1)
+    notes = [str(warning.message) for warning in caught]
+    assert len(notes) == 2 and all("recall 0% to 100%, specificity 100% to 0%" in note for note in notes)
+    assert notes[0].startswith("few keeps its head: logit_adjustment would put nearly all instances on one side")
+    np.testing.assert_array_equal(better.head.bias[1:], bias[1:])
+    assert better.head.bias[0] != bias[0]
+    features, labels = labelled(400, 0)
+    run = Run.from_arrays(train=(features, labels[:, 1:]), head=(weight[1:], bias[1:]), classes=NAMES[1:])
+    with pytest.raises(NotApplicable, match=r"none of the 2 labels can be treated.*nearly all instances on one side"):
+        treat(run, "logit_adjustment", tau=1)
+    assert (treat(run, "refit").head.bias != bias[1:]).all()

@@ -14,6 +14,7 @@ from imblens.base.intervals import independent_change, mean_change, mean_of_kind
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
 from imblens.comparison._charts import charts
+from imblens.comparison._gains import gains
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import (
     ClassMeasure,
@@ -242,30 +243,13 @@ def _tested_by_all(per_class: pd.DataFrame) -> list[str]:
 
 def _gains(comparison: Comparison, name: str) -> str:
     table = comparison.tables["comparison"]
-    return gains(table[table["run"] == name], name)
-
-
-def gains(table: pd.DataFrame, name: str) -> str:
-    """One sentence on which classes gain and which lose beyond chance; "" where no change is known.
-
-    Args:
-        table: columns class, change, change_low, change_high.
-        name: of the run that changed.
-    """
-    rows = table[table["change"].notna()]
-    if rows.empty:
-        return ""
-    up = rows[rows["change_low"] > 0].sort_values("change", ascending=False, kind="stable")
-    down = rows[rows["change_high"] < 0].sort_values("change", kind="stable")
-    if up.empty and down.empty:
-        return f"{name}: no statistically clear change in any class."
-    parts = []
-    for part, verb in ((up, "gain"), (down, "lose")):
-        if len(part):
-            listed = ", ".join(f"{row['class']} {points(row['change'])}" for row in part.head(4).to_dict("records"))
-            more = f" and {len(part) - 4} more" if len(part) > 4 else ""
-            parts.append(f"{len(part)} of {len(rows)} classes {verb if len(part) != 1 else verb + 's'}: {listed}{more}")
-    return f"{name}: {'; '.join(parts)}."
+    of_run = table[table["run"] == name]
+    if "recall" in table:
+        first = table[table["run"] == comparison.names[0]].set_index("class")
+        for kind in ("recall", "specificity"):
+            before = of_run["class"].map(first[kind])
+            of_run = of_run.assign(**{f"{kind}_before": before, f"{kind}_after": of_run[kind]})
+    return gains(of_run, name)
 
 
 def _signed(share: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.intervals import mean_of_kinds, paired_change, wilson
+from imblens.base.wording import percent
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import Treatment
@@ -18,6 +19,8 @@ from imblens.treatments._choose import class_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ONE_SIDED = 0.01  # share of a kind's training instances classified correctly, below which a row separates nothing
 
 
 def treat_labels(
@@ -29,7 +32,8 @@ def treat_labels(
     that the softmax of the two is the label's sigmoid. The difference of the two treated rows is the label's new row: a
     logit above 0 predicts positive, as before.
 
-    A label that cannot be treated keeps its row; a note gives the reason.
+    A label that cannot be treated keeps its row; a note gives the reason. So does one whose new row would put nearly all
+    training instances on one side of the threshold: it separates nothing, and only trades recall for specificity.
 
     Returns:
         The head, the treatment's record of each label, and notes.
@@ -57,6 +61,10 @@ def treat_labels(
             left[label] = reason.message
             continue
         assert better.head is not None
+        reason_against = _one_sided(one_label(run, c), better, name)
+        if reason_against:
+            left[label] = reason_against
+            continue
         weight[c] = better.head.weight[1] - better.head.weight[0]
         bias[c] = better.head.bias[1] - better.head.bias[0]
         records[label] = dict(better.meta["treatment"])
@@ -76,6 +84,22 @@ def treat_labels(
     ]
     notes += [f"{label} keeps its head: {reason}" for label, reason in left.items()]
     return Head(weight, bias), records, tuple(notes)
+
+
+def _one_sided(before: Run, after: Run, name: str) -> str:
+    """Why a label's new row is not used: it misclassifies nearly all of one kind, more than the old row; "" if it may."""
+    if before.head is None:
+        return ""
+    labels = before.train.labels
+    shares = [[float(run.train.correct[labels == kind].mean()) for kind in (0, 1)] for run in (before, after)]
+    was, now = shares
+    if min(now) > ONE_SIDED or np.array_equal(before.train.predictions, after.train.predictions):
+        return ""
+    return (
+        f"{name} would put nearly all instances on one side of the threshold (on training, recall {percent(was[1])} to "
+        f"{percent(now[1])}, specificity {percent(was[0])} to {percent(now[0])}). Take the threshold of the lens ranking, or "
+        "try refit."
+    )
 
 
 def one_label(run: Run, c: int) -> Run:
