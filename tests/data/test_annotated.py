@@ -199,7 +199,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ("image,labels,split\n0.png,a,tomorrow\n", "line 2 has the split 'tomorrow'"),
         ("image,labels\n0.png,a|b\n0.png,b\n", "'0.png' is described twice"),
         ("image,labels\nnone.png,a|b\n", "none of the 1 described images, such as 'none.png', exists"),
-        ("image,labels\n../../0.gif,a|b\n", "none of the 1 described images"),
+        ("image,labels\n../../9.gif,a|b\n", "none of the 1 described images"),
         ("image,labels\n0.png,only\n1.png,only\n", "comparing classes needs at least two"),
         (b"image,labels\n0.png,\xff\xfe\n", "cannot be read as CSV"),
     ],

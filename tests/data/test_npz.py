@@ -70,8 +70,9 @@ def test_multi_hot_labels_make_a_multi_label_set(tmp_path):
     assert (loaded.train.labels == hot).all() and loaded.class_counts.tolist() == [3, 2, 1]
     assert loaded.notes == ()
     one_hot = {"train_labels": np.eye(3)[[0, 1, 2, 0, 0, 1]], "test_labels": np.eye(3)}
-    notes = load_images(save(tmp_path / "b.npz", sets(**one_hot))).notes
-    assert "give class numbers" in notes[0]
+    loaded = load_images(save(tmp_path / "b.npz", sets(**one_hot)))
+    assert loaded.task == "multiclass" and loaded.train.labels.tolist() == [0, 1, 2, 0, 0, 1]
+    assert "read as single-label" in loaded.notes[0]
 
 
 def test_multi_label_sets_without_test_hold_out_a_fifth_of_the_rarest(tmp_path):

@@ -13,6 +13,8 @@ SPLITS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
 }  # usual names of splits: ours
 
 

@@ -42,6 +42,11 @@ Range = typer.Option(
     metavar="BLACK,WHITE",
     help="Of images of more than 8 bits; default: as training images show.",
 )
+LabelColumn = typer.Option(None, "--label-column", metavar="COL", help="Column of a table or Parquet with the label.")
+SplitColumn = typer.Option(
+    None, "--split-column", metavar="COL|COL=VALUE", help="Column of the split; with VALUE, its rows are test."
+)
+ImageColumn = typer.Option(None, "--image-column", metavar="COL", help="Column that names or holds the images.")
 Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )

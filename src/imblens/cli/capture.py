@@ -11,11 +11,14 @@ from imblens.cli._shared import (
     Boxes,
     Force,
     Hub,
+    ImageColumn,
     Json,
+    LabelColumn,
     Out,
     Range,
     Root,
     Seed,
+    SplitColumn,
     Uncertain,
     begin,
     black_and_white,
@@ -53,6 +56,9 @@ def command(
     uncertain: str = Uncertain,
     any_label: bool = AnyLabel,
     pixel_range: str | None = Range,
+    label_column: str | None = LabelColumn,
+    split_column: str | None = SplitColumn,
+    image_column: str | None = ImageColumn,
     hold_out: bool = typer.Option(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
     ),
@@ -105,7 +111,8 @@ def command(
     begin(out, force=force)
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        pixel_range=black_and_white(pixel_range), hold_out=hold_out,
+        pixel_range=black_and_white(pixel_range), hold_out=hold_out, label_column=label_column,
+        split_column=split_column, image_column=image_column,
     )  # fmt: skip
     for note in images.notes:
         progress(note)

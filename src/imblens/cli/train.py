@@ -40,6 +40,9 @@ def command(
     uncertain: str = shared.Uncertain,
     any_label: bool = shared.AnyLabel,
     pixel_range: str | None = shared.Range,
+    label_column: str | None = shared.LabelColumn,
+    split_column: str | None = shared.SplitColumn,
+    image_column: str | None = shared.ImageColumn,
     profile: str = typer.Option("natural", metavar="exp:R|step:R|natural", help="Subsample the training split."),
     drop: Path | None = typer.Option(None, metavar="FILE.csv", help="Leave out training images listed in column id."),
     arch: str = _name("smallnet", "--arch", "models", "Network", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY"),
@@ -99,7 +102,8 @@ def command(
         claim(out, force=False)  # creates nothing: it refuses a folder that is not empty
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        pixel_range=shared.black_and_white(pixel_range),
+        pixel_range=shared.black_and_white(pixel_range), label_column=label_column, split_column=split_column,
+        image_column=image_column,
     )  # fmt: skip
     images = images if drop is None else drop_images(images, drop)
     for note in images.notes:

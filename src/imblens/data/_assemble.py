@@ -244,6 +244,8 @@ def number_labels(
     text = arrays["train"].dtype.kind == "O"
     if names is None:
         values = sorted({v for a in arrays.values() for v in np.unique(a).tolist()})
+        if text and all(v.isascii() and v.isdecimal() for v in values):
+            values = sorted(values, key=lambda v: (int(v), v))
         if not text and values[0] < 0:
             split = next(s for s, array in arrays.items() if array.min() < 0)
             row = int(np.flatnonzero(arrays[split] < 0)[0])
@@ -269,6 +271,15 @@ def number_labels(
             raise InputError(f"{where}: {split} row {row} has label {odd!r}, which is not a class.", hint=hint)
         numbered[split] = np.array([position[v] for v in distinct.tolist()], dtype=np.int64)[inverse]
     return numbered, tuple(names)
+
+
+def one_label_each(labels: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Return (N, C) labels as (N,) class numbers where every row of every split marks exactly one class; and a note."""
+    hot = all(array.ndim == 2 and array.shape[1] > 1 and (array.sum(axis=1) == 1).all() for array in labels.values())
+    if not hot:
+        return dict(labels), []
+    note = "Every row of labels marks exactly one class: read as single-label."
+    return {split: array.argmax(axis=1).astype(np.int64) for split, array in labels.items()}, [note]
 
 
 def unique_ids(values: Sequence[str | None] | None, split: str, n: int) -> NDArray[np.object_]:

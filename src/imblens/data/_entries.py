@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._assemble import assemble, clean_text, unique_ids
-from imblens.data._decode import SUFFIXES
+from imblens.data._decode import SUFFIXES, is_image
 from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import FileSource
 from imblens.errors import InputError, MissingError
@@ -96,12 +97,21 @@ def read_entries(
     remarks = list(notes)
     places = _image_files(root)
     found = [(entry, place) for entry in entries if (place := places.find(entry.file)) is not None]
+    several = [entry.file for entry in entries if places.fits_several(entry.file)]
+    if several:
+        raise InputError(
+            f"{root}: several images fit {several[0]!a}, and {len(several) - 1:,} more names have that fault.",
+            hint="Write the names with their folders.",
+        )
     if not found:
         first = f", such as {entries[0].file!a}," if entries else ""
         raise MissingError(
             f"{root}: none of the {len(entries):,} described images{first} exists.",
             hint="Put the images into this folder, or into folders below it.",
         )
+    other = sum(_suffix(entry.file) not in ("", _suffix(place)) for entry, place in found)
+    if other:
+        remarks.append(f"Images found by name although their suffix is another than described: {other:,}.")
     _refuse_twice([place for _, place in found], root)
     if len(found) < len(entries):
         remarks.append(
@@ -248,37 +258,60 @@ def patients_array(patients: Sequence[str | None]) -> NDArray[np.object_] | None
 
 @dataclass(frozen=True)
 class _Files:
-    files: frozenset[str]
-    by_name: Mapping[str, str | None]  # None where two images have the name
+    """Image files by every end of their path, with and without suffix; None where an end fits several."""
+
+    files: tuple[str, ...]
+    by_end: Mapping[str, str | None]
     by_stem: Mapping[str, str | None]
 
     def find(self, name: str) -> str | None:
-        """Return the path below the root of an image as written: with all, some or none of its folders."""
-        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-        for k in range(len(parts)):
-            path = "/".join(parts[k:])
-            if path in self.files:
-                return path
-        if not parts:
-            return None
-        return self.by_name[parts[-1]] if parts[-1] in self.by_name else self.by_stem.get(parts[-1])
+        """Return the path of an image as written: with all, some or none of its folders, or without its suffix."""
+        parts = [p for p in unicodedata.normalize("NFC", name).replace("\\", "/").split("/") if p not in ("", ".")]
+        ends = ["/".join(parts[k:]) for k in range(len(parts))]
+        exact = next((found for end in ends if (found := self.by_end.get(end))), None)
+        return exact or next((found for end in ends for form in _forms(end) if (found := self.by_stem.get(form))), None)
+
+    def fits_several(self, name: str) -> bool:
+        """Return whether a name was not found because several images have it."""
+        last = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")[-1]
+        return (last in self.by_end or last in self.by_stem) and self.find(name) is None
+
+
+def _forms(end: str) -> list[str]:
+    """Return a name as a stem: as it is written and, where it has the suffix of an image, without that."""
+    head, dot, suffix = end.rpartition(".")
+    return [end, head] if dot and f".{suffix.lower()}" in SUFFIXES else [end]
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of an image's name in lower case, "" where it has none of an image."""
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix in SUFFIXES else ""
 
 
 def _image_files(root: Path) -> _Files:
     files: list[str] = []
-    for place, inner, names in os.walk(root):
+    seen: set[str] = set()  # real paths: links to folders are followed, but no folder is read twice
+    for place, inner, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
         inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__MACOSX")
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and is_image(Path(place, name)):
                 files.append(Path(place, name).relative_to(root).as_posix())
-    by_name: dict[str, str | None] = {}
+    by_end: dict[str, str | None] = {}
     by_stem: dict[str, str | None] = {}
     for file in files:
-        name = file.rsplit("/", 1)[-1]
-        by_name[name] = None if name in by_name else file
-        stem = Path(name).stem
-        by_stem[stem] = None if stem in by_stem else file
-    return _Files(frozenset(files), by_name, by_stem)
+        parts = unicodedata.normalize("NFC", file).split("/")
+        for k in range(len(parts)):
+            end = "/".join(parts[k:])
+            by_end[end] = None if end in by_end and k else file
+            stem = end[: len(end) - len(Path(parts[-1]).suffix)]
+            by_stem[stem] = None if stem in by_stem else file
+    return _Files(tuple(files), by_end, by_stem)
 
 
 def _refuse_twice(places: Sequence[str], root: Path) -> None:

@@ -25,7 +25,7 @@ def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             file.seek(0)
-            delimiter = max((",", ";", "\t"), key=first.count)
+            delimiter = max((",", ";", "\t"), key=first.count)  # of column names, which seldom hold one themselves
             reader = csv.reader(file, delimiter=delimiter)
             for row in reader:
                 if any(row):
@@ -34,6 +34,36 @@ def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError(
             f"{path} cannot be read as CSV: {error}.", hint="Save it as UTF-8 text with commas."
         ) from error
+
+
+def read_table(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of a table, its column names first: CSV, or one JSON object on each line (.jsonl).
+
+    Lists in JSON become names joined by |.
+
+    Raises:
+        InputError: it is not text, or not of that kind.
+    """
+    if path.suffix.lower() != ".jsonl":
+        yield from read_csv(path)
+        return
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            records = [(n, json.loads(line)) for n, line in enumerate(file, start=1) if line.strip()]
+        header = list(dict.fromkeys(key for _, record in records for key in record))
+        yield 0, header
+        for number, record in records:
+            yield number, [_cell(record.get(key)) for key in header]
+    except (OSError, ValueError, RecursionError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} cannot be read as lines of JSON: {error}.", hint="Write one object on each line."
+        ) from error
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return "|".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def read_json_file(path: Path) -> Any:

@@ -2,162 +2,98 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from imblens.data._assemble import SPLITS, assemble, clean_text, split_of, unique_ids
+from imblens.data._assemble import assemble, clean_text, unique_ids
 from imblens.data._decode import SUFFIXES, is_image
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import FileSource
-from imblens.errors import InputError, MissingError
+from imblens.data.layouts._columns import in_order
+from imblens.data.layouts._find_splits import Found, files_below, find_splits, hidden, images_below
+from imblens.errors import InputError
 
 
 def read_folder(root: Path, *, seed: int | None) -> ImageSet:
     """Read a folder of class folders. Hidden files are passed over, other files that are no images are counted.
 
+    Splits may lie deeper (DATA/images/train/), inside the class folders (DATA/<class>/train/), and have any usual name.
+
     Raises:
         MissingError: test or val without train.
-        InputError: no class folders, a class without images, a class that train does not have.
+        InputError: no class folders, no training image of a class, a class that train does not have.
     """
-    folders, notes = _split_folders(root)
-    inside = {split: _class_folders(folder) for split, folder in folders.items()}
-    classes = sorted(inside["train"])
-    if all(name.isascii() and name.isdecimal() for name in classes) and sorted(classes, key=int) != classes:
-        classes = sorted(classes, key=int)
-        notes.append("Class folders are numbers: classes are in numeric order, so '10' follows '9'.")
-    for split, found in inside.items():
-        _refuse_strangers(split, sorted(set(found) - set(classes)), classes)
-    ignored = 0
+    found = find_splits(root)
+    ignored: Counter[str] = Counter()
+    files = {
+        split: {name: _images(places, found.apart, ignored) for name, places in classes.items()}
+        for split, classes in found.splits.items()
+    }
+    notes = found.notes
+    bare = sorted(name for name, images in files["train"].items() if not images) if len(files) == 1 else []
+    bare = bare if found.bases == [root] else []  # beside class folders lie logs and weights; train/ has classes only
+    if bare:
+        listed = ", ".join(map(ascii, bare[:5])) + (", ..." if len(bare) > 5 else "")
+        notes.append(f"Folders without images were passed over: {listed}.")
+    classes, remarks = in_order(name for name, images in files["train"].items() if name not in bare)
+    notes += [line.replace("Class names", "Class folders") for line in remarks]
     splits = {}
-    for split, found in inside.items():
-        files: list[str] = []
-        labels: list[int] = []
-        for label, name in enumerate(classes):
-            images, others = _images_below(found[name]) if name in found else ([], 0)
-            ignored += others
-            files += [path.relative_to(root).as_posix() for path in images]
-            labels += [label] * len(images)
+    for split, of in files.items():
+        _refuse_strangers(split, sorted({name for name in of if name not in bare} - set(classes)), classes)
+        paths = [path.relative_to(root).as_posix() for name in classes for path in of.get(name, [])]
+        labels = [label for label, name in enumerate(classes) for _ in of.get(name, [])]
         if split == "train":
             _refuse_empty(root, classes, labels)
         if labels:
-            ids = unique_ids([clean_text(file) for file in files], split, len(files))
-            splits[split] = ImageSplit(
-                np.array(labels, dtype=np.int64), ids, FileSource(root, tuple(files)), np.arange(len(files))
-            )
+            ids = unique_ids([clean_text(path) for path in paths], split, len(paths))
+            source = FileSource(root, tuple(paths))
+            splits[split] = ImageSplit(np.array(labels, dtype=np.int64), ids, source, np.arange(len(paths)))
+    notes += _remarks(root, found, ignored)
+    facts: dict[str, Any] = {"path": str(root), "layout": "class folders"}
+    return assemble(
+        root.resolve().name, splits, [clean_text(name) for name in classes], seed=seed, source=facts, notes=notes
+    )
+
+
+def _images(places: list[Path], apart: frozenset[Path], ignored: Counter[str]) -> list[Path]:
+    """Return the images of a class, sorted, and count the suffixes of its other files."""
+    images = []
+    for place in places:
+        mine = apart - {place}
+        for path in files_below(place, mine):
+            if is_image(path):
+                images.append(path)
+            else:
+                ignored[path.suffix.lower() or "no suffix"] += 1
+    return sorted(images)
+
+
+def _remarks(root: Path, found: Found, ignored: Counter[str]) -> list[str]:
+    """Return notes on what was passed over."""
+    notes = []
     if ignored:
-        notes.append(f"Files passed over because they are no images: {ignored:,}.")
-    loose = sum(_is_image(path) for folder in folders.values() for path in folder.iterdir() if path.is_file())
+        listed = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(5))
+        notes.append(f"Files passed over because they are no images: {ignored.total():,} ({listed}).")
+    loose = sum(is_image(path) for base in found.bases for path in _files(base))
     if loose:
         notes.append(f"Images passed over because they lie outside class folders: {loose:,}.")
-    hidden = _hidden_folders(root, folders)
-    if hidden:
-        listed = ", ".join(map(ascii, hidden[:5])) + (", ..." if len(hidden) > 5 else "")
+    beside = [path.name for path in _files(root) if not is_image(path)]
+    if beside:
+        more = f", and {len(beside) - 8:,} more" if len(beside) > 8 else ""
+        notes.append(f"Files beside the class folders, not read: {', '.join(map(clean_text, beside[:8]))}{more}.")
+    dotted = [p for base in found.bases for p in sorted(base.glob(".*")) if p.is_dir() and any(images_below(p))]
+    if dotted:
+        names = [path.relative_to(root).as_posix() for path in dotted]
+        listed = ", ".join(map(ascii, names[:5])) + (", ..." if len(names) > 5 else "")
         notes.append(f"Folders left out because their names begin with a dot: {listed}. Rename them to read them.")
-    names = [clean_text(name) for name in classes]
-    source: dict[str, Any] = {"path": str(root), "layout": "class folders"}
-    return assemble(root.resolve().name, splits, names, seed=seed, source=source, notes=notes)
+    return notes
 
 
-def _split_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return the folder of each split (the root, as train, where there are none) and notes for the user."""
-    found: dict[str, Path] = {}
-    folders = _folders(root)
-    if not folders:
-        raise InputError(
-            f"{root} holds no class folders and no Parquet files.",
-            hint="Give a folder of train/<class>/ and test/<class>/, of train*.parquet and test*.parquet, or an .npz.",
-        )
-    for folder in folders:
-        split = SPLITS.get(folder.name.lower())
-        if split in found:
-            raise InputError(
-                f"{root} holds both {found[split].name}/ and {folder.name}/.", hint=f"Keep one {split} folder."
-            )
-        if split is not None:
-            found[split] = folder
-    if not found:
-        named: dict[str, Path] = {}
-        for folder in folders:
-            split = split_of(folder.name) if _folders(folder) else None
-            if split in named:
-                raise InputError(
-                    f"{root} holds both {named[split].name}/ and {folder.name}/.", hint=f"Keep one {split} folder."
-                )
-            if split is not None:
-                named[split] = folder
-        if len(named) > 1:
-            found = named
-    if found and "train" not in found:
-        raise MissingError(
-            f"{root} holds {', '.join(f.name + '/' for f in found.values())} but no train/.",
-            hint="Add train/ with one folder per class.",
-        )
-    if len(folders) == 1 and not found and _folders(folders[0]):
-        raise InputError(f"{root} holds one folder only.", hint=f"Did you mean {folders[0]}?")
-    others = [ascii(folder.name) for folder in folders if folder not in found.values()]
-    if found and others:
-        listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        return found, [f"Folders beside the splits were passed over: {listed}."]
-    return found or {"train": root}, []
-
-
-def _class_folders(folder: Path) -> dict[str, Path]:
-    found = {path.name: path for path in _folders(folder)}
-    if not found:
-        raise InputError(
-            f"{folder} holds no class folders.",
-            hint="Put the images of each class into a folder of its name: train/cat/001.png.",
-        )
-    return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(p for p in folder.iterdir() if p.is_dir() and not _hidden(p.name))
-    except OSError as error:
-        _refuse_unlisted(error)
-
-
-def _hidden_folders(root: Path, folders: dict[str, Path]) -> list[str]:
-    """Return folders that could be classes, images in them, but for a name that begins with a dot."""
-    found = [path for folder in folders.values() for path in sorted(folder.glob(".*")) if path.is_dir()]
-    return [path.relative_to(root).as_posix() for path in found if _images_below(path)[0]]
-
-
-def _images_below(folder: Path) -> tuple[list[Path], int]:
-    """Return the image files of a class, sorted, at any depth, and how many other files there are."""
-    images, others = [], 0
-    seen: set[str] = set()  # real paths: links to folders are followed, but no folder is read twice
-    for place, inner, files in os.walk(folder, onerror=_refuse_unlisted, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        inner[:] = [name for name in inner if not _hidden(name)]
-        for name in files:
-            if _is_image(Path(place, name)):
-                images.append(Path(place, name))
-            elif not _hidden(name):
-                others += 1
-    return sorted(images), others
-
-
-def _refuse_unlisted(error: OSError) -> NoReturn:
-    raise InputError(
-        f"{error.filename!a} cannot be listed: {error.strerror}.", hint="Check its permissions."
-    ) from error
-
-
-def _is_image(path: Path) -> bool:
-    return not _hidden(path.name) and is_image(path)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not hidden(path.name))
 
 
 def _refuse_strangers(split: str, strangers: list[str], classes: list[str]) -> None:

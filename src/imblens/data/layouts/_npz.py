@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.archives import open_arrays
-from imblens.data._assemble import assemble, number_labels
+from imblens.data._assemble import assemble, number_labels, one_label_each
 from imblens.data._decode import PixelRange, scaled
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._pixel_range import range_note, range_of
@@ -65,16 +65,13 @@ def read_npz(
     names = arrays.get("class_names")
     known = classes if names is None else [str(n) for n in np.atleast_1d(names).tolist()]
     labels_of, named = number_labels(raw, known, str(path))
+    labels_of, single = one_label_each(labels_of)
+    notes += single
     splits = {}
     for split, pixels in images.items():
         ids = np.array([f"{split}/{i:06d}" for i in range(len(pixels))], dtype=object)
         rows = np.arange(len(pixels))
         splits[split] = ImageSplit(labels_of[split], ids, ArraySource(pixels, f"{split}_images"), rows)
-    if raw["train"].ndim == 2 and (raw["train"].sum(axis=1) == 1).all():
-        notes.append(
-            "Every row of labels marks one class: read as multi-label. "
-            "For one label per image, give class numbers (N,)."
-        )
     source = {"path": str(path), "layout": "npz", **facts}
     return assemble(path.stem, splits, named, seed=seed, source=source, notes=notes)
 

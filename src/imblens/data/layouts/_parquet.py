@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.memory import refuse_too_large
-from imblens.data._assemble import SPLITS, assemble, number_labels, unique_ids
+from imblens.data._assemble import SPLITS, assemble, number_labels, one_label_each, unique_ids
 from imblens.data._entries import (
     BoxNotes,
     Named,
@@ -28,14 +28,15 @@ from imblens.data._entries import (
 )
 from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
+from imblens.data.layouts._columns import Columns, find_column, read_splits, split_column
 from imblens.errors import InputError, MissingError, ShapeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
-_IMAGE = ("image", "img", "images")
-_LABEL = ("label", "labels", "target", "targets", "class", "fine_label")
+_IMAGE = ("image", "img", "images", "jpg", "png", "image_bytes", "bytes")
+_LABEL = ("label", "labels", "target", "targets", "class", "fine_label", "class_label", "category", "classes", "y")
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
@@ -53,6 +54,26 @@ class _Split:
     names: tuple[str, ...] | None
     patients: NDArray[np.object_] | None
     unread: str | None
+    where: list[str | None] | None = None  # the split of each row, from a column
+    notes: tuple[str, ...] = ()
+
+    def rows_of(self, split: str) -> NDArray[np.int64]:
+        """Return the rows that a column assigns to a split; those without a value are train."""
+        assert self.where is not None
+        return np.array([i for i, name in enumerate(self.where) if (name or "train") == split], dtype=np.int64)
+
+    def taken(self, rows: NDArray[np.int64]) -> _Split:
+        """Return some of the rows."""
+        labels = [self.labels[i] for i in rows.tolist()]
+        return replace(
+            self,
+            encoded=self.encoded.take(rows),
+            labels=labels,
+            ids=self.ids[rows],
+            boxes=None if self.boxes is None else tuple(self.boxes[i] for i in rows.tolist()),
+            patients=None if self.patients is None else self.patients[rows],
+            where=None,
+        )
 
 
 def split_files(root: Path) -> dict[str, list[Path]]:
@@ -72,8 +93,26 @@ def split_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
+def holds_images(path: Path, columns: Columns) -> bool:
+    """Return whether a Parquet file has a column of images; True for one that cannot be read, which is an error later."""
+    try:
+        return find_column(_open(path).schema_arrow.names, _IMAGE, columns.image, str(path)) is not None
+    except InputError:
+        return True
+
+
+def has_splits(path: Path, columns: Columns) -> bool:
+    """Return whether a Parquet file has a column that gives the split of each row."""
+    return split_column(_open(path).schema_arrow.names, columns.split, str(path))[0] is not None
+
+
 def read_parquet(
-    root: Path, files: dict[str, list[Path]], *, seed: int | None, uncertain: Uncertain = "ignore"
+    root: Path,
+    files: dict[str, list[Path]],
+    *,
+    seed: int | None,
+    uncertain: Uncertain = "ignore",
+    columns: Columns | None = None,
 ) -> ImageSet:
     """Read splits from Parquet files with encoded images.
 
@@ -81,7 +120,7 @@ def read_parquet(
     or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
     that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
     `patient_id` (NIH's image names contain the patient). Class names come from the schema's `huggingface`
-    or `label_names` metadata.
+    or `label_names` metadata. A single file may hold the splits in a column. `columns` states other names.
 
     Raises:
         MissingError: no train files, or no such columns; the message lists those present.
@@ -95,7 +134,15 @@ def read_parquet(
     read: dict[str, _Split] = {}
     for split in ("train", "test", "val"):
         if split in files:
-            read[split] = _read_split(split, files[split])
+            by_column = set(files) == {"train"} or (columns is not None and columns.split is not None)
+            read[split] = _read_split(split, files[split], columns or Columns(), by_column=by_column)
+    remarks = [note for part in read.values() for note in part.notes]
+    if len(read) == 1 and read["train"].where is not None:
+        whole = read["train"]
+        parts = {split: whole.rows_of(split) for split in ("train", "test", "val")}
+        if not len(parts["train"]):
+            raise MissingError(f"{root}: no row is of the split train.", hint="Add the training images.")
+        read = {split: whole.taken(rows) for split, rows in parts.items() if len(rows)}
     names = read["train"].names
     for split, part in read.items():
         if part.names != names:
@@ -106,7 +153,8 @@ def read_parquet(
     unknown = {split: array < 0 for split, array in raw.items() if array.ndim == 2}
     known = {split: np.where(unknown[split], 0, array) if split in unknown else array for split, array in raw.items()}
     labels, classes = number_labels(known, names, str(root))
-    splits, notes, changes = {}, [], BoxNotes()
+    labels, single = one_label_each(labels)
+    splits, notes, changes = {}, [*remarks, *single], BoxNotes()
     if all(part.patients is None for part in read.values()):
         read = {split: replace(part, patients=_named_patients(part.ids)) for split, part in read.items()}
         if any(part.patients is not None for part in read.values()):
@@ -122,7 +170,7 @@ def read_parquet(
             part.ids,
             source,
             np.arange(len(part.ids)),
-            unknown=unknown.get(split),
+            unknown=None if labels[split].ndim == 1 else unknown.get(split),
             patients=part.patients,
         )
         if part.boxes is not None:
@@ -162,20 +210,26 @@ def read_box_table(path: Path) -> dict[str, list[Named]]:
     return found
 
 
-def _read_split(split: str, paths: Sequence[Path]) -> _Split:
+def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column: bool) -> _Split:
     import pyarrow as pa
 
     images: list[pa.Array] = []
     labels: list[Any] = []
     own_ids: list[str | None] = []
     patients: list[Any] = []
+    splits: list[str] = []
+    split_name, held_out = "", None
     boxes: list[Boxes] | None = None
     names: tuple[str, ...] | None = None
     unread = None
     total = 0
     for k, path in enumerate(paths):
         file = _open(path)
-        columns = _columns(path, file.schema_arrow)
+        columns = _columns(path, file.schema_arrow, stated)
+        there = file.schema_arrow.names
+        at, held_out = split_column(there, stated.split, str(path)) if by_column else (None, None)
+        if at is not None and there[at] not in columns.values():
+            columns["split"] = split_name = there[at]
         found = _class_names(file.schema_arrow, columns["label"], columns.get("boxes"))
         if k and found != names:
             raise InputError(f"the class names of {path} differ from those of {paths[0]}.", hint="Use one schema.")
@@ -191,6 +245,8 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
             labels += _labels(batch.column(columns["label"]), path, first)
             own_ids += batch.column(columns["id"]).to_pylist() if "id" in columns else paths_inside
             patients += batch.column(columns["patient"]).to_pylist() if "patient" in columns else [None] * len(encoded)
+            if "split" in columns:
+                splits += ["" if v is None else str(v) for v in batch.column(columns["split"]).to_pylist()]
             if "boxes" in columns:
                 boxes = [] if boxes is None else boxes
                 boxes += _boxes(batch.column(columns["boxes"]), path)
@@ -206,7 +262,13 @@ def _read_split(split: str, paths: Sequence[Path]) -> _Split:
     ids = unique_ids(own_ids, split, len(labels))
     chunks = pa.chunked_array(images, type=pa.large_binary())
     whom = patients_array([None if p is None else str(p) for p in patients])
-    return _Split(chunks, labels, ids, None if boxes is None else tuple(boxes), names, whom, unread)
+    where, notes = None, list[str]()
+    if splits:
+        where, notes = read_splits(
+            splits, split_name, test=held_out, stated=stated.split is not None, at=lambda i: f"{paths[0]} row {i}"
+        )
+    made = None if boxes is None else tuple(boxes)
+    return _Split(chunks, labels, ids, made, names, whom, unread, where if where and any(where) else None, tuple(notes))
 
 
 def _named_patients(ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
@@ -253,19 +315,20 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be read as Parquet: {first}", hint="Copy or write it again.")
 
 
-def _columns(path: Path, schema: pa.Schema) -> dict[str, str]:
+def _columns(path: Path, schema: pa.Schema, stated: Columns) -> dict[str, str]:
     import pyarrow.types as types
 
     there = schema.names
     found = {}
-    for what, known in (("image", _IMAGE), ("label", _LABEL)):
-        name = next((n for n in known if n in there), None)
-        if name is None:
+    for what, known, given in (("image", _IMAGE, stated.image), ("label", _LABEL, stated.label)):
+        place = find_column(there, known, given, str(path))
+        if place is None:
             raise MissingError(
                 f"{path} has no column {known[0]!r}; its columns: {', '.join(there) or 'none'}.",
-                hint="It needs `image` (encoded bytes) and `label` (or multi-hot `labels`).",
+                hint="It needs `image` (encoded bytes) and `label` (or multi-hot `labels`); --image-column and "
+                "--label-column state other names.",
             )
-        found[what] = name
+        found[what] = there[place]
     if "image_id" in there and types.is_string(schema.field("image_id").type):
         found["id"] = "image_id"
     boxes = _box_column(schema)
@@ -359,6 +422,8 @@ def _as_array(labels: NDArray[Any] | list[Any], names: tuple[str, ...] | None, w
     """Return (N,) numbers or text, or (N, C) multi-hot."""
     if not isinstance(labels[0], list):
         array = np.asarray(labels)
+        if array.dtype.kind == "b":
+            array = np.where(array, "true", "false")
         return array.astype(object) if array.dtype.kind == "U" else array
     widths = {len(row) for row in labels}
     ternary = all(v in (0, 1, -1) for row in labels for v in row)

@@ -7,17 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from imblens.data._assemble import SPLITS
+from imblens.data._assemble import SPLITS, split_of
 from imblens.data._boxes import BOX_FILES, read_boxes
 from imblens.data._entries import Entry, Uncertain, read_entries
 from imblens.data._images import ImageSet
-from imblens.data._texts import read_csv
+from imblens.data._texts import read_csv, read_table
+from imblens.data.layouts._columns import (
+    FLAGS,
+    IMAGE,
+    LABEL,
+    PATIENT,
+    SPLIT,
+    Columns,
+    find_column,
+    in_order,
+    plain_name,
+    read_splits,
+    split_column,
+)
 from imblens.errors import InputError
 
-_IMAGE = ("image index", "image", "image_id", "path", "file", "filename", "file_name", "file name", "image")
-_LABELS = ("finding labels", "labels", "label", "findings", "tags", "class", "classid", "class_id", "target")
-_PATIENT = ("patient id", "patient_id", "patient", "subject_id", "subject")
-_SPLIT = ("split", "set", "partition", "fold")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
+_KNOWN = re.compile(r"(data_entry|labels|annotations|metadata)", re.IGNORECASE)
 _NONE = ("", "no finding", "none", "nan")
 _VALUES = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": 0, "nan": 0}  # blank: not mentioned
 _NIH = (
@@ -28,23 +39,61 @@ _NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 _CHEXPERT_PATIENT = re.compile(r"(?:^|/)(patient\d+)/")
 
 
-def table_files(root: Path) -> dict[str, Path]:
-    """Return the label tables of a folder by split: train.csv, val.csv, ...; or one table under ""."""
+def table_files(root: Path, columns: Columns | None = None) -> dict[str, Path]:
+    """Return the label tables of a folder by split: train.csv, val.csv, ...; or one table under "".
+
+    A table of labels has a column that names images; others are passed over, unless their name is that of a split.
+    """
     if not root.is_dir():
         return {}
-    tables = sorted(path for path in root.glob("*.csv") if not BOX_FILES.match(path.name))
-    named = {SPLITS[path.stem.lower()]: path for path in tables if path.stem.lower() in SPLITS}
-    if "train" in named:
-        return named
-    whole = [p for p in tables if re.match(r"(data_entry|labels|annotations|metadata)", p.stem, re.IGNORECASE)]
+    columns = columns or Columns()
+    files = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    files = [path for path in files if not BOX_FILES.match(path.name) and not path.name.startswith(".")]
+    exact = {SPLITS[path.stem.lower()]: path for path in files if path.stem.lower() in SPLITS}
+    if "train" in exact:
+        return exact
+    named = [path for path in files if split_of(path.stem) and names_images(path, columns)]
+    splits = {str(split_of(path.stem)): path for path in named}
+    if "train" in splits and len(splits) == len(named):
+        return splits
+    whole = [path for path in files if _KNOWN.match(path.stem)]
+    inside = {
+        split: table
+        for folder in sorted(root.iterdir())
+        if (split := SPLITS.get(folder.name.lower())) and folder.is_dir()
+        for table in sorted(folder.glob("metadata.*"))
+        if table.suffix.lower() in _SUFFIXES
+    }
+    if "train" in inside and not whole:
+        return inside
+    if len(whole) > 1:
+        whole = [path for path in whole if names_images(path, columns)]
     return {"": whole[0]} if len(whole) == 1 else {}
 
 
-def read_tables(root: Path, tables: dict[str, Path], *, seed: int | None, uncertain: Uncertain) -> ImageSet:
+def other_tables(root: Path, columns: Columns) -> list[Path]:
+    """Return the tables of a folder that name images, whatever they are called."""
+    files = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    return [p for p in files if not BOX_FILES.match(p.name) and p.name[0] != "." and names_images(p, columns)]
+
+
+def names_images(path: Path, columns: Columns) -> bool:
+    """Return whether a table has a column that names images; False for one that cannot be read."""
+    try:
+        _, header = next(read_table(path), (0, []))
+        return find_column(header, IMAGE, columns.image, str(path)) is not None
+    except InputError:
+        return False
+
+
+def read_tables(
+    root: Path, tables: dict[str, Path], *, seed: int | None, uncertain: Uncertain, columns: Columns | None = None
+) -> ImageSet:
     """Read tables that name images and their labels; images lie anywhere below the folder.
 
     A table has a column for the image, and either one column of label names joined by | ("No Finding" is none of
-    them), or a column for each label: 1, 0, blank (not mentioned: 0) or -1 (uncertain). Columns for the patient and the
+    them), or a column for each label: 1, 0, blank (not mentioned: 0) or -1 (uncertain). Where no row joins names, every
+    name is a class as it is written ("none", "007"), and rows without one are left out. Columns for the patient and the
     split are used if present; the split may also come from the tables' names, or from NIH's lists.
 
     Raises:
@@ -56,11 +105,23 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int | None, uncert
     classes: tuple[str, ...] = ()
     notes: list[str] = []
     for split, path in tables.items():
-        found, names = _read_table(path)
+        try:
+            found, names, remarks = _read_table(path, columns or Columns())
+        except _NoLabelsError as error:
+            if split in ("", "train"):
+                raise
+            notes.append(f"{path.name} was not read: {error.message}")
+            continue
         if split:
             found = [replace(entry, split=split) for entry in found]
+        if path.parent != root:
+            folder = path.parent.relative_to(root).as_posix()
+            found = [replace(entry, file=f"{folder}/{entry.file}") for entry in found]
         classes = tuple(dict.fromkeys([*classes, *names]))
         entries += found
+        notes += remarks
+    if {name for entry in entries for name in entry.labels} == set(classes) and len(tables) > 1:
+        classes = tuple(in_order(classes)[0]) if all(name.isdecimal() for name in classes) else classes
     nih = any(path.name.lower().startswith("data_entry") for path in tables.values())
     if nih and lists:
         entries = [replace(entry, split=lists.get(entry.file, entry.split)) for entry in entries]
@@ -84,15 +145,19 @@ def read_tables(root: Path, tables: dict[str, Path], *, seed: int | None, uncert
     )
 
 
-def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
-    lines = read_csv(path)
+class _NoLabelsError(InputError):
+    """A table names images, but has no column of labels."""
+
+
+def _read_table(path: Path, columns: Columns) -> tuple[list[Entry], tuple[str, ...], list[str]]:
+    """Return the entries of a table, its classes in order, and notes."""
+    lines = read_table(path)
     _, header = next(lines, (0, []))
-    columns = [name.lower() for name in header]
-    image = _column(columns, _IMAGE)
+    image = find_column(header, IMAGE, columns.image, str(path))
     if image is None:
         raise InputError(
             f"{path} has no column that names images; its columns: {', '.join(header) or 'none'}.",
-            hint="Call it image, and the other labels (names joined by |), or give each label a column of 0 and 1.",
+            hint="Call it image or state it (--image-column); the labels stand in one column, or in one each of 0 and 1.",
         )
     rows = list(lines)
     for number, row in rows:
@@ -100,42 +165,64 @@ def _read_table(path: Path) -> tuple[list[Entry], tuple[str, ...]]:
             raise InputError(
                 f"{path} line {number} has {len(row)} fields for {len(header)} columns.", hint="Correct that line."
             )
-    if path.name.lower().startswith("data_entry") and "finding labels" not in columns:
+    nih = path.name.lower().startswith("data_entry")
+    if nih and "finding_labels" not in map(plain_name, header):
         raise InputError(
             f"{path} has no column 'Finding Labels'; its columns: {', '.join(header)}.",
             hint="Give NIH's table as it is published.",
         )
-    patient, split, joined = (_column(columns, names) for names in (_PATIENT, _SPLIT, _LABELS))
+    patient = find_column(header, PATIENT, None, str(path))
+    split, held_out = split_column(header, columns.split, str(path))
+    joined = find_column(header, LABEL, columns.label, str(path))
+    notes: list[str] = []
+    given: list[frozenset[str]]
+    unknown = [frozenset[str]()] * len(rows)
     if joined is not None:
-        given = [frozenset(n for n in _names(_at(row, joined)) if n.lower() not in _NONE) for _, row in rows]
-        names = tuple(sorted(frozenset().union(*given)))
-        unknown = [frozenset[str]()] * len(rows)
+        cells = [_at(row, joined) for _, row in rows]
+        if any("|" in cell for cell in cells) or plain_name(header[joined]) == "finding_labels":
+            given = [frozenset(n for n in _names(cell) if n.lower() not in _NONE) for cell in cells]
+            names = tuple(sorted(frozenset().union(*given)))
+        else:
+            rows, cells, notes = _labelled(rows, cells, path)
+            given, unknown = [frozenset([cell]) for cell in cells], [frozenset[str]()] * len(rows)
+            ordered, remarks = in_order(cells)
+            names = tuple(ordered)
+            notes += remarks
     else:
         places = _label_columns(path, header, rows, {image, patient, split})
         names = tuple(header[c] for c in places)
         given = [frozenset(header[c] for c in places if _VALUES[_at(row, c).lower()] == 1) for _, row in rows]
         unknown = [frozenset(header[c] for c in places if _VALUES[_at(row, c).lower()] == -1) for _, row in rows]
+    where: list[str | None] = [None] * len(rows)
+    if split is not None and rows:
+        values = [_at(row, split) for _, row in rows]
+        stated = columns.split is not None
+        lines_of = [number for number, _ in rows]
+        where, remarks = read_splits(
+            values, header[split], test=held_out, stated=stated, at=lambda i: f"{path} line {lines_of[i]}"
+        )
+        notes += remarks
     entries = []
-    for (number, row), labels, open_ in zip(rows, given, unknown, strict=True):
+    for (_, row), labels, open_, part in zip(rows, given, unknown, where, strict=True):
         file = row[image]
         whom = _at(row, patient) if patient is not None else None
         chexpert = _CHEXPERT_PATIENT.search(file)
-        where = _at(row, split).lower() if split is not None else None
-        if where and where not in SPLITS:
-            if where.isdecimal():  # the number of a fold of cross-validation
-                where = None
-            else:
-                raise InputError(f"{path} line {number} has the split {where!r}.", hint="Known: train, val, test.")
-        entries.append(
-            Entry(
-                file=file,
-                labels=labels,
-                unknown=open_,
-                patient=whom or (chexpert[1] if chexpert else None),
-                split=SPLITS[where] if where else None,
-            )
-        )
-    return entries, names
+        named = whom or (chexpert[1] if chexpert else None)
+        entries.append(Entry(file=file, labels=labels, unknown=open_, patient=named, split=part))
+    return entries, names, notes
+
+
+def _labelled(
+    rows: list[tuple[int, list[str]]], cells: list[str], path: Path
+) -> tuple[list[tuple[int, list[str]]], list[str], list[str]]:
+    """Leave out the rows of one label each that have none: blank, or -1 among class numbers; a note counts them."""
+    numbers = all(cell.lstrip("-").isdecimal() for cell in cells if cell)
+    kept = [i for i, cell in enumerate(cells) if cell and not (numbers and cell == "-1")]
+    if not kept:
+        raise _NoLabelsError(f"{path} has no label in any row.", hint="Label the images, or state --label-column.")
+    left = len(cells) - len(kept)
+    notes = [f"Rows of {path.name} without a label, left out: {left:,}."] if left else []
+    return [rows[i] for i in kept], [cells[i] for i in kept], notes
 
 
 def _label_columns(
@@ -144,7 +231,7 @@ def _label_columns(
     """Return the columns that hold label values only: 1, 0, -1 or blank, not all blank. "No Finding" is no label."""
     found = []
     for c, name in enumerate(header):
-        if c in taken or not name or name.lower() in _NONE:
+        if c in taken or not name or name.lower() in _NONE or plain_name(name) in (*FLAGS, *SPLIT):
             continue
         values = {_at(row, c).lower() for _, row in rows}
         if values <= _VALUES.keys() and values & {"0", "0.0", "1", "1.0", "-1", "-1.0"}:
@@ -156,9 +243,9 @@ def _label_columns(
                 hint="A label value is 1, 0, blank, or -1 (uncertain).",
             )
     if not found:
-        raise InputError(
+        raise _NoLabelsError(
             f"{path} has no labels: neither a column `labels` nor columns of 0 and 1; its columns: {', '.join(header)}.",
-            hint="Call one labels (names joined by |), or give each label a column of 0 and 1.",
+            hint="Call one labels or state it (--label-column), or give each label a column of 0 and 1.",
         )
     return found
 
@@ -173,10 +260,6 @@ def _is_number(text: str) -> bool:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split("|")]
-
-
-def _column(columns: Sequence[str], known: Sequence[str]) -> int | None:
-    return next((columns.index(name) for name in known if name in columns), None)
 
 
 def _at(row: Sequence[str], column: int) -> str:
