@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -28,6 +30,7 @@ from imblens.cli._shared import (
     progress,
     shown,
 )
+from imblens.errors import InputError
 
 EXAMPLES = examples(
     "imblens capture DATA --model net.py:build --weights net.safetensors --out RUN",
@@ -171,8 +174,28 @@ def command(
     )
 
 
-def class_list(text: str) -> list[str]:
-    """Read --classes: names between commas, or a file with one name a line."""
+def class_list(text: str) -> list[str] | dict[str, Any]:
+    """Read --classes: names between commas; a file with one name a line; JSON: a list, or a mapping such as id2label.
+
+    >>> class_list("cat, dog"), class_list('{"0": "cat", "1": "dog"}')
+    (['cat', 'dog'], {'0': 'cat', '1': 'dog'})
+    """
     file = Path(text)
-    names = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    try:
+        content = file.read_text(encoding="utf-8") if len(text) < 1000 and file.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--classes: {file} cannot be read: {error}.", hint="Give a text file, one name a line."
+        ) from error
+    listed = text if content is None else content
+    if listed.lstrip().startswith(("{", "[")):
+        try:
+            found = json.loads(listed)
+        except ValueError as error:
+            raise InputError(
+                f"--classes is not valid JSON: {error}.", hint='Such as {"0": "cat", "1": "dog"}.'
+            ) from error
+        found = found.get("id2label", found) if isinstance(found, dict) else found
+        return {str(k): v for k, v in found.items()} if isinstance(found, dict) else [str(name) for name in found]
+    names = content.splitlines() if content is not None else text.split(",")
     return [name.strip() for name in names if name.strip()]

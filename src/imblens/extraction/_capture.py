@@ -46,7 +46,7 @@ def capture(
     test: Any | None = None,
     val: Any | None = None,
     classes: Sequence[str] | Mapping[Any, Any] | None = None,
-    outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | Mapping[Any, Any] | None = None,
     label: Label = None,
     forward: Callable[[Any, Any], Any] | None = None,
     layer: str | None = None,
@@ -55,7 +55,7 @@ def capture(
     ids: Ids = None,
     previews: Given = True,
     tokenizer: Any = None,
-    preprocessing: Mapping[str, Any] | None = None,
+    preprocessing: Any = None,
     batch_size: int = 256,
     colours: bool = True,
     thumbnails: bool = True,
@@ -103,8 +103,10 @@ def capture(
         tokenizer: decodes `input_ids` to text previews: an object with `batch_decode` or `decode`, a function, or the words
             by number. A `text` entry of the batch needs none.
         preprocessing: `{"mean": [...], "std": [...], "size": [H, W]}` for images: resized, divided by 255, mean
-            subtracted, divided by std. Default: mean 0, std 1, the images' own size. For tensors it is not applied,
-            but reverts them to images, for colours and thumbnails.
+            subtracted, divided by std. Also `transforms()` of torchvision's weights or timm's data configuration. Default:
+            the network's own configuration (transformers, timm), else mean 0, std 1, the images' own size, which is
+            stated. For tensors it is not applied, but reverts them to images, for colours and thumbnails; the default is
+            then that of the `Normalize` among the data set's transforms.
         batch_size: instances at a time. With `colours` at most 128, fewer where the graph would exceed 2 GiB.
         colours: count the colours that drive predictions (about the cost of one more forward pass).
         thumbnails: store each image as PNG of at most 64 pixels on the longer side.
@@ -151,7 +153,7 @@ def capture(
     _check_options(batch_size, precision, meta, concepts)
     names_of_data = data_sets_classes(train, label) if classes is None else None
     known_names, order, notes = class_order(network, classes if names_of_data is None else names_of_data, outputs)
-    rules = Preprocessing.checked(preprocessing, network)
+    rules = Preprocessing.checked(preprocessing, network, train)
     label_names = known_names if order is None else list(order.names)
     signature = Signature(network, custom=forward is not None)
     batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids, previews)
@@ -190,6 +192,12 @@ def capture(
             network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
         )
         n_outputs = forward_pass.n_outputs(first)
+        if reading.one_logit and first.labels.ndim == 1 and first.labels.dtype.kind in "iuf" and first.labels.max() > 1:
+            raise InputError(
+                f"{type(network).__name__} has one output, and the labels hold {first.labels.max():g}: as in regression, or "
+                "with more classes than outputs.",
+                hint="One output is read as two classes, 0 and 1. Divide a target into ranges and train a classifier on them.",
+            )
         if names_of_data is not None and known != n_outputs:  # names of something else
             known_names, order = None, None
             notes = [f"the data set names {len(names_of_data)} classes, the network has {n_outputs} outputs: not used."]

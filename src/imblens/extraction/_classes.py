@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,7 @@ class ClassOrder:
 
 
 def class_order(
-    model: Any, classes: Any, outputs: Sequence[str] | None
+    model: Any, classes: Any, outputs: Any
 ) -> tuple[list[str] | None, ClassOrder | None, list[str]]:
     """Return names in the order of the network's outputs, how labels are renumbered, and sentences.
 
@@ -56,13 +57,16 @@ def class_order(
         InputError: names of outputs and labels differ.
     """
     given = None if classes is None else by_value(classes)
-    own = None if outputs is None else [str(name) for name in outputs]
+    own = None if outputs is None else [str(name) for name in by_value(outputs)]
     if own is None:
         mapping = getattr(getattr(model, "config", None), "id2label", None)
         if isinstance(mapping, Mapping) and not all(str(v).startswith("LABEL_") for v in mapping.values()):
             own = by_value(mapping)
+            own = own if given is None else _spelled(own, given)
             if given is not None and sorted(own) != sorted(given):
                 own = None  # the names of another task, such as those of the pretrained network
+    if own is not None and given is not None:
+        own = _spelled(own, given)
     if own is None or own == given:
         return given, None, []
     if given is None:
@@ -73,6 +77,22 @@ def class_order(
         )
     note = f"the network's outputs are in the order {', '.join(own[:10])}; labels are matched by name."
     return own, ClassOrder(tuple(given), np.array([own.index(name) for name in given])), [note]
+
+
+def _spelled(own: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return `own` spelled as in `given`, where they differ only in case, blanks, underscores and hyphens.
+
+    Example:
+        >>> _spelled(["Red fox", "CAT"], ["cat", "red_fox"])
+        ['red_fox', 'cat']
+    """
+
+    def plain(name: str) -> str:
+        return " ".join(unicodedata.normalize("NFC", str(name)).casefold().replace("_", " ").replace("-", " ").split())
+
+    known = {plain(name): name for name in given}
+    found = [known.get(plain(name)) for name in own]
+    return list(own) if len(known) < len(given) or None in found else [str(name) for name in found]
 
 
 def by_value(classes: Any) -> list[str]:
@@ -121,13 +141,17 @@ def permutation_note(split: Split) -> str | None:
         return None
     from scipy.optimize import linear_sum_assignment
 
-    n_classes = split.n_classes
-    counts = np.zeros((n_classes, n_classes))
-    np.add.at(counts, (split.labels, split.predictions), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    n_present = int((counts.sum(axis=1) > 0).sum())
-    rows, columns = linear_sum_assignment(-shares)
-    now, best = float(np.trace(shares)) / n_present, float(shares[rows, columns].sum()) / n_present
+    labels, predictions = np.asarray(split.labels), np.asarray(split.predictions)
+    shares = _shares(labels, predictions, split.n_classes)
+    n_present = int((shares.sum(axis=1) > 0).sum())
+    halves = [_shares(labels[k::2], predictions[k::2], split.n_classes) for k in (0, 1)]
+    chosen = [linear_sum_assignment(-half) for half in halves]  # on one half, measured on the other
+    crossed = [
+        float(other[rows, columns].sum()) / n_present
+        for other, (rows, columns) in zip(halves[::-1], chosen, strict=True)
+    ]
+    columns = linear_sum_assignment(-shares)[1]
+    now, best = float(np.trace(shares)) / n_present, float(np.mean(crossed))
     if best - now < RISE or best < 0.5:
         return None
     order = [split.classes[row] for row in np.argsort(columns)]
@@ -135,3 +159,11 @@ def permutation_note(split: Split) -> str | None:
         f"the order of classes seems wrong: balanced accuracy is {percent(now)}, and {percent(best)} if the network's "
         f"outputs are {', '.join(order[:10])}. Check the order (outputs= or --classes) before reading any diagnosis."
     )
+
+
+def _shares(labels: NDArray[Any], predictions: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Return (C, C): the share of each class's instances that is predicted as each class."""
+    counts = np.zeros((n_classes, n_classes))
+    np.add.at(counts, (labels, predictions), 1)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares

@@ -38,17 +38,26 @@ class Preprocessing:
     source: str = ""
 
     @classmethod
-    def checked(cls, values: Mapping[str, Any] | None, model: Any = None) -> Preprocessing:
+    def checked(cls, values: Any, model: Any = None, data: Any = None) -> Preprocessing:
         """Read `{"mean": [...], "std": [...], "size": [H, W]}`; every key may be left out.
 
-        What a run recorded of its preprocessing (`run.meta["preprocessing"]`, with `default` beside) is read as well.
+        Without it, the network's own configuration is used, or the normalisation among the transforms of `data`. The
+        configuration of timm (`resolve_data_config`) and `transforms()` of torchvision's weights are read as well; their
+        cropping is not applied. So is what a run recorded (`run.meta["preprocessing"]`).
 
         Raises:
             InputError: an unknown key, lengths that differ, or a value that cannot be.
         """
         if values is None:
-            own = own_preprocessing(model)
-            return cls() if own is None else replace(cls.checked(own), source="the network's own configuration")
+            known_of = own_preprocessing(model) or transform_of(data)
+            return cls() if known_of is None else replace(cls.checked(known_of[0], model), source=known_of[1])
+        if not isinstance(values, Mapping) and hasattr(values, "mean") and hasattr(values, "std"):
+            values = _of_object(values)  # transforms() of torchvision's weights
+        if isinstance(values, Mapping) and "input_size" in values:  # timm.data.resolve_data_config
+            values = {
+                "size": list(values["input_size"])[-2:],
+                **{key: values[key] for key in ("mean", "std") if key in values},
+            }
         if isinstance(values, Mapping) and isinstance(values.get("default"), bool):
             values = {key: value for key, value in values.items() if key != "default"}
         known = {"mean", "std", "size"}
@@ -114,8 +123,23 @@ class Preprocessing:
         return {"mean": list(self.mean), "std": list(self.std), "size": size, "default": not self.given}
 
 
-def own_preprocessing(model: Any) -> dict[str, Any] | None:
-    """Return mean and std of a network's own configuration: preprocessor_config.json of a folder of transformers."""
+def own_preprocessing(model: Any) -> tuple[dict[str, Any], str] | None:
+    """Return mean and std of a network's own configuration, and where it was found.
+
+    Read are `preprocessor_config.json` of a folder of transformers, and `pretrained_cfg` or `default_cfg` of timm, whose
+    size is taken only where the network accepts no other.
+    """
+    for name in ("pretrained_cfg", "default_cfg"):
+        settings = getattr(model, name, None)
+        settings = settings if isinstance(settings, Mapping) else dict(getattr(settings, "__dict__", {}))
+        if settings.get("mean") is not None and settings.get("std") is not None:
+            size = settings.get("input_size") if settings.get("fixed_input_size") else None
+            found = {
+                "mean": settings["mean"],
+                "std": settings["std"],
+                "size": None if size is None else list(size)[-2:],
+            }
+            return found, f"the network's own configuration ({name})"
     folder = getattr(getattr(model, "config", None), "_name_or_path", "") or ""
     file = Path(folder) / "preprocessor_config.json"
     if not folder or not file.is_file():
@@ -128,7 +152,46 @@ def own_preprocessing(model: Any) -> dict[str, Any] | None:
         return None
     size = settings.get("size")
     sides = [size["height"], size["width"]] if isinstance(size, dict) and {"height", "width"} <= set(size) else None
-    return {"mean": settings["image_mean"], "std": settings["image_std"], "size": sides}
+    own = {"mean": settings["image_mean"], "std": settings["image_std"], "size": sides}
+    return own, "the network's own configuration"
+
+
+def transform_of(data: Any) -> tuple[dict[str, Any], str] | None:
+    """Return mean and std of the normalisation among a data set's transforms, and where it was found; or None.
+
+    Example:
+        >>> from types import SimpleNamespace as Namespace
+        >>> normalise = Namespace(mean=[0.5], std=[0.25])
+        >>> transform_of(Namespace(transform=Namespace(transforms=[Namespace(size=8), normalise])))[0]
+        {'mean': [0.5], 'std': [0.25]}
+    """
+    queue = [getattr(data, name, None) for name in ("transform", "transforms")]
+    inner = data
+    for _ in range(8):
+        inner = getattr(inner, "dataset", None)
+        queue += [getattr(inner, name, None) for name in ("transform", "transforms")]
+    for _ in range(64):
+        if not queue:
+            return None
+        transform = queue.pop(0)
+        if isinstance(transform, (list, tuple)):
+            queue = [*transform, *queue]
+        elif transform is not None and not isinstance(transform, (str, type)):
+            if hasattr(transform, "mean") and hasattr(transform, "std") and not callable(transform.mean):
+                own = _of_object(transform)
+                return {
+                    "mean": own["mean"],
+                    "std": own["std"],
+                }, f"the data set's transform ({type(transform).__name__})"
+            queue = [getattr(transform, "transforms", None), getattr(transform, "transform", None), *queue]
+    return None
+
+
+def _of_object(transform: Any) -> dict[str, Any]:
+    mean, std = (np.asarray(getattr(transform, key), dtype=np.float64).reshape(-1).tolist() for key in ("mean", "std"))
+    side = getattr(transform, "crop_size", None)
+    sides = None if side is None else (list(side) * 2)[:2] if isinstance(side, (list, tuple)) else [side, side]
+    return {"mean": mean, "std": std, "size": sides}
 
 
 def _channels(values: Mapping[str, Any], key: str, model: Any) -> tuple[float, ...] | None:
