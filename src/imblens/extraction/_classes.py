@@ -48,9 +48,7 @@ class ClassOrder:
         ]
 
 
-def class_order(
-    model: Any, classes: Any, outputs: Any
-) -> tuple[list[str] | None, ClassOrder | None, list[str]]:
+def class_order(model: Any, classes: Any, outputs: Any) -> tuple[list[str] | None, ClassOrder | None, list[str]]:
     """Return names in the order of the network's outputs, how labels are renumbered, and sentences.
 
     Raises:
