@@ -3,26 +3,39 @@
 from imblens.decisions._calibration import Calibration, fit_calibration
 from imblens.decisions._decision import Decision
 from imblens.decisions._drops import detectable_drop, drop_power, sign_p_values
+from imblens.decisions._estimate import Estimate, estimate, refused, share_lines
 from imblens.decisions._gate import GateResult, gate
+from imblens.decisions._labelled import read_labels
 from imblens.decisions._predict import Unlabelled, read_unlabelled, write_decisions
+from imblens.decisions._priors import adjusted_probabilities, black_box_prior, em_prior
 from imblens.decisions._sets import SET_METHODS, SetRule, conformal_quantile, fit_sets, needed_for, set_coverage
+from imblens.decisions._shift import Shift
 
 __all__ = [
     "SET_METHODS",
     "Calibration",
     "Decision",
+    "Estimate",
     "GateResult",
     "SetRule",
+    "Shift",
     "Unlabelled",
+    "adjusted_probabilities",
+    "black_box_prior",
     "conformal_quantile",
     "detectable_drop",
     "drop_power",
+    "em_prior",
+    "estimate",
     "fit_calibration",
     "fit_sets",
     "gate",
     "needed_for",
+    "read_labels",
     "read_unlabelled",
+    "refused",
     "set_coverage",
+    "share_lines",
     "sign_p_values",
     "write_decisions",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 PENALTY = 1.0  # prior precision of log temperature and biases: N(0, 1), which vanishes against many labels
+OWN_PENALTY = 4.0  # of the bias of the predicted class: N(0, 0.5^2)
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,34 @@ class Calibration:
         bias: (C,), with mean 0 in single-label data.
         multilabel: whether labels are independent.
         n_labels: instances it was fitted on; 0 for the network's own probabilities.
+        own: (C,) added to the logit of a class where the network predicts it; None adds nothing.
     """
 
     temperature: float
     bias: Floats
     multilabel: bool = False
     n_labels: int = 0
+    own: Floats | None = None
 
     def __call__(self, logits: NDArray[Any]) -> Floats:
         """Return (n, C) probabilities of (n, C) logits."""
-        return probabilities(np.asarray(logits, dtype=np.float64) / self.temperature + self.bias, self.multilabel)
+        z = np.asarray(logits, dtype=np.float64) / self.temperature + self.bias
+        if self.own is not None:
+            z += self.own * predicted(logits, self.multilabel)
+        return probabilities(z, self.multilabel)
+
+
+def predicted(logits: NDArray[Any], multilabel: bool) -> NDArray[np.bool_]:
+    """(n, C) which classes the network predicts: that of the largest logit, in multi-label data all above 0.
+
+    Example:
+        >>> predicted(np.array([[1.0, 2.0]]), multilabel=False).tolist()
+        [[False, True]]
+    """
+    logits = np.asarray(logits)
+    if multilabel:
+        return np.asarray(logits > 0)
+    return logits.argmax(axis=1)[:, None] == np.arange(logits.shape[1])
 
 
 def probabilities(logits: NDArray[Any], multilabel: bool) -> Floats:
@@ -53,24 +72,25 @@ def fit_calibration(
     logits: NDArray[Any],
     labels: NDArray[Any],
     *,
-    weights: NDArray[Any] | None = None,
     start: Calibration | None = None,
+    own: bool = False,
 ) -> Calibration:
     """Bias-corrected temperature scaling by maximum likelihood, with a weak prior for few labels.
 
-    minimises  - sum_i w_i log p(y_i) + (log(temperature / t0)^2 + sum_c (bias_c - b0_c)^2) / 2
+    minimises  - sum_i log p(y_i) + (log(temperature / t0)^2 + sum_c (bias_c - b0_c)^2 + 4 sum_c (own_c - o0_c)^2) / 2
 
     Args:
         logits: (n, C).
         labels: (n,) class numbers, or (n, C) multi-hot.
-        weights: (n,) of the instances; 1 by default.
-        start: t0, b0: a calibration from other data that the fit stays near where there are few labels; temperature 1 and
-            biases 0 by default.
+        start: t0, b0, o0: a calibration from other data that the fit stays near where there are few labels; temperature
+            1 and biases 0 by default.
+        own: also fit a bias of each class where the network predicts it, so that the probability of predictions of each
+            class becomes their precision; without it, `own` is None.
 
     References:
         Guo et al. 2017, section 4.2 (temperature); Alexandari et al. 2020, Maximum likelihood with bias-corrected
-        calibration is hard-to-beat at label shift adaptation, section 3 (biases). The prior is ours: classes with few
-        or no labels keep a finite bias.
+        calibration is hard-to-beat at label shift adaptation, section 3 (biases). The prior, with which classes of few
+        or no labels keep a finite bias, and the bias of the predicted class are ours.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -85,22 +105,79 @@ def fit_calibration(
     n, n_classes = logits.shape
     multilabel = labels.ndim == 2
     hot = labels.astype(np.float64) if multilabel else (labels[:, None] == np.arange(n_classes)).astype(np.float64)
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    t0, b0 = (1.0, np.zeros(n_classes)) if start is None else (start.temperature, start.bias)
+    mine = predicted(logits, multilabel).astype(np.float64)
+    begin = start or Calibration(1.0, np.zeros(n_classes), multilabel)
+    o0 = np.zeros(n_classes) if begin.own is None else begin.own
+    precision = _precision(n_classes, own)
 
     def loss(x: Floats) -> tuple[float, Floats]:
-        scale, bias = np.exp(-x[0]) / t0, b0 + x[1:]
-        z = logits * scale + bias
-        p = probabilities(z, multilabel)
+        scale, bias = np.exp(-x[0]) / begin.temperature, begin.bias + x[1 : 1 + n_classes]
+        z = logits * scale + bias + (mine * (o0 + x[1 + n_classes :]) if own else 0.0)
         if multilabel:
-            value = (w[:, None] * (np.logaddexp(0, z) - hot * z)).sum()
+            value = (np.logaddexp(0, z) - hot * z).sum()
         else:
             top = z.max(axis=1)
-            value = (w * (top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - (hot * z).sum(axis=1))).sum()
-        wrong = w[:, None] * (p - hot)
-        slope = np.concatenate([[-(wrong * logits).sum() * scale], wrong.sum(axis=0)])
-        return float(value + PENALTY * (x @ x) / 2), slope + PENALTY * x
+            value = (top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - (hot * z).sum(axis=1)).sum()
+        wrong = probabilities(z, multilabel) - hot
+        slope = [[-(wrong * logits).sum() * scale], wrong.sum(axis=0), *([(wrong * mine).sum(axis=0)] if own else [])]
+        return float(value + (precision * x * x).sum() / 2), np.concatenate(slope) + precision * x
 
-    found = minimize(loss, np.zeros(n_classes + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-    bias = b0 + found[1:]
-    return Calibration(float(t0 * np.exp(found[0])), bias if multilabel else bias - bias.mean(), multilabel, n)
+    found = minimize(loss, np.zeros(len(precision)), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    bias = begin.bias + found[1 : 1 + n_classes]
+    return Calibration(
+        float(begin.temperature * np.exp(found[0])),
+        bias if multilabel else bias - bias.mean(),
+        multilabel,
+        n,
+        o0 + found[1 + n_classes :] if own else None,
+    )
+
+
+def _precision(n_classes: int, own: bool) -> Floats:
+    return np.concatenate([np.full(1 + n_classes, PENALTY), np.full(n_classes if own else 0, OWN_PENALTY)])
+
+
+def calibration_draws(
+    fitted: Calibration, logits: NDArray[Any], labels: NDArray[Any], draws: int, rng: np.random.Generator
+) -> list[Calibration]:
+    """Calibrations that the labels leave possible: draws from the normal approximation of the posterior.
+
+    Unlike refits on resampled labels, draws also vary for classes without any label.
+
+    Args:
+        fitted: result of `fit_calibration` with `own`.
+        logits, labels: what it was fitted on.
+        draws: number.
+        rng: for the draws.
+    """
+    assert fitted.own is not None
+    logits = np.asarray(logits, dtype=np.float64)
+    n_classes = logits.shape[1]
+    p, mine = fitted(logits), predicted(logits, fitted.multilabel).astype(np.float64)
+    s = logits / fitted.temperature  # minus the slope of z in log temperature
+    if fitted.multilabel:
+        v = p * (1 - p)
+        centred, bb, bo, oo = v * s, np.diag(v.sum(0)), np.diag((v * mine).sum(0)), np.diag((v * mine).sum(0))
+        tt = (v * s * s).sum()
+    else:
+        mean = (p * s).sum(axis=1, keepdims=True)
+        own_p = p * mine
+        centred = p * (s - mean)
+        bb, bo = np.diag(p.sum(0)) - p.T @ p, np.diag(own_p.sum(0)) - p.T @ own_p
+        oo = np.diag(own_p.sum(0)) - own_p.T @ own_p
+        tt = (p * (s - mean) ** 2).sum()
+    tb, to = -centred.sum(axis=0), -(centred * mine).sum(axis=0)
+    information = np.block(
+        [[np.array([[tt]]), tb[None], to[None]], [tb[:, None], bb, bo], [to[:, None], bo.T, oo]]
+    ) + np.diag(_precision(n_classes, own=True))
+    root = np.linalg.cholesky(information)
+    steps = np.linalg.solve(root.T, rng.normal(size=(len(information), draws))).T  # covariance: the inverse
+    return [
+        replace(
+            fitted,
+            temperature=fitted.temperature * float(np.exp(step[0])),
+            bias=fitted.bias + step[1 : 1 + n_classes],
+            own=fitted.own + step[1 + n_classes :],
+        )
+        for step in steps
+    ]

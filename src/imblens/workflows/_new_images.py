@@ -43,11 +43,27 @@ def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object]
     refuse_too_large(len(files) * height * width * 3, f"{len(files):,} images need", hint="Predict them in parts.")
     pixels = np.empty((len(files), height, width, 3), np.uint8)
     for place, path in enumerate(files):
+        _refuse_wide(path)
         image = decode(path, str(path))
         pixels[place] = image if image.shape[:2] == (height, width) else resize(image, (height, width))
     features, logits = _captured(run, weights, str(arch), settings, pixels, progress)
     root = data if data.is_dir() else data.parent
     return Unlabelled(features, logits, [path.relative_to(root).as_posix() for path in files])
+
+
+def _refuse_wide(path: Path) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            wide = image.mode.startswith(("I", "F"))
+    except OSError:
+        return  # `decode` names what is wrong with it
+    if wide:
+        raise InputError(
+            f"{path} has more than 8 bits per pixel, whose black and white a run does not store.",
+            hint="Convert the images to 8 bits as for training, or capture them with --pixel-range.",
+        )
 
 
 def _captured(

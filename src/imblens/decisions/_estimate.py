@@ -1,0 +1,350 @@
+"""Accuracy per class on data without labels, or with few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.arrays import divide
+from imblens.base.random_state import random_state_kept
+from imblens.base.wording import counted, percent, share_with_interval
+from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
+from imblens.decisions._expected import Measures, black_box_shares, expected_measures
+from imblens.decisions._held_out import held_out_split
+from imblens.decisions._labelled import Instances, as_instances, labelled_instances
+from imblens.decisions._priors import adjusted_probabilities, em_prior
+from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
+from imblens.errors import InputError
+from imblens.run import Run, as_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+DRAWS = 200
+MOST_DRAWN = 3000  # instances in one draw of the bootstrap; more would narrow intervals that depend on the labels
+LABEL_SHIFT = 0.01  # p-value of equal shares of predictions below which class shares are estimated
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What can be stated about data without labels.
+
+    Attributes:
+        tables: `estimate`, `priors` and, in single-label runs, `confusion`; see `estimate`.
+        summary: verdict, accuracy and balanced_accuracy with intervals, the tests of shift: plain JSON values.
+        notes: assumptions and limits, one sentence each.
+    """
+
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    summary: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the estimate is "shown", "hedged" or "refused"."""
+        return str(self.summary["verdict"])
+
+    def lines(self) -> list[str]:
+        """Return the verdict, accuracy, and the classes of lowest recall."""
+        if self.verdict == "refused":
+            return [
+                "refused: the unlabelled instances differ from the labelled ones within classes, so no accuracy is stated."
+            ]
+        s = self.summary
+        value = share_with_interval(s["balanced_accuracy"], s["balanced_accuracy_low"], s["balanced_accuracy_high"])
+        lines = [f"{self.verdict}: estimated balanced accuracy {value}."]
+        table = self.tables["estimate"].sort_values("recall", kind="stable").head(3)
+        for row in table.to_dict("records"):
+            recall = share_with_interval(row["recall"], row["recall_low"], row["recall_high"])
+            lines.append(f"{row['class']}: estimated recall {recall}.")
+        return lines
+
+    def save(self, out: str | Path, *, force: bool = False) -> Path:
+        """Write tables/NAME.csv and estimate.json to a folder and return it.
+
+        Raises:
+            ExistsError: it holds something and `force` is false.
+        """
+        import json
+
+        from imblens.base.files import claim, write_text
+
+        folder = claim(Path(out), force=force)
+        for name, table in self.tables.items():
+            write_text(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        text = json.dumps({"summary": dict(self.summary), "notes": list(self.notes)}, indent=2, ensure_ascii=False)
+        write_text(folder / "estimate.json", text + "\n")
+        return folder
+
+
+def estimate(
+    run: Run, *, unlabelled: Any, labels: Any | None = None, choose_on: str = "val", seed: int = 0, draws: int = DRAWS
+) -> Estimate:
+    """Estimate recall, precision, confusion and share of each class on instances without labels.
+
+    Probabilities p are calibrated (`fit_calibration` with `own`) on the few labels, near the calibration on the validation
+    split where there is one; without labels, on the validation split. Then, over the unlabelled instances,
+
+        recall_c = sum p_c [predicted c] / sum p_c        precision_c = sum p_c [predicted c] / count [predicted c]
+
+    Where the shares of the predictions differ between labelled and unlabelled data (p < 0.01), class shares are estimated
+    by EM and probabilities adjusted. A classifier between labelled and unlabelled instances, class shares made equal,
+    decides: with an area under the curve above 0.70 (lower end of its 90% interval) the estimate is refused, above 0.53
+    hedged: the intervals then do not include the error that this difference causes. With fewer than 40 labelled
+    instances that cannot be tested, and the estimate is hedged.
+
+    Intervals (95%) are percentiles over draws: calibrations that the labels leave possible, times a bootstrap of the
+    unlabelled instances. They hold under label shift, not under other shift.
+
+    Args:
+        run: the network; with a head, or pass logits.
+        unlabelled: features (n, D), or `imblens.decisions.Unlabelled`.
+        labels: (features, labels) of labelled instances of the same kind as the unlabelled ones: class names or numbers,
+            multi-hot in multi-label runs.
+        choose_on: split for the calibration without labels, "val" or "test".
+        seed: of the draws.
+        draws: number of draws.
+
+    Returns:
+        Table `estimate`: class, label_count (labelled instances), predicted_count, recall, precision with _low and _high; in
+        multi-label runs also specificity. Table `priors`: class, train_share, labelled_share, share with _low and _high
+        (EM), black_box (the same by black-box shift estimation). Table `confusion`: class, predicted, share with _low and
+        _high. Estimates of a refused one are NaN, as is precision of a class that is never predicted.
+
+    Raises:
+        InputError, ShapeError, MissingError: arrays or labels do not fit the run; no labels and no validation split.
+
+    References:
+        Alexandari et al. 2020; Saerens et al. 2002; Lipton et al. 2018; Garg et al. 2020, A unified view of label shift
+        estimation. Intervals by draws of the calibration and the bias of the predicted class are ours.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> def some(n):
+        ...     y = rng.permutation(np.repeat([0, 1], [3 * n, n]))
+        ...     return rng.normal(size=(4 * n, 2)) + 2 * np.eye(2)[y], y
+        >>> run = Run.from_arrays(train=some(50), head=(np.eye(2) * 2, [0, 0]), classes=["cat", "dog"])
+        >>> new, truth = some(1000)
+        >>> found = estimate(run, unlabelled=new, labels=some(30))
+        >>> real = [(run.head(new).argmax(1) == truth)[truth == c].mean() for c in (0, 1)]
+        >>> found.verdict, bool((abs(found.tables["estimate"]["recall"] - real) < 0.05).all())
+        ('shown', True)
+    """
+    run = as_run(run, "estimate")
+    new = as_instances(run, unlabelled, "unlabelled")
+    with random_state_kept():
+        rng = np.random.default_rng(seed)
+        source = _source(run, labels, choose_on)
+        return _estimated(run, source, new, draws, rng)
+
+
+class _Source(NamedTuple):
+    """Labelled instances, the calibration on them, and how both are described."""
+
+    instances: Instances
+    labels: NDArray[Any]
+    calibration: Calibration
+    notes: list[str]
+
+
+def _source(run: Run, labels: Any | None, choose_on: str) -> _Source:
+    multilabel = run.task == "multilabel"
+    if labels is None:
+        split, notes = held_out_split(run, choose_on)
+        given = Instances(split.features, np.asarray(split.logits))
+        return _Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
+    given, values = labelled_instances(run, labels)
+    start = None
+    if run.val is not None and run.val.has_logits and len(run.val):
+        start = fit_calibration(np.asarray(run.val.logits), run.val.labels, own=True)
+    found = fit_calibration(given.logits, values, start=start, own=True)
+    notes = [f"Calibrated on {counted(len(values), 'labelled instance')}."]
+    counts = values.sum(axis=0) if multilabel else np.bincount(values, minlength=run.n_classes)
+    none = [name for name, count in zip(run.classes, counts, strict=True) if count == 0]
+    if none:
+        notes.append(
+            f"No labelled instance of {', '.join(none)}: these estimates depend on the network's own probabilities."
+        )
+    return _Source(given, values, found, notes)
+
+
+def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.random.Generator) -> Estimate:
+    multilabel, notes = run.task == "multilabel", list(source.notes)
+    mine, theirs = predicted(new.logits, multilabel), predicted(source.instances.logits, multilabel)
+    shifted = label_shift_p(theirs, mine)
+    use_em = shifted < LABEL_SHIFT
+
+    def prior(calibration: Calibration) -> Floats:
+        return calibration(source.instances.logits).mean(axis=0)
+
+    p, before = source.calibration(new.logits), prior(source.calibration)
+    share = em_prior(p, before, multilabel=multilabel)
+    if use_em:
+        p = adjusted_probabilities(p, before, share, multilabel=multilabel)
+        notes.append("Class shares differ from those of the labelled instances; they were estimated (EM).")
+    weights = np.ones(len(source.labels))
+    if use_em and not multilabel:
+        weights = divide(share, before, otherwise=0.0)[source.labels]
+    auc = covariate_auc(source.instances, new, weights, multilabel=multilabel, rng=rng)
+    shift = Shift(shifted, *auc)
+    verdict = "hedged" if np.isnan(auc[0]) else shift.verdict
+    notes += _shift_notes(shift, verdict)
+    found = expected_measures(p, mine, np.ones(len(p)), multilabel)
+    drawn, shares, boxes = [], [], []
+    for calibration in calibration_draws(source.calibration, source.instances.logits, source.labels, draws, rng):
+        rows = np.arange(len(p)) if len(p) <= MOST_DRAWN else rng.choice(len(p), MOST_DRAWN, replace=False)
+        w = rng.poisson(1.0, len(rows)).astype(np.float64)
+        w[0] = max(w[0], 1.0)  # at least one instance
+        q, of = calibration(new.logits[rows]), prior(calibration)
+        shares.append(em_prior(q, of, multilabel=multilabel, weights=w, steps=60, tolerance=1e-4))
+        if use_em:
+            q = adjusted_probabilities(q, of, shares[-1], multilabel=multilabel)
+        drawn.append(expected_measures(q, mine[rows], w, multilabel))
+        boxes.append(black_box_shares(source.labels, theirs, mine[rows], w, multilabel, rng))
+    box = black_box_shares(source.labels, theirs, mine, None, multilabel, None)
+    notes += _disagreement(run, share, np.array(shares), box, np.array(boxes))
+    values = _Values(found, drawn, share, np.array(shares), box, before)
+    return _result(run, source, mine, values, shift, verdict, notes)
+
+
+def _disagreement(run: Run, share: Floats, shares: Floats, box: Floats, boxes: Floats) -> list[str]:
+    if np.isnan(box).any():
+        return [
+            "Black-box shift estimation needs a labelled instance of every class, so class shares have one estimate."
+        ]
+    spread = np.sqrt(shares.var(axis=0) + np.nanvar(boxes, axis=0))
+    from scipy.special import ndtri
+
+    limit = -ndtri(0.025 / len(share))
+    apart = [
+        name
+        for name, off in zip(run.classes, np.abs(share - box) > limit * np.maximum(spread, 1e-9), strict=True)
+        if off
+    ]
+    if not apart:
+        return []
+    return [
+        f"EM and black-box shift estimation disagree on the share of {', '.join(apart[:5])}: the data may differ within "
+        "classes."
+    ]
+
+
+def _shift_notes(shift: Shift, verdict: str) -> list[str]:
+    if np.isnan(shift.auc):
+        return [
+            f"Fewer than {LEAST} labelled or unlabelled instances: whether they differ within classes cannot be tested."
+        ]
+    found = f"A classifier distinguishes unlabelled from labelled instances with an AUROC of {shift.auc:.2f}"
+    if verdict == "shown":
+        return [f"{found}: no relevant difference within classes was found."]
+    if verdict == "hedged":
+        return [f"{found}: they differ within classes, so errors of several points beyond the intervals are possible."]
+    return [f"{found}: label some of the new instances, and pass them as labels."]
+
+
+class _Values(NamedTuple):
+    """Point estimates and draws."""
+
+    found: Measures
+    drawn: list[Measures]
+    share: Floats
+    shares: Floats
+    box: Floats
+    before: Floats
+
+
+def _ends(draws: list[Any]) -> tuple[Floats, Floats]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is never predicted is NaN in every draw
+        low, high = np.nanquantile(np.array(draws, dtype=np.float64), [0.025, 0.975], axis=0)
+    return low, high
+
+
+def _result(
+    run: Run,
+    source: _Source,
+    mine: NDArray[np.bool_],
+    values: _Values,
+    shift: Shift,
+    verdict: str,
+    notes: list[str],
+) -> Estimate:
+    import pandas as pd
+
+    multilabel = run.task == "multilabel"
+    counts = source.labels.sum(axis=0) if multilabel else np.bincount(source.labels, minlength=run.n_classes)
+    columns: dict[str, Any] = {"class": run.classes, "label_count": counts, "predicted_count": mine.sum(axis=0)}
+    for name in ("recall", "precision", *(("specificity",) if multilabel else ())):
+        low, high = _ends([getattr(draw, name) for draw in values.drawn])
+        columns |= {name: getattr(values.found, name), f"{name}_low": low, f"{name}_high": high}
+    low, high = _ends(list(values.shares))
+    trained = run.train.class_counts / len(run.train)
+    of_labels = counts / len(source.labels)
+    shares = {"train_share": trained, "labelled_share": of_labels, "share": values.share, "share_low": low}
+    priors = pd.DataFrame({"class": run.classes, **shares, "share_high": high, "black_box": values.box})
+    tables = {"estimate": pd.DataFrame(columns), "priors": priors}
+    if not multilabel:
+        tables["confusion"] = _confusion(run, values)
+    balanced = [
+        [(draw.recall + draw.specificity) / 2 if multilabel else draw.recall] for draw in (values.found, *values.drawn)
+    ]
+    means = [float(np.nanmean(one)) for one in balanced]
+    summary: dict[str, Any] = {"verdict": verdict, "auc": None if np.isnan(shift.auc) else shift.auc}
+    summary |= {"label_shift_p": shift.label_p, "temperature": source.calibration.temperature}
+    for name, point, drawn in (
+        ("accuracy", values.found.accuracy, [draw.accuracy for draw in values.drawn]),
+        ("balanced_accuracy", means[0], means[1:]),
+    ):
+        low, high = _ends(drawn)
+        summary |= {name: float(point), f"{name}_low": float(low), f"{name}_high": float(high)}
+    if verdict == "refused":
+        for name in ("estimate", "confusion", "priors"):
+            if name in tables:
+                wanted = [
+                    column
+                    for column in tables[name]
+                    if tables[name][column].dtype.kind == "f" and "_share" not in column
+                ]
+                tables[name] = tables[name].assign(**dict.fromkeys(wanted, np.nan))
+        summary |= {key: None for key in summary if "accuracy" in key}
+    return Estimate(tables, summary, tuple(notes))
+
+
+def _confusion(run: Run, values: _Values) -> pd.DataFrame:
+    """Pairs of classes with at least 0.1% of a class; every class with itself."""
+    import pandas as pd
+
+    share = values.found.confusion
+    of, to = np.nonzero((share >= 0.001) | np.eye(len(share), dtype=bool))
+    low, high = _ends([draw.confusion[of, to] for draw in values.drawn])
+    names = np.asarray(run.classes, dtype=object)
+    return pd.DataFrame(
+        {"class": names[of], "predicted": names[to], "share": share[of, to], "share_low": low, "share_high": high}
+    )
+
+
+def refused(found: Estimate) -> InputError:
+    """The error with which the command ends where an estimate is refused."""
+    auc = found.summary["auc"]
+    return InputError(
+        f"the unlabelled instances differ from the labelled ones within classes (AUROC {auc:.2f}), so no accuracy is stated.",
+        hint="Label some of the new instances and pass them with --labels FILE.csv (columns id, label).",
+    )
+
+
+def share_lines(found: Estimate) -> list[str]:
+    """One sentence per class whose share differs clearly from that in training."""
+    lines = []
+    for row in found.tables["priors"].to_dict("records"):
+        if row["share_low"] > row["train_share"] or row["share_high"] < row["train_share"]:
+            value = share_with_interval(row["share"], row["share_low"], row["share_high"])
+            lines.append(f"{row['class']}: estimated share {value}, {percent(row['train_share'])} in training.")
+    return lines

@@ -1,0 +1,117 @@
+"""Shares of the classes in data without labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.arrays import divide
+from imblens.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+def adjusted_probabilities(
+    probability: NDArray[Any], prior: NDArray[Any], new: NDArray[Any], *, multilabel: bool = False
+) -> Floats:
+    """(n, C) probabilities for other class shares: p_c * new_c / prior_c, normalised.
+
+    Args:
+        probability: (n, C) calibrated for the shares `prior`.
+        prior, new: (C,) shares.
+        multilabel: each label by itself: odds are multiplied by the ratio of the odds of the shares.
+
+    References:
+        Saerens, Latinne and Decaestecker 2002, equation 2.4.
+
+    Example:
+        >>> adjusted_probabilities(np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), np.array([0.9, 0.1]))
+        array([[0.9, 0.1]])
+    """
+    probability, prior, new = (np.asarray(values, dtype=np.float64) for values in (probability, prior, new))
+    if multilabel:
+        yes, no = probability * divide(new, prior, otherwise=0.0), (1 - probability) * divide(1 - new, 1 - prior)
+        return yes / (yes + no)
+    weighted = probability * divide(new, prior, otherwise=0.0)
+    return weighted / weighted.sum(axis=1, keepdims=True)
+
+
+def em_prior(
+    probability: NDArray[Any],
+    prior: NDArray[Any],
+    *,
+    multilabel: bool = False,
+    weights: NDArray[Any] | None = None,
+    steps: int = 500,
+    tolerance: float = 1e-6,
+) -> Floats:
+    """(C,) class shares of instances without labels, by maximum likelihood (EM).
+
+    Assumes label shift: within each class, instances look as those that the probabilities were calibrated on.
+
+    Args:
+        probability: (n, C) calibrated for the shares `prior`.
+        prior: (C,) shares of the classes in the data of the calibration, all above 0.
+        multilabel: each label by itself.
+        weights: (n,) of the instances; 1 by default.
+        steps, tolerance: at most so many steps; stop when no share changes by more.
+
+    Raises:
+        InputError: a share of `prior` is 0.
+
+    References:
+        Saerens, Latinne and Decaestecker 2002, Adjusting the outputs of a classifier to new a priori probabilities.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.random(20000) < 0.2
+        >>> x = rng.normal(2.0 * y - 1)
+        >>> p = 1 / (1 + np.exp(-2 * x))  # for equal shares
+        >>> em_prior(np.stack([1 - p, p], axis=1), np.array([0.5, 0.5])).round(2)
+        array([0.8, 0.2])
+    """
+    prior = np.asarray(prior, dtype=np.float64)
+    if (prior <= 0).any():
+        raise InputError(
+            "a class has a share of 0 in the calibration data.", hint="Add instances of it, or leave it out."
+        )
+    shares = prior
+    for _ in range(steps):
+        found = np.average(
+            adjusted_probabilities(probability, prior, shares, multilabel=multilabel), axis=0, weights=weights
+        )
+        done = np.abs(found - shares).max() < tolerance
+        shares = found
+        if done:
+            break
+    return shares
+
+
+def black_box_prior(confusion: NDArray[Any], shares: NDArray[Any]) -> Floats:
+    """(C,) class shares of instances without labels, from the shares of predictions (black-box shift estimation).
+
+    Solves  sum_c P(predict k | c) share_c = predicted share_k  for shares of at least 0 that sum to 1.
+
+    Args:
+        confusion: (C, C) labelled instances of class (row) and prediction (column).
+        shares: (C,) share of each prediction among the instances without labels.
+
+    Returns:
+        NaN in all places where a class has no labelled instance.
+
+    References:
+        Lipton, Wang and Smola 2018, Detecting and correcting for label shift with black box predictors.
+
+    Example:
+        >>> black_box_prior(np.array([[80, 20], [10, 90]]), np.array([0.45, 0.55])).round(2)
+        array([0.5, 0.5])
+    """
+    from scipy.optimize import nnls
+
+    rates = divide(confusion, np.asarray(confusion).sum(axis=1, keepdims=True))  # NaN rows: no instance
+    if np.isnan(rates).any():
+        return np.full(len(rates), np.nan)
+    found = nnls(np.vstack([rates.T, np.ones(len(rates))]), np.append(shares, 1.0))[0]
+    return found / found.sum()
