@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from imblens.errors import InputError, NotApplicable
 from imblens.extraction import capture
+from imblens.treatments import treat
 from tests.extraction.networks import seeded
 
 RNG = np.random.default_rng(5)
@@ -116,6 +117,8 @@ def test_features_without_a_linear_head() -> None:
     assert run.head is None
     with pytest.raises(NotApplicable):
         run.install(model)
+    with pytest.raises(InputError, match="the network has no linear head"):
+        treat(run, "ncm").install(model)
     first, last, custom = (
         capture(model, train=(X, Y), features="body", pool=pool).train.features
         for pool in ("first", "last", lambda v: v.amax(dim=1))
@@ -149,6 +152,7 @@ def test_half_precision_networks() -> None:
         (lambda h, t: [{"boxes": t[i], "labels": t[i]} for i in range(len(t))], Y, "object detection"),
         (pooled, Y * 0.37, "regression"),
         (pooled, np.zeros((30, 4, 4), int), "dense prediction"),
+        (lambda h, t: h(t), Y, "one prediction per position, as tagging does"),
     ],
 )
 def test_what_is_no_classifier_is_refused(output: Any, labels: Any, words: str) -> None:
@@ -288,3 +292,24 @@ def test_a_named_layer_with_a_pool(pool: str) -> None:
 def test_random_outputs_are_reported() -> None:
     model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: pooled(h, nn.functional.dropout(t, 0.5, True))))
     assert any("draws random numbers" in note for note in capture(model, train=(X, Y)).meta["notes"])
+
+
+def test_an_output_that_is_passed_over_is_reported() -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 3), lambda h, t: {"logits": pooled(h, t).sin(), "plain": pooled(h, t)}))
+    run = capture(model, train=(X, Y))
+    np.testing.assert_allclose(run.train.logits, model(X)["plain"].detach(), atol=1e-4)
+    assert any("logits are output 2 of the network, that of layer 'head'" in note for note in run.meta["notes"])
+
+
+@pytest.mark.parametrize("name", ["refit", "eos", "logit_adjustment", "ncm"])
+@pytest.mark.parametrize("after", [pooled, lambda h, t: pooled(h, t).sigmoid()[:, 0]])
+def test_treatments_of_a_network_with_one_logit_install(name: str, after: Any) -> None:
+    model = seeded(lambda: Net(nn.Linear(7, 1), after))
+    labels = (np.arange(30) % 3 == 0).astype(int)
+    run = capture(model, train=(X, labels), test=(X + 0.1, labels), colours=False)
+    better = treat(run, name)
+    better.install(model)
+    with torch.no_grad():
+        own = model(X).reshape(-1)
+    probabilities = bool(((own > 0) & (own < 1)).all())
+    assert ((own > (0.5 if probabilities else 0)).numpy() == (better.train.predictions == 1)).all()

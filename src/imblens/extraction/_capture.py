@@ -188,6 +188,11 @@ def capture(
             if names_of_data is None:
                 raise
             reading = find_reading(network, lambda: trial.call(placed), n_classes=None, **where_read)
+        if reading.skipped:
+            notes.append(
+                f"logits are output {reading.part + 1} of the network, that of layer {reading.layer!r}; an earlier output of "
+                "as many columns is not that of a linear layer. If that one is the prediction, pass forward= and features=."
+            )
         forward_pass = ForwardPass(
             network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
         )

@@ -70,7 +70,7 @@ def find_reading(
                     f"layer {name!r} ran {found.n_calls} times in one forward pass, each on what it gave before.",
                     hint="Pass layer=NAME of another linear layer, or features=NAME.",
                 )
-            return replace(found, part=index, one_logit=part.shape[1] == 1)
+            return replace(found, part=index, one_logit=part.shape[1] == 1, skipped=index != parts[0][0])
     affine = _affine_module(run, {n: m for n, m in modules.items() if layer in (None, n)}, candidates, parts, masks)
     if affine is not None:
         return affine
@@ -94,7 +94,7 @@ def find_reading(
             hint="Pass forward=lambda model, inputs: logits, or name the layer that gives them: layer=NAME.",
         )  # fmt: skip
     listed = ", ".join(
-        f"{name or '(the network itself)'} ({len(modules[name].weight)} outputs)" for name in list(calls)[-10:]
+        f"{name or '(the network itself)'} ({len(modules[name].weight)} outputs)" for name in list(calls)[-4:]
     )
     raise InputError(
         f"the output of {type(model).__name__} is not the output of a linear layer (of {listed or 'none'}), nor a softmax, "
@@ -209,6 +209,8 @@ def _parts(model: Any, output: Any, n: int, n_classes: int | None) -> list[tuple
         if not tensor.ndim or len(tensor) != n or not tensor.is_floating_point():
             continue
         spatial = tensor.ndim >= 4 and tensor[0, 0].numel() > 1
+        if tensor.ndim == 3 and min(tensor.shape[1:]) > 1 and not found and dense is None:
+            dense = ("one prediction per position, as tagging does", "pool its output to (N, C) with forward=.")
         if spatial and (n_classes is None or tensor.shape[1] == n_classes) and dense is None and not found:
             dense = ("one prediction per pixel, as segmentation does", "pool its output to (N, C) with forward=.")
         width = tensor[0].numel() if tensor.ndim < 3 or not spatial else 0

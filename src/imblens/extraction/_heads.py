@@ -36,6 +36,7 @@ class HeadReading:
         layout: where the positions of an instance are: "" in the tensor itself, "rows" (n * k, ...) with those of an
             instance side by side, "views" (k * n, ...) one after another, "calls" in k calls of the layer.
         n_calls: how often the layer runs in one forward pass.
+        skipped: whether an earlier output of the network has the width of the classes, too.
         dim: D, where the module does not state it ("affine").
     """
 
@@ -51,6 +52,7 @@ class HeadReading:
     layout: str = ""
     n_calls: int = 1
     dim: int = 0
+    skipped: bool = False
 
     @property
     def plain(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
-from imblens.models._find_head import find_head, logits_of
+from imblens.models._find_head import evaluating, find_head, logits_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,8 +83,21 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
     model.register_forward_hook(_return_logits)
     if size is not None:
         sample = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
-        find_head(model, sample=sample, n_classes=n_classes)
+        try:
+            find_head(model, sample=sample, n_classes=n_classes)
+        except InputError:
+            if not _gives_logits(model, sample, n_classes):  # another head, such as a 1 x 1 convolution, is no fault
+                raise
     return model
+
+
+def _gives_logits(model: nn.Module, sample: Any, n_classes: int) -> bool:
+    try:
+        with evaluating(model):
+            logits = logits_of(model(sample))
+    except Exception:  # a network may raise anything; `find_head` has reported it
+        return False
+    return logits is not None and tuple(logits.shape) == (len(sample), n_classes)
 
 
 def _imported(library: str) -> Any:

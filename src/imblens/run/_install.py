@@ -35,6 +35,11 @@ def install_head(
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.", hint="Pass the network itself."
         )
+    if (form or {}).get("kind") == "features":
+        raise InputError(
+            f"the run's features are what leaves {layer_name!r} (features=NAME), behind which the network has no linear head.",
+            hint="Apply the head to these features: logits = run.head(features).",
+        )
     if centre is not None:
         head = centred_head(head, head.weight, head.bias, -np.asarray(centre, dtype=np.float64))
     head = _unfolded(head, form or {})
