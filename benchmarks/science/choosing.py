@@ -1,9 +1,9 @@
-"""python -m benchmarks.science.choosing RUN ...: does choosing without a test split find what the test split likes?
+"""python -m benchmarks.science.choosing RUN ...: does `--with best` find, without a test split, what the test split likes?
 
-For every run (a folder, or an ARRAYS.npz with test split and head) all candidates are fitted and judged on the test
-split. Then each way of choosing picks one, on training features alone; its regret is how far that one stays below the
-best candidate on the test split, in balanced accuracy. The test split judges the ways of choosing here; it is never
-used to choose.
+For every run (a folder, or an ARRAYS.npz with test split and head) all candidates of `best` are fitted and measured on the
+test split. The regret of a way of choosing is how far the head that it takes stays below the best candidate there, in
+points of balanced accuracy. Compared are `best`, which sees training features alone, and ways that take the same treatment
+for every network. The test split judges the ways of choosing here; it is never used to choose.
 """
 
 from __future__ import annotations
@@ -11,63 +11,87 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Run
-from imblens.treatments import find_treatment
-from imblens.treatments._best import LIST
-from imblens.treatments._choose import Candidate, Trial, _head_of, _judge, class_mean, try_candidates
+from imblens.treatments import best_candidates, treat, treatment_summary
 
-WAYS = {"plain cross-validation": 1.0, "widened (auto)": "auto", "always twice as far": 2.0}
-
-
-def candidates() -> list[Candidate]:
-    """The head as it is, and the list of `--with best`."""
-    found = [Candidate(None, {}, {})]
-    for name, shown in LIST:
-        treatment = find_treatment(name)
-        found.append(Candidate(treatment, treatment.check(shown), shown))
-    return found
+ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "always eos": ("eos", {"k_neighbors": 200}),
+    "always refit": ("refit", {}),
+    "always logit_adjustment": ("logit_adjustment", {"tau": 1.0}),
+}
 
 
-def on_test(run: Run, tried: list[Candidate]) -> list[float]:
-    """Balanced accuracy of every candidate on the test split; NaN where it cannot be applied."""
-    assert run.test is not None
-    features, labels = np.asarray(run.test.features), run.test.labels
-    found = []
-    for candidate in tried:
-        try:
-            found.append(class_mean(_judge(_head_of(run, candidate), features, labels)[0], labels))
-        except (InputError, NotApplicable):
-            found.append(float("nan"))
-    return found
+def measured(run: Run, better: Run) -> tuple[float, float, float]:
+    """Balanced accuracy on the test split, and the 95% interval of its change from `run`."""
+    table = treatment_summary(run, better).set_index("measure")
+    row = table.loc["balanced_accuracy"]
+    return float(row["after"]), float(row["change_low"]), float(row["change_high"])
+
+
+def on_test(run: Run, name: str, options: dict[str, Any]) -> float:
+    """Balanced accuracy of a treated head on the test split; NaN where the treatment does not apply."""
+    try:
+        return measured(run, treat(run, name, **options))[0]
+    except (InputError, NotApplicable):
+        return float("nan")
 
 
 def main(paths: list[str]) -> int:
-    """Print one table per run and the mean regret of every way of choosing."""
+    """Print a row per run, and the mean regret of every way with its spread."""
     if not paths:
         print(__doc__, file=sys.stderr)
         return 2
     warnings.simplefilter("ignore", ImblensWarning)
-    regrets: dict[str, list[float]] = {way: [] for way in WAYS}
-    tried = candidates()
+    regrets: dict[str, list[float]] = {way: [] for way in ("best", *ALWAYS, "as it is")}
+    below = 0
+    print(
+        "| network | training | as it is | best candidate | its accuracy | `best` applies | "
+        + " | ".join(regrets)
+        + " |\n|"
+        + "---|" * (6 + len(regrets))
+    )
     for path in paths:
         run = Run.load(Path(path))
-        truth = on_test(run, tried)
-        best = int(np.nanargmax(truth))
-        print(f"\n{path}: as it is {truth[0]:.3f}, best {tried[best].label} {truth[best]:.3f}")
-        print("| way | picks | its test balanced accuracy | regret |\n|---|---|---|---|")
-        for way, widen in WAYS.items():
-            trial: Trial = try_candidates(run, tried, widen=widen)  # type: ignore[arg-type]
-            pick = trial.best("balanced_accuracy", keep=0)
-            regrets[way].append(truth[best] - truth[pick])
-            print(f"| {way} | {tried[pick].label} | {truth[pick]:.3f} | {regrets[way][-1]:.3f} |  ({trial.where})")
-    print("\n| way | mean regret | largest |\n|---|---|---|")
+        assert run.test is not None
+        now, _, _ = measured(run, run)
+        trained = float(np.mean([run.train.correct[run.train.labels == c].mean() for c in np.unique(run.train.labels)]))
+        known = {(name, *options.items()): on_test(run, name, options) for name, options in best_candidates()}
+        for name, options in ALWAYS.values():
+            known.setdefault((name, *options.items()), on_test(run, name, options))
+        chosen = treat(run, "best")
+        found, _, high = measured(run, chosen)
+        below += high < 0
+        top, top_accuracy = ("unchanged",), now
+        for key, accuracy in known.items():
+            if accuracy > top_accuracy:
+                top, top_accuracy = key, accuracy  # type: ignore[assignment]
+        of_way = {"best": found, "as it is": now}
+        of_way |= {way: known[(name, *options.items())] for way, (name, options) in ALWAYS.items()}
+        for way in regrets:
+            regrets[way].append(100 * (top_accuracy - of_way[way]))
+        print(
+            f"| {Path(path).stem} | {trained:.3f} | {now:.3f} | {_label(top)} | {top_accuracy:.3f} "
+            f"| {chosen.meta['treatment']['facts']['winner']} | "
+            + " | ".join(f"{values[-1]:.1f}" for values in regrets.values())
+            + " |",
+            flush=True,
+        )
+    print("\n| way | mean regret | sd | largest |\n|---|---|---|---|")
     for way, values in regrets.items():
-        print(f"| {way} | {np.mean(values):.3f} | {np.max(values):.3f} |")
+        spread = f"{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+        print(f"| {way} | {np.mean(values):.2f} | {spread} | {np.max(values):.1f} |")
+    print(f"\n`best` is below the head as it is, by more than the 95% interval, on {below} of {len(paths)} networks.")
     return 0
+
+
+def _label(key: tuple[Any, ...]) -> str:
+    options = ", ".join(f"{name}={value:g}" for name, value in key[1:])
+    return f"{key[0]} ({options})" if options else str(key[0])
 
 
 if __name__ == "__main__":

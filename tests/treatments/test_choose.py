@@ -14,7 +14,7 @@ from imblens.treatments._choose import Candidate, Score, Trial, class_mean, clas
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
 
 
-@pytest.mark.filterwarnings("ignore:temperature. training features")
+@pytest.mark.filterwarnings("ignore:temperature. training features", "ignore:best. unchanged stays")
 def test_the_test_split_changes_nothing_that_is_chosen() -> None:
     run = blobs_run((300, 60, 20, 12))
     blind = replace(run, test=None)
@@ -102,9 +102,12 @@ def test_best_says_which_won_and_by_how_much() -> None:
     facts = better.meta["treatment"]["facts"]
     assert balanced_accuracy(better) > balanced_accuracy(run)
     assert facts["verdict"].startswith(f"best: {facts['winner']} won with balanced accuracy ")
-    assert "over the head as it is; next " in facts["verdict"]
+    assert "over the head as it is; tied: " in facts["verdict"] and facts["tied"]
     tried = {row["treatment"]: row["balanced_accuracy"] for row in facts["tried"]}
-    assert len(tried) == 14
+    assert list(tried) == [
+        "unchanged", "refit (l2=0.02)", "refit (l2=0.1)", "refit (l2=0.5)", "crt", "random", "smote",
+        *(f"eos (k_neighbors={k})" for k in (10, 50, 200)), "ncm",
+    ]  # fmt: skip
     assert facts["winner"] == max(tried, key=lambda name: tried[name])
     again = treat(run, facts["applied"], **facts["applied_options"])
     np.testing.assert_array_equal(again.head.weight, better.head.weight)
@@ -144,3 +147,46 @@ def test_best_on_validation_judges_the_heads_that_will_be_used() -> None:
     unchanged = next(row for row in facts["tried"] if row["treatment"] == "unchanged")
     answers = run.head(held[0]).argmax(axis=1)
     assert unchanged["balanced_accuracy"] == pytest.approx(np.mean(answers == held[1]))
+
+
+def memorised(counts: tuple[int, ...] = (300, 90, 40, 25), **more: object) -> Run:
+    """A run whose training classes lie far apart, as those of a network that has memorised them."""
+    features, labels = blobs(counts, seed=1, apart=9.0)
+    return blobs_run(counts, train=(features, labels), test=None, **more)
+
+
+def test_on_memorised_features_best_takes_what_transfers() -> None:
+    better = treat(memorised(), "best")
+    facts = better.meta["treatment"]["facts"]
+    assert (facts["applied"], facts["applied_options"]["tau"]) == ("logit_adjustment", 1.0)
+    assert facts["verdict"].startswith("best: the network has memorised its training features")
+    assert min(row["balanced_accuracy"] for row in facts["tried"]) > 0.9
+    assert "Hold out instances to choose on" in facts["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (memorised(meta={"loss": "wbce"}), "wbce has balanced the head"),
+        (memorised((60, 60, 60, 60)), "classes are of similar size"),
+    ],
+)
+def test_a_memorised_head_stays_where_nothing_speaks_for_a_change(run: Run, reason: str) -> None:
+    with pytest.warns(ImblensWarning, match=reason):
+        better = treat(run, "best")
+    np.testing.assert_array_equal(better.head.weight, run.head.weight)
+    np.testing.assert_array_equal(better.head.bias, run.head.bias)
+
+
+def test_best_on_memorised_features_without_a_head_makes_one() -> None:
+    facts = treat(memorised(head=None), "best").meta["treatment"]["facts"]
+    assert facts["applied"] == "refit" and "there is no head to correct" in facts["verdict"]
+
+
+def test_the_first_of_equals_is_refit_at_its_likeliest_penalty() -> None:
+    run = blobs_run((3000, 900, 400, 250), seed=1)
+    facts = treat(run, "best").meta["treatment"]["facts"]
+    rows = {row["treatment"]: row for row in facts["tried"]}
+    refits = {name: row["balanced_nll"] for name, row in rows.items() if name.startswith("refit")}
+    assert facts["winner"] == min(refits, key=lambda name: refits[name])
+    assert set(facts["tied"]) <= set(rows) - {"unchanged", facts["winner"]}

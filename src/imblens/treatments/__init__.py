@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.resampling import Resampled
 from imblens.treatments._base import Option, Outcome, Treatment
+from imblens.treatments._best import best_candidates
 from imblens.treatments._choose import Trial
 from imblens.treatments._compare import treatment_summary, treatment_table
 from imblens.treatments._cross_validation import cross_validated
@@ -43,6 +44,7 @@ __all__ = [
     "Treatment",
     "Trial",
     "all_treatments",
+    "best_candidates",
     "cross_validated",
     "find_treatment",
     "parse_options",

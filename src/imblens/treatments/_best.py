@@ -10,8 +10,19 @@ from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._choose import FOLDS, Candidate, Trial, plain_head, try_candidates
+from imblens.treatments._posthoc import balanced_by
 
+# the first of equals is applied: where treatments are tied, the order of the networks they were measured on decides
 LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("refit", {"l2": 0.02}),
+    ("refit", {"l2": 0.1}),
+    ("refit", {"l2": 0.5}),
+    ("crt", {}),
+    ("random", {}),
+    ("smote", {}),
+    ("eos", {"k_neighbors": 10}),
+    ("eos", {"k_neighbors": 50}),
+    ("eos", {"k_neighbors": 200}),
     ("logit_adjustment", {"tau": 0.5}),
     ("logit_adjustment", {"tau": 1.0}),
     ("logit_adjustment", {"tau": 1.5}),
@@ -19,13 +30,15 @@ LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("tau_norm", {"tau": 1.0}),
     ("lws", {}),
     ("ncm", {}),
-    ("crt", {}),
-    ("random", {}),
-    ("smote", {}),
-    ("eos", {"k_neighbors": 10}),
-    ("eos", {"k_neighbors": 50}),
-    ("eos", {"k_neighbors": 200}),
 )
+PREFERRED = "refit"  # applied unless another beats it by more than the noise
+MEMORISED_CHOICE: tuple[str, Mapping[str, Any]] = ("logit_adjustment", {"tau": 1.0})
+UNEVEN = 1.5  # largest class over the smallest, from which a head is expected to favour large classes
+
+
+def best_candidates() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Names and options that `best` tries by default, in the order in which it prefers them."""
+    return tuple((name, dict(options)) for name, options in LIST)
 
 
 def best(
@@ -35,8 +48,15 @@ def best(
 
     `find` returns a treatment by name.
 
-    Every candidate sees the same instances; see `cross_validated` for where they come from without `validation`, and
-    for what that cannot show. The head as it is competes too, and stays unless it is beaten by more than the noise.
+    With `validation`, every candidate is fitted on the training split and judged there. Without, candidates that make a
+    head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
+    has memorised them (balanced accuracy of the cross-validated heads 0.95 or more), they show no order of candidates:
+    `logit_adjustment` with tau = 1 is applied, which was best on the memorised networks that we measured, except to a
+    head that is known to be balanced.
+
+    `refit`, at the penalty of best likelihood, is preferred while no other beats it by more than one standard error; the
+    head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
+    instances, it stays where it beats the winner by more than that.
 
     Raises:
         NotApplicable: nothing on the list can be tried.
@@ -46,17 +66,21 @@ def best(
     candidates = [Candidate(None, {}, {})]
     for name, shown in chosen:
         treatment = find(name)
+        if names == "auto" and validation is None and treatment.needs_head:
+            continue  # the network's own head has seen what is held out
         settings = treatment.check({"random_state": options["random_state"], **shown})
         candidates.append(Candidate(treatment, settings, shown))
     trial = try_candidates(
-        run, candidates, validation=validation, folds=options["folds"], widen=options["widen"], seed=options["random_state"]
+        run, candidates, validation=validation, folds=options["folds"], widen=_widen(options), seed=options["random_state"]
     )  # fmt: skip
     if all(score.failed for score in trial.scores[1:]):
         raise NotApplicable(f"best: nothing could be tried. {trial.scores[1].failed}")
-    winner = trial.best("balanced_accuracy", keep=0)
-    facts: dict[str, Any] = {"winner": trial.candidates[winner].label, "tried": trial.table(), "where": trial.where}
-    sentence = _verdict(trial, winner)
-    candidate = trial.candidates[winner]
+    winner = _winner(run, trial)
+    candidate, sentence = trial.candidates[winner], _verdict(trial, winner)
+    memorised = names == "auto" and validation is None and options["widen"] == "auto" and trial.memorised
+    if memorised:
+        candidate, sentence = _for_memorised(run, options, trial, find)
+    facts: dict[str, Any] = {"winner": candidate.label, "tried": trial.table(), "where": trial.where}
     if candidate.treatment is None:
         return Outcome(plain_head(run), facts={**facts, "verdict": sentence}, notes=(sentence, *trial.notes))
     outcome = candidate.treatment.apply(run, candidate.options)
@@ -66,7 +90,65 @@ def best(
         "applied": candidate.treatment.name,
         "applied_options": dict(candidate.options),
     }
+    if not memorised:
+        facts["tied"] = [trial.candidates[i].label for i in _tied(trial, winner)]
     return Outcome(outcome.head, outcome.synthetic, {**outcome.facts, **facts}, (*trial.notes, *outcome.notes))
+
+
+def _widen(options: Mapping[str, Any]) -> Any:
+    """Held-out features of the list stay where they are, except where the user asks."""
+    return 1.0 if options["widen"] == "auto" and options["candidates"] == "auto" else options["widen"]
+
+
+def _winner(run: Run, trial: Trial) -> int:
+    """Position of the candidate to apply."""
+    refits = [
+        i for i, c in enumerate(trial.candidates)
+        if c.treatment is not None and c.treatment.name == PREFERRED and not trial.scores[i].failed
+    ]  # fmt: skip
+    likeliest = min(refits, key=lambda i: trial.scores[i].balanced_nll) if refits else None
+    winner = trial.best("balanced_accuracy", keep=likeliest)
+    if winner == 0 and not trial.has_seen:
+        return 0
+    others = [i for i in range(1, len(trial.candidates)) if not trial.scores[i].failed]
+    if winner == 0:
+        winner = likeliest if likeliest is not None else max(others, key=lambda i: trial.scores[i].balanced_accuracy)
+    gain, error = trial.difference(winner, 0, "balanced_accuracy")
+    counts = run.train.class_counts
+    uneven = counts.max() >= UNEVEN * counts[counts > 0].min()
+    sure = gain > -error if trial.has_seen and uneven else gain > error
+    return winner if sure else 0
+
+
+def _for_memorised(
+    run: Run, options: Mapping[str, Any], trial: Trial, find: Callable[[str], Treatment]
+) -> tuple[Candidate, str]:
+    """What is applied where training features show no errors, and the sentence on it."""
+    where = "best: the network has memorised its training features, which then show no order of treatments"
+    counts = run.train.class_counts
+    why = balanced_by(run)
+    even = counts.max() < UNEVEN * counts[counts > 0].min()
+    if run.head is not None and (why or even):
+        reason = f"{why} has balanced the head" if why else "classes are of similar size"
+        return trial.candidates[0], f"{where}; {reason}, so it stays. Hold out instances to choose on (`validation`)."
+    name, shown = MEMORISED_CHOICE if run.head is not None else (PREFERRED, {})
+    treatment = find(name)
+    chosen = Candidate(treatment, treatment.check({**shown, "random_state": options["random_state"]}), shown)
+    reason = "as on other memorised networks, since the head is not known to be balanced"
+    if run.head is None:
+        reason = "since there is no head to correct"
+    return chosen, f"{where}; {chosen.label} is applied, {reason}. Hold out instances to choose on (`validation`)."
+
+
+def _tied(trial: Trial, winner: int) -> list[int]:
+    """Other candidates that the winner does not beat by more than the noise, best first."""
+    found = []
+    for i, score in enumerate(trial.scores):
+        if i not in (0, winner) and not score.failed:
+            gain, error = trial.difference(winner, i, "balanced_accuracy")
+            if gain <= error:
+                found.append(i)
+    return sorted(found, key=lambda i: -trial.scores[i].balanced_accuracy)
 
 
 def _listed(names: tuple[str, ...], find: Callable[[str], Treatment]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
@@ -86,32 +168,27 @@ def _listed(names: tuple[str, ...], find: Callable[[str], Treatment]) -> tuple[t
 
 
 def _verdict(trial: Trial, winner: int) -> str:
-    """One sentence: what won, by how much over the head as it is, and on what."""
-    order = sorted(
-        (i for i, score in enumerate(trial.scores) if not score.failed and i != winner),
-        key=lambda i: -trial.scores[i].balanced_accuracy,
-    )
+    """One sentence: what won, by how much over the head as it is, what is tied with it, and on what."""
     score = trial.scores[winner].balanced_accuracy
     text = f"best: {trial.candidates[winner].label} "
     if winner == 0:
         text += f"stays: nothing on the list beat its balanced accuracy of {score:.3f} by more than the noise"
     else:
         gain, error = trial.difference(winner, 0, "balanced_accuracy")
-        text += (
-            f"won with balanced accuracy {score:.3f}, {gain:+.3f} (standard error {error:.3f}) over the head as it is"
-        )
-    second = next((i for i in order if i != 0), None)
-    if second is not None:
-        text += f"; next {trial.candidates[second].label} with {trial.scores[second].balanced_accuracy:.3f}"
+        seen = ", which has seen these instances" if trial.has_seen else ""
+        text += f"won with balanced accuracy {score:.3f}, {gain:+.3f} (standard error {error:.3f}) over the head as it is{seen}"
+    tied = [trial.candidates[i].label for i in _tied(trial, winner)]
+    if winner and tied:
+        text += f"; tied: {', '.join(tied[:4])}" + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
     return f"{text}; on {trial.where}."
 
 
 OPTIONS = (
-    Option("candidates", "auto", "treatments to try; 'auto' is a list of 13.", "names", words=("auto",)),
+    Option("candidates", "auto", "treatments to try; 'auto' is a list of 16.", "names", words=("auto",)),
     Option("folds", FOLDS, "parts that training features are split into.", "int", low=2, high=20),
     Option(
-        "widen", "auto", "how far held-out features are moved from their class mean; 1 leaves them, 'auto' moves them "
-        "until the head as it is makes errors.", low=1, high=10, words=("auto",),
+        "widen", "auto", "how far held-out features are moved from their class mean; 1 leaves them, 'auto' leaves them "
+        "too unless they show no errors.", low=1, high=10, words=("auto",),
     ),
     RANDOM_STATE,
     CHECK_SPLIT,

@@ -17,6 +17,7 @@ from imblens.treatments._train_head import Recipe, train_head
 
 FOLDS = 3
 WIDEST = 3.0
+MEMORISED = 0.95  # balanced accuracy on held-out training features, from which they show hardly any errors
 SAME = 0.9  # share of equal predictions, mean over classes, from which two heads count as equal
 PLAIN = Recipe(learning_rate=5.0, weight_decay=1e-4)  # of a head as a network would have trained it
 Widen = float | Literal["auto"]
@@ -72,6 +73,8 @@ class Trial:
         labels: (n,) classes of the held-out instances.
         where: on what, in words.
         notes: classes that could not be held out.
+        has_seen: whether the head as it is was trained on the held-out instances, where others are not.
+        memorised: whether held-out training features show hardly any errors.
     """
 
     candidates: tuple[Candidate, ...]
@@ -79,6 +82,8 @@ class Trial:
     labels: NDArray[np.int64]
     where: str
     notes: tuple[str, ...] = ()
+    has_seen: bool = False
+    memorised: bool = False
 
     def best(self, criterion: Criterion, keep: int | None = None) -> int:
         """Return the position of the best candidate; `keep` wins unless the best beats it by more than the noise."""
@@ -122,11 +127,14 @@ def try_candidates(
     """Score candidates on the same held-out instances; see `cross_validated`."""
     tried = tuple(candidates)
     notes: tuple[str, ...] = ()
+    has_seen = memorised = False
     if validation is not None:
         pieces = [(run, np.asarray(validation.features), validation.labels)]
         where = f"{len(validation):,} held-out instances"
     else:
-        pieces, widen, notes = _folds(run, folds, widen, seed)
+        refit = _like_plain(run)
+        has_seen = not refit
+        pieces, widen, memorised, notes = _folds(run, folds, widen, seed, refit)
         moved = f", {widen:g} times as far from their class mean" if widen != 1 else ""
         where = f"held-out training features ({folds} folds{moved})"
     labels = np.concatenate([truth for _, _, truth in pieces])
@@ -155,7 +163,7 @@ def try_candidates(
             continue
         correct, nll = (np.concatenate(column) for column in zip(*outcome, strict=True))
         scores.append(Score(class_mean(correct, labels), class_mean(nll, labels), correct, nll))
-    return Trial(tried, tuple(scores), labels, where, notes)
+    return Trial(tried, tuple(scores), labels, where, notes, has_seen, memorised)
 
 
 def class_mean(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -209,9 +217,9 @@ def _like_plain(run: Run) -> bool:
 
 
 def _folds(
-    run: Run, folds: int, widen: Widen, seed: int
-) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], float, tuple[str, ...]]:
-    """Return (run of the other folds, moved features, labels) of every fold, how far they were moved, and notes."""
+    run: Run, folds: int, widen: Widen, seed: int, refit: bool
+) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], float, bool, tuple[str, ...]]:
+    """Return (run of the other folds, moved features, labels) of every fold, how far moved, if memorised, and notes."""
     features, labels = np.asarray(run.train.features), run.train.labels
     rng = np.random.default_rng(seed)
     fold = np.full(len(labels), -1)  # -1: always in training
@@ -225,7 +233,6 @@ def _folds(
     notes: tuple[str, ...] = ()
     if lonely:
         notes = (f"{', '.join(lonely)}: one training instance, so nothing could be held out to choose on.",)
-    refit = _like_plain(run)
     held = []  # what a fold needs, before features are moved
     for number in range(folds):
         out = np.flatnonzero(fold == number)
@@ -235,14 +242,20 @@ def _folds(
             held.append((part, plain_head(part), features[out], centre, labels[out]))
     if not held:
         raise NotApplicable("no class has two training instances, so there is nothing to choose options on.")
-    by = 1.0 if widen == "auto" else widen
-    while widen == "auto" and by < WIDEST:
+    truths = np.concatenate([truth for *_, truth in held])
+
+    def accuracy(by: float) -> float:
         right = [_judge(head, widened(rows, centre, by), truth)[0] for _, head, rows, centre, truth in held]
-        truths = np.concatenate([truth for *_, truth in held])
-        if class_mean(np.concatenate(right), truths) <= (1 + 1 / len(np.unique(truths))) / 2:
+        return class_mean(np.concatenate(right), truths)
+
+    by = 1.0 if widen == "auto" else widen
+    memorised = accuracy(1.0) >= MEMORISED
+    while widen == "auto" and memorised and by < WIDEST:
+        if accuracy(by) <= (1 + 1 / len(np.unique(truths))) / 2:
             break
         by = round(by + 0.05, 2)
-    return [(part, widened(rows, centre, by), truth) for part, _, rows, centre, truth in held], by, notes
+    pieces = [(part, widened(rows, centre, by), truth) for part, _, rows, centre, truth in held]
+    return pieces, by, memorised, notes
 
 
 def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:

@@ -43,19 +43,28 @@ def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
     return Outcome(Head(head.weight * factor, head.bias * factor))
 
 
-def _twice(run: Run) -> tuple[str, ...]:
+def balanced_by(run: Run) -> str:
+    """Return what is known to have balanced the run's head, the training loss or a treatment; "" where nothing is."""
     loss = run.meta.get("loss")
     if isinstance(loss, str) and loss in BALANCING:
-        return (
-            f"logit_adjustment: the network was trained with {loss}, which weighs classes by their counts; adjusting for class "
-            "frequency again over-corrects.",
-        )
+        return loss
     before = run.meta.get("treatment")
     if not isinstance(before, Mapping) or before.get("criterion") == "balanced_nll":
-        return ()  # calibrated, not balanced
+        return ""  # calibrated, not balanced
+    return str(before["name"])
+
+
+def _twice(run: Run) -> tuple[str, ...]:
+    why = balanced_by(run)
+    if not why:
+        return ()
+    if why == run.meta.get("loss"):
+        return (
+            f"logit_adjustment: the network was trained with {why}, which weighs classes by their counts; adjusting for class "
+            "frequency again over-corrects.",
+        )
     return (
-        f"logit_adjustment: {before['name']} has balanced this head already; adjusting for class frequency again "
-        "over-corrects.",
+        f"logit_adjustment: {why} has balanced this head already; adjusting for class frequency again over-corrects.",
     )
 
 

@@ -19,7 +19,7 @@ SAMPLED = 5000  # most held-out instances, evenly over classes
 FITTED = 20_000  # most training instances
 WORK = 1e8  # instances x classes x features of one fit, at most
 ENOUGH = 20  # held-out instances of a class
-L2 = 0.5  # of the head from training features, as the treatment refit
+L2 = 0.5  # of the head from training features, as the treatment refit with l2=0.5
 L2_ADAPTED = 5.0  # of the difference to it
 ITERATIONS = 60
 

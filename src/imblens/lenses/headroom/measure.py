@@ -36,7 +36,7 @@ def headroom(run: Run) -> Finding:
     """Recall of each class on the test split: by the head as it is, by one refitted on training features, and by the best.
 
     best_head: cross-entropy with an L2 penalty, solved on the training features, log shares taken out (the treatment
-        `refit`), measured on the test split.
+        `refit` with l2 = 0.5), measured on the test split.
     ceiling: that head adapted to four fifths of the test instances, all classes of equal weight, and measured on the last
         fifth, five times. `ceiling_low` and `ceiling_high` are the 95% interval of its gain over `best_head` on the same
         instances, added to `best_head`.
