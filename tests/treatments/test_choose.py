@@ -129,6 +129,7 @@ def test_best_of_named_candidates() -> None:
         treat(run, "best", candidates=["best"])
 
 
+@pytest.mark.filterwarnings("ignore:best. unchanged stays")
 def test_best_passes_over_what_cannot_be_tried() -> None:
     features, labels = blobs((400, 90, 40, 1))
     run = Run.from_arrays(train=(features, labels), classes=NAMES)  # no head; SMOTE needs two instances

@@ -9,7 +9,7 @@ from typing import Any
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
-from imblens.treatments._choose import FOLDS, Candidate, Trial, plain_head, try_candidates
+from imblens.treatments._choose import FOLDS, NOISE, Candidate, Trial, plain_head, try_candidates
 from imblens.treatments._posthoc import balanced_by
 
 # the first of equals is applied: where treatments are tied, the order of the networks they were measured on decides
@@ -54,7 +54,7 @@ def best(
     `logit_adjustment` with tau = 1 is applied, which was best on the memorised networks that we measured, except to a
     head that is known to be balanced.
 
-    `refit`, at the penalty of best likelihood, is preferred while no other beats it by more than one standard error; the
+    `refit`, at the penalty of best likelihood, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
     instances, it stays where it beats the winner by more than that.
 
@@ -116,7 +116,7 @@ def _winner(run: Run, trial: Trial) -> int:
     gain, error = trial.difference(winner, 0, "balanced_accuracy")
     counts = run.train.class_counts
     uneven = counts.max() >= UNEVEN * counts[counts > 0].min()
-    sure = gain > -error if trial.has_seen and uneven else gain > error
+    sure = gain > NOISE * (-error if trial.has_seen and uneven else error)
     return winner if sure else 0
 
 
@@ -146,7 +146,7 @@ def _tied(trial: Trial, winner: int) -> list[int]:
     for i, score in enumerate(trial.scores):
         if i not in (0, winner) and not score.failed:
             gain, error = trial.difference(winner, i, "balanced_accuracy")
-            if gain <= error:
+            if gain <= NOISE * error:
                 found.append(i)
     return sorted(found, key=lambda i: -trial.scores[i].balanced_accuracy)
 
