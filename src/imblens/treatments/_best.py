@@ -14,13 +14,13 @@ from imblens.treatments._posthoc import balanced_by
 
 # the first of equals is applied: where treatments are tied, the order of the networks they were measured on decides
 LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("refit", {"l2": 0.004}),
     ("refit", {"l2": 0.02}),
     ("refit", {"l2": 0.1}),
     ("refit", {"l2": 0.5}),
     ("crt", {}),
     ("random", {}),
     ("smote", {}),
-    ("eos", {"k_neighbors": 10}),
     ("eos", {"k_neighbors": 50}),
     ("eos", {"k_neighbors": 200}),
     ("logit_adjustment", {"tau": 0.5}),
