@@ -16,6 +16,7 @@ from imblens.run._install import install_head
 from imblens.run._neighbours import NeighbourGraph
 from imblens.run._npz import read_npz
 from imblens.run._read import read_run
+from imblens.run._sklearn import read_estimator
 from imblens.run._split import Split
 from imblens.run._table import Columns, read_table
 from imblens.run._table_source import is_table, open_table
@@ -203,6 +204,48 @@ class Run:
         """
         columns = Columns(features, label, split, logits, id, group, preview)
         checked, found = read_table(source, columns, head=head, classes=classes, task=task)
+        return cls._of(checked, {**found, **(meta or {})})
+
+    @classmethod
+    def from_sklearn(
+        cls,
+        estimator: Any,
+        *,
+        train: Sequence[Any],
+        test: Sequence[Any] | None = None,
+        val: Sequence[Any] | None = None,
+        classes: Classes | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Build a run from a fitted scikit-learn classifier, alone or at the end of a pipeline.
+
+        Features are what enters the last step. A linear classifier (LogisticRegression, LinearSVC, SGDClassifier,
+        RidgeClassifier, LinearDiscriminantAnalysis, Perceptron, ...) gives the head, coef_ and intercept_, and logits, its
+        decision values; two classes have logits (0, z). Any other classifier (forests, boosting, kernels, neighbours,
+        calibrated) gives log-probabilities, or decision values where it has no probabilities, and no head: lenses that
+        need one are skipped with the reason. The best estimator of a search is taken.
+
+        Args:
+            estimator: fitted classifier or pipeline.
+            train: (X, y) in the form that the estimator was fitted on: array, frame, sparse matrix, list of texts. A sparse
+                result of the transformers becomes dense if it fits into half of this machine's memory.
+            test, val: the same for held-out instances; -1 in y is left out.
+            classes: C names in the order of classes_, or a mapping of label values to names; by default classes_.
+            meta: further facts to store with the run.
+
+        Names of features (get_feature_names_out, columns of a frame), texts and the numbers of a row are kept for reports.
+
+        Raises:
+            InputError: not fitted, a regressor, several outputs, or labels that the estimator does not know.
+
+        Example:
+            >>> from sklearn.linear_model import LogisticRegression
+            >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"]
+            >>> Run.from_sklearn(LogisticRegression().fit(X, y), train=(X, y), test=(X, y))
+            Run(multiclass: 4 train, 4 test instances x 1 features, 2 classes, with head)
+        """
+        given = {"train": train, "test": test, "val": val}
+        checked, found = read_estimator(estimator, {k: v for k, v in given.items() if v is not None}, classes)
         return cls._of(checked, {**found, **(meta or {})})
 
     @staticmethod
