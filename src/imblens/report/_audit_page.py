@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.markdown import prose
 from imblens.lenses import HEADINGS, lens_page
-from imblens.report import _class_table, _evidence, _html, _image_sheet, _lens_parts, _overlays, _page, _render
+from imblens.report import _class_table, _evidence, _html, _image_sheet, _lens_parts, _overlays, _page, _previews, _render
 from imblens.report._class_table import ENDS, MANY_CLASSES
 from imblens.report._summary import summary
 from imblens.report._synthetic import synthetic
@@ -35,12 +35,13 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
     stated = summary(audit) if stated is None else stated
     drawn = _render.figures(audit) if drawn is None else drawn
     suspects = _lens_parts.suspects(run, audit.findings)
-    sheet = _image_sheet.sheet(run, _evidence.wanted_images(audit, suspects))
-    groups = _evidence.gallery(audit, sheet)
+    wanted = _evidence.wanted_images(audit, suspects)
+    sheet, others = _image_sheet.sheet(run, wanted), _previews.previews(run, wanted)
+    groups = _evidence.gallery(audit, sheet, others)
     sections = [_section(audit, name, lens, drawn) for name, lens in stated["lenses"].items()]
     for section in sections:
         section["gallery"] = groups if section["name"] == _lens_parts.ARCHETYPES else []
-        section["suspects"] = _evidence.shown(suspects, sheet) if section["name"] == _lens_parts.SUSPECTS else []
+        section["suspects"] = _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
         section["image_note"] = _image_note(sheet) if section["name"] == _lens_parts.MAP else ""
         section["key_chart"] = section["name"] == _lens_parts.ACCURACY
     lines = {section["id"]: section.pop("rest") for section in sections}
@@ -61,12 +62,14 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
             "classes": list(run.classes),
             "of": audit.of or "",
             "images": sheet.data(),
+            "previews": others.data(),
             "key": _key(audit),
             "lines": lines,
             "sentences": _sentences(stated),
         },
         names=run.classes,
         sheet=sheet,
+        preview_kind=others.kind,
         in_full=in_full,
         synthetic=made,
         title=f"imblens: {stated['title']}" if stated["title"] else "imblens audit",

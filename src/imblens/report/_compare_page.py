@@ -77,7 +77,7 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
 
 
 def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
-    from imblens.report import _image_sheet
+    from imblens.report import _image_sheet, _previews
 
     tables = comparison.tables
     order = best_first(comparison)
@@ -120,12 +120,14 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
     contents += [{"id": "frames", "text": "Maps in one frame"}] if frames else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
-    sheet = _image_sheet.sheet(comparison.runs[0], _points(comparison))
+    points = _points(comparison)
+    sheet = _image_sheet.sheet(comparison.runs[0], points)
+    others = _previews.previews(comparison.runs[0], points)
     title = " and ".join(comparison.names) if len(comparison.names) == 2 else ", ".join(comparison.names)
     return _page.render(
         "compare.html",
         figures=drawn.values(),
-        data={"classes": classes, "of": "", "images": sheet.data()},
+        data={"classes": classes, "of": "", "images": sheet.data(), "previews": others.data()},
         names=[*classes, *comparison.names],
         sheet=sheet,
         frames=frames,

@@ -11,6 +11,7 @@ from imblens.report import _html, _lens_parts
 if TYPE_CHECKING:
     from imblens.report._data import AuditData
     from imblens.report._image_sheet import Key, Sheet
+    from imblens.report._previews import Previews
 
 GALLERY_CLASSES = 60
 ROWS_IN_FULL = 12  # of a table, for the class of interest
@@ -23,31 +24,36 @@ def wanted_images(audit: AuditData, suspects: Sequence[Mapping[str, Any]]) -> li
     return [*typical, *near, *_lens_parts.map_points(audit.findings)]
 
 
-def gallery(audit: AuditData, sheet: Sheet) -> list[dict[str, Any]]:
-    """The prototypes of each class that have an image: of very many classes, those of the largest and the smallest."""
+def gallery(audit: AuditData, sheet: Sheet, others: Previews) -> list[dict[str, Any]]:
+    """The prototypes of each class that have an image or another preview: of very many classes, those of the largest and the smallest."""
     several = _lens_parts.several_prototypes(audit.findings)
     groups = []
     for name, rows in _prototypes(audit).items():
         images = []
         for row in rows:
             at = sheet.at("train", str(row["prototype"]))
-            if at is not None:
+            preview = others.at("train", str(row["prototype"]))
+            if at is not None or preview is not None:
                 kind, share = row["archetype"], percent(row["share"])
                 caption = f"{kind}, for {share}" if several else f"{kind} {share}"
-                alt = f"{'A' if several else 'The most'} typical {kind} training image of {name}"
-                images.append({"at": at, "alt": alt, "caption": caption})
+                alt = f"{'A' if several else 'The most'} typical {kind} training {'image' if at else 'instance'} of {name}"
+                images.append({"at": at, "preview": preview, "alt": alt, "caption": caption})
         if images:
             groups.append({"name": name, "images": images})
     return groups
 
 
-def shown(suspects: Sequence[Mapping[str, Any]], sheet: Sheet) -> list[dict[str, Any]]:
+def shown(suspects: Sequence[Mapping[str, Any]], sheet: Sheet, others: Previews) -> list[dict[str, Any]]:
     """Suspect labels with the places of their images and of their neighbours' images in the sheet."""
     rows = []
     for row in suspects:
-        near = [{"id": name, "label": label, "at": sheet.at("train", name)} for name, label in row["near"]]
-        rows.append({**row, "at": sheet.at("train", row["id"]), "near": near, "score": f"{row['score']:.2f}"})
+        near = [{"id": name, "label": label, **_place(name, sheet, others)} for name, label in row["near"]]
+        rows.append({**row, **_place(row["id"], sheet, others), "near": near, "score": f"{row['score']:.2f}"})
     return rows
+
+
+def _place(name: str, sheet: Sheet, others: Previews) -> dict[str, Any]:
+    return {"at": sheet.at("train", name), "preview": others.at("train", name)}
 
 
 def _prototypes(audit: AuditData) -> dict[str, list[dict[str, Any]]]:

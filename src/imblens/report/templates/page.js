@@ -113,12 +113,31 @@
     return image;
   }
 
+  const SVG = "http://www.w3.org/2000/svg";
+
+  function preview(split, id) {
+    const of = page.previews && page.previews[split];
+    if (!of || !Object.hasOwn(of, id)) return null;
+    const found = of[id];
+    if (Array.isArray(found)) {
+      return make("span", { className: "preview" }, ...found.map((text) => make("bdi", { textContent: text })));
+    }
+    const wave = document.createElementNS(SVG, "svg");
+    wave.setAttribute("class", "wave");
+    wave.setAttribute("viewBox", `0 0 ${found.width} 32`);
+    wave.setAttribute("preserveAspectRatio", "none");
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", found.path);
+    wave.append(path);
+    return wave;
+  }
+
   function point(_, event, item, value) {
     tip.hidden = !value;
     if (!value) return;
     tip.replaceChildren();
     const datum = (item && item.datum) || {};
-    const image = tile(datum.split || "train", datum.id);
+    const image = tile(datum.split || "train", datum.id) || preview(datum.split || "train", datum.id);
     if (image) tip.append(image);
     const facts = typeof value === "object" ? Object.entries(value) : [["", value]];
     tip.append(make("dl", { className: "facts" }, ...facts.map(([key, text]) =>
