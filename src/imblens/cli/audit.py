@@ -105,18 +105,24 @@ def _get_ready_to_draw() -> None:
 
 def result(found: Audit, report: Path) -> dict[str, Any]:
     """Return the audit as JSON values."""
+    from imblens.report import assumptions
+
     return {
         "report": report,
         "verdict": found.verdict(),
+        "assumptions": assumptions(found.run),
         "lenses": {name: finding.summary for name, finding in found.findings.items()},
         "skipped": found.skipped,
     }
 
 
 def ending(found: Audit, report: Path) -> list[str]:
-    """Return the verdict, what was skipped and the path of the report."""
+    """Return the verdict, what was assumed and skipped, and the path of the report."""
+    from imblens.report import assumptions
+
+    assumed = [f"assumed: {note}" for note in assumptions(found.run)]
     skipped = [f"skipped {reason}" for reason in found.skipped.values()]
-    return [*found.verdict(), *skipped, f"report: {report}"]
+    return [*found.verdict(), *assumed, *skipped, f"report: {report}"]
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:

@@ -16,7 +16,7 @@ from imblens.base.files import claim
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
-from imblens.extraction._classes import class_order, one_hot_split, permutation_note
+from imblens.extraction._classes import class_order, one_hot_split
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
 from imblens.extraction._find_reading import find_reading
@@ -33,7 +33,7 @@ from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
 from imblens.extraction._walk import Walk, check_labels, two_classes
 from imblens.models import find_maps, rectified_before_pooling
-from imblens.run import Head, Run, Split, class_names, seal, staged
+from imblens.run import Head, Run, Split, class_names, permutation_note, seal, staged
 
 if TYPE_CHECKING:
     import torch

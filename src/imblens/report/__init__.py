@@ -6,6 +6,7 @@ from imblens.report._comparison import Comparison, compare
 from imblens.report._data import QUICK_MAP
 from imblens.report._figures import Figure, draw, warm_up
 from imblens.report._render import figures
+from imblens.report._sentences import assumptions
 from imblens.report._summary import summary
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Audit",
     "Comparison",
     "Figure",
+    "assumptions",
     "audit",
     "compare",
     "draw",

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.markdown import prose
 from imblens.lenses import HEADINGS, lens_page
-from imblens.report import _class_table, _evidence, _html, _image_sheet, _lens_parts, _overlays, _page, _previews, _render
+from imblens.report import (
+    _class_table,
+    _evidence,
+    _html,
+    _image_sheet,
+    _lens_parts,
+    _overlays,
+    _page,
+    _previews,
+    _render,
+)
 from imblens.report._class_table import ENDS, MANY_CLASSES
 from imblens.report._summary import summary
 from imblens.report._synthetic import synthetic
@@ -41,7 +51,9 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
     sections = [_section(audit, name, lens, drawn) for name, lens in stated["lenses"].items()]
     for section in sections:
         section["gallery"] = groups if section["name"] == _lens_parts.ARCHETYPES else []
-        section["suspects"] = _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
+        section["suspects"] = (
+            _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
+        )
         section["image_note"] = _image_note(sheet) if section["name"] == _lens_parts.MAP else ""
         section["key_chart"] = section["name"] == _lens_parts.ACCURACY
     lines = {section["id"]: section.pop("rest") for section in sections}
@@ -75,6 +87,8 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
         title=f"imblens: {stated['title']}" if stated["title"] else "imblens audit",
         subtitle=stated["title"],
         eyebrow=_eyebrow(stated),
+        class_order=stated["class_order"],
+        assumptions=stated["assumptions"],
         headline=stated["headline"],
         why=stated["reason"],
         lead=" ".join(stated["statements"]),
@@ -95,7 +109,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
         many=len(rows) > MANY_CLASSES,
         lenses=sections,
         lines=lines,
-        contents=_contents(audit, sections, in_full is not None, made is not None),
+        contents=_contents(audit, sections, in_full is not None, made is not None, bool(stated["assumptions"])),
         skipped=[(name, lens["question"], lens["reason"]) for name, lens in stated["skipped"].items()],
         facts=facts,
         versions=list(stated["reproduction"]["versions"].items()),
@@ -105,13 +119,14 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
 
 
 def _contents(
-    audit: AuditData, sections: Sequence[Mapping[str, Any]], in_full: bool, made: bool
+    audit: AuditData, sections: Sequence[Mapping[str, Any]], in_full: bool, made: bool, assumed: bool
 ) -> list[dict[str, str]]:
     entries = [{"id": "classes", "text": "All classes"}]
     entries += [{"id": section["id"], "text": section["title"]} for section in sections]
     entries += [{"id": "in-full", "text": f"All results for {audit.of}"}] if in_full else []
     entries += [{"id": "synthetic", "text": "Synthetic images"}] if made else []
     entries += [{"id": "skipped", "text": "Skipped analyses"}] if audit.skipped else []
+    entries += [{"id": "assumed", "text": "What was assumed"}] if assumed else []
     return [*entries, {"id": "reproduction", "text": "Reproduction"}]
 
 

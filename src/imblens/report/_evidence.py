@@ -25,7 +25,7 @@ def wanted_images(audit: AuditData, suspects: Sequence[Mapping[str, Any]]) -> li
 
 
 def gallery(audit: AuditData, sheet: Sheet, others: Previews) -> list[dict[str, Any]]:
-    """The prototypes of each class that have an image or another preview: of very many classes, those of the largest and the smallest."""
+    """The prototypes of each class that have a preview: of very many classes, those of the largest and the smallest."""
     several = _lens_parts.several_prototypes(audit.findings)
     groups = []
     for name, rows in _prototypes(audit).items():

@@ -9,7 +9,7 @@ from imblens.base.wording import FEW, counted, percent, share_with_interval
 from imblens.report._class_rows import Row, mean_accuracy, worst_first
 from imblens.report._data import Lines
 from imblens.report._lens_parts import ACCURACY, DIAGNOSIS, RANKING
-from imblens.run import copies
+from imblens.run import copies, permutation_note
 
 if TYPE_CHECKING:
     from imblens.run import Run
@@ -121,6 +121,21 @@ def copied(run: Run) -> tuple[int | None, str]:
     )
 
 
+def class_order(run: Run) -> str:
+    """That the order of classes seems wrong, which makes every other result wrong; "" where it does not."""
+    found = run.remember("class_order", lambda: permutation_note(run.test or run.train))
+    return "" if found is None else found[:1].upper() + found[1:]
+
+
+def assumptions(run: Run) -> list[str]:
+    """What was assumed or converted when the run was made, a sentence each."""
+    notes = run.meta.get("notes")
+    order = class_order(run).lower()
+    listed = notes if isinstance(notes, (list, tuple)) else ()
+    texts = [str(note).strip() for note in dict.fromkeys(map(str, listed))]
+    return [text[:1].upper() + text[1:] for text in texts if text and text.lower() != order]
+
+
 def next_worst(lines: Lines, rows: Sequence[Row], of: str | None) -> list[str]:
     """A sentence on each of the next two classes that are below the mean."""
     mean = mean_accuracy(rows)
@@ -134,6 +149,8 @@ def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> d
     n_patients, patients = shared_patients(run)
     n_copies, copy_sentence = copied(run)
     found: dict[str, Any] = {
+        "class_order": class_order(run),
+        "assumptions": assumptions(run),
         "headline": headline(lines, rows, of),
         "reason": reason(lines, order[0]) if order else "",
         "statements": [text for text in (need_help(run, rows), ranking(lines), patients, copy_sentence) if text],
@@ -141,5 +158,5 @@ def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> d
         "copies": {"count": n_copies, "notable": bool(copy_sentence)},
         "shared_patients": n_patients,
     }
-    verdict = [found["headline"], found["reason"], *found["statements"], *found["next_worst"]]
+    verdict = [found["class_order"], found["headline"], found["reason"], *found["statements"], *found["next_worst"]]
     return {"verdict": [line for line in verdict if line], **found}

@@ -26,6 +26,8 @@ def summary(audit: AuditData) -> dict[str, Any]:
 
         - `title`: data, network, loss and treatment in a few words; `task`: "multiclass" or "multilabel"; `of`: the class
           of interest or None; `splits`: instances of each split; `n_classes`, `n_features`.
+        - `assumptions`: what was assumed or converted when the run was made, a sentence each. `class_order`: that the order
+          of classes in labels and logits seems to disagree, "" where it does not; it is the first line of the verdict.
         - `verdict`: all lines of the verdict, in order. They are also given apart: `headline` (the class of interest, else
           the worst class), `reason` (its cause and what to try, "" where unknown), `statements` (on all classes),
           `next_worst`.

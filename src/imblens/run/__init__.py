@@ -1,5 +1,6 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
+from imblens.run._class_order import permutation_note
 from imblens.run._copies import copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
@@ -59,6 +60,7 @@ __all__ = [
     "legible",
     "nearest",
     "neighbour_graph",
+    "permutation_note",
     "read_part",
     "same_features",
     "seal",
