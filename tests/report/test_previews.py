@@ -20,24 +20,7 @@ TOPICS = {
     "delivery": ["parcel", "courier", "late", "address", "package"],
     "fraud": ["stolen", "charge", "suspicious", "bank", "refund"],
 }
-COMMON = [
-    "please",
-    "help",
-    "me",
-    "with",
-    "the",
-    "my",
-    "order",
-    "today",
-    "i",
-    "have",
-    "a",
-    "question",
-    "about",
-    "and",
-    "it",
-    "was",
-]
+COMMON = ["please", "help", "me", "with", "my", "order", "today", "have", "question", "about", "and", "was"]
 
 
 def texts(counts: tuple[int, int, int], seed: int) -> tuple[list[str], np.ndarray]:
