@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from imblens.cli._shared import Json, emit, examples, progress, shown, step
+from imblens.cli._shared import Json, emit, examples, plain, progress, rows, shown, step
 
 EXAMPLES = examples(
     "imblens predict RUN ARRAYS.npz --out predictions.parquet",
@@ -35,6 +37,21 @@ def command(
         metavar="SHARE",
         help="Share of instances to send to a person; by default those whose set has not exactly one class.",
     ),
+    prior: str | None = typer.Option(
+        None,
+        "--prior",
+        metavar="equal|training|estimated|FILE",
+        help="Class shares at deployment: a CSV with columns class, share; `estimated` from DATA by EM.",
+    ),
+    costs: Path | None = typer.Option(
+        None,
+        "--costs",
+        metavar="FILE.csv",
+        help="Cost of each error: a row per true class, a column per predicted class.",
+    ),
+    min_recall: list[str] = typer.Option(
+        [], "--min-recall", metavar="CLASS=SHARE", help="Recall to keep, with 95% confidence, at the best precision."
+    ),
     choose_on: str = typer.Option(
         "val", "--choose-on", metavar="val|test", help="Split on which the rules are chosen; its accuracy is used up."
     ),
@@ -44,25 +61,66 @@ def command(
 ) -> None:
     """Predict new instances: calibrated probability, prediction set, whether a person should look, distance to training."""
     from imblens.base.files import claim_file
-    from imblens.decisions import Decision, read_unlabelled, write_decisions
+    from imblens.decisions import (
+        Decision,
+        constraints_of,
+        estimated_shares,
+        read_costs,
+        read_prior,
+        read_unlabelled,
+        write_decisions,
+    )
+    from imblens.errors import InputError
+    from imblens.run import Run
     from imblens.workflows import images_of_run
 
-    chosen = {"sets": sets, "coverage": coverage, "abstain": abstain, "choose_on": choose_on}
+    chosen: dict[str, Any] = {"sets": sets, "coverage": coverage, "abstain": abstain, "choose_on": choose_on}
     usual = {"sets": "class", "coverage": 0.9, "abstain": None, "choose_on": "val"}
-    stored = source.suffix == ".safetensors"
-    rules = Decision.load(source, **({key: v for key, v in chosen.items() if v != usual[key]} if stored else chosen))
+    stated = prior is not None or costs is not None or bool(min_recall)
+    run = None
+    if source.suffix == ".safetensors":
+        changed = {key: value for key, value in chosen.items() if value != usual[key]}
+        if stated:
+            raise InputError(
+                f"{source} holds rules that were chosen before.", hint="Leave out the options, or give the run."
+            )
+        rules = Decision.load(source, **changed)
+    else:
+        run = Run.load(source)
+        if prior == "estimated" and min_recall:
+            raise InputError(
+                "--prior estimated and --min-recall exclude each other.", hint="Give the shares as a file."
+            )
+        rules = Decision.fit(
+            run,
+            **chosen,
+            prior=None if prior in (None, "estimated") else dict(zip(run.classes, read_prior(run, prior), strict=True)),
+            costs=None if costs is None else read_costs(run, costs),
+            min_recall=constraints_of(min_recall),
+        )
     if save is not None:
         claim_file(save, force=force)
     arrays = data.suffix in (".npz", ".npy") or (data / "run.json").exists() or not data.exists()
     found = read_unlabelled(data) if arrays else images_of_run(source, data, progress=progress)
+    if prior == "estimated" and run is not None:
+        shares, notes = estimated_shares(run, found, choose_on=choose_on)
+        rules = rules.with_shares(shares)
+        rules = replace(rules, notes=(*rules.notes, *notes))
+    expected = rules.expected(run, choose_on=choose_on) if run is not None and stated else None
     with step(f"predicted {len(found.ids):,} instances"):
         write_decisions(rules, found, out, force=force)
     if save is not None:
         rules.save(save, force=True)
     again = save if save is not None else source
     emit(
-        {"predictions": out, "instances": len(found.ids), "notes": list(rules.notes)},
+        {
+            "predictions": out,
+            "instances": len(found.ids),
+            "notes": list(rules.notes),
+            "expected": None if expected is None else plain(expected.to_dict("records")),
+        },
         [
+            *([] if expected is None else [*rows(expected), "expected with these rules, measured on the same split."]),
             *rules.notes,
             f"calibration: temperature {rules.calibration.temperature:.2f}, and a bias for each class.",
             *([f"rules: {save}"] if save is not None else []),

@@ -2,8 +2,9 @@
 
 from imblens.decisions._calibration import Calibration, fit_calibration
 from imblens.decisions._decision import Decision
+from imblens.decisions._deployment import checked_prior, constraints_of, read_costs, read_prior, recall_threshold
 from imblens.decisions._drops import detectable_drop, drop_power, sign_p_values
-from imblens.decisions._estimate import Estimate, estimate, refused, share_lines
+from imblens.decisions._estimate import Estimate, estimate, estimated_shares, refused, share_lines
 from imblens.decisions._gate import GateResult, gate
 from imblens.decisions._labelled import read_labels
 from imblens.decisions._predict import Unlabelled, read_unlabelled, write_decisions
@@ -22,17 +23,23 @@ __all__ = [
     "Unlabelled",
     "adjusted_probabilities",
     "black_box_prior",
+    "checked_prior",
     "conformal_quantile",
+    "constraints_of",
     "detectable_drop",
     "drop_power",
     "em_prior",
     "estimate",
+    "estimated_shares",
     "fit_calibration",
     "fit_sets",
     "gate",
     "needed_for",
+    "read_costs",
     "read_labels",
+    "read_prior",
     "read_unlabelled",
+    "recall_threshold",
     "refused",
     "set_coverage",
     "share_lines",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import divide
+from imblens.base.intervals import wilson
 from imblens.decisions._calibration import Calibration, fit_calibration
+from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold
 from imblens.decisions._distance import Distances, fit_distances
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
-from imblens.errors import InputError, ShapeError
+from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.run import Head, Run, as_array, as_run, features_matrix
 
 if TYPE_CHECKING:
@@ -35,6 +39,10 @@ class Decision:
         sets: rule of prediction sets.
         least: confidence below which an instance is sent to a person; None: where the set has not exactly one class.
         distances: to training instances; None in multi-label runs.
+        shares: (C,) class shares that probabilities are for.
+        by_probability: whether the class of the largest probability is predicted, not that of the largest logit.
+        costs: (C, C) of predicting the column where the row is true; the prediction of least expected cost is made.
+        thresholds: (C,) probability from which a class is predicted whatever the others are; NaN for most.
         notes: what the rules were chosen on, one sentence each.
     """
 
@@ -44,6 +52,10 @@ class Decision:
     sets: SetRule
     least: float | None = None
     distances: Distances | None = field(default=None, repr=False)
+    shares: Floats | None = field(default=None, repr=False)
+    by_probability: bool = False
+    costs: Floats | None = field(default=None, repr=False)
+    thresholds: Floats | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,6 +72,10 @@ class Decision:
         sets: str = "class",
         coverage: float = 0.9,
         abstain: float | None = None,
+        prior: str | Mapping[str, float] | None = None,
+        costs: Any = None,
+        min_recall: Mapping[str, float] | None = None,
+        confidence: float = 0.95,
         seed: int = 0,
     ) -> Decision:
         """Choose the rules on held-out labelled instances of a run.
@@ -71,9 +87,16 @@ class Decision:
             coverage: of prediction sets, in (0, 1).
             abstain: share of instances to send to a person, those of the lowest calibrated confidence; None sends those whose
                 prediction set has not exactly one class (in multi-label runs: is not the prediction).
+            prior: class shares at deployment: "equal", "training", or class -> share; None: as in the split `choose_on`.
+                Probabilities are adjusted, and the class of the largest one is predicted.
+            costs: (C, C) cost of predicting the column where the row is true; the least expected cost is predicted.
+            min_recall: class -> recall to keep, at the best precision: the class is predicted from the largest threshold
+                that keeps it with the chance `confidence` (`recall_threshold`).
+            confidence: of `min_recall`, in (0, 1).
             seed: of the choice of training instances for distances.
 
         Raises:
+            MissingError: an unknown class.
             InputError: no such split, or it has the instances of the test split; an option out of range.
 
         Example:
@@ -93,21 +116,103 @@ class Decision:
             )
         split, notes = held_out_split(run, choose_on)
         labels, logits = split.labels, np.asarray(split.logits)
-        prior = run.train.class_counts.astype(np.float64) if sets == "prevalence" else None
-        rule = fit_sets(logits, labels, method=sets, coverage=coverage, prior=prior)
+        trained = run.train.class_counts.astype(np.float64) if sets == "prevalence" else None
+        rule = fit_sets(logits, labels, method=sets, coverage=coverage, prior=trained)
         calibration = fit_calibration(logits, labels)
+        shares = calibration(logits).mean(axis=0)
+        matrix = None if costs is None else checked_costs(costs, run.n_classes, split.multilabel)
         few = [name for name, short in zip(run.classes, rule.too_few, strict=True) if short]
         if few and sets == "class":
             notes.append(
                 f"In every prediction set, because the {split.name} split has too few instances: {', '.join(few)}."
             )
-        least = None
-        if abstain is not None:
-            least = float(np.quantile(confidence(calibration(logits), split.multilabel), abstain))
         distances = None
         if not split.multilabel:
             distances = fit_distances(run.train, split.features, split.predictions, seed=seed)
-        return cls(run.classes, run.head, calibration, rule, least, distances, tuple(notes))
+        found = cls(
+            run.classes, run.head, calibration, rule, None, distances, shares=shares, costs=matrix, notes=tuple(notes)
+        )
+        if prior is not None:
+            found = found.with_shares(checked_prior(run, prior))
+        if min_recall:
+            found = replace(found, thresholds=found._thresholds(logits, labels, min_recall, confidence))
+        if abstain is None:
+            return found
+        return replace(
+            found, least=float(np.quantile(confidence_of(found.calibration(logits), split.multilabel), abstain))
+        )
+
+    def with_shares(self, shares: NDArray[Any]) -> Decision:
+        """Return these rules for other class shares; the class of the largest probability is then predicted.
+
+        Prediction sets stay: those of kind `class` keep their promise under other class shares, others do not. So do
+        thresholds of `min_recall`, which are on probabilities, no longer hold and are refused.
+
+        Args:
+            shares: (C,), of at least 0; `checked_prior`, or what `em_prior` estimated.
+
+        Raises:
+            InputError: the rules have thresholds, or do not know the shares they were chosen for.
+
+        References:
+            Saerens, Latinne and Decaestecker 2002, equation 2.4; Elkan 2001, The foundations of cost-sensitive learning.
+        """
+        if self.shares is None or self.thresholds is not None:
+            raise InputError("these rules cannot be moved to other class shares.", hint="Choose them with prior=.")
+        with np.errstate(divide="ignore"):  # a share of 0 is a bias of minus infinity
+            step = np.log(shares) - np.log(self.shares)
+            if self.multilabel:
+                step -= np.log1p(-np.asarray(shares)) - np.log1p(-self.shares)
+        bias = self.calibration.bias + step
+        note = "Probabilities are for the stated class shares, and the class of the largest one is predicted."
+        if self.sets.method != "class":
+            note += " Prediction sets of this kind keep their promise for the shares of the split only."
+        return replace(
+            self,
+            calibration=replace(self.calibration, bias=bias),
+            shares=np.asarray(shares, dtype=np.float64),
+            by_probability=True,
+            notes=(*self.notes, note),
+        )
+
+    def _thresholds(
+        self, logits: NDArray[Any], labels: NDArray[Any], min_recall: Mapping[str, float], confidence: float
+    ) -> Floats:
+        found, p = np.full(len(self.classes), np.nan), self.calibration(logits)
+        for name, recall in min_recall.items():
+            if name not in self.classes:
+                raise MissingError(f"{name!r} is no class of the run.", hint=did_you_mean(name, self.classes))
+            place = self.classes.index(name)
+            own = labels[:, place] == 1 if self.multilabel else labels == place
+            found[place] = recall_threshold(p[own, place], recall, confidence=confidence)
+        return found
+
+    def expected(self, run: Run, *, choose_on: str = "val") -> pd.DataFrame:
+        """Recall of each class under these rules on held-out instances, and the precision at the class shares of the rules.
+
+        On the split that the rules were chosen on, values are slightly optimistic.
+
+        Returns:
+            Columns: class, share, count, recall with its 95% interval (recall_low, recall_high), precision. NaN where a
+            class has no instance, or is never predicted.
+        """
+        import pandas as pd
+
+        split, _ = held_out_split(run, choose_on)
+        predicted = self.decide(None, np.asarray(split.logits)).predicted
+        mine = predicted if self.multilabel else predicted[:, None] == np.arange(len(self.classes))
+        member, shares = split.membership, self.shares
+        count, hit = member.sum(axis=0), (member & mine).sum(axis=0)
+        recall, (low, high) = divide(hit, count), wilson(hit, count)
+        assert shares is not None
+        if self.multilabel:
+            false = (1 - shares) * divide((~member & mine).sum(axis=0), (~member).sum(axis=0))
+        else:
+            rates = divide(member.T.astype(np.float64) @ mine, count[:, None], otherwise=0.0)  # (C true, C predicted)
+            false = shares @ rates - shares * np.diag(rates)
+        precision = divide(shares * recall, shares * np.nan_to_num(recall) + false)
+        columns = {"class": self.classes, "share": shares, "count": count, "recall": recall}
+        return pd.DataFrame({**columns, "recall_low": low, "recall_high": high, "precision": precision})
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Decision:
@@ -137,9 +242,9 @@ class Decision:
             assert features is not None and self.head is not None
             logits = self.head(features)
         probability, sets = self.calibration(logits), self.sets(logits)
-        predicted: NDArray[Any] = logits > 0 if self.multilabel else logits.argmax(axis=1)
+        predicted = self._predicted(logits, probability)
         if self.least is not None:
-            abstain = confidence(probability, self.multilabel) < self.least
+            abstain = confidence_of(probability, self.multilabel) < self.least
         elif self.multilabel:
             abstain = (sets != predicted).any(axis=1)
         else:
@@ -149,6 +254,23 @@ class Decision:
             distance = self.distances(features, predicted)
             rank = self.distances.rank(distance, predicted)
         return Outcome(probability, predicted, sets, abstain, distance, rank)
+
+    def _predicted(self, logits: NDArray[Any], probability: Floats) -> NDArray[Any]:
+        """(n,) class, or (n, C) labels, that these rules predict."""
+        least = None if self.thresholds is None else np.where(np.isnan(self.thresholds), np.inf, self.thresholds)
+        if self.multilabel:
+            chosen = probability > 0.5 if self.by_probability else logits > 0
+            if self.thresholds is None:
+                return np.asarray(chosen)
+            return np.where(np.isnan(self.thresholds), chosen, probability >= self.thresholds)
+        if self.costs is not None:
+            found: NDArray[Any] = (probability @ self.costs).argmin(axis=1)
+        else:
+            found = (probability if self.by_probability else logits).argmax(axis=1)
+        if least is None:
+            return found
+        ratio = probability / np.maximum(least, 1e-300)
+        return np.where(ratio.max(axis=1) >= 1, ratio.argmax(axis=1), found)
 
     def predict(self, features: Any = None, *, logits: Any = None) -> pd.DataFrame:
         """Decide about instances.
@@ -204,6 +326,6 @@ class Decision:
         return None if self.distances is None else int(self.distances.features.shape[1])
 
 
-def confidence(probability: Floats, multilabel: bool) -> Floats:
+def confidence_of(probability: Floats, multilabel: bool) -> Floats:
     """(n,) largest probability; in multi-label data the smallest over labels of the chance to be classified correctly."""
     return np.maximum(probability, 1 - probability).min(axis=1) if multilabel else probability.max(axis=1)

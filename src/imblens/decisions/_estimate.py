@@ -331,6 +331,19 @@ def _confusion(run: Run, values: _Values) -> pd.DataFrame:
     )
 
 
+def estimated_shares(run: Run, data: Any, *, choose_on: str = "val") -> tuple[Floats, list[str]]:
+    """(C,) class shares of instances without labels (EM), and notes: where black-box shift estimation disagrees.
+
+    Raises:
+        InputError, ShapeError: as `estimate`.
+    """
+    found = estimate(run, unlabelled=data, choose_on=choose_on, draws=60)
+    if found.verdict == "refused":
+        raise refused(found)
+    notes = [note for note in found.notes if "disagree" in note or "AUROC" in note]
+    return found.tables["priors"]["share"].to_numpy(), notes
+
+
 def refused(found: Estimate) -> InputError:
     """The error with which the command ends where an estimate is refused."""
     auc = found.summary["auc"]

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.decisions._deployment import class_number
 from imblens.decisions._predict import Unlabelled
-from imblens.errors import InputError, MissingError, ShapeError, did_you_mean, nearby
+from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run import Run, as_array, features_matrix, labels_vector
 
 
@@ -65,17 +66,6 @@ def labelled_instances(run: Run, labels: Any) -> tuple[Instances, NDArray[Any]]:
     if (checked.ndim == 2) != (run.task == "multilabel"):
         raise ShapeError(f"labels of shape {checked.shape} for a {run.task} run.", hint="Give the kind of the run.")
     return instances, checked
-
-
-def class_number(run: Run, name: str) -> int:
-    """Position of a class name.
-
-    Raises:
-        MissingError: there is no such class.
-    """
-    if name not in run.classes:
-        raise MissingError(f"{name!r} is no class of the run.", hint=did_you_mean(name, run.classes))
-    return run.classes.index(name)
 
 
 def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDArray[Any]]:

@@ -17,6 +17,7 @@ from imblens.errors import InputError, MissingError, nearby
 from imblens.run import Head
 
 SCHEMA = "imblens decision 1"
+OPTIONAL = ("shares", "costs", "thresholds")  # arrays
 
 
 class Rules(Protocol):
@@ -47,6 +48,22 @@ class Rules(Protocol):
         """To training instances."""
 
     @property
+    def shares(self) -> NDArray[np.float64] | None:
+        """(C,) class shares that probabilities are for."""
+
+    @property
+    def by_probability(self) -> bool:
+        """Whether the class of the largest probability is predicted."""
+
+    @property
+    def costs(self) -> NDArray[np.float64] | None:
+        """(C, C) costs of predictions."""
+
+    @property
+    def thresholds(self) -> NDArray[np.float64] | None:
+        """(C,) probabilities from which a class is predicted."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the rules were chosen on."""
 
@@ -67,6 +84,7 @@ def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
     }
     if decision.head is not None:
         arrays |= {"head_weight": decision.head.weight, "head_bias": decision.head.bias}
+    arrays |= {f"rule_{name}": getattr(decision, name) for name in OPTIONAL if getattr(decision, name) is not None}
     if distances is not None:
         arrays |= {name: getattr(distances, name) for name in ("features", "starts", "scale", "grid")}
     facts = {
@@ -78,6 +96,7 @@ def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
         "method": sets.method,
         "coverage": sets.coverage,
         "least": decision.least,
+        "by_probability": decision.by_probability,
         "notes": list(decision.notes),
     }
     blob = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"imblens": json.dumps(facts)})
@@ -114,6 +133,8 @@ def read_decision(path: Path) -> dict[str, Any]:
             ),
             "least": facts["least"],
             "distances": None if of_distance[0] is None else Distances(*of_distance),
+            "by_probability": bool(facts["by_probability"]),
+            **{name: arrays.get(f"rule_{name}") for name in OPTIONAL},
             "notes": tuple(facts["notes"]),
         }
     except (OSError, SafetensorError, ValueError, KeyError) as error:

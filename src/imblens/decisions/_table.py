@@ -21,7 +21,7 @@ class Outcome:
 
     Attributes:
         probability: (n, C) calibrated.
-        predicted: (n,) class of the largest logit; in multi-label data (n, C), logit > 0.
+        predicted: (n,) class that the rules predict; in multi-label data (n, C).
         sets: (n, C) which classes are in the prediction set.
         abstain: (n,) whether the instance should be sent to a person.
         distance, distance_rank: (n,) see `Decision.predict`; None without features or in multi-label data.
