@@ -61,6 +61,7 @@ class LensInfo:
         lines: finding -> one sentence per notable class, by class name.
         charts: finding -> Altair charts by name.
         page: its explanation in Markdown, or None.
+        pairs: its tables with a row for each pair of classes, each with the column whose largest values matter most.
         built_in: whether it comes with imblens.
     """
 
@@ -72,6 +73,7 @@ class LensInfo:
     lines: Lines | None = field(default=None, repr=False)
     charts: Charts | None = field(default=None, repr=False)
     page: Path | None = None
+    pairs: Mapping[str, str] = field(default_factory=dict)
     built_in: bool = False
 
 
@@ -181,6 +183,7 @@ def lens(
     lines: Lines | None = None,
     charts: Charts | None = None,
     page: str | Path | None = None,
+    pairs: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[Options, Finding]], Callable[Options, Finding]]:
     """Declare a lens: a function from a run (and options) to a `Finding`, named as the lens is.
 
@@ -198,8 +201,10 @@ def lens(
         charts: finding -> Altair charts by name, the most informative first.
         page: file that explains the lens in Markdown, with the headings `HEADINGS`; by default `page.md` beside the
             function's module, where there is one.
+        pairs: table -> column: tables with a row for each pair of classes. With many classes they are written as
+            Parquet, and the rows with the largest values of the column as CSV.
     """
-    declared = LensInfo("", question, tuple(needs), tuple(measures), order, lines, charts)
+    declared = LensInfo("", question, tuple(needs), tuple(measures), order, lines, charts, pairs=dict(pairs or {}))
 
     def declare(function: Callable[Options, Finding]) -> Callable[Options, Finding]:
         here = Path(getfile(function)).parent

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from imblens.report._data import AuditData
     from imblens.report._figures import Figure
 
+COMPLETE = 200  # classes up to which tables of pairs are written as CSV, all rows
+LARGEST = 1_000  # rows of such a table that a CSV holds for people, of more classes
+
 
 def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
     """Write everything; see `Audit.save`."""
@@ -34,7 +37,12 @@ def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, paper
     drawn = _render.figures(audit)
     names = table_files(audit.findings)
     tables = {file: audit.findings[lens].tables[table] for (lens, table), file in names.items()}
-    write_tables(out, tables)
+    largest = {
+        file: pairs[table]
+        for (lens, table), file in names.items()
+        if table in (pairs := audit.findings[lens].info.pairs) and audit.run.n_classes > COMPLETE
+    }
+    write_tables(out, tables, largest)
     write_text(out / "findings.json", findings_json(audit, stated))
     write_instances(instances(audit), out / "instances.parquet")
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
@@ -49,11 +57,25 @@ def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, paper
     return report
 
 
-def write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write tables/<name>.csv, and remove tables of an earlier report that this one does not have."""
+def write_tables(out: Path, tables: Mapping[str, pd.DataFrame], largest: Mapping[str, str] | None = None) -> None:
+    """Write tables/<name>.csv, and remove tables of an earlier report that this one does not have.
+
+    A table in `largest` (name -> column) is written as Parquet, and its 1,000 rows with the largest values of that column
+    as CSV.
+    """
+    written = set()
     for file, table in tables.items():
+        if largest and file in largest:
+            write_atomic(out / "tables" / f"{file}.parquet", partial(_put_parquet, table))
+            written.add(f"{file}.parquet")
+            table = table.sort_values(largest[file], ascending=False, kind="stable").head(LARGEST)
         write_text(out / "tables" / f"{file}.csv", csv_text(table))
-    _sweep(out / "tables", {f"{file}.csv" for file in tables}, (".csv",))
+        written.add(f"{file}.csv")
+    _sweep(out / "tables", written, (".csv", ".parquet"))
+
+
+def _put_parquet(table: pd.DataFrame, file: BinaryIO) -> None:
+    table.to_parquet(file, index=False)
 
 
 def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:

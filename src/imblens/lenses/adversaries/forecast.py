@@ -252,13 +252,13 @@ def sampling_floor(counts: Matrix) -> float | None:
     off = ~np.eye(len(counts), dtype=bool)
     found = []
     for row in range(len(counts)):
-        errors = np.sort(counts[row, off[row]])  # the same draws however classes are numbered
+        errors = np.sort(counts[row][off[row] & (counts[row] > 0)])  # the same draws however classes are numbered
         n = int(errors.sum())
         if n:
             rng = np.random.default_rng(CLOUD_SEED)
-            p = rng.multinomial(n, errors / n, size=200) / n + SMOOTHING  # (200, C - 1)
-            p /= p.sum(axis=1, keepdims=True)
-            found.append(float((p * np.log(p / _smooth(errors))).sum(axis=1).mean()))
+            whole = 1 + SMOOTHING * (len(counts) - 1)  # classes without an error have the same share in both and add 0
+            p = (rng.multinomial(n, errors / n, size=200) / n + SMOOTHING) / whole
+            found.append(float((p * np.log(p * whole / (errors / n + SMOOTHING))).sum(axis=1).mean()))
     return float(np.mean(found)) if found else None
 
 

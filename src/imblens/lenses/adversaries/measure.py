@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from imblens.errors import InputError
+from imblens.base.memory import memory_limit
+from imblens.errors import InputError, NotApplicable
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
+from imblens.lenses._pairs import kept_pairs, pairs_note
 from imblens.lenses.adversaries.chart import charts
 from imblens.lenses.adversaries.forecast import (
     cloud_forecast,
@@ -24,6 +26,8 @@ from imblens.run import Run
 
 METHODS = ("soft", "forecast", "fisher")
 
+PAIR_BYTES = 120  # for each pair of classes, at the peak: measured with 5,000 classes
+
 
 @lens(
     "Which classes is each class confused with?",
@@ -31,6 +35,7 @@ METHODS = ("soft", "forecast", "fisher")
     lines=lines,
     charts=charts,
     needs=("multiclass",),
+    pairs={"adversaries": "observed"},
 )
 def adversaries(run: Run, *, k: int = 5) -> Finding:
     """Share of a class's errors that go to each other class: three forecasts from training data, and test errors.
@@ -53,12 +58,12 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
 
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count of the
-        class), a row for each ordered pair. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the
-        chart shows).
+        class), a row for each ordered pair; of more than 200 classes, for those with test errors and for the strongest of
+        each class. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the chart shows).
 
     Raises:
         InputError: k is less than 1.
-        NotApplicable: a multi-label run.
+        NotApplicable: a multi-label run, or more pairs of classes than memory holds.
 
     References:
         IML, section III-D, Alg. 1, eq. 1 and Table II. Training errors are often too few to count: the rule of ten is
@@ -69,6 +74,11 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
     if k < 1:
         raise InputError(f"adversaries: k={k} neighbours were asked for.", hint="The usual number is 5.")
     n = run.n_classes
+    if PAIR_BYTES * n**2 > memory_limit():
+        raise NotApplicable(
+            f"adversaries: {n:,} classes are {n**2:,} pairs, which need about {PAIR_BYTES * n**2 / 2**30:.0f} GiB: more than "
+            "half of this machine's memory."
+        )
     unknown = np.full((n, n), np.nan)
     near = neighbour_forecast(run, k)
     matrices = {
@@ -79,21 +89,21 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
     predicted = run.test is not None and run.test.has_logits
     confusion = confusion_counts(run.test).astype(np.float64) if predicted else None  # type: ignore[arg-type]
     observed = unknown if confusion is None else shares(confusion)
-    pairs = ~np.eye(n, dtype=bool)
+    first, second = kept_pairs(list(matrices.values()), np.nan_to_num(observed) > 0)
     names = np.asarray(run.classes, dtype=object)
     table = pd.DataFrame(
         {
-            "class": np.repeat(names, n - 1),
-            "adversary": np.broadcast_to(names, (n, n))[pairs],
-            "neighbour_count": near.counts[pairs],
-            **{name: matrix[pairs] for name, matrix in matrices.items()},
-            "observed": observed[pairs],
-            "basis": np.repeat(np.where(near.of_errors, "errors", "all").astype(object), n - 1),
-            "test_error_count": np.nan if confusion is None else np.repeat(_test_errors(confusion), n - 1),
+            "class": names[first],
+            "adversary": names[second],
+            "neighbour_count": near.counts[first, second],
+            **{name: matrix[first, second] for name, matrix in matrices.items()},
+            "observed": observed[first, second],
+            "basis": np.where(near.of_errors, "errors", "all").astype(object)[first],
+            "test_error_count": np.nan if confusion is None else _test_errors(confusion)[first],
         }
     )
     prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
-    rivals = {**matrices, "uniform": np.ones((n, n)), "prior": prior}
+    rivals = {**matrices, "uniform": np.broadcast_to(1.0, (n, n)), "prior": prior}
     counts = run.train.class_counts
     rare = np.where((counts <= np.median(counts[counts > 0]))[:, None], observed, np.nan)
     summary = {
@@ -104,7 +114,11 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         "leading": "soft" if run.train.has_logits else "forecast",
         "k": run.neighbours(k).k,
     }
-    return Finding({"adversaries": table}, summary, notes=tuple(_notes(run, near.of_errors, observed)))
+    return Finding(
+        {"adversaries": table},
+        summary,
+        notes=(*_notes(run, near.of_errors, observed), *pairs_note(n, "observed errors and ")),
+    )
 
 
 def _test_errors(confusion: Any) -> Any:

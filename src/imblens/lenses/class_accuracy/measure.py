@@ -11,6 +11,7 @@ from imblens.base.arrays import divide, imbalance
 from imblens.base.intervals import wilson
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, Measure, lens
+from imblens.lenses._pairs import ALL_PAIRS
 from imblens.lenses.class_accuracy.chart import charts
 from imblens.lenses.class_accuracy.text import lines
 from imblens.run import Confusion, Run, Split, confusion_summary
@@ -23,6 +24,7 @@ from imblens.run import Confusion, Run, Split, confusion_summary
     charts=charts,
     measures=(Measure("class_accuracy", "accuracy", "accuracy", "higher"),),
     needs=("test", "test_logits"),
+    pairs={"confusion": "count"},
 )
 def class_accuracy(run: Run) -> Finding:
     """Recall of each class on the test split, with 95% Wilson intervals.
@@ -41,10 +43,12 @@ def class_accuracy(run: Run) -> Finding:
     Returns:
         Tables `class_accuracy` (class, train_count, imbalance, test_count, accuracy, accuracy_low, accuracy_high) and
         `confusion` (class, predicted, count, share of the class's errors, NaN on the diagonal; error_count of the
-        class). Summary: balanced_accuracy (mean recall over classes with test instances), geometric_mean = sqrt(macro
-        sensitivity x macro specificity), macro_f1, accuracy. A multi-label run has no `confusion`;
-        its table ends with specificity, specificity_low, specificity_high; balanced_accuracy is the mean over labels of
-        (recall + specificity) / 2, and accuracy the share of all predictions that are correct.
+        class; of more than 200 classes, the pairs that occur). Summary: balanced_accuracy (mean recall over classes with
+        test instances), geometric_mean = sqrt(macro sensitivity x macro specificity), macro_f1, accuracy.
+
+        A multi-label run has no `confusion`; its table ends with specificity, specificity_low, specificity_high;
+        balanced_accuracy is the mean over labels of (recall + specificity) / 2, and accuracy the share of all
+        predictions that are correct.
 
     Raises:
         NotApplicable: no test split, or no predictions.
@@ -138,18 +142,20 @@ def confusion_counts(split: Split) -> NDArray[np.int64]:
 
 
 def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
+    """Every pair of classes; beyond 200 classes those that occur, and the diagonal."""
     import pandas as pd
 
-    errors = counts.astype(np.float64)
-    np.fill_diagonal(errors, np.nan)
-    n_errors = np.nansum(errors, axis=1, keepdims=True)
-    share = divide(errors, n_errors)
+    n_errors = counts.sum(axis=1) - np.diag(counts)
+    every = run.n_classes <= ALL_PAIRS
+    first, second = np.nonzero(np.ones_like(counts) if every else (counts > 0) | np.eye(run.n_classes, dtype=bool))
+    count = counts[first, second]
+    names = np.asarray(run.classes, dtype=object)
     return pd.DataFrame(
         {
-            "class": np.repeat(run.classes, run.n_classes),
-            "predicted": np.tile(run.classes, run.n_classes),
-            "count": counts.ravel(),
-            "share": share.ravel(),
-            "error_count": np.repeat(n_errors.ravel().astype(np.int64), run.n_classes),
+            "class": names[first],
+            "predicted": names[second],
+            "count": count,
+            "share": np.where(first == second, np.nan, divide(count, n_errors[first])),
+            "error_count": n_errors[first],
         }
     )
