@@ -36,7 +36,7 @@ Classes = typer.Option(
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a command was told about a table: an attribute per option, None where it was not given."""
+    """Options of a command about a table: an attribute per option, None where it was not given."""
 
     features: str | None = None
     label: str | None = None

@@ -58,7 +58,7 @@ def _refuse_wide(path: Path) -> None:
         with Image.open(path) as image:
             wide = image.mode.startswith(("I", "F"))
     except OSError:
-        return  # `decode` names what is wrong with it
+        return  # `decode` describes the fault
     if wide:
         raise InputError(
             f"{path} has more than 8 bits per pixel, whose black and white a run does not store.",
