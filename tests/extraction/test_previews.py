@@ -171,3 +171,12 @@ def test_lists_of_rows_and_of_batches() -> None:
         run = capture(model, train=train)
         np.testing.assert_allclose(run.train.logits, model(torch.from_numpy(ROWS)).detach(), atol=1e-4)
         assert run.train.labels.tolist() == Y.tolist()
+
+
+def test_sparse_inputs_become_dense() -> None:
+    from scipy import sparse
+
+    rows = np.where(ROWS > 0, ROWS, 0).astype(np.float32)
+    own = seeded(mlp)(torch.from_numpy(rows)).detach()
+    for inputs in (sparse.csr_matrix(rows), torch.from_numpy(rows).to_sparse()):
+        np.testing.assert_allclose(capture(seeded(mlp), train=(inputs, Y), batch_size=5).train.logits, own, atol=1e-4)

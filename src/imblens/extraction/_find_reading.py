@@ -49,7 +49,8 @@ def find_reading(
     for name in (layer, features):
         if name is not None and name not in modules:
             raise MissingError(
-                f"the layer {name!r} does not exist in {type(model).__name__}.", hint=did_you_mean(name, list(modules))
+                f"the layer {name!r} does not exist in {type(model).__name__}.",
+                hint=did_you_mean(name, [known for known in modules if known]),
             )
     candidates = {name: module for name, module in modules.items() if _kind(module)}
     chosen = candidates if layer is None else {name: m for name, m in candidates.items() if name == layer}

@@ -186,7 +186,7 @@ class ForwardPass:
             raise InputError(
                 f"{type(self._model).__name__} cannot run on inputs of shape {inputs.shapes()}: "
                 f"{type(error).__name__}: {error}",
-                hint=_MISFIT if not isinstance(error, TypeError) else _ARGUMENTS,
+                hint=_ARGUMENTS if isinstance(error, (TypeError, NotImplementedError)) else _MISFIT,
             ) from error
 
     def _run(

@@ -12,7 +12,7 @@ import numpy as np
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._heads import HeadReading, arranged, tensors_of
 from imblens.models import set_evaluation
-from imblens.run import unwrapped
+from imblens.run import Run, unwrapped
 
 if TYPE_CHECKING:
     import torch
@@ -196,7 +196,11 @@ def unwrap(model: Any) -> torch.nn.Module:
         weights = isinstance(model, (Mapping, str))
         raise InputError(
             f"model must be a torch.nn.Module, found {type(model).__name__}.",
-            hint="Build the network, and load its weights into it." if weights else "Pass the network itself.",
+            hint="Build the network, and load its weights into it."
+            if weights
+            else "Use imblens.Run.from_sklearn(estimator, train=(X, y), test=(X, y))."
+            if hasattr(model, "fit") and hasattr(model, "predict") and hasattr(Run, "from_sklearn")
+            else "Pass the network itself.",
         )
     found: torch.nn.Module = unwrapped(model)
     if isinstance(found, torch.jit.ScriptModule):

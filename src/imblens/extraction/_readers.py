@@ -327,10 +327,12 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
     columns = None
     if hasattr(inputs, "columns") and hasattr(inputs, "to_numpy"):  # a table of pandas or polars
         columns, inputs = [str(column) for column in inputs.columns], _table(inputs, name)
+    if getattr(inputs, "is_sparse", False) or str(getattr(inputs, "layout", "")).startswith("torch.sparse"):
+        inputs = inputs.to_dense()
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
     shape = tuple(inputs.shape)
-    if not shape or not labels.shape or len(inputs) != len(labels):
+    if not shape or not labels.shape or shape[0] != len(labels):
         found = [str(s[0]) if s else "no" for s in (shape, labels.shape)]
         raise ShapeError(f"{name} has {found[0]} inputs and {found[1]} labels.", hint="Give one label each.")
     uint8 = str(getattr(inputs, "dtype", "")).removeprefix("torch.") == "uint8"
@@ -344,7 +346,7 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
             f"{name} holds uint8 of shape {shape}; images have shape (N, H, W) or (N, H, W, 3).",
             hint="Give images in that layout, or preprocessed float tensors.",
         )
-    return BatchReader(inputs, name, rules, n=len(inputs), labels=labels, value_names=columns)
+    return BatchReader(inputs, name, rules, n=shape[0], labels=labels, value_names=columns)
 
 
 def _table(table: Any, name: str) -> NDArray[np.float32]:
@@ -368,5 +370,5 @@ def _rows(value: Any, rows: slice) -> Any:
     some = value[rows]
     if hasattr(some, "detach"):
         return some.detach().cpu().clone()
-    array = np.array(some)
+    array = np.array(some.toarray() if hasattr(some, "toarray") else some)  # sparse rows of SciPy become dense
     return array.tolist() if array.dtype.kind in "USO" else torch.from_numpy(array)
