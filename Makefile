@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
+PYTHON311 ?= python3.11
+ECOSYSTEM := .venv-ecosystem
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile # a process per core, each with one thread
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check fix bench docs examples clean
+.PHONY: help setup demo quick test check fix bench docs examples ecosystem clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -47,5 +49,14 @@ docs: setup ## build the site, with reports made here, into build/site
 examples: setup ## refresh the examples and pictures in the docs from a new demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build examples
 
+$(ECOSYSTEM)/.ready: benchmarks/ecosystem.txt
+	$(PYTHON311) -m venv $(ECOSYSTEM)
+	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/ecosystem.txt -e '.[train]'
+	touch $@
+
+ecosystem: $(ECOSYSTEM)/.ready ## try networks of other libraries in an environment of their own (7 GB), write docs/ecosystem.md
+	$(ECOSYSTEM)/bin/python -m benchmarks.ecosystem --out docs/ecosystem.md
+	$(ECOSYSTEM)/bin/python -m pytest -p no:cacheprovider tests/docs/test_pages.py -k "hugging or timm or monai or text"
+
 clean: ## remove .venv and caches
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
