@@ -37,12 +37,12 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A network with what it reads: `inputs(n)` returns a batch of n, `answer` its logits of one output."""
+    """A network with what it reads: `inputs(n)` returns a batch of n, `logits_of` its logits from its output."""
 
     name: str
     build: Callable[[], nn.Module]
     inputs: Callable[[int], Any]
-    answer: Callable[[Any], torch.Tensor] = lambda output: output
+    logits_of: Callable[[Any], torch.Tensor] = lambda output: output
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -169,7 +169,7 @@ def other_cases() -> Iterator[Case]:
         from monai.networks import nets
 
         volumes = pixels(32, 1, 3)
-        for name, build, inputs, answer in (
+        for name, build, inputs, logits_of in (
             ("DenseNet121, 3-D", lambda: nets.DenseNet121(3, 1, 3), volumes, None),
             ("ResNet, 3-D", lambda: nets.ResNet("basic", [1] * 4, [8, 16, 24, 32], n_input_channels=1, num_classes=3),
              volumes, None),
@@ -177,7 +177,7 @@ def other_cases() -> Iterator[Case]:
              volumes, lambda output: output[0]),
             ("EfficientNetBN, 2-D", lambda: nets.EfficientNetBN("efficientnet-b0", False, num_classes=3), pixels(64), None),
         ):  # fmt: skip
-            yield Case(f"monai {name}", build, inputs, answer or (lambda output: output))
+            yield Case(f"monai {name}", build, inputs, logits_of or (lambda output: output))
     with suppress(ImportError):
         import open_clip
 
@@ -245,9 +245,9 @@ def outputs(case: Case, model: nn.Module, loader: Any) -> np.ndarray:
     with torch.no_grad():
         for batch in loader:
             if isinstance(batch, dict):
-                found.append(case.answer(model(**{k: v for k, v in batch.items() if k != "labels"})))
+                found.append(case.logits_of(model(**{k: v for k, v in batch.items() if k != "labels"})))
             else:
-                found.append(case.answer(model(batch if hasattr(batch, "y") else batch[0])))
+                found.append(case.logits_of(model(batch if hasattr(batch, "y") else batch[0])))
     return torch.cat(found).numpy()
 
 
