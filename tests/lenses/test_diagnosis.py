@@ -23,7 +23,8 @@ def confused(apart: float) -> Run:
     logits = np.full((4 * N, 4), -9.0)
     logits[:, 0], logits[:, 1] = biased, 0.0
     logits[labels == 2, 2] = logits[labels == 3, 3] = 99.0
-    features = rng.normal(size=(4 * N, 8)) + 5 * np.eye(8)[labels]
+    features = rng.normal(size=(4 * N, 8)) + 9 * np.eye(8)[np.where(labels == 1, 0, labels)]
+    features[:, 7] = np.where(labels <= 1, over, 0.0)
     split = (features, labels, logits)
     return Run.from_arrays(train=split, test=split, classes=["a", "b", "c", "d"])
 
@@ -74,9 +75,9 @@ def test_a_class_without_training_instances_is_named_with_its_wrong_test_instanc
     assert not any("No training instance" in note for note in diagnosis(confused(0.5)).notes)
 
 
-def test_how_far_tests_lie_is_not_called_by_the_name_of_another_measure() -> None:
+def test_uncovered_test_instances_are_not_called_by_the_name_of_another_measure() -> None:
     evidence = [text for _, text in MEASURES["uncovered_range"](confused(0.5)).values()]
-    assert evidence and all("nearest training instance" in text and "gap" not in text for text in evidence)
+    assert evidence and all("training has hardly an instance" in text and "gap" not in text for text in evidence)
 
 
 def test_the_chart_names_causes_in_words_and_counts_in_the_singular() -> None:

@@ -1,6 +1,7 @@
 """Why does each class fail, and what should be tried?"""
 
-from imblens.lenses.diagnosis.causes import CAUSES, MEASURES, Cause, equal_error_rate, two_clusters
+from imblens.lenses.diagnosis.causes import CAUSES, Cause, strengths
 from imblens.lenses.diagnosis.measure import diagnosis
+from imblens.lenses.diagnosis.measures import MEASURES, equal_error_rate
 
-__all__ = ["CAUSES", "MEASURES", "Cause", "diagnosis", "equal_error_rate", "two_clusters"]
+__all__ = ["CAUSES", "MEASURES", "Cause", "diagnosis", "equal_error_rate", "strengths"]

@@ -7,9 +7,10 @@ import numpy as np
 from imblens.base.wording import FEW, counted
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.diagnosis.causes import CAUSES, MEASURES, class_recall, strengths
+from imblens.lenses.diagnosis.causes import CAUSES, strengths
 from imblens.lenses.diagnosis.chart import charts
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES, Row, label_rows
+from imblens.lenses.diagnosis.measures import MEASURES, class_recall
 from imblens.lenses.diagnosis.text import lines
 from imblens.run import Run
 
@@ -20,29 +21,39 @@ NOTABLE = 0.25  # strength below which a cause is not named
 def diagnosis(run: Run) -> Finding:
     """Possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
 
-    In a single-label run there are seven causes. strength = clip((measure - nothing) / (clear - nothing), 0, 1), times
-    min(1, errors / 0.15) for causes that count only as far as the class has errors to explain. The measures:
+    In a single-label run there are seven causes. Each has a strength in [0, 1], 0 where its measure is usual for this
+    network: the reference is the median over the other classes (with fewer than three, that of trained networks), and the
+    evidence states it. The measures:
 
-    few_examples: log10 of the class's imbalance.
-    overlap: equal error rate against another class on the differences of their logits. No shift of a logit, and so no class
-        size, changes it. The largest over the three classes that it is most often confused with.
-    sub_concepts: distance between the means of two clusters of the class's features, in standard deviations within them,
-        along the line between them. A normal distribution has 2.7, a uniform one 3.5. A cluster holds at least 5% of the
-        instances and three of them.
-    label_noise: share of the class whose neighbours all belong to other classes, less its error rate on the test split:
-        classes that merely overlap are confused there too. Large classes only.
-    uncovered_range: 75th percentile of the distance from test instances to the nearest training instance of the class, over
-        the same among training instances, in natural logarithms, less that of the median class.
-    few_features: one minus the class's effective number of features over the median class's.
-    shortcut_colours: share of one colour band among salient pixels, less its mean share in the other classes.
+    few_examples: log10 of the class's imbalance: 0 at 2, 1 at 40, times min(1, errors / 0.15).
+    overlap: equal error rate against another class, the largest over the three that it is most often confused with, and the
+        smaller of two: on the differences of their logits, and on those of a linear discriminant that is cross-fitted on
+        training and test features together. Class sizes and shifts of a logit do not change it. 0.8 is reached 0.15 above
+        the reference (at least 0.1), 1 at 0.45; times min(1, errors / 0.15).
+    sub_concepts: the stronger of two. A cluster of 2% to 35% of the training instances (k-means with 2, 3, 4, 6 and 9
+        centres) whose links to its ten nearest neighbours seldom leave it: 0 at 0.7 times the reference, 1 at 0.35 times.
+        Or a region of the test instances that training covers thinly.
+    label_noise: likelihood ratio of a model in which a share of the training instances are like those of other classes, to
+        one in which they are like the test instances of the class; both as scored by cross-fitted linear discriminants. With
+        z its root, 0 at 2.6 (more where the reference is above 1.4), 1 at one more. 0.9 of it is attributed to a region that
+        training covers thinly, where there is one.
+    uncovered_range: share of test instances of the class with at most 2 training instances among the 15 nearest others,
+        from as many training as test instances; chance gives 0.4%. 0 at 2% plus twice the reference, 1 at 5% plus that.
+        Where training has practically none of that region (less than 3% to 5.5% of the density of the test split) it is
+        uncovered, elsewhere a sub-concept.
+    few_features: one minus the class's effective number of features over the median class's: 0 at 0.45, 1 at 0.85, times
+        min(1, errors / 0.15).
+    shortcut_colours: share of one colour band among salient pixels, less its mean share in the other classes: 0 at 0.15, 1
+        at 0.45.
 
-    A network that has seen few instances of a class confuses it and spreads its features: overlap and sub_concepts are
-    reduced by 0.7 of the strength of few_examples. Test instances that training does not cover are confused as well:
-    overlap is reduced by 0.7 of the strength of uncovered_range.
+    A region or cluster counts half where its test instances are as accurate as the others, in full where they are 25 points
+    less accurate. One cause can lead to another: each strength is reduced by what the others explain, as `LEADS_TO` states
+    (few examples by overlap, for example, which no number of examples would end). A cause of 0.25 or more is named; two of
+    similar strength are both shown.
 
-    `nothing` and `clear` were set on drawn shapes with other seeds than the study's, so that classes without a cause stay
-    below. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the first
-    cause is the planted one.
+    Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
+    study reports. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the
+    first cause is the planted one.
 
     In a multi-label run there are two causes, at most one per label, from `ranking` and `class_accuracy` on the test split:
 
@@ -64,8 +75,9 @@ def diagnosis(run: Run) -> Finding:
         NotApplicable: no predictions, or a multi-label run without a test split.
 
     References:
-        Ours. The measures build on IML (archetypes, overlap, colours), FRAGILITY (diversity) and LOOKING (AUROC per label).
-        Coverage is measured by nearest distances here, not by the ranges of `generalization_gap`.
+        Ours. The measures build on IML (overlap, colours), FRAGILITY (diversity) and LOOKING (AUROC per label). Regions:
+        nearest-neighbour two-sample tests (Schilling 1986, Multivariate two-sample tests based on nearest neighbors).
+        Clusters: normalised cut (Shi and Malik 2000, Normalized cuts and image segmentation).
     """
     import pandas as pd
 
@@ -108,7 +120,7 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
         known = {cause: of_class[label] for cause, of_class in measured.items() if label in of_class}
         notable: list[Row] = [
             (name, accuracy[label], cause.name, round(strength, 3), known[cause.name][1], cause.treatment)
-            for cause, strength in strengths({key: value for key, (value, _) in known.items()}, accuracy[label])
+            for cause, strength in strengths({key: value for key, (value, _) in known.items()})
             if strength >= NOTABLE
         ]
         notable.sort(key=lambda row: -row[3])

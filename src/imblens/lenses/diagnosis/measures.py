@@ -1,0 +1,265 @@
+"""What is measured for each cause, against what is usual for the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.arrays import divide, imbalance
+from imblens.base.wording import FEW, counted, percent, ratio
+from imblens.errors import NotApplicable
+from imblens.lenses.class_accuracy.measure import class_accuracy
+from imblens.lenses.class_features.measure import class_features
+from imblens.lenses.colours import colours, standing_out
+from imblens.lenses.diagnosis import noise, regions
+from imblens.lenses.diagnosis.scores import in_canonical_order, pooled_scores
+from imblens.run import Confusion, Part, Run, Split
+
+Seen = dict[int, tuple[float, str]]  # class -> strength in [0, 1], evidence
+MOST_INSTANCES = 500  # of a class, for overlap
+RIVALS = 3  # other classes, those it is most often confused with, that are examined for overlap
+ERRORS_FOR_FULL_WEIGHT = 0.15  # error rate from which a cause that harms counts in full
+HARM = 0.25  # accuracy that instances in a region lack, from which the region counts in full
+HARMLESS = 0.5  # weight of a region that costs no accuracy
+THIN_EXPLAINS = (
+    0.9  # share of the evidence on wrong labels that a part of the class which training covers less explains
+)
+OTHERS = 3  # other classes that a reference needs; with fewer, the usual value of trained networks is taken
+USUAL_Z, USUAL_CUT = 1.4, 0.2  # medians over classes without a planted cause
+
+
+def class_recall(run: Run) -> NDArray[np.float64]:
+    """(C,) accuracy on the test split; NaN without one, or without predictions on it."""
+    if run.test is None or not run.test.has_logits:
+        return np.full(run.n_classes, np.nan)
+    return class_accuracy(run).tables["class_accuracy"]["accuracy"].to_numpy()
+
+
+def _error_weight(run: Run) -> NDArray[np.float64]:
+    """(C,) in [0, 1]: how far a class has errors to explain; 1 where accuracy is unknown."""
+    return np.nan_to_num(np.minimum(1.0, (1.0 - class_recall(run)) / ERRORS_FOR_FULL_WEIGHT), nan=1.0)
+
+
+def _between(value: float, nothing: float, clear: float) -> float:
+    """0 at `nothing`, 1 at `clear`, linear between."""
+    return float(np.clip((value - nothing) / (clear - nothing), 0.0, 1.0))
+
+
+def _reference(values: Mapping[int, float], label: int, usual: float) -> float:
+    """Return the median over the other classes; `usual` where there are fewer than three."""
+    others = [value for other, value in values.items() if other != label and np.isfinite(value)]
+    return float(np.median(others)) if len(others) >= OTHERS else usual
+
+
+def _few_examples(run: Run) -> Seen:
+    counts = run.train.class_counts
+    largest = run.classes[int(counts.argmax())]
+    errors = _error_weight(run)
+    return {
+        label: (
+            _between(float(np.log10(times)), float(np.log10(2.0)), float(np.log10(40.0))) * errors[label],
+            f"it has {counted(counts[label], 'training instance')}, {ratio(times)}x fewer than {largest}.",
+        )
+        for label, times in enumerate(imbalance(counts))
+        if np.isfinite(times)
+    }
+
+
+def _overlap(run: Run) -> Seen:
+    split = run.test if run.test is not None and run.test.has_logits else run.train
+    prior = np.log(np.maximum(run.train.class_counts, 0.5)).astype(np.float32)
+    parts = tuple(
+        Part(batch.features, batch.labels, np.asarray(batch.logits) - prior) for batch in split.batches(logits=True)
+    )
+    even = Split(parts, run.classes, split.name)
+    counts = even.reduce(lambda: Confusion(run.n_classes)).astype(np.float64)
+    sizes = counts.sum(axis=1, keepdims=True)
+    rates = divide(counts, sizes, otherwise=0.0)
+    either = np.where(np.minimum.outer(sizes[:, 0], sizes[:, 0]) >= FEW, rates + rates.T, -1.0)
+    np.fill_diagonal(either, -1.0)
+    worst: dict[int, tuple[float, int]] = {}
+    known: dict[tuple[int, int], float] = {}
+    for label in range(run.n_classes):
+        for other in np.argsort(-either[label], kind="stable")[:RIVALS].tolist():
+            if either[label, other] < 0:
+                continue
+            pair = (min(label, other), max(label, other))
+            if pair not in known:
+                known[pair] = _pair_overlap(run, split, *pair)
+            if label not in worst or known[pair] > worst[label][0]:
+                worst[label] = (known[pair], other)
+    found = {}
+    for label, (share, other) in worst.items():
+        usual = _reference({one: values[0] for one, values in worst.items() if one != other}, label, 0.0)
+        nothing = max(0.1, usual)
+        strength = 0.8 * _between(share, nothing, nothing + 0.15) + 0.2 * _between(share, 0.3, 0.45)
+        found[label] = (
+            strength * _error_weight(run)[label],
+            f"it overlaps with {run.classes[other]}: wherever the boundary between the two is drawn, about "
+            f"{percent(share)} of both lie on the wrong side (median of other classes with their rivals: {percent(usual)}).",
+        )
+    return found
+
+
+def _pair_overlap(run: Run, split: Split, one: int, other: int) -> float:
+    """Equal error rate of two classes: by the head's logits, or by a discriminant on held-out features where it is lower."""
+    rows = [in_canonical_order(split, MOST_INSTANCES, label) for label in (one, other)]
+    logits = [np.asarray(split.logits[of]) for of in rows]
+    by_head = equal_error_rate(*(values[:, one] - values[:, other] for values in logits))
+    if split is run.train:
+        return by_head
+    sample = pooled_scores(run)
+    scores = [sample.log_p[sample.labels == label] for label in (one, other)]
+    if min(map(len, scores)) < FEW:
+        return by_head
+    return min(by_head, equal_error_rate(*(values[:, one] - values[:, other] for values in scores)))
+
+
+def equal_error_rate(own: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> float:
+    """Share of either class on the wrong side of the threshold at which both shares are equal.
+
+    Args:
+        own: (n,) scores of the instances that should lie above the threshold, n > 0.
+        others: (m,) scores of those that should lie below, m > 0.
+
+    Returns:
+        In [0, 1]: 0 where a threshold separates the two, 0.5 where scores are uninformative. Only the scores are tried as
+        thresholds, and the one with the smallest difference counts.
+
+    Example:
+        >>> equal_error_rate(np.array([1.0, 2.0, 3.0, 4.0]), np.array([-1.0, 0.0, 0.5, 1.5]))
+        0.25
+    """
+    thresholds = np.sort(np.concatenate([own, others]))
+    below = np.searchsorted(np.sort(own), thresholds, side="right") / len(own)
+    above = 1 - np.searchsorted(np.sort(others), thresholds, side="right") / len(others)
+    equal = int(np.argmin(np.abs(below - above)))
+    return float(below[equal] + above[equal]) / 2
+
+
+def _uncovered(run: Run) -> Seen:
+    found = regions.uncovered(run)
+    shares = {label: region.share for label, region in found.items()}
+    return {
+        label: (
+            _region_strength(region, _reference(shares, label, 0.0)) if region.absent else 0.0,
+            f"{percent(region.share)} of its test instances lie where training has hardly an instance of it "
+            f"(median of the other classes: {percent(_reference(shares, label, 0.0))}){_accuracy_text(region)}.",
+        )
+        for label, region in found.items()
+    }
+
+
+def _region_strength(region: regions.Region, usual: float) -> float:
+    """Strength of a region that training covers less: share beyond the other classes' and chance, and accuracy lost."""
+    return _thin(region, usual) * _harm_weight(region)
+
+
+def _thin(region: regions.Region, usual: float) -> float:
+    """Strength of the evidence that training covers a part of a class less: share beyond the other classes' and chance."""
+    return _between(region.share, 0.02 + 2 * usual, 0.05 + 2 * usual)
+
+
+def _harm_weight(region: regions.Region) -> float:
+    return HARMLESS + (1 - HARMLESS) * _between(region.harm, 0.0, HARM)
+
+
+def _accuracy_text(region: regions.Region) -> str:
+    if not np.isfinite(region.accuracy):
+        return ""
+    return f"; accuracy there is {percent(region.accuracy)}, elsewhere {percent(region.elsewhere)}"
+
+
+def _sub_concepts(run: Run) -> Seen:
+    """The stronger of two kinds of evidence: a region with few training instances, or a cluster of its own."""
+    of_class = regions.clusters(run)
+    cuts = {label: region.cut for label, region in of_class.items()}
+    found: Seen = {}
+    for label, region in of_class.items():
+        usual = _reference(cuts, label, USUAL_CUT)
+        found[label] = (
+            _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region),
+            f"{percent(region.trained)} of its training instances form a cluster of their own (links to the rest: "
+            f"{percent(region.cut)} of what chance gives; median of the other classes: {percent(usual)})"
+            f"{_accuracy_text(region)}.",
+        )
+    try:
+        thin = regions.uncovered(run)
+    except NotApplicable:
+        return found
+    shares = {label: region.share for label, region in thin.items()}
+    for label, region in thin.items():
+        if region.absent:
+            continue
+        usual = _reference(shares, label, 0.0)
+        strength = _region_strength(region, usual)
+        if label not in found or strength > found[label][0]:
+            found[label] = (
+                strength,
+                f"{percent(region.share)} of its test instances lie where training has few of it (median of the other "
+                f"classes: {percent(usual)}){_accuracy_text(region)}.",
+            )
+    return found
+
+
+def _label_noise(run: Run) -> Seen:
+    found = noise.label_noise(run)
+    ratios = {label: one.z for label, one in found.items()}
+    thin = regions.uncovered(run)
+    shares = {label: region.share for label, region in thin.items()}
+    seen: Seen = {}
+    for label, one in found.items():
+        usual = _reference(ratios, label, USUAL_Z)
+        nothing = 2.6 * max(1.0, usual / USUAL_Z)
+        covered = _thin(thin[label], _reference(shares, label, 0.0)) if label in thin else 0.0
+        source = "other classes" if one.source is None else run.classes[one.source]
+        seen[label] = (
+            _between(one.z, nothing, nothing + 1.0) * (1 - THIN_EXPLAINS * covered),
+            f"about {percent(one.share)} of its {counted(run.train.class_counts[label], 'training instance')} look like "
+            f"{source} and not like its test instances (z {one.z:.1f}, median of the other classes {usual:.1f}).",
+        )
+    return seen
+
+
+def _few_features(run: Run) -> Seen:
+    numbers = class_features(run).tables["class_diversity"]["effective_number"].to_numpy()
+    middle = float(np.nanmedian(numbers)) if np.isfinite(numbers).any() else 0.0
+    errors = _error_weight(run)
+    return {
+        label: (
+            _between(1 - value / middle, 0.45, 0.85) * errors[label],
+            f"it relies on {value:.1f} effective features, the median class on {middle:.1f}.",
+        )
+        for label, value in enumerate(numbers)
+        if np.isfinite(value) and middle > 0
+    }
+
+
+def _shortcut_colours(run: Run) -> Seen:
+    table = standing_out(colours(run).tables["colours"])
+    found: Seen = {}
+    highest: dict[int, float] = {}
+    for row in table.itertuples():
+        label = run.classes.index(row[1])
+        excess = float(row.share - row.others)
+        if excess > highest.get(label, 0.0):
+            highest[label] = excess
+            found[label] = (
+                _between(excess, 0.15, 0.45),
+                f"{percent(row.share)} of its most salient pixels are {row.band}, in the other classes {percent(row.others)}.",
+            )
+    return found
+
+
+MEASURES: dict[str, Callable[[Run], Seen]] = {
+    "few_examples": _few_examples,
+    "overlap": _overlap,
+    "sub_concepts": _sub_concepts,
+    "label_noise": _label_noise,
+    "uncovered_range": _uncovered,
+    "few_features": _few_features,
+    "shortcut_colours": _shortcut_colours,
+}

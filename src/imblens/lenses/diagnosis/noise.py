@@ -1,0 +1,117 @@
+"""Wrong labels: training instances that look like another class more often than held-out instances of the class do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.lenses.diagnosis.scores import scored
+from imblens.run import Run
+
+Floats = NDArray[np.float64]
+
+EDGES = (
+    -3.0,
+    -6.0,
+    -12.0,
+)  # log probability of the own label: below the first an instance counts, the others part strata
+FEWEST_TRAINED, FEWEST_HELD_OUT = 50, 30
+SOURCES = 12  # other classes, those most often suggested, that are tried as the only source
+STEPS = 150
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the labels of a class look like.
+
+    Attributes:
+        z: square root of the likelihood ratio between wrong labels and none.
+        share: estimated share of wrong labels among the training instances of the class.
+        source: the class that they come from; None for all classes alike.
+    """
+
+    z: float
+    share: float
+    source: int | None
+
+
+def label_noise(run: Run) -> dict[int, Noise]:
+    """Return the evidence on wrong labels for each class with enough instances.
+
+    Instances whose own label has a log probability below -3 are counted by predicted class and by stratum of that log
+    probability. Held-out instances of the class give the counts without wrong labels, up to a factor (a network knows its
+    training instances better); held-out instances of other classes show what their instances would add. The model is
+    training counts ~ Poisson(n (factor held-out share + share of wrong labels x share of the source)), and sources are
+    every class alike (in proportion to size) and single classes. Both shares have sampling errors: counts are multiplied
+    by m / (n + m), n training and m held-out instances.
+    """
+    train, test = scored(run)
+    n_classes, strata = run.n_classes, len(EDGES)
+    counts, held = (np.bincount(one.labels, minlength=n_classes) for one in (train, test))
+    size = run.train.class_counts / max(1, run.train.class_counts.sum())
+    found: dict[int, Noise] = {}
+    for label in np.flatnonzero((counts >= FEWEST_TRAINED) & (held >= FEWEST_HELD_OUT)).tolist():
+        trained, tested = (_cells(one.log_p, label) for one in (train, test))
+        own, honest = (
+            np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata)
+            for one, cell in ((train, trained), (test, tested))
+        )
+        base = (honest + 1 / (2 * strata)) / held[label]
+        base[label * strata : (label + 1) * strata] = 0.0
+        suggested = own.reshape(n_classes, strata).sum(axis=1)
+        sources = [
+            other for other in np.argsort(-suggested, kind="stable")[:SOURCES] if suggested[other] and held[other]
+        ]
+        if not sources:
+            found[label] = Noise(0.0, 0.0, None)
+            continue
+        weight = np.where((np.arange(n_classes) != label) & (held > 0), size, 0.0)
+        shapes = [
+            _shape(tested, test.labels, weight / max(weight.sum(), 1e-12) / np.maximum(held, 1), n_classes * strata)
+        ]
+        for other in sources:
+            single = np.zeros(n_classes)
+            single[other] = 1 / held[other]
+            shapes.append(_shape(tested, test.labels, single, n_classes * strata))
+        scale = held[label] / (counts[label] + held[label])
+        ratios, shares = _mixtures(own * scale, base, np.array(shapes), counts[label] * scale)
+        best = int(ratios.argmax())
+        found[label] = Noise(
+            float(np.sqrt(ratios[best])), float(shares[best]), None if best == 0 else int(sources[best - 1])
+        )
+    return found
+
+
+def _cells(log_p: NDArray[np.float32], label: int) -> NDArray[np.int64]:
+    """(n,) predicted class and stratum as one number; -1 where the label is not contradicted."""
+    own = log_p[:, label]
+    stratum = sum((own < edge).astype(np.int64) for edge in EDGES) - 1
+    return np.where(stratum >= 0, log_p.argmax(axis=1) * len(EDGES) + stratum, -1)
+
+
+def _shape(cells: NDArray[np.int64], labels: NDArray[np.int64], weight: Floats, n_cells: int) -> Floats:
+    """Share of each cell among held-out instances of other classes, each class with its weight."""
+    chosen = (cells >= 0) & (weight[labels] > 0)
+    return np.bincount(cells[chosen], weights=weight[labels[chosen]], minlength=n_cells)
+
+
+def _mixtures(counts: Floats, base: Floats, shapes: Floats, n: float) -> tuple[Floats, Floats]:
+    """Fit counts ~ Poisson(n (factor base + share shape)) for each shape by expectation maximisation.
+
+    Returns:
+        Twice the gain in log-likelihood over share 0, and the shares.
+    """
+    used = (counts > 0) | (base > 0)
+    counts, base, shapes = counts[used], base[used] + 1e-12, shapes[:, used]
+    total, whole, mass = counts.sum(), base.sum(), np.maximum(shapes.sum(axis=1), 1e-12)
+    factor, share = np.full(len(shapes), 0.7 * total / (n * whole)), 0.3 * total / (n * mass)
+    for _ in range(STEPS):
+        expected = factor[:, None] * base + share[:, None] * shapes
+        part = counts / expected
+        factor, share = factor * (part @ base) / (n * whole), share * (part * shapes).sum(axis=1) / (n * mass)
+    expected = n * (factor[:, None] * base + share[:, None] * shapes)
+    alone = total / whole * base
+    gain = (counts * np.log(expected / alone)).sum(axis=1) - expected.sum(axis=1) + alone.sum()
+    return np.maximum(2 * gain, 0.0), share

@@ -1,0 +1,89 @@
+"""What is planted in normal classes is measured, first among the causes, and absent where nothing is planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imblens.lenses import diagnosis
+from imblens.lenses.diagnosis import strengths
+from imblens.lenses.diagnosis.noise import label_noise
+from imblens.lenses.diagnosis.regions import clusters, uncovered
+from imblens.run import Run
+from imblens.studies import Arrays, planted_in
+
+COUNTS, TESTED = (900, 600, 500, 400, 300), 200
+
+
+@pytest.fixture(scope="module")
+def arrays() -> Arrays:
+    """Five normal classes, four standard deviations apart, in ten dimensions."""
+    rng = np.random.default_rng(1)
+    labels, tested = np.repeat(np.arange(5), COUNTS), np.repeat(np.arange(5), TESTED)
+    centres = 4 / np.sqrt(2) * np.eye(5, 10)
+    train, test = (centres[own] + rng.normal(size=(len(own), 10)) for own in (labels, tested))
+    return Arrays(train.astype(np.float32), labels, test.astype(np.float32), tested, tuple("abcde"))
+
+
+def run_of(arrays: Arrays, labels: np.ndarray | None = None) -> Run:
+    return Run.from_arrays(
+        train=(arrays.train, arrays.train_labels if labels is None else labels),
+        test=(arrays.test, arrays.test_labels),
+        classes=arrays.classes,
+    )
+
+
+def first(arrays: Arrays) -> dict[str, str]:
+    return diagnosis(arrays.fitted(0)).tables["diagnosis"].groupby("class")["cause"].first().to_dict()
+
+
+def test_nothing_planted_names_nothing_but_what_is_there(arrays: Arrays) -> None:
+    assert not {"label_noise", "sub_concepts", "uncovered_range"} & set(first(arrays).values())
+    found = label_noise(run_of(arrays))
+    assert all(one.z < 2.6 for one in found.values())
+    assert max(region.share for region in uncovered(run_of(arrays)).values()) < 0.03
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+@pytest.mark.parametrize("source", [None, 1])
+def test_the_share_of_wrong_labels_is_estimated(arrays: Arrays, share: float, source: int | None) -> None:
+    rng = np.random.default_rng(2)
+    labels = arrays.train_labels.copy()
+    pool = np.flatnonzero(labels != 0 if source is None else labels == source)
+    n = round(share / (1 - share) * COUNTS[0])
+    labels[rng.choice(pool, n, replace=False)] = 0
+    found = label_noise(run_of(arrays, labels))
+    assert found[0].share == pytest.approx(share, rel=0.4) and found[0].z > 3.4
+    assert found[0].source == source
+    assert all(found[other].z < 3.6 for other in range(1, 5))
+
+
+@pytest.mark.parametrize("plant", ["group absent", "merged", "split", "10% from one", "few"])
+def test_the_planted_cause_is_first(arrays: Arrays, plant: str) -> None:
+    cause = {"group absent": "uncovered_range", "merged": "sub_concepts", "split": "overlap", "few": "few_examples"}
+    found = planted_in(arrays, plant, 0)
+    causes = first(found.arrays)
+    assert {causes[name] for name in found.planted} == {cause.get(plant, "label_noise")}
+
+
+def test_a_cloud_of_its_own_is_a_cluster_and_half_of_one_cloud_is_not(arrays: Arrays) -> None:
+    rng = np.random.default_rng(3)
+    alone = arrays.train.copy()
+    moved = rng.choice(arrays.rows(0), 100, replace=False)
+    alone[moved] += 12 * np.eye(10, dtype=np.float32)[9]
+    test = arrays.test.copy()
+    test[rng.choice(arrays.test_rows(0), 22, replace=False)] += 12 * np.eye(10, dtype=np.float32)[9]
+    changed = Arrays(alone, arrays.train_labels, test, arrays.test_labels, arrays.classes)
+    found = clusters(run_of(changed))
+    assert found[0].cut < 0.03 and found[0].trained == pytest.approx(100 / 900, abs=0.03)
+    assert all(found[other].cut > 0.12 for other in range(1, 5))
+
+
+def test_other_causes_explain_overlap_unless_no_line_separates_the_two() -> None:
+    def overlap(value: float, **others: float) -> float:
+        return {cause.name: strength for cause, strength in strengths({"overlap": value, **others})}["overlap"]
+
+    assert overlap(0.8) == 0.8 and overlap(1.0) == 1.0
+    assert overlap(0.8, few_examples=1.0) == pytest.approx(0.4)
+    assert overlap(1.0, few_examples=1.0, uncovered_range=1.0) == 1.0
+    assert strengths({})[0][1] == 0.0
