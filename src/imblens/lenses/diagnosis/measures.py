@@ -192,7 +192,7 @@ def _sub_concepts(run: Run) -> Seen:
         return found
     shares = {label: region.share for label, region in thin.items()}
     for label, region in thin.items():
-        if region.absent:
+        if not region.thin:
             continue
         usual = _reference(shares, label, 0.0)
         strength = _region_strength(region, usual)

@@ -12,7 +12,7 @@ from imblens.lenses.diagnosis.scores import held_out, in_canonical_order
 from imblens.run import Run, nearest
 
 NEIGHBOURS, ALONE = 15, 2  # among 15 neighbours from equally many of both splits, 2 or fewer are training instances
-MOST, FEWEST = 1000, 100  # instances of a class and split
+MOST, FEWEST = 1000, 50  # instances of a class and split
 AROUND = 10  # held-out neighbours that decide whether a place lies in the region of those that lie alone
 # share of them, and density of training below which it is absent; the first counts that would hold three instances if thin
 DEPTHS = ((0.75, 0.03), (0.5, 0.055))
@@ -33,6 +33,7 @@ class Region:
         trained: share of its training instances; in a region of `uncovered`, an estimate.
         accuracy, elsewhere: of the held-out instances in the region and of the others; NaN where unknown.
         absent: whether training has practically none of it.
+        thin: whether training has some of it, and enough was to be expected for that to be judged.
         cut: links between the cluster and the rest of the class, over those that chance would give; NaN for a region.
     """
 
@@ -41,6 +42,7 @@ class Region:
     accuracy: float
     elsewhere: float
     absent: bool = False
+    thin: bool = False
     cut: float = np.nan
 
     @property
@@ -77,7 +79,8 @@ def _uncovered(run: Run) -> dict[int, Region]:
         alone = (others >= n).sum(axis=1) <= ALONE
         share = float(alone.mean())
         density, absent = _density(alone, test, near)
-        found[label] = Region(share, density * share, *_accuracies(correct, rows, alone), absent)
+        thin = not absent and THIN * share * len(own) >= EXPECTED
+        found[label] = Region(share, density * share, *_accuracies(correct, rows, alone), absent, thin)
     return found
 
 
