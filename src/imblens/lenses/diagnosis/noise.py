@@ -94,7 +94,7 @@ def _cells(log_p: NDArray[np.float32], label: int) -> NDArray[np.int64]:
 def _shape(cells: NDArray[np.int64], labels: NDArray[np.int64], weight: Floats, n_cells: int) -> Floats:
     """Share of each cell among held-out instances of other classes, each class with its weight."""
     chosen = (cells >= 0) & (weight[labels] > 0)
-    return np.bincount(cells[chosen], weights=weight[labels[chosen]], minlength=n_cells)
+    return np.asarray(np.bincount(cells[chosen], weights=weight[labels[chosen]], minlength=n_cells), dtype=np.float64)
 
 
 def _mixtures(counts: Floats, base: Floats, shapes: Floats, n: float) -> tuple[Floats, Floats]:

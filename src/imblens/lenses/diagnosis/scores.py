@@ -139,7 +139,7 @@ def _discriminant(features: Floats, labels: Rows, n_classes: int) -> Callable[[F
     of_class = csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(n_classes, len(labels)))
     means = np.asarray(of_class @ features) / np.maximum(counts, 1)[:, None]
     within = features - means[labels]
-    covariance = within.T @ within / max(1, len(features) - np.count_nonzero(counts))
+    covariance = within.T @ within / max(1, len(features) - int(np.count_nonzero(counts)))
     level = float(np.trace(covariance)) / dim
     covariance = (1 - SHRINKAGE) * covariance + (SHRINKAGE * level or 1.0) * np.eye(dim)
     weight = np.linalg.solve(covariance, means.T)
