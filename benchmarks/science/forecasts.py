@@ -1,15 +1,16 @@
-"""python -m benchmarks.science.forecasts [FOLDER]: the forecasts of test errors on the networks that ours was chosen on.
+"""python -m benchmarks.science.forecasts [FOLDER] [RUN ...]: the forecasts of test errors.
 
-Eleven small networks of drawn shapes and digits. Each forecast is read from the training split alone and compared with where
-the test errors went: mean over classes of the Kullback-Leibler divergence in nats. Networks are kept in FOLDER, where given.
-`imblens study iml-table2` measures the same on networks that nothing was chosen on.
+First on the eleven small networks of drawn shapes and digits that ours was chosen on, which are kept in FOLDER, where given;
+then on every other RUN (a folder, or an ARRAYS.npz with head and test split). Each forecast is read from the training split
+alone and compared with where the test errors went: mean over classes of the Kullback-Leibler divergence in nats.
+`imblens study iml-table2` measures the same on networks that it trains.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -57,27 +58,38 @@ def trained(folder: Path, images: ImageSet, seed: int, options: dict[str, object
     return Run.load(folder)
 
 
-def main(folder: Path) -> None:
-    """Print a row a network, and the mean ratio of ours to the better of the paper's two."""
-    print(
-        "| network | "
-        + " | ".join(COLUMNS)
-        + " | floor | soft / better of the others |\n|"
-        + "---|" * (len(COLUMNS) + 3)
-    )
-    ratios = []
-    for name, seed, draw, options in networks():
-        summary = adversaries(trained(folder / name, draw(), seed, options)).summary
+def main(folder: Path, others: list[str]) -> None:
+    """Print a row a network, and means."""
+    runs = ((name, trained(folder / name, draw(), seed, options)) for name, seed, draw, options in networks())
+    rows("Networks that ours was chosen on", runs)
+    if others:
+        rows("Networks that nothing was chosen on", ((Path(path).stem, Run.load(Path(path))) for path in others))
+
+
+def rows(title: str, runs: Iterable[tuple[str, Run]]) -> None:
+    """Print a row a network, their means, and the mean ratio of ours to the better of the paper's two."""
+    print(f"\n{title}:\n\n| network | {' | '.join(COLUMNS)} | floor | training errors | soft / better of the others |")
+    print("|" + "---|" * (len(COLUMNS) + 4))
+    found = []
+    for name, run in runs:
+        summary = adversaries(run).summary
         kl = summary["kl"]
-        ratios.append(kl["soft"] / min(kl["forecast"], kl["fisher"]))
-        shown = " | ".join(f"{kl[column]:.3f}" for column in COLUMNS)
-        print(f"| {name} | {shown} | {summary['kl_floor']:.3f} | {ratios[-1]:.2f} |", flush=True)
-    print(f"\ngeometric mean of the ratios {np.exp(np.mean(np.log(ratios))):.2f}, largest {max(ratios):.2f}")
+        found.append([*(kl[column] for column in COLUMNS), summary["kl_floor"], int((~run.train.correct).sum())])
+        shown = " | ".join(f"{value:.3f}" for value in found[-1][:-1])
+        print(f"| {name} | {shown} | {found[-1][-1]:,} | {_ratio(kl):.2f} |", flush=True)
+    means = np.mean(found, axis=0)
+    ratio = np.exp(np.mean([np.log(row[2] / min(row[:2])) for row in found]))
+    print(f"| mean | {' | '.join(f'{value:.3f}' for value in means[:-1])} | {means[-1]:,.0f} | {ratio:.2f} |")
+
+
+def _ratio(kl: dict[str, float]) -> float:
+    return kl["soft"] / min(kl["forecast"], kl["fisher"])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
+    given = sys.argv[1:]
+    if given:
+        main(Path(given[0]), given[1:])
     else:
         with tempfile.TemporaryDirectory() as made_for_now:
-            main(Path(made_for_now))
+            main(Path(made_for_now), [])

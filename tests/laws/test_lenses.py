@@ -293,7 +293,7 @@ def test_columns_are_the_documented_ones():
     expected = {
         "class_accuracy": "class train_count imbalance test_count accuracy accuracy_low accuracy_high",
         "archetypes": "class archetype count share accuracy accuracy_low accuracy_high prototype",
-        "adversaries": "class adversary neighbour_count forecast fisher soft observed basis test_error_count",
+        "adversaries": "class adversary neighbour_count forecast fisher soft observed basis test_error_count train_error_count",
         "feature_overlap": "class rank feature mean share",
         "feature_overlap_pairs": "class other shared",
         "feature_density": "reference adversary feature reference_count adversary_count ratio rate_ratio",

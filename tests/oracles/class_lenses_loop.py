@@ -60,7 +60,7 @@ def fisher(features, labels, i, k):
 
 
 def soft(logits, labels, i, rng, n=4_000):
-    """Errors of the class's cloud, widened little by little until a tenth is wrong (50 errors), and its training errors."""
+    """Errors of the class's cloud, widened little by little until a fifth is wrong (50 errors), and its training errors."""
     classes = range(logits.shape[1])
     logits = logits.astype(np.float64)
     own = logits[labels == i]
@@ -71,7 +71,7 @@ def soft(logits, labels, i, rng, n=4_000):
     width = 1.0
     while True:
         answers = [int(answer) for answer in (own.mean(axis=0) + width * cloud).argmax(axis=1)]
-        if sum(answer != i for answer in answers) >= n / 10:
+        if sum(answer != i for answer in answers) >= n / 5:
             break
         width *= 1.01
     total = np.array([0.0 if c == i else answers.count(c) for c in classes])

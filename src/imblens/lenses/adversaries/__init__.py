@@ -4,9 +4,18 @@ from imblens.lenses.adversaries.forecast import (
     divergence,
     fisher_forecast,
     neighbour_forecast,
+    quasi_symmetric,
     sampling_floor,
     shares,
 )
 from imblens.lenses.adversaries.measure import adversaries
 
-__all__ = ["adversaries", "divergence", "fisher_forecast", "neighbour_forecast", "sampling_floor", "shares"]
+__all__ = [
+    "adversaries",
+    "divergence",
+    "fisher_forecast",
+    "neighbour_forecast",
+    "quasi_symmetric",
+    "sampling_floor",
+    "shares",
+]

@@ -19,12 +19,14 @@ Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
-CLOUD_WRONG = 0.1  # share of the draws that are to be misclassified
+CLOUD_WRONG = 0.2  # share of the draws that are to be misclassified
 CLOUD_WIDEST = 16.0  # beyond, draws carry no information on the class
 CLOUD_PRIOR = 50
 CLOUD_ERRORS = 50
 CLOUD_COUNTS = 0.05
 CLOUD_DRAWS = 4000
+PAIRS = 0.5  # weight of what classes show of each other pair by pair
+SWEEPS = 200
 CLOUD_CLASSES = 256  # beyond that, covariances (C, C, C) take too much memory
 CLOUD_SEED = 0
 
@@ -152,13 +154,14 @@ def cloud_forecast(run: Run) -> Matrix:
     """Predicted classes of draws from widened normal distributions around each class's training logits.
 
     A class's cloud is a normal distribution with the mean and covariance of its logits, the covariance shrunk towards the
-    one pooled over classes as if 50 further instances had been seen there. It is widened until a tenth of its draws are
+    one pooled over classes as if 50 further instances had been seen there. It is widened until a fifth of its draws are
     misclassified, to represent unseen instances: the network is more confident on training instances, and memorised ones
-    are never misclassified. Where more than a tenth are misclassified at its own width, the cloud is not widened.
+    are never misclassified. Where more than a fifth are misclassified at its own width, the cloud is not widened.
 
     One part in twenty goes to the other classes by their training counts: no error is impossible, and large classes
     attract more of them. Misclassified training instances are further evidence: each counts as one error,
-    the shares so far as 50.
+    the shares so far as 50. Half of the result is its quasi-symmetric fit (see `quasi_symmetric`): two classes that are
+    confused are so in both directions, and what a large class shows of a rare one adds to the little that the rare one shows.
 
     Where fewer are misclassified even sixteen times as wide, and for all classes where there are more than 256, the mean
     softmax of the class's training instances replaces the cloud's shares.
@@ -168,7 +171,33 @@ def cloud_forecast(run: Run) -> Matrix:
     found = softmax if run.n_classes > CLOUD_CLASSES else _cloud_predictions(run, softmax)
     counts = np.broadcast_to(run.train.class_counts.astype(np.float64), errors.shape)
     expected = (1 - CLOUD_COUNTS) * shares(found) + CLOUD_COUNTS * shares(counts)
-    return shares(errors + CLOUD_ERRORS * np.nan_to_num(expected))
+    direct = shares(errors + CLOUD_ERRORS * np.nan_to_num(expected))
+    if run.n_classes > CLOUD_CLASSES:
+        return direct
+    return shares((1 - PAIRS) * direct + PAIRS * quasi_symmetric(direct))
+
+
+def quasi_symmetric(forecast: Matrix) -> Matrix:
+    """The matrix a_i b_j s_ij with s symmetric that is nearest to a forecast (C, C), in rows of shares.
+
+    It has the forecast's sums of rows, of columns and of both directions of every pair, found by scaling in turn.
+
+    References:
+        Caussinus 1965, Contribution a l'analyse statistique des tableaux de correlation (quasi-symmetry); Bishop, Fienberg and
+        Holland 1975, Discrete multivariate analysis, section 8.2.
+    """
+    known = np.nan_to_num(forecast)
+    np.fill_diagonal(known, 0)
+    rows, columns, pairs = known.sum(axis=1, keepdims=True), known.sum(axis=0, keepdims=True), known + known.T
+    found = (pairs > 0).astype(np.float64)
+    for _ in range(SWEEPS):
+        before = found
+        found = found * divide(rows, found.sum(axis=1, keepdims=True), otherwise=0)
+        found = found * divide(columns, found.sum(axis=0, keepdims=True), otherwise=0)
+        found = found * divide(pairs, found + found.T, otherwise=0)
+        if np.abs(found - before).max(initial=0) < 1e-12:
+            break
+    return shares(found)
 
 
 def _cloud_predictions(run: Run, otherwise: Matrix) -> Matrix:
@@ -193,14 +222,14 @@ def _cloud_predictions(run: Run, otherwise: Matrix) -> Matrix:
 
 
 def wrong_width(mean: NDArray[np.float64], scatter: Matrix, label: int) -> float:
-    """The width, 1 or more, from which a tenth of `mean + width * scatter` (n, C) is largest elsewhere than at `label`.
+    """The width, 1 or more, from which a fifth of `mean + width * scatter` (n, C) is largest elsewhere than at `label`.
 
     It lies midway to the width at which one more would be, so that rounding decides nothing; infinite where none does.
 
     Example:
         >>> steps = np.array([[0.0, step] for step in range(10)])
-        >>> wrong_width(np.array([3.0, 0.0]), steps, 0), wrong_width(np.array([36.0, 0.0]), steps, 0)
-        (1.0, 4.25)
+        >>> wrong_width(np.array([3.0, 0.0]), steps, 0), wrong_width(np.array([56.0, 0.0]), steps, 0)
+        (1.0, 7.5)
     """
     rise = scatter - scatter[:, [label]]  # (n, C) how fast the others gain on the label as the cloud widens
     lead = mean[label] - mean  # (C,)

@@ -44,7 +44,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         out, as shares. With fewer than ten such errors all instances of the class count, and `basis` is "all".
     fisher: 1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as shares.
     soft: draws from the widened distribution of the class's training logits; of those misclassified by the head, the
-        predicted classes (ours, used as the leading forecast; see `cloud_forecast`).
+        predicted classes, and training errors (ours, used as the leading forecast; see `cloud_forecast`).
     observed: over the misclassified test instances of the class, the predicted classes.
 
     The summary holds, for each, the mean over classes of KL(observed, forecast) in nats (0.001 added to every share), beside
@@ -57,8 +57,8 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         k: neighbours, 1 or more.
 
     Returns:
-        Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count of the
-        class), a row for each ordered pair; of more than 200 classes, for those with test errors and for the strongest of
+        Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count and
+        train_error_count of the class), a row for each ordered pair; of more than 200 classes, for those with test errors and for the strongest of
         each class. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the chart shows).
 
     Raises:
@@ -86,6 +86,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         "fisher": fisher_forecast(class_moments(run)),
         "soft": cloud_forecast(run) if run.train.has_logits else unknown,
     }
+    trained = run.train.has_logits
     predicted = run.test is not None and run.test.has_logits
     confusion = confusion_counts(run.test).astype(np.float64) if predicted else None  # type: ignore[arg-type]
     observed = unknown if confusion is None else shares(confusion)
@@ -99,7 +100,8 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
             **{name: matrix[first, second] for name, matrix in matrices.items()},
             "observed": observed[first, second],
             "basis": np.where(near.of_errors, "errors", "all").astype(object)[first],
-            "test_error_count": np.nan if confusion is None else _test_errors(confusion)[first],
+            "test_error_count": np.nan if confusion is None else _errors(confusion)[first],
+            "train_error_count": _errors(confusion_counts(run.train))[first] if trained else np.nan,
         }
     )
     prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
@@ -121,7 +123,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
     )
 
 
-def _test_errors(confusion: Any) -> Any:
+def _errors(confusion: Any) -> Any:
     return (confusion.sum(axis=1) - np.diag(confusion)).astype(np.int64)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from imblens.base.intervals import wilson
-from imblens.base.wording import FEW, percent, share_with_interval
+from imblens.base.wording import FEW, counted, percent, share_with_interval
 from imblens.lenses._contract import Finding
 
 
@@ -18,11 +20,19 @@ def lines(finding: Finding) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in best.sort_values(leading, ascending=False, kind="stable").to_dict("records"):
         if row[leading] >= 0.3:
-            text = f"Errors of {row['class']} are expected to go to {row['adversary']} ({percent(row[leading])})"
+            text = f"Errors of {row['class']} are expected to go to {row['adversary']} ({percent(row[leading])}{_basis(row)})"
             if np.isfinite(row["observed"]):
                 text += f"; {_observed(row['observed'], int(row['test_error_count']))}"
             found[str(row["class"])] = text + "."
     return found
+
+
+def _basis(row: Any) -> str:
+    """How many training errors the forecast has counted."""
+    errors = row["train_error_count"]
+    if not np.isfinite(errors):
+        return ""
+    return f", from {counted(int(errors), 'training error')}" if errors else ", without a training error"
 
 
 def _observed(share: float, errors: int) -> str:
