@@ -184,10 +184,10 @@ def test_best_on_memorised_features_without_a_head_makes_one() -> None:
     assert facts["applied"] == "refit" and "there is no head to correct" in facts["verdict"]
 
 
-def test_the_first_of_equals_is_refit_at_its_likeliest_penalty() -> None:
+def test_the_first_of_equals_is_refit_at_its_best_penalty() -> None:
     run = blobs_run((3000, 900, 400, 250), seed=1)
     facts = treat(run, "best").meta["treatment"]["facts"]
     rows = {row["treatment"]: row for row in facts["tried"]}
-    refits = {name: row["balanced_nll"] for name, row in rows.items() if name.startswith("refit")}
-    assert facts["winner"] == min(refits, key=lambda name: refits[name])
+    refits = {name: row["balanced_accuracy"] for name, row in rows.items() if name.startswith("refit")}
+    assert facts["winner"] == max(refits, key=lambda name: refits[name])
     assert set(facts["tied"]) <= set(rows) - {"unchanged", facts["winner"]}

@@ -54,7 +54,7 @@ def best(
     `logit_adjustment` with tau = 1 is applied, which was best on the memorised networks that we measured, except to a
     head that is known to be balanced.
 
-    `refit`, at the penalty of best likelihood, is preferred while no other beats it by more than two standard errors; the
+    `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
     instances, it stays where it beats the winner by more than that.
 
@@ -106,13 +106,13 @@ def _winner(run: Run, trial: Trial) -> int:
         i for i, c in enumerate(trial.candidates)
         if c.treatment is not None and c.treatment.name == PREFERRED and not trial.scores[i].failed
     ]  # fmt: skip
-    likeliest = min(refits, key=lambda i: trial.scores[i].balanced_nll) if refits else None
-    winner = trial.best("balanced_accuracy", keep=likeliest)
+    preferred = max(refits, key=lambda i: trial.scores[i].balanced_accuracy) if refits else None
+    winner = trial.best("balanced_accuracy", keep=preferred)
     if winner == 0 and not trial.has_seen:
         return 0
     others = [i for i in range(1, len(trial.candidates)) if not trial.scores[i].failed]
     if winner == 0:
-        winner = likeliest if likeliest is not None else max(others, key=lambda i: trial.scores[i].balanced_accuracy)
+        winner = preferred if preferred is not None else max(others, key=lambda i: trial.scores[i].balanced_accuracy)
     gain, error = trial.difference(winner, 0, "balanced_accuracy")
     counts = run.train.class_counts
     uneven = counts.max() >= UNEVEN * counts[counts > 0].min()
