@@ -58,8 +58,9 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
 
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count and
-        train_error_count of the class), a row for each ordered pair; of more than 200 classes, for those with test errors and for the strongest of
-        each class. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the chart shows).
+        train_error_count of the class), a row for each ordered pair; of more than 200 classes, for those with test errors
+        and for the strongest of each class. Summary: kl, kl_rare, kl_floor, classes_compared, leading (the column that the
+        chart shows).
 
     Raises:
         InputError: k is less than 1.
