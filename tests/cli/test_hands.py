@@ -36,7 +36,7 @@ CODE = "from imblens.cli import main; main()"
             "there is no loss, over-sampler, schedule, sampler, network or data set 'x'.",
             "Known",
         ),
-        (["audit"], "Missing argument 'RUN|ARRAYS.npz'.", "For example: imblens audit RUN."),
+        (["audit"], "Missing argument 'RUN|ARRAYS.npz|TABLE.parquet'.", "For example: imblens audit RUN."),
         (["train", "shapes"], "Missing option '--out'.", "imblens train --help"),
         (["train", "shapes", "--out", "x", "--epochs", "many"], "'--epochs'", "imblens train --help"),
         (["treat", "--explain", "eoss"], "there is no treatment 'eoss'.", "Did you mean 'eos'?"),
