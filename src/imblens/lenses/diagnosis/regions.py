@@ -19,6 +19,7 @@ DEPTHS = ((0.75, 0.03), (0.5, 0.055))
 THIN, EXPECTED = 0.1, 3
 MOST_COUNTED = 20_000  # training instances of a class that are counted in a region
 CLUSTERS, LINKS = (2, 3, 4, 6, 9), 10
+FEWER_CLUSTERS, MANY = (3, 6), 50  # numbers of clusters that are tried where more than 50 classes are searched
 MOST_CLUSTERED, FEWEST_CLUSTERED = 800, 60
 SMALLEST, LARGEST = 0.02, 0.35  # share of the training instances of a class in a cluster that is called rare
 DIMENSIONS = 64
@@ -117,12 +118,16 @@ def _accuracies(
 def clusters(run: Run) -> dict[int, Region]:
     """Return the rare cluster of each class that is best separated from the rest of the class.
 
-    k-means with 2, 3, 4, 6 and 9 centres; a cluster is judged by the links to its ten nearest neighbours that leave it, over
-    those that would leave a random set of its size: about 0.2 for a part of one dense cloud, near 0 for a cloud of its own.
+    k-means with 2, 3, 4, 6 and 9 centres (3 and 6 with more than 50 classes). A cluster is judged by the links to its ten
+    nearest neighbours that leave it, over those that would leave a random set of its size: about 0.2 for a part of one dense
+    cloud, near 0 for a cloud of its own.
     Held-out instances belong to the cluster of most of their five nearest training instances. A cluster that they hardly
     enter, with a third of its share in training or less, is not a sub-concept.
     """
-    return run.remember("clusters of classes", lambda: _clusters(run))
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return run.remember("clusters of classes", lambda: _clusters(run))
 
 
 def _clusters(run: Run) -> dict[int, Region]:
@@ -131,14 +136,16 @@ def _clusters(run: Run) -> dict[int, Region]:
     except NotApplicable:
         split = None
     found = {}
-    for label in np.flatnonzero(run.train.class_counts >= FEWEST_CLUSTERED).tolist():
+    searched = np.flatnonzero(run.train.class_counts >= FEWEST_CLUSTERED).tolist()
+    numbers = CLUSTERS if len(searched) <= MANY else FEWER_CLUSTERS
+    for label in searched:
         own = np.asarray(run.train.features[in_canonical_order(run.train, MOST_CLUSTERED, label)], dtype=np.float64)
         rows = np.empty(0, np.int64) if split is None else in_canonical_order(split, MOST, label)
         test = None if not len(rows) or split is None else np.asarray(split.features[rows], dtype=np.float64)
         correct = np.asarray(split.correct) if split is not None and split.has_logits else None
         best = None
         tested = None if test is None else nearest(own, test, 5)[0]
-        for inside, cut in _candidates(own):
+        for inside, cut in _candidates(own, numbers):
             region = Region(float(inside.mean()), float(inside.mean()), np.nan, np.nan, cut=cut)
             if tested is not None:
                 entered = inside[tested].mean(axis=1) > 0.5
@@ -154,10 +161,9 @@ def _clusters(run: Run) -> dict[int, Region]:
     return found
 
 
-def _candidates(own: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], float]]:
+def _candidates(own: NDArray[np.float64], numbers: tuple[int, ...]) -> list[tuple[NDArray[np.bool_], float]]:
     """Return the rare clusters of a class with their cuts."""
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     centred = own - own.mean(axis=0)
     if not centred.any():
@@ -167,11 +173,10 @@ def _candidates(own: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], float
     links = _others(nearest(centred, centred, LINKS + 1)[0], LINKS)
     found = []
     distinct = len(np.unique(centred, axis=0))
-    for n_clusters in CLUSTERS:
+    for n_clusters in numbers:
         if n_clusters >= distinct:
             break
-        with threadpool_limits(1):
-            of = KMeans(n_clusters, n_init=2, random_state=0).fit_predict(centred)
+        of = KMeans(n_clusters, n_init=2, random_state=0).fit_predict(centred)
         for cluster in range(n_clusters):
             inside = of == cluster
             share = float(inside.mean())
