@@ -202,7 +202,7 @@ def _codes(array: pa.Array, name: str, row: int, spelled: dict[str, int]) -> NDA
 
 def _split(value: str, where: str) -> str:
     word = value.strip().lower()
-    found = SPLITS.get(word) or HELD_OUT.get(word)
+    found = HELD_OUT.get(word) or SPLITS.get(word)
     if found is None:
         raise InputError(
             f"{where} names the split {value!r}." if value else f"{where} names no split.",
