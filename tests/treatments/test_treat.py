@@ -45,6 +45,7 @@ def test_same_seed_same_bytes_other_seeds_differ() -> None:
     assert heads[0] == heads[1] != heads[2]
 
 
+@pytest.mark.filterwarnings("ignore:best. unchanged stays")
 def test_a_treated_run_survives_the_disk(tmp_path: Path) -> None:
     better = treat(blobs_run((400, 90, 40, 25)), "best", candidates=["eos"])
     better.save(tmp_path / "better")
