@@ -183,15 +183,22 @@ def capture(
             "masks": masks_of(placed, len(first.labels)),
         }  # fmt: skip
         try:
-            reading = find_reading(network, lambda: trial.call(placed), n_classes=known, **where_read)
+            expected = _labelled_classes(readers) if known is None else known
+            reading = find_reading(network, lambda: trial.call(placed), n_classes=expected, **where_read)
         except InputError:
-            if names_of_data is None:
+            if known is not None and names_of_data is None:
                 raise
             reading = find_reading(network, lambda: trial.call(placed), n_classes=None, **where_read)
         if reading.skipped:
             notes.append(
                 f"logits are output {reading.part + 1} of the network, that of layer {reading.layer!r}; an earlier output of "
                 "as many columns is not that of a linear layer. If that one is the prediction, pass forward= and features=."
+            )
+        elif reading.others:
+            listed = ", ".join(str(other + 1) for other in reading.others)
+            notes.append(
+                f"the network returns several outputs; logits are output {reading.part + 1}, that of layer {reading.layer!r}, "
+                f"and not output {listed}. If another one is the prediction, pass forward=lambda model, inputs: ...."
             )
         forward_pass = ForwardPass(
             network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
@@ -235,6 +242,13 @@ def capture(
     splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    labelled = int(splits["train"].class_counts.nonzero()[0].max()) + 1
+    if known_names is None and labelled < len(names):
+        notes.append(
+            f"the network has {len(names)} outputs, and the training labels hold {labelled} classes: the other outputs are "
+            "kept as classes without instances. If the prediction is another output, pass classes= or forward=."
+        )
+        (progress or str)(notes[-1])
     permuted = permutation_note(splits.get("test") or splits["train"])
     if permuted is not None:
         notes.append(permuted)
@@ -379,3 +393,14 @@ def _merged(meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitRead
         if isinstance(meta.get(key), Mapping):
             merged[key] = {**known, **meta[key]}
     return merged
+
+
+def _labelled_classes(readers: Mapping[str, SplitReader]) -> int | None:
+    """C as the labels of the training split have it, where they are known before they are read; else None."""
+    labels = readers["train"].labels
+    if labels is None or not len(labels):
+        return None
+    labels = np.asarray(labels)
+    if labels.ndim == 2:
+        return int(labels.shape[1])
+    return int(labels.max()) + 1 if labels.dtype.kind in "iu" and labels.max() > 0 else None

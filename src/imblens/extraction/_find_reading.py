@@ -71,7 +71,8 @@ def find_reading(
                     f"layer {name!r} ran {found.n_calls} times in one forward pass, each on what it gave before.",
                     hint="Pass layer=NAME of another linear layer, or features=NAME.",
                 )
-            return replace(found, part=index, one_logit=part.shape[1] == 1, skipped=index != parts[0][0])
+            others = tuple(other for other, _ in parts if other != index)
+            return replace(found, part=index, one_logit=part.shape[1] == 1, skipped=index != parts[0][0], others=others)
     affine = _affine_module(run, {n: m for n, m in modules.items() if layer in (None, n)}, candidates, parts, masks)
     if affine is not None:
         return affine
@@ -238,12 +239,13 @@ def _readings(
         return
     n, steps, _ = outer.shape
     part = part.double()
-    reduced = [("none" if kind != "convolution" and left.ndim == 2 else "mean", outer.mean(dim=1))]
-    if steps > 1:
+    reduced = []
+    if steps > 1:  # a mask before the plain mean, which is the same where the first instances need no padding
         for key, mask in masks.items():
             if mask.shape == (n, steps):
                 weights = mask.to(outer)[..., None]
                 reduced.append((f"mask:{key}", (outer * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)))
+    reduced.append(("none" if kind != "convolution" and left.ndim == 2 else "mean", outer.mean(dim=1)))
     loose = 2e-2 if left.dtype.itemsize < 4 else 1.0 * CLOSE
     for reduce, values in reduced:
         for link in LINKS:

@@ -17,6 +17,20 @@ LINKS = ("identity", "softmax", "log_softmax", "sigmoid")
 Pool = str | Callable[[Any], Any] | None
 
 
+PREDICTION_NAMES = (
+    "logits",
+    "output",
+    "outputs",
+    "out",
+    "prediction",
+    "predictions",
+    "pred",
+    "preds",
+    "main",
+    "scores",
+)
+
+
 @dataclass(frozen=True)
 class HeadReading:
     """From the hooked layer's input and output to features (b, D) and logits (b, C).
@@ -37,6 +51,7 @@ class HeadReading:
             instance side by side, "views" (k * n, ...) one after another, "calls" in k calls of the layer.
         n_calls: how often the layer runs in one forward pass.
         skipped: whether an earlier output of the network has the width of the classes, too.
+        others: positions of all other outputs that may be predictions.
         dim: D, where the module does not state it ("affine").
     """
 
@@ -53,6 +68,7 @@ class HeadReading:
     n_calls: int = 1
     dim: int = 0
     skipped: bool = False
+    others: tuple[int, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -232,7 +248,15 @@ def tensors_of(output: Any) -> list[torch.Tensor]:
 
 
 def _logits_first(entries: dict[Any, Any]) -> list[Any]:
-    return [*([entries.pop("logits")] if "logits" in entries else []), *entries.values()]
+    """Return the outputs in the order in which they may be the prediction, by their names."""
+
+    def place(name: Any) -> int:
+        text = str(name).lower()
+        if text in PREDICTION_NAMES:
+            return PREDICTION_NAMES.index(text)
+        return len(PREDICTION_NAMES) + ("aux" in text)
+
+    return [entries[name] for name in sorted(entries, key=place)]
 
 
 def linked(values: torch.Tensor, link: str) -> torch.Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+OWN_BATCHES = "{} makes its own batches, which are read as they come; it must give every instance once."
+
 
 def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
     """Return a DataLoader in fixed order and sentences on what was changed.
@@ -16,14 +18,18 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
 
     if not isinstance(source, DataLoader):
         if hasattr(source, "dataset") and not isinstance(source, (torch.utils.data.Dataset, IterableDataset)):
+            if hasattr(source, "__iter__"):
+                return source, [f"{name}: {OWN_BATCHES.format(type(source).__name__)}"]
             return DataLoader(source.dataset, batch_size=getattr(source, "batch_size", None) or 1), []
-        if hasattr(source, "with_format") and hasattr(source, "features") and source.format["type"] is None:
+        if hasattr(source, "with_format") and _unformatted(source):
             source = source.with_format("torch")
         if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
             return DataLoader(source), []
         if isinstance(source, IterableDataset):
             return DataLoader(source, batch_size=1), []
         return source, []  # an iterable of batches
+    if type(source).__iter__ is not DataLoader.__iter__:
+        return source, [f"{name}: {OWN_BATCHES.format(type(source).__name__)}"]
     dataset: Any = source.dataset
     notes: list[str] = []
     if not isinstance(dataset, IterableDataset) and source.batch_sampler is not None:
@@ -33,11 +39,23 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
     return _again(source, dataset, source.batch_size), notes
 
 
-def with_batch_size(loader: Any, size: int) -> Any:
-    """Return the loader with another batch size; one that does not batch, or is no DataLoader, as it is."""
-    from torch.utils.data import DataLoader
+def _unformatted(dataset: Any) -> bool:
+    """Whether a `datasets.Dataset`, or a streamed one, gives Python lists."""
+    given = getattr(dataset, "format", None)
+    return getattr(dataset, "_formatting", None) is None if given is None else given["type"] is None
 
-    if not isinstance(loader, DataLoader) or loader.batch_size is None:
+
+def with_batch_size(loader: Any, size: int) -> Any:
+    """Return the loader with another batch size.
+
+    One that does not batch, makes its own batches or has its own collate function stays as it is: what is padded to the
+    longest of a batch may depend on the batch.
+    """
+    from torch.utils.data import DataLoader, default_collate
+
+    if not isinstance(loader, DataLoader) or loader.batch_size is None or loader.collate_fn is not default_collate:
+        return loader
+    if type(loader).__iter__ is not DataLoader.__iter__:
         return loader
     return _again(loader, loader.dataset, size)
 

@@ -167,7 +167,8 @@ class BatchReader(SplitReader):
         if labels is not None:
             self.labels = labels
         elif n is not None and self._loader is not None:
-            self._n = len(self._loader.dataset)
+            dataset: Any = getattr(self._loader, "dataset", None)
+            self._n = len(dataset) if hasattr(dataset, "__len__") else None
 
     def __len__(self) -> int:
         """Return N, 0 where it is unknown."""
@@ -267,8 +268,9 @@ def make_reader(split: Any, name: str, rules: BatchRules, *, originals: bool) ->
         reader = BatchReader(split, name, rules, n=len(split))
     elif hasattr(split, "dataset") or (hasattr(split, "__iter__") and not hasattr(split, "__next__")):
         dataset = getattr(split, "dataset", split)
-        reader = BatchReader(split, name, rules, n=len(dataset) if hasattr(dataset, "__len__") else None)
-        if not hasattr(dataset, "__len__"):
+        counted = dataset is not split and hasattr(dataset, "__len__")  # the length of a loader is that of its batches
+        reader = BatchReader(split, name, rules, n=len(dataset) if counted else None)
+        if not counted:
             return reader
     else:
         raise InputError(
@@ -290,15 +292,25 @@ class _Batches:
 
 def _rows_or_batches(values: list[Any]) -> str | None:
     """Return "rows" for a list of items of a data set, "batches" for a list of batches, None for [inputs, labels]."""
-    tuples = all(isinstance(value, (tuple, list)) and len(value) > 1 for value in values) and len(values) != 2
-    if not values or not (tuples or all(isinstance(value, Mapping) for value in values)):
+    tuples = all(isinstance(value, (tuple, list)) and len(value) > 1 for value in values) and _are_items(values)
+    objects = all(hasattr(value, "y") and not hasattr(value, "shape") for value in values)
+    if not values or not (tuples or objects or all(isinstance(value, Mapping) for value in values)):
         return None
+    if objects:
+        return "batches"
     first = values[0]
     label = first[-1] if tuples else next((first[key] for key in LABEL_KEYS if key in first), None)
     entries = list(first.values()) if isinstance(first, Mapping) else list(first)
     n = len(label) if label is not None and getattr(label, "ndim", 0) == 1 else -1
     wide = any(getattr(entry, "ndim", 0) > 1 for entry in entries)
     return "batches" if wide and all(hasattr(entry, "shape") and len(entry) == n for entry in entries) else "rows"
+
+
+def _are_items(values: list[Any]) -> bool:
+    """Whether a list of tuples holds items or batches; a list of two may also be [inputs, labels]."""
+    if len(values) != 2:
+        return True
+    return len(values[0]) == len(values[1]) == 2 and all(hasattr(value[0], "shape") for value in values)
 
 
 def _filled(reader: SplitReader, name: str) -> SplitReader:

@@ -1,7 +1,7 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
 from imblens.run._class_order import permutation_note
-from imblens.run._copies import copies
+from imblens.run._copies import copied_within, copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
 from imblens.run._head import Head
@@ -52,6 +52,7 @@ __all__ = [
     "class_names",
     "common_rows",
     "confusion_summary",
+    "copied_within",
     "copies",
     "engine",
     "features_matrix",

@@ -1,4 +1,4 @@
-"""Instances that are in two splits, bit for bit."""
+"""Instances that are in two splits, or twice in one, bit for bit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from imblens.run._split import Split
 def copies(of: Split, among: Split) -> NDArray[np.bool_]:
     """(n,) which rows of `among` are bit for bit rows of `of`, with the same labels."""
     return np.isin(_fingerprints(among), _fingerprints(of))
+
+
+def copied_within(split: Split) -> NDArray[np.bool_]:
+    """(N,) which rows of a split are bit for bit another row of it, with the same labels."""
+    _, inverse, count = np.unique(_fingerprints(split), return_inverse=True, return_counts=True)
+    return (count > 1)[inverse]
 
 
 def _fingerprints(split: Split) -> NDArray[np.uint64]:

@@ -75,6 +75,7 @@ def read_estimator(
     }
     notes = [*chain.notes, f"Classes are in the order of classes_: {listed(names)}.", *checked.notes]
     notes += _note_on_scores(chain, head, features["train"][:200], logits["train"][:200], multilabel)
+    notes += _note_on_predictions(estimator, given, logits, known, multilabel)
     kind = type(chain.last).__name__
     meta: dict[str, Any] = {
         "data": {"source": "arrays", "layout": "scikit-learn"},
@@ -322,6 +323,29 @@ def _note_on_scores(
             return start
     margins = f"Decision values of {name} are margins, not log-probabilities: calibration is that of their softmax."
     return [*start, margins]
+
+
+def _note_on_predictions(
+    estimator: Any,
+    given: Mapping[str, Sequence[Any]],
+    logits: Mapping[str, NDArray[Any]],
+    known: list[str],
+    multilabel: bool,
+) -> list[str]:
+    """State where the class of the largest logit is not what the estimator predicts, as with a threshold of its own."""
+    notes = []
+    for name, (X, _) in given.items():
+        if multilabel:
+            continue
+        predicted = [str(value) for value in _plain(_quiet(estimator.predict, X))]
+        largest = logits[name].argmax(axis=1)
+        differ = sum(known[c] != value for c, value in zip(largest, predicted, strict=True))
+        if differ:
+            notes.append(
+                f"{type(estimator).__name__} predicts another class than that of the largest logit for {differ:,} of "
+                f"{len(predicted):,} {name} instances, as with a threshold of its own; the audit is of the largest logit."
+            )
+    return notes
 
 
 def _names_out(steps: Sequence[Any], X: Any, dim: int) -> list[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,9 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
     """Check that class names are unique text, at least two, and `n_classes` where that is known."""
     if isinstance(values, (str, bytes)):
         raise InputError("classes must be a sequence of names, found one text.", hint="Give ['cat', 'dog', ...].")
+    values = list(values) if isinstance(values, Iterable) and not hasattr(values, "dtype") else values
+    if np.ndim(values) != 1:
+        raise InputError(f"classes must be a sequence of names, found {values!r}.", hint="Give ['cat', 'dog', ...].")
     names = tuple(_text(name) for name in np.asarray(values).tolist())
     if n_classes is not None and len(names) != n_classes:
         raise ShapeError(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.base.wording import percent
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.run import Head, Run, Split, copies, nearest
+from imblens.run import Head, Run, Split, copied_within, copies, nearest
 
 SHARE_COPIED = 0.05  # of a class's test instances, bit by bit equal to a training instance of that class
 FEW_COPIES, MOST_COPIED = 3, 0.5  # of all test instances: more than chance doubles in the smallest of splits
@@ -17,8 +17,8 @@ SHARE_BETWEEN = 0.2  # of a class's test instances, on the line between two trai
 ENOUGH = 10  # test instances of a class below which its share is not judged
 LOOKED_AT = 200  # test instances of a class that are looked at for lying between
 NEAREST = 8  # training instances tried as ends of the line
-STRAIGHT = 1 - 1e-6  # cosine of the angle under which two training instances are seen
-MIN_DIM = 8  # below, instances lie between others by chance
+STRAIGHT = 1 - 1e-6  # cosine of the angle at which two training instances are opposite each other
+MIN_DIM = 8  # features in which two instances differ; with fewer, others lie between them by chance
 
 
 def single_label(run: Run, name: str) -> None:
@@ -88,6 +88,8 @@ def resampled_before_split(run: Run) -> None:
     if run.test is None:
         return
     copied = copies(run.train, run.test)
+    if _few_values(run):
+        return
     for label in range(run.n_classes):
         members = np.flatnonzero(run.test.labels == label)
         if len(members) < ENOUGH:
@@ -101,6 +103,16 @@ def resampled_before_split(run: Run) -> None:
                 _refuse(f" of {run.classes[label]!r}", share, "lie exactly between two training instances")
     if copied.sum() >= FEW_COPIES and copied.mean() > MOST_COPIED:  # however few of each class
         _refuse("", float(copied.mean()), "are copies of training instances")
+
+
+def _few_values(run: Run) -> bool:
+    """Whether instances of every class are often equal, as in tables of categories: copies then show nothing.
+
+    Over-sampling repeats instances of the rare classes only.
+    """
+    repeated = copied_within(run.train)
+    shares = [repeated[run.train.labels == label].mean() for label in np.flatnonzero(run.train.class_counts >= ENOUGH)]
+    return len(shares) > 1 and min(shares) > SHARE_COPIED
 
 
 def held_out(run: Run, validation: Any) -> Split | None:
@@ -162,6 +174,6 @@ def _share_between(run: Run, label: int, members: NDArray[np.int64]) -> float:
     length = np.linalg.norm(away, axis=2, keepdims=True)
     away /= np.where(length > 0, length, 1)
     cosine = np.einsum("nid,njd->nij", away, away)
-    apart = np.linalg.norm(train[near][:, :, None] - train[near][:, None], axis=3) > 1e-3 * length[:, :, 0].max()
-    seen = (np.abs(cosine) > STRAIGHT) & apart & (length * length.transpose(0, 2, 1) > 0)
+    varied = (train[near][:, :, None] != train[near][:, None]).sum(axis=3) >= MIN_DIM  # few values meet by chance
+    seen = (cosine < -STRAIGHT) & varied & (length * length.transpose(0, 2, 1) > 0)
     return float(seen.any(axis=(1, 2)).mean())
