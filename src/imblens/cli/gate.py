@@ -40,8 +40,11 @@ def command(
     """Compare a run with a reference; exit with code 3 where a class got worse beyond chance or a constraint is broken."""
     from imblens.base.files import claim_file, write_text
     from imblens.decisions import gate
+    from imblens.errors import InputError
     from imblens.run import Run
 
+    if not 0 <= max_drop < 100:
+        raise InputError(f"--max-drop {max_drop:g} is no number of points.", hint="Give 2 for two points, below 100.")
     minimum = dict(_constraint(text) for text in min_recall)
     run, reference = Run.load(source), Run.load(against)
     files = {path: kind for path, kind in ((junit, "junit"), (markdown, "markdown")) if path is not None}

@@ -99,6 +99,8 @@ def command(
             min_recall=constraints_of(min_recall),
         )
     if save is not None:
+        if save.suffix != ".safetensors":
+            raise InputError(f"--save {save} is no name for a decision.", hint="Give a name that ends in .safetensors.")
         claim_file(save, force=force)
     arrays = data.suffix in (".npz", ".npy") or (data / "run.json").exists() or not data.exists()
     found = read_unlabelled(data) if arrays else images_of_run(source, data, progress=progress)

@@ -248,7 +248,7 @@ class Decision:
         elif self.multilabel:
             abstain = (sets != predicted).any(axis=1)
         else:
-            abstain = sets.sum(axis=1) != 1
+            abstain = (sets.sum(axis=1) != 1) | ~sets[np.arange(len(sets)), predicted]
         distance = rank = None
         if self.distances is not None and features is not None:
             distance = self.distances(features, predicted)

@@ -154,10 +154,10 @@ class _Source(NamedTuple):
 
 
 def _source(run: Run, labels: Any | None, choose_on: str) -> _Source:
-    multilabel = run.task == "multilabel"
     if labels is None:
         split, notes = held_out_split(run, choose_on)
         given = Instances(split.features, np.asarray(split.logits))
+        notes = [*notes, *_without_labels(run, split.labels)]
         return _Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
     given, values = labelled_instances(run, labels)
     start = None
@@ -165,13 +165,16 @@ def _source(run: Run, labels: Any | None, choose_on: str) -> _Source:
         start = fit_calibration(np.asarray(run.val.logits), run.val.labels, own=True)
     found = fit_calibration(given.logits, values, start=start, own=True)
     notes = [f"Calibrated on {counted(len(values), 'labelled instance')}."]
-    counts = values.sum(axis=0) if multilabel else np.bincount(values, minlength=run.n_classes)
+    return _Source(given, values, found, [*notes, *_without_labels(run, values)])
+
+
+def _without_labels(run: Run, labels: NDArray[Any]) -> list[str]:
+    """Note on classes that the labelled instances do not hold."""
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=run.n_classes)
     none = [name for name, count in zip(run.classes, counts, strict=True) if count == 0]
-    if none:
-        notes.append(
-            f"No labelled instance of {', '.join(none)}: these estimates depend on the network's own probabilities."
-        )
-    return _Source(given, values, found, notes)
+    if not none:
+        return []
+    return [f"No labelled instance of {', '.join(none)}: these estimates depend on the network's own probabilities."]
 
 
 def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.random.Generator) -> Estimate:
@@ -194,6 +197,8 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
     auc = covariate_auc(source.instances, new, weights, multilabel=multilabel, rng=rng)
     shift = Shift(shifted, *auc)
     verdict = "hedged" if np.isnan(auc[0]) else shift.verdict
+    if verdict == "shown" and _without_labels(run, source.labels):
+        verdict = "hedged"
     notes += _shift_notes(shift, verdict)
     found = expected_measures(p, mine, np.ones(len(p)), multilabel)
     drawn, shares, boxes = [], [], []
@@ -338,6 +343,11 @@ def estimated_shares(run: Run, data: Any, *, choose_on: str = "val") -> tuple[Fl
         InputError, ShapeError: as `estimate`.
     """
     found = estimate(run, unlabelled=data, choose_on=choose_on, draws=60)
+    if found.summary["auc"] is None:
+        raise InputError(
+            f"class shares cannot be estimated: fewer than {LEAST} labelled or unlabelled instances.",
+            hint="State the shares with --prior FILE.csv, or give more instances.",
+        )
     if found.verdict == "refused":
         raise refused(found)
     notes = [note for note in found.notes if "disagree" in note or "AUROC" in note]

@@ -276,6 +276,13 @@ def _drops(
     else:
         low, high = independent_change(drops.correct, drops.count, drops.correct_before, drops.count_before)
     p_values, level = drops.adjusted(alpha), drops.level(alpha)
+    gone = (drops.count == 0) & (drops.count_before > 0)
+    if gone.any():
+        listed = ", ".join(dict.fromkeys(np.tile(np.array(run.classes, dtype=object), len(parts))[gone]))
+        raise InputError(
+            f"the test split holds no instance of {listed}, which the reference's does: the change cannot be judged.",
+            hint="Capture a test split with these classes, or compare runs of the same test instances.",
+        )
     undefined = np.isnan(share - share_then)
     failed = (p_values <= alpha) & (share_then - share > max_drop)
     kinds = list(_kinds(now))
@@ -346,6 +353,7 @@ def _calibration(
     ece, ece_then, p_values = calibration_changes(after, before, paired=pairs is not None, seed=seed)
     nan = np.full(len(known), np.nan)
     failed = (p_values <= alpha) & (ece > ece_then)
+    untested = (now.class_counts[known] == 0) | (then.class_counts[order[known]] == 0)
     return pd.DataFrame(
         {
             "class": [run.classes[place] for place in known],
@@ -359,7 +367,7 @@ def _calibration(
             "limit": 0.0,
             "p_value": p_values,
             "detectable": nan,
-            "result": np.where(failed, "failed", "passed"),
+            "result": np.where(untested, "skipped", np.where(failed, "failed", "passed")),
         },
         columns=list(COLUMNS),
     )

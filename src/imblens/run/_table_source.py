@@ -106,7 +106,8 @@ def is_table(path: Path) -> bool:
     (True, False)
     """
     if path.is_dir():
-        unlike = (path / "run.json").exists() or any(path.rglob("features.npy"))  # an interrupted capture
+        report = (path / "findings.json").exists()
+        unlike = report or (path / "run.json").exists() or any(path.rglob("features.npy"))  # an interrupted capture
         return path.suffix == ".lance" or (not unlike and bool(_files_in(path)))
     return path.suffix.lower() in {*SUFFIXES, ".lance"} or _kind(path) is not None
 

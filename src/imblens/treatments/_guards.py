@@ -126,7 +126,9 @@ def held_out(run: Run, validation: Any) -> Split | None:
         ShapeError, InputError: they do not fit the run, or are the test split.
     """
     if validation is None:
-        return run.splits.get("val")
+        validation = run.splits.get("val")
+        if validation is None or _few_values(run):
+            return validation
     if not isinstance(validation, Split):
         two = np.unique(run.train.labels, return_index=True)[1][:2]  # the least that makes a run
         given = Run.from_arrays(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,11 +71,21 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
             outcome = treatment.apply(run, settings)
     head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
     if treatment.trains:
-        outcome = replace(outcome, notes=(*outcome.notes, *_lone(run)))
+        outcome = replace(outcome, notes=(*outcome.notes, *_absent(run, outcome.notes), *_lone(run)))
     for note in (*chosen.get("notes", ()), *outcome.notes):
         warnings.warn(note, ImblensWarning, stacklevel=2)
     return run.with_head(
         head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
+    )
+
+
+def _absent(run: Run, notes: Sequence[str]) -> tuple[str, ...]:
+    """Note on classes without training instances, where the treatment has none."""
+    absent = [run.classes[c] for c in np.flatnonzero(run.train.class_counts == 0)]
+    if not absent or any("no training instance of" in note for note in notes):
+        return ()
+    return (
+        f"no training instance of {', '.join(absent[:5])}: the new head was not fitted to it and may never predict it.",
     )
 
 
