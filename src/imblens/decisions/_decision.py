@@ -15,7 +15,7 @@ from imblens.base.intervals import wilson
 from imblens.decisions._calibration import Calibration, fit_calibration
 from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold
 from imblens.decisions._distance import Distances, fit_distances
-from imblens.decisions._held_out import held_out_split
+from imblens.decisions._held_out import centred, held_out_split
 from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
@@ -43,6 +43,7 @@ class Decision:
         by_probability: whether the class of the largest probability is predicted, not that of the largest logit.
         costs: (C, C) of predicting the column where the row is true; the prediction of least expected cost is made.
         thresholds: (C,) probability from which a class is predicted whatever the others are; NaN for most.
+        centre: (D,) what is subtracted from features, as it was from those of the run; None: nothing.
         notes: what the rules were chosen on, one sentence each.
     """
 
@@ -56,6 +57,7 @@ class Decision:
     by_probability: bool = False
     costs: Floats | None = field(default=None, repr=False)
     thresholds: Floats | None = field(default=None, repr=False)
+    centre: Floats | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -130,7 +132,16 @@ class Decision:
         if not split.multilabel:
             distances = fit_distances(run.train, split.features, split.predictions, seed=seed)
         found = cls(
-            run.classes, run.head, calibration, rule, None, distances, shares=shares, costs=matrix, notes=tuple(notes)
+            run.classes,
+            run.head,
+            calibration,
+            rule,
+            None,
+            distances,
+            shares=shares,
+            costs=matrix,
+            notes=tuple(notes),
+            centre=None if "centre" not in run.meta else np.asarray(run.meta["centre"], dtype=np.float64),
         )
         if prior is not None:
             found = found.with_shares(checked_prior(run, prior))
@@ -301,6 +312,7 @@ class Decision:
         """Check features and logits of instances against these rules; see `predict`."""
         if features is None and logits is None:
             raise InputError("there are neither features nor logits.", hint="Pass features (n, D) or logits (n, C).")
+        features = centred(features, self.centre)
         matrices = []
         for values, name, n_columns in ((features, "features", self.dim), (logits, "logits", len(self.classes))):
             matrix = None if values is None else features_matrix(as_array(values, name), name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from imblens.base.wording import counted
@@ -61,3 +63,10 @@ def shared_rows(first: Split, second: Split) -> float:
     others = rows(second)
     mine = np.ascontiguousarray(first.features, dtype=np.float32)
     return float(np.mean([row.tobytes() in others for row in mine]))
+
+
+def centred(features: Any, centre: Any) -> Any:
+    """Subtract from features what was subtracted from those of the run; as they are where nothing was, or widths differ."""
+    if features is None or centre is None or np.ndim(features) != 2 or np.shape(features)[1] != len(centre):
+        return features
+    return np.asarray(features, dtype=np.float64) - np.asarray(centre, dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.decisions._deployment import class_number
+from imblens.decisions._held_out import centred
 from imblens.decisions._predict import Unlabelled
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run import Run, as_array, features_matrix, labels_vector
@@ -34,7 +35,8 @@ def as_instances(run: Run, values: Any, name: str) -> Instances:
         InputError: NaN, or features without a head.
     """
     data = values if isinstance(values, Unlabelled) else Unlabelled(as_array(values, name))
-    features = None if data.features is None else features_matrix(data.features, f"{name} features")
+    given = centred(data.features, run.meta.get("centre"))
+    features = None if given is None else features_matrix(given, f"{name} features")
     logits = None if data.logits is None else features_matrix(data.logits, f"{name} logits")
     for matrix, what, wanted in ((features, "features", run.dim), (logits, "logits", run.n_classes)):
         if matrix is not None and matrix.shape[1] != wanted:

@@ -17,7 +17,7 @@ from imblens.errors import InputError, MissingError, nearby
 from imblens.run import Head
 
 SCHEMA = "imblens decision 1"
-OPTIONAL = ("shares", "costs", "thresholds")  # arrays
+OPTIONAL = ("shares", "costs", "thresholds", "centre")  # arrays
 
 
 class Rules(Protocol):
@@ -62,6 +62,10 @@ class Rules(Protocol):
     @property
     def thresholds(self) -> NDArray[np.float64] | None:
         """(C,) probabilities from which a class is predicted."""
+
+    @property
+    def centre(self) -> NDArray[np.float64] | None:
+        """(D,) what is subtracted from features."""
 
     @property
     def notes(self) -> tuple[str, ...]:
