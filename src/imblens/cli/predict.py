@@ -35,7 +35,7 @@ def command(
         None,
         "--abstain",
         metavar="SHARE",
-        help="Share of instances to send to a person; by default those whose set has not exactly one class.",
+        help="Share of instances to send to a person; by default those whose set is not the predicted class alone.",
     ),
     prior: str | None = typer.Option(
         None,

@@ -37,7 +37,7 @@ class Decision:
         head: gives logits of features; None where only logits can be passed.
         calibration: of probabilities.
         sets: rule of prediction sets.
-        least: confidence below which an instance is sent to a person; None: where the set has not exactly one class.
+        least: confidence below which an instance is sent to a person; None: where the set is not the predicted class alone.
         distances: to training instances; None in multi-label runs.
         shares: (C,) class shares that probabilities are for.
         by_probability: whether the class of the largest probability is predicted, not that of the largest logit.
@@ -88,7 +88,7 @@ class Decision:
             sets: kind of prediction set, one of `imblens.decisions.SET_METHODS`.
             coverage: of prediction sets, in (0, 1).
             abstain: share of instances to send to a person, those of the lowest calibrated confidence; None sends those whose
-                prediction set has not exactly one class (in multi-label runs: is not the prediction).
+                prediction set is not the predicted class alone (in multi-label runs: is not the prediction).
             prior: class shares at deployment: "equal", "training", or class -> share; None: as in the split `choose_on`.
                 Probabilities are adjusted, and the class of the largest one is predicted.
             costs: (C, C) cost of predicting the column where the row is true; the least expected cost is predicted.

@@ -133,9 +133,10 @@ def checked_costs(costs: Any, n_classes: int, multilabel: bool = False) -> Float
         )
     if not np.isfinite(matrix).all():
         raise InputError("a cost is not a finite number.", hint="Give a number for every pair of classes.")
-    if (np.diag(matrix) >= matrix.max(axis=1)).any():
+    if (np.diag(matrix) >= matrix.max(axis=1)).any() or (np.diag(matrix) > matrix.min(axis=1)).any():
         raise InputError(
-            "a correct prediction costs as much as any error.", hint="Rows are true classes, columns predicted."
+            "a correct prediction costs as much as any error, or more than one.",
+            hint="Rows are true classes, columns predicted; the least cost of a row belongs on the diagonal.",
         )
     return matrix
 
@@ -212,6 +213,8 @@ def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
 
     import pandas as pd
 
+    if not path.is_file():
+        _text(path, what)  # raises
     try:
         frame = pd.read_csv(io.StringIO(_text(path, what)), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:

@@ -73,11 +73,12 @@ class Estimate:
         """
         import json
 
+        from imblens.base.csv_text import csv_text
         from imblens.base.files import claim, write_text
 
         folder = claim(Path(out), force=force)
         for name, table in self.tables.items():
-            write_text(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+            write_text(folder / "tables" / f"{name}.csv", csv_text(table))
         text = json.dumps({"summary": dict(self.summary), "notes": list(self.notes)}, indent=2, ensure_ascii=False)
         write_text(folder / "estimate.json", text + "\n")
         return folder

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.archives import open_arrays
+from imblens.base.csv_text import csv_text
 from imblens.base.files import claim_file, write_atomic
 from imblens.decisions._decision import Decision
 from imblens.decisions._table import columns_of
@@ -130,7 +131,7 @@ def _csv(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:
         for name in ("prediction", "probability", "set"):
             if len(frame) and isinstance(frame[name].iloc[0], np.ndarray):
                 frame[name] = _json_lists(frame[name])
-        file.write(frame.to_csv(index=False, header=header).encode("utf-8"))
+        file.write(csv_text(frame, header=header).encode("utf-8"))
         header = False
 
 

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from imblens.base.csv_text import csv_text
 from imblens.base.files import claim, write_atomic, write_text
 from imblens.report._instances import instances, write_instances
 from imblens.report._lens_parts import MAPS
-from imblens.report._tables import csv_text, file_names, plain, table_files
+from imblens.report._tables import file_names, plain, table_files
 
 if TYPE_CHECKING:
     import pandas as pd
