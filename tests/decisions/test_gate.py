@@ -218,7 +218,7 @@ def test_the_command_ends_with_3_and_writes_for_continuous_integration(command) 
         (["before", "--against", "before", "--min-recall", "cat"], "is not CLASS=SHARE"),
         (["before", "--against", "before", "--min-recall", "cat=2"], "is not CLASS=SHARE"),
         (["before", "--against", "before", "--min-recall", "dog=0.5"], "no class of the run: 'dog'"),
-        (["before", "--against", "before", "--max-drop", "-1"], "is no share"),
+        (["before", "--against", "before", "--max-drop", "-1"], "is no number of points"),
         (["before", "--against", "before", "--false-alarms", "2"], "not between 0 and 0.5"),
     ],
 )
