@@ -160,7 +160,7 @@ def test_endings_say_what_was_found_and_what_to_type_next(tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         lines = done.stdout.strip().splitlines()
     assert any("balanced accuracy" in line for line in lines)
-    assert lines[-1].startswith(("next: imblens audit run-eos", "next: imblens treat run --with best"))
+    assert lines[-1].startswith(("next: imblens audit run-", "next: imblens treat run --with best"))
 
 
 def test_a_treatment_says_who_gains_and_who_has_one_instance(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def feature_density(run: Run, *, top: int = 10) -> Finding:
         own = counts[block[:, None], strongest[block]]  # (n, k)
         other = counts.T[strongest[block]]  # (n, k, C)
         ratio = divide(other, own[..., None])
-        rate = divide(other / sizes, (own / sizes[block][:, None])[..., None])
+        rate = divide(divide(other, sizes), divide(own, sizes[block][:, None])[..., None])
         reference, adversary = kept_pairs([_mean(ratio), _mean(rate)], start=start)
         exists = (sizes[reference] > 0) & (sizes[adversary] > 0)
         reference, adversary = reference[exists], adversary[exists]
