@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEW_ROWS = 40  # of a table in the page; the CSV holds all
-CLASS_ROWS = 100  # of a table with several rows per class: whole up to here, else shared among the classes
+CLASS_ROWS = 60  # of a table with several rows per class: whole up to here, else shared among the classes
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
 MEASURES = (
     "share",
