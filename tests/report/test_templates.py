@@ -26,8 +26,8 @@ def test_a_table_of_pairs_has_rows_of_every_class():
     pairs = pd.DataFrame([(a, b, (7 * i + 3 * j) % 20) for i, a in enumerate(names) for j, b in enumerate(names)])
     pairs.columns = ["class", "predicted", "share"]
     found = shown(pairs, "confusion", "confusion", 20)
-    assert found.kept == "of each class the 5 largest by share" and found.rows == "100" and found.all_rows == "400"
-    assert all(found.html.count(f'<tr data-class="{name}">') == 5 for name in names)
+    assert found.kept == "of each class the 3 largest by share" and found.rows == "60" and found.all_rows == "400"
+    assert all(found.html.count(f'<tr data-class="{name}">') == 3 for name in names)
     assert found.html.count('<td class="n">19</td>') == 20 and '<td class="n">14</td>' not in found.html
     ten = pairs[pairs["class"].isin(names[:10]) & pairs["predicted"].isin(names[:10])]
     assert not shown(ten, "confusion", "confusion", 10).left_out

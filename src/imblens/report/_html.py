@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW_ROWS = 40  # of a table in the page; the CSV holds all
-CLASS_ROWS = 60  # of a table with several rows per class: whole up to here, else shared among the classes
+FEW_ROWS = 20  # of a table in the page; the CSV holds all
+WHOLE_ROWS, CLASS_ROWS = 100, 60  # of a table with several rows per class: whole up to here, else shared among classes
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
 MEASURES = (
     "share",
@@ -66,7 +66,7 @@ def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
     of = next((key for key in ("class", "reference") if key in table.columns and len(table) > n_classes), "")
     if not of:
         part = table.head(ALL_CLASSES if len(table) <= n_classes else FEW_ROWS)
-    elif len(table) <= CLASS_ROWS:
+    elif len(table) <= WHOLE_ROWS:
         part = table
     elif table[of].nunique() <= ALL_CLASSES:
         each = max(1, CLASS_ROWS // table[of].nunique())
