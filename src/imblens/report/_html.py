@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW_ROWS = 15  # of a table in the page; the CSV holds all
+FEW_ROWS = 40  # of a table in the page; the CSV holds all
 WHOLE_ROWS, CLASS_ROWS = 100, 60  # of a table with several rows per class: whole up to here, else shared among classes
 ALL_CLASSES = 200  # a table of one row per class is shown whole up to here
 MEASURES = (

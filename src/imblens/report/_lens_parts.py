@@ -31,7 +31,7 @@ EVIDENCE = {  # cause -> the lens that shows it
     "ranking": RANKING,
 }
 STRONGEST_FIRST = {"class_features": "magnitude", "feature_density": "rate_ratio", "colours": "share"}  # table: column
-SUSPECTS_SHOWN, NEIGHBOURS = 12, 5
+SUSPECTS_SHOWN, NEIGHBOURS = 10, 5
 Findings = Mapping[str, Finding]
 
 
