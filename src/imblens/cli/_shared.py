@@ -46,6 +46,12 @@ LabelColumn = typer.Option(None, "--label-column", metavar="COL", help="Column o
 SplitColumn = typer.Option(
     None, "--split-column", metavar="COL|COL=VALUE", help="Column of the split; with VALUE, its rows are test."
 )
+GroupColumn = typer.Option(
+    None,
+    "--group",
+    metavar="COL",
+    help="Column of the patient, source image or site; intervals are then by group. Found by itself where it is patient_id.",
+)
 ImageColumn = typer.Option(None, "--image-column", metavar="COL", help="Column that names or holds the images.")
 Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."

@@ -28,6 +28,12 @@ Logits = typer.Option(
     None, "--logits", metavar="COL", help="For a table: the column of logits; needs --classes for text."
 )
 Id = typer.Option(None, "--id", metavar="COL", help="For a table: the column that identifies instances.")
+Group = typer.Option(
+    None,
+    "--group",
+    metavar="COL",
+    help="For a table: the column of the patient, source image or site; intervals are by group.",
+)
 Preview = typer.Option(None, "--preview", metavar="COL", help="For a table: a column of text that reports show.")
 Classes = typer.Option(
     None, "--classes", metavar="A,B,C|FILE", help="For a table: class names in the order of the logits."
@@ -45,6 +51,7 @@ class TableOptions:
     id: str | None = None
     preview: str | None = None
     classes: str | None = None
+    group: str | None = None
 
     @property
     def given(self) -> dict[str, str]:

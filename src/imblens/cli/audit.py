@@ -53,6 +53,7 @@ def command(
     split: str | None = tables.SplitColumn,
     logits: str | None = tables.Logits,
     id: str | None = tables.Id,
+    group: str | None = tables.Group,
     preview: str | None = tables.Preview,
     classes: str | None = tables.Classes,
     papers: bool = Papers,
@@ -70,7 +71,7 @@ def command(
         find_lens(name)
     if engine not in ENGINES:
         raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     run = tables.load(source, columns)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))

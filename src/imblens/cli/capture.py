@@ -12,6 +12,7 @@ from imblens.cli._shared import (
     AnyLabel,
     Boxes,
     Force,
+    GroupColumn,
     Hub,
     ImageColumn,
     Json,
@@ -62,6 +63,7 @@ def command(
     label_column: str | None = LabelColumn,
     split_column: str | None = SplitColumn,
     image_column: str | None = ImageColumn,
+    group: str | None = GroupColumn,
     hold_out: bool = typer.Option(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
     ),
@@ -115,7 +117,7 @@ def command(
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
         pixel_range=black_and_white(pixel_range), hold_out=hold_out, label_column=label_column,
-        split_column=split_column, image_column=image_column,
+        split_column=split_column, image_column=image_column, group=group,
     )  # fmt: skip
     for note in images.notes:
         progress(note)

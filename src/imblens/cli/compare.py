@@ -32,6 +32,7 @@ def command(
     split: str | None = tables.SplitColumn,
     logits: str | None = tables.Logits,
     id: str | None = tables.Id,
+    group: str | None = tables.Group,
     preview: str | None = tables.Preview,
     classes: str | None = tables.Classes,
     papers: bool = Papers,
@@ -45,7 +46,7 @@ def command(
 
     if len(sources) < 2:
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     runs = [tables.load(source, columns, mixed=True) for source in sources]
     begin(out, force=force)
     names = [source.stem for source in sources]

@@ -43,6 +43,7 @@ def command(
     label_column: str | None = shared.LabelColumn,
     split_column: str | None = shared.SplitColumn,
     image_column: str | None = shared.ImageColumn,
+    group: str | None = shared.GroupColumn,
     profile: str = typer.Option("natural", metavar="exp:R|step:R|natural", help="Subsample the training split."),
     drop: Path | None = typer.Option(None, metavar="FILE.csv", help="Leave out training images listed in column id."),
     arch: str = _name("smallnet", "--arch", "models", "Network", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY"),
@@ -103,7 +104,7 @@ def command(
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
         pixel_range=shared.black_and_white(pixel_range), label_column=label_column, split_column=split_column,
-        image_column=image_column,
+        image_column=image_column, group=group,
     )  # fmt: skip
     images = images if drop is None else drop_images(images, drop)
     for note in images.notes:

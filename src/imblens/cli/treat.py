@@ -41,6 +41,7 @@ def command(
     split: str | None = tables.SplitColumn,
     logits: str | None = tables.Logits,
     id: str | None = tables.Id,
+    group: str | None = tables.Group,
     preview: str | None = tables.Preview,
     classes: str | None = tables.Classes,
     out: Path = Out,
@@ -53,7 +54,7 @@ def command(
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes)
+    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     run = tables.load(source, columns)
     if out.resolve() == source.resolve():
         raise ExistsError(

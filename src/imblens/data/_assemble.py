@@ -42,6 +42,7 @@ def assemble(
         remarks.append(f"One label only: {classes[0]!r} stands beside it.")
     names = checked_classes(classes)
     train, test, val = splits["train"], splits.get("test"), splits.get("val")
+    what = str(source.get("group", "patient"))  # what `patients` are
     _refuse_untrained(splits, names)
     made = "as given"
     if test is None and val is not None:
@@ -55,7 +56,7 @@ def assemble(
         kept, held, alone, copies = split_off(train, len(names), seed)
         train, test = train.subset(kept), train.subset(held)
         made = "80:20"
-        apart = ", no patient on both sides" if train.patients is not None else ""
+        apart = f", no {what} on both sides" if train.patients is not None else ""
         remarks.append(
             f"There is no test split: {len(held):,} of {len(kept) + len(held):,} images were held out "
             f"(80:20{_as_far(len(held), len(kept))}, stratified by class{apart}, seed {seed})."
@@ -68,7 +69,7 @@ def assemble(
     given = {name: part for name, part in (("train", train), ("test", test), ("val", val)) if part is not None}
     shared = shared_patients(given)
     remarks += [
-        f"Patients in both {one} and {other}: {n:,}. Figures on {other} will be better than on new patients."
+        f"{_plural(what)} in both {one} and {other}: {n:,}. Figures on {other} will be better than on new ones."
         for (one, other), n in shared.items()
     ]
     multilabel = train.multilabel
@@ -94,6 +95,7 @@ def assemble(
         notes=tuple(remarks),
         source={
             **source,
+            **({} if train.patients is None else {"group": what}),
             "split": made,
             "profile": "natural",
             "seed": seed,
@@ -101,6 +103,11 @@ def assemble(
             **({"shared_patients": {f"{a} and {b}": n for (a, b), n in shared.items()}} if shared else {}),
         },
     )
+
+
+def _plural(what: str) -> str:
+    """Name groups at the start of a sentence; the name of a column stays as it is."""
+    return f"{what.capitalize()}s" if what in ("patient", "source image") else f"Groups ({what})"
 
 
 def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
@@ -175,7 +182,11 @@ def _filled_up(
 
 def shared_patients(splits: Mapping[str, ImageSplit]) -> dict[tuple[str, str], int]:
     """Return how many patients two splits share, for those that share any."""
-    known = {name: set(p.patients.tolist()) for name, p in splits.items() if p.patients is not None}
+    known = {
+        name: {whom for whom in p.patients.tolist() if not whom.startswith("?")}
+        for name, p in splits.items()
+        if p.patients is not None
+    }
     pairs = combinations(known, 2)
     found = {pair: sum(not p.startswith("?") for p in known[pair[0]] & known[pair[1]]) for pair in pairs}
     return {pair: n for pair, n in found.items() if n}

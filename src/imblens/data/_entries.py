@@ -76,6 +76,7 @@ def read_entries(
     seed: int | None,
     uncertain: Uncertain = "ignore",
     notes: Iterable[str] = (),
+    group: str | None = None,
 ) -> ImageSet:
     """Find the images of the entries below a folder and build the splits.
 
@@ -89,6 +90,7 @@ def read_entries(
         seed: of the split, if the data gives none.
         uncertain: treatment of uncertain labels: "ignore" excludes them from losses and measures.
         notes: lines that precede the notes of this function.
+        group: what the patients of the entries are, where they are something else.
 
     Raises:
         MissingError: no image exists.
@@ -158,6 +160,7 @@ def read_entries(
         }
         remarks.append("Every image of the table has exactly one label: read as single-label.")
     source: dict[str, Any] = {"path": str(root), "layout": layout, "uncertain": uncertain}
+    source |= {} if group is None else {"group": group}
     return assemble(root.resolve().name, splits, classes, seed=seed, source=source, notes=remarks)
 
 

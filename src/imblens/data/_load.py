@@ -48,6 +48,7 @@ def load_images(
     label_column: str | None = None,
     split_column: str | None = None,
     image_column: str | None = None,
+    group: str | None = None,
 ) -> ImageSet:
     """Load an image set.
 
@@ -72,6 +73,8 @@ def load_images(
         label_column: the column of a table or of Parquet that holds the label; by default one of the usual names.
         split_column: the column that holds train, val or test; NAME=VALUE: the rows with that value are test.
         image_column: the column that names images, or holds them in Parquet.
+        group: the column of groups whose images are alike (patient, source image, site), which stay on one side of a
+            split; by default patients where the data names them.
 
     Raises:
         MissingError: no such name, folder or file, or a part of it is missing.
@@ -83,7 +86,7 @@ def load_images(
     """
     seed = checked_seed(seed)
     choice = checked_uncertain(uncertain)
-    columns = Columns(image_column, label_column, split_column)
+    columns = Columns(image_column, label_column, split_column, group)
     reading = Reading(seed if hold_out else None, choice, checked_range(pixel_range), columns)
     loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, reading)
     loaded = with_range(loaded, reading.pixel_range)

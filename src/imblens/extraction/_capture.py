@@ -53,6 +53,7 @@ def capture(
     features: str | None = None,
     pool: Pool = None,
     ids: Ids = None,
+    groups: Ids = None,
     previews: Given = True,
     tokenizer: Any = None,
     preprocessing: Any = None,
@@ -97,6 +98,8 @@ def capture(
         pool: "mean", "first", "last" or a function, where features have several vectors per instance.
         ids: key of the ids in each batch, a function of the batch, or `{"train": [...], "test": [...]}`; default: paths
             that the data set knows, entries `id`, `idx`, `path` or `file` of batches, else positions.
+        groups: the patient, source image or site of each instance, in the forms of `ids`: instances of one group are not
+            independent, and intervals are then by group. By default the patients of an `ImageSplit`.
         previews: how instances that are no images are shown: a function of the batch, or `{"train": [...], "test":
             [...]}`, of texts, images (uint8) or 1-D signals; `{"names": [...]}` names the values of rows of a table. By
             default text of the batch, decoded tokens, signals and rows of numbers are found. False stores none.
@@ -156,12 +159,15 @@ def capture(
     rules = Preprocessing.checked(preprocessing, network, train)
     label_names = known_names if order is None else list(order.names)
     signature = Signature(network, custom=forward is not None)
-    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids, previews)
+    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids, previews, groups)
     readers = {
         name: make_reader(split, name, batch_rules, originals=thumbnails and name != "val")
         for name, split in (("train", train), ("val", val), ("test", test))
         if split is not None or name == "train"
     }
+    for name, listed_groups in groups.items() if isinstance(groups, Mapping) else ():
+        if name in readers:
+            readers[name].groups = listed_groups
     notes += [note for reader in readers.values() for note in reader.notes]
     if isinstance(readers["train"], ImageReader):
         notes += rules.notes()

@@ -71,6 +71,7 @@ class SplitReader(ABC):
         boxed: whether any image has a box.
         notes: what was assumed of the data.
         value_names: of the inputs' values, where they are rows of a table.
+        groups: the group (patient, source image, site) of every instance, where it is known before the images are read.
     """
 
     name: str
@@ -78,6 +79,7 @@ class SplitReader(ABC):
     boxed: bool = False
     notes: list[str] = []  # noqa: RUF012 - replaced, never changed
     value_names: list[str] | None = None
+    groups: Sequence[Any] | None = None
 
     def use_labels(self, labels: NDArray[Any]) -> None:
         """Read with other labels, which are known before the images are read."""
@@ -111,6 +113,7 @@ class ImageReader(SplitReader):
         self._scaled = images if preprocessing.size is None else images.resized(preprocessing.size)
         self._originals = originals
         self.boxed = any(len(boxes) for boxes in images.boxes or ())
+        self.groups = None if images.patients is None else images.patients.tolist()
 
     def __len__(self) -> int:
         """Return N."""
@@ -184,6 +187,7 @@ class BatchReader(SplitReader):
             rows = range(start, start + len(labels))
             ids = rules.batch_ids(self.name, batch, rows, self._paths)
             columns, originals = previews.columns(batch, inputs, rows, pixels)
+            columns = {**columns, **rules.batch_groups(self.name, batch, len(labels))}
             self.value_names = previews.names
             yield InputBatch(inputs, labels, ids, pixels, originals, previews=columns)
             start += len(labels)

@@ -17,7 +17,8 @@ from imblens.extraction._forward import ForwardPass
 from imblens.extraction._heads import HeadReading
 from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._readers import SplitReader
-from imblens.run import labels_vector
+from imblens.extraction._rules import as_group
+from imblens.run import GROUP, labels_vector
 
 PROGRESS_SECONDS = 5.0  # between two lines of progress
 
@@ -48,6 +49,8 @@ class Walk:
         done = 0
         start = reported = time.monotonic()
         for batch in reader.batches(size):
+            if reader.groups is not None:
+                batch = replace(batch, previews={**batch.previews, GROUP: self._groups(done, len(batch.labels))})
             labels = batch.labels.argmax(axis=1) if self._single and batch.labels.ndim == 2 else batch.labels
             if self._order is not None:
                 labels = self._order.apply(labels)
@@ -77,6 +80,17 @@ class Walk:
                 f"{reader.name} has no labelled instance.", hint="Give labels from 0 on; -1 is unlabelled."
             )
         return parts
+
+    def _groups(self, start: int, n: int) -> list[str | None]:
+        """The groups of the next instances."""
+        groups = self._reader.groups
+        assert groups is not None
+        if start + n > len(groups):
+            raise ShapeError(
+                f"groups has {len(groups)} entries for {self._reader.name}, which has more instances.",
+                hint="Give one per instance.",
+            )
+        return [as_group(groups[i]) for i in range(start, start + n)]
 
     def notes(self, reading: HeadReading) -> list[str]:
         """Sentences on what was left out and on predictions that differ; they are reported as well."""

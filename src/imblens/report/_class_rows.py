@@ -12,7 +12,7 @@ from imblens.base.arrays import imbalance
 from imblens.base.wording import FEW, ratio
 from imblens.report import _lens_parts as parts
 from imblens.report._lens_parts import Findings, known
-from imblens.run import Run
+from imblens.run import Run, class_groups
 
 TOO_MANY = 0.5  # false-positive rate above which a label is marked
 NOTABLE_IMBALANCE = 1.5
@@ -30,6 +30,8 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
         parts.forecasts(findings),
         parts.archetype_shares(findings),
     )
+    judged_by = [] if run.test is None else class_groups(run.test).tolist()  # groups, or instances where none are known
+    grouped = run.test is not None and run.test.groups is not None
     rows: list[Row] = []
     for i, name in enumerate(run.classes):
         row, area, threshold = accuracy.get(name, {}), areas.get(name, {}), thresholds.get(name, {})
@@ -37,7 +39,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
         times = known(row.get("imbalance")) if multilabel else known(rarer[i])
         specificity = known(row.get("specificity"))
         n_test = None if run.test is None else int(run.test.class_counts[i])
-        few = n_test is not None and n_test < FEW
+        few = n_test is not None and min(n_test, judged_by[i]) < FEW
         treatment = _text(cause.get("treatment"))
         rows.append(
             {
@@ -46,6 +48,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
                 "imbalance": times,
                 "rarity": _rarity(times, multilabel),
                 "test_count": n_test,
+                "test_groups": judged_by[i] if grouped else None,
                 "too_few": few,
                 "accuracy": known(row.get("accuracy")),
                 "accuracy_low": known(row.get("accuracy_low")),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from imblens.base.wording import FEW, counted, percent, share_with_interval
 from imblens.report._class_rows import Row, mean_accuracy, worst_first
 from imblens.report._data import Lines
 from imblens.report._lens_parts import ACCURACY, DIAGNOSIS, RANKING
-from imblens.run import copies, permutation_note
+from imblens.run import GROUP, copies, group_name, permutation_note
 
 if TYPE_CHECKING:
     from imblens.run import Run
@@ -97,13 +99,20 @@ def ranking(lines: Lines) -> str:
 
 
 def shared_patients(run: Run) -> tuple[int, str]:
-    """Number of patients in both training and test split, as the data of the run states it, and the sentence on them."""
+    """Number of patients (groups) in both training and test split, and the sentence on them.
+
+    Counted from the column of groups; without one, as the data of the run states it.
+    """
     data = run.meta.get("data")
-    shared = data.get("shared_patients") if isinstance(data, Mapping) else None
-    n = shared.get("train and test") if isinstance(shared, Mapping) else None
+    stated = data.get("shared_patients") if isinstance(data, Mapping) else None
+    n = stated.get("train and test") if isinstance(stated, Mapping) else None
+    test, what = run.test, "patient"
+    if test is not None and GROUP in test.columns and GROUP in run.train.columns:
+        of_train, of_test = (set(part.instances([GROUP])[GROUP].dropna()) for part in (run.train, test))
+        n, what = len(of_train & of_test), group_name(run)
     if not isinstance(n, int) or n < 1:
         return 0, ""
-    who = counted(n, "patient") + (" is" if n == 1 else " are")
+    who = counted(n, what) + (" is" if n == 1 else " are")
     return n, f"{who} in both the training and the test split: results are probably optimistic."
 
 
@@ -119,6 +128,16 @@ def copied(run: Run) -> tuple[int | None, str]:
         f"{n:,} of {len(test):,} test instances have exactly the features of a training instance: results are probably "
         "optimistic."
     )
+
+
+def by_group(run: Run) -> str:
+    """That intervals are by group, and how many groups the test split has; "" where no groups are known."""
+    test = run.test
+    if test is None or test.groups is None:
+        return ""
+    name = group_name(run)
+    groups = counted(len(np.unique(test.groups)), name)
+    return f"Intervals are by {name} ({groups} in the test split): instances of one {name} are not independent."
 
 
 def class_order(run: Run) -> str:
@@ -153,7 +172,17 @@ def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> d
         "assumptions": assumptions(run),
         "headline": headline(lines, rows, of),
         "reason": reason(lines, order[0]) if order else "",
-        "statements": [text for text in (need_help(run, rows), ranking(lines), patients, copy_sentence) if text],
+        "statements": [
+            text
+            for text in (
+                need_help(run, rows),
+                ranking(lines),
+                by_group(run),
+                patients,
+                copy_sentence,
+            )
+            if text
+        ],
         "next_worst": next_worst(lines, rows, of),
         "copies": {"count": n_copies, "notable": bool(copy_sentence)},
         "shared_patients": n_patients,

@@ -35,7 +35,8 @@ def summary(audit: AuditData) -> dict[str, Any]:
           worst first. `next_treatment`: the treatment to try first. `order`: classes with a known accuracy, the class of
           interest first, then worst first.
         - `class_table`: a mapping per class, in the order of the run: `class`, `train_count`, `imbalance`, `rarity` (text),
-          `test_count`, `too_few` (below 10 test instances), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
+          `test_count`, `test_groups` (None where no groups are known), `too_few` (below 10 test
+          instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
           `false_positive_rate` and `too_many_positives` (multi-label), `auroc`, `threshold` (None, or `threshold`,
           `recall`, `precision`, `recall_at_half`, `chosen_on`), `errors` (test errors), `errors_to` and
           `expected_errors_to` (None, or `class` and `share`), `archetypes` (share of each), `cause`, `evidence`,

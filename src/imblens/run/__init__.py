@@ -4,10 +4,11 @@ from imblens.run._class_order import permutation_note
 from imblens.run._copies import copied_within, copies
 from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
+from imblens.run._groups import class_groups, group_effects, group_name
 from imblens.run._head import Head
 from imblens.run._install import affine_weights, unwrapped
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
-from imblens.run._part import UNKNOWN, Part
+from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._read import read_part
 from imblens.run._run import Run, as_run
 from imblens.run._same_instances import common_rows, same_features
@@ -31,6 +32,7 @@ from imblens.run.statistics import (
 __all__ = [
     "APPROXIMATE_ABOVE",
     "ENGINES",
+    "GROUP",
     "PREVIEWS",
     "UNKNOWN",
     "Batch",
@@ -49,6 +51,7 @@ __all__ = [
     "affine_weights",
     "as_array",
     "as_run",
+    "class_groups",
     "class_names",
     "common_rows",
     "confusion_summary",
@@ -56,6 +59,8 @@ __all__ = [
     "copies",
     "engine",
     "features_matrix",
+    "group_effects",
+    "group_name",
     "is_table",
     "labels_vector",
     "legible",

@@ -20,6 +20,7 @@ from imblens.run._conventions import (
     logits_of_probabilities,
 )
 from imblens.run._foreign import as_array
+from imblens.run._group_columns import checked_groups, group_tables
 from imblens.run._head import Head, centred_head
 from imblens.run._part import Part
 from imblens.run._rounding import stored_features
@@ -55,6 +56,7 @@ def splits_of(
     task: str | None = None,
     read: bool = False,
     centre: NDArray[np.float64] | None = None,
+    groups: Any = None,
 ) -> Checked:
     """Check arrays and convert them; see `Run.from_arrays`.
 
@@ -65,10 +67,12 @@ def splits_of(
         task: "multilabel" keeps labels (N, C) with one 1 in every row; None takes them as single labels.
         read: whether features and logits are finite float32 matrices, checked where they were read from a table.
         centre: (D,) what was subtracted from the features before.
+        groups: a group per instance by split, or None.
     """
     notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
     raw = {name: values[0] if read else number_matrix(values[0], f"{name}_features") for name, values in given.items()}
+    whose: dict[str, NDArray[Any]] = checked_groups(groups, {name: len(matrix) for name, matrix in raw.items()})
     dim = raw["train"].shape[1]
     for name, matrix in raw.items():
         if matrix.shape[1] != dim:
@@ -92,9 +96,10 @@ def splits_of(
         raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
     for name, labelled in labelled_rows(labels).items():
         notes.append(left_out_note(name, labelled))
-        for group in (raw, labels, logits):
-            if name in group and len(group[name]) == len(labelled):
-                group[name] = group[name][labelled]
+        kinds: tuple[dict[str, NDArray[Any]], ...] = (raw, labels, logits, whose)
+        for arrays_of in kinds:
+            if name in arrays_of and len(arrays_of[name]) == len(labelled):
+                arrays_of[name] = arrays_of[name][labelled]
     if isinstance(classes, Mapping):
         classes, labels = classes_of_mapping(classes, labels)
         notes.append(f"Classes are in the order of the keys of classes: {listed(classes)}.")
@@ -129,7 +134,11 @@ def splits_of(
     last = None if layer is None else Head.checked(*layer, dim=dim, n_classes=len(names))
     if last is not None and layer is not None and centre is not None:
         last = centred_head(last, layer[0], layer[1], centre)
-    splits = {name: Split((Part(features[name], labels[name], logits.get(name)),), names, name, last) for name in given}
+    tables = group_tables(whose)
+    splits = {
+        name: Split((Part(features[name], labels[name], logits.get(name), tables.get(name)),), names, name, last)
+        for name in given
+    }
     _two_classes(splits["train"])
     return Checked(splits, last, notes, centre)
 

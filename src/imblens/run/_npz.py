@@ -13,7 +13,8 @@ from imblens.base.archives import open_arrays
 from imblens.errors import InputError, MissingError
 
 KEYS = ("features", "labels", "logits")
-KNOWN = {f"{split}_{key}" for split in ("train", "test", "val") for key in KEYS} | {
+SPLITS = ("train", "test", "val")
+KNOWN = {f"{split}_{key}" for split in SPLITS for key in (*KEYS, "groups")} | {
     "head_weight",
     "head_bias",
     "class_names",
@@ -58,6 +59,7 @@ def read_npz(path: Path) -> dict[str, Any]:
         "val": _triple(arrays, "val") or None,
         "head": head,
         "classes": arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
+        "groups": {split: arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays} or None,
         "meta": {"data": {"source": path.name, "layout": "arrays"}},
     }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label, which is 0 in `labels`
+GROUP = "group"  # column of text: the patient, source image or site of an instance; null where unknown
 LARGE_MAP = 2**28  # bytes of a map whose pages are dropped when they were read
 BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
 

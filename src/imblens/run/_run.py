@@ -116,6 +116,7 @@ class Run:
         classes: Classes | None = None,
         meta: Mapping[str, Any] | None = None,
         task: Task | None = None,
+        groups: Mapping[str, Any] | None = None,
     ) -> Run:
         """Build a run from arrays; only training features and labels are required.
 
@@ -129,6 +130,8 @@ class Run:
                 text or have gaps).
             meta: origin of the arrays; reports state it. `meta["notes"]` gets a sentence for every conversion below.
             task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,).
+            groups: mapping of splits to the group of each instance, (N,): patient, source image, site. Instances of one
+                group are not independent: intervals are then by group. `meta["group"]` may name what the groups are.
 
         Tensors, sparse arrays, series and other arrays are converted. Logits that are probabilities are replaced by their
         logarithms (log-odds in multi-label data). Test and validation instances with label -1 are left out. Features
@@ -147,7 +150,7 @@ class Run:
         """
         arrays = {"train": train, "test": test, "val": val}
         given = {name: values for name, values in arrays.items() if values is not None}
-        checked = splits_of(given, head=head, classes=classes, task=task)
+        checked = splits_of(given, head=head, classes=classes, task=task, groups=groups)
         return cls._of(checked, meta or {})
 
     @classmethod
@@ -180,7 +183,7 @@ class Run:
                 out where the names of the files mean it (`train-00000.parquet`), or in a mapping.
             logits: a column of lists of C numbers, or C columns; needs `classes` where labels are text.
             id: a column that identifies instances in reports; without it, the number of the row in the table.
-            group: a column of groups (patients, sessions), kept with the instances.
+            group: a column of groups (patient, source image, site); intervals are then by group.
             preview: a column of text that reports show; 300 characters of each are kept.
             head: as in `from_arrays`.
             classes: as in `from_arrays`; names in the schema (Hugging Face `ClassLabel`) are used without it.
@@ -216,6 +219,7 @@ class Run:
         val: Sequence[Any] | None = None,
         classes: Classes | None = None,
         meta: Mapping[str, Any] | None = None,
+        groups: Mapping[str, Any] | None = None,
     ) -> Run:
         """Build a run from a fitted scikit-learn classifier, alone or at the end of a pipeline.
 
@@ -232,6 +236,7 @@ class Run:
             test, val: the same for held-out instances; -1 in y is left out.
             classes: C names in the order of classes_, or a mapping of label values to names; by default classes_.
             meta: further facts to store with the run.
+            groups: as in `from_arrays`.
 
         Names of features (get_feature_names_out, columns of a frame), texts and the numbers of a row are kept for reports.
 
@@ -245,7 +250,7 @@ class Run:
             Run(multiclass: 4 train, 4 test instances x 1 features, 2 classes, with head)
         """
         given = {"train": train, "test": test, "val": val}
-        checked, found = read_estimator(estimator, {k: v for k, v in given.items() if v is not None}, classes)
+        checked, found = read_estimator(estimator, {k: v for k, v in given.items() if v is not None}, classes, groups)
         return cls._of(checked, {**found, **(meta or {})})
 
     @staticmethod

@@ -40,7 +40,7 @@ class Chain:
 
 
 def read_estimator(
-    estimator: Any, given: Mapping[str, Sequence[Any]], classes: Classes | None
+    estimator: Any, given: Mapping[str, Sequence[Any]], classes: Classes | None, groups: Any = None
 ) -> tuple[Checked, dict[str, Any]]:
     """Return what `Run.from_sklearn` needs: the checked splits, and the meta of the run."""
     chain = _taken_apart(estimator)
@@ -65,10 +65,12 @@ def read_estimator(
         labels[name] = y if multilabel else _positions(y, known, by_value, f"{name}_labels")
     columns = _names_out(chain.steps, given["train"][0], features["train"].shape[1])
     arrays = {name: (features[name], labels[name], logits[name]) for name in pairs}
-    checked = splits_of(arrays, head=head, classes=names, task="multilabel" if multilabel else "multiclass")
+    checked = splits_of(
+        arrays, head=head, classes=names, task="multilabel" if multilabel else "multiclass", groups=groups
+    )
     tables, value_names = _tables({name: X for name, (X, _) in given.items()}, bool(chain.steps))
     splits = {
-        name: replace(split, parts=(replace(split.parts[0], table=tables.get(name)),))
+        name: replace(split, parts=(replace(split.parts[0], table=_joined(split.parts[0].table, tables.get(name))),))
         if len(split) == len(labels[name])
         else split
         for name, split in checked.splits.items()
@@ -412,3 +414,11 @@ def _lists(values: NDArray[np.float32]) -> Any:
 
     array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     return pd.Series(pd.arrays.ArrowExtensionArray(array))
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """The columns of both frames; None where both are None."""
+    import pandas as pd
+
+    known = [frame for frame in (one, other) if frame is not None]
+    return pd.concat(known, axis=1) if known else None

@@ -15,7 +15,7 @@ from imblens.errors import MissingError
 from imblens.run._engine import part_statistics
 from imblens.run._head import Head
 from imblens.run._neighbours import NeighbourGraph, neighbour_graph
-from imblens.run._part import UNKNOWN, Part
+from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run.statistics import Batch, Statistic
 
 if TYPE_CHECKING:
@@ -135,6 +135,22 @@ class Split:
         if "id" in self.columns:
             return self.instances(["id"])["id"].to_numpy(dtype=object)
         return np.array([str(i) for i in range(len(self))], dtype=object)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64] | None:
+        """(N,) group (patient, source image, site) of every instance, numbered by name; None where none are known.
+
+        They are the column `group`. An instance without one is a group of its own.
+        """
+        if GROUP not in self.columns:
+            return None
+        import pandas as pd
+
+        codes, names = pd.factorize(self.instances([GROUP])[GROUP].astype(object), sort=True)
+        alone = codes < 0
+        codes = codes.astype(np.int64)
+        codes[alone] = len(names) + np.arange(int(alone.sum()))
+        return codes
 
     @property
     def columns(self) -> tuple[str, ...]:

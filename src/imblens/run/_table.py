@@ -110,6 +110,7 @@ def read_table(
             "source": Path(source).name if isinstance(source, (str, Path)) else table.name,
             "layout": "table",
             "columns": columns.described(),
+            **({} if columns.group is None else {"group": columns.group}),
         }
     }
     if feature_names is not None:

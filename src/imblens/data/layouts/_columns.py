@@ -30,11 +30,17 @@ class Columns:
     image: str | None = None
     label: str | None = None
     split: str | None = None
+    group: str | None = None
 
     @property
     def stated(self) -> list[str]:
         """The options that were given, in words of the command line."""
-        given = (("--image-column", self.image), ("--label-column", self.label), ("--split-column", self.split))
+        given = (
+            ("--image-column", self.image),
+            ("--label-column", self.label),
+            ("--split-column", self.split),
+            ("--group", self.group),
+        )
         return [option for option, name in given if name is not None]
 
 

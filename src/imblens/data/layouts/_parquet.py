@@ -28,7 +28,7 @@ from imblens.data._entries import (
 )
 from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
-from imblens.data.layouts._columns import Columns, find_column, read_splits, split_column
+from imblens.data.layouts._columns import PATIENT, Columns, find_column, read_splits, split_column
 from imblens.errors import InputError, MissingError, ShapeError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
 _IMAGE = ("image", "img", "images", "jpg", "png", "image_bytes", "bytes")
 _LABEL = ("label", "labels", "target", "targets", "class", "fine_label", "class_label", "category", "classes", "y")
+_TILE_NAME = re.compile(r"(.+)_r\d+c\d+")  # source image, row and column of a tile
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
 _CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
@@ -155,10 +156,20 @@ def read_parquet(
     labels, classes = number_labels(known, names, str(root))
     labels, single = one_label_each(labels)
     splits, notes, changes = {}, [*remarks, *single], BoxNotes()
+    source_facts = {"path": str(root), "layout": "parquet"}
+    if columns is not None and columns.group is not None:
+        source_facts["group"] = columns.group
     if all(part.patients is None for part in read.values()):
-        read = {split: replace(part, patients=_named_patients(part.ids)) for split, part in read.items()}
-        if any(part.patients is not None for part in read.values()):
-            notes.append("Patients are taken from the image names, which follow NIH ChestX-ray14.")
+        for pattern, what, names_of in (
+            (_NIH_NAME, "patient", "NIH ChestX-ray14"),
+            (_TILE_NAME, "source image", "SOURCE_rROWcCOLUMN (tiles of one image)"),
+        ):
+            named = {split: _named_groups(part.ids, pattern) for split, part in read.items()}
+            if all(groups is not None for groups in named.values()):
+                read = {split: replace(part, patients=named[split]) for split, part in read.items()}
+                source_facts["group"] = what
+                notes.append(f"{what.capitalize()}s are taken from the image names, which follow {names_of}.")
+                break
     unread = sorted({part.unread for part in read.values() if part.unread is not None})
     if unread:
         notes.append(f"Boxes are those of the column boxes; not read: {', '.join(unread)}.")
@@ -178,7 +189,6 @@ def read_parquet(
         splits[split], line = settle_uncertain(images, uncertain, split)
         notes += line
     notes += boxes_without_label(splits)
-    source_facts = {"path": str(root), "layout": "parquet"}
     return assemble(
         root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*changes.lines(), *notes]
     )
@@ -271,9 +281,9 @@ def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column
     return _Split(chunks, labels, ids, made, names, whom, unread, where if where and any(where) else None, tuple(notes))
 
 
-def _named_patients(ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    """Return (N,) patients from NIH's image names; None unless all images have such names."""
-    found = [_NIH_NAME.fullmatch(name) for name in ids.tolist()]
+def _named_groups(ids: NDArray[np.object_], pattern: re.Pattern[str]) -> NDArray[np.object_] | None:
+    """Return (N,) groups from the images' names; None unless all images have such names."""
+    found = [pattern.fullmatch(name) for name in ids.tolist()]
     return patients_array([match[1] for match in found if match]) if all(found) else None
 
 
@@ -334,8 +344,9 @@ def _columns(path: Path, schema: pa.Schema, stated: Columns) -> dict[str, str]:
     boxes = _box_column(schema)
     if boxes is not None:
         found["boxes"] = boxes
-    if "patient_id" in there:
-        found["patient"] = "patient_id"
+    group = find_column(there, PATIENT, stated.group, str(path))
+    if group is not None:
+        found["patient"] = there[group]
     return found
 
 

@@ -141,7 +141,14 @@ def read_tables(
             more = f"{drawn_boxes - taken:,} of {drawn_boxes:,}"
             notes.append(f"{boxes[0].name} has boxes of images that the table does not list: {more}.")
     return read_entries(
-        root, entries, classes, layout="NIH" if nih else "table", seed=seed, uncertain=uncertain, notes=notes
+        root,
+        entries,
+        classes,
+        layout="NIH" if nih else "table",
+        seed=seed,
+        uncertain=uncertain,
+        notes=notes,
+        group=None if columns is None else columns.group,
     )
 
 
@@ -171,7 +178,7 @@ def _read_table(path: Path, columns: Columns) -> tuple[list[Entry], tuple[str, .
             f"{path} has no column 'Finding Labels'; its columns: {', '.join(header)}.",
             hint="Give NIH's table as it is published.",
         )
-    patient = find_column(header, PATIENT, None, str(path))
+    patient = find_column(header, PATIENT, columns.group, str(path))
     split, held_out = split_column(header, columns.split, str(path))
     joined = find_column(header, LABEL, columns.label, str(path))
     notes: list[str] = []

@@ -25,7 +25,9 @@ def _accuracy_chart(finding: Finding) -> Any:
 
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
-    table = table.assign(**{"name": table["class"], "class": order, "few": table["test_count"] < FEW})
+    table = table.assign(
+        **{"name": table["class"], "class": order, "few": table.get("test_groups", table["test_count"]) < FEW}
+    )
     table["remark"] = table["few"].map({True: "too few to tell", False: ""})
     y = class_axis(order, limit=LABEL_LIMIT + 60)
     what = "accuracy" if "specificity" not in table else "sensitivity"

@@ -14,7 +14,7 @@ from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._pairs import ALL_PAIRS
 from imblens.lenses.class_accuracy.chart import charts
 from imblens.lenses.class_accuracy.text import lines
-from imblens.run import Confusion, Run, Split, confusion_summary
+from imblens.run import Confusion, Run, Split, class_groups, confusion_summary, group_effects
 
 
 @lens(
@@ -32,6 +32,8 @@ def class_accuracy(run: Run) -> Finding:
     accuracy_c = correctly classified test instances of c / test instances of c
 
     A class without test instances has accuracy NaN, never 0. With fewer than ten, the line ends with "too few to tell".
+    Where the run has groups (patients, source images, sites), intervals are by group: counts are divided by the design
+    effect (`imblens.base.groups`), and fewer than ten groups are too few.
 
     In a multi-label run each label is a binary task, predicted positive where its logit is above 0: accuracy is the recall
     (sensitivity), specificity the share of negatives predicted negative, imbalance = negatives / positives. Uncertain
@@ -47,6 +49,7 @@ def class_accuracy(run: Run) -> Finding:
         test instances), geometric_mean = sqrt(macro sensitivity x macro specificity), macro_f1, accuracy.
 
         A multi-label run has no `confusion`; its table ends with specificity, specificity_low, specificity_high;
+        With groups the last column is test_groups, the groups with an instance of the class.
         balanced_accuracy is the mean over labels of (recall + specificity) / 2, and accuracy the share of all
         predictions that are correct.
 
@@ -64,7 +67,8 @@ def class_accuracy(run: Run) -> Finding:
     counts = confusion_counts(run.test)
     test_count = counts.sum(axis=1)
     correct = np.diag(counts)
-    low, high = wilson(correct, test_count)
+    effect = group_effects(run.test, run.test.labels, run.test.correct)
+    low, high = wilson(correct / effect, test_count / effect)
     table = pd.DataFrame(
         {
             "class": run.classes,
@@ -74,6 +78,7 @@ def class_accuracy(run: Run) -> Finding:
             "accuracy": divide(correct, test_count),
             "accuracy_low": low,
             "accuracy_high": high,
+            **_groups(run.test),
         }
     )
     untested = [name for name, n in zip(run.classes, test_count, strict=True) if n == 0]
@@ -97,8 +102,10 @@ def _label_accuracy(run: Run) -> Finding:
     hits = (labels & known & predicted).sum(axis=0)
     rejected = (~labels & known & ~predicted).sum(axis=0)  # true negatives
     recall, specificity = divide(hits, positives), divide(rejected, negatives)
-    low, high = wilson(hits, positives)
-    other_low, other_high = wilson(rejected, negatives)
+    effect = group_effects(run.test, labels & known, predicted)
+    other = group_effects(run.test, ~labels & known, ~predicted)
+    low, high = wilson(hits / effect, positives / effect)
+    other_low, other_high = wilson(rejected / other, negatives / other)
     train = run.train
     table = pd.DataFrame(
         {
@@ -112,6 +119,7 @@ def _label_accuracy(run: Run) -> Finding:
             "specificity": specificity,
             "specificity_low": other_low,
             "specificity_high": other_high,
+            **_groups(run.test),
         }
     )
     defined = (positives > 0) & (negatives > 0)
@@ -134,6 +142,11 @@ def _label_accuracy(run: Run) -> Finding:
         if names:
             notes.append(f"No {what} test instance of {', '.join(names)}: left out of every mean.")
     return Finding({"class_accuracy": table}, summary, notes=tuple(notes))
+
+
+def _groups(split: Split) -> dict[str, NDArray[np.int64]]:
+    """The column of groups with an instance of each class, where groups are known."""
+    return {} if split.groups is None else {"test_groups": class_groups(split)}
 
 
 def confusion_counts(split: Split) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from imblens.base.intervals import wilson
-from imblens.base.wording import FEW, counted, percent, ratio, share_with_interval
+from imblens.base.wording import FEW, evidence, percent, ratio, share_with_interval
 from imblens.lenses._contract import Finding
 
 
@@ -27,14 +27,16 @@ def lines(finding: Finding) -> dict[str, str]:
             f"{name} is classified correctly "
             f"{share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)} of the time"
         )
-        if row.test_count < FEW:
-            text += f" in {counted(row.test_count, 'test instance')}, too few to tell"
+        if _told_by(row) < FEW:
+            text += (
+                f" in {evidence(row.test_count, getattr(row, 'test_groups', None), 'test instance')}, too few to tell"
+            )
         if row.imbalance >= 1.5:
             text += f", {ratio(row.imbalance)}x rarer than {largest}"
         if errors["count"].sum():
             worst = errors.loc[errors["count"].idxmax()]
             text += f"; {_errors_to(int(worst['count']), int(errors['count'].sum()))} to {worst['predicted']}"
-            text += ", too few to tell" if errors["count"].sum() < FEW <= row.test_count else ""
+            text += ", too few to tell" if errors["count"].sum() < FEW <= _told_by(row) else ""
         found[name] = text + "."
     return found
 
@@ -48,10 +50,16 @@ def _errors_to(count: int, errors: int) -> str:
 
 def _label_line(row: Any) -> str:
     text = f"{row[1]}: sensitivity {share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)}"
-    if row.test_count < FEW:
-        text += f" ({counted(row.test_count, 'positive test instance')}, too few to tell)"
+    if _told_by(row) < FEW:
+        few = evidence(row.test_count, getattr(row, "test_groups", None), "positive test instance")
+        text += f" ({few}, too few to tell)"
     if np.isfinite(row.specificity):
         text += f", false-positive rate {percent(1 - row.specificity)}"
     if row.imbalance >= 1.5:
         text += f"; {ratio(row.imbalance)} negatives per positive in training"
     return f"{text}."
+
+
+def _told_by(row: Any) -> int:
+    """Test instances, or groups of them where groups are known: what decides whether there are enough."""
+    return int(getattr(row, "test_groups", row.test_count))
