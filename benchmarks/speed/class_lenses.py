@@ -39,7 +39,7 @@ def of_neighbours() -> list[dict[str, Any]]:
         return found
 
     def matrix() -> NDArray[np.int64]:
-        return neighbour_forecast(run, 5).counts
+        return neighbour_forecast(run, 5).counts.toarray()
 
     def matrix_loop() -> NDArray[np.int64]:
         counts = np.zeros((len(COUNTS), len(COUNTS)), np.int64)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from imblens.run import Run, Split
 
 
+ROW_GROUP = 100_000  # instances in one row group of instances.parquet
+
+
 def instances(audit: AuditData) -> pd.DataFrame:
     """Return what an audit states on each instance.
 
@@ -49,7 +52,7 @@ def write_instances(table: pd.DataFrame, path: Path) -> None:
 
     def put(file: BinaryIO) -> None:
         made = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(made, file, write_page_checksum=True)
+        pq.write_table(made, file, row_group_size=ROW_GROUP, write_page_checksum=True)
 
     write_atomic(path, put)
 
@@ -64,9 +67,8 @@ def _rows(run: Run, split: Split) -> pd.DataFrame:
         return pd.DataFrame(
             {**columns, "predicted": nothing, "correct": nothing, "confidence": np.nan, "adversary": None}
         )
-    logits = np.asarray(split.logits)
     if split.multilabel:
-        predicted, correct = logits > 0, split.correct.all(axis=1)
+        predicted, correct = np.asarray(split.logits) > 0, split.correct.all(axis=1)
         return pd.DataFrame(
             {
                 **columns,
@@ -76,12 +78,15 @@ def _rows(run: Run, split: Split) -> pd.DataFrame:
                 "adversary": None,
             }
         )
-    others = logits.copy()
-    others[np.arange(len(split)), split.labels] = -np.inf
-    top = logits.max(axis=1, keepdims=True)
-    confidence = 1 / np.exp(logits - top).sum(axis=1, dtype=np.float64)
+    confidence, adversary = np.empty(len(split)), np.empty(len(split), np.int64)
+    for batch in split.batches(logits=True):
+        rows = slice(batch.start, batch.start + len(batch))
+        logits = np.array(batch.logits)
+        confidence[rows] = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1, dtype=np.float64)
+        logits[np.arange(len(batch)), batch.labels] = -np.inf
+        adversary[rows] = logits.argmax(axis=1)
     columns |= {"predicted": names[split.predictions], "correct": split.correct, "confidence": confidence.round(6)}
-    return pd.DataFrame({**columns, "adversary": names[others.argmax(axis=1)]})
+    return pd.DataFrame({**columns, "adversary": names[adversary]})
 
 
 def _named(names: NDArray[Any], labels: NDArray[Any]) -> Any:

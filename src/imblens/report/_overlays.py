@@ -248,7 +248,7 @@ def _probability(split: Split, row: int, label: int) -> float | None:
         return None
     from scipy.special import expit, softmax
 
-    logits = np.asarray(split.logits[row], dtype=np.float64)
+    logits = split.logits_of(np.array([row]))[0].astype(np.float64)
     return float(expit(logits[label]) if split.multilabel else softmax(logits)[label])
 
 

@@ -23,6 +23,7 @@ UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label,
 GROUP = "group"  # column of text: the patient, source image or site of an instance; null where unknown
 LARGE_MAP = 2**28  # bytes of a map whose pages are dropped when they were read
 BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
+LOGIT_BYTES = 64 * 2**20  # logits of one batch
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Part:
             logits: whether batches need logits.
         """
         step = max(256, BATCH_BYTES // (4 * self.features.shape[1]))
+        if logits:
+            step = min(step, max(256, LOGIT_BYTES // (4 * n_classes)))
         for low in range(0, len(self), step):
             rows = slice(low, low + step)
             features = self.features[rows]
@@ -108,6 +111,8 @@ class Part:
                 outputs = head(features)
             yield Batch(start + low, features, self.labels[rows], outputs, n_classes)
             _release(self.features, rows)
+            if logits and self.logits is not None:
+                _release(self.logits, rows)
 
 
 def _release(array: Floats, rows: slice) -> None:

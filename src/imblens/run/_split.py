@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.base.memo import Memo
 from imblens.errors import MissingError
 from imblens.run._engine import part_statistics
 from imblens.run._head import Head
 from imblens.run._neighbours import NeighbourGraph, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
+from imblens.run._spool import Spool
 from imblens.run.statistics import Batch, Statistic
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
+LOGITS_AT_ONCE = 2**28  # bytes of logits up to which a split keeps them; beyond they are computed where they are needed
 PREVIEWS = {"image": "thumbnail", "text": "preview", "waveform": "waveform", "values": "values"}  # column of each kind
 
 
@@ -96,10 +99,19 @@ class Split:
 
     @cached_property
     def features(self) -> Floats:
-        """(N, D) float32; a memory map where the split is one stored part."""
+        """(N, D) float32; a memory map where the split is one stored part, or where several are large together.
+
+        Raises:
+            StorageError: several large parts, and the folder for temporary files has too little space to join them.
+        """
         if len(self.parts) == 1:
             return self.parts[0].features
-        return np.concatenate([part.features for part in self.parts])
+        joined = Spool(len(self), self.dim, what="the joined parts of a split need")
+        for batch in self.batches():
+            joined.append(batch.features)
+        matrix = joined.matrix()
+        joined.close()
+        return matrix
 
     @cached_property
     def logits(self) -> Floats:
@@ -109,10 +121,56 @@ class Split:
         blocks = [batch.logits for batch in self.batches(logits=True)]
         return np.concatenate([block for block in blocks if block is not None]).astype(np.float32)
 
+    @property
+    def _small(self) -> bool:
+        return 4 * len(self) * self.n_classes <= LOGITS_AT_ONCE
+
+    def logits_of(self, rows: NDArray[np.int64]) -> Floats:
+        """(n, C) logits of the instances at those positions; of a large split, without those of all others."""
+        if self._small:
+            return np.asarray(self.logits[rows])
+        found = np.empty((len(rows), self.n_classes), np.float32)
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        of_part = np.searchsorted(starts, rows, side="right") - 1
+        for number in np.unique(of_part).tolist():
+            at, part = np.flatnonzero(of_part == number), self.parts[number]
+            own = rows[at] - starts[number]
+            found[at] = self._logits(part, own, slice(None))
+        return found
+
+    def logit_columns(self, columns: slice) -> Floats:
+        """(N, c) logits of consecutive classes; of a large split, without those of all others."""
+        if self._small:
+            return np.asarray(self.logits[:, columns])
+        found = np.empty((len(self), len(range(*columns.indices(self.n_classes)))), np.float32)
+        start = 0
+        for part in self.parts:
+            for rows in row_blocks(len(part), self.dim + self.n_classes):
+                found[start + rows.start : start + rows.stop] = self._logits(part, rows, columns)
+            start += len(part)
+        return found
+
+    def _logits(self, part: Part, rows: Any, columns: slice) -> Floats:
+        if part.logits is not None:
+            return part.logits[rows, columns]
+        assert self.head is not None
+        return Head(self.head.weight[columns], self.head.bias[columns])(part.features[rows])
+
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
         """(N,) class of the largest logit; the first of equal ones."""
-        return np.asarray(self.logits).argmax(axis=1).astype(np.int64)
+        if self._small:
+            return np.asarray(self.logits).argmax(axis=1).astype(np.int64)
+        return np.concatenate([batch.predictions for batch in self.batches(logits=True)])
+
+    @cached_property
+    def confusion(self) -> Any:
+        """(C, C) sparse counts of predictions (columns) for the instances of each class (rows), in a single-label split."""
+        from scipy.sparse import coo_array
+
+        pairs, counts = np.unique(self.labels * self.n_classes + self.predictions, return_counts=True)
+        shape = (self.n_classes, self.n_classes)
+        return coo_array((counts.astype(np.int64), np.divmod(pairs, self.n_classes)), shape=shape).tocsr()
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:

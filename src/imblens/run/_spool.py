@@ -21,8 +21,12 @@ class Spool:
     also after a kill.
     """
 
-    def __init__(self, rows: int, columns: int) -> None:
+    def __init__(self, rows: int, columns: int, what: str = "the table needs") -> None:
         """Reserve the space.
+
+        Args:
+            rows, columns: of the matrix.
+            what: subject and verb of the message.
 
         Raises:
             StorageError: the folder for temporary files has too little space.
@@ -39,7 +43,7 @@ class Spool:
         free = shutil.disk_usage(folder).free
         if size > free:
             raise StorageError(
-                f"the table needs {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
+                f"{what} {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
                 hint="Set TMPDIR to a folder with more space.",
             )
         self._file = tempfile.TemporaryFile(prefix="imblens-")  # noqa: SIM115

@@ -301,11 +301,11 @@ def _predicted(batch: Batch, rows: NDArray[Any], label: int) -> NDArray[np.bool_
     return predicted
 
 
-def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
+def confusion_summary(counts: Any) -> dict[str, float]:
     """Measures over all classes, from (C, C) counts of predictions (columns) for the instances of each class (rows).
 
-    Classes without instances are left out of every mean. accuracy; balanced_accuracy = macro sensitivity (mean recall);
-    geometric_mean = sqrt(macro sensitivity x macro specificity); macro_f1.
+    Counts may be sparse. Classes without instances are left out of every mean. accuracy; balanced_accuracy = macro
+    sensitivity (mean recall); geometric_mean = sqrt(macro sensitivity x macro specificity); macro_f1.
 
     Example:
         >>> counts = np.array([[8, 2], [1, 1]])
@@ -313,7 +313,7 @@ def confusion_summary(counts: NDArray[np.int64]) -> dict[str, float]:
         {'accuracy': 0.75, 'balanced_accuracy': 0.65, 'geometric_mean': 0.65, 'macro_f1': 0.621}
     """
     total = counts.sum()
-    correct = np.diag(counts).astype(np.float64)
+    correct = counts.diagonal().astype(np.float64)
     positives, predicted = counts.sum(axis=1), counts.sum(axis=0)
     seen = positives > 0
     recall = correct[seen] / positives[seen]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.calibration_error import expected_calibration_error
 from imblens.base.intervals import paired_change, wilson
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Confusion, Run, Split, confusion_summary
+from imblens.run import Run, Split, confusion_summary
 from imblens.treatments._one_vs_rest import label_summary, label_table
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
 
 
 def _measures(split: Split) -> dict[str, float]:
-    counts = split.reduce(lambda: Confusion(split.n_classes))
-    found = confusion_summary(counts)
+    found = confusion_summary(split.confusion)
     order = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
     return {**{name: found[name] for name in order}, "ece": expected_calibration_error(split.logits, split.labels)}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from imblens.base.arrays import divide
-from imblens.lenses.class_accuracy.measure import confusion_counts
+from imblens.base.blocks import row_blocks
 from imblens.run import Batch, Moments, Run, Statistic
 
 Matrix = NDArray[np.float64]
@@ -34,8 +34,8 @@ CLOUD_SEED = 0
 class NeighbourClasses:
     """Counts of the classes among the neighbours of each class's instances; see `neighbour_forecast`."""
 
-    def __init__(self, counts: NDArray[np.int64], of_errors: NDArray[np.bool_]) -> None:
-        """Keep (C, C) counts and which rows count errors only."""
+    def __init__(self, counts: Any, of_errors: NDArray[np.bool_]) -> None:
+        """Keep (C, C) sparse counts and which rows count errors only."""
         self.counts = counts
         self.of_errors = of_errors
 
@@ -45,28 +45,38 @@ def neighbour_forecast(run: Run, k: int) -> NeighbourClasses:
 
     With fewer than ten errors in a class (or without predictions) all its instances count.
     """
+    from scipy.sparse import coo_array
+
     labels = run.train.labels
     wrong = ~run.train.correct if run.train.has_logits else np.zeros(len(labels), bool)
     of_errors = np.bincount(labels[wrong], minlength=run.n_classes) >= ENOUGH_ERRORS
     rows = np.flatnonzero(wrong | ~of_errors[labels])
-    near = labels[run.neighbours(k).indices[rows]]  # (n, k)
-    pairs = labels[rows, None] * run.n_classes + near
-    counts = np.bincount(pairs.ravel(), minlength=run.n_classes**2).reshape(run.n_classes, run.n_classes)
-    np.fill_diagonal(counts, 0)
+    own = np.repeat(labels[rows], run.neighbours(k).k)
+    near = labels[run.neighbours(k).indices[rows]].ravel()
+    others = own != near
+    places = own[others], near[others]
+    counts = coo_array((np.ones(len(places[0]), np.int64), places), shape=(run.n_classes, run.n_classes)).tocsr()
     return NeighbourClasses(counts, of_errors)
 
 
-def fisher_forecast(moments: Moments) -> Matrix:
+def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
     """1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as a share of the row.
 
     A feature that is constant in both classes carries no information when their means agree (it is left out) and all when
     they differ (the pair then has no overlap, value 0). A pair that no feature separates overlaps completely: such
     pairs share the row evenly.
+
+    Args:
+        moments: of all classes.
+        classes: consecutive classes whose rows are wanted.
     """
     n_classes = len(moments.count)
-    values = np.full((n_classes, n_classes), np.nan)
+    wanted = range(*classes.indices(n_classes))
+    values = np.full((len(wanted), n_classes), np.nan)
     present = np.flatnonzero(moments.count)
-    for i in present:
+    for row, i in enumerate(wanted):
+        if not moments.count[i]:
+            continue
         others = present[present != i]
         apart = (moments.mean[i] - moments.mean[others]) ** 2  # (C - 1, D)
         spread = moments.variance[i] + moments.variance[others]
@@ -76,10 +86,10 @@ def fisher_forecast(moments: Moments) -> Matrix:
             np.where(known, ratio, 0).sum(axis=1), known.sum(axis=1), out=np.zeros(len(others)), where=known.any(axis=1)
         )
         if (mean == 0).any():
-            values[i, others] = mean == 0
+            values[row, others] = mean == 0
         else:
-            values[i, others] = 1 / mean
-    return shares(values)
+            values[row, others] = 1 / mean
+    return shares(values, wanted.start)
 
 
 class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64]]]):
@@ -167,14 +177,33 @@ def cloud_forecast(run: Run) -> Matrix:
     softmax of the class's training instances replaces the cloud's shares.
     """
     softmax = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
-    errors = confusion_counts(run.train).astype(np.float64)  # (C, C)
-    found = softmax if run.n_classes > CLOUD_CLASSES else _cloud_predictions(run, softmax)
-    counts = np.broadcast_to(run.train.class_counts.astype(np.float64), errors.shape)
-    expected = (1 - CLOUD_COUNTS) * shares(found) + CLOUD_COUNTS * shares(counts)
-    direct = shares(errors + CLOUD_ERRORS * np.nan_to_num(expected))
-    if run.n_classes > CLOUD_CLASSES:
-        return direct
+    direct = _direct(run, _cloud_predictions(run, softmax), slice(0, run.n_classes))
     return shares((1 - PAIRS) * direct + PAIRS * quasi_symmetric(direct))
+
+
+def softmax_forecast(run: Run, classes: slice) -> Matrix:
+    """(n, C) rows of `cloud_forecast` for consecutive classes where there are more than 256."""
+    from scipy.special import softmax
+
+    split = run.train
+    order = split.remember("rows by class", lambda: np.argsort(split.labels, kind="stable"))
+    starts = np.concatenate([[0], np.cumsum(split.class_counts)])
+    rows = order[starts[classes.start] : starts[classes.stop]]
+    total = np.zeros((classes.stop - classes.start, run.n_classes))
+    for block in row_blocks(len(rows), run.n_classes):
+        probability = softmax(split.logits_of(rows[block]).astype(np.float64), axis=1)
+        own = split.labels[rows[block]] - classes.start  # ascending
+        first = np.flatnonzero(np.r_[True, own[1:] != own[:-1]])
+        total[own[first]] += np.add.reduceat(probability, first, axis=0)
+    return _direct(run, divide(total, split.class_counts[classes][:, None]), classes)
+
+
+def _direct(run: Run, found: Matrix, classes: slice) -> Matrix:
+    """Shares of what was found for consecutive classes, of class sizes, and of training errors."""
+    errors = run.train.confusion[[*range(classes.start, classes.stop)]].toarray().astype(np.float64)
+    counts = np.broadcast_to(run.train.class_counts.astype(np.float64), errors.shape)
+    expected = (1 - CLOUD_COUNTS) * shares(found, classes.start) + CLOUD_COUNTS * shares(counts, classes.start)
+    return shares(errors + CLOUD_ERRORS * np.nan_to_num(expected), classes.start)
 
 
 def quasi_symmetric(forecast: Matrix) -> Matrix:
@@ -248,10 +277,16 @@ def _root(covariance: Matrix) -> Matrix:
     return root
 
 
-def shares(values: Any) -> Matrix:
-    """Rows as shares over the other classes: diagonal NaN; a row without mass is NaN."""
+def shares(values: Any, start: int = 0) -> Matrix:
+    """Rows as shares over the other classes: diagonal NaN; a row without mass is NaN.
+
+    Args:
+        values: (n, C), for n consecutive classes of C.
+        start: number of the first of them.
+    """
     matrix = np.array(values, dtype=np.float64)
-    np.fill_diagonal(matrix, np.nan)
+    at = np.arange(len(matrix))
+    matrix[at, start + at] = np.nan
     total = np.nansum(matrix, axis=1, keepdims=True)
     return divide(matrix, total)
 
@@ -262,32 +297,41 @@ def divergence(observed: Matrix, forecast: Matrix) -> float | None:
     Each row is normalised over the other classes, 0.001 is added to every entry, and it is normalised again. A row that the
     forecast does not know stands as uniform.
     """
-    off = ~np.eye(len(observed), dtype=bool)
+    found = divergences(observed, forecast)
+    return float(np.mean(found)) if len(found) else None
+
+
+def divergences(observed: Matrix, forecast: Matrix, start: int = 0) -> NDArray[np.float64]:
+    """KL(observed, forecast) of the rows with observed errors, as `divergence` averages them; see `shares` for `start`."""
     found = []
     for row in np.flatnonzero(np.nansum(observed, axis=1) > 0):
-        p, q = _smooth(observed[row, off[row]]), _smooth(forecast[row, off[row]])
+        off = np.arange(observed.shape[1]) != start + row
+        p, q = _smooth(observed[row, off]), _smooth(forecast[row, off])
         found.append(float((p * np.log(p / q)).sum()))
-    return float(np.mean(found)) if found else None
+    return np.array(found)
 
 
-def sampling_floor(counts: Matrix) -> float | None:
+def sampling_floor(counts: Any) -> float | None:
     """What the true shares would score in `divergence`, since a class's test errors are a sample; None without errors.
 
     Estimated by drawing each class's errors 200 times from its observed shares.
 
     Args:
-        counts: (C, C) test instances of a class (row) by prediction; the diagonal does not count.
+        counts: (C, C), dense or sparse, test instances of a class (row) by prediction; the diagonal does not count.
     """
-    off = ~np.eye(len(counts), dtype=bool)
+    from scipy.sparse import coo_array
+
+    known = coo_array(counts)
+    off = (known.row != known.col) & (known.data > 0)
+    row, errors = known.row[off], known.data[off]
+    order = np.lexsort((errors, row))  # the same draws however classes are numbered
     found = []
-    for row in range(len(counts)):
-        errors = np.sort(counts[row][off[row] & (counts[row] > 0)])  # the same draws however classes are numbered
-        n = int(errors.sum())
-        if n:
-            rng = np.random.default_rng(CLOUD_SEED)
-            whole = 1 + SMOOTHING * (len(counts) - 1)  # classes without an error have the same share in both and add 0
-            p = (rng.multinomial(n, errors / n, size=200) / n + SMOOTHING) / whole
-            found.append(float((p * np.log(p * whole / (errors / n + SMOOTHING))).sum(axis=1).mean()))
+    for own in np.split(errors[order], np.flatnonzero(np.diff(row[order])) + 1) if len(row) else ():
+        n = int(own.sum())
+        rng = np.random.default_rng(CLOUD_SEED)
+        whole = 1 + SMOOTHING * (counts.shape[0] - 1)  # classes without an error have the same share in both and add 0
+        p = (rng.multinomial(n, own / n, size=200) / n + SMOOTHING) / whole
+        found.append(float((p * np.log(p * whole / (own / n + SMOOTHING))).sum(axis=1).mean()))
     return float(np.mean(found)) if found else None
 
 

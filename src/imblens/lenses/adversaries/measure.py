@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imblens.base.memory import memory_limit
-from imblens.errors import InputError, NotApplicable
+from imblens.base.blocks import row_blocks
+from imblens.base.wording import listed
+from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
 from imblens.lenses._pairs import kept_pairs, pairs_note
 from imblens.lenses.adversaries.chart import charts
 from imblens.lenses.adversaries.forecast import (
+    CLOUD_CLASSES,
+    Matrix,
+    NeighbourClasses,
     cloud_forecast,
-    divergence,
+    divergences,
     fisher_forecast,
     neighbour_forecast,
     sampling_floor,
     shares,
+    softmax_forecast,
 )
 from imblens.lenses.adversaries.text import lines
-from imblens.lenses.class_accuracy.measure import confusion_counts
 from imblens.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METHODS = ("soft", "forecast", "fisher")
 
-PAIR_BYTES = 120  # for each pair of classes, at the peak: measured with 5,000 classes
+NAMED = 50  # classes that a note names
 
 
 @lens(
@@ -64,7 +72,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
 
     Raises:
         InputError: k is less than 1.
-        NotApplicable: a multi-label run, or more pairs of classes than memory holds.
+        NotApplicable: a multi-label run.
 
     References:
         IML, section III-D, Alg. 1, eq. 1 and Table II. Training errors are often too few to count: the rule of ten is
@@ -74,65 +82,118 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
 
     if k < 1:
         raise InputError(f"adversaries: k={k} neighbours were asked for.", hint="The usual number is 5.")
-    n = run.n_classes
-    if PAIR_BYTES * n**2 > memory_limit():
-        raise NotApplicable(
-            f"adversaries: {n:,} classes are {n**2:,} pairs, which need about {PAIR_BYTES * n**2 / 2**30:.0f} GiB: more than "
-            "half of this machine's memory."
-        )
-    unknown = np.full((n, n), np.nan)
     near = neighbour_forecast(run, k)
-    matrices = {
-        "forecast": shares(near.counts),
-        "fisher": fisher_forecast(class_moments(run)),
-        "soft": cloud_forecast(run) if run.train.has_logits else unknown,
-    }
-    trained = run.train.has_logits
+    tables, compared = [], _Compared(run)
+    for block in _blocks(run):
+        matrices, observed = _matrices(run, near, block)
+        tables.append(_rows(run, near, matrices, observed, block))
+        compared.add(matrices, observed, block.start)
     predicted = run.test is not None and run.test.has_logits
-    confusion = confusion_counts(run.test).astype(np.float64) if predicted else None  # type: ignore[arg-type]
-    observed = unknown if confusion is None else shares(confusion)
-    first, second = kept_pairs(list(matrices.values()), np.nan_to_num(observed) > 0)
-    names = np.asarray(run.classes, dtype=object)
-    table = pd.DataFrame(
-        {
-            "class": names[first],
-            "adversary": names[second],
-            "neighbour_count": near.counts[first, second],
-            **{name: matrix[first, second] for name, matrix in matrices.items()},
-            "observed": observed[first, second],
-            "basis": np.where(near.of_errors, "errors", "all").astype(object)[first],
-            "test_error_count": np.nan if confusion is None else _errors(confusion)[first],
-            "train_error_count": _errors(confusion_counts(run.train))[first] if trained else np.nan,
-        }
-    )
-    prior = np.broadcast_to(run.train.class_counts.astype(np.float64), (n, n))
-    rivals = {**matrices, "uniform": np.broadcast_to(1.0, (n, n)), "prior": prior}
-    counts = run.train.class_counts
-    rare = np.where((counts <= np.median(counts[counts > 0]))[:, None], observed, np.nan)
     summary = {
-        "kl": {name: divergence(observed, matrix) if _known(matrix) else None for name, matrix in rivals.items()},
-        "kl_rare": {name: divergence(rare, matrix) if _known(matrix) else None for name, matrix in rivals.items()},
-        "kl_floor": None if confusion is None else sampling_floor(confusion),
-        "classes_compared": int((np.nansum(observed, axis=1) > 0).sum()),
+        "kl": compared.mean(compared.all),
+        "kl_rare": compared.mean(compared.rare),
+        "kl_floor": sampling_floor(run.test.confusion) if predicted else None,  # type: ignore[union-attr]
+        "classes_compared": int(compared.has_errors.sum()),
         "leading": "soft" if run.train.has_logits else "forecast",
         "k": run.neighbours(k).k,
     }
     return Finding(
-        {"adversaries": table},
+        {"adversaries": pd.concat(tables, ignore_index=True)},
         summary,
-        notes=(*_notes(run, near.of_errors, observed), *pairs_note(n, "observed errors and ")),
+        notes=(
+            *_notes(run, near.of_errors, compared.has_errors),
+            *pairs_note(run.n_classes, "observed errors and "),
+        ),
     )
 
 
+def _blocks(run: Run) -> Iterator[slice]:
+    """Consecutive classes whose rows are held at once: all where covariances of logits are used, which need every class."""
+    n = run.n_classes
+    if n <= CLOUD_CLASSES:
+        yield slice(0, n)
+    else:
+        yield from row_blocks(n, n)
+
+
+def _matrices(run: Run, near: NeighbourClasses, block: slice) -> tuple[dict[str, Matrix], Matrix]:
+    """(n, C) the forecasts and the observed shares of the errors of consecutive classes; NaN where unknown."""
+    rows = np.arange(block.start, block.stop)
+    unknown = np.full((len(rows), run.n_classes), np.nan)
+    soft = unknown
+    if run.train.has_logits:
+        soft = cloud_forecast(run) if run.n_classes <= CLOUD_CLASSES else softmax_forecast(run, block)
+    matrices = {
+        "forecast": shares(near.counts[rows].toarray(), block.start),
+        "fisher": fisher_forecast(class_moments(run), block),
+        "soft": soft,
+    }
+    if run.test is None or not run.test.has_logits:
+        return matrices, unknown
+    return matrices, shares(run.test.confusion[rows].toarray(), block.start)
+
+
+def _rows(
+    run: Run, near: NeighbourClasses, matrices: Mapping[str, Matrix], observed: Matrix, block: slice
+) -> pd.DataFrame:
+    import pandas as pd
+
+    first, second = kept_pairs(list(matrices.values()), np.nan_to_num(observed) > 0, start=block.start)
+    names, at = np.asarray(run.classes, dtype=object), (first - block.start, second)
+    predicted = run.test is not None and run.test.has_logits
+    return pd.DataFrame(
+        {
+            "class": names[first],
+            "adversary": names[second],
+            "neighbour_count": near.counts[np.arange(block.start, block.stop)].toarray()[at],
+            **{name: matrix[at] for name, matrix in matrices.items()},
+            "observed": observed[at],
+            "basis": np.where(near.of_errors, "errors", "all").astype(object)[first],
+            "test_error_count": _errors(run.test.confusion)[first] if predicted else np.nan,  # type: ignore[union-attr]
+            "train_error_count": _errors(run.train.confusion)[first] if run.train.has_logits else np.nan,
+        }
+    )
+
+
+class _Compared:
+    """How far forecasts are from observed errors, gathered over blocks of classes."""
+
+    def __init__(self, run: Run) -> None:
+        self.counts = run.train.class_counts
+        self.is_rare = self.counts <= np.median(self.counts[self.counts > 0])
+        self.has_errors = np.zeros(run.n_classes, bool)
+        self.all: dict[str, list[Matrix]] = {}
+        self.rare: dict[str, list[Matrix]] = {}
+        self.known: set[str] = {"uniform", "prior"}
+
+    def add(self, matrices: Mapping[str, Matrix], observed: Matrix, start: int) -> None:
+        """Take in the rows of consecutive classes."""
+        rows = slice(start, start + len(observed))
+        self.has_errors[rows] = np.nansum(observed, axis=1) > 0
+        prior = np.broadcast_to(self.counts.astype(np.float64), observed.shape)
+        rivals = {**matrices, "uniform": np.broadcast_to(1.0, observed.shape), "prior": prior}
+        is_rare = self.is_rare[rows][self.has_errors[rows]]
+        for name, matrix in rivals.items():
+            found = divergences(observed, matrix, start)
+            self.all.setdefault(name, []).append(found)
+            self.rare.setdefault(name, []).append(found[is_rare])
+            if np.isfinite(matrix).any():
+                self.known.add(name)
+
+    def mean(self, found: Mapping[str, list[Matrix]]) -> dict[str, float | None]:
+        """Return the mean over classes for each forecast; None where it is unknown for all, or nothing was observed."""
+        means: dict[str, float | None] = {}
+        for name, blocks in found.items():
+            values = np.concatenate(blocks)
+            means[name] = float(np.mean(values)) if len(values) and name in self.known else None
+        return means
+
+
 def _errors(confusion: Any) -> Any:
-    return (confusion.sum(axis=1) - np.diag(confusion)).astype(np.int64)
+    return (confusion.sum(axis=1) - confusion.diagonal()).astype(np.int64)
 
 
-def _known(matrix: Any) -> bool:
-    return bool(np.isfinite(matrix).any())
-
-
-def _notes(run: Run, of_errors: Any, observed: Any) -> list[str]:
+def _notes(run: Run, of_errors: Any, has_errors: Any) -> list[str]:
     notes = []
     if not run.train.has_logits:
         notes.append(
@@ -140,13 +201,13 @@ def _notes(run: Run, of_errors: Any, observed: Any) -> list[str]:
         )
     elif not of_errors.all():
         few = [name for name, enough in zip(run.classes, of_errors, strict=True) if not enough]
-        notes.append(f"Fewer than ten training errors, so the neighbours of all instances count: {', '.join(few)}.")
+        notes.append(f"Fewer than ten training errors, so the neighbours of all instances count: {listed(few, NAMED)}.")
     if run.test is None or not run.test.has_logits:
         notes.append(
             "Without predictions on a test split there are no observed errors, and the forecasts cannot be scored."
         )
     else:
-        faultless = [name for name, row in zip(run.classes, observed, strict=True) if not np.nansum(row) > 0]
+        faultless = [name for name, some in zip(run.classes, has_errors, strict=True) if not some]
         if faultless:
-            notes.append(f"No test error to compare with: {', '.join(faultless)}.")
+            notes.append(f"No test error to compare with: {listed(faultless, NAMED)}.")
     return notes

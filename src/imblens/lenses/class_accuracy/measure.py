@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imblens.base.arrays import divide, imbalance
 from imblens.base.intervals import wilson
@@ -14,7 +13,7 @@ from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._pairs import ALL_PAIRS
 from imblens.lenses.class_accuracy.chart import charts
 from imblens.lenses.class_accuracy.text import lines
-from imblens.run import Confusion, Run, Split, class_groups, confusion_summary, group_effects
+from imblens.run import Run, Split, class_groups, confusion_summary, group_effects
 
 
 @lens(
@@ -64,9 +63,9 @@ def class_accuracy(run: Run) -> Finding:
     assert run.test is not None
     if run.test.multilabel:
         return _label_accuracy(run)
-    counts = confusion_counts(run.test)
+    counts = run.test.confusion
     test_count = counts.sum(axis=1)
-    correct = np.diag(counts)
+    correct = counts.diagonal()
     effect = group_effects(run.test, run.test.labels, run.test.correct)
     low, high = wilson(correct / effect, test_count / effect)
     table = pd.DataFrame(
@@ -149,19 +148,23 @@ def _groups(split: Split) -> dict[str, NDArray[np.int64]]:
     return {} if split.groups is None else {"test_groups": class_groups(split)}
 
 
-def confusion_counts(split: Split) -> NDArray[np.int64]:
-    """(C, C) counts of predictions (columns) for the instances of each class (rows), computed once per split."""
-    return split.statistic(Confusion, split.n_classes)
-
-
-def _confusion_table(run: Run, counts: NDArray[np.int64]) -> Any:
+def _confusion_table(run: Run, counts: Any) -> Any:
     """Every pair of classes; beyond 200 classes those that occur, and the diagonal."""
     import pandas as pd
 
-    n_errors = counts.sum(axis=1) - np.diag(counts)
-    every = run.n_classes <= ALL_PAIRS
-    first, second = np.nonzero(np.ones_like(counts) if every else (counts > 0) | np.eye(run.n_classes, dtype=bool))
-    count = counts[first, second]
+    n_errors = counts.sum(axis=1) - counts.diagonal()
+    if run.n_classes <= ALL_PAIRS:
+        first, second = np.indices(counts.shape).reshape(2, -1)
+        count = counts.toarray().ravel()
+    else:
+        found = counts.tocoo()
+        own = np.arange(run.n_classes)
+        first, second, count = (
+            np.r_[found.row, own], np.r_[found.col, own], np.r_[found.data, np.zeros_like(own)]
+        )  # fmt: skip
+        keys, places = np.unique(first * np.int64(run.n_classes) + second, return_inverse=True)
+        first, second = np.divmod(keys, run.n_classes)
+        count = np.bincount(places.ravel(), weights=count, minlength=len(keys)).astype(np.int64)
     names = np.asarray(run.classes, dtype=object)
     return pd.DataFrame(
         {

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.arrays import divide, imbalance
+from imblens.base.arrays import imbalance
 from imblens.base.wording import FEW, counted, percent, ratio
 from imblens.errors import NotApplicable
 from imblens.lenses.class_accuracy.measure import class_accuracy
 from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
 from imblens.lenses.diagnosis import noise, regions
-from imblens.lenses.diagnosis.scores import in_canonical_order, pooled_scores
-from imblens.run import Confusion, Part, Run, Split
+from imblens.lenses.diagnosis.scores import in_canonical_order, per_class, pooled_scores
+from imblens.run import Run, Split
 
 Seen = dict[int, tuple[float, str]]  # class -> strength in [0, 1], evidence
 MOST_INSTANCES = 500  # of a class, for overlap
@@ -70,21 +70,17 @@ def _few_examples(run: Run) -> Seen:
 
 def _overlap(run: Run) -> Seen:
     split = run.test if run.test is not None and run.test.has_logits else run.train
-    prior = np.log(np.maximum(run.train.class_counts, 0.5)).astype(np.float32)
-    parts = tuple(
-        Part(batch.features, batch.labels, np.asarray(batch.logits) - prior) for batch in split.batches(logits=True)
-    )
-    even = Split(parts, run.classes, split.name)
-    counts = even.reduce(lambda: Confusion(run.n_classes)).astype(np.float64)
-    sizes = counts.sum(axis=1, keepdims=True)
-    rates = divide(counts, sizes, otherwise=0.0)
-    either = np.where(np.minimum.outer(sizes[:, 0], sizes[:, 0]) >= FEW, rates + rates.T, -1.0)
-    np.fill_diagonal(either, -1.0)
+    sizes = split.class_counts
+    rates = _rates_at_even_sizes(run, split)
+    either = (rates.tocsr() + rates.T.tocsr()).tocsr()
+    judged = sizes >= FEW
     worst: dict[int, tuple[float, int]] = {}
     known: dict[tuple[int, int], float] = {}
-    for label in range(run.n_classes):
-        for other in np.argsort(-either[label], kind="stable")[:RIVALS].tolist():
-            if either[label, other] < 0:
+    for label in np.flatnonzero(judged).tolist():
+        confused = np.where(judged, either[[label]].toarray()[0], -1.0)
+        confused[label] = -1.0
+        for other in np.argsort(-confused, kind="stable")[:RIVALS].tolist():
+            if confused[other] < 0:
                 continue
             pair = (min(label, other), max(label, other))
             if pair not in known:
@@ -92,24 +88,38 @@ def _overlap(run: Run) -> Seen:
             if label not in worst or known[pair] > worst[label][0]:
                 worst[label] = (known[pair], other)
     found = {}
+    weights = _error_weight(run)
     for label, (share, other) in worst.items():
         usual = _reference({one: values[0] for one, values in worst.items() if one != other}, label, 0.0)
         nothing = max(0.1, usual)
         strength = 0.8 * _between(share, nothing, nothing + 0.15) + 0.2 * _between(share, 0.3, 0.45)
         found[label] = (
-            strength * _error_weight(run)[label],
+            strength * weights[label],
             f"it overlaps with {run.classes[other]}: wherever the boundary between the two is drawn, about "
             f"{percent(share)} of both lie on the wrong side (median of other classes with their rivals: {percent(usual)}).",
         )
     return found
 
 
+def _rates_at_even_sizes(run: Run, split: Split) -> Any:
+    """(C, C) sparse share of each class (row) that is predicted as each other once the log of class sizes is taken out."""
+    from scipy.sparse import csr_array
+
+    prior = np.log(np.maximum(run.train.class_counts, 0.5)).astype(np.float32)
+    batches = split.batches(logits=True)
+    predicted = np.concatenate([(np.asarray(batch.logits) - prior).argmax(axis=1) for batch in batches])
+    one = np.ones(len(split))
+    counts = csr_array((one, (split.labels, predicted)), shape=(run.n_classes, run.n_classes)).tocoo()
+    counts.data /= split.class_counts[counts.row]
+    return counts
+
+
 def _pair_overlap(run: Run, split: Split, one: int, other: int) -> float:
     """Equal error rate of two classes: by the head's logits, or by a discriminant on held-out features where it is lower."""
     rows = [in_canonical_order(split, MOST_INSTANCES, label) for label in (one, other)]
-    logits = [np.asarray(split.logits[of]) for of in rows]
+    logits = [split.logits_of(of) for of in rows]
     by_head = equal_error_rate(*(values[:, one] - values[:, other] for values in logits))
-    if split is run.train:
+    if split is run.train or per_class(run) < FEW:
         return by_head
     sample = pooled_scores(run)
     scores = [sample.log_p[sample.labels == label] for label in (one, other)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.lenses.diagnosis.scores import scored
+from imblens.lenses.diagnosis.scores import per_class, scored
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -47,13 +47,16 @@ def label_noise(run: Run) -> dict[int, Noise]:
     every class alike (in proportion to size) and single classes. Both shares have sampling errors: counts are multiplied
     by m / (n + m), n training and m held-out instances.
     """
+    if per_class(run) < FEWEST_HELD_OUT:  # so many classes that too few instances of each are scored
+        return {}
     train, test = scored(run)
     n_classes, strata = run.n_classes, len(EDGES)
     counts, held = (np.bincount(one.labels, minlength=n_classes) for one in (train, test))
     size = run.train.class_counts / max(1, run.train.class_counts.sum())
+    predicted = [one.log_p.argmax(axis=1) for one in (train, test)]
     found: dict[int, Noise] = {}
     for label in np.flatnonzero((counts >= FEWEST_TRAINED) & (held >= FEWEST_HELD_OUT)).tolist():
-        trained, tested = (_cells(one.log_p, label) for one in (train, test))
+        trained, tested = (_cells(one.log_p, of, label) for one, of in zip((train, test), predicted, strict=True))
         own, honest = (
             np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata)
             for one, cell in ((train, trained), (test, tested))
@@ -84,11 +87,11 @@ def label_noise(run: Run) -> dict[int, Noise]:
     return found
 
 
-def _cells(log_p: NDArray[np.float32], label: int) -> NDArray[np.int64]:
+def _cells(log_p: NDArray[np.float32], predicted: NDArray[np.int64], label: int) -> NDArray[np.int64]:
     """(n,) predicted class and stratum as one number; -1 where the label is not contradicted."""
     own = log_p[:, label]
     stratum = sum((own < edge).astype(np.int64) for edge in EDGES) - 1
-    return np.where(stratum >= 0, log_p.argmax(axis=1) * len(EDGES) + stratum, -1)
+    return np.where(stratum >= 0, predicted * len(EDGES) + stratum, -1)
 
 
 def _shape(cells: NDArray[np.int64], labels: NDArray[np.int64], weight: Floats, n_cells: int) -> Floats:

@@ -57,6 +57,15 @@ def _compute(run: Run) -> Evidence:
         is_kept = heads.fit()
     near = run.neighbours(NEIGHBOURS).indices if n > 1 else np.empty((n, 0), np.int64)
     prior = counts / n
+    if not heads.n_fitted:
+        pair = counts[labels] < FEWEST
+        for rows in row_blocks(n, 8 * NEIGHBOURS):
+            own[rows], suggested[rows] = _from_neighbours(labels, rows, near[rows], prior)
+            of_pair = np.flatnonzero(pair[rows]) + rows.start
+            own[of_pair], suggested[of_pair] = _from_neighbours(labels, of_pair, near[of_pair, :1], prior)
+        alone = counts[labels] == 1
+        own[alone], suggested[alone] = np.nan, labels[alone]
+        return Evidence(own, suggested, 0, heads.iterations)
     with threadpool_limits(1, user_api="blas"):
         for rows in row_blocks(n, run.n_classes + run.dim):
             local = labels[rows]
@@ -65,10 +74,9 @@ def _compute(run: Run) -> Evidence:
             if pair.any():  # among 20 neighbours, the one other instance of the class could never be more than a few
                 nearest = near[rows][pair][:, :1]
                 log_g[pair] = np.log(neighbour_shares(labels, nearest, np.ones(n, bool), prior))
-            if heads.n_fitted:
-                judged = np.flatnonzero(~pair)
-                from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
-                log_g[judged] = HEAD_WEIGHT * from_head + (1 - HEAD_WEIGHT) * log_g[judged]
+            judged = np.flatnonzero(~pair)
+            from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
+            log_g[judged] = HEAD_WEIGHT * from_head + (1 - HEAD_WEIGHT) * log_g[judged]
             log_g -= log_g.max(axis=1, keepdims=True)
             g = np.exp(log_g)
             at = np.arange(len(local))
@@ -99,6 +107,25 @@ def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_
     counts = np.bincount(key.ravel(), weights=is_kept[near].ravel().astype(np.float64), minlength=size * n_classes)
     shares = counts.reshape(size, n_classes) + np.maximum(prior, SMALLEST)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _from_neighbours(labels: Integers, rows: Any, near: Integers, prior: Floats) -> tuple[Floats, Integers]:
+    """G(label) and the likeliest class of some rows from their neighbours (S, k) alone; see `neighbour_shares`.
+
+    Only the classes among the neighbours are counted: where there are many classes, all others have no more than their
+    prior, and a class with a neighbour has more.
+    """
+    local, among = labels[rows], np.sort(labels[near], axis=1)
+    spread = np.maximum(prior, SMALLEST)
+    total = near.shape[1] + spread.sum()
+    mine = (among == local[:, None]).sum(axis=1) + spread[local]
+    if not near.shape[1]:
+        best = np.full(len(local), prior.argmax())
+        return mine / total, np.where(spread[local] == spread.max(), local, best)
+    counts = np.stack([(among == column[:, None]).sum(axis=1) for column in among.T], axis=1)  # (S, k)
+    value = counts + spread[among]
+    best = among[np.arange(len(local)), value.argmax(axis=1)]
+    return mine / total, np.where(mine >= value.max(axis=1), local, best)
 
 
 class _Heads:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.blocks import row_blocks
 from imblens.run import Split
 
 Floats = NDArray[np.float64]
@@ -75,11 +74,12 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
 def _canonical_order(split: Split) -> NDArray[np.int64]:
     """Instances by their largest, smallest and largest own logit, which no order of instances or classes changes."""
     keys = np.empty((4, len(split)))
-    for rows in row_blocks(len(split), split.n_classes):
-        logits = np.asarray(split.logits[rows], dtype=np.float64)
-        labels = split.labels[rows]
-        own = labels.astype(bool) if split.multilabel else labels[:, None] == np.arange(split.n_classes)
-        keys[0, rows], keys[1, rows] = logits.max(axis=1), logits.min(axis=1)
-        keys[2, rows] = np.where(own, logits, -np.inf).max(axis=1)
-        keys[3, rows] = own.sum(axis=1)
+    for batch in split.batches(logits=True):
+        logits, at = np.asarray(batch.logits), slice(batch.start, batch.start + len(batch))
+        keys[0, at], keys[1, at] = logits.max(axis=1), logits.min(axis=1)
+        if split.multilabel:
+            own = batch.labels.astype(bool)
+            keys[2, at], keys[3, at] = np.where(own, logits, -np.inf).max(axis=1), own.sum(axis=1)
+        else:
+            keys[2, at], keys[3, at] = logits[np.arange(len(batch)), batch.labels], 1
     return np.lexsort(keys)

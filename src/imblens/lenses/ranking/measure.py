@@ -13,7 +13,7 @@ from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.ranking.bootstrap import areas, resample_counts
 from imblens.lenses.ranking.chart import charts
 from imblens.lenses.ranking.intervals import auroc_interval, share_interval
-from imblens.lenses.ranking.scores import known_scores, normaliser_of, probability_of
+from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
 from imblens.lenses.ranking.text import lines
 from imblens.lenses.ranking.thresholds import threshold_table
 from imblens.run import Run
@@ -85,11 +85,11 @@ def ranking(run: Run) -> Finding:
     counts = resample_counts(split)
     drawn: list[tuple[Floats, Floats]] = []
     rows: list[dict[str, Any]] = []
-    for column, name in enumerate(run.classes):
+    for column, (name, logit) in enumerate(zip(run.classes, class_logits(split), strict=True)):
         if split.multilabel:
             is_positive, probability = known_scores(split, column)
         else:
-            is_positive, probability = split.labels == column, probability_of(split, column, normaliser)
+            is_positive, probability = split.labels == column, probability_of(logit, normaliser)
         n_positive = int(np.count_nonzero(is_positive))
         means = {"mean_probability": probability, "mean_probability_positives": probability[is_positive]}
         row: dict[str, Any] = {

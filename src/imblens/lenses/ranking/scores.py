@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,23 +19,32 @@ def normaliser_of(split: Split) -> Floats | None:
         return None
     from scipy.special import logsumexp
 
-    logits = split.logits
     found = np.empty(len(split))
-    for rows in row_blocks(len(split), split.n_classes):
-        found[rows] = logsumexp(np.asarray(logits[rows], dtype=np.float64), axis=1)
+    start = 0
+    for batch in split.batches(logits=True):
+        for rows in row_blocks(len(batch), split.n_classes):
+            logits = np.asarray(batch.logits[rows], dtype=np.float64)  # type: ignore[index]
+            found[start + rows.start : start + rows.stop] = logsumexp(logits, axis=1)
+        start += len(batch)
     return found
 
 
-def probability_of(split: Split, column: int, normaliser: Floats | None) -> Floats:
-    """(N,) probability of a class: sigmoid of its logit without a normaliser, softmax with."""
+def class_logits(split: Split) -> Iterator[NDArray[np.float32]]:
+    """(N,) logits of each class in turn, read for some classes at a time."""
+    for columns in row_blocks(split.n_classes, len(split)):
+        yield from split.logit_columns(columns).T
+
+
+def probability_of(logit: NDArray[np.float32], normaliser: Floats | None) -> Floats:
+    """(N,) probability of a class from its logits: their sigmoid without a normaliser, softmax with."""
     from scipy.special import expit
 
-    logit = np.asarray(split.logits[:, column], dtype=np.float64)
-    probability: Floats = expit(logit) if normaliser is None else np.exp(logit - normaliser)
+    wide = np.asarray(logit, dtype=np.float64)
+    probability: Floats = expit(wide) if normaliser is None else np.exp(wide - normaliser)
     return probability
 
 
 def known_scores(split: Split, column: int) -> tuple[NDArray[np.bool_], Floats]:
     """Labels (n,) and probabilities (n,) of one label of a multi-label split, where the label is known."""
     known = split.known[:, column]
-    return split.labels[known, column].astype(bool), probability_of(split, column, None)[known]
+    return split.labels[known, column].astype(bool), probability_of(split.logits[:, column], None)[known]

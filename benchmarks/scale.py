@@ -1,0 +1,181 @@
+"""Audits of large runs: python -m benchmarks.scale [--rows N --dim D --classes C] [--lenses] [--keep DIR].
+
+Without sizes, the three of the targets in turn. Each run is made in the folder for temporary files, in parts of 100,000
+instances; then `imblens audit RUN` runs as a process of its own, and its time and peak memory are those that the operating
+system counted (pages of mapped files included). --lenses gives seconds and peak memory of each lens instead (Linux).
+
+Features are clusters around class means, with noise whose spectrum falls as that of trained networks does (the standard
+deviation of direction i is proportional to i^-0.5); the head is the class means. Class sizes fall as a power of their rank.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imblens.run import Head, Part, Run, Split, seal, staged, write_part
+
+PART = 100_000
+TEST_SHARE = 0.1
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Size:
+    """A run and what its audit may take."""
+
+    rows: int
+    dim: int
+    classes: int
+    gib: float | None = None
+    minutes: float | None = None
+    table_mb: float | None = None
+    report_mb: float = 10.0
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} x {self.dim:,}, {self.classes:,} classes"
+
+
+SIZES = (
+    Size(1_000_000, 64, 1_000, gib=4, minutes=10, table_mb=100),
+    Size(60_000, 64, 10_000, gib=6, minutes=10),
+    Size(100_000, 2_048, 1_000, gib=6),
+)
+
+
+def make(folder: Path, size: Size, seed: int = 0) -> Path:
+    """Write a run of `size.rows` training instances, and a tenth as many test instances, part by part."""
+    rng = np.random.default_rng(seed)
+    classes = tuple(f"class {i:05d}" for i in range(size.classes))
+    means = rng.normal(size=(size.classes, size.dim)).astype(np.float32)
+    basis = np.linalg.qr(rng.normal(size=(size.dim, size.dim)))[0]
+    spread = (np.arange(1, size.dim + 1) ** -0.5)[:, None] * basis
+    noise = (2.4 * spread * np.sqrt(size.dim / 64)).astype(np.float32)
+    head = Head(means, (-(means.astype(np.float64) ** 2).sum(axis=1) / 2).astype(np.float32))
+    weights = 1 / (np.arange(size.classes) + 0.05 * size.classes)
+    files: list[Path] = []
+    splits: dict[str, Split] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with staged(folder) as stage:
+        for name, rows in (("train", size.rows), ("test", int(size.rows * TEST_SHARE))):
+            labels = np.concatenate(
+                [np.arange(size.classes), rng.choice(size.classes, rows, p=weights / weights.sum())]
+            )
+            labels = rng.permutation(labels[:rows])
+            parts = []
+            for number, low in enumerate(range(0, rows, PART)):
+                own = labels[low : low + PART]
+                features = means[own] + rng.normal(size=(len(own), size.dim)).astype(np.float32) @ noise
+                part = Part(features, own)
+                files += write_part(stage / name / f"part-{number:05d}", part)
+                parts.append(Part(np.broadcast_to(np.float32(0), features.shape), own))
+            splits[name] = Split(tuple(parts), classes, name, head)
+    run = Run(splits["train"], splits["test"], head, classes, meta={"data": {"source": "benchmarks.scale"}})
+    return seal(folder, run, [folder / file.relative_to(stage) for file in files])
+
+
+def audited(run: Path, out: Path, *options: str) -> dict[str, Any]:
+    """What the operating system counted of `imblens audit`, and what it wrote."""
+    start = time.perf_counter()
+    with (out.parent / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imblens", "audit", str(run), "--out", str(out), "--force", *options],
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"the audit ended with {status}: {(out.parent / 'log').read_text()[-2000:]}")
+    tables = [path for path in out.glob("tables/*") if path.is_file()]
+    findings = json.loads((out / "findings.json").read_text(encoding="utf-8"))
+    return {
+        "seconds": time.perf_counter() - start,
+        "gib": usage.ru_maxrss / 2**20,
+        "table_mb": sum(path.stat().st_size for path in tables) / 1e6,
+        "report_mb": (out / "report.html").stat().st_size / 1e6,
+        "recall": (findings["lenses"].get("archetypes") or {}).get("summary", {}).get("recall"),
+    }
+
+
+def of_lenses(run_path: Path) -> Iterator[tuple[str, float, float]]:
+    """Name, seconds and peak GiB of each lens, and of writing the audit."""
+    from imblens import Run, audit
+
+    run = Run.load(run_path)
+    state: dict[str, Any] = {"name": "", "start": 0.0}
+    found: list[tuple[str, float, float]] = []
+
+    def step(name: str) -> None:
+        if state["name"]:
+            found.append((state["name"], time.perf_counter() - state["start"], peak()))
+            print(f"{found[-1][0]:22} {found[-1][1]:8.1f} s {found[-1][2]:6.2f} GiB", flush=True)
+        reset_peak()
+        state.update(name=name, start=time.perf_counter())
+
+    step("neighbours")
+    run.neighbours(20)
+    result = audit(run, on_step=step, skip=["embedding_map"])
+    step("save")
+    with tempfile.TemporaryDirectory() as folder:
+        result.save(folder)
+        step("end")
+        for path in sorted(Path(folder).rglob("*"), key=lambda path: -path.stat().st_size)[:12]:
+            print(f"  {path.relative_to(folder)} {path.stat().st_size / 1e6:.1f} MB")
+    yield from found
+
+
+def peak() -> float:
+    """Peak resident GiB of this process since the last reset (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
+
+
+def reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def verdict(value: float, target: float | None, unit: str) -> str:
+    if target is None:
+        return f"{value:,.2f} {unit}"
+    return f"{value:,.2f} {unit} ({'<=' if value <= target else 'ABOVE'} {target:g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--classes", type=int, default=1_000)
+    parser.add_argument("--lenses", action="store_true", help="seconds and peak memory of each lens")
+    parser.add_argument("--exact", action="store_true", help="exact neighbours at any size")
+    parser.add_argument("--keep", type=Path, help="folder for runs and audits; a run that is there is used again")
+    given = parser.parse_args()
+    sizes = SIZES if given.rows is None else (Size(given.rows, given.dim, given.classes),)
+    with tempfile.TemporaryDirectory() as temporary:
+        for size in sizes:
+            place = (given.keep or Path(temporary)) / f"{size.rows}x{size.dim}x{size.classes}"
+            if not (place / "run" / "run.json").exists():
+                make(place / "run", size)
+            print(f"{size}:", flush=True)
+            if given.lenses:
+                list(of_lenses(place / "run"))
+                continue
+            found = audited(place / "run", place / "audit", *(["--exact"] if given.exact else []))
+            minutes = verdict(found["seconds"] / 60, size.minutes, "minutes")
+            recall = "" if found["recall"] is None else f", recall {found['recall']:.3f}"
+            print(f"  {minutes}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}")
+            tables = verdict(found["table_mb"], size.table_mb, "MB")
+            print(f"  tables {tables}, report {verdict(found['report_mb'], size.report_mb, 'MB')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
