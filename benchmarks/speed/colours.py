@@ -18,12 +18,11 @@ import torch
 from imblens.extraction._bands import BANDS, cielab
 from imblens.extraction._colours import Colours
 from imblens.extraction._forward import GRAPH_BATCH, ForwardPass
-from imblens.extraction._heads import HeadReading
 from imblens.extraction._inputs import Signature
 from imblens.extraction._network import as_found, exact_float32
 from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._readers import BatchRules, make_reader
-from imblens.models import build_model
+from imblens.models import HeadReading, build_model
 
 N_PICTURES = 256
 N_LOOP = 16  # the loop is measured on fewer and scaled up

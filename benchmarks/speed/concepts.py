@@ -22,12 +22,11 @@ from imblens.extraction._alignment import Alignment
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._concepts import concepts_in_boxes
 from imblens.extraction._forward import ForwardPass
-from imblens.extraction._heads import HeadReading
 from imblens.extraction._histogram import ChannelHistogram
 from imblens.extraction._network import as_found, exact_float32
 from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._readers import ImageReader
-from imblens.models import build_model, find_maps
+from imblens.models import HeadReading, build_model, find_maps
 
 SIZE = (224, 224)
 N_PICTURES, N_ALIGNED = 64, 128

@@ -208,6 +208,52 @@ def test_a_linear_module_without_a_weight_of_its_own_takes_no_head() -> None:
     assert torch.equal(model.head.first, before)
 
 
+class TwoHeads(nn.Module):
+    """Two heads on different features, as distilled networks have them; `after` makes the output of both."""
+
+    def __init__(self, after: Callable[[Tensor, Tensor], Any], second: nn.Module | None = None, chained: bool = False):
+        super().__init__()
+        self.body, self.head, self.chained = nn.Linear(5, 7), nn.Linear(7, 3), chained
+        self.head_dist, self.after = second or nn.Linear(4, 3), after
+
+    def forward(self, x: Tensor) -> Any:
+        tokens = torch.tanh(self.body(x))
+        one = self.head(tokens[:, 0])
+        return self.after(one, self.head_dist(torch.cat([one, x[:, 1, :1]], 1) if self.chained else x[:, 1, :4]))
+
+
+SUMS: dict[str, tuple[Callable[[Tensor, Tensor], Any], Callable[[Any], Any]]] = {
+    "mean": (lambda a, b: (a + b) / 2, lambda o: o),
+    "sum": (lambda a, b: a + b, lambda o: o),
+    "weighted, softmax": (lambda a, b: (0.3 * a - 1.7 * b).softmax(1), lambda o: o.log()),
+    "shifted": (lambda a, b: a + 2 * b + SHIFT, lambda o: o),
+    "logits first of three": (
+        lambda a, b: {"cls_logits": a, "distillation_logits": b, "logits": (a + b) / 2},
+        lambda o: o["logits"],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", SUMS)
+def test_sums_of_two_heads(form: str) -> None:
+    after, logits_of = SUMS[form]
+    model = seeded(lambda: TwoHeads(after))
+    check(model, logits_of, shared="softmax" in form)
+    run = capture(model, train=(X, Y))
+    assert run.meta["layer"] == "head + head_dist" and run.train.features.shape == (30, 11)
+    assert "notes" not in run.meta or not any("differ from the network's own" in note for note in run.meta["notes"])
+
+
+def test_sums_of_heads_without_bias_or_with_a_convolution() -> None:
+    second = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.Conv2d(4, 3, 1, bias=False), nn.Flatten())
+    check(seeded(lambda: TwoHeads(lambda a, b: a + b, second)), lambda o: o)
+
+
+def test_a_head_that_reads_another_head_is_no_sum() -> None:
+    with pytest.raises(InputError, match="not the output of a linear layer"):
+        capture(seeded(lambda: TwoHeads(lambda a, b: a + b, chained=True)), train=(X, Y))
+
+
 VIEWS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "the same call twice": lambda h, t: (pooled(h, t).sum(), pooled(h, t)),
     "mean over two views": lambda h, t: (pooled(h, t) + pooled(h, -t)) / 2,

@@ -19,9 +19,7 @@ from imblens.extraction._alignment import Alignment
 from imblens.extraction._classes import class_order, one_hot_split
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
-from imblens.extraction._find_reading import find_reading
 from imblens.extraction._forward import ForwardPass, masks_of
-from imblens.extraction._heads import HeadReading, Pool, tensors_of
 from imblens.extraction._inputs import Label, Signature
 from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._part_writer import PartWriter
@@ -32,7 +30,7 @@ from imblens.extraction._readers import ImageReader, InputBatch, SplitReader, ma
 from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
 from imblens.extraction._walk import Walk, check_labels, two_classes
-from imblens.models import find_maps, rectified_before_pooling
+from imblens.models import HeadReading, Pool, find_maps, find_reading, rectified_before_pooling, tensors_of
 from imblens.run import Head, Run, Split, class_names, permutation_note, seal, staged
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
-from imblens.extraction._heads import HeadReading, two_logits
 from imblens.extraction._inputs import Inputs
 from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
 from imblens.extraction._readers import InputBatch
+from imblens.models import HeadReading, two_logits
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ class ForwardPass:
         self.weight: Floats | None = None
         self.bias: Floats | None = None
         if reading.kind != "features":
-            weight, bias = reading.head(model.get_submodule(reading.layer))
+            weight, bias = reading.head(model)
             self.weight, self.bias = _numbers(weight), _numbers(bias)
         # rounding of the head's own arithmetic: bf16 keeps 8 bits, float16 keeps 11
         self._tolerance = 1e-3 if dtype.itemsize >= 4 and not bf16 else 3e-2

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.errors import InputError, ShapeError
-from imblens.extraction._heads import HeadReading, arranged, tensors_of
-from imblens.models import set_evaluation
+from imblens.models import HeadReading, arranged, set_evaluation, tensors_of
 from imblens.run import Run, unwrapped
 
 if TYPE_CHECKING:
@@ -129,15 +128,16 @@ class LayerHook:
     def __init__(self, model: torch.nn.Module, reading: HeadReading, others: tuple[str, ...] = ()) -> None:
         """Prepare hooks on the layer of `reading`, and on the output of `others`."""
         self._model, self._reading, self._others = model, reading, others
-        self._calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._calls: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self._maps: dict[str, torch.Tensor] = {}
 
     @contextmanager
     def registered(self) -> Iterator[LayerHook]:
         """Keep the hooks for as long as the context lasts."""
         with ExitStack() as stack:
-            head = self._model.get_submodule(self._reading.layer)
-            stack.callback(head.register_forward_hook(self._keep).remove)
+            for name in self._reading.hooked:
+                head = self._model.get_submodule(name)
+                stack.callback(head.register_forward_hook(self._reader(name)).remove)
             for name in self._others:
                 module = self._model.get_submodule(name)
                 stack.callback(module.register_forward_hook(self._keeper(name)).remove)
@@ -152,21 +152,29 @@ class LayerHook:
             ShapeError: the layer ran more or less often than it should, or works on more than one vector per instance.
         """
         calls, maps = self._calls, self._maps
-        self._calls, self._maps = [], {}
-        layer = self._reading.layer
-        pair = arranged(calls, self._reading.layout, n) if len(calls) == self._reading.n_calls else None
-        if pair is None:
-            often = "once" if self._reading.n_calls == 1 else f"{self._reading.n_calls} times"
-            raise ShapeError(
-                f"layer {layer!r} ran {len(calls)} times in one forward pass; it must run {often}.",
-                hint="Pass layer=NAME of the last linear layer.",
-            )
-        features, logits = self._reading.features_and_logits(*pair, output, masks)
+        self._calls, self._maps = {}, {}
+        pairs = []
+        for layer in self._reading.hooked:
+            own = calls.get(layer, [])
+            pair = arranged(own, self._reading.layout, n) if len(own) == self._reading.n_calls else None
+            if pair is None:
+                often = "once" if self._reading.n_calls == 1 else f"{self._reading.n_calls} times"
+                raise ShapeError(
+                    f"layer {layer!r} ran {len(own)} times in one forward pass; it must run {often}.",
+                    hint="Pass layer=NAME of the last linear layer.",
+                )
+            pairs.append(pair)
+        entered = self._reading.summed(pairs) if self._reading.heads else pairs[0]
+        features, logits = self._reading.features_and_logits(*entered, output, masks)
         return features, logits, maps
 
-    def _keep(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        left = tensors_of(output)[0].clone()  # what follows may work in place
-        self._calls.append((left if self._reading.kind == "features" else args[0].clone(), left))
+    def _reader(self, name: str) -> Any:
+        def keep(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            left = tensors_of(output)[0].clone()  # what follows may work in place
+            entered = left if self._reading.kind == "features" else args[0].clone()
+            self._calls.setdefault(name, []).append((entered, left))
+
+        return keep
 
     def _keeper(self, name: str) -> Any:
         def keep(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:

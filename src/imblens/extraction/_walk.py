@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._classes import ClassOrder
 from imblens.extraction._forward import ForwardPass
-from imblens.extraction._heads import HeadReading
 from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._readers import SplitReader
 from imblens.extraction._rules import as_group
+from imblens.models import HeadReading
 from imblens.run import GROUP, labels_vector
 
 PROGRESS_SECONDS = 5.0  # between two lines of progress

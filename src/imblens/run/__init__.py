@@ -6,7 +6,7 @@ from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
 from imblens.run._groups import class_groups, group_effects, group_name
 from imblens.run._head import Head
-from imblens.run._install import affine_weights, unwrapped
+from imblens.run._install import unwrapped
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._read import read_part
@@ -48,7 +48,6 @@ __all__ = [
     "Split",
     "Statistic",
     "TopKCounts",
-    "affine_weights",
     "as_array",
     "as_run",
     "class_groups",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.linear import affine_weights
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run._head import Head, centred_head
 
@@ -45,7 +46,20 @@ def install_head(
     head = _unfolded(head, form or {})
     if (form or {}).get("kind") == "affine" and layer_name is not None:
         return _install_affine(head, model, layer_name)
-    layer = _layer(model, layer_name, head)
+    if (form or {}).get("kind") == "several":
+        return _install_several(head, model, dict((form or {})["heads"]))
+    _put(head, _layer(model, layer_name, head))
+    return model
+
+
+def _put(head: Head, layer: Any) -> None:
+    """Copy a head into a linear layer; leave the layer as it was where it does not take it.
+
+    Raises:
+        InputError: the layer computes its weight from other parameters.
+    """
+    import torch
+
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
     found = [(tensor, tensor.clone()) for tensor in (*layer.parameters(), *layer.buffers())]
     with torch.no_grad():
@@ -60,21 +74,39 @@ def install_head(
             "the last linear layer computes its weight from other parameters and did not take the head.",
             hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
         )
-    return model
 
 
-def affine_weights(module: Any, n_features: int) -> tuple[Any, Any]:
-    """Return weight (C, D) and bias (C,) of a module that computes a linear layer, from its output for unit vectors.
+def _install_several(head: Head, model: Any, factors: Mapping[str, float]) -> Any:
+    """Copy a head on concatenated features into the layers whose weighted outputs are summed.
 
-    Whether it does compute one is for the caller to check.
+    Each layer takes its columns of the weight. Of the bias only the sum matters: the first layer that has one takes what
+    the others leave.
+
+    Raises:
+        MissingError, ShapeError: the network has no such layers, or of other sizes.
     """
-    import torch
-
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-    inputs = torch.cat([torch.zeros(1, n_features), torch.eye(n_features)]).to(like)
-    with torch.no_grad():
-        outputs = module(inputs).float().cpu()
-    return (outputs[1:] - outputs[0]).T.contiguous(), outputs[0]
+    linear = {key: module for key, module in unwrapped(model).named_modules() if _is_linear(module)}
+    missing = [name for name in factors if name not in linear]
+    if missing:
+        raise MissingError(
+            f"the model has no linear layer {missing[0]!r}, which this run was captured from.",
+            hint="Give the network that the run was captured from.",
+        )
+    layers = [linear[name] for name in factors]
+    widths = [layer.weight.flatten(1).shape[1] for layer in layers]
+    if sum(widths) != head.weight.shape[1] or any(len(layer.weight) != len(head.weight) for layer in layers):
+        raise ShapeError(
+            f"the layers {', '.join(factors)} have other sizes than this run's head, {head.weight.shape}.",
+            hint="Give the network that the run was captured from.",
+        )
+    taker = next((i for i, layer in enumerate(layers) if layer.bias is not None), 0)
+    own = [0 if layer.bias is None else layer.bias.detach().float().cpu().numpy() for layer in layers]
+    rest = head.bias - sum(f * b for i, (f, b) in enumerate(zip(factors.values(), own, strict=True)) if i != taker)
+    columns = np.split(head.weight, np.cumsum(widths)[:-1], axis=1)
+    for i, (layer, factor) in enumerate(zip(layers, factors.values(), strict=True)):
+        bias = rest / factor if i == taker else np.broadcast_to(own[i], head.bias.shape)
+        _put(Head((columns[i] / factor).astype(np.float32), np.ascontiguousarray(bias, dtype=np.float32)), layer)
+    return model
 
 
 def _install_affine(head: Head, model: Any, name: str) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.linear import affine_weights
 from imblens.errors import InputError, ShapeError
-from imblens.run import affine_weights
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +36,10 @@ class HeadReading:
     """From the hooked layer's input and output to features (b, D) and logits (b, C).
 
     Attributes:
-        layer: the hooked module.
+        layer: the hooked module; "a + b" for several.
         kind: "linear", "convolution" (1 x 1), "affine" (a module of another class that computes a linear layer, such as
-            one with LoRA), or "features" (the layer's output are the features; there is no head).
+            one with LoRA), "several" (a weighted sum of the outputs of several linear layers, such as the mean of two heads;
+            their features are concatenated), or "features" (the layer's output are the features; there is no head).
         reduce: over tokens or positions: "none", "mean", "choice" (the position that gives the network's output),
             "mask:KEY" (mean over the positions where that input is 1), "pool" (as the user asked).
         link: the function between logits and the network's output.
@@ -52,6 +53,7 @@ class HeadReading:
         n_calls: how often the layer runs in one forward pass.
         skipped: whether an earlier output of the network has the width of the classes, too.
         others: positions of all other outputs that may be predictions.
+        heads: name and factor of each of several linear layers.
         dim: D, where the module does not state it ("affine").
     """
 
@@ -69,11 +71,25 @@ class HeadReading:
     dim: int = 0
     skipped: bool = False
     others: tuple[int, ...] = ()
+    heads: tuple[tuple[str, float], ...] = ()
 
     @property
     def plain(self) -> bool:
         """Whether logits are the output of a linear layer that receives one vector per instance."""
         return self.kind == "linear" and self.reduce == "none" and self.scale is None and self.shift is None
+
+    @property
+    def hooked(self) -> tuple[str, ...]:
+        """Names of the modules whose inputs and outputs are read."""
+        return tuple(name for name, _ in self.heads) or (self.layer,)
+
+    def summed(self, calls: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the concatenated features (b, D) and the weighted sum of outputs (b, C) of several layers."""
+        import torch
+
+        features = torch.cat([entered.flatten(1) for entered, _ in calls], dim=1)
+        outputs = [factor * left.flatten(1) for (_, factor), (_, left) in zip(self.heads, calls, strict=True)]
+        return features, torch.stack(outputs).sum(dim=0)
 
     def vectors(self, values: torch.Tensor) -> torch.Tensor:
         """Return (b, T, D): channels last, positions in one axis."""
@@ -87,7 +103,7 @@ class HeadReading:
         """Reduce what enters and leaves the layer."""
         if self.kind == "features":
             return self._features(left, output)
-        if self.reduce == "none" and self.kind in ("linear", "affine"):
+        if self.reduce == "none" and self.kind in ("linear", "affine", "several"):
             if entered.ndim != 2:
                 raise ShapeError(
                     f"layer {self.layer!r} receives shape {tuple(entered.shape)}, not one vector per instance.",
@@ -106,15 +122,18 @@ class HeadReading:
             logits = logits + self.shift.to(logits)
         return features, two_logits(logits) if self.one_logit else logits
 
-    def head(self, module: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return weight (C, D) and bias (C,) of the head, what follows it folded in."""
+    def head(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weight (C, D) and bias (C,) of the head in the network, what follows it folded in."""
         import torch
 
         if self.kind == "affine":
-            weight, bias = affine_weights(module, self.dim)
+            weight, bias = affine_weights(model.get_submodule(self.layer), self.dim)
+        elif self.kind == "several":
+            pairs = [(factor, _weights_of(model.get_submodule(name))) for name, factor in self.heads]
+            weight = torch.cat([factor * own for factor, (own, _) in pairs], dim=1)
+            bias = torch.stack([factor * own for factor, (_, own) in pairs]).sum(dim=0)
         else:
-            weight = module.weight.detach().float().flatten(1).cpu()
-            bias = torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
+            weight, bias = _weights_of(model.get_submodule(self.layer))
         if self.scale is not None:
             weight, bias = weight * self.scale.cpu()[:, None], bias * self.scale.cpu()
         if self.shift is not None:
@@ -126,7 +145,9 @@ class HeadReading:
     def describe(self) -> dict[str, Any]:
         """Return plain JSON, from which `install` puts a head back."""
         folded = {name: None if v is None else v.tolist() for name, v in (("scale", self.scale), ("shift", self.shift))}
-        return {"kind": self.kind, "reduce": self.reduce, "link": self.link, "one_logit": self.one_logit, **folded}
+        several = {"heads": [list(pair) for pair in self.heads]} if self.heads else {}
+        form = {"kind": self.kind, "reduce": self.reduce, "link": self.link, "one_logit": self.one_logit}
+        return {**form, **folded, **several}
 
     def differing(self, logits: torch.Tensor, output: Any) -> int:
         """Count the instances whose prediction by `logits` differs from that of the network's output."""
@@ -163,6 +184,14 @@ class HeadReading:
             wanted = output.reshape(len(output), 1, -1).to(outer.dtype)
             place = (linked(values, self.link) - wanted).abs().amax(dim=2).argmin(dim=1)
             return torch.nn.functional.one_hot(place, outer.shape[1]).to(outer.dtype)
+
+
+def _weights_of(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight (C, D) and bias (C,), zeros where there is none, of a linear layer or a 1 x 1 convolution."""
+    import torch
+
+    weight = module.weight.detach().float().flatten(1).cpu()
+    return weight, torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
 
 
 def arranged(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.linear import affine_weights
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
-from imblens.extraction._heads import LINKS, HeadReading, Pool, arranged, linked, tensors_of
-from imblens.models import find_head
-from imblens.run import affine_weights
+from imblens.models._find_head import find_head
+from imblens.models._heads import LINKS, HeadReading, Pool, arranged, linked, tensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -71,8 +73,10 @@ def find_reading(
                     f"layer {name!r} ran {found.n_calls} times in one forward pass, each on what it gave before.",
                     hint="Pass layer=NAME of another linear layer, or features=NAME.",
                 )
-            others = tuple(other for other, _ in parts if other != index)
-            return replace(found, part=index, one_logit=part.shape[1] == 1, skipped=index != parts[0][0], others=others)
+            return _placed(found, parts, index)
+        several = None if layer is not None else _several(run, modules, calls, part)
+        if several is not None:
+            return _placed(several, parts, index)
     affine = _affine_module(run, {n: m for n, m in modules.items() if layer in (None, n)}, candidates, parts, masks)
     if affine is not None:
         return affine
@@ -103,6 +107,13 @@ def find_reading(
         "sigmoid, class-wise scale or mean of one.",
         hint="Name the linear layer that gives the logits (layer=NAME), or the module that gives features (features=NAME).",
     )
+
+
+def _placed(reading: HeadReading, parts: list[tuple[int, torch.Tensor]], index: int) -> HeadReading:
+    """Return the reading with its place among the outputs that may be the prediction."""
+    others = tuple(other for other, _ in parts if other != index)
+    one_logit = dict(parts)[index].shape[1] == 1
+    return replace(reading, part=index, one_logit=one_logit, skipped=index != parts[0][0], others=others)
 
 
 def _watched(run: Callable[[], Any], modules: Mapping[str, Any]) -> tuple[Any, dict[str, list[tuple[Any, Any]]]]:
@@ -136,6 +147,71 @@ def _reading_of(name: str, kind: str, calls: Any, part: torch.Tensor, masks: Map
             for reading in _readings(name, kind, *pair, part, masks):
                 return replace(reading, layout=layout, n_calls=len(calls))
     return None
+
+
+def _several(
+    run: Callable[[], Any], modules: Mapping[str, Any], calls: Mapping[str, Any], part: torch.Tensor
+) -> HeadReading | None:
+    """Find a weighted sum of the outputs of several linear layers, plus a shift, that gives `part` (n, C); None if none.
+
+    There are at least four outputs for each factor and shift that is fitted, so that they do not fit by chance.
+    """
+    import torch
+
+    n, n_classes = part.shape
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, pairs in calls.items():
+        flat = (
+            len(pairs) == 1
+            and len(pairs[0][0]) == n
+            and pairs[0][1].shape == (n, n_classes, *[1] * (pairs[0][1].ndim - 2))
+        )
+        if flat and pairs[0][0].numel() == n * pairs[0][0].shape[1]:
+            found[name] = pairs[0]
+    loose = 2e-2 if part.dtype.itemsize < 4 else CLOSE
+    part = part.double()
+    if len(found) < 2:
+        return None
+    left = torch.stack([pair[1].flatten(1).double() for pair in found.values()])
+    for link, shifted in product(LINKS, (False, True)):
+        wanted = _unlinked(part, link)
+        if wanted is None or 4 * (len(found) + n_classes * shifted) > n * n_classes:
+            continue
+        shared = link in ("softmax", "log_softmax")  # logits are known up to a number per instance
+        x, y = (v - v.mean(dim=-1, keepdim=True) if shared else v for v in (left, wanted))
+        mean = (x.mean(dim=1, keepdim=True), y.mean(dim=0)) if shifted else (0, 0)
+        a, b = (x - mean[0]).flatten(1).T.cpu(), (y - mean[1]).flatten()[:, None].cpu()
+        fitted = [_plain_number(float(f)) for f in torch.linalg.lstsq(a, b, driver="gelsd").solution]
+        kept = [i for i, factor in enumerate(fitted) if abs(factor) > 1e-3 * max(map(abs, fitted))]
+        if len(kept) < 2:
+            continue
+        values = torch.stack([fitted[i] * left[i] for i in kept]).sum(dim=0)
+        shift = (y - values + (values.mean(dim=-1, keepdim=True) if shared else 0)).mean(dim=0) if shifted else None
+        if not _close(linked(values if shift is None else values + shift, link), part, loose):
+            continue
+        names = [list(found)[i] for i in kept]
+        if not all(_unmoved(run, modules, name, {other: found[other] for other in names}) for name in names):
+            continue
+        heads = tuple((name, fitted[i]) for name, i in zip(names, kept, strict=True))
+        shift = None if shift is None else shift.float()
+        return HeadReading(" + ".join(names), "several", link=link, shift=shift, heads=heads)
+    return None
+
+
+def _plain_number(factor: float) -> float:
+    """Return the simple fraction that a fitted factor rounds, such as 1/2 or 1/3, else the factor."""
+    simple = float(Fraction(factor).limit_denominator(16))
+    return simple if abs(simple - factor) < 1e-4 * abs(factor) else factor
+
+
+def _unmoved(run: Callable[[], Any], modules: Mapping[str, Any], name: str, pairs: Mapping[str, Any]) -> bool:
+    """Whether what enters several layers does not depend on what leaves the layer `name`."""
+    handle = modules[name].register_forward_hook(lambda module, args, output: output + 1)
+    try:
+        again = _watched(run, {other: modules[other] for other in pairs})[1]
+    finally:
+        handle.remove()
+    return all(_close(again[other][0][0], pair[0], CLOSE) for other, pair in pairs.items())
 
 
 def _independent(run: Callable[[], Any], module: Any, calls: Any) -> bool:
@@ -275,10 +351,8 @@ def _affine(values: Any, part: Any, link: str, loose: float) -> tuple[Any, Any] 
     import torch
 
     shared = link in ("softmax", "log_softmax")  # logits are known up to a number per instance
-    low, high = float(part.min()), float(part.max())
-    if (link in ("softmax", "sigmoid") and not (low > 0 and high < 1)) or (link == "log_softmax" and high > 0):
+    if (wanted := _unlinked(part, link)) is None:
         return None
-    wanted = {"identity": lambda: part, "softmax": part.log, "log_softmax": lambda: part, "sigmoid": part.logit}[link]()
     x = values - values.mean(dim=1, keepdim=True) if shared else values
     y = wanted - wanted.mean(dim=1, keepdim=True) if shared else wanted
     dx, dy = x - x.mean(dim=0), y - y.mean(dim=0)
@@ -292,6 +366,14 @@ def _affine(values: Any, part: Any, link: str, loose: float) -> tuple[Any, Any] 
         if _close(linked(scale * values + shift, link), part, loose):
             return (None if scale is plain else scale.float()), shift.float()
     return None
+
+
+def _unlinked(part: Any, link: str) -> Any:
+    """Return logits of the network's output; None where it cannot be the output of such a function."""
+    low, high = float(part.min()), float(part.max())
+    if (link in ("softmax", "sigmoid") and not (low > 0 and high < 1)) or (link == "log_softmax" and high > 0):
+        return None
+    return part.log() if link == "softmax" else part.logit() if link == "sigmoid" else part
 
 
 def _features_reading(features: str, pool: Pool, index: int, part: torch.Tensor) -> HeadReading:
