@@ -286,6 +286,47 @@ def test_ldam_gives_a_normalised_head(images: ImageSet, tmp_path: Path, precisio
     assert resumed.meta["precision"] == precision
 
 
+HEADS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n_classes, form):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        self.head = nn.Conv2d(8, n_classes, 1) if form == "convolution" else nn.LazyLinear(n_classes)
+        self.other, self.form = nn.Linear(8, n_classes), form
+
+    def forward(self, x):
+        maps = self.body(x)
+        if self.form == "convolution":
+            return self.head(maps).mean((2, 3))
+        one, two = self.head(maps.amax((2, 3))), self.other(maps.mean((2, 3)))
+        named = {"aux": two, "logits": one}
+        return {"mean": (one + two) / 2, "named": named, "softmax": one.softmax(1), "square": one**2}.get(self.form, one)
+"""
+
+
+@pytest.mark.parametrize("form", ["convolution", "mean", "named", "lazy"])
+def test_heads_of_every_form_are_trained_and_captured(images: ImageSet, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(HEADS + f"\ndef build(n_classes):\n    return Net(n_classes, {form!r})\n")
+    trained = quick(images, tmp_path / "out", arch=f"{file}:build")
+    assert np.isfinite(trained.log["loss"]).all() and trained.log["loss"].iloc[-1] < trained.log["loss"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"), [("softmax", "a softmax behind its last linear layer"), ("square", "not the output of a linear")]
+)
+def test_what_is_no_logits_is_refused_before_training(images: ImageSet, tmp_path: Path, form: str, words: str) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(HEADS + f"\ndef build(n_classes):\n    return Net(n_classes, {form!r})\n")
+    with pytest.raises(InputError, match=words) as found:
+        quick(images, tmp_path / "out", arch=f"{file}:build")
+    assert "Return logits" in str(found.value) and "layer" not in str(found.value.hint).replace("linear layer", "")
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
 def test_the_learning_rate_follows_the_schedule(images: ImageSet, tmp_path: Path) -> None:
     trained = quick(images, tmp_path, schedule="cao200", epochs=10, augment="none")
     assert trained.log["lr"].tolist() == pytest.approx([0.1] * 8 + [0.001, 0.00001])

@@ -1,6 +1,7 @@
 """Backbones of the papers; finding and filling a network's last linear layer. Importing this imports no torch."""
 
 from imblens.models._build import build_model, find_model, make_network, model_descriptions, model_names
+from imblens.models._check_head import logits_among, trainable_head
 from imblens.models._find_head import evaluating, find_head, set_evaluation
 from imblens.models._find_maps import find_maps, rectified_before_pooling
 from imblens.models._find_reading import find_reading
@@ -21,11 +22,13 @@ __all__ = [
     "load_factory",
     "load_pretrained",
     "load_weights",
+    "logits_among",
     "make_network",
     "model_descriptions",
     "model_names",
     "rectified_before_pooling",
     "set_evaluation",
     "tensors_of",
+    "trainable_head",
     "two_logits",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imblens.losses import ClassLoss, LabelLoss
+from imblens.models import logits_among
 from imblens.training._global_state import derived_seed, seed_everything
 from imblens.training._mixing import MIXINGS
 from imblens.training._plan import TrainingPlan
@@ -117,12 +118,12 @@ class Fitting(lightning.LightningModule):
         """Return the loss of a batch."""
         inputs, labels = batch
         if self.plan.mixing is None:
-            logits = self.model(inputs)
+            logits = self._logits(inputs)
             loss: Tensor = self.loss(logits, labels)
         else:
             name, options = self.plan.mixing
             mixed = MIXINGS[name].mix(inputs, labels, self.class_counts, **options)
-            logits, share = self.model(mixed.inputs), mixed.share
+            logits, share = self._logits(mixed.inputs), mixed.share
             loss = self.loss(logits, mixed.labels, share) + self.loss(logits, mixed.other, 1 - share)
             labels = torch.where(share < 0.5, mixed.other, mixed.labels)  # counted as the class with the larger share
         self.tally.add(logits.detach(), labels)
@@ -134,7 +135,7 @@ class Fitting(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the predictions of a batch."""
         inputs, labels = batch
-        self.tally.add(self.model(inputs), labels)
+        self.tally.add(self._logits(inputs), labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the settings of this training."""
@@ -149,6 +150,10 @@ class Fitting(lightning.LightningModule):
     def mean_loss(self) -> float:
         """Return the mean loss over the images of the epoch."""
         return float(self._loss_sum) / max(self._seen, 1)
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (n, C), also of a network that returns more beside them."""
+        return logits_among(self.model(inputs), self.n_classes)
 
     def _new_tally(self) -> Tally:
         return Aurocs(self.n_classes) if self.labels.ndim == 2 else Recalls(self.n_classes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imblens.base.extras import require
 from imblens.errors import InputError
 from imblens.losses import build_loss, find_loss
-from imblens.models import evaluating, find_head, load_pretrained, make_network
+from imblens.models import evaluating, load_pretrained, make_network, trainable_head
 from imblens.training._files import refuse_old, stored_precision
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
@@ -56,6 +56,17 @@ class Prepared:
         scale = float(self.record["loss_options"].get("s", 30.0)) if normalised else 30.0
         n_classes = len(self.class_counts)
         return make_network(self.plan.arch, n_classes, size=self.size, normalised_head=normalised, scale=scale)
+
+    def check(self, model: nn.Module) -> int:
+        """Return D; lazy layers take their shapes.
+
+        Raises:
+            InputError: the network cannot run on these images, or returns no logits of a linear head.
+        """
+        import torch
+
+        sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
+        return trainable_head(model, sample, len(self.class_counts))[1]
 
 
 def as_plan(plan: TrainingPlan | None, settings: dict[str, Any]) -> TrainingPlan:
@@ -113,7 +124,7 @@ def check_training(
         `class_counts` and so on: plain JSON values.
 
     Raises:
-        InputError, DependencyError: as `train`, or the network does not end in a linear layer.
+        InputError, DependencyError: as `train`, or the network returns no logits of a linear head.
 
     Example:
         >>> from imblens.data import digits
@@ -133,13 +144,12 @@ def check_training(
         model = prepared.network()
         if prepared.start is not None:
             load_pretrained(model, prepared.start)
-        sample = torch.zeros(2, 3, *prepared.size)
-        _, head = find_head(model, sample=sample, n_classes=len(prepared.class_counts))
-        _check_small_images(model, prepared, shrunk(sample))
+        n_features = prepared.check(model)
+        _check_small_images(model, prepared, shrunk(torch.zeros(2, 3, *prepared.size)))
     return {
         **{key: value for key, value in prepared.record.items() if key != "images"},
         "precision": prepared.plan.precision,
-        "features": int(head.weight.shape[1]),  # type: ignore[index]
+        "features": n_features,
         "weights_count": sum(weight.numel() for weight in model.parameters()),
     }
 

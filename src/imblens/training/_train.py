@@ -98,6 +98,7 @@ def train(
 
 def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
     import torch
+    from torch.nn.parameter import is_lazy
 
     from imblens.training._global_state import derived_seed, left_as_found, quiet_lightning, seed_everything
 
@@ -109,8 +110,12 @@ def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool,
         from imblens.training._module import Fitting
         from imblens.training._progress import EpochLog
 
+        prepared.check(prepared.network())  # another one: what a network counts or keeps begins with the training
         seed_everything(derived_seed(plan.seed, 0))
-        model = prepared.network().train()
+        model = prepared.network()
+        if any(is_lazy(tensor) for tensor in model.parameters()):
+            prepared.check(model)
+        model.train()
         if prepared.start is not None:
             loaded = load_pretrained(model, prepared.start)
             if progress:
