@@ -369,3 +369,25 @@ def test_avif_by_content(tmp_path: Path) -> None:
         (tmp_path / "a" / name).write_bytes(file.getvalue())
     images = load_images(tmp_path, hold_out=False)
     assert counts(images) == {"a": 5, "b": 3} and len(images.resized((8, 8)).train.array()) == 8
+
+
+def test_the_task_can_be_stated(tmp_path: Path) -> None:
+    write_classes(tmp_path / "folders", {"a": 5, "b": 6})
+    images = load_images(tmp_path / "folders", task="multilabel")
+    assert images.task == "multilabel" and images.train.labels.shape[1] == 2 and (images.train.labels.sum(1) == 1).all()
+    assert "The labels are read as multi-label, as stated." in images.notes
+    rows = ["image,a,b", *(f"{i}.png,{i % 2},{1 - i % 2}" for i in range(10))]
+    (tmp_path / "table").mkdir()
+    for i, image in enumerate(pixels(10)):
+        (tmp_path / "table" / f"{i}.png").write_bytes(png(image))
+    (tmp_path / "table" / "labels.csv").write_text("\n".join(rows))
+    assert (
+        load_images(tmp_path / "table").task == load_images(tmp_path / "table", task="multiclass").task == "multiclass"
+    )
+    assert load_images(tmp_path / "table", task="multilabel").task == "multilabel"
+    (tmp_path / "table" / "labels.csv").write_text("\n".join([*rows[:-1], "9.png,1,1"]))
+    assert load_images(tmp_path / "table").task == "multilabel"
+    with pytest.raises(InputError, match=r"has 2 labels, so table is not single-label"):
+        load_images(tmp_path / "table", task="multiclass", seed=0)
+    with pytest.raises(InputError, match="task is 'multi'"):
+        load_images(tmp_path / "table", task="multi")

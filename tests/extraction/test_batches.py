@@ -172,6 +172,10 @@ def test_labels_of_every_kind() -> None:
         run = capture(model, train=train, test=train, progress=reported.append)
         assert run.task == "multiclass" and run.train.labels.tolist() == Y.tolist()
         assert any("one-hot" in text for text in reported)
+        assert capture(model, train=train, test=train, task="multilabel").task == "multilabel"
+    for labels, task in ((Y, "multilabel"), (1 - one_hot, "multiclass"), (Y, "several")):
+        with pytest.raises(InputError, match=f"task is '{task}'"):
+            capture(model, train=(TOKENS, labels), task=task)
     names = Items(lambda i: (TOKENS[i], "abc"[int(Y[i])]))
     assert capture(model, train=names, classes=["a", "b", "c"]).train.labels.tolist() == Y.tolist()
     partly = torch.where(torch.arange(N) % 4 == 0, -1, Y)

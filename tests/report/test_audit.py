@@ -281,3 +281,24 @@ def test_lens_that_cannot_be_imported_harms_no_other(run, monkeypatch):
     found = audit(run, lenses=["gone", "class_accuracy"])
     assert list(found.findings) == ["class_accuracy"]
     assert "no_such_package:lens cannot be loaded" in found.skipped["gone"]
+
+
+@pytest.mark.parametrize("entry", ["arrays", "table", "sklearn"])
+def test_a_permutation_of_outputs_is_the_first_that_is_stated(entry: str) -> None:
+    rng = np.random.default_rng(3)
+    labels = np.arange(60) % 3
+    features = (np.eye(3)[labels] + rng.normal(0, 0.05, (60, 3))).astype(np.float32)
+    logits = features[:, [1, 2, 0]]
+    if entry == "arrays":
+        run = Run.from_arrays(train=(features, labels, logits), test=(features + 0.01, labels, logits))
+    elif entry == "table":
+        frame = pd.DataFrame({"f": [*features, *(features + 0.01)], "z": [*logits, *logits], "y": [*labels, *labels]})
+        frame["split"] = ["train"] * 60 + ["test"] * 60
+        run = Run.from_table(frame, features="f", label="y", split="split", logits="z")
+    else:
+        from sklearn.linear_model import LogisticRegression
+
+        fitted = LogisticRegression().fit(features, labels)
+        run = Run.from_sklearn(fitted, train=(features, (labels + 1) % 3), test=(features, (labels + 1) % 3))
+    found = audit(run, lenses=["class_accuracy"])
+    assert found.verdict()[0].startswith("The order of classes seems wrong: balanced accuracy is 0%, and 100%")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,3 +85,19 @@ def test_text_labels_with_logits_need_the_order_of_the_classes() -> None:
     text = np.array(["x", "y", "z"])[LABELS]
     with pytest.raises(InputError, match=r"Pass classes=\[\.\.\.\] in the order of the logit columns"):
         Run.from_arrays(train=(FEATURES, text, FEATURES[:, :3]))
+
+
+def test_the_task_can_be_stated(tmp_path: Path) -> None:
+    hot = np.eye(3, dtype=int)[LABELS]
+    assert Run.from_arrays(train=(FEATURES, hot)).task == "multiclass"
+    assert Run.from_arrays(train=(FEATURES, hot), task="multilabel").task == "multilabel"
+    for labels, task, words in ((LABELS, "multilabel", "single labels"), (1 - hot, "multiclass", "not single labels")):
+        with pytest.raises(InputError, match=words):
+            Run.from_arrays(train=(FEATURES, labels), task=task)
+    with pytest.raises(InputError, match="task is 'multi'"):
+        Run.from_arrays(train=(FEATURES, hot), task="multi")
+    np.savez(tmp_path / "a.npz", train_features=FEATURES, train_labels=hot)
+    run = Run.load(tmp_path / "a.npz", task="multilabel")
+    assert run.task == "multilabel"
+    with pytest.raises(InputError, match="is multilabel, not multiclass"):
+        Run.load(run.save(tmp_path / "run"), task="multiclass")

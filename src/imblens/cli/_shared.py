@@ -36,6 +36,12 @@ Uncertain = typer.Option(
     "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
 )
 AnyLabel = typer.Option(False, "--any-label", help="Collapse multi-label data to two classes: finding or no finding.")
+Task = typer.Option(
+    None,
+    "--task",
+    metavar="multiclass|multilabel",
+    help="One label an instance, or several; default: as the labels show, which is stated.",
+)
 Range = typer.Option(
     None,
     "--pixel-range",

@@ -40,6 +40,14 @@ Classes = typer.Option(
 )
 
 
+Task = typer.Option(
+    None,
+    "--task",
+    metavar="multiclass|multilabel",
+    help="For arrays and tables: one label an instance, or several; default: as the labels show, which is stated.",
+)
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """Options of a command about a table: an attribute per option, None where it was not given."""
@@ -67,13 +75,14 @@ class TableOptions:
         return [word for name, value in self.given.items() for word in (f"--{name}", value)]
 
 
-def load(source: Path, options: TableOptions, *, mixed: bool = False) -> Run:
+def load(source: Path, options: TableOptions, *, mixed: bool = False, task: Any = None) -> Run:
     """Read a run, an archive or a table.
 
     Args:
         source: its path.
         options: the columns of a table.
         mixed: whether another source may be the table that the options are for.
+        task: as in `Run.from_arrays`.
 
     Raises:
         InputError: options for a table where there is none.
@@ -85,7 +94,7 @@ def load(source: Path, options: TableOptions, *, mixed: bool = False) -> Run:
         if options.given and not mixed and source.exists():
             names = ", ".join(f"--{name}" for name in options.given)
             raise InputError(f"{source} is no table, so {names} cannot be used.", hint="Leave the option out.")
-        return Run.load(source)
+        return Run.load(source, task=task)
     columns = Run.table_columns(source)
     needed = ["features", "label", *(["split"] if _needs_split(source) else [])]
     missing = [f"--{name}" for name in needed if name not in options.given]
@@ -97,7 +106,7 @@ def load(source: Path, options: TableOptions, *, mixed: bool = False) -> Run:
             hint=f"Its columns: {', '.join(columns[:30])}{more}. "
             "For example: --features embedding --label y --split split.",
         )
-    return Run.from_table(source, **arguments(options, columns))
+    return Run.from_table(source, **arguments(options, columns), task=task)
 
 
 def arguments(options: TableOptions, columns: Sequence[str]) -> dict[str, Any]:

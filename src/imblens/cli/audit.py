@@ -56,6 +56,7 @@ def command(
     group: str | None = tables.Group,
     preview: str | None = tables.Preview,
     classes: str | None = tables.Classes,
+    task: str | None = tables.Task,
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     force: bool = Force,
@@ -72,7 +73,7 @@ def command(
     if engine not in ENGINES:
         raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
     columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
-    run = tables.load(source, columns)
+    run = tables.load(source, columns, task=task)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     begin(out, force=force)

@@ -22,6 +22,7 @@ from imblens.cli._shared import (
     Root,
     Seed,
     SplitColumn,
+    Task,
     Uncertain,
     begin,
     black_and_white,
@@ -59,6 +60,7 @@ def command(
     boxes: Path | None = Boxes,
     uncertain: str = Uncertain,
     any_label: bool = AnyLabel,
+    task: str | None = Task,
     pixel_range: str | None = Range,
     label_column: str | None = LabelColumn,
     split_column: str | None = SplitColumn,
@@ -116,7 +118,7 @@ def command(
     begin(out, force=force)
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        pixel_range=black_and_white(pixel_range), hold_out=hold_out, label_column=label_column,
+        task=task, pixel_range=black_and_white(pixel_range), hold_out=hold_out, label_column=label_column,
         split_column=split_column, image_column=image_column, group=group,
     )  # fmt: skip
     for note in images.notes:

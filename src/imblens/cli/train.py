@@ -39,6 +39,7 @@ def command(
     boxes: Path | None = shared.Boxes,
     uncertain: str = shared.Uncertain,
     any_label: bool = shared.AnyLabel,
+    task: str | None = shared.Task,
     pixel_range: str | None = shared.Range,
     label_column: str | None = shared.LabelColumn,
     split_column: str | None = shared.SplitColumn,
@@ -103,7 +104,7 @@ def command(
         claim(out, force=False)  # creates nothing: it refuses a folder that is not empty
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        pixel_range=shared.black_and_white(pixel_range), label_column=label_column, split_column=split_column,
+        task=task, pixel_range=shared.black_and_white(pixel_range), label_column=label_column, split_column=split_column,
         image_column=image_column, group=group,
     )  # fmt: skip
     images = images if drop is None else drop_images(images, drop)

@@ -11,6 +11,7 @@ from imblens.data._entries import checked_uncertain
 from imblens.data._images import ImageSet
 from imblens.data._pixel_range import checked_range, with_range
 from imblens.data._profiles import checked_seed, parse_profile
+from imblens.data._task import with_task
 from imblens.data.drawn._shapes import shapes
 from imblens.data.layouts._columns import Columns
 from imblens.data.layouts._directory import Reading, read_directory, read_file
@@ -43,6 +44,7 @@ def load_images(
     boxes: str | Path | None = None,
     uncertain: str = "ignore",
     any_label: bool = False,
+    task: str | None = None,
     pixel_range: tuple[float, float] | None = None,
     hold_out: bool = True,
     label_column: str | None = None,
@@ -66,6 +68,8 @@ def load_images(
         uncertain: treatment of labels marked as uncertain: `ignore` excludes them from losses and measures, `positive`
             and `negative` assign that value.
         any_label: replace the labels with one binary label: any of them, or none.
+        task: "multiclass" (one label an image) or "multilabel"; by default single-label where every image of every split
+            has exactly one label. A note states what was decided.
         pixel_range: black and white of images of more than 8 bits per pixel; by default the range of the training
             images. A note states it.
         hold_out: hold out a fifth of the training images as test where there is no test or val split. False where a
@@ -92,6 +96,7 @@ def load_images(
     loaded = with_range(loaded, reading.pixel_range)
     if boxes is not None:
         loaded = add_boxes(loaded, boxes)
+    loaded = with_task(loaded, task)
     return finding_or_none(loaded) if any_label else loaded
 
 

@@ -50,6 +50,7 @@ def capture(
     layer: str | None = None,
     features: str | None = None,
     pool: Pool = None,
+    task: Literal["multiclass", "multilabel"] | None = None,
     ids: Ids = None,
     groups: Ids = None,
     previews: Given = True,
@@ -94,6 +95,7 @@ def capture(
         layer: name of the last linear layer. If its output is not the network's, differing predictions are counted.
         features: name of the module whose output are the features, where no linear head exists; the run has no head.
         pool: "mean", "first", "last" or a function, where features have several vectors per instance.
+        task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,), stated.
         ids: key of the ids in each batch, a function of the batch, or `{"train": [...], "test": [...]}`; default: paths
             that the data set knows, entries `id`, `idx`, `path` or `file` of batches, else positions.
         groups: the patient, source image or site of each instance, in the forms of `ids`: instances of one group are not
@@ -151,7 +153,7 @@ def capture(
         model, train, val, test, label = (taken[key] for key in ("model", "train", "val", "test", "label"))
         tokenizer = tokenizer if tokenizer is not None else taken["tokenizer"]
     network = unwrap(model)
-    _check_options(batch_size, precision, meta, concepts)
+    _check_options(batch_size, precision, meta, concepts, task)
     names_of_data = data_sets_classes(train, label) if classes is None else None
     known_names, order, notes = class_order(network, classes if names_of_data is None else names_of_data, outputs)
     rules = Preprocessing.checked(preprocessing, network, train)
@@ -178,7 +180,7 @@ def capture(
         )
         first, random_note = _first_batch(readers["train"], signature, trial)
         notes += random_note
-        single = one_hot_split(readers)
+        single = task != "multilabel" and one_hot_split(readers)
         notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
         placed = trial.placed(first)
         known = None if known_names is None else len(class_names(known_names, None))
@@ -246,6 +248,9 @@ def capture(
     splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:
         raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    if task == ("multiclass" if splits["train"].multilabel else "multilabel"):
+        kind = "rows of 0 and 1, (N, C)" if splits["train"].multilabel else "single labels, (N,)"
+        raise InputError(f"task is {task!r}, and the labels are {kind}.", hint="Leave out task, or give other labels.")
     labelled = int(splits["train"].class_counts.nonzero()[0].max()) + 1
     if known_names is None and labelled < len(names):
         notes.append(
@@ -352,7 +357,11 @@ def _map_probes(
     return found, {}
 
 
-def _check_options(batch_size: int, precision: str, meta: Mapping[str, Any] | None, concepts: float | None) -> None:
+def _check_options(
+    batch_size: int, precision: str, meta: Mapping[str, Any] | None, concepts: float | None, task: str | None
+) -> None:
+    if task not in (None, "multiclass", "multilabel"):
+        raise InputError(f"task is {task!r}.", hint="Known: multiclass, multilabel.")
     if concepts is not None and not (isinstance(concepts, (int, float)) and 0 < concepts < 1):
         raise InputError(f"concepts is {concepts!r}.", hint="Give the share of strong activations, such as 0.01.")
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:

@@ -69,6 +69,8 @@ def splits_of(
         centre: (D,) what was subtracted from the features before.
         groups: a group per instance by split, or None.
     """
+    if task not in (None, "multiclass", "multilabel"):
+        raise InputError(f"task is {task!r}.", hint="Known: multiclass, multilabel.")
     notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
     raw = {name: values[0] if read else number_matrix(values[0], f"{name}_features") for name, values in given.items()}
@@ -94,6 +96,8 @@ def splits_of(
         notes.append("Labels are one-hot (exactly one 1 in every row) and were taken as single labels.")
     if task == "multiclass" and any(array.ndim == 2 for array in labels.values()):
         raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
+    if task == "multilabel" and any(array.ndim == 1 for array in labels.values()):
+        raise InputError("the labels are single labels, (N,).", hint="Leave out task, or give rows of 0 and 1, (N, C).")
     for name, labelled in labelled_rows(labels).items():
         notes.append(left_out_note(name, labelled))
         kinds: tuple[dict[str, NDArray[Any]], ...] = (raw, labels, logits, whose)

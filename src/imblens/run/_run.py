@@ -277,8 +277,12 @@ class Run:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
+    def load(cls, path: str | Path, *, task: Task | None = None) -> Run:
         """Read a run folder or an ARRAYS.npz; features stay on disk until they are needed.
+
+        Args:
+            path: of the folder or archive.
+            task: for an archive, as in `from_arrays`; a stored run has its task.
 
         Raises:
             MissingError: `path` does not exist, or is a folder without run.json.
@@ -288,7 +292,12 @@ class Run:
             raise InputError(f"Run.load needs a path, found {described(path)}.", hint="Pass that of a run, or an .npz.")
         path = Path(path)
         if path.is_dir() and not is_table(path):
-            return cls(**read_run(path))
+            run = cls(**read_run(path))
+            if task not in (None, run.task):
+                raise InputError(
+                    f"the run {path} is {run.task}, not {task}.", hint="Capture it again with the other task."
+                )
+            return run
         if not path.exists():
             raise MissingError(
                 f"no run at {path}.", hint=f"{nearby(path)}Give the folder that imblens wrote, or an ARRAYS.npz."
@@ -299,7 +308,7 @@ class Run:
                 hint="Use imblens.Run.from_table(path, features=, label=, split=), or `imblens audit` with "
                 "--features, --label and --split.",
             )
-        return cls.from_arrays(**read_npz(path))
+        return cls.from_arrays(**read_npz(path), task=task)
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the run as a folder and return it; refuses to overwrite without `force`."""
