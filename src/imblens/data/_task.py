@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +36,11 @@ def with_task(images: ImageSet, task: str | None) -> ImageSet:
                     "single-label.",
                     hint="Leave out the task, or give every image exactly one label.",
                 )
-    changed = {name: None if split is None else _as(split, task, images.n_classes) for name, split in splits.items()}
     note = f"The labels are read as {'multi' if task == 'multilabel' else 'single'}-label, as stated."
-    return replace(images, task=task, notes=(*images.notes, note), **changed)
+    changed: dict[str, Any] = {
+        name: None if split is None else _as(split, task, images.n_classes) for name, split in splits.items()
+    }
+    return replace(images, **{"task": task, "notes": (*images.notes, note), **changed})
 
 
 def _as(split: ImageSplit, task: str, n_classes: int) -> ImageSplit:

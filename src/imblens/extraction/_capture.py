@@ -16,7 +16,7 @@ from imblens.base.files import claim
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
-from imblens.extraction._classes import class_order, one_hot_split
+from imblens.extraction._classes import class_order, least_classes, one_hot_split
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
 from imblens.extraction._forward import ForwardPass, masks_of
@@ -168,7 +168,7 @@ def capture(
     for name, listed_groups in groups.items() if isinstance(groups, Mapping) else ():
         if name in readers:
             readers[name].groups = listed_groups
-    notes += [note for reader in readers.values() for note in reader.notes]
+    n_on_order = len(notes)
     if isinstance(readers["train"], ImageReader):
         notes += rules.notes()
     where, dtype = _place(network, device)
@@ -186,7 +186,7 @@ def capture(
         known = None if known_names is None else len(class_names(known_names, None))
         where_read: dict[str, Any] = {
             "layer": layer, "features": features, "pool": pool, "n": len(first.labels),
-            "masks": masks_of(placed, len(first.labels)),
+            "masks": masks_of(placed, len(first.labels)), "least": least_classes(first.labels), "key": label,
         }  # fmt: skip
         try:
             expected = _labelled_classes(readers) if known is None else known
@@ -218,7 +218,9 @@ def capture(
             )
         if names_of_data is not None and known != n_outputs:  # names of something else
             known_names, order = None, None
-            notes = [f"the data set names {len(names_of_data)} classes, the network has {n_outputs} outputs: not used."]
+            notes[:n_on_order] = [
+                f"the data set names {len(names_of_data)} classes, the network has {n_outputs} outputs: not used."
+            ]
         names = class_names(range(n_outputs) if known_names is None else known_names, n_outputs)
         for reader in readers.values():
             if reader.labels is not None:
@@ -229,6 +231,7 @@ def capture(
         for reader in readers.values():
             skipped |= forward_pass.settle(reader.sample())
         size = forward_pass.batch_size(first, batch_size)
+        notes += [note for reader in readers.values() for note in reader.notes]
         for note in notes:
             (progress or str)(note)
         with nullcontext() if folder is None else staged(folder) as stage:
@@ -321,7 +324,9 @@ def _first_batch(reader: SplitReader, signature: Signature, trial: ForwardPass) 
     again = trial.call(trial.placed(first))
     pairs = zip(tensors_of(output), tensors_of(again), strict=False)
     if any(one.shape != other.shape or not one.equal(other) for one, other in pairs if not one.isnan().any()):
-        return first, ["two passes on the same inputs differ: the network draws random numbers in evaluation mode."]
+        return first, [
+            "two passes on the same inputs differ: the network draws random numbers or changes its state in evaluation mode."
+        ]
     return first, []
 
 

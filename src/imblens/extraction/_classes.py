@@ -109,6 +109,14 @@ def by_value(classes: Any) -> list[str]:
     return [name for _, name in numbered]
 
 
+def least_classes(labels: NDArray[Any]) -> int:
+    """How many classes these labels need at least: the largest number plus 1, or the number of columns."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return labels.shape[1]
+    whole = labels.size and labels.dtype.kind in "iu" and labels.max() > 0
+    return int(labels.max()) + 1 if whole else 1
+
+
 def one_hot_split(readers: Mapping[str, Any]) -> bool:
     """Return whether labels (N, C) of the training split have exactly one 1 in every row; reads them where unknown."""
     reader = readers["train"]

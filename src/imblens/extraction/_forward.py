@@ -24,7 +24,8 @@ Floats = NDArray[np.float32]
 GRAPH_BYTES = 2 * 2**30  # what the graph of one batch may keep for the way back
 GRAPH_BATCH = 128
 _MISFIT = (
-    "Check size and channels that the network expects: preprocessing={'size': [H, W]} resizes images, "
+    "Check what the network receives: preprocessing={'size': [H, W]} resizes images, "
+    "label=POSITION names the label where it is not the last entry of a batch, "
     "forward=lambda model, inputs: ... calls the network in another way."
 )
 _ARGUMENTS = (
@@ -34,12 +35,12 @@ _ARGUMENTS = (
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a batch: features (b, D), logits (b, C), columns of the probes, predictions that differ."""
+    """The result of a batch: features (b, D), logits (b, C), columns of the probes, predictions and outputs that differ."""
 
     features: Floats
     logits: Floats
     columns: dict[str, NDArray[Any]]
-    n_differing: int = 0
+    n_differing: tuple[int, int] = (0, 0)
 
     def rows(self, chosen: NDArray[np.bool_]) -> Output:
         """Return some instances."""
@@ -191,15 +192,17 @@ class ForwardPass:
 
     def _run(
         self, inputs: Inputs, leaf: torch.Tensor | None, others: tuple[str, ...], n: int
-    ) -> tuple[torch.Tensor, torch.Tensor, Any, int]:
-        """Return features, logits, outputs of other modules, and the number of predictions that differ."""
+    ) -> tuple[torch.Tensor, torch.Tensor, Any, tuple[int, int]]:
+        """Return features, logits, outputs of other modules, and the numbers of predictions and outputs that differ."""
         hook = LayerHook(self._model, self._reading, others)
         with hook.registered():
             output = self.call(inputs)
         features, logits, maps = hook.take(output, masks_of(inputs, n), n)
         if logits.ndim == 2 and logits.shape[1] == 1 and self._reading.one_logit:
             logits = two_logits(logits)
-        return features, logits, maps, self._reading.differing(logits.detach(), output) if len(logits) == n else 0
+        if len(logits) != n:
+            return features, logits, maps, (0, 0)
+        return features, logits, maps, self._reading.differing(logits.detach(), output, 10 * self._tolerance)
 
     def placed(self, given: InputBatch) -> Inputs:
         """Return the inputs on the device, in the network's type."""

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 LABEL_KEYS = ("labels", "label", "target", "targets", "y")
 TEXT_KEYS = ("text", "sentence")
+INPUT_KEYS = (
+    "image",
+    "img",
+    "images",
+    "pixel_values",
+    "input",
+    "inputs",
+    "x",
+    "data",
+    "features",
+    "feat",
+)  # usual names
 Label = str | int | Callable[[Any], Any] | None
 
 
@@ -133,6 +145,9 @@ class Signature:
         taken = {key: value for key, value in values.items() if key in self.keywords}
         if taken:
             return Inputs((), taken)
+        usual = [key for key in INPUT_KEYS if isinstance(values.get(key), torch.Tensor)]
+        if len(usual) == 1 and len(self.required) <= 1:
+            return Inputs((values[usual[0]],))
         tensors = [value for value in values.values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
         tensors = tensors or [value for value in values.values() if isinstance(value, torch.Tensor)]
         if len(tensors) == 1:
@@ -236,7 +251,8 @@ def labels_array(labels: Any, name: str, classes: Sequence[str] | None) -> NDArr
     if unknown is not None:
         raise InputError(
             f"{name} has the label {unknown!r}, which is not one of the classes.",
-            hint="Pass classes=[...], the names in the order of the network's outputs.",
+            hint="Pass classes=[...], the names in the order of the network's outputs; or label=POSITION, where the labels are "
+            "another entry of the batch.",
         )
     return np.array([position[str(label)] for label in array.tolist()], dtype=np.int64)
 

@@ -36,6 +36,9 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
         order, note = _order(source, len(dataset))
         dataset = dataset if order is None else Subset(dataset, order)
         notes = [] if note is None else [f"{name}: {note}"]
+    if isinstance(dataset, IterableDataset) and source.num_workers > 1:
+        notes.append(f"{name}: an iterable data set gives its instances to every worker; it is read without workers.")
+        return _again(source, dataset, source.batch_size, workers=0), notes
     return _again(source, dataset, source.batch_size), notes
 
 
@@ -60,12 +63,13 @@ def with_batch_size(loader: Any, size: int) -> Any:
     return _again(loader, loader.dataset, size)
 
 
-def _again(loader: Any, dataset: Any, size: int | None) -> Any:
+def _again(loader: Any, dataset: Any, size: int | None, workers: int | None = None) -> Any:
     from torch.utils.data import DataLoader
 
     batching = size if size is not None or loader.batch_sampler is None else 1
-    options: dict[str, Any] = {"num_workers": loader.num_workers, "collate_fn": loader.collate_fn}
-    if loader.num_workers:
+    n_workers = loader.num_workers if workers is None else workers
+    options: dict[str, Any] = {"num_workers": n_workers, "collate_fn": loader.collate_fn}
+    if n_workers:
         options |= {"worker_init_fn": loader.worker_init_fn, "timeout": loader.timeout}
         options |= {"multiprocessing_context": loader.multiprocessing_context}
     return DataLoader(dataset, batch_size=batching, **options)

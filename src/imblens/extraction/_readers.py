@@ -72,6 +72,7 @@ class SplitReader(ABC):
         notes: what was assumed of the data.
         value_names: of the inputs' values, where they are rows of a table.
         groups: the group (patient, source image, site) of every instance, where it is known before the images are read.
+        n_entries: of a batch that is a sequence, where no label was stated.
     """
 
     name: str
@@ -80,6 +81,7 @@ class SplitReader(ABC):
     notes: list[str] = []  # noqa: RUF012 - replaced, never changed
     value_names: list[str] | None = None
     groups: Sequence[Any] | None = None
+    n_entries: int = 2
 
     def use_labels(self, labels: NDArray[Any]) -> None:
         """Read with other labels, which are known before the images are read."""
@@ -224,16 +226,30 @@ class BatchReader(SplitReader):
             return
         for batch in self._read(size):
             values, labels = divide_batch(batch, rules.label, self.name)
+            if isinstance(batch, (tuple, list)) and rules.label is None:
+                self._state_entries(batch, values)
             inputs = rules.signature.arguments(values, self.name).map(lambda tensor: tensor.detach().cpu().clone())
             yield batch, inputs, labels_array(labels, self.name, rules.classes)
+
+    def _state_entries(self, batch: Sequence[Any], values: Any) -> None:
+        """State entries of batches that the network does not receive, once."""
+        first, self.n_entries = self.n_entries == 2, len(batch)
+        n_given = len(self._rules.signature.arguments(values, self.name).args)
+        if first and isinstance(values, tuple) and 0 < n_given < len(values):
+            self.notes.append(
+                f"{self.name}: batches have {len(batch)} entries; the last is the label, and the network takes the first "
+                f"{n_given}: the others are not used. label=POSITION names another."
+            )
 
     def _read(self, size: int) -> Iterator[Any]:
         try:
             yield from with_batch_size(self._loader, size)
         except Exception as error:  # the user's data set may raise anything, and so may stacking what it gives
+            hint = "Its items must be inputs of one shape with a label; a DataLoader with a collate_fn can pad them."
+            if "PIL." in str(error):
+                hint = "Its items are images without a transform: pass the transform that the network is tested with."
             raise InputError(
-                f"{self.name} cannot be read in batches: {type(error).__name__}: {error}",
-                hint="Its items must be inputs of one shape with a label; a DataLoader with a collate_fn can pad them.",
+                f"{self.name} cannot be read in batches: {type(error).__name__}: {error}", hint=hint
             ) from error
 
 
@@ -341,6 +357,8 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
             )
         return BatchReader(inputs, name, rules, n=len(labels), labels=labels)
     columns = None
+    if getattr(inputs, "is_nested", False):
+        raise InputError(f"{name} is a nested tensor.", hint="Pad it (to_padded_tensor), and pass a mask beside it.")
     if hasattr(inputs, "columns") and hasattr(inputs, "to_numpy"):  # a table of pandas or polars
         columns, inputs = [str(column) for column in inputs.columns], _table(inputs, name)
     if getattr(inputs, "is_sparse", False) or str(getattr(inputs, "layout", "")).startswith("torch.sparse"):

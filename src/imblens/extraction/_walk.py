@@ -39,7 +39,7 @@ class Walk:
         self._reader, self._forward_pass, self._classes = reader, forward_pass, classes
         self._single, self._order, self._progress = single, order, progress
         self._images = thumbnails and reader.name != "val"
-        self._n_unlabelled = self._n_differing = self._n = 0
+        self._n_unlabelled = self._n_differing = self._n_outputs = self._n = 0
 
     def run(self, size: int, folder: Path | None) -> PartWriter:
         """Capture all batches."""
@@ -58,14 +58,23 @@ class Walk:
             output = forward_pass(replace(batch, labels=np.where(labels == -1, 0, labels)), probes)
             done += len(labels)
             self._n += len(labels)
-            self._n_differing += output.n_differing
+            self._n_differing += output.n_differing[0]
+            self._n_outputs += output.n_differing[1]
             if reader.name != "train" and labels.ndim == 1 and (labels == -1).any():
                 labelled = labels != -1
                 self._n_unlabelled += int((~labelled).sum())
                 batch, output, labels = batch.rows(labelled), output.rows(labelled), labels[labelled]
                 if not len(labels):
                     continue
-            labels = check_labels(labels, reader.name, self._classes)
+            try:
+                labels = check_labels(labels, reader.name, self._classes)
+            except (InputError, ShapeError) as error:
+                if reader.n_entries < 3:
+                    raise
+                entries = (
+                    f"Batches have {reader.n_entries} entries, the last of which is taken as the label; label=POSITION"
+                )
+                raise type(error)(error.message, hint=f"{entries} names another. {error.hint or ''}".strip()) from error
             parts.add(output, labels, batch if self._images else replace(batch, originals=None))
             now = time.monotonic()
             if self._progress is not None and now - reported >= PROGRESS_SECONDS:
@@ -102,6 +111,11 @@ class Walk:
             found.append(
                 f"{self._n_differing:,} of {self._n:,} {name} predictions of layer {reading.layer!r} differ from the "
                 "network's own: something follows the layer."
+            )
+        elif self._n_outputs and self._forward_pass.weight is not None:
+            found.append(
+                f"{self._n_outputs:,} of {self._n:,} {name} outputs of the network differ from what layer {reading.layer!r} "
+                "gives, though the predictions do not: something follows the layer, such as a limit of logits."
             )
         for note in found:
             (self._progress or str)(note)

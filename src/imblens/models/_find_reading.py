@@ -30,6 +30,8 @@ def find_reading(
     n_classes: int | None,
     n: int,
     masks: Mapping[str, Any],
+    least: int = 1,
+    key: Any = None,
 ) -> HeadReading:
     """Find how features and logits are read, from one forward pass on a few instances.
 
@@ -42,6 +44,8 @@ def find_reading(
         n_classes: C where known.
         n: instances in the batch.
         masks: inputs (n, T) of 0 and 1, by name.
+        least: classes that the labels of these instances need.
+        key: of the labels in the batch; an output of the same name is the prediction.
 
     Raises:
         MissingError: `layer` or `features` does not exist.
@@ -58,6 +62,9 @@ def find_reading(
     chosen = candidates if layer is None else {name: m for name, m in candidates.items() if name == layer}
     output, calls = _watched(run, chosen)
     parts = _parts(model, output, n, n_classes)
+    parts = [entry for entry in parts if entry[1].shape[1] >= least or (least == 2 and entry[1].shape[1] == 1)] or parts
+    named = tensors_of(output[key]) if isinstance(key, str) and isinstance(output, Mapping) and key in output else []
+    parts.sort(key=lambda entry: not any(tensors_of(output)[entry[0]] is tensor for tensor in named))
     if features is not None:
         if not parts:
             raise InputError(f"{type(model).__name__} returns no logits (N, C).", hint="Pass forward=, or layer=NAME.")
@@ -74,12 +81,12 @@ def find_reading(
                     hint="Pass layer=NAME of another linear layer, or features=NAME.",
                 )
             return _placed(found, parts, index)
-        several = None if layer is not None else _several(run, modules, calls, part)
-        if several is not None:
-            return _placed(several, parts, index)
-    affine = _affine_module(run, {n: m for n, m in modules.items() if layer in (None, n)}, candidates, parts, masks)
-    if affine is not None:
-        return affine
+        wanted = {name: module for name, module in modules.items() if layer in (None, name)}
+        found = _affine_module(run, wanted, candidates, part, masks)
+        if found is None and layer is None:
+            found = _several(run, modules, calls, part)
+        if found is not None:
+            return _placed(found, parts, index)
     if layer is not None and layer not in candidates:
         find_head(model, layer)  # raises
     if layer is not None:
@@ -230,7 +237,7 @@ def _affine_module(
     run: Callable[[], Any],
     modules: Mapping[str, Any],
     candidates: Mapping[str, Any],
-    parts: list[tuple[int, torch.Tensor]],
+    part: torch.Tensor,
     masks: Mapping[str, Any],
 ) -> HeadReading | None:
     """Find a module of another class that computes the linear layer behind the network's output; None where none does."""
@@ -242,27 +249,26 @@ def _affine_module(
         if name and name not in candidates and not isinstance(module, torch.jit.ScriptModule)
         if any(True for _ in module.parameters())
     }
-    if not others or not parts:
+    if not others:
         return None
     _, calls = _watched(run, others)
-    for index, part in parts:
-        for name in calls:  # inner modules finish first
-            entered, left = calls[name][-1]
-            if left.shape[-1] != part.shape[1] or entered.shape[:-1] != left.shape[:-1] or entered.ndim not in (2, 3):
-                continue
-            if not entered.is_floating_point() or entered.shape[-1] > MOST_FEATURES:
-                continue
-            dim = entered.shape[-1]
-            try:
-                weight, bias = affine_weights(others[name], dim)
-            except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # it takes nothing of this shape
-                continue
-            expected = entered.float().cpu() @ weight.T + bias
-            if not _close(expected, left.float().cpu(), 2e-2 if left.dtype.itemsize < 4 else CLOSE):
-                continue
-            found = _reading_of(name, "affine", calls[name], part, masks)
-            if found is not None:
-                return replace(found, part=index, one_logit=part.shape[1] == 1, dim=dim)
+    for name in calls:  # inner modules finish first
+        entered, left = calls[name][-1]
+        if left.shape[-1] != part.shape[1] or entered.shape[:-1] != left.shape[:-1] or entered.ndim not in (2, 3):
+            continue
+        if not entered.is_floating_point() or entered.shape[-1] > MOST_FEATURES:
+            continue
+        dim = entered.shape[-1]
+        try:
+            weight, bias = affine_weights(others[name], dim)
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # it takes nothing of this shape
+            continue
+        expected = entered.float().cpu() @ weight.T + bias
+        if not _close(expected, left.float().cpu(), 2e-2 if left.dtype.itemsize < 4 else CLOSE):
+            continue
+        found = _reading_of(name, "affine", calls[name], part, masks)
+        if found is not None:
+            return replace(found, dim=dim)
     return None
 
 

@@ -149,16 +149,24 @@ class HeadReading:
         form = {"kind": self.kind, "reduce": self.reduce, "link": self.link, "one_logit": self.one_logit}
         return {**form, **folded, **several}
 
-    def differing(self, logits: torch.Tensor, output: Any) -> int:
-        """Count the instances whose prediction by `logits` differs from that of the network's output."""
+    def differing(self, logits: torch.Tensor, output: Any, loose: float) -> tuple[int, int]:
+        """Count the instances whose prediction by `logits` differs from the network's, and whose outputs differ.
+
+        `loose`: how far outputs may differ, of the largest one. Outputs are not compared where `layer` was named.
+        """
         part = prediction_part(output, len(logits), logits.shape[1], self.part)
         if part is None:
-            return 0
+            return 0, 0
         part = part.detach()
+        n_outputs = 0
+        if self.part >= 0 and self.kind != "features":
+            own = linked(logits[:, 1:] if self.one_logit else logits, self.link).to(part)
+            away = (own.nan_to_num() - part.nan_to_num()).abs().amax(dim=1)
+            n_outputs = int((away > loose * max(1e-3, float(part.nan_to_num().abs().max()))).sum())
         if part.shape[1] == 1:
             low, high = float(part.min()), float(part.max())
-            return int(((logits[:, 1] > 0) != (part[:, 0] > (0.5 if low >= 0 and high <= 1 else 0))).sum())
-        return int((logits.argmax(dim=1) != part.argmax(dim=1)).sum())
+            return int(((logits[:, 1] > 0) != (part[:, 0] > (0.5 if low >= 0 and high <= 1 else 0))).sum()), n_outputs
+        return int((logits.argmax(dim=1) != part.argmax(dim=1)).sum()), n_outputs
 
     def _features(self, values: torch.Tensor, output: Any) -> tuple[torch.Tensor, torch.Tensor]:
         features = values if values.ndim == 2 else pooled(values, self.pool, self.layer)

@@ -48,7 +48,9 @@ def install_head(
         return _install_affine(head, model, layer_name)
     if (form or {}).get("kind") == "several":
         return _install_several(head, model, dict((form or {})["heads"]))
-    _put(head, _layer(model, layer_name, head))
+    layer = _layer(model, layer_name, head)
+    _untied(layer, model)
+    _put(head, layer)
     return model
 
 
@@ -66,14 +68,43 @@ def _put(head: Head, layer: Any) -> None:
         with suppress(RuntimeError, ValueError, NotImplementedError):  # a parametrization without an inverse for this
             _set_weight(layer, weight, bias)
         installed = layer.weight.detach().float().cpu().flatten(1)
-    if not torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max())):
+    same = torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max()))
+    if not (same and _computes(layer, weight, bias)):
         with torch.no_grad():
             for tensor, values in found:
                 tensor.copy_(values)
         raise InputError(
             "the last linear layer computes its weight from other parameters and did not take the head.",
-            hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations.",
+            hint="Remove its parametrization first, with torch.nn.utils.parametrize.remove_parametrizations "
+            "(of pruning: torch.nn.utils.prune.remove; of older networks: torch.nn.utils.remove_spectral_norm).",
         )
+
+
+def _computes(layer: Any, weight: Any, bias: Any) -> bool:
+    """Whether the layer gives the head's logits; one may compute its weight anew in every forward pass."""
+    import torch
+
+    inputs = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))
+    shaped = inputs if layer.weight.ndim == 2 else inputs.reshape(4, -1, *[1] * (layer.weight.ndim - 2))
+    mode = layer.training
+    layer.eval()
+    try:
+        with torch.no_grad():
+            given = layer(shaped.to(layer.weight)).float().cpu().flatten(1)
+    finally:
+        layer.train(mode)
+    wanted = inputs @ weight.T + bias
+    return torch.allclose(given, wanted, rtol=0, atol=1e-6 + 3e-2 * float(wanted.abs().max()))
+
+
+def _untied(layer: Any, model: Any) -> None:
+    """Give a layer a weight of its own where another module uses it too (tied embeddings), which must not change."""
+    import torch
+
+    weight = layer._parameters.get("weight")
+    users = [m for m in model.modules() if any(p is weight for p in m._parameters.values())]
+    if weight is not None and len(users) > 1:
+        layer.weight = torch.nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
 
 
 def _install_several(head: Head, model: Any, factors: Mapping[str, float]) -> Any:
@@ -104,6 +135,7 @@ def _install_several(head: Head, model: Any, factors: Mapping[str, float]) -> An
     rest = head.bias - sum(f * b for i, (f, b) in enumerate(zip(factors.values(), own, strict=True)) if i != taker)
     columns = np.split(head.weight, np.cumsum(widths)[:-1], axis=1)
     for i, (layer, factor) in enumerate(zip(layers, factors.values(), strict=True)):
+        _untied(layer, model)
         bias = rest / factor if i == taker else np.broadcast_to(own[i], head.bias.shape)
         _put(Head((columns[i] / factor).astype(np.float32), np.ascontiguousarray(bias, dtype=np.float32)), layer)
     return model
