@@ -9,10 +9,10 @@ ECOSYSTEM := .venv-ecosystem
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile # a process per core, each with one thread
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check fix bench docs examples ecosystem clean
+.PHONY: help setup demo quick test check fix bench bench-scale docs examples ecosystem clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 $(STAMP): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ fix: setup ## format, and fix what the linter can fix
 
 bench: setup ## measure speed against public peers and the machine's limit
 	$(BIN)/python -m benchmarks.speed
+
+bench-scale: setup ## measure time, memory and disk of audits of a million instances and of 10,000 classes (40 minutes)
+	$(BIN)/python -m benchmarks.scale
 
 docs: setup ## build the site, with reports made here, into build/site
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner
 
 from imblens.cli import app
@@ -42,3 +43,26 @@ def test_training_images_are_not_called_test(tmp_path: Path) -> None:
     assert run.test is None and len(run.train) == 15 and "may have been trained on all of them" in said
     run, said = capture(tmp_path, "--hold-out")
     assert run.test is not None and len(run.test) == 3 and "accuracy is too high" in said
+
+
+def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
+    for split, n in (("train", 9), ("test", 5)):
+        write_classes(tmp_path / "d" / split, {"a": n, "b": n - 2})
+    capture(tmp_path)
+    whole = Run.load((tmp_path / "run").rename(tmp_path / "whole"))
+    parts = []
+    for index in (1, 0):
+        _, said = capture(tmp_path, "--shard", f"{index}/2")
+        assert f"shard {index} of 2" in said
+        parts.append(str((tmp_path / "run").rename(tmp_path / f"part {index}")))
+    done = CliRunner().invoke(app, ["merge", *parts, "--out", str(tmp_path / "merged")])
+    assert done.exit_code == 0 and "merged 2 shards: 16 train, 8 test" in done.output, done.output
+    merged = Run.load(tmp_path / "merged")
+    for name, split in whole.splits.items():
+        assert merged.splits[name].ids.tolist() == split.ids.tolist()
+        assert (merged.splits[name].labels == split.labels).all() and merged.splits[name].columns == split.columns
+        np.testing.assert_allclose(merged.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
+    alone = CliRunner().invoke(app, ["merge", parts[0], "--out", str(tmp_path / "x")])
+    assert alone.exit_code != 0 and "0/2 is missing" in str(alone.exception)
+    wrong = CliRunner().invoke(app, ["capture", "d", "--model", "m", "--shard", "2/2", "--out", "y"])
+    assert wrong.exit_code != 0

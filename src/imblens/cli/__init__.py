@@ -17,7 +17,21 @@ from typing import Any
 
 import typer
 
-from imblens.cli import audit, capture, compare, demo, doctor, estimate, gate, listing, predict, study, train, treat
+from imblens.cli import (
+    audit,
+    capture,
+    compare,
+    demo,
+    doctor,
+    estimate,
+    gate,
+    listing,
+    merge,
+    predict,
+    study,
+    train,
+    treat,
+)
 from imblens.cli._shared import CLAIMED, Command, Commands, examples
 
 app = typer.Typer(
@@ -29,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (demo, train, capture, audit, treat, compare, predict, estimate, gate, study):
+for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, gate, study):
     app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(module.command)
 app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
 app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)

@@ -98,6 +98,12 @@ def command(
     concepts: float = typer.Option(
         0.01, "--concepts", metavar="SHARE", help="Share of activations that count as strong when concepts are counted."
     ),
+    shard: str | None = typer.Option(
+        None,
+        "--shard",
+        metavar="I/N",
+        help="Capture part I of N (from 0), for `imblens merge`; runs anywhere, in any order.",
+    ),
     unsafe_pickle: bool = typer.Option(
         False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."
     ),
@@ -115,6 +121,7 @@ def command(
 
     find_model(model)
     prepared = preprocessing(mean, std, size)
+    part = None if shard is None else shard_of(shard)
     begin(out, force=force)
     images = load_images(
         data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
@@ -134,6 +141,11 @@ def command(
             "Give a data set with a test split; or --hold-out, if the network was trained without a fifth of them."
         )
     height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
+    splits = {"train": images.train, "test": images.held_out, "val": images.val if images.test is not None else None}
+    meta: dict[str, Any] = {}
+    if part is not None:
+        splits, meta = sharded(splits, *part)
+        progress(meta["notes"][0])
     import torch
 
     torch.manual_seed(seed)  # of weights that are drawn, and of what else a function that builds a network may draw
@@ -144,9 +156,9 @@ def command(
         progress("no --weights: the network is captured as it was built; one built by name is untrained.")
     run = capture(
         network,
-        train=images.train,
-        test=images.held_out,
-        val=images.val if images.test is not None else None,
+        train=splits["train"],
+        test=splits["test"],
+        val=splits["val"],
         classes=images.classes,
         outputs=None if classes is None else class_list(classes),
         layer=layer,
@@ -155,7 +167,7 @@ def command(
         batch_size=batch_size,
         colours=colours,
         maps=maps,
-        concepts=concepts,
+        concepts=concepts if part is None else None,
         out=out,
         force=True,
         progress=progress,
@@ -163,6 +175,7 @@ def command(
             "data": images.source,
             "model": {"factory": model, "weights": None if weights is None else weights.name},
             "seed": seed,
+            **meta,
         },
     )
     counts = {name: len(split) for name, split in run.splits.items()}
@@ -176,6 +189,37 @@ def command(
         ],
         as_json=as_json,
     )
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Read --shard: the number of the part, from 0, and how many there are.
+
+    >>> shard_of("0/4")
+    (0, 4)
+    """
+    words = text.split("/")
+    if len(words) != 2 or not all(word.strip().isdigit() for word in words) or int(words[0]) >= int(words[1]):
+        raise InputError(f"--shard {text} is not a part of N.", hint="Parts are numbered from 0: --shard 0/4 to 3/4.")
+    return int(words[0]), int(words[1])
+
+
+def sharded(splits: dict[str, Any], index: int, of: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every N-th image of each split from the I-th on, and what the run records about it."""
+    from imblens.run import shard_note
+
+    found: dict[str, Any] = {}
+    for name, split in splits.items():
+        if split is not None and len(split) < of:
+            raise InputError(
+                f"--shard {index}/{of}: the {name} split has {len(split)} images only.", hint="Choose fewer parts."
+            )
+        found[name] = None if split is None else split.subset(range(index, len(split), of))
+    counts = {name: len(split) for name, split in splits.items() if split is not None}
+    notes = [
+        shard_note(index, of),
+        "--shard: concepts are not counted, since their thresholds need all training images.",
+    ]
+    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes}
 
 
 def class_list(text: str) -> list[str] | dict[str, Any]:

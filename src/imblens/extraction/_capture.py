@@ -276,7 +276,7 @@ def capture(
             **_merged(meta or {}, network, readers["train"]),
             "layer": reading.layer,
             **({} if reading.plain and not reading.one_logit else {"head": reading.describe()}),
-            **({"notes": notes} if notes else {}),
+            **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
             **({} if readers["train"].value_names is None else {"value_names": readers["train"].value_names}),
             "preprocessing": rules.describe() if isinstance(readers["train"], ImageReader) or rules.given else None,
             "capture": {

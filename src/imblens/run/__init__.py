@@ -7,6 +7,7 @@ from imblens.run._foreign import as_array
 from imblens.run._groups import class_groups, group_effects, group_name
 from imblens.run._head import Head
 from imblens.run._install import unwrapped
+from imblens.run._merge import merge, shard_note
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._read import read_part
@@ -63,12 +64,14 @@ __all__ = [
     "is_table",
     "labels_vector",
     "legible",
+    "merge",
     "nearest",
     "neighbour_graph",
     "permutation_note",
     "read_part",
     "same_features",
     "seal",
+    "shard_note",
     "staged",
     "top_k_mask",
     "unwrapped",

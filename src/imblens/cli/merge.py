@@ -1,0 +1,39 @@
+"""imblens merge: the shards of one capture as one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from imblens.cli._shared import Force, Json, Out, emit, examples, shown
+
+EXAMPLES = examples(
+    "imblens capture DATA --model net.py:build --weights net.safetensors --shard 0/2 --out PART_0",
+    "imblens merge PART_0 PART_1 --out RUN",
+)
+
+
+def command(
+    parts: list[Path] = typer.Argument(
+        ..., metavar="PART ...", help="What `imblens capture --shard i/n` wrote, all n in any order."
+    ),
+    out: Path = Out,
+    force: bool = Force,
+    as_json: bool = Json,
+) -> None:
+    """Join the shards of one capture into the run that one capture would have written."""
+    from imblens.run import merge
+
+    run = merge(parts, out, force=force)
+    counts = {name: len(split) for name, split in run.splits.items()}
+    counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    emit(
+        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
+        [
+            f"merged {len(parts)} shards: {counted} instances x {run.dim} features",
+            f"run: {out}",
+            f"next: {shown('imblens', 'audit', out)}",
+        ],
+        as_json=as_json,
+    )

@@ -1,0 +1,271 @@
+"""Joining the shards of one capture into the run that one capture would have written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.files import claim
+from imblens.base.wording import listed
+from imblens.errors import ExistsError, InputError, MissingError, StorageError
+from imblens.run._class_order import permutation_note
+from imblens.run._part import Part
+from imblens.run._run import Run
+from imblens.run._split import Split
+from imblens.run._write import seal, staged, write_part
+
+PART_ROWS = 100_000
+PART_BYTES = 2**28
+SAME = ("data", "model", "seed", "loss", "layer", "head", "preprocessing")  # facts that all shards share
+
+
+def shard_note(index: int, of: int) -> str:
+    """What a run says that is one shard of a capture."""
+    return f"this is shard {index} of {of} of a capture, not all of its data; `imblens merge` joins them."
+
+
+def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) -> Run:
+    """Join the shards of one capture, given in any order, into the run that one capture would have written.
+
+    Shard i of n holds the instances i, i + n, i + 2 n, ... of every split; they come back to their places. Where instances
+    without a label were left out, those places are unknown: shards then follow each other, and a note says so. The shards
+    are read, never changed. `out` holds them once more; an earlier run in it stays until the new one is complete.
+
+    Args:
+        parts: the folders that `imblens capture --shard i/n` wrote, all n.
+        out: folder to write.
+        force: overwrite a run in it.
+
+    Raises:
+        MissingError: a shard is missing, or a folder is no run.
+        InputError: a shard was given twice; a run is no shard; shards differ in network, data, classes or settings.
+        ExistsError: `out` holds something, or is one of the shards.
+        StorageError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for i in (0, 1):  # as two captures would
+        ...     shard = {"index": i, "of": 2, "instances": {"train": 4}}
+        ...     run = Run.from_arrays(train=(np.eye(4)[i::2], [0, 1]), classes=["a", "b"], meta={"shard": shard})
+        ...     _ = run.save(folder / str(i))
+        >>> merge([folder / "1", folder / "0"], folder / "run").train.features.argmax(axis=1).tolist()
+        [0, 1, 2, 3]
+    """
+    out = Path(out)
+    folders = [Path(part) for part in parts]
+    for folder in folders:
+        if folder.resolve() == out.resolve():
+            raise ExistsError(f"--out {out} is one of the shards.", hint="Choose another folder for --out.")
+    shards = _in_order(folders)
+    _check_same(shards)
+    claim(out, force=force)
+    needed = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise StorageError(
+            f"the merged run needs {needed / 1e9:.1f} GB in {out}, {free / 1e9:.1f} GB are free; nothing was written.",
+            hint="Choose another --out.",
+        )
+    first = shards[0]
+    interleaved = all(_complete(shards, name) for name in first.splits)
+    files: list[Path] = []
+    counts: dict[str, int] = {}
+    with staged(out) as stage:
+        for name in first.splits:
+            written = _written([shard.splits[name] for shard in shards], interleaved)
+            for number, part in enumerate(written):
+                files += write_part(stage / name / f"part-{number:05d}", part)
+                counts[name] = number + 1
+    files = [out / file.relative_to(stage) for file in files]
+    splits = {
+        name: Split(tuple(_placeholder(shards, name, counts[name])), first.classes, name, first.head) for name in counts
+    }
+    meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
+    notes = _notes(shards, interleaved)
+    run = Run(head=first.head, classes=first.classes, task=first.task, meta={**meta, "notes": notes}, **_named(splits))
+    seal(out, run, files)
+    merged = Run.load(out)
+    permuted = permutation_note(merged.test or merged.train)
+    if permuted is not None and permuted not in notes:
+        seal(out, _with_notes(run, [*notes, permuted]), files)
+        merged = Run.load(out)
+    return merged
+
+
+def _named(splits: Mapping[str, Split]) -> dict[str, Any]:
+    return {"train": splits["train"], **{name: splits.get(name) for name in ("test", "val", "synthetic")}}
+
+
+def _with_notes(run: Run, notes: list[str]) -> Run:
+    from dataclasses import replace
+
+    return replace(run, meta={**run.meta, "notes": notes})
+
+
+def _in_order(folders: Sequence[Path]) -> list[Run]:
+    """The runs by number of their shard, all there and each once."""
+    found: dict[int, Path] = {}
+    runs: dict[int, Run] = {}
+    of = None
+    if not folders:
+        raise MissingError("merge got no shard.", hint="Give what `imblens capture --shard i/n` wrote.")
+    for folder in folders:
+        run = Run.load(folder)
+        shard = run.meta.get("shard")
+        if not isinstance(shard, Mapping) or not {"index", "of", "instances"} <= set(shard):
+            raise InputError(
+                f"{folder} is no shard, but a whole run.", hint="Give what `imblens capture --shard i/n` wrote."
+            )
+        index, number = int(shard["index"]), int(shard["of"])
+        if of is not None and number != of:
+            raise InputError(
+                f"{folder} is one of {number} shards, {found[min(found)]} one of {of}.",
+                hint="Capture all with the same n in --shard i/n.",
+            )
+        if index in found:
+            raise InputError(
+                f"shard {index}/{number} was given twice: {found[index]} and {folder}.", hint="Give every shard once."
+            )
+        of, found[index], runs[index] = number, folder, run
+    assert of is not None
+    missing = [f"{index}/{of}" for index in range(of) if index not in found]
+    if missing:
+        raise MissingError(
+            f"of {of} shards, {listed(missing)} {'is' if len(missing) == 1 else 'are'} missing.",
+            hint=f"Capture with --shard {missing[0]}, and give it to merge too.",
+        )
+    return [runs[index] for index in range(of)]
+
+
+def _check_same(shards: Sequence[Run]) -> None:
+    """Refuse shards of different captures; the message names the first difference."""
+    first = shards[0]
+    for index, shard in enumerate(shards[1:], 1):
+        different = None
+        if shard.classes != first.classes:
+            different = "classes"
+        elif shard.task != first.task or shard.dim != first.dim or set(shard.splits) != set(first.splits):
+            different = "kind of labels, number of features or splits"
+        elif not _same_head(first, shard):
+            different = "network: the weights of the last layer are not equal"
+        else:
+            different = next((key for key in SAME if _text(first.meta.get(key)) != _text(shard.meta.get(key))), None)
+            if different is None and first.meta["shard"]["instances"] != shard.meta["shard"]["instances"]:
+                different = "number of instances that were divided"
+            elif different is None and _precision(first) != _precision(shard):
+                different = "precision"
+        if different is not None:
+            raise InputError(
+                f"shard 0 ({first.path}) and shard {index} ({shard.path}) differ in {different}.",
+                hint="Capture all shards of one network and data set with the same options.",
+            )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _precision(run: Run) -> Any:
+    return run.meta.get("capture", {}).get("precision")
+
+
+def _same_head(one: Run, other: Run) -> bool:
+    if one.head is None or other.head is None:
+        return one.head is other.head
+    return np.array_equal(one.head.weight, other.head.weight) and np.array_equal(one.head.bias, other.head.bias)
+
+
+def _complete(shards: Sequence[Run], name: str) -> bool:
+    """Whether every shard holds all instances of a split that fell to it."""
+    total = int(shards[0].meta["shard"]["instances"].get(name, -1))
+    return all(len(run.splits[name]) == len(range(index, total, len(shards))) for index, run in enumerate(shards))
+
+
+def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
+    """The parts of a merged split, in bounded memory."""
+    if not interleaved:
+        for split in splits:
+            yield from split.parts
+        return
+    total, n = sum(map(len, splits)), len(splits)
+    stored = all(part.logits is not None for split in splits for part in split.parts)
+    width = splits[0].dim + (splits[0].n_classes if stored else 0)
+    step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
+    for low in range(0, total, step):
+        high = min(low + step, total)
+        pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
+        yield _interleaved(pieces, high - low, stored)
+
+
+def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
+    """The parts of a split that hold those rows, with the rows of each."""
+    found, start = [], 0
+    for part in split.parts:
+        first, last = max(low - start, 0), min(high - start, len(part))
+        if first < last:
+            found.append((part, slice(first, last)))
+        start += len(part)
+    return found
+
+
+def _interleaved(pieces: Sequence[list[tuple[Part, slice]]], n_rows: int, stored: bool) -> Part:
+    import pandas as pd
+
+    n = len(pieces)
+    known = [part for piece in pieces for part, _ in piece]
+    names = known[0].columns()
+    features = np.empty((n_rows, known[0].features.shape[1]), np.float32)
+    labels = np.empty((n_rows, *known[0].labels.shape[1:]), known[0].labels.dtype)
+    logits: NDArray[Any] | None = None
+    if stored and known[0].logits is not None:
+        logits = np.empty((n_rows, known[0].logits.shape[1]), np.float32)
+    tables, places = [], []
+    for i, piece in enumerate(pieces):
+        at = i
+        for part, rows in piece:
+            to = slice(at, at + n * (rows.stop - rows.start), n)
+            features[to], labels[to] = part.features[rows], part.labels[rows]
+            if logits is not None and part.logits is not None:
+                logits[to] = part.logits[rows]
+            if names:
+                tables.append(part.read(names).iloc[rows])
+            places.append(np.arange(to.start, to.stop, n)[: rows.stop - rows.start])
+            at = to.stop
+    table = None
+    if names:
+        table = pd.concat(tables, ignore_index=True).iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
+    return Part(features, labels, logits, table)
+
+
+def _placeholder(shards: Sequence[Run], name: str, parts: int) -> Iterator[Part]:
+    """Parts without memory that have the length which run.json states."""
+    total = sum(len(shard.splits[name]) for shard in shards)
+    labels = np.zeros(1, np.int64)
+    for number in range(parts):
+        length = total if number == 0 else 0
+        empty = np.broadcast_to(np.float32(0), (length, shards[0].dim))
+        yield Part(empty, np.broadcast_to(labels, (length,)))
+
+
+def _notes(shards: Sequence[Run], interleaved: bool) -> list[str]:
+    """What all shards state once, and what some state with the number of the shard."""
+    stated = [
+        [note for note in run.meta.get("notes", ()) if note != shard_note(index, len(shards))]
+        for index, run in enumerate(shards)
+    ]
+    common = [note for note in stated[0] if all(note in notes for notes in stated)]
+    own = [
+        f"shard {index}/{len(shards)}: {note}"
+        for index, notes in enumerate(stated)
+        for note in notes
+        if note not in common
+    ]
+    order = [] if interleaved else ["instances stand in the order of the shards, since some were left out."]
+    return [*common, *own, *order]

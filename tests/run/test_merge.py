@@ -1,0 +1,125 @@
+"""Shards of one capture, joined: the same run as one capture, or one sentence on what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imblens import audit
+from imblens.errors import ExistsError, InputError, MissingError, StorageError
+from imblens.run import Head, Part, Run, Split, merge
+
+N = {"train": 101, "test": 40}
+CLASSES = ("a", "b", "c")
+
+
+def whole(seed: int = 0) -> Run:
+    rng = np.random.default_rng(seed)
+    head = Head(np.eye(3, 5, dtype=np.float32), np.zeros(3, np.float32))
+    splits = {}
+    for name, n in N.items():
+        labels = rng.choice(3, n, p=[0.6, 0.3, 0.1])
+        features = rng.normal(size=(n, 5)).astype(np.float32) + 2 * np.eye(3, 5, dtype=np.float32)[labels]
+        table = pd.DataFrame({"id": [f"{name}/{i}" for i in range(n)], "values": list(rng.normal(size=(n, 2)))})
+        splits[name] = Split((Part(features, labels, None, table),), CLASSES, name, head)
+    return Run(splits["train"], splits["test"], head, CLASSES, meta={"seed": seed, "notes": ["of all"]})
+
+
+def shards(folder: Path, of: int, run: Run | None = None, **meta: Any) -> list[Path]:
+    run = whole() if run is None else run
+    found = []
+    for index in range(of):
+        splits = {}
+        for name, split in run.splits.items():
+            part = split.parts[0]
+            assert part.table is not None
+            own = slice(index, None, of)
+            table = part.table.iloc[own].reset_index(drop=True)
+            two = [  # two stored parts, as a long capture has
+                Part(part.features[own][rows], part.labels[own][rows], None, table.iloc[rows].reset_index(drop=True))
+                for rows in (slice(0, 7), slice(7, None))
+            ]
+            splits[name] = Split(tuple(two), CLASSES, name, run.head)
+        facts = {**run.meta, "shard": {"index": index, "of": of, "instances": N}, **meta}
+        shard = Run(splits["train"], splits["test"], run.head, CLASSES, meta=facts)
+        found.append(shard.save(folder / f"shard {index}"))
+    return found
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7])
+def test_the_merged_run_is_the_run_of_one_capture(tmp_path: Path, of: int) -> None:
+    parts = shards(tmp_path, of)
+    merged = merge(parts[::-1], tmp_path / "run")
+    expected = whole()
+    for name, split in expected.splits.items():
+        np.testing.assert_array_equal(merged.splits[name].features, split.features)
+        np.testing.assert_array_equal(merged.splits[name].labels, split.labels)
+        np.testing.assert_array_equal(merged.splits[name].matrix("values"), split.matrix("values"))
+        assert merged.splits[name].ids.tolist() == split.ids.tolist()
+    assert merged.meta["notes"][:1] == ["of all"] and "shard" not in merged.meta and merged.meta["seed"] == 0
+    before, after = (audit(run, skip=["embedding_map"]) for run in (expected, merged))
+    assert set(before.findings) == set(after.findings)
+    for name, finding in before.findings.items():
+        for table, frame in finding.tables.items():
+            pd.testing.assert_frame_equal(frame, after.findings[name].tables[table], rtol=1e-6, check_exact=False)
+
+
+def test_shards_with_instances_left_out_follow_each_other(tmp_path: Path) -> None:
+    for index, part in enumerate(shards(tmp_path, 2)):
+        run = Run.load(part)
+        facts = {
+            **run.meta,
+            "shard": {"index": index, "of": 2, "instances": {"train": N["train"] + 1, "test": N["test"]}},
+        }
+        Run(run.train, run.test, run.head, run.classes, meta=facts).save(tmp_path / f"again {index}")
+    merged = merge([tmp_path / "again 1", tmp_path / "again 0"], tmp_path / "run 2")
+    first = Run.load(tmp_path / "again 0").train
+    np.testing.assert_array_equal(merged.train.features[: len(first)], first.features)
+    assert "order of the shards" in merged.meta["notes"][-1]
+
+
+def test_bad_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    parts = shards(tmp_path, 3)
+    out = tmp_path / "run"
+    with pytest.raises(MissingError, match=r"of 3 shards, 1/3 is missing"):
+        merge([parts[0], parts[2]], out)
+    with pytest.raises(InputError, match=r"shard 0/3 was given twice"):
+        merge([parts[0], parts[0], parts[1]], out)
+    with pytest.raises(InputError, match=r"is no shard, but a whole run"):
+        merge([whole().save(tmp_path / "whole")], out)
+    with pytest.raises(ExistsError, match="is one of the shards"):
+        merge(parts, parts[0], force=True)
+    other = shards(tmp_path / "other", 3, whole(seed=1))
+    with pytest.raises(InputError, match=r"differ in seed"):
+        merge([parts[0], other[1], parts[2]], out)
+    changed = Run.load(parts[1])
+    assert changed.head is not None
+    head = Head(changed.head.weight + 1, changed.head.bias)
+    Run(changed.train, changed.test, head, CLASSES, meta=changed.meta).save(tmp_path / "changed")
+    with pytest.raises(InputError, match=r"shard 0 .* and shard 1 .* differ in network: the weights"):
+        merge([parts[0], tmp_path / "changed", parts[2]], out)
+    more = shards(tmp_path / "four", 4)
+    with pytest.raises(InputError, match=r"one of 4 shards, .* one of 3"):
+        merge([parts[0], more[1]], out)
+    assert not out.exists()
+
+
+def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = shards(tmp_path, 2)
+    out = tmp_path / "run"
+    merge(parts, out)
+    before = {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match="disk full"):
+        merge(parts, out, force=True)
+    monkeypatch.undo()
+    assert {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()} == before
+    assert len(Run.load(out).train) == N["train"]
