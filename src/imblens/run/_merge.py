@@ -26,7 +26,7 @@ SAME = ("data", "model", "seed", "loss", "layer", "head", "preprocessing")  # fa
 
 
 def shard_note(index: int, of: int) -> str:
-    """What a run says that is one shard of a capture."""
+    """What a run states that is one shard of a capture."""
     return f"this is shard {index} of {of} of a capture, not all of its data; `imblens merge` joins them."
 
 
@@ -34,7 +34,7 @@ def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) 
     """Join the shards of one capture, given in any order, into the run that one capture would have written.
 
     Shard i of n holds the instances i, i + n, i + 2 n, ... of every split; they come back to their places. Where instances
-    without a label were left out, those places are unknown: shards then follow each other, and a note says so. The shards
+    without a label were left out, those places are unknown: shards then follow each other, as a note states. The shards
     are read, never changed. `out` holds them once more; an earlier run in it stays until the new one is complete.
 
     Args:
