@@ -89,6 +89,9 @@ def command(
     profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images at a time."),
     colours: bool = typer.Option(True, "--colours/--no-colours", help="Measure which colours drive predictions."),
+    shortcuts: bool = typer.Option(
+        True, "--shortcuts/--no-shortcuts", help="Run a sample again without borders, colour, tint and surroundings."
+    ),
     maps: str | None = typer.Option(
         None,
         "--maps",
@@ -166,6 +169,7 @@ def command(
         preprocessing=prepared,
         batch_size=batch_size,
         colours=colours,
+        shortcuts=shortcuts,
         maps=maps,
         concepts=concepts if part is None else None,
         out=out,

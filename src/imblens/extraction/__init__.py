@@ -11,9 +11,11 @@ from imblens.extraction._colours import Colours, band_columns, salient_pixels, t
 from imblens.extraction._concepts import Concepts, concepts_in_boxes
 from imblens.extraction._histogram import ChannelHistogram
 from imblens.extraction._probes import Probe, ProbeBatch
+from imblens.extraction._shortcuts import CUES, Shortcuts, without
 
 __all__ = [
     "BANDS",
+    "CUES",
     "KEPT",
     "MEASURES",
     "Alignment",
@@ -22,6 +24,7 @@ __all__ = [
     "Concepts",
     "Probe",
     "ProbeBatch",
+    "Shortcuts",
     "band_columns",
     "band_of",
     "boxed",
@@ -34,4 +37,5 @@ __all__ = [
     "pixel_ranges",
     "salient_pixels",
     "top_pixels",
+    "without",
 ]

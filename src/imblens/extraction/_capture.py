@@ -28,6 +28,7 @@ from imblens.extraction._previews import Given
 from imblens.extraction._probes import Probe
 from imblens.extraction._readers import ImageReader, InputBatch, SplitReader, make_reader
 from imblens.extraction._rules import BatchRules, Ids
+from imblens.extraction._shortcuts import Shortcuts
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
 from imblens.extraction._walk import Walk, check_labels, two_classes
 from imblens.models import HeadReading, Pool, find_maps, find_reading, rectified_before_pooling, tensors_of
@@ -58,6 +59,7 @@ def capture(
     preprocessing: Any = None,
     batch_size: int = 256,
     colours: bool = True,
+    shortcuts: bool = True,
     thumbnails: bool = True,
     maps: str | None = None,
     alignment: bool = True,
@@ -112,6 +114,9 @@ def capture(
             then that of the `Normalize` among the data set's transforms.
         batch_size: instances at a time. With `colours` at most 128, fewer where the graph would exceed 2 GiB.
         colours: count the colours that drive predictions (about the cost of one more forward pass).
+        shortcuts: run a sample of each class again without its borders, colour, tint and surroundings (of boxes), for the
+            lens `shortcuts`: at most 50 images of a class and 5,000 in all (10 of each class where there are more than
+            500), once for each of the four.
         thumbnails: store each image as PNG of at most 64 pixels on the longer side.
         maps: name of the module that gives the last convolutional maps, where it is not found by itself.
         alignment: where images have boxes, measure how the class activation maps lie to them: on the test split, or
@@ -173,7 +178,8 @@ def capture(
         notes += rules.notes()
     where, dtype = _place(network, device)
     folder = None if out is None else claim(Path(out), force=force)
-    wanted: list[Probe] = [Colours(), *probes] if colours else list(probes)
+    colouring = Colours()
+    wanted: list[Probe] = [colouring, *probes] if colours else list(probes)
     with torch.inference_mode(False), as_found(network, where), exact_float32(where):
         trial = ForwardPass(
             network, HeadReading("", "features"), (), device=where, dtype=dtype, bf16=False, forward=forward
@@ -228,6 +234,9 @@ def capture(
                 two_classes(check_labels(some, reader.name, names), reader.name)
         on_maps, skipped = _map_probes(network, maps, reading, readers, placed.image, n_outputs, alignment, concepts)
         forward_pass.probes += on_maps
+        if shortcuts:
+            judged = "test" if "test" in readers else "train"
+            forward_pass.probes.append(Shortcuts(n_outputs, judged, colouring if colours else None))
         for reader in readers.values():
             skipped |= forward_pass.settle(reader.sample())
         size = forward_pass.batch_size(first, batch_size)

@@ -36,6 +36,10 @@ class Colours(Probe):
     name: ClassVar[str] = "colours"
     gradient: ClassVar[bool] = True
 
+    def __init__(self) -> None:
+        """Begin without a batch; `latest` holds the columns of the last one, for probes that run after this one."""
+        self.latest: dict[str, NDArray[Any]] = {}
+
     def begin(self, split: str) -> bool:
         """Return whether `split` is measured: every split but the validation split."""
         return split != "val"
@@ -55,7 +59,8 @@ class Colours(Probe):
             raise NotApplicable(
                 "the images behind the inputs, and so their colours, are unknown; pass preprocessing={mean, std}."
             )
-        return band_columns(batch.pixels, salient_pixels(batch))
+        self.latest = band_columns(batch.pixels, salient_pixels(batch))
+        return dict(self.latest)
 
     def describe(self) -> dict[str, Any]:
         """Return the bands with their reference colours, in column order, and the share of pixels that count."""

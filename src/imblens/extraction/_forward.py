@@ -163,6 +163,7 @@ class ForwardPass:
                     given.pixels,
                     given.boxes,
                     _gradient_of(len(chosen) > 1 or bool(others)),
+                    self._again(inputs),
                 )
                 for probe in chosen:
                     columns |= probe.update(batch)
@@ -203,6 +204,22 @@ class ForwardPass:
         if len(logits) != n:
             return features, logits, maps, (0, 0)
         return features, logits, maps, self._reading.differing(logits.detach(), output, 10 * self._tolerance)
+
+    def _again(self, inputs: Inputs) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """Return what gives the logits of other images in place of these; None where the network takes more than images."""
+        import torch
+
+        image = inputs.image
+        if image is None or len(inputs.leaves()) > 1:
+            return None
+
+        def again(images: torch.Tensor) -> torch.Tensor:
+            images = images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+            with torch.no_grad():
+                changed = inputs.map(lambda tensor: images if tensor is image else tensor)
+                return self._run(changed, None, (), len(images))[1]
+
+        return again
 
     def placed(self, given: InputBatch) -> Inputs:
         """Return the inputs on the device, in the network's type."""

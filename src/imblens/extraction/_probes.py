@@ -26,6 +26,8 @@ class ProbeBatch:
         pixels: (b, H, W, 3) uint8, the images as the network sees them, before normalisation; None where unknown.
         boxes: per image (n, 5) of class, x0, y0, x1, y1 in pixels of `pixels`; None where none are known.
         gradient: `gradient(outputs, to)` is d sum(outputs) / d to; parameters get no gradient.
+        again: `again(images)` are the logits (m, C) of m changed images, without a graph; None where the network takes
+            more than images.
     """
 
     inputs: torch.Tensor | None
@@ -35,6 +37,7 @@ class ProbeBatch:
     pixels: NDArray[Any] | None
     boxes: Sequence[NDArray[Any]] | None
     gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    again: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 class Probe(ABC):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from imblens.lenses.headroom import headroom as headroom
     from imblens.lenses.label_suspects import label_suspects as label_suspects
     from imblens.lenses.ranking import ranking as ranking
+    from imblens.lenses.shortcuts import shortcuts as shortcuts
     from imblens.lenses.weight_norms import weight_norms as weight_norms
 
 BUILT_IN: tuple[Lens, ...] = tuple(built_in_lenses().values())

@@ -26,6 +26,7 @@ EVIDENCE = {  # cause -> the lens that shows it
     "label_noise": SUSPECTS,
     "uncovered_range": "generalization_gap",
     "few_features": "class_features",
+    "shortcut": "shortcuts",
     "shortcut_colours": "colours",
     "threshold": RANKING,
     "ranking": RANKING,

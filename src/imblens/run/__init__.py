@@ -1,5 +1,6 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
+from imblens.run._balanced import balanced_by
 from imblens.run._class_order import permutation_note
 from imblens.run._copies import copied_within, copies
 from imblens.run._engine import ENGINES, engine
@@ -51,6 +52,7 @@ __all__ = [
     "TopKCounts",
     "as_array",
     "as_run",
+    "balanced_by",
     "class_groups",
     "class_names",
     "common_rows",

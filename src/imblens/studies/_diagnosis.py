@@ -314,11 +314,11 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         named_tables["misses"] = missed[columns].sort_values(columns[:4], kind="stable").reset_index(drop=True)
     tried = results[results["remedy"] != "none"]
     if "lift" in tried and tried["lift"].notna().any():
-        named_tables["advice"] = _advice(tried.dropna(subset=["lift"]))
+        named_tables["advice"] = advice(tried.dropna(subset=["lift"]))
     return named_tables
 
 
-def _advice(tried: pd.DataFrame) -> pd.DataFrame:
+def advice(tried: pd.DataFrame) -> pd.DataFrame:
     """Return, for each diagnosed cause and for all, how often and how much each kind of remedy improved the class."""
     import pandas as pd
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 QUESTION = "How often is the first cause of the diagnosis the one planted in stored features of trained networks?"
 SEEDS = (0, 1, 2)
 CAUSES = ("few_examples", "overlap", "sub_concepts", "label_noise", "uncovered_range")
-OTHER_CAUSES = ("few_features", "shortcut_colours")  # that nothing here plants
+OTHER_CAUSES = ("few_features", "shortcut", "shortcut_colours")  # that nothing here plants
 NEAR_TIE = 0.8  # share of the first cause's strength from which the second is nearly as strong
 HARM = 0.05  # accuracy of a class that a cause costs, from which it harms
 BLANK = ("none found", "too few to tell")
@@ -73,19 +73,19 @@ class PlantedArrays(Job):
         run = plant.arrays.fitted(self.seed)
         table = diagnosis(run).tables["diagnosis"]
         others = table[~table["class"].isin([*plant.planted, *plant.touched])]
-        shared = _unplanted(others)
+        shared = unplanted(others)
         if not plant.planted:
             shared |= harmless(plant.arrays, run, others, self.seed)
         cured: Run | None = None
         for key in wanted:
-            found = _planted(table, plant.planted[key["place"]], run) if plant.planted else {}
+            found = planted_class(table, plant.planted[key["place"]], run) if plant.planted else {}
             if plant.planted:
                 cured = cured or plant.cured.fitted(self.seed)
                 found["cost"] = _cost(run, cured, plant.planted[key["place"]])
             yield key, {**found, **(shared if key["place"] == 0 else {})}
 
 
-def _planted(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
+def planted_class(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
     """Return the first two causes of a planted class."""
     rows = table[table["class"] == name]
     first, strength = str(rows["cause"].iloc[0]), float(rows["strength"].iloc[0])
@@ -109,7 +109,7 @@ def _cost(run: Run, cured: Run, name: str) -> float:
     return float(cured.test.correct[own].mean() - before)
 
 
-def _unplanted(others: pd.DataFrame) -> dict[str, Any]:
+def unplanted(others: pd.DataFrame) -> dict[str, Any]:
     """Return the number of unplanted classes, and for each cause the number that it is named for."""
     judged = others[others["cause"] != BLANK[1]]
     names = judged.groupby("cause")["class"].nunique()
@@ -185,7 +185,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if "failed" in results:
         results = results[results["failed"].isna()]
     planted = results[results["planted"] != ""]
-    found = {"study": _crossed(planted, "planted"), "plants": _crossed(planted, "plant")}
+    found = {"study": crossed(planted, "planted"), "plants": crossed(planted, "plant")}
     found["false_alarms"] = _false_alarms(results)
     missed = planted[planted["first"] != planted["planted"]]
     if len(missed):
@@ -206,7 +206,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
+def crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
     """Return counts of first causes, and the share of right ones with its interval, for each value of a column."""
     import pandas as pd
 
@@ -223,30 +223,40 @@ def _crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
         }
         row = {by: name, **seen, "classes": len(mine), "right": right / len(mine), "low": float(low[0])}
         row |= {"high": float(high[0]), "nearly": float(tied.mean())}
-        costly = mine[mine["cost"] >= HARM]
-        hits = (costly["first"] == costly["planted"]).mean() if len(costly) else float("nan")
-        row |= {"costly": len(costly), "right_costly": float(hits), "accuracy": float(mine["accuracy"].mean())}
+        if "cost" in mine:
+            costly = mine[mine["cost"] >= HARM]
+            hits = (costly["first"] == costly["planted"]).mean() if len(costly) else float("nan")
+            row |= {"costly": len(costly), "right_costly": float(hits)}
+        row["accuracy"] = float(mine["accuracy"].mean())
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _false_alarms(results: pd.DataFrame) -> pd.DataFrame:
     """Return for each cause how often it is named in unplanted classes, and how often where it harms nothing."""
-    import pandas as pd
-
-    rows = []
     first = results[results["place"] == 0]
     bare = first[first["planted"] == ""]
+    return named(first).merge(named(bare, "harmless"), on="cause")
+
+
+def named(rows: pd.DataFrame, what: str = "named") -> pd.DataFrame:
+    """Return for each cause the share of unplanted classes that it is named for, with its interval.
+
+    Args:
+        rows: with `unplanted`, and counts of classes for each cause.
+        what: begins the names of the counts: "named" or "harmless".
+    """
+    import pandas as pd
+
+    found = []
     for cause in (*CAUSES, *OTHER_CAUSES, "any"):
-        end = "" if cause == "any" else f"_{cause}"
-        row: dict[str, Any] = {"cause": cause}
-        for name, mine, of in (("named", first, f"named{end}"), ("harmless", bare, f"harmless{end}")):
-            total, hits = int(mine["unplanted"].sum()), int(mine[of].sum()) if of in mine else 0
-            low, high = wilson(np.array([hits]), np.array([total]))
-            share = hits / total if total else float("nan")
-            row |= {f"{name}_of": total, name: share, f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
-        rows.append(row)
-    return pd.DataFrame(rows)
+        of = what if cause == "any" else f"{what}_{cause}"
+        total, hits = int(rows["unplanted"].sum()), int(rows[of].sum()) if of in rows else 0
+        low, high = wilson(np.array([hits]), np.array([total]))
+        share = hits / total if total else float("nan")
+        ends = {f"{what}_low": float(low[0]), f"{what}_high": float(high[0])}
+        found.append({"cause": cause, f"{what}_of": total, what: share, **ends})
+    return pd.DataFrame(found)
 
 
 def shown(found: Mapping[str, pd.DataFrame]) -> str:

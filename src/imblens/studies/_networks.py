@@ -107,6 +107,7 @@ def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> 
         resume=begun,
         overwrite=not begun,
         colours=False,
+        shortcuts=False,
         thumbnails=False,
         concepts=STRONG.get(str(options.get("arch")), 0.01),
     )

@@ -1,4 +1,4 @@
-"""Causes planted in stored features, one at a time; what is planted and where is decided by a random state."""
+"""Causes planted in features; what is planted and where is decided by a random state."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Arrays:
         train, test: (N, D) features.
         train_labels, test_labels: (N,).
         classes: names.
+        index, test_index: (N,) which instances of a set these are; None where nothing else is kept of them.
+        free: names of the classes that may be changed; None: all.
     """
 
     train: NDArray[np.float32]
@@ -36,6 +38,9 @@ class Arrays:
     test: NDArray[np.float32]
     test_labels: Rows
     classes: tuple[str, ...]
+    index: Rows | None = None
+    test_index: Rows | None = None
+    free: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, run: Run) -> Arrays:
@@ -64,7 +69,16 @@ class Arrays:
         test_rows = np.empty(0, np.int64) if test_rows is None else test_rows
         train, train_labels = np.delete(self.train, rows, axis=0), np.delete(self.train_labels, rows)
         test, test_labels = np.delete(self.test, test_rows, axis=0), np.delete(self.test_labels, test_rows)
-        return replace(self, train=train, train_labels=train_labels, test=test, test_labels=test_labels)
+        kept = replace(self, train=train, train_labels=train_labels, test=test, test_labels=test_labels)
+        if self.index is None or self.test_index is None:
+            return kept
+        return replace(kept, index=np.delete(self.index, rows), test_index=np.delete(self.test_index, test_rows))
+
+    @property
+    def free_classes(self) -> Rows:
+        """Labels of the classes that may be changed and have training instances."""
+        used = np.unique(self.train_labels)
+        return used if self.free is None else used[[self.classes[label] in self.free for label in used]]
 
     def named(self) -> Arrays:
         """Leave out the names of classes without any instance."""
@@ -113,8 +127,9 @@ def _noise(share: float, *, one: bool) -> Callable[[Arrays, np.random.Generator]
         wanted = np.maximum(1, np.rint(share / (1 - share) * counts)).astype(np.int64)
         sources = counts[None, :] >= 4 * wanted[:, None]  # of class by row, the classes that have enough
         np.fill_diagonal(sources, False)
-        large = np.intersect1d(_large(arrays), np.flatnonzero(sources.any(axis=1)))
-        label = int(rng.choice(_some(large, "a class, and another one four times as large as its wrong labels")))
+        sources &= np.isin(np.arange(len(counts)), arrays.free_classes)
+        enough = np.intersect1d(large(arrays), np.flatnonzero(sources.any(axis=1)))
+        label = int(rng.choice(_some(enough, "a class, and another one four times as large as its wrong labels")))
         source = int(rng.choice(np.flatnonzero(sources[label])))
         pool = arrays.rows(source) if one else np.flatnonzero(arrays.train_labels != label)
         labels = arrays.train_labels.copy()
@@ -130,10 +145,10 @@ def _merged(kind: str) -> Callable[[Arrays, np.random.Generator], Plant]:
 
     def plant(arrays: Arrays, rng: np.random.Generator) -> Plant:
         share, tested = RARE[kind]
-        if len(arrays.classes) < 3:
+        if len(arrays.classes) < 3 or len(arrays.free_classes) < 2:
             raise NotApplicable("two classes are merged, and a third is needed.")
-        label = int(rng.choice(_some(_large(arrays), "a class")))
-        other = int(rng.choice(np.setdiff1d(np.unique(arrays.train_labels), [label])))
+        label = int(rng.choice(_some(large(arrays), "a class")))
+        other = int(rng.choice(np.setdiff1d(arrays.free_classes, [label])))
         n, n_test = len(arrays.rows(label)), len(arrays.test_rows(label))
         gone = _beyond(arrays.rows(other), share, n, rng)
         test_gone = None if tested is None else _beyond(arrays.test_rows(other), tested, n_test, rng)
@@ -160,7 +175,7 @@ def _thinned(left: float) -> Callable[[Arrays, np.random.Generator], Plant]:
     """Leave a share of one part of a class in training; the test split keeps all of it."""
 
     def plant(arrays: Arrays, rng: np.random.Generator) -> Plant:
-        label = int(rng.choice(_some(_large(arrays), "a class")))
+        label = int(rng.choice(_some(large(arrays), "a class")))
         inside = rng.permutation(arrays.rows(label)[_part(arrays, label, rng)])
         kept = arrays.without(inside[round(left * len(inside)) :])
         return Plant(kept, arrays, (arrays.classes[label],))
@@ -185,17 +200,17 @@ def _part(arrays: Arrays, label: int, rng: np.random.Generator) -> NDArray[np.bo
 
 def _group_absent(arrays: Arrays, rng: np.random.Generator) -> Plant:
     """Merge two classes in the test split; the training split has instances of one of them only."""
-    if len(arrays.classes) < 3:
+    if len(arrays.classes) < 3 or len(arrays.free_classes) < 2:
         raise NotApplicable("two classes are merged, and a third is needed.")
-    label = int(rng.choice(_some(_large(arrays), "a class")))
-    other = int(rng.choice(np.setdiff1d(np.unique(arrays.train_labels), [label])))
+    label = int(rng.choice(_some(large(arrays), "a class")))
+    other = int(rng.choice(np.setdiff1d(arrays.free_classes, [label])))
     absent = _as_one(arrays.without(arrays.rows(other)), label, other)
     return Plant(absent, _as_one(arrays, label, other), (arrays.classes[label],))
 
 
 def _split_names(arrays: Arrays, rng: np.random.Generator) -> Plant:
     """Split a class at random into two of equal size."""
-    label = int(rng.choice(_some(_large(arrays), "a class")))
+    label = int(rng.choice(_some(large(arrays), "a class")))
     train_labels, test_labels = arrays.train_labels.copy(), arrays.test_labels.copy()
     for labels, rows in ((train_labels, arrays.rows(label)), (test_labels, arrays.test_rows(label))):
         labels[rng.permutation(rows)[: len(rows) // 2]] = len(arrays.classes)
@@ -206,26 +221,31 @@ def _split_names(arrays: Arrays, rng: np.random.Generator) -> Plant:
 
 def _duplicates(arrays: Arrays, rng: np.random.Generator) -> Plant:
     """Repeat half of a class's instances, a little changed, under another name."""
-    label = int(rng.choice(_some(_large(arrays), "a class")))
+    label = int(rng.choice(_some(large(arrays), "a class")))
     spread = NEAR * arrays.train[arrays.rows(label)].std(axis=0)
 
-    def repeated(features: NDArray[np.float32], labels: Rows, rows: Rows) -> tuple[NDArray[np.float32], Rows]:
+    def repeated(
+        features: NDArray[np.float32], labels: Rows, rows: Rows, which: Rows | None
+    ) -> tuple[NDArray[np.float32], Rows, Rows | None]:
         own = rng.permutation(rows)[: len(rows) // 2]
         new = features[own] + rng.normal(size=(len(own), features.shape[1])) * spread
         added = np.concatenate([labels, np.full(len(own), len(arrays.classes))])
-        return np.concatenate([features, new.astype(np.float32)]), added
+        again = None if which is None else np.concatenate([which, which[own]])
+        return np.concatenate([features, new.astype(np.float32)]), added, again
 
-    train, train_labels = repeated(arrays.train, arrays.train_labels, arrays.rows(label))
-    test, test_labels = repeated(arrays.test, arrays.test_labels, arrays.test_rows(label))
+    train, train_labels, index = repeated(arrays.train, arrays.train_labels, arrays.rows(label), arrays.index)
+    test, test_labels, test_index = repeated(
+        arrays.test, arrays.test_labels, arrays.test_rows(label), arrays.test_index
+    )
     new = f"{arrays.classes[label]} (2)"
-    changed = Arrays(train, train_labels, test, test_labels, (*arrays.classes, new))
+    changed = Arrays(train, train_labels, test, test_labels, (*arrays.classes, new), index, test_index, arrays.free)
     one = _as_one(changed, label, len(arrays.classes))
     return Plant(changed, one, (arrays.classes[label], new))
 
 
 def _few(arrays: Arrays, rng: np.random.Generator) -> Plant:
     """Leave few instances of a class, 1% of the largest one's."""
-    label = int(rng.choice(_some(_large(arrays), "a class")))
+    label = int(rng.choice(_some(large(arrays), "a class")))
     counts = np.bincount(arrays.train_labels)
     counts[label] = 0
     left = max(FEWEST, round(FEW * int(counts.max())))
@@ -239,12 +259,12 @@ def _nothing(arrays: Arrays, rng: np.random.Generator) -> Plant:
     return Plant(arrays, arrays, ())
 
 
-def _large(arrays: Arrays) -> Rows:
+def large(arrays: Arrays) -> Rows:
     """Classes that a plant shows in."""
     counts, tested = (
         np.bincount(labels, minlength=len(arrays.classes)) for labels in (arrays.train_labels, arrays.test_labels)
     )
-    return np.flatnonzero((counts >= LARGE) & (tested >= TESTED))
+    return np.intersect1d(np.flatnonzero((counts >= LARGE) & (tested >= TESTED)), arrays.free_classes)
 
 
 def _some(labels: Rows, what: str) -> Rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes, write_text
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.studies import _described, _diagnosis, _diagnosis_arrays, _grid, _tables
+from imblens.studies import _described, _diagnosis, _diagnosis_arrays, _diagnosis_images, _grid, _tables
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
 
@@ -96,7 +96,8 @@ def find_study(
         data: where each data set is: {"CIFAR-10": "folder"}; with "" as name where the study has one set only.
         quick: the size for two cores.
         seeds: instead of the study's own.
-        arrays: stored features (ARRAYS.npz or run folders) in which `diagnosis` plants causes, instead of drawn shapes.
+        arrays: stored features (ARRAYS.npz or run folders) in which `diagnosis` plants causes, instead of drawn
+            shapes; with `data` it plants them in those image sets.
 
     Raises:
         MissingError: no such study or data set, or no data to run on.
@@ -108,9 +109,9 @@ def find_study(
             f"{text} reads no stored features.", hint="Leave out --arrays, or run `imblens study diagnosis`."
         )
     if text == "diagnosis":
-        if data:
-            raise MissingError("diagnosis draws its own data.", hint="Leave out --data.")
-        return _planted(arrays, quick=quick, seeds=seeds)
+        if data and arrays:
+            raise MissingError("--data and --arrays are two studies.", hint="Run them one after the other.")
+        return _planted(arrays, data or {}, quick=quick, seeds=seeds)
     if text == "iml-table1":
         if seeds:
             raise MissingError("iml-table1 trains nothing, so it has no seeds.", hint="Leave out --seeds.")
@@ -172,9 +173,12 @@ def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
     )
 
 
-def _planted(arrays: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | None) -> Study:
-    where: Any = _diagnosis_arrays if arrays else _diagnosis
-    jobs = where.jobs(*([arrays] if arrays else []), quick=quick, seeds=seeds)
+def _planted(
+    arrays: Sequence[str | Path], data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None
+) -> Study:
+    where: Any = _diagnosis_arrays if arrays else _diagnosis_images if data else _diagnosis
+    given = [arrays] if arrays else [data] if data else []
+    jobs = where.jobs(*given, quick=quick, seeds=seeds)
     return Study(
         name="diagnosis",
         question=where.QUESTION,

@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Run, Split
+from imblens.run import Run, Split, balanced_by
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._choose import FOLDS, NOISE, Candidate, Trial, plain_head, try_candidates
-from imblens.treatments._posthoc import balanced_by
 
 # the first of equals is applied: where treatments are tied, the order of the networks they were measured on decides
 LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (

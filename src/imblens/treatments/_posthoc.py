@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from imblens.run import Head, Run
+from imblens.run import Head, Run, balanced_by
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._guards import own_head
-
-BALANCING = frozenset({"weighted_ce", "cb_ce", "cb_focal", "logit_adjusted", "wbce", "cb_focal_bce"})  # losses
 
 
 def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
@@ -41,17 +39,6 @@ def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
     head = own_head(run, "temperature")
     factor = np.float32(1 / options["temperature"])
     return Outcome(Head(head.weight * factor, head.bias * factor))
-
-
-def balanced_by(run: Run) -> str:
-    """Return what is known to have balanced the run's head, the training loss or a treatment; "" where nothing is."""
-    loss = run.meta.get("loss")
-    if isinstance(loss, str) and loss in BALANCING:
-        return loss
-    before = run.meta.get("treatment")
-    if not isinstance(before, Mapping) or before.get("criterion") == "balanced_nll":
-        return ""  # calibrated, not balanced
-    return str(before["name"])
 
 
 def _twice(run: Run) -> tuple[str, ...]:

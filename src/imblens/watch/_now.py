@@ -69,6 +69,7 @@ def audit_now(
     _sender(log)  # refuse what cannot be logged to before the work
     options = {
         "colours": False,
+        "shortcuts": False,
         "thumbnails": False,
         "previews": False,
         "alignment": False,

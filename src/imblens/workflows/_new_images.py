@@ -91,6 +91,7 @@ def _captured(
         classes=run.classes,
         preprocessing=settings,
         colours=False,
+        shortcuts=False,
         thumbnails=False,
         progress=progress,
     ).train

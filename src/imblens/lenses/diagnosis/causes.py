@@ -34,6 +34,7 @@ CAUSES = (
         "collect images like its misclassified test images",
     ),
     Cause("few_features", "few features", "crt"),
+    Cause("shortcut", "a shortcut", "vary what it relies on (border, colour, surroundings), then train again"),
     Cause("shortcut_colours", "a colour shortcut", "vary the background, then train again"),
 )
 # cause -> the causes that lead to it, with the share of its strength that they explain where they are clear
@@ -42,6 +43,7 @@ LEADS_TO: dict[str, dict[str, float]] = {
     "few_examples": {"overlap": 0.3, "uncovered_range": 0.6, "sub_concepts": 0.6, "label_noise": 0.5},
     "sub_concepts": {"label_noise": 0.3},
     "few_features": {"few_examples": 0.5},
+    "shortcut_colours": {"shortcut": 1.0},
 }
 COMPLETE = (
     0.8  # strength of overlap from which other causes explain less of it; at 1 nothing: no line separates the two

@@ -7,6 +7,7 @@ import numpy as np
 from imblens.base.wording import FEW, counted
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
+from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
 from imblens.lenses.diagnosis.chart import charts
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES, Row, label_rows
@@ -21,7 +22,7 @@ NOTABLE = 0.25  # strength below which a cause is not named
 def diagnosis(run: Run) -> Finding:
     """Possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
 
-    In a single-label run there are seven causes. Each has a strength in [0, 1], 0 where its measure is usual for this
+    In a single-label run there are eight causes. Each has a strength in [0, 1], 0 where its measure is usual for this
     network: the reference is the median over the other classes (with fewer than three, that of trained networks), and the
     evidence states it. The measures:
 
@@ -43,13 +44,16 @@ def diagnosis(run: Run) -> Finding:
         uncovered, elsewhere a sub-concept.
     few_features: one minus the class's effective number of features over the median class's: 0 at 0.45, 1 at 0.85, times
         min(1, errors / 0.15).
+    shortcut: the lens `shortcuts` finds that the class relies on a cue; strength is the lower end of the accuracy that it
+        costs to remove the cue, 1 at 0.3.
     shortcut_colours: share of one colour band among salient pixels, less its mean share in the other classes: 0 at 0.15, 1
-        at 0.45.
+        at 0.45. Not where the colour that a class has above the others was removed and costs it little.
 
     A region or cluster counts half where its test instances are as accurate as the others, in full where they are 25 points
     less accurate. One cause can lead to another: each strength is reduced by what the others explain, as `LEADS_TO` states
     (few examples by overlap, for example, which no number of examples would end). A cause of 0.25 or more is named; two of
-    similar strength are both shown.
+    similar strength are both shown. Where the lens `headroom` finds that no linear head gains 2 points, no treatment of the
+    head is advised; after a loss or treatment that balances classes `refit` takes the place of `logit_adjustment`.
 
     Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
     study reports. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the
@@ -119,7 +123,7 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
             continue
         known = {cause: of_class[label] for cause, of_class in measured.items() if label in of_class}
         notable: list[Row] = [
-            (name, accuracy[label], cause.name, round(strength, 3), known[cause.name][1], cause.treatment)
+            (name, accuracy[label], cause.name, round(strength, 3), known[cause.name][1], advice(run, cause, name))
             for cause, strength in strengths({key: value for key, (value, _) in known.items()})
             if strength >= NOTABLE
         ]

@@ -16,6 +16,7 @@ from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
 from imblens.lenses.diagnosis import noise, regions
 from imblens.lenses.diagnosis.scores import in_canonical_order, per_class, pooled_scores
+from imblens.lenses.shortcuts import evidence, relied_on, shortcuts
 from imblens.run import Run, Split
 
 Seen = dict[int, tuple[float, str]]  # class -> strength in [0, 1], evidence
@@ -248,10 +249,29 @@ def _few_features(run: Run) -> Seen:
     }
 
 
+def _shortcut(run: Run) -> Seen:
+    """The cue that holds most of a class's evidence, where removing it costs accuracy."""
+    found: Seen = {}
+    for row in relied_on(shortcuts(run).tables["shortcuts"]).to_dict("records"):
+        strength = _between(row["drop_low"], 0.0, 0.3)
+        found.setdefault(run.classes.index(row["class"]), (strength, f"{evidence(row)}"))
+    return found
+
+
+def _harmless_colours(run: Run) -> set[int]:
+    """Classes that were tried without the colour they have above the others, and do not rely on it."""
+    try:
+        table = shortcuts(run).tables["shortcuts"]
+    except NotApplicable:
+        return set()
+    tried = set(table.loc[(table["cue"] == "colour") & (table["image_count"] >= FEW), "class"])
+    return {run.classes.index(name) for name in tried - set(relied_on(table)["class"])}
+
+
 def _shortcut_colours(run: Run) -> Seen:
     table = standing_out(colours(run).tables["colours"])
     found: Seen = {}
-    highest: dict[int, float] = {}
+    highest: dict[int, float] = dict.fromkeys(_harmless_colours(run), np.inf)
     for row in table.itertuples():
         label = run.classes.index(row[1])
         excess = float(row.share - row.others)
@@ -271,5 +291,6 @@ MEASURES: dict[str, Callable[[Run], Seen]] = {
     "label_noise": _label_noise,
     "uncovered_range": _uncovered,
     "few_features": _few_features,
+    "shortcut": _shortcut,
     "shortcut_colours": _shortcut_colours,
 }

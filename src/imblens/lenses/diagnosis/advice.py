@@ -1,0 +1,34 @@
+"""What to try against a cause, given what is known of the head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imblens.errors import NotApplicable
+from imblens.lenses.diagnosis.causes import Cause
+from imblens.lenses.headroom import NOTABLE, headroom
+from imblens.run import Run, balanced_by
+
+NO_HEAD = "more varied images, with the network trained on them: another head cannot help this class"
+
+
+def advice(run: Run, cause: Cause, name: str) -> str:
+    """Return what to try against a cause in a class: a name for `imblens treat`, or what to do with the data."""
+    if " " in cause.treatment:
+        return cause.treatment
+    if _exhausted(run, name):
+        return NO_HEAD
+    if cause.treatment == "logit_adjustment" and balanced_by(run):
+        return "refit"
+    return cause.treatment
+
+
+def _exhausted(run: Run, name: str) -> bool:
+    """Whether no linear head gains anything notable for a class."""
+    try:
+        table = headroom(run).tables["headroom"]
+    except NotApplicable:
+        return False
+    row = table[table["class"] == name]
+    gain = row[["best_head", "ceiling"]].max(axis=1) - row["accuracy"]
+    return bool(np.isfinite(gain).all() and (gain < NOTABLE).all())

@@ -1,0 +1,263 @@
+"""Does the diagnosis identify causes that are planted in real images, and does its advice help?
+
+Causes are planted in a sample of the images, one at a time and several together, each in classes of its own; a small network
+is trained on them, captured, and diagnosed. Then each planted class gets the remedy that its first cause advises, and for
+comparison one that another cause advises.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.data import ImageSet, ImageSplit, load_images
+from imblens.errors import ImblensWarning, InputError, NotApplicable
+from imblens.run import Run
+from imblens.studies import _diagnosis_arrays as stored
+from imblens.studies._diagnosis import advice
+from imblens.studies._jobs import Job
+from imblens.studies._planting_images import IN_IMAGES, TOGETHER, Images, planted_images
+from imblens.studies._store import Store
+from imblens.studies._tables import plain_markdown
+from imblens.training import TrainingPlan
+from imblens.workflows import train_and_capture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUESTION = "How often is the first cause of the diagnosis the one planted in real images, and does its advice help?"
+SEEDS = (0, 1, 2)
+MOST = (250, 100)  # training and test images of a class
+TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 8, "batch_size": 64}
+
+
+@dataclass(frozen=True)
+class PlantedImages(Job):
+    """Causes planted in one set, and one network trained on it.
+
+    Attributes:
+        data: name of the set.
+        source: what `load_images` reads.
+        plants: of `IN_IMAGES`; of several, each is in classes of its own.
+        seed: of images, plants and network.
+        advice: whether remedies are tried as well.
+    """
+
+    data: str
+    source: str
+    plants: tuple[str, ...]
+    seed: int
+    advice: bool
+
+    @property
+    def label(self) -> str:
+        """Set, plants and seed."""
+        return f"{self.data}: {' + '.join(self.plants)}, seed {self.seed}"
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """For each plant a cell for each of its classes; then one for each remedy."""
+        own = {"data": self.data, "together": "+".join(self.plants), "seed": self.seed}
+        found = [
+            {**own, "planted": IN_IMAGES[plant], "plant": plant, "place": place, "remedy": "none"}
+            for plant in self.plants
+            for place in range(2 if IN_IMAGES[plant] == "overlap" else 1)
+        ]
+        remedies = ("advised", "another") if self.advice else ()
+        tried = [one for one in found if one["planted"] and one["place"] == 0]
+        return found + [{**one, "remedy": remedy} for remedy in remedies for one in tried]
+
+    def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Plant, train, diagnose, and try remedies."""
+        from imblens.lenses import diagnosis
+
+        try:
+            images = planted_images(load_images(self.source), self.plants, MOST, self.seed)
+        except NotApplicable as reason:
+            yield from ((key, {"failed": str(reason)}) for key in wanted)
+            return
+        planted_set = images.image_set(self.data)
+        plain = images.plain_tests()
+        run = self._fitted(store, planted_set, plain, "planted")
+        table = diagnosis(run).tables["diagnosis"]
+        planted = [name for names in images.planted.values() for name in names]
+        shared = stored.unplanted(table[~table["class"].isin([*planted, *images.touched])])
+        for key in wanted:
+            names = images.planted.get(key["plant"], ())
+            if key["planted"] and len(names) <= key["place"]:
+                yield key, {"failed": "no class that was still free is large enough."}
+            elif key["remedy"] == "none":
+                found = stored.planted_class(table, names[key["place"]], run) if names else {}
+                yield key, {**found, **(shared if self._first(key) else {})}
+        judged = [key for key in wanted if key["remedy"] != "none" and images.planted.get(key["plant"])]
+        for remedy in ("advised", "another"):
+            mine = [key for key in judged if key["remedy"] == remedy]
+            if mine:
+                yield from self._tried(store, images, run, table, mine)
+
+    def _first(self, key: Mapping[str, Any]) -> bool:
+        """Whether a cell holds the counts of unplanted classes: one of a network."""
+        return bool(key["plant"] == self.plants[0] and key["place"] == 0)
+
+    def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
+        """Train a network, or take the one that is stored; its split `val` has the test images without planted marks."""
+        own = {"data": self.data, "source": self.source, "together": list(self.plants), "seed": self.seed}
+        folder = store.network({**own, "most": list(MOST), "training": TRAINING, "which": which})
+        if (folder / "run.json").exists():
+            return Run.load(folder)
+        begun = (folder / "checkpoints" / "last.ckpt").exists()
+        plan = TrainingPlan(seed=self.seed, **TRAINING)
+        asked: dict[str, Any] = {"resume": begun, "overwrite": not begun, "thumbnails": False, "val": plain}
+        return train_and_capture(images, folder, plan, **asked)[0]
+
+    def _tried(
+        self, store: Store, images: Images, run: Run, table: pd.DataFrame, keys: list[dict[str, Any]]
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Give every class its remedy; those that change images share one more network."""
+        first = table.groupby("class", sort=False).head(1).set_index("class")["cause"]
+        names = {key["plant"]: images.planted[key["plant"]][0] for key in keys}
+        did = {plant: _remedy(str(first[name]), keys[0]["remedy"], self.seed) for plant, name in names.items()}
+        on_data = {names[plant]: remedy for plant, remedy in did.items() if remedy in ON_DATA}
+        again: Run | None = None
+        if on_data:
+            changed = images.remedied(self.data, on_data, _suspects(run))
+            again = self._fitted(store, changed, images.plain_tests(), keys[0]["remedy"])
+        for key in keys:
+            name, remedy = names[key["plant"]], did[key["plant"]]
+            values: dict[str, Any] = {"cause": str(first[name]), "did": remedy}
+            if not remedy:
+                yield key, {**values, "failed": "nothing is advised"}
+                continue
+            after = again if remedy in ON_DATA else _treated(run, remedy, self.seed)
+            assert after is not None
+            low, high = (_accuracy(one, name) for one in (run, after))
+            yield key, {**values, "before": low, "after": high, "lift": round(high - low, 4)}
+
+
+# cause -> what is done against it in the images, or a treatment of the head
+ADVISED = {
+    "few_examples": "eos",
+    "few_features": "crt",
+    "overlap": "refit",
+    "sub_concepts": "collect",
+    "uncovered_range": "collect",
+    "label_noise": "drop suspects",
+    "shortcut": "vary",
+    "shortcut_colours": "vary",
+}
+ON_DATA = ("collect", "drop suspects", "vary")
+
+
+def _remedy(cause: str, which: str, seed: int) -> str:
+    """Return the remedy against a cause, or one at random among the others; "" where no cause was named."""
+    own = ADVISED.get(cause, "")
+    if which == "advised" or not own:
+        return own
+    others = sorted(set(ADVISED.values()) - {own})
+    return str(np.random.default_rng([seed, len(cause)]).choice(others))
+
+
+def _suspects(run: Run) -> set[str]:
+    from imblens.lenses import label_suspects
+
+    return set(label_suspects(run).tables["label_suspects"]["id"])
+
+
+def _treated(run: Run, remedy: str, seed: int) -> Run:
+    from imblens.treatments import find_treatment, treat
+
+    seeded = any(option.name == "random_state" for option in find_treatment(remedy).options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImblensWarning)
+        return treat(run, remedy, **({"random_state": seed} if seeded else {}))
+
+
+def _accuracy(run: Run, name: str) -> float:
+    """Accuracy of a class on test images without planted marks."""
+    assert run.val is not None
+    return float(run.val.correct[run.val.labels == run.classes.index(name)].mean())
+
+
+def jobs(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
+    """Return a job for every set, seed and plant; then those with several plants. With `quick` only these, and no advice.
+
+    Raises:
+        InputError: a set has no name.
+    """
+    if "" in data:
+        raise InputError("a set of --data has no name.", hint="Write --data NAME=FOLDER.")
+    chosen = tuple(seeds or (SEEDS[:1] if quick else SEEDS))
+    alone = [] if quick else [(plant,) for plant in IN_IMAGES]
+    return [
+        PlantedImages(
+            name,
+            str(Path(source).expanduser().resolve()) if Path(source).exists() else source,
+            plants,
+            seed,
+            advice=not quick and plants != ("nothing",),
+        )
+        for seed in chosen
+        for plants in [*TOGETHER, *alone]
+        for name, source in data.items()
+    ]
+
+
+def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Planted against first diagnosed cause, by plant and set, false alarms, misses, and what remedies did."""
+    if "failed" in results:
+        results = results[results["failed"].isna()]
+    untreated = results[results["remedy"] == "none"].copy()
+    untreated["first"] = untreated["first"].replace("shortcut_colours", "shortcut")
+    planted = untreated[untreated["planted"] != ""]
+    found = {"study": stored.crossed(planted, "planted"), "plants": stored.crossed(planted, "plant")}
+    if len(set(planted["data"])) > 1:
+        found["sets"] = stored.crossed(planted, "data")
+    found["false_alarms"] = stored.named(untreated[untreated["unplanted"].notna()])
+    missed = planted[planted["first"] != planted["planted"]]
+    if len(missed):
+        columns = [
+            "planted",
+            "plant",
+            "data",
+            "together",
+            "seed",
+            "class",
+            "train",
+            "first",
+            "second",
+            "near_tie",
+            "accuracy",
+        ]
+        found["misses"] = missed[columns].reset_index(drop=True)
+    tried = results[results["remedy"] != "none"]
+    if "lift" in tried and tried["lift"].notna().any():
+        found["advice"] = advice(tried.dropna(subset=["lift"]))
+    return found
+
+
+def shown(found: Mapping[str, pd.DataFrame]) -> str:
+    """Show the tables."""
+    study = found["study"]
+    parts = [
+        "Planted cause (rows) against first diagnosed cause, counts of classes. right: share whose first cause is the planted "
+        "one, with its 95% interval; nearly: share where it is second, with at least 0.8 of the first's strength.",
+        plain_markdown(study),
+        f"Right first cause, averaged over causes: {study['right'].mean():.0%}; lowest: {study['right'].min():.0%}.",
+        "By plant:",
+        plain_markdown(found["plants"]),
+        *(["By set:", plain_markdown(found["sets"])] if "sets" in found else []),
+        "Unplanted classes for which a cause is named, in any place:",
+        plain_markdown(found["false_alarms"]),
+    ]
+    if "advice" in found:
+        parts += [
+            "Accuracy of the class on test images without what was planted in them, after the advised remedy and after one "
+            "that another cause advises:",
+            plain_markdown(found["advice"]),
+        ]
+    return "\n\n".join(parts)
