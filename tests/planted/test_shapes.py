@@ -92,7 +92,7 @@ def test_few_examples_come_out_worst(audit: Audit) -> None:
 def test_diagnosis_names_what_was_planted(audit: Audit) -> None:
     assert first_cause(audit, "ring") == "label_noise"
     assert first_cause(audit, "oval") == "overlap"
-    assert first_cause(audit, "kite") == "shortcut_colours"
+    assert first_cause(audit, "kite") in ("shortcut", "shortcut_colours")
     assert first_cause(audit, "cross") == "none found"
 
 

@@ -33,7 +33,7 @@ DIAGNOSED = {
     "sub_concepts": "sub_concepts",
     "label_noise": "label_noise",
     "uncovered": "uncovered_range",
-    "background": "shortcut_colours",
+    "background": "shortcut",
 }
 DRAWS, SEEDS = 20, (0, 1, 2)
 ADVISED_DRAWS = 5  # for which the advice is tried, with the first seed
@@ -257,6 +257,7 @@ REMEDIES: dict[str, tuple[str, Remedy]] = {
     "sub_concepts": ("collect", _data(_collect)),
     "uncovered_range": ("collect", _data(_collect)),
     "label_noise": ("drop suspects", _data(_drop_suspects)),
+    "shortcut": ("vary background", _data(_vary_background)),
     "shortcut_colours": ("vary background", _data(_vary_background)),
 }
 
@@ -290,6 +291,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     untreated = results[results["remedy"] == "none"]
+    untreated = untreated.assign(first=untreated["first"].replace("shortcut_colours", "shortcut"))
     counts = pd.crosstab(untreated["planted"], untreated["first"])
     order = [cause for cause in DIAGNOSED if cause in counts.index]
     named = [*DIAGNOSED.values(), *(c for c in sorted(counts.columns) if c not in DIAGNOSED.values())]
