@@ -391,3 +391,54 @@ def test_the_task_can_be_stated(tmp_path: Path) -> None:
         load_images(tmp_path / "table", task="multiclass", seed=0)
     with pytest.raises(InputError, match="task is 'multi'"):
         load_images(tmp_path / "table", task="multi")
+
+
+@pytest.mark.parametrize(
+    ("column", "both", "words"),
+    [
+        ("labels", '"a,b"', "join labels by commas"),
+        ("labels", "a;b", "join labels by semicolons"),
+        ("tags", "a b", "join labels by blanks"),
+        ("label", "\"['a', 'b']\"", "are lists of labels"),
+        ("label", "a|b", ""),
+    ],
+)
+def test_cells_that_join_labels_are_multi_label(tmp_path: Path, column: str, both: str, words: str) -> None:
+    single = ["['a']", "['b']"] if "[" in both else ["a", "b"]
+    cells = [[*single, both][i % 3] for i in range(12)]
+    for i, image in enumerate(pixels(12)):
+        (tmp_path / f"{i}.png").write_bytes(png(image))
+    (tmp_path / "labels.csv").write_text(
+        "\n".join([f"image,{column}", *(f"{i}.png,{cell}" for i, cell in enumerate(cells))])
+    )
+    images = load_images(tmp_path)
+    assert images.task == "multilabel" and images.classes == ("a", "b")
+    assert any(words in note for note in images.notes)
+
+
+def test_names_with_commas_stay_names(tmp_path: Path) -> None:
+    for i, image in enumerate(pixels(12)):
+        (tmp_path / f"{i}.png").write_bytes(png(image))
+    cells = ['"cat, black"', "dog"]
+    rows = ["image,label,train", *(f"{i}.png,{cells[i % 2]},{int(i < 8)}" for i in range(12))]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    images = load_images(tmp_path)
+    assert images.classes == ("cat, black", "dog") and (len(images.train), len(images.test)) == (8, 4)
+
+
+def test_a_file_names_the_numbers_of_list_files(tmp_path: Path) -> None:
+    for i, image in enumerate(pixels(12)):
+        (tmp_path / f"{i}.png").write_bytes(png(image))
+    for name, rows in (("train.txt", range(8)), ("test.txt", range(8, 12))):
+        (tmp_path / name).write_text("\n".join(f"{i}.png {i % 2}" for i in rows))
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    images = load_images(tmp_path)
+    assert images.classes == ("dog", "cat") and images.train.labels.tolist() == [0, 1] * 4
+    assert "Classes are named by the lines of classes.txt." in images.notes
+
+
+def test_a_second_folder_of_a_split_is_named(tmp_path: Path) -> None:
+    for name in ("train", "train_aug", "test"):
+        write_classes(tmp_path / name, {"a": 3, "b": 2}, seed=len(name))
+    notes = load_images(tmp_path).notes
+    assert any("'train_aug' holds 5 images beside the folder of that split" in note for note in notes)

@@ -317,3 +317,13 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no weights file"):
         load_pretrained(target, tmp_path / "none.pt")
     assert all(torch.equal(before[key], tensor) for key, tensor in target.state_dict().items())
+
+
+def test_tensors_without_values_and_an_index_are_named(tmp_path: Path) -> None:
+    model = build_model("smallnet", 3)
+    torch.save({name: tensor.to("meta") for name, tensor in model.state_dict().items()}, tmp_path / "meta.pt")
+    with pytest.raises(InputError, match="on the device meta, without values"):
+        load_weights(model, tmp_path / "meta.pt")
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(InputError, match="a text in JSON"):
+        load_weights(model, tmp_path / "model.safetensors.index.json")

@@ -101,3 +101,25 @@ def test_the_task_can_be_stated(tmp_path: Path) -> None:
     assert run.task == "multilabel"
     with pytest.raises(InputError, match="is multilabel, not multiclass"):
         Run.load(run.save(tmp_path / "run"), task="multiclass")
+
+
+def test_one_logit_for_two_classes() -> None:
+    z = RNG.normal(size=(12, 1)).astype(np.float32)
+    for logits in (z, 1 / (1 + np.exp(-z))):
+        run = Run.from_arrays(train=(FEATURES, LABELS % 2, logits))
+        np.testing.assert_allclose(run.train.logits, np.hstack([0 * z, z]), atol=1e-4)
+        assert "One logit z was taken as two classes with logits (0, z)." in run.meta["notes"]
+    weight = RNG.normal(size=(1, 4)).astype(np.float32)
+    run = Run.from_arrays(train=(FEATURES, LABELS % 2), head=(weight, [0.5]))
+    np.testing.assert_allclose(run.train.logits[:, 1], FEATURES @ weight[0] + 0.5, atol=1e-4)
+
+
+def test_names_in_numeric_order_alike_or_without_order() -> None:
+    run = Run.from_arrays(train=(FEATURES, np.array(["10", "9", "2"])[LABELS]))
+    assert run.classes == ("2", "9", "10") and run.train.labels[:3].tolist() == [2, 1, 0]
+    notes = Run.from_arrays(train=(FEATURES, np.array(["cat", "Cat ", "dog"])[LABELS])).meta["notes"]
+    assert any("differ only in case or blanks" in note for note in notes)
+    with pytest.raises(InputError, match="classes is a set"):
+        Run.from_arrays(train=(FEATURES, LABELS), classes={"a", "b", "c"})
+    predictions = Run.from_arrays(train=(FEATURES, LABELS, np.eye(3)[LABELS]))
+    assert any("hold only 0 and 1, as predictions do" in note for note in predictions.meta["notes"])

@@ -345,3 +345,28 @@ def test_pages_of_large_maps_are_dropped_and_read_again(monkeypatch: pytest.Monk
     run = Run.from_table(given, features="x", label="y", split="split")
     for _ in range(2):
         np.testing.assert_array_equal(np.concatenate([b.features for b in run.train.batches()]), features[:4500])
+
+
+def small(labels: Any) -> dict[Any, Any]:
+    return {**{k: np.arange(12.0) * k for k in range(1, 4)}, "y": labels, "s": ["train"] * 8 + ["test"] * 4}
+
+
+def test_columns_named_by_numbers_and_joined_labels() -> None:
+    frame = pd.DataFrame(small(["a|b", "a", "b"] * 4))
+    options: dict[str, Any] = {"features": [1, 2, 3], "label": "y", "split": "s"}
+    run = Run.from_table(frame, **options)
+    assert (
+        run.task == "multilabel"
+        and run.classes == ("a", "b")
+        and run.train.labels[:3].tolist() == [[1, 1], [1, 0], [0, 1]]
+    )
+    assert Run.from_table(frame, **options, task="multiclass").classes == ("a", "a|b", "b")
+    assert Run.from_table(pd.DataFrame(small(["10", "9", "2"] * 4)), **options).classes == ("2", "9", "10")
+
+
+def test_what_is_no_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds columns, not tables"):
+        Run.from_table(small([0, 1, 2] * 4), features="f", label="y", split="s")
+    (tmp_path / "x.csv").write_text("f,y\n1,2\n")
+    with pytest.raises(InputError, match=r"is text.*read_csv"):
+        Run.from_table(tmp_path / "x.csv", features="f", label="y", split="s")

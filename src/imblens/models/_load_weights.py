@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.errors import MissingError, ShapeError, did_you_mean
+from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.models._read_checkpoint import read_checkpoint, without_wrappers
 
 if TYPE_CHECKING:
@@ -141,6 +141,15 @@ def _file_and_key(path: str | Path, key: str | None) -> tuple[Path, str | None]:
     return Path(path), key
 
 
+def _refuse_meta(tensors: Mapping[str, Tensor], file: Path) -> None:
+    empty = next((name for name, tensor in tensors.items() if tensor.is_meta), None)
+    if empty is not None:
+        raise InputError(
+            f"{empty!r} in {file} is on the device meta, without values.",
+            hint="Save the network after its weights are loaded.",
+        )
+
+
 def _best_part(
     tensors: Mapping[str, Tensor],
     model: nn.Module,
@@ -160,6 +169,7 @@ def _best_part(
         rename: from published names to those of the network.
         head: prefix of the layer that may differ in shape, and is then left out.
     """
+    _refuse_meta(tensors, file)
     own = model.state_dict()
     names = {without_wrappers(name): name for name in own}
     clean = {without_wrappers(name): tensor for name, tensor in tensors.items()}

@@ -151,6 +151,8 @@ def _refuse_other_kinds(file: Path) -> None:
     what = next((kind for start, kind in kinds.items() if head.startswith(start)), None)
     if not head:
         what = "empty"
+    elif head.lstrip()[:1] in (b"{", b"["):
+        what = "a text in JSON (of weights in several files: give their folder)"
     elif head.lstrip()[:1] == b"<":
         what = "an HTML or XML page, as a failed download leaves it"
     elif file.suffix.lower() == ".onnx":

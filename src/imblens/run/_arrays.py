@@ -25,7 +25,15 @@ from imblens.run._head import Head, centred_head
 from imblens.run._part import Part
 from imblens.run._rounding import stored_features
 from imblens.run._split import Split
-from imblens.run._validation import class_names, features_matrix, labels_vector, named_labels, number_matrix, one_column
+from imblens.run._validation import (
+    alike_names,
+    class_names,
+    features_matrix,
+    labels_vector,
+    named_labels,
+    number_matrix,
+    one_column,
+)
 
 Arrays = Sequence[Any]
 Classes = Sequence[str] | Mapping[Any, Any]
@@ -88,6 +96,9 @@ def splits_of(
         if values[2] is not None
     }
     layer = None if head is None else _weight_and_bias(head)
+    if _one_logit(logits, layer, dim):
+        logits, layer = two_columns(logits, layer)
+        notes.append("One logit z was taken as two classes with logits (0, z).")
     labels: dict[str, NDArray[Any]] = {name: values[1] for name, values in given.items()}
     n_classes = _count_classes(labels, logits, layer, dim)
     single = labels_of_one_hot(labels) if task != "multilabel" else None
@@ -131,6 +142,10 @@ def splits_of(
     if converted is not None:
         logits = converted
         notes.append("The logits given are probabilities; they were converted to logits by the logarithm.")
+    elif logits and all(np.isin(array, (0, 1)).all() for array in logits.values()):
+        notes.append("The logits given hold only 0 and 1, as predictions do: measures of confidence have no meaning.")
+    alike = alike_names(names)
+    notes += [] if alike is None else [alike]
     features, storing = stored_features(raw)
     if storing is not None:
         notes += storing.notes()
@@ -145,6 +160,28 @@ def splits_of(
     }
     _two_classes(splits["train"])
     return Checked(splits, last, notes, centre)
+
+
+def _one_logit(logits: Mapping[str, NDArray[Any]], layer: tuple[Any, Any] | None, dim: int) -> bool:
+    """Whether logits and head have one column for two classes."""
+    widths = {array.shape[1] for array in logits.values()}
+    shape = None if layer is None else tuple(np.shape(layer[0]))
+    rows = set() if shape is None else {shape[0] if len(shape) == 2 and shape[1] == dim else 0}
+    return widths | rows == {1}
+
+
+def two_columns(
+    logits: Mapping[str, NDArray[Any]], layer: tuple[Any, Any] | None
+) -> tuple[dict[str, NDArray[Any]], tuple[Any, Any] | None]:
+    """Return logits (n, 1) as (0, z), and a head of one row as that of two classes; probabilities become log-odds."""
+    wide = {name: np.asarray(array, np.float64) for name, array in logits.items()}
+    if wide and layer is None and all(((a >= 0) & (a <= 1)).all() for a in wide.values()):
+        wide = {name: np.log(np.maximum(a, 1e-30)) - np.log(np.maximum(1 - a, 1e-30)) for name, a in wide.items()}
+    found = {name: np.hstack([0 * a, a]).astype(np.float32) for name, a in wide.items()}
+    if layer is not None:
+        weight, bias = np.asarray(layer[0]), np.zeros(1) if layer[1] is None else np.asarray(layer[1]).reshape(-1)
+        layer = (np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias]))
+    return found, layer
 
 
 def described(value: Any) -> str:

@@ -80,7 +80,10 @@ def read_table(
     label = LabelColumn(columns.label_list)
     codes, frame, notes = _first_pass(table, columns, label, rows)
     values, names, remarks = label.finish(
-        classes, named=_schema_names(table, columns.label_list), outputs=wide_logits if head is None else _outputs(head)
+        classes,
+        named=_schema_names(table, columns.label_list),
+        outputs=wide_logits if head is None else _outputs(head),
+        task=task,
     )
     notes += remarks
     labels = {name: values[codes == k] for k, name in enumerate(ORDER) if (codes == k).any()}
@@ -121,7 +124,7 @@ def read_table(
 def _names(value: str | Sequence[str] | None) -> list[str]:
     if value is None:
         return []
-    return [value] if isinstance(value, str) else list(value)
+    return [value] if isinstance(value, str) else [str(name) for name in value]  # numbers name columns of frames, too
 
 
 def _check_columns(table: Table, columns: Columns) -> None:

@@ -13,7 +13,7 @@ from imblens.errors import InputError
 from imblens.run._arrays import Classes, as_indices
 from imblens.run._conventions import classes_of_mapping
 from imblens.run._table_columns import labels, multi_hot, numbers
-from imblens.run._validation import class_names
+from imblens.run._validation import class_names, numeric_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ class LabelColumn:
             self._arrays.append(np.asarray(codes, np.int64)[encoded.indices.to_numpy(zero_copy_only=False)])
 
     def finish(
-        self, classes: Classes | None, *, named: list[str] | None, outputs: int | None
+        self, classes: Classes | None, *, named: list[str] | None, outputs: int | None, task: str | None = None
     ) -> tuple[NDArray[Any], Classes | None, list[str]]:
         """Return labels (N,) or (N, C), class names where they are known, and notes.
 
@@ -59,6 +59,7 @@ class LabelColumn:
             classes: what the user passed.
             named: class names of the schema, for integers.
             outputs: number of logit columns or head rows, or None.
+            task: "multiclass" keeps names that are joined by | as they are.
 
         Raises:
             InputError: text labels that are not class names, or of classes whose order is unknown.
@@ -69,6 +70,11 @@ class LabelColumn:
         if self._kind == "lists":
             return self._of_lists(classes, named, outputs)
         values = np.concatenate(self._arrays)
+        joined = self._kind == "text" and task != "multiclass" and any("|" in name for name in self._values)
+        if joined and not (classes is not None and set(self._values) <= set(map(str, classes))):
+            parts = [[part.strip() for part in name.split("|") if part.strip()] for name in self._values]
+            self._lists = [parts[code] for code in values]
+            return self._of_lists(classes, named, outputs)
         if self._kind == "text":
             return self._of_text(values, classes, outputs)
         if classes is not None:
@@ -91,6 +97,7 @@ class LabelColumn:
             names = class_names(classes, None)
             return as_indices(distinct, names, named=True)[codes], names, []
         names = tuple(sorted(self._values))
+        names = tuple(names[k] for k in numeric_order(names))
         if outputs is not None:
             raise InputError(
                 f"the labels are text ({distinct[0]!s}), and the order of the {outputs} classes in logits or head is "

@@ -126,6 +126,14 @@ def open_table(source: Any) -> Table:
         DependencyError: a Lance data set without `imblens[lance]`.
     """
     if isinstance(source, Mapping):
+        odd = next(
+            (value for value in source.values() if isinstance(value, (list, tuple)) or hasattr(value, "dtype")), None
+        )
+        if odd is not None:
+            raise InputError(
+                "the mapping holds columns, not tables.",
+                hint="Pass pandas.DataFrame(mapping), or pyarrow.table(mapping).",
+            )
         named = [(str(name), open_table(value)) for name, value in source.items()]
         pieces = [
             Piece(f"{name}: {piece.name}", piece.schema, piece.read, piece.constants, name)
@@ -178,6 +186,11 @@ def _open_file(path: Path, root: Path) -> Piece:
     import pyarrow.parquet as pq
 
     kind = _kind(path)
+    if kind is None and path.suffix.lower() in (".csv", ".tsv", ".txt", ".jsonl", ".xlsx"):
+        raise InputError(
+            f"{path} is text, not a Parquet or Arrow file.",
+            hint="Read it first: Run.from_table(pandas.read_csv(path), ...).",
+        )
     if kind is None:
         raise InputError(f"{path} is neither a Parquet nor an Arrow file, or it is damaged.", hint=_AGAIN)
     inside = path.relative_to(root)

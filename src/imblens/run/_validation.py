@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,8 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
     """Check that class names are unique text, at least two, and `n_classes` where that is known."""
     if isinstance(values, (str, bytes)):
         raise InputError("classes must be a sequence of names, found one text.", hint="Give ['cat', 'dog', ...].")
+    if isinstance(values, Set):
+        raise InputError("classes is a set, which has no order.", hint="Give a list, in the order of the labels.")
     values = list(values) if isinstance(values, Iterable) and not hasattr(values, "dtype") else values
     if np.ndim(values) != 1:
         raise InputError(f"classes must be a sequence of names, found {values!r}.", hint="Give ['cat', 'dog', ...].")
@@ -172,8 +174,33 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
         raise InputError(
             f"labels hold {values[0]}, below 0.", hint="Number the classes from 0; drop instances without a label."
         )
-    names = class_names(values, None)
-    return [np.searchsorted(values, a).astype(np.int64) for a in arrays], names
+    order = numeric_order(values.tolist()) if values.dtype.kind == "U" else np.arange(len(values))
+    names = class_names(values[order], None)
+    place = np.argsort(order)
+    return [place[np.searchsorted(values, a)].astype(np.int64) for a in arrays], names
+
+
+def numeric_order(sorted_names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the places of names in order: numeric where all are whole numbers, else as they are.
+
+    >>> numeric_order(["10", "2", "9"]).tolist(), numeric_order(["a", "b"]).tolist()
+    ([1, 2, 0], [0, 1])
+    """
+    if all(name.isascii() and name.isdecimal() for name in sorted_names):
+        return np.array(
+            sorted(range(len(sorted_names)), key=lambda k: (int(sorted_names[k]), sorted_names[k])), np.int64
+        )
+    return np.arange(len(sorted_names))
+
+
+def alike_names(names: Sequence[str]) -> str | None:
+    """State class names that differ only in case or blanks, which are often one class; None where there are none."""
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(" ".join(name.casefold().split()), name)
+        if first != name:
+            return f"The classes {first!r} and {name!r} differ only in case or blanks: are they one class?"
+    return None
 
 
 def legible(text: str) -> str:

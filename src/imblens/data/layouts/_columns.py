@@ -19,7 +19,14 @@ LABEL = (
 )  # fmt: skip
 PATIENT = ("patient_id", "patient", "subject_id", "subject")
 SPLIT = ("split", "set", "partition", "subset", "phase", "fold")
-FLAGS = {"is_test": "test", "is_valid": "val", "is_val": "val", "is_validation": "val"}
+FLAGS = {
+    "is_test": "test",
+    "is_valid": "val",
+    "is_val": "val",
+    "is_validation": "val",
+    "is_train": "train",
+    "train": "train",
+}
 _TRUE, _FALSE = ("1", "true", "yes", "1.0"), ("0", "false", "no", "0.0", "")
 
 
@@ -99,7 +106,8 @@ def read_splits(
         return ["test" if cell == test else "train" for cell in cells], []
     flag = FLAGS.get(plain_name(name))
     if flag is not None and all(cell.lower() in (*_TRUE, *_FALSE) for cell in cells):
-        return [flag if cell.lower() in _TRUE else "train" for cell in cells], []
+        other = "test" if flag == "train" else "train"
+        return [flag if cell.lower() in _TRUE else other for cell in cells], []
     found = {cell: split_of(cell) for cell in dict.fromkeys(cells) if cell}
     odd = [cell for cell, split in found.items() if split is None]
     if not odd:

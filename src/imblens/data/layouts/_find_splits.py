@@ -127,7 +127,8 @@ def _take_splits(found: Found, root: Path, place: Path, splits: dict[str, Path])
         kind = split_of(folder.name)
         n = sum(1 for _ in images_below(folder))
         if kind is not None and n:
-            found.notes.append(f"{folder.name!a} holds {n:,} images outside class folders, so it is not read.")
+            why = "beside the folder of that split" if folders(folder) else "outside class folders"
+            found.notes.append(f"{folder.name!a} holds {n:,} images {why}, so it is not read.")
     others = [ascii(folder.name) for folder in folders(place) if folder not in splits.values()]
     if others:
         listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")

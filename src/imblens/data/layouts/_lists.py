@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from imblens.data._assemble import split_of
@@ -57,7 +59,27 @@ def read_lists(root: Path, lists: dict[str, Path], *, seed: int | None) -> Image
     if hot:
         classes = [str(c) for c in range(widths.pop())]
         notes.append("Each line of the lists is a row of 0 and 1: a label for each column.")
+    named = _class_names(root, classes)
+    if named is not None:
+        file, names = named
+        notes.append(f"Classes are named by the lines of {file.name}.")
+        entries = [replace(entry, labels=frozenset(names[int(c)] for c in entry.labels)) for entry in entries]
+        classes = names
     return read_entries(root, entries, classes, layout="table", seed=seed, notes=notes)
+
+
+def _class_names(root: Path, classes: Sequence[str]) -> tuple[Path, list[str]] | None:
+    """Return a file with a name on each line for classes that are numbered from 0; None where there is none."""
+    if not all(name.isdecimal() for name in classes):
+        return None
+    for folder in (root, root / "meta"):
+        for name in ("classes.txt", "class_names.txt", "names.txt", "labels.txt"):
+            lines = [line.strip() for line in _lines(folder / name)] if (folder / name).is_file() else []
+            while lines and not lines[-1]:
+                lines.pop()
+            if len(set(lines)) == len(lines) > max(map(int, classes)) and all(lines):
+                return folder / name, lines
+    return None
 
 
 def _parts(line: str, where: str) -> tuple[str, list[str]]:

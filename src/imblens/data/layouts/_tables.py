@@ -186,9 +186,10 @@ def _read_table(path: Path, columns: Columns) -> tuple[list[Entry], tuple[str, .
     unknown = [frozenset[str]()] * len(rows)
     if joined is not None:
         cells = [_at(row, joined) for _, row in rows]
-        if any("|" in cell for cell in cells) or plain_name(header[joined]) == "finding_labels":
-            given = [frozenset(n for n in _names(cell) if n.lower() not in _NONE) for cell in cells]
-            names = tuple(sorted(frozenset().union(*given)))
+        apart, remarks = _apart(cells, header[joined])
+        if apart is not None:
+            given = [frozenset(n for n in names if n.lower() not in _NONE) for names in apart]
+            names, notes = tuple(sorted(frozenset().union(*given))), remarks
         else:
             rows, cells, notes = _labelled(rows, cells, path)
             given, unknown = [frozenset([cell]) for cell in cells], [frozenset[str]()] * len(rows)
@@ -265,8 +266,26 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split("|")]
+def _apart(cells: Sequence[str], column: str) -> tuple[list[list[str]] | None, list[str]]:
+    """Return the labels of each cell where cells join several, and a note; None where each cell is one label.
+
+    Labels are joined by |; or written as a list, ['a', 'b']; or joined by commas, semicolons, or under `tags` blanks, if
+    every part is also the only label of a cell.
+    """
+    if any("|" in cell for cell in cells) or plain_name(column) == "finding_labels":
+        return [[name.strip() for name in cell.split("|")] for cell in cells], []
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if filled and all(cell[0] == "[" and cell[-1] == "]" for cell in filled):
+        lists = [[part.strip().strip("'\"") for part in cell.strip()[1:-1].split(",")] for cell in cells]
+        return lists, [f"Cells of {column!r} are lists of labels: read as multi-label."]
+    for sign in (",", ";", *((" ",) if plain_name(column) == "tags" else ())):
+        several = [cell for cell in filled if sign in cell]
+        alone = {cell for cell in filled if sign not in cell}
+        if several and all(part.strip() in alone for cell in several for part in cell.split(sign)):
+            name = {",": "commas", ";": "semicolons", " ": "blanks"}[sign]
+            note = f"Cells of {column!r} join labels by {name}: read as multi-label."
+            return [[part.strip() for part in cell.split(sign)] for cell in cells], [note]
+    return None, []
 
 
 def _at(row: Sequence[str], column: int) -> str:
