@@ -19,6 +19,7 @@ from imblens.base.versions import IMBLENS as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from imblens.decisions import Decision as Decision
+    from imblens.decisions import collect as collect
     from imblens.decisions import estimate as estimate
     from imblens.decisions import gate as gate
     from imblens.errors import ImblensError as ImblensError
@@ -38,6 +39,7 @@ _HOME = {
     "Run": "imblens.run",
     "audit": "imblens.report",
     "capture": "imblens.extraction",
+    "collect": "imblens.decisions",
     "compare": "imblens.report",
     "estimate": "imblens.decisions",
     "gate": "imblens.decisions",

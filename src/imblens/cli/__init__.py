@@ -20,6 +20,7 @@ import typer
 from imblens.cli import (
     audit,
     capture,
+    collect,
     compare,
     demo,
     doctor,
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, gate, study):
+for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, collect, gate, study):
     app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(module.command)
 app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
 app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)

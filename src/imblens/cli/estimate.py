@@ -34,20 +34,20 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Estimate recall, precision, confusion and share of each class on data without labels, or refuse to."""
-    from imblens.decisions import estimate, read_labels, read_unlabelled, refused, share_lines
+    from imblens.decisions import estimate, read_labels, refused, share_lines
     from imblens.run import Run
-    from imblens.workflows import images_of_run
+    from imblens.workflows import new_instances
 
     run = Run.load(source)
-    arrays = unlabelled.suffix in (".npz", ".npy") or (unlabelled / "run.json").exists() or not unlabelled.exists()
-    data = read_unlabelled(unlabelled) if arrays else images_of_run(source, unlabelled, progress=progress)
+    if out is not None:
+        begin(out, force=force)
+    data = new_instances(source, unlabelled, progress=progress)
     known = None if labels is None else read_labels(run, labels, data)
     with step(f"estimated on {len(data.ids):,} instances"):
         found = estimate(run, unlabelled=data, labels=known, choose_on=choose_on)
     if found.verdict == "refused":
         raise refused(found)
     if out is not None:
-        begin(out, force=force)
         found.save(out, force=True)
     table = found.tables["estimate"]
     emit(

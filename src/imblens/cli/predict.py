@@ -67,12 +67,11 @@ def command(
         estimated_shares,
         read_costs,
         read_prior,
-        read_unlabelled,
         write_decisions,
     )
     from imblens.errors import InputError
     from imblens.run import Run
-    from imblens.workflows import images_of_run
+    from imblens.workflows import new_instances
 
     chosen: dict[str, Any] = {"sets": sets, "coverage": coverage, "abstain": abstain, "choose_on": choose_on}
     usual = {"sets": "class", "coverage": 0.9, "abstain": None, "choose_on": "val"}
@@ -102,8 +101,7 @@ def command(
         if save.suffix != ".safetensors":
             raise InputError(f"--save {save} is no name for a decision.", hint="Give a name that ends in .safetensors.")
         claim_file(save, force=force)
-    arrays = data.suffix in (".npz", ".npy") or (data / "run.json").exists() or not data.exists()
-    found = read_unlabelled(data) if arrays else images_of_run(source, data, progress=progress)
+    found = new_instances(source, data, progress=progress)
     if prior == "estimated" and run is not None:
         shares, notes = estimated_shares(run, found, choose_on=choose_on)
         rules = rules.with_shares(shares)

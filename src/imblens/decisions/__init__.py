@@ -1,10 +1,12 @@
 """After the audit: decisions for deployment. Arrays only; nothing here needs the network."""
 
 from imblens.decisions._calibration import Calibration, fit_calibration
+from imblens.decisions._collect import Collection, collect
 from imblens.decisions._decision import Decision
 from imblens.decisions._deployment import checked_prior, constraints_of, read_costs, read_prior, recall_threshold
 from imblens.decisions._drops import detectable_drop, drop_power, sign_p_values
 from imblens.decisions._estimate import Estimate, estimate, estimated_shares, refused, share_lines
+from imblens.decisions._gain import collection_gain
 from imblens.decisions._gate import GateResult, gate
 from imblens.decisions._labelled import read_labels
 from imblens.decisions._predict import Unlabelled, read_unlabelled, write_decisions
@@ -15,6 +17,7 @@ from imblens.decisions._shift import Shift
 __all__ = [
     "SET_METHODS",
     "Calibration",
+    "Collection",
     "Decision",
     "Estimate",
     "GateResult",
@@ -24,6 +27,8 @@ __all__ = [
     "adjusted_probabilities",
     "black_box_prior",
     "checked_prior",
+    "collect",
+    "collection_gain",
     "conformal_quantile",
     "constraints_of",
     "detectable_drop",

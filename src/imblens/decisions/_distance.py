@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.run import Split
 
 Floats = NDArray[np.float64]
@@ -81,3 +82,32 @@ def fit_distances(train: Split, held_out: NDArray[Any], predicted: NDArray[np.in
     ratio = (distance / scale[predicted])[np.isfinite(distance)]
     grid = np.quantile(ratio, np.linspace(0, 1, _GRID)) if len(ratio) else np.zeros(_GRID)
     return Distances(features, start.starts, scale, grid)
+
+
+def training_sample(train: Split, *, seed: int = 0) -> NDArray[np.float32]:
+    """(M, D) training features: at most 500 of each class, in multi-label data at most 10,000 in all."""
+    rng = np.random.default_rng(seed)
+    if train.multilabel:
+        rows = np.arange(len(train))
+        chosen = rows if len(rows) <= 20 * PER_CLASS else np.sort(rng.choice(rows, 20 * PER_CLASS, replace=False))
+    else:
+        of_class = [np.flatnonzero(train.labels == place) for place in range(train.n_classes)]
+        chosen = np.concatenate(
+            [own if len(own) <= PER_CLASS else np.sort(rng.choice(own, PER_CLASS, replace=False)) for own in of_class]
+        )
+    return np.ascontiguousarray(train.features[chosen], dtype=np.float32)
+
+
+def nearest_distance(reference: NDArray[np.float32], features: NDArray[Any]) -> Floats:
+    """(n,) Euclidean distance of each row of features to the nearest row of the reference.
+
+    Example:
+        >>> nearest_distance(np.eye(2, dtype=np.float32), np.array([[1.0, 0.0], [4.0, 4.0]]))
+        array([0., 5.])
+    """
+    half, found = (reference**2).sum(axis=1) / 2, np.empty(len(features))
+    for rows in row_blocks(len(features), len(reference)):
+        mine = np.asarray(features[rows], dtype=np.float32)
+        nearest = reference[(half - mine @ reference.T).argmin(axis=1)]
+        found[rows] = np.sqrt(((mine - nearest).astype(np.float64) ** 2).sum(axis=1))
+    return found

@@ -45,7 +45,7 @@ class Unlabelled:
 
 
 def read_unlabelled(path: Path) -> Unlabelled:
-    """Read instances without labels: an .npz with features or logits (and ids), features as .npy, or a run's test split.
+    """Read instances without labels: .npz or Parquet with features or logits (and ids), features as .npy, a run's test split.
 
     Raises:
         MissingError: there is nothing, or the archive has neither array.
@@ -63,6 +63,8 @@ def read_unlabelled(path: Path) -> Unlabelled:
             return Unlabelled(np.load(path, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read: {error}.", hint="Write it with numpy.save.") from error
+    if path.suffix == ".parquet":
+        return _unlabelled_table(path)
     with open_arrays(path, hint="Write it with numpy.savez.") as archive:
         keys = set(archive.keys)
         if not keys & {"features", "logits"}:
@@ -71,6 +73,32 @@ def read_unlabelled(path: Path) -> Unlabelled:
                 hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: features (n, D) or logits (n, C); ids.",
             )
         return Unlabelled(*(archive.read(key) if key in keys else None for key in ("features", "logits", "ids")))
+
+
+def _unlabelled_table(path: Path) -> Unlabelled:
+    """Lists of numbers in the columns features or logits of a Parquet file, and id or ids."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        names = set(table.column_names)
+        if not names & {"features", "logits"}:
+            raise MissingError(
+                f"{path} has neither a column 'features' nor 'logits'.",
+                hint=f"It has: {', '.join(table.column_names)}. Needed: lists of numbers in features or logits; id.",
+            )
+        features, logits = (
+            np.stack(table[name].to_numpy()) if name in names else None for name in ("features", "logits")
+        )
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} cannot be read: {error}.", hint="Give lists of one length in features or logits."
+        ) from error
+    column = next((name for name in ("id", "ids") if name in names), None)
+    return Unlabelled(features, logits, None if column is None else table[column].to_numpy())
 
 
 def unlabelled_of(split: Split) -> Unlabelled:

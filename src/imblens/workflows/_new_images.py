@@ -10,9 +10,22 @@ import numpy as np
 
 from imblens.base.memory import refuse_too_large
 from imblens.data import decode, is_image, resize
-from imblens.decisions import Unlabelled
+from imblens.decisions import Unlabelled, read_unlabelled
 from imblens.errors import InputError, MissingError
 from imblens.run import Run
+
+ARRAYS = (".npz", ".npy", ".parquet")
+
+
+def new_instances(source: Path, data: Path, *, progress: Callable[[str], object] | None = None) -> Unlabelled:
+    """Read instances without labels: arrays, the test split of a run, or images for the network of the run `source`.
+
+    Raises:
+        MissingError, InputError: as `read_unlabelled` and `images_of_run`.
+    """
+    if data.suffix in ARRAYS or (data / "run.json").exists() or not data.exists():
+        return read_unlabelled(data)
+    return images_of_run(source, data, progress=progress)
 
 
 def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object] | None = None) -> Unlabelled:

@@ -1,0 +1,338 @@
+"""What to collect: which classes gain from more instances, and which instances of a pool to label next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.random_state import random_state_kept
+from imblens.base.wording import counted, listed
+from imblens.decisions._calibration import Calibration, fit_calibration, predicted
+from imblens.decisions._distance import nearest_distance, training_sample
+from imblens.decisions._gain import collection_gain
+from imblens.decisions._labelled import Instances, as_instances
+from imblens.decisions._predict import Unlabelled
+from imblens.decisions._priors import adjusted_probabilities, em_prior
+from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.run import Run, as_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+DOUBT = 3  # power of the chance to be another class
+PER_LISTED, FEWEST = 20, 2000  # candidates that are compared: so many for each place of the list, at least so many
+FOR_SHARES = 20_000  # instances of the pool that class shares are estimated from
+SAME = 0.2  # share of the usual distance to training up to which two instances are near-duplicates
+BORDER = 0.5  # the second likeliest class is a border from so many times the chance of the likeliest
+FAR = 0.95  # rank of the distance to training from which an instance is uncovered
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What to collect.
+
+    Attributes:
+        tables: `classes`, and with a pool `list`; see `collect`.
+        notes: assumptions and limits, one sentence each.
+    """
+
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Return what the list is expected to hold, and the classes that gain most from more instances."""
+        table, lines = self.tables["classes"], []
+        if "list" in self.tables:
+            aimed = table[table["aimed"]]
+            found, usual = aimed["expected"].sum(), aimed["expected_random"].sum()
+            lines.append(
+                f"{counted(len(self.tables['list']), 'instance')} to label next, for {listed(list(aimed['class']), 5)}: "
+                f"about {found:.0f} of these classes are expected, {usual:.1f} in a random list."
+            )
+        if "gain_2" in table:
+            known = table[table["gain_2"].notna()].sort_values("gain_2", ascending=False, kind="stable").head(3)
+            for row in known.to_dict("records"):
+                lines.append(
+                    f"{row['class']}: {_points(row, 2)} from {2 * row['train_count']:,} instead of {row['train_count']:,} "
+                    f"instances, {_points(row, 4)} from {4 * row['train_count']:,}."
+                )
+        return lines
+
+    def save(self, out: str | Path, *, force: bool = False) -> Path:
+        """Write list.csv, tables/classes.csv and collect.json to a folder and return it.
+
+        Raises:
+            ExistsError: it holds something and `force` is false.
+        """
+        import json
+
+        from imblens.base.csv_text import csv_text
+        from imblens.base.files import claim, write_text
+
+        folder = claim(Path(out), force=force)
+        for name, table in self.tables.items():
+            path = folder / "list.csv" if name == "list" else folder / "tables" / f"{name}.csv"
+            write_text(path, csv_text(table))
+        text = json.dumps({"lines": self.lines(), "notes": list(self.notes)}, indent=2, ensure_ascii=False)
+        write_text(folder / "collect.json", text + "\n")
+        return folder
+
+
+def _points(row: dict[str, Any], factor: int) -> str:
+    gain, low, high = (100 * row[f"gain_{factor}{end}"] for end in ("", "_low", "_high"))
+    return f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def collect(
+    run: Run,
+    *,
+    pool: Any | None = None,
+    count: int = 100,
+    classes: Sequence[str] | None = None,
+    gain: bool = True,
+    seed: int = 0,
+) -> Collection:
+    """State what each class gains from more instances, and choose instances of an unlabelled pool to label next.
+
+    Gains are those of `collection_gain`. The list takes instances one after another by
+
+        sum over the classes c that it is for:  p_c (1 - p_c)^3 / n_c
+
+    p_c is the calibrated chance of class c at the class shares of the pool (EM), n_c the training instances of c plus those
+    that the list is expected to hold already. So it prefers what is likely of a rare class although the network sees another:
+    instances that it recognises anyway teach a head little. Near-duplicates of training instances and of each other, nearer
+    than a fifth of the usual distance to training, are left out.
+
+    The list is not a random sample. Instances of frequent classes are in it because they look like rare ones; a
+    head that is trained with them loses recall of rare classes. Add those that turn out to be of the classes that the list is
+    for, and keep the others apart.
+
+    Args:
+        run: the network, with training features; a head, or logits of the pool. Probabilities are calibrated on the validation
+            split; without one they are the network's own, which a note states.
+        pool: features (n, D) or `imblens.decisions.Unlabelled`, without labels; None leaves out the list.
+        count: length of the list.
+        classes: those that the list is for; by default the third with the fewest training instances.
+        gain: whether gains are computed.
+        seed: of subsamples and draws.
+
+    Returns:
+        Table `classes`: class, train_count, aimed (the list is for it), pool_share (estimated), expected (instances of the
+        class in the list), expected_random (in a random list of this length), and the columns of `collection_gain`.
+        Table `list`: rank, id, for_class (the class with the largest part in the score), probability (of it),
+        prediction (of the network), reason (`border`: the network is undecided, `missed`: another class is predicted,
+        `likely`: the class itself is predicted; `, uncovered` is added where it is farther from training than 95% of the pool),
+        distance_rank, duplicates (instances of the pool that were left out for it).
+
+    Raises:
+        InputError, ShapeError: arrays that do not fit, an empty pool, a count below 1; no pool and no gain.
+        MissingError: an unknown class.
+
+    References:
+        Settles 2009, Active learning literature survey (uncertainty, density). Aggarwal, Popescu and Hudelot 2020, Active
+        learning for imbalanced datasets. The score is ours; measured in docs/results.md.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> def some(*n):
+        ...     y = rng.permutation(np.repeat([0, 1, 2], n))
+        ...     return rng.normal(size=(len(y), 4)) + 2 * np.eye(3, 4)[y], y
+        >>> run = Run.from_arrays(
+        ...     train=some(200, 100, 10), val=some(100, 50, 10), head=(2 * np.eye(3, 4), [0, 0, 0]), classes=["a", "b", "c"]
+        ... )
+        >>> features, truth = some(1000, 500, 50)
+        >>> found = collect(run, pool=features, count=40, gain=False)
+        >>> int((truth[found.tables["list"]["id"].astype(int)] == 2).sum()) > 3 * 40 * 50 / 1550  # than at random
+        True
+    """
+    import pandas as pd
+
+    run = as_run(run, "collect")
+    if pool is None and not gain:
+        raise InputError("collect: neither a pool nor gains were asked for.", hint="Pass pool=, or gain=True.")
+    if count < 1:
+        raise InputError(f"collect: a list of {count} instances is impossible.", hint="Give 1 or more.")
+    aimed = _aimed(run, classes)
+    table = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "aimed": aimed})
+    tables, notes = {}, []
+    with random_state_kept():
+        if pool is not None:
+            data = pool if isinstance(pool, Unlabelled) else Unlabelled(pool)
+            rows, shares, expected, said = _list(run, data, count, aimed, seed)
+            tables["list"] = rows
+            table = table.assign(pool_share=shares, expected=expected, expected_random=len(rows) * shares)
+            notes += said
+        if gain:
+            gains, said = collection_gain(run, seed=seed)
+            table = table.merge(gains.drop(columns="train_count"), on="class")
+            notes += said
+    return Collection({"classes": table, **tables}, tuple(notes))
+
+
+def _aimed(run: Run, classes: Sequence[str] | None) -> NDArray[np.bool_]:
+    found = np.zeros(run.n_classes, dtype=bool)
+    if classes is None:
+        found[np.argsort(run.train.class_counts, kind="stable")[: max(1, run.n_classes // 3)]] = True
+        return found
+    for name in classes:
+        if name not in run.classes:
+            raise MissingError(f"collect: {name!r} is no class of the run.", hint=did_you_mean(name, run.classes))
+        found[run.classes.index(name)] = True
+    if not found.any():
+        raise InputError("collect: the list is for no class.", hint="Name a class, or leave out classes.")
+    return found
+
+
+class _Candidates(NamedTuple):
+    """Instances of the pool that are compared.
+
+    Attributes:
+        rows: (m,) of the pool.
+        p: (m, C) chances of classes.
+        features: (m, D) or None.
+        distance: (m,) to the nearest training instance, or NaN.
+    """
+
+    rows: Rows
+    p: Floats
+    features: Floats | None
+    distance: Floats
+
+
+def _list(
+    run: Run, data: Unlabelled, count: int, aimed: NDArray[np.bool_], seed: int
+) -> tuple[pd.DataFrame, Floats, Floats, list[str]]:
+    """The list, the class shares of the pool, the expected instances of each class, and notes."""
+    import pandas as pd
+
+    if not len(data.ids):
+        raise InputError("collect: the pool is empty.", hint="Give features of at least one instance.")
+    rng = np.random.default_rng(seed)
+    new = as_instances(run, data, "pool")
+    calibration, notes = _calibration(run)
+    before = _shares_before(run, calibration)
+    n = len(new.logits)
+    some = np.arange(n) if n <= FOR_SHARES else np.sort(rng.choice(n, FOR_SHARES, replace=False))
+    multilabel = run.task == "multilabel"
+    shares = em_prior(calibration(new.logits[some]), before, multilabel=multilabel)
+    shares = (n * shares + 0.5) / (n + (1.0 if multilabel else 0.5 * run.n_classes))  # none is 0
+
+    def chances(rows: Any) -> Floats:
+        return adjusted_probabilities(calibration(new.logits[rows]), before, shares, multilabel=multilabel)
+
+    found = _candidates(run, new, chances, aimed, max(FEWEST, PER_LISTED * count))
+    near = SAME * _usual(found.distance)
+    chosen, duplicates, left_out = _greedy(run, found, aimed, count, near)
+    p = found.p[chosen]
+    worth = np.where(aimed, _worth(p) / np.maximum(run.train.class_counts, 1), -1.0)
+    wanted = worth.argmax(axis=1)
+    mine = predicted(new.logits[found.rows[chosen]], multilabel)
+    rank = _ranks(found.distance)[chosen]
+    names = np.asarray(run.classes, dtype=object)
+    table = pd.DataFrame(
+        {
+            "rank": np.arange(1, len(chosen) + 1),
+            "id": data.ids[found.rows[chosen]],
+            "for_class": names[wanted],
+            "probability": p[np.arange(len(chosen)), wanted],
+            "prediction": ["; ".join(names[row]) for row in mine],
+            "reason": _reasons(p, wanted, mine, rank, multilabel),
+            "distance_rank": rank,
+            "duplicates": duplicates,
+        }
+    )
+    notes.append(
+        "The list is no random sample: its instances of frequent classes look like rare ones. Add those of the classes that "
+        "it is for to training, and keep the others apart."
+    )
+    if left_out:
+        notes.append(f"Near-duplicates of training instances were left out: {left_out:,} of the best candidates.")
+    if len(table) < count:
+        notes.append(f"The list has {counted(len(table), 'instance')}: the pool has no more that differ.")
+    return table, shares, p.sum(axis=0), notes
+
+
+def _calibration(run: Run) -> tuple[Calibration, list[str]]:
+    if run.val is not None and len(run.val) and run.val.has_logits:
+        return fit_calibration(np.asarray(run.val.logits), run.val.labels), []
+    own = Calibration(1.0, np.zeros(run.n_classes), run.task == "multilabel")
+    return own, ["No validation split: chances of classes are the network's own, so expected numbers are rough."]
+
+
+def _shares_before(run: Run, calibration: Calibration) -> Floats:
+    """(C,) class shares that the probabilities are for, none of them 0."""
+    if calibration.n_labels and run.val is not None:
+        shares = calibration(np.asarray(run.val.logits)).mean(axis=0)
+    else:
+        shares = run.train.class_counts / len(run.train)
+    return np.clip(shares, 1e-6, 1 - 1e-6 if run.task == "multilabel" else 1.0)
+
+
+def _worth(p: Floats) -> Floats:
+    """(m, C) what a label is worth: likely of the class, and not known to be."""
+    return p * (1 - p) ** DOUBT
+
+
+def _candidates(run: Run, new: Instances, chances: Any, aimed: NDArray[np.bool_], most: int) -> _Candidates:
+    """The best instances by the counts of training, block by block."""
+    n, need = len(new.logits), aimed / np.maximum(run.train.class_counts, 1)
+    score = np.concatenate([_worth(chances(slice(low, low + 65_536))) @ need for low in range(0, n, 65_536)])
+    rows = np.argsort(-score, kind="stable")[:most].astype(np.int64)
+    features = None if new.features is None else np.asarray(new.features[rows], dtype=np.float64)
+    distance = np.full(len(rows), np.nan)
+    if features is not None:
+        distance = nearest_distance(training_sample(run.train), features)
+    return _Candidates(rows, chances(rows), features, distance)
+
+
+def _usual(distance: Floats) -> float:
+    known = distance[np.isfinite(distance)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _ranks(distance: Floats) -> Floats:
+    """(m,) share of the candidates that are nearer to training; NaN without features."""
+    order = np.sort(distance)
+    return np.where(np.isnan(distance), np.nan, np.searchsorted(order, distance, side="left") / len(distance))
+
+
+def _greedy(run: Run, found: _Candidates, aimed: NDArray[np.bool_], count: int, near: float) -> tuple[Rows, Rows, int]:
+    """Positions of chosen candidates, near-duplicates left out for each, and candidates that equal a training instance."""
+    worth, p = _worth(found.p[:, aimed]), found.p[:, aimed]
+    counts = np.maximum(run.train.class_counts[aimed], 1).astype(np.float64)
+    known = found.distance <= near if found.features is not None else np.zeros(len(p), dtype=bool)
+    left = ~known
+    chosen: list[int] = []
+    duplicates: list[int] = []
+    while len(chosen) < count and left.any():
+        best = int(np.where(left, worth @ (1 / counts), -1.0).argmax())
+        left[best] = False
+        same = np.zeros(len(p), dtype=bool)
+        if found.features is not None:
+            same = left & (np.sqrt(((found.features - found.features[best]) ** 2).sum(axis=1)) <= near)
+        left &= ~same
+        chosen.append(best)
+        duplicates.append(int(same.sum()))
+        counts += p[best]
+    return np.array(chosen, dtype=np.int64), np.array(duplicates, dtype=np.int64), int(known.sum())
+
+
+def _reasons(p: Floats, wanted: Rows, mine: NDArray[np.bool_], rank: Floats, multilabel: bool) -> list[str]:
+    at = np.arange(len(p))
+    own = p[at, wanted]
+    if multilabel:
+        other = 1 - own
+    else:
+        others = p.copy()
+        others[at, wanted] = 0
+        other = others.max(axis=1)
+    border = np.minimum(own, other) >= BORDER * np.maximum(own, other)
+    kind = np.where(border, "border", np.where(mine[at, wanted], "likely", "missed"))
+    return [f"{word}, uncovered" if far > FAR else str(word) for word, far in zip(kind, rank, strict=True)]
