@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -229,3 +230,31 @@ def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fra
     Path("there.xml").write_text("mine")
     code, _, err = command("before", "--against", "before", "--junit", "there.xml")
     assert code == 2 and "already exists" in err and Path("there.xml").read_text() == "mine"
+
+
+def test_other_orders_of_classes_and_instances_stay_paired() -> None:
+    """The reference's classes come in another order, its instances too: the pairs are those of ids and class names."""
+    order = np.array([2, 0, 1])  # new place -> old place
+    back = np.argsort(order)
+    before, after = run_with(flipped(2, 1)), run_with(flipped(9, 2))
+    rows = np.random.default_rng(0).permutation(len(LABELS))
+    test = after.test
+    arrays = (test.features[rows], back[test.labels[rows]], np.asarray(test.logits)[rows][:, order])
+    permuted = Run.from_arrays(train=arrays, test=arrays, classes=[after.classes[place] for place in order])
+    part = replace(permuted.test.parts[0], table=pd.DataFrame({"id": rows.astype(str)}))
+    permuted = replace(permuted, test=replace(permuted.test, parts=(part,)))
+    plain, other = gate(after, before), gate(permuted, before)
+    assert other.paired and plain.paired and not other.notes
+    columns = ["before", "after", "change_low", "change_high", "result"]
+    kept = [found.table.set_index(["class", "check"])[columns].sort_index() for found in (plain, other)]
+    pd.testing.assert_frame_equal(*kept)
+
+
+def test_the_example_workflow_is_valid_and_names_options_that_exist() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (Path(__file__).parents[2] / "examples" / "gate-workflow.yml").read_text(encoding="utf-8")
+    steps = yaml.safe_load(text)["jobs"]["gate"]["steps"]
+    line = next(step["run"] for step in steps if step.get("name") == "Compare")
+    assert line.startswith("imblens gate new --against reference")
+    used = {word for word in line.split() if word.startswith("--")}
+    assert used == {"--against", "--max-drop", "--min-recall", "--junit", "--markdown"}

@@ -16,6 +16,7 @@ from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, prog
 
 if TYPE_CHECKING:
     from imblens.report import Audit
+    from imblens.run import Run
 
 USUAL_K = 5  # neighbours that lenses use by default
 EXAMPLES = examples(
@@ -48,6 +49,13 @@ def command(
         metavar="local|ray",
         help="Where statistics over the parts of a large run are computed: here, or as Ray tasks.",
     ),
+    deploy: list[Path] = typer.Option(
+        [],
+        "--deploy",
+        metavar="PATH",
+        help="Add to the report what estimate or collect wrote (a folder), gate --json (a file), or rules of predict --save; "
+        "may be repeated.",
+    ),
     features: str | None = tables.Features,
     label: str | None = tables.Label,
     split: str | None = tables.SplitColumn,
@@ -76,6 +84,7 @@ def command(
     run = tables.load(source, columns, task=task)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
+    sections = _sections(run, deploy)
     begin(out, force=force)
     Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
@@ -89,13 +98,30 @@ def command(
     if approximate is not None:
         run.neighbours(USUAL_K, approximate=approximate)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
-    found = audit(run, lenses=lens or None, of=of, options=options, on_step=progress, skip=skip, engine=engine)
+    found = audit(
+        run,
+        lenses=lens or None,
+        of=of,
+        options=options,
+        on_step=progress,
+        skip=skip,
+        engine=engine,
+        deployment=sections,
+    )
     report = found.save(out, force=True, papers=papers)
     emit(
         result(found, report),
         [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],
         as_json=as_json,
     )
+
+
+def _sections(run: Run, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    if not paths:
+        return []
+    from imblens.decisions import read_section
+
+    return [read_section(run, path) for path in paths]
 
 
 def _get_ready_to_draw() -> None:

@@ -65,7 +65,12 @@ def command(
     table = found.table if len(found.table) <= SHOWN else found.table[found.table["result"] == "failed"]
     columns = ["class", "check", "count", "before", "after", "change", "p_value", "result"]
     emit(
-        {"failed": found.failed, "checks": plain(found.table.to_dict("records")), "notes": list(found.notes)},
+        {
+            "failed": found.failed,
+            "checks": plain(found.table.to_dict("records")),
+            "notes": list(found.notes),
+            "section": found.section(),
+        },
         [
             *(rows(table[columns]) if len(table) else []),
             *found.lines(),
@@ -80,6 +85,7 @@ def command(
 
 
 def _constraint(text: str) -> tuple[str, float]:
+    from imblens.decisions import share_hint
     from imblens.errors import InputError
 
     name, _, share = text.rpartition("=")
@@ -88,5 +94,6 @@ def _constraint(text: str) -> tuple[str, float]:
     except ValueError:
         value = float("nan")
     if not name or not 0 <= value <= 1:
-        raise InputError(f"--min-recall {text!r} is not CLASS=SHARE.", hint="For example: --min-recall fracture=0.95")
+        hint = share_hint(value) if name and value > 1 else "For example: --min-recall fracture=0.95"
+        raise InputError(f"--min-recall {text!r} is not CLASS=SHARE.", hint=hint)
     return name, value

@@ -14,6 +14,18 @@ EXAMPLES = examples(
     "imblens predict RUN ARRAYS.npz --out predictions.parquet",
     "imblens predict RUN RUN2 --sets class --coverage 0.95 --abstain 0.1 --out predictions.csv",
 )
+SHOWN = [
+    "class",
+    "share",
+    "count",
+    "recall",
+    "recall_low",
+    "recall_high",
+    "precision",
+    "precision_low",
+    "precision_high",
+    "abstain",
+]
 
 
 def command(
@@ -120,7 +132,11 @@ def command(
             "expected": None if expected is None else plain(expected.to_dict("records")),
         },
         [
-            *([] if expected is None else [*rows(expected), "expected with these rules, measured on the same split."]),
+            *(
+                []
+                if expected is None
+                else [*rows(expected[SHOWN]), "expected with these rules, measured on the same split."]
+            ),
             *rules.notes,
             f"calibration: temperature {rules.calibration.temperature:.2f}, and a bias for each class.",
             *([f"rules: {save}"] if save is not None else []),

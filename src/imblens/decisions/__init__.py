@@ -3,7 +3,14 @@
 from imblens.decisions._calibration import Calibration, fit_calibration
 from imblens.decisions._collect import Collection, collect
 from imblens.decisions._decision import Decision
-from imblens.decisions._deployment import checked_prior, constraints_of, read_costs, read_prior, recall_threshold
+from imblens.decisions._deployment import (
+    checked_prior,
+    constraints_of,
+    read_costs,
+    read_prior,
+    recall_threshold,
+    share_hint,
+)
 from imblens.decisions._drops import detectable_drop, drop_power, sign_p_values
 from imblens.decisions._estimate import Estimate, estimate, estimated_shares, refused, share_lines
 from imblens.decisions._gain import collection_gain
@@ -11,6 +18,7 @@ from imblens.decisions._gate import GateResult, gate
 from imblens.decisions._labelled import read_labels
 from imblens.decisions._predict import Unlabelled, read_unlabelled, write_decisions
 from imblens.decisions._priors import adjusted_probabilities, black_box_prior, em_prior
+from imblens.decisions._section import decision_section, read_section
 from imblens.decisions._sets import SET_METHODS, SetRule, conformal_quantile, fit_sets, needed_for, set_coverage
 from imblens.decisions._shift import Shift
 
@@ -31,6 +39,7 @@ __all__ = [
     "collection_gain",
     "conformal_quantile",
     "constraints_of",
+    "decision_section",
     "detectable_drop",
     "drop_power",
     "em_prior",
@@ -43,10 +52,12 @@ __all__ = [
     "read_costs",
     "read_labels",
     "read_prior",
+    "read_section",
     "read_unlabelled",
     "recall_threshold",
     "refused",
     "set_coverage",
+    "share_hint",
     "share_lines",
     "sign_p_values",
     "write_decisions",

@@ -14,10 +14,11 @@ from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
 from imblens.decisions._calibration import Calibration, fit_calibration, predicted
 from imblens.decisions._distance import nearest_distance, training_sample
-from imblens.decisions._gain import collection_gain
+from imblens.decisions._gain import FACTORS, collection_gain
 from imblens.decisions._labelled import Instances, as_instances
 from imblens.decisions._predict import Unlabelled
 from imblens.decisions._priors import adjusted_probabilities, em_prior
+from imblens.decisions._section_text import points, section, share
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, as_run
 
@@ -65,6 +66,21 @@ class Collection:
                 )
         return lines
 
+    def section(self) -> dict[str, Any]:
+        """Return lines, table (rarest classes first) and notes for the section "Before you deploy" of a report."""
+        import pandas as pd
+
+        table = self.tables["classes"].sort_values("train_count", kind="stable")
+        columns = {"class": table["class"], "training instances": table["train_count"]}
+        for factor in FACTORS if "gain_2" in table else ():
+            triples = table[[f"gain_{factor}{end}" for end in ("", "_low", "_high")]].to_numpy()
+            columns[f"points from {factor} times as many"] = [points(*row) for row in triples]
+        if "list" in self.tables:
+            columns["share of the pool"] = [share(value) for value in table["pool_share"]]
+            columns["expected in the list"] = [f"{value:.0f}" for value in table["expected"]]
+            columns["in a random list"] = [f"{value:.1f}" for value in table["expected_random"]]
+        return section("collect", self.lines(), pd.DataFrame(columns), self.notes)
+
     def save(self, out: str | Path, *, force: bool = False) -> Path:
         """Write list.csv, tables/classes.csv and collect.json to a folder and return it.
 
@@ -80,14 +96,15 @@ class Collection:
         for name, table in self.tables.items():
             path = folder / "list.csv" if name == "list" else folder / "tables" / f"{name}.csv"
             write_text(path, csv_text(table))
-        text = json.dumps({"lines": self.lines(), "notes": list(self.notes)}, indent=2, ensure_ascii=False)
+        values = {"lines": self.lines(), "notes": list(self.notes), "section": self.section()}
+        text = json.dumps(values, indent=2, ensure_ascii=False)
         write_text(folder / "collect.json", text + "\n")
         return folder
 
 
 def _points(row: dict[str, Any], factor: int) -> str:
-    gain, low, high = (100 * row[f"gain_{factor}{end}"] for end in ("", "_low", "_high"))
-    return f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}]".replace("-", "\N{MINUS SIGN}")
+    gain, ends = points(*(row[f"gain_{factor}{end}"] for end in ("", "_low", "_high"))).split(" ", 1)
+    return f"{gain} points {ends}"
 
 
 def collect(
@@ -165,14 +182,14 @@ def collect(
     with random_state_kept():
         if pool is not None:
             data = pool if isinstance(pool, Unlabelled) else Unlabelled(pool)
-            rows, shares, expected, said = _list(run, data, count, aimed, seed)
+            rows, shares, expected, more = _list(run, data, count, aimed, seed)
             tables["list"] = rows
             table = table.assign(pool_share=shares, expected=expected, expected_random=len(rows) * shares)
-            notes += said
+            notes += more
         if gain:
-            gains, said = collection_gain(run, seed=seed)
+            gains, more = collection_gain(run, seed=seed)
             table = table.merge(gains.drop(columns="train_count"), on="class")
-            notes += said
+            notes += more
     return Collection({"classes": table, **tables}, tuple(notes))
 
 

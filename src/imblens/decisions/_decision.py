@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.arrays import divide
-from imblens.base.intervals import wilson
 from imblens.decisions._calibration import Calibration, fit_calibration
-from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold
+from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold, share_hint
 from imblens.decisions._distance import Distances, fit_distances
 from imblens.decisions._held_out import centred, held_out_split
+from imblens.decisions._measured import measured_table
 from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
-from imblens.run import Head, Run, as_array, as_run, features_matrix
+from imblens.run import Head, Run, Split, as_array, as_run, features_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +113,8 @@ class Decision:
         run = as_run(run, "Decision.fit")
         if abstain is not None and not 0 <= abstain < 1:
             raise InputError(
-                f"abstain={abstain} is no share.", hint="Give 0.1 to send 10% of the instances to a person."
+                f"a share of {abstain:g} to send to a person is no share below 1.",
+                hint=share_hint(abstain) if abstain > 1 else "Give 0.1 to send 10% of the instances to a person.",
             )
         split, notes = held_out_split(run, choose_on)
         labels, logits = split.labels, np.asarray(split.logits)
@@ -204,26 +204,27 @@ class Decision:
         On the split that the rules were chosen on, values are slightly optimistic.
 
         Returns:
-            Columns: class, share, count, recall with its 95% interval (recall_low, recall_high), precision. NaN where a
+            Columns: class, share, count, recall, precision and covered (share of its instances whose set holds the class),
+            each with its 95% interval (_low, _high), set_size (mean) and abstain (share sent to a person). NaN where a
             class has no instance, or is never predicted.
         """
-        import pandas as pd
-
         split, _ = held_out_split(run, choose_on)
-        predicted = self.decide(None, np.asarray(split.logits)).predicted
-        mine = predicted if self.multilabel else predicted[:, None] == np.arange(len(self.classes))
-        member, shares = split.membership, self.shares
-        count, hit = member.sum(axis=0), (member & mine).sum(axis=0)
-        recall, (low, high) = divide(hit, count), wilson(hit, count)
-        assert shares is not None
-        if self.multilabel:
-            false = (1 - shares) * divide((~member & mine).sum(axis=0), (~member).sum(axis=0))
-        else:
-            rates = divide(member.T.astype(np.float64) @ mine, count[:, None], otherwise=0.0)  # (C true, C predicted)
-            false = shares @ rates - shares * np.diag(rates)
-        precision = divide(shares * recall, shares * np.nan_to_num(recall) + false)
-        columns = {"class": self.classes, "share": shares, "count": count, "recall": recall}
-        return pd.DataFrame({**columns, "recall_low": low, "recall_high": high, "precision": precision})
+        assert self.shares is not None
+        return self._table(split, self.shares)
+
+    def measured(self, split: Split) -> pd.DataFrame:
+        """The columns of `expected`, measured on a split that the rules were not chosen on, at its own class shares.
+
+        Raises:
+            InputError: the split has no predictions.
+        """
+        if not split.has_logits:
+            raise InputError(f"the {split.name} split has no predictions.", hint="Add logits or a head.")
+        return self._table(split, split.class_counts / len(split))
+
+    def _table(self, split: Split, shares: Floats) -> pd.DataFrame:
+        found = self.decide(None, np.asarray(split.logits))
+        return measured_table(found, split.membership, split.known, self.classes, shares)
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Decision:

@@ -18,6 +18,17 @@ Floats = NDArray[np.float64]
 PRIORS = ("equal", "training", "estimated")
 
 
+def share_hint(value: Any) -> str:
+    """What to give instead of a number that is no share.
+
+    Example:
+        >>> share_hint(95), share_hint(-1)
+        ('Give 0.95 for 95%.', 'Give a number from 0 to 1.')
+    """
+    percent = isinstance(value, (int, float)) and 1 < value <= 100
+    return f"Give {value / 100:g} for {value:g}%." if percent else "Give a number from 0 to 1."
+
+
 def class_number(run: Run, name: str) -> int:
     """Position of a class name.
 
@@ -57,7 +68,7 @@ def checked_prior(run: Run, prior: str | Mapping[str, float]) -> Floats:
         if name not in prior:
             raise MissingError(f"the prior has no share of {name!r}.", hint="Give one share for every class.")
         if not 0 <= share <= 1:
-            raise InputError(f"the prior of {name!r} is {share}, no share.", hint="Give numbers from 0 to 1.")
+            raise InputError(f"the prior of {name!r} is {share:g}, no share.", hint=share_hint(float(share)))
     if not multilabel and abs(shares.sum() - 1) > 1e-3:
         raise InputError(
             f"the shares of the prior sum to {shares.sum():.4g}, not to 1.", hint="Divide them by their sum."
@@ -165,7 +176,14 @@ def recall_threshold(probability: NDArray[Any], recall: float, *, confidence: fl
     from scipy.stats import binom
 
     if not (0 < recall < 1 and 0 < confidence < 1):
-        raise InputError(f"a recall of {recall} with confidence {confidence} is impossible.", hint="Both are below 1.")
+        raise InputError(
+            f"a recall of {recall:g} with confidence {confidence:g} is impossible.",
+            hint=share_hint(recall)
+            if recall > 1
+            else share_hint(confidence)
+            if confidence > 1
+            else "Both are between 0 and 1.",
+        )
     values, n = np.sort(np.asarray(probability, dtype=np.float64)), len(probability)
     # threshold = values[k - 1]: recall falls short where at most k - 1 of n values lie below the true quantile
     short = binom.cdf(np.arange(n), n, 1 - recall)
@@ -197,7 +215,8 @@ def constraints_of(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             value = float("nan")
         if not name or not 0 < value < 1:
-            raise InputError(f"{text!r} is not CLASS=RECALL.", hint="For example: fracture=0.95")
+            hint = share_hint(value) if name and value > 1 else "For example: fracture=0.95"
+            raise InputError(f"{text!r} is not CLASS=RECALL.", hint=hint)
         found[name] = value
     return found
 

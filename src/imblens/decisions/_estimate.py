@@ -14,10 +14,11 @@ from imblens.base.arrays import divide
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, percent, share_with_interval
 from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
-from imblens.decisions._expected import Measures, black_box_shares, expected_measures
+from imblens.decisions._expected import Measures, black_box_shares, expected_measures, widened
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._labelled import Instances, as_instances, labelled_instances
 from imblens.decisions._priors import adjusted_probabilities, em_prior
+from imblens.decisions._section_text import section, share, with_interval
 from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
 from imblens.errors import InputError
 from imblens.run import Run, as_run
@@ -65,6 +66,20 @@ class Estimate:
             lines.append(f"{row['class']}: estimated recall {recall}.")
         return lines
 
+    def section(self) -> dict[str, Any]:
+        """Return lines, table (least recall first) and notes for the section "Before you deploy" of a report."""
+        import pandas as pd
+
+        table = self.tables["estimate"].sort_values("recall", kind="stable")
+        columns = {"class": table["class"], "labels": table["label_count"]}
+        for name in ("recall", "precision"):
+            triples = table[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+            columns[f"estimated {name}"] = [with_interval(*row) for row in triples]
+        shares = self.tables["priors"].loc[table.index]
+        columns["share"] = [with_interval(*row) for row in shares[["share", "share_low", "share_high"]].to_numpy()]
+        columns["share in training"] = [share(value) for value in shares["train_share"]]
+        return section("estimate", self.lines(), pd.DataFrame(columns), self.notes)
+
     def save(self, out: str | Path, *, force: bool = False) -> Path:
         """Write tables/NAME.csv and estimate.json to a folder and return it.
 
@@ -79,7 +94,8 @@ class Estimate:
         folder = claim(Path(out), force=force)
         for name, table in self.tables.items():
             write_text(folder / "tables" / f"{name}.csv", csv_text(table))
-        text = json.dumps({"summary": dict(self.summary), "notes": list(self.notes)}, indent=2, ensure_ascii=False)
+        values = {"summary": dict(self.summary), "notes": list(self.notes), "section": self.section()}
+        text = json.dumps(values, indent=2, ensure_ascii=False)
         write_text(folder / "estimate.json", text + "\n")
         return folder
 
@@ -101,7 +117,8 @@ def estimate(
     instances that cannot be tested, and the estimate is hedged.
 
     Intervals (95%) are percentiles over draws: calibrations that the labels leave possible, times a bootstrap of the
-    unlabelled instances. They hold under label shift, not under other shift.
+    unlabelled instances; none is narrower than the Wilson interval of as many instances. They hold under label shift, not
+    under other shift.
 
     Args:
         run: the network; with a head, or pass logits.
@@ -215,7 +232,7 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
         boxes.append(black_box_shares(source.labels, theirs, mine[rows], w, multilabel, rng))
     box = black_box_shares(source.labels, theirs, mine, None, multilabel, None)
     notes += _disagreement(run, share, np.array(shares), box, np.array(boxes))
-    values = _Values(found, drawn, share, np.array(shares), box, before)
+    values = _Values(found, drawn, share, np.array(shares), box, before, len(p))
     return _result(run, source, mine, values, shift, verdict, notes)
 
 
@@ -263,6 +280,7 @@ class _Values(NamedTuple):
     shares: Floats
     box: Floats
     before: Floats
+    n: int
 
 
 def _ends(draws: list[Any]) -> tuple[Floats, Floats]:
@@ -288,10 +306,13 @@ def _result(
     multilabel = run.task == "multilabel"
     counts = source.labels.sum(axis=0) if multilabel else np.bincount(source.labels, minlength=run.n_classes)
     columns: dict[str, Any] = {"class": run.classes, "label_count": counts, "predicted_count": mine.sum(axis=0)}
-    for name in ("recall", "precision", *(("specificity",) if multilabel else ())):
-        low, high = _ends([getattr(draw, name) for draw in values.drawn])
+    counted_by = {"recall": len(mine) * values.found.share, "precision": mine.sum(axis=0)}
+    counted_by |= {"specificity": len(mine) * (1 - values.found.share)} if multilabel else {}
+    for name, count in counted_by.items():
+        ends = _ends([getattr(draw, name) for draw in values.drawn])
+        low, high = widened(*ends, getattr(values.found, name), count)
         columns |= {name: getattr(values.found, name), f"{name}_low": low, f"{name}_high": high}
-    low, high = _ends(list(values.shares))
+    low, high = widened(*_ends(list(values.shares)), values.share, len(mine))
     trained = run.train.class_counts / len(run.train)
     of_labels = counts / len(source.labels)
     shares = {"train_share": trained, "labelled_share": of_labels, "share": values.share, "share_low": low}
@@ -309,7 +330,7 @@ def _result(
         ("accuracy", values.found.accuracy, [draw.accuracy for draw in values.drawn]),
         ("balanced_accuracy", means[0], means[1:]),
     ):
-        low, high = _ends(drawn)
+        low, high = widened(*_ends(drawn), float(point), len(mine))
         summary |= {name: float(point), f"{name}_low": float(low), f"{name}_high": float(high)}
     if verdict == "refused":
         for name in ("estimate", "confusion", "priors"):
@@ -330,7 +351,8 @@ def _confusion(run: Run, values: _Values) -> pd.DataFrame:
 
     share = values.found.confusion
     of, to = np.nonzero((share >= 0.001) | np.eye(len(share), dtype=bool))
-    low, high = _ends([draw.confusion[of, to] for draw in values.drawn])
+    ends = _ends([draw.confusion[of, to] for draw in values.drawn])
+    low, high = widened(*ends, share[of, to], values.n * values.found.share[of])
     names = np.asarray(run.classes, dtype=object)
     return pd.DataFrame(
         {"class": names[of], "predicted": names[to], "share": share[of, to], "share_low": low, "share_high": high}

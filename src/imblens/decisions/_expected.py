@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
+from imblens.base.intervals import wilson
 from imblens.decisions._priors import black_box_prior
 
 Floats = NDArray[np.float64]
@@ -69,3 +70,15 @@ def black_box_shares(
         confusion = np.array([[(row & ~their[:, place]).sum(), (row & their[:, place]).sum()] for row in pair])
         found[place] = black_box_prior(confusion, np.array([1 - share, share]))[1]
     return found
+
+
+def widened(low: Floats, high: Floats, share: Any, count: Any) -> tuple[Floats, Floats]:
+    """At least as wide as the Wilson interval of a share of `count` instances: few instances determine little.
+
+    Example:
+        >>> low, high = widened(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1))  # 0 of one instance
+        >>> float(low[0]), round(float(high[0]), 2)
+        (0.0, 0.79)
+    """
+    least, most = wilson(np.asarray(share) * count, np.asarray(count))
+    return np.fmin(low, least), np.fmax(high, most)

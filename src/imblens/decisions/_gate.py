@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
 from imblens.decisions import _gate_text as text
+from imblens.decisions._deployment import share_hint
 from imblens.decisions._drops import Drops, detectable_drop, drop_power
+from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Run, Split, as_run, common_rows
+from imblens.run import Run, Split, as_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +81,10 @@ class GateResult:
     def lines(self) -> list[str]:
         """Return the verdict: one sentence in all, and one for each check that failed."""
         return text.lines(self)
+
+    def section(self) -> dict[str, Any]:
+        """Return lines, table (failed checks first) and notes for the section "Before you deploy" of a report."""
+        return text.gate_section(self)
 
     def markdown(self) -> str:
         """Return verdict and table as Markdown; class names cannot add markup."""
@@ -156,7 +162,7 @@ def gate(
         now, then = _tested(run, names[0]), _tested(against, names[1])
         order, notes = _classes(run, against, names)
         minimum = _minimum(min_recall or {}, run, now)
-        pairs = _pairs(now, then)
+        pairs = same_instances(now, then, order)
         if pairs is None:
             notes.append(
                 f"{names[0]} and {names[1]} have different test instances, so the tests compare two samples and find less."
@@ -179,9 +185,12 @@ def gate(
 
 def _check_options(max_drop: float, alpha: float) -> None:
     if not 0 <= max_drop < 1:
-        raise InputError(f"gate: a tolerated drop of {max_drop} is no share.", hint="Give 0.02 for two points.")
+        raise InputError(f"gate: a tolerated drop of {max_drop} is no share.", hint=share_hint(max_drop))
     if not 0 < alpha < 0.5:
-        raise InputError(f"gate: alpha={alpha} is not between 0 and 0.5.", hint="The usual value is 0.05.")
+        raise InputError(
+            f"gate: a chance of {alpha:g} of a false alarm is not between 0 and 0.5.",
+            hint="The usual value is 0.05: alpha=0.05, --false-alarms 0.05.",
+        )
 
 
 def _tested(run: Run, name: str) -> Split:
@@ -215,7 +224,7 @@ def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, fl
         if name not in run.classes:
             raise MissingError(f"min_recall names no class of the run: {name!r}.", hint=did_you_mean(name, run.classes))
         if not 0 <= share <= 1:
-            raise InputError(f"min_recall of {name!r} is {share}, no share.", hint="Give 0.95 for 95%.")
+            raise InputError(f"min_recall of {name!r} is {share:g}, no share.", hint=share_hint(share))
         place = run.classes.index(name)
         if not (test.membership[:, place] & test.known[:, place]).any():
             raise InputError(
@@ -224,16 +233,6 @@ def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, fl
             )
         found[place] = float(share)
     return found
-
-
-def _pairs(now: Split, then: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Rows of the same instances in both splits, where they hold exactly the same ones."""
-    if len(now) != len(then):
-        return None
-    rows = common_rows(now, then)
-    if rows is None or len(rows[0]) < len(now) or len(np.unique(rows[1])) < len(now):
-        return None
-    return rows
 
 
 def _kinds(split: Split) -> dict[str, NDArray[np.bool_]]:
@@ -265,7 +264,7 @@ def _drops(
         right, right_then = members & _correct(now), kinds_then[kind] & _correct(then)
         changed: tuple[NDArray[np.int64] | None, NDArray[np.int64] | None] = (None, None)
         if pairs is not None:
-            a, b = right[pairs[0]], right_then[pairs[1]]  # common_rows: the classes have one order
+            a, b = right[pairs[0]], in_order(right_then[pairs[1]], order)
             changed = (a & ~b).sum(axis=0), (b & ~a).sum(axis=0)
         before = [np.where(known, array.sum(axis=0)[order], 0) for array in (kinds_then[kind], right_then)]
         parts.append(Drops(members.sum(axis=0), right.sum(axis=0), before[0], before[1], *changed))

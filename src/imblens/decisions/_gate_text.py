@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from imblens.base.markdown import literal
 from imblens.base.wording import FEW, counted, percent
+from imblens.decisions._section_text import section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,25 @@ def reason(row: dict[str, Any]) -> str:
         f"{kind} from {_share(row['before'])} to {_share(row['after'])}, a drop of {-100 * row['change']:.1f} points "
         f"({_p(row['p_value'])}{few})"
     )
+
+
+def gate_section(found: Gated) -> dict[str, Any]:
+    """Lines, table and notes for a report, failed checks first."""
+    import pandas as pd
+
+    order = (found.table["result"] != "failed").sort_values(kind="stable").index
+    rows = [
+        {
+            "class": row["class"],
+            "check": row["check"],
+            "before": _cell(row, "before"),
+            "after": _cell(row, "after"),
+            "p": _p(row["p_value"])[2:].removeprefix("= ") if _known(row["p_value"]) else "",
+            "result": row["result"],
+        }
+        for row in found.table.loc[order].to_dict("records")
+    ]
+    return section("gate", lines(found), pd.DataFrame(rows), found.notes)
 
 
 def markdown(found: Gated) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.decisions._calibration import probabilities
+from imblens.decisions._deployment import share_hint
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def fit_sets(
             f"there is no kind of prediction set {method!r}.", hint=did_you_mean(method, list(SET_METHODS))
         )
     if not 0 < coverage < 1:
-        raise InputError(f"a coverage of {coverage} is not between 0 and 1.", hint="Give 0.9 for 90%.")
+        raise InputError(f"a coverage of {coverage:g} is not between 0 and 1.", hint=share_hint(coverage))
     if not 0 <= tau <= 1:
         raise InputError(f"tau={tau} is not between 0 and 1.", hint="1 is `class`, 0 is `marginal`.")
     logits, labels = np.asarray(logits), np.asarray(labels)

@@ -28,6 +28,7 @@ class Audit(AuditData):
         options: options passed to lenses, by name of the lens.
         left_out: lenses that were left out on request; they are among `skipped`.
         approximate: whether the neighbours had been searched approximately before the audit; None: not searched.
+        deployment: results of `imblens.decisions` to be shown before deployment.
     """
 
     def verdict(self) -> list[str]:
@@ -82,6 +83,7 @@ def audit(
     on_step: Callable[[str], None] | None = None,
     skip: str | Sequence[str] | Mapping[str, str] = (),
     engine: str = "local",
+    deployment: Sequence[Mapping[str, Any]] = (),
 ) -> Audit:
     """Run the lenses on a run, and keep the reason where one is skipped.
 
@@ -93,6 +95,8 @@ def audit(
         on_step: called with the name of each lens before it runs.
         skip: names to leave out, or name -> reason; they are listed as skipped.
         engine: "local", or "ray" to compute the statistics of the parts of a run as tasks on a Ray cluster.
+        deployment: results for the section "Before you deploy": `.section()` of what `imblens.estimate`, `collect` and
+            `gate` return, or `imblens.decisions.read_section(run, path)`.
 
     Returns:
         The findings in report order. A lens that does not apply to this run is in `skipped` with its reason, and so is a
@@ -120,4 +124,4 @@ def audit(
     findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine)
     given = {name: dict(values) for name, values in (options or {}).items()}
     left_out = (skip,) if isinstance(skip, str) else tuple(skip)
-    return Audit(run, findings, skipped, of, given, left_out, approximate)
+    return Audit(run, findings, skipped, of, given, left_out, approximate, tuple(deployment))

@@ -111,6 +111,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
         lines=lines,
         contents=_contents(audit, sections, in_full is not None, made is not None, bool(stated["assumptions"])),
         skipped=[(name, lens["question"], lens["reason"]) for name, lens in stated["skipped"].items()],
+        deployment=stated["deployment"],
         facts=facts,
         versions=list(stated["reproduction"]["versions"].items()),
         files=list(stated["reproduction"]["sha256"].items()),
@@ -125,6 +126,7 @@ def _contents(
     entries += [{"id": section["id"], "text": section["title"]} for section in sections]
     entries += [{"id": "in-full", "text": f"All results for {audit.of}"}] if in_full else []
     entries += [{"id": "synthetic", "text": "Synthetic images"}] if made else []
+    entries += [{"id": "deploy", "text": "Before you deploy"}] if audit.deployment else []
     entries += [{"id": "skipped", "text": "Skipped analyses"}] if audit.skipped else []
     entries += [{"id": "assumed", "text": "What was assumed"}] if assumed else []
     return [*entries, {"id": "reproduction", "text": "Reproduction"}]

@@ -25,6 +25,7 @@ class AuditData:
         options: options passed to lenses, by name of the lens.
         left_out: lenses that were left out on request; they are among `skipped`.
         approximate: whether the neighbours had been searched approximately before the audit; None: not searched.
+        deployment: results of `imblens.decisions` to be shown before deployment, as `read_section` returns them.
     """
 
     run: Run = field(repr=False)
@@ -34,6 +35,7 @@ class AuditData:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     approximate: bool | None = None
+    deployment: tuple[Mapping[str, Any], ...] = ()
 
     def __getitem__(self, name: str) -> Finding:
         """Return the finding of a lens.

@@ -46,6 +46,8 @@ def summary(audit: AuditData) -> dict[str, Any]:
           is `notable`; `shared_patients`: patients in both training and test split.
         - `lenses`: name -> `question`, `lines` (class -> sentence, "" for all classes), `notes`.
         - `skipped`: name -> `question`, `reason`.
+        - `deployment`: results of `imblens.decisions` that were asked for, each with `question`, `explanation`, `lines`,
+          `columns`, `rows` (text) and `notes`.
         - `commands`: `audit` (gives this report again), `next` (applies `next_treatment`).
         - `reproduction`: `settings`, `versions`, `sha256`, each name -> text, and `seed`.
 
@@ -87,6 +89,7 @@ def summary(audit: AuditData) -> dict[str, Any]:
         "measures": {name: _measure(known) for name, known in measures.items()},
         "lenses": lenses,
         "skipped": {name: _skipped(name, text) for name, text in audit.skipped.items()},
+        "deployment": [dict(part) for part in audit.deployment],
         "commands": {"audit": audit_command(audit), "next": command(treatment)},
         "reproduction": {
             "settings": dict([*settings(run.meta), *_options(audit)]),

@@ -1,0 +1,79 @@
+"""A result as the section of a report: plain JSON with sentences and a short table, which the report only renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from imblens.base.wording import interval, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = 12  # of a table on the page
+EXPLANATIONS = {
+    "estimate": (
+        "How accurate is it on the new data?",
+        "Each instance without a label counts for every class by its calibrated probability. Intervals combine what the "
+        "labels leave open with a bootstrap of the instances; they hold where only class shares differ.",
+    ),
+    "collect": (
+        "What should be labelled next?",
+        "Gains are those of a head refitted on these features with two and four times as many instances of a class, "
+        "extrapolated from subsamples. The list prefers instances that are likely of a rare class although another is "
+        "predicted; it is no random sample.",
+    ),
+    "gate": (
+        "Did a class get worse?",
+        "A class fails where its recall dropped beyond chance, controlled over all classes, where a constraint is broken, or "
+        "where its probabilities are calibrated worse.",
+    ),
+    "predict": (
+        "Which rules decide, and who looks?",
+        "Measured on the test split: recall and precision under the rules, how often the prediction set holds the true "
+        "class, its mean size, and the share of instances that goes to a person.",
+    ),
+}
+
+
+def section(kind: str, lines: Sequence[str], table: pd.DataFrame, notes: Sequence[str]) -> dict[str, Any]:
+    """One result as plain JSON; the table's first rows, as text.
+
+    Example:
+        >>> import pandas as pd
+        >>> found = section("gate", ["passed."], pd.DataFrame({"class": ["cat"], "recall": ["90%"]}), [])
+        >>> found["question"], found["columns"], found["rows"]
+        ('Did a class get worse?', ['class', 'recall'], [['cat', '90%']])
+    """
+    question, explanation = EXPLANATIONS[kind]
+    more = [f"The table has {len(table):,} rows, of which {ROWS} are shown."] if len(table) > ROWS else []
+    return {
+        "question": question,
+        "explanation": explanation,
+        "lines": list(lines),
+        "columns": [str(name) for name in table],
+        "rows": [[str(value) for value in row] for row in table.head(ROWS).itertuples(index=False)],
+        "notes": [*more, *notes],
+    }
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A share in percent with its interval; empty where unknown."""
+    return "" if value != value else f"{percent(value)} {interval(low, high)}" if low == low else percent(value)
+
+
+def share(value: float) -> str:
+    """A share in percent; empty where unknown."""
+    return "" if value != value else percent(value)
+
+
+def points(value: float, low: float, high: float) -> str:
+    """A gain in points with its interval; empty where unknown.
+
+    Example:
+        >>> points(0.012, -0.001, 0.03)
+        '+1.2 [−0.1, +3.0]'
+    """
+    if value != value:
+        return ""
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,176 @@
+"""What to collect: learning curves by hand and on planted data, the list against random ones, near-duplicates, the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import imblens
+from imblens.cli import main
+from imblens.decisions import Unlabelled, collect, collection_gain
+from imblens.errors import InputError, MissingError, ShapeError
+from imblens.run import Run
+from tests.decisions.runs import run_of, sample
+
+POOL = sample((800, 300, 100, 40), 50)
+
+
+def test_gains_are_those_that_more_instances_bring() -> None:
+    """Wide features: a rare class gains much. The gain that is stated for four times as many is that of a larger run."""
+    rng = np.random.default_rng(0)
+    centres = 0.45 * rng.normal(size=(3, 30))
+
+    def some(*counts: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(3), counts)
+        return centres[labels] + rng.normal(size=(len(labels), 30)), labels
+
+    val, stated, real = some(200, 200, 200), [], []
+    for seed in range(2):
+        small = collection_gain(Run.from_arrays(train=some(200, 200, 24), val=val), seed=seed, draws=100)[0]
+        large = collection_gain(Run.from_arrays(train=some(200, 200, 96), val=val), seed=seed, draws=10)[0]
+        stated.append(small.loc[2, ["gain_4_low", "gain_4", "gain_4_high"]].to_numpy(dtype=float))
+        real.append(large["recall"][2] - small["recall"][2])
+        assert small["gain_2"][2] > small["gain_2"][:2].max()
+    low, middle, high = np.mean(stated, axis=0)
+    assert low < np.mean(real) < high and middle == pytest.approx(np.mean(real), abs=0.1)
+
+
+def test_what_has_no_curve_is_nan_and_named() -> None:
+    table, notes = collection_gain(run_of(train=(200, 90, 40, 5)), draws=20)
+    assert table["gain_2"].isna().tolist() == [False, False, False, True]
+    assert any("No gain for dog: fewer than 8 training instances" in note for note in notes)
+    assert (table["gain_2_low"].dropna() <= table["gain_2"].dropna()).all()
+    with pytest.raises(InputError, match="no held-out instances"):
+        collection_gain(run_of(val=None, test=None))
+
+
+def test_multi_label_gains_are_of_balanced_accuracy() -> None:
+    rng = np.random.default_rng(1)
+    labels = (rng.random((600, 3)) < [0.5, 0.3, 0.06]).astype(int)
+    features = labels @ rng.normal(size=(3, 10)) + 1.5 * rng.normal(size=(600, 10))
+    run = Run.from_arrays(
+        train=(features[:300], labels[:300], features[:300, :3]), val=(features[300:], labels[300:], features[300:, :3])
+    )
+    table, notes = collection_gain(run, draws=20)
+    assert table["recall"].between(0.4, 1).all() and "balanced accuracy" in notes[0]
+    found = collect(run, pool=Unlabelled(features, features[:, :3]), count=20, gain=False)
+    assert set(found.tables["list"]["for_class"]) == {"2"}
+
+
+def test_the_list_holds_more_of_the_rare_class_than_a_random_one() -> None:
+    features, truth = POOL
+    found = collect(run_of(), pool=features, count=60, gain=False)
+    table, classes = found.tables["list"], found.tables["classes"].set_index("class")
+    rows = table["id"].astype(int).to_numpy()
+    rare = (truth[rows] == 3).sum()
+    assert rare > 4 * 60 * (truth == 3).mean()
+    assert len(set(rows)) == 60 and set(table["for_class"]) == {"dog"}
+    assert classes["aimed"].tolist() == [False, False, False, True]
+    assert classes["expected"]["dog"] == pytest.approx(rare, abs=10)
+    assert classes["expected_random"]["dog"] == pytest.approx(60 * (truth == 3).mean(), abs=1.5)
+    assert classes["expected"].sum() == pytest.approx(60)
+    named = collect(run_of(), pool=features, count=30, classes=["cat", "bee"], gain=False).tables["list"]
+    assert set(named["for_class"]) <= {"cat", "bee"} and named["for_class"][0] == "cat"
+
+
+def test_near_duplicates_are_left_out() -> None:
+    features, _ = POOL
+    run = run_of()
+    doubled = np.concatenate([features, features + 1e-4, run.train.features])
+    found = collect(run, pool=doubled, count=50, gain=False)
+    rows = found.tables["list"]["id"].astype(int).to_numpy()
+    assert (rows < 2 * len(features)).all()  # no training instance
+    assert len(set(rows % len(features))) == 50  # no instance twice
+    assert (found.tables["list"]["duplicates"] >= 1).all()
+    assert any("Near-duplicates of training instances were left out" in note for note in found.notes)
+
+
+def test_the_order_of_the_pool_and_random_state_do_not_matter() -> None:
+    features, _ = POOL
+    rows = np.random.default_rng(3).permutation(len(features))
+    state = np.random.get_state()[1].copy()
+    one = collect(run_of(), pool=features, count=25, gain=False).tables["list"]
+    other = collect(run_of(), pool=Unlabelled(features[rows], ids=rows.astype(str)), count=25, gain=False).tables[
+        "list"
+    ]
+    pd.testing.assert_frame_equal(one, other)
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_without_a_validation_split_a_note_states_what_chances_are() -> None:
+    found = imblens.collect(run_of(val=None), pool=POOL[0], count=5000, gain=False)
+    assert any("No validation split" in note for note in found.notes)
+    assert any("the pool has no more" in note for note in found.notes)
+    assert 0 < len(found.tables["list"]) <= len(POOL[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fragment"),
+    [
+        ({"count": 0}, InputError, "a list of 0 instances"),
+        ({"classes": ["cow"]}, MissingError, "'cow' is no class"),
+        ({"classes": []}, InputError, "for no class"),
+        ({"pool": np.zeros((0, 6))}, InputError, "pool"),
+        ({"pool": np.zeros((5, 3))}, ShapeError, "3 columns; the run has 6"),
+        ({"pool": np.full((5, 6), np.nan)}, InputError, "NaN"),
+        ({"pool": None}, InputError, "neither a pool nor gains"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: dict, error: type[Exception], fragment: str) -> None:
+    with pytest.raises(error, match=fragment):
+        collect(run_of(), **{"pool": POOL[0], "gain": False, **options})
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    run_of(train=(30, 20, 15, 9), val=(30, 20, 15, 9)).save("run")
+    np.savez("pool.npz", features=POOL[0], ids=[f"p{i}" for i in range(len(POOL[0]))])
+    table = pd.DataFrame({"features": list(POOL[0].astype(float)), "id": [f"p{i}" for i in range(len(POOL[0]))]})
+    table.to_parquet("pool.parquet")
+    table[["id"]].to_parquet("bare.parquet")
+    Path("damaged.parquet").write_bytes(b"PAR1")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["imblens", "collect", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def test_the_command_writes_the_list_and_the_gains(command) -> None:
+    code, out, _ = command("run", "--pool", "pool.npz", "--count", "20", "--out", "found")
+    assert code == 0 and "list: found/list.csv" in out and "collect: found" in out and "next: imblens audit" in out
+    table = pd.read_csv("found/list.csv")
+    assert table["rank"].tolist() == list(range(1, 21)) and table["id"].str.startswith("p").all()
+    assert "gain_2" in pd.read_csv("found/tables/classes.csv")
+    assert json.loads(Path("found/collect.json").read_text())["lines"][0].startswith(
+        "20 instances to label next, for dog"
+    )
+    code, out, _ = command("run", "--pool", "pool.parquet", "--count", "20", "--out", "other", "--no-gain", "--json")
+    assert code == 0 and [row["id"] for row in json.loads(out)["list"]] == table["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["run", "--pool", "gone.npz", "--out", "found"], "there is no gone.npz"),
+        (["run", "--pool", "bare.parquet", "--out", "found"], "neither a column 'features' nor 'logits'"),
+        (["run", "--pool", "damaged.parquet", "--out", "found"], "cannot be read"),
+        (["run", "--pool", "pool.npz", "--count", "-1", "--out", "found"], "a list of -1 instances"),
+        (["run", "--pool", "pool.npz", "--class", "dgo", "--out", "found"], "'dgo' is no class"),
+        (["nowhere", "--out", "found"], "no run at nowhere"),
+    ],
+)
+def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fragment: str) -> None:
+    code, out, err = command(*words)
+    assert code == 2 and out == "" and fragment in err and len(err.strip().splitlines()) <= 2
+    assert not Path("found").exists()
