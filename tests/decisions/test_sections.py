@@ -14,8 +14,8 @@ from imblens import Decision
 from imblens.cli import main
 from imblens.decisions import collect, decision_section, estimate, gate, read_section
 from imblens.errors import InputError, MissingError
-from imblens.run import Run
 from imblens.report import summary
+from imblens.run import Run
 from tests.decisions.runs import NAMES, run_of, sample
 
 KEYS = ["question", "explanation", "lines", "columns", "rows", "notes"]
