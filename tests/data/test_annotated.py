@@ -429,13 +429,13 @@ def test_one_label_stands_against_its_absence(tmp_path: Path) -> None:
         rows.append(f"{i}.png,{(1, 0, 0, -1, 0)[i % 5]},{'train' if i < 5 else 'test'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     loaded = load_images(tmp_path)
-    assert loaded.classes == ("no pneumonia", "pneumonia") and loaded.task == "multilabel"
-    assert loaded.train.labels.tolist() == [[0, 1], [1, 0], [1, 0], [0, 0], [1, 0]]
-    assert loaded.train.unknown is not None and np.flatnonzero(loaded.train.unknown.all(axis=1)).tolist() == [3]
+    assert loaded.classes == ("no pneumonia", "pneumonia") and loaded.task == "multiclass"
+    assert loaded.train.labels.tolist() == [1, 0, 0, 0]  # the uncertain image is left out
+    assert loaded.train.unknown is None and "Images without a certain label were left out: 2." in loaded.notes
     assert "One label only: 'no pneumonia' stands beside it." in loaded.notes
 
 
-def test_several_labels_as_one_question_keep_what_is_uncertain(tmp_path: Path) -> None:
+def test_several_labels_as_one_question_leave_out_what_is_uncertain(tmp_path: Path) -> None:
     rows = ["image,mass,edema,split"]
     answers = ("1,0", "0,-1", "1,-1", "0,0")
     for i in range(8):
@@ -444,9 +444,8 @@ def test_several_labels_as_one_question_keep_what_is_uncertain(tmp_path: Path) -
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     loaded = load_images(tmp_path, any_label=True)
     assert loaded.classes == ("no finding", "finding")
-    assert loaded.train.labels.tolist() == [[0, 1], [0, 0], [0, 1], [1, 0]]
-    assert loaded.train.unknown is not None and loaded.train.unknown.tolist() == [[i == 1] * 2 for i in range(4)]
-    assert load_images(tmp_path, any_label=True, uncertain="positive").train.labels[1].tolist() == [0, 1]
+    assert loaded.train.labels.tolist() == [1, 1, 0] and loaded.train.unknown is None
+    assert load_images(tmp_path, any_label=True, uncertain="positive").train.labels.tolist() == [1, 1, 1, 0]
 
 
 def test_few_images_of_many_labels_still_give_a_fifth(tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ def test_findings_of_any_kind_become_one_label() -> None:
     boxes = [[], [[0, 1, 1, 3, 3], [2, 0, 0, 2, 2]], [[2, 1, 0, 2, 2]]]
     split = ImageSplit.from_arrays(np.zeros((3, 4, 4), np.uint8), labels, boxes=boxes)
     made = finding_or_none(ImageSet("x", ("a", "b", "c"), "multilabel", split, split))
-    assert made.train.labels.tolist() == [[1, 0], [0, 1], [0, 1]]
+    assert made.task == "multiclass" and made.train.labels.tolist() == [0, 1, 1]
     assert made.test is not None and made.test.boxes is not None and made.train.boxes is not None
     assert made.train.boxes[1].tolist() == [[1, 1, 1, 3, 3], [1, 0, 0, 2, 2]]
     with pytest.raises(InputError, match="is single-label"):

@@ -1,6 +1,6 @@
 """Images, labels and boxes: folders, Parquet, .npz, built-in and public sets; imbalance profiles."""
 
-from imblens.data._any_label import finding_or_none
+from imblens.data._any_label import BINARY, finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._decode import decode, is_image, resize
 from imblens.data._digits import digits
@@ -13,6 +13,7 @@ from imblens.data.drawn._shapes import CAUSES, shapes
 load_pictures = load_images  # the earlier name, kept for scripts that use it
 
 __all__ = [
+    "BINARY",
     "CAUSES",
     "ImageSet",
     "ImageSplit",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.base.split_names import SPLITS as SPLITS
 from imblens.base.split_names import split_of as split_of
-from imblens.data._any_label import two_labels
+from imblens.data._any_label import BINARY, binary_splits
 from imblens.data._images import ImageSet, ImageSplit, count_classes
 from imblens.errors import InputError, ShapeError, did_you_mean
 
@@ -37,9 +37,10 @@ def assemble(
     """
     remarks = list(notes)
     if len(classes) == 1 and splits["train"].multilabel and 0 < splits["train"].labels.mean() < 1:
-        splits = {split: two_labels(images) for split, images in splits.items()}
-        classes = (f"no {classes[0]}", *classes)
+        splits, left_out = binary_splits(splits)
+        classes, source = (f"no {classes[0]}", *classes), {**source, "task": BINARY}
         remarks.append(f"One label only: {classes[0]!r} stands beside it.")
+        remarks += left_out
     names = checked_classes(classes)
     train, test, val = splits["train"], splits.get("test"), splits.get("val")
     what = str(source.get("group", "patient"))  # what `patients` are

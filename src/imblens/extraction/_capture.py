@@ -31,7 +31,15 @@ from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._shortcuts import Shortcuts
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
 from imblens.extraction._walk import Walk, check_labels, two_classes
-from imblens.models import HeadReading, Pool, find_maps, find_reading, rectified_before_pooling, tensors_of
+from imblens.models import (
+    HeadReading,
+    Pool,
+    find_maps,
+    find_reading,
+    rectified_before_pooling,
+    tensors_of,
+    two_logits,
+)
 from imblens.run import Head, Run, Split, class_names, permutation_note, seal, staged
 
 if TYPE_CHECKING:
@@ -362,7 +370,9 @@ def _map_probes(
     except NotApplicable as reason:
         return [], dict.fromkeys(asked, str(reason))
     rectified = reading.plain and rectified_before_pooling(network, layer, reading.layer, sample=sample)
-    weight: Any = network.get_submodule(reading.layer).weight if rectified else None
+    weight: Any = network.get_submodule(reading.layer).weight.detach() if rectified else None
+    if rectified and reading.one_logit:
+        weight = two_logits(weight.T).T
     found: list[Probe] = [Alignment(layer, n_classes, boxed, pooled_by=weight)] if alignment else []
     if concepts is not None and boxed == "test":
         found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))

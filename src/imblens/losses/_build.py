@@ -118,7 +118,8 @@ def build_loss(
     Args:
         name: one of `loss_names()`.
         class_counts: (C,) training instances of each class; a class may have none.
-        negative_counts: (C,) negatives of each label in training; only for multi-label data.
+        negative_counts: (C,) negatives of each label in training; for multi-label data, or C = 1: two classes that share
+            one output, the second of them positive.
         drw: weight classes by their effective number from 80% of the epochs on (deferred re-weighting).
         options: of that loss, such as `gamma=1.5` for `focal`.
 
@@ -149,7 +150,7 @@ def build_loss(
             f"deferred re-weighting is for single-label data; {name!r} is for multi-label data.",
             hint="Leave out drw; wbce and cb_focal_bce weight labels by their counts.",
         )
-    counts = _checked_counts(class_counts)
+    counts = _checked_counts(class_counts, least=1 if entry.multilabel else 2)
     module, _, maker_name = entry.maker.partition(":")
     maker = getattr(import_module(f"imblens.losses.{module}"), maker_name)
     known = [key for key in inspect.signature(maker).parameters if key not in _COUNTS]
@@ -158,7 +159,7 @@ def build_loss(
             what = did_you_mean(key, known) if known else "It has no options."
             raise MissingError(f"the loss {name!r} has no option {key!r}.", hint=what)
     if negative_counts is not None:
-        negatives = _checked_counts(negative_counts, "negative_counts")
+        negatives = _checked_counts(negative_counts, "negative_counts", least=1)
         if len(negatives) != len(counts):
             raise InputError(
                 f"there are {len(negatives)} negative_counts for {len(counts)} class_counts.", hint="Give one each."
@@ -173,15 +174,15 @@ def build_loss(
     return loss
 
 
-def _checked_counts(class_counts: Sequence[int], name: str = "class_counts") -> list[int]:
+def _checked_counts(class_counts: Sequence[int], name: str = "class_counts", *, least: int = 2) -> list[int]:
     try:
         counts = [int(count) for count in class_counts]
         whole = all(count == given for count, given in zip(counts, class_counts, strict=True))
     except (TypeError, ValueError, OverflowError):
         counts, whole = [], False
-    if not whole or len(counts) < 2 or min(counts) < 0 or max(counts) == 0:
+    if not whole or len(counts) < least or min(counts) < 0 or max(counts) == 0:
         raise InputError(
-            f"{name} must be two or more whole numbers that are not all 0, found {class_counts!r}.",
+            f"{name} must be {'two' if least > 1 else 'one'} or more whole numbers that are not all 0, found {class_counts!r}.",
             hint="Give the number of training instances of each class.",
         )
     return counts

@@ -165,7 +165,7 @@ def build_model(
 
     Args:
         name: one of `model_names()`.
-        n_classes: C, at least 2.
+        n_classes: C; 1 is one output for two classes, the logit of the second.
         in_channels: channels of the images.
         normalised_head: end in cosines between features and class directions times `scale` (see `NormedLinear`)
             instead of a plain `nn.Linear`. LDAM is defined for that.
@@ -177,7 +177,7 @@ def build_model(
 
     Raises:
         MissingError: no network of that name.
-        InputError: fewer than two classes, no channels, or a scale that is not positive.
+        InputError: no classes, no channels, or a scale that is not positive.
 
     Example:
         >>> model = build_model("resnet32", 10)
@@ -185,7 +185,7 @@ def build_model(
         464154
     """
     entry = MODELS.find(name)
-    for argument, value, least in (("n_classes", n_classes, 2), ("in_channels", in_channels, 1)):
+    for argument, value, least in (("n_classes", n_classes, 1), ("in_channels", in_channels, 1)):
         if value < least:
             raise InputError(f"{argument} is {value}.", hint=f"It must be at least {least}.")
     if not scale > 0:

@@ -23,7 +23,7 @@ def trainable_head(model: nn.Module, sample: Tensor, n_classes: int) -> tuple[He
     Args:
         model: any network; mode, gradients and random state are left as found, also after an error.
         sample: a batch that the network accepts; 16 instances that differ are enough to recognise every form of head.
-        n_classes: C.
+        n_classes: C; 1 where two classes share one output.
 
     Raises:
         InputError: the network cannot run on such inputs, or its output are not the logits of a linear head.
@@ -59,8 +59,9 @@ def trainable_head(model: nn.Module, sample: Tensor, n_classes: int) -> tuple[He
             raise InputError(error.message, hint=_HINT) from error
         with torch.no_grad():
             weight, _ = found.head(model)
-    if found.link != "identity" or found.one_logit or found.skipped or found.kind == "features":
-        ends = "one output for two classes" if found.one_logit else "several outputs, the first of which are no logits"
+    one_logit = found.one_logit and n_classes > 1
+    if found.link != "identity" or one_logit or found.skipped or found.kind == "features":
+        ends = "one output for two classes" if one_logit else "several outputs, the first of which are no logits"
         ends = f"a {found.link} behind its last linear layer" if found.link != "identity" else ends
         raise InputError(f"{type(model).__name__} has {ends}; the loss takes logits (N, {n_classes}).", hint=_HINT)
     return found, int(weight.shape[1])

@@ -73,7 +73,16 @@ def _ratio(kl: Mapping[str, float | None]) -> float | None:
 
 
 def ranks(run: Run) -> Values:
-    """AUROC, average precision and mean predicted probability of positives, means over labels."""
+    """AUROC, average precision and mean predicted probability of positives, means over labels.
+
+    Of a network with one output they are those of its positive class ("Unhealthy" in LOOKING, Fig. 2).
+    """
+    head = run.meta.get("head")
+    if isinstance(head, Mapping) and head.get("one_logit"):
+        row = ranking(run).tables["ranking"].iloc[1]
+        columns = {"probability": "mean_probability", "probability_positives": "mean_probability_positives"}
+        same = {name: name for name in ("auroc", "average_precision")}
+        return {name: float(row[column]) for name, column in {**same, **columns}.items()}
     found = ranking(run).summary
     return {
         "auroc": found["macro_auroc"],

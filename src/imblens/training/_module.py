@@ -119,14 +119,14 @@ class Fitting(lightning.LightningModule):
         inputs, labels = batch
         if self.plan.mixing is None:
             logits = self._logits(inputs)
-            loss: Tensor = self.loss(logits, labels)
+            loss: Tensor = self.loss(logits, labels if logits.shape[1] > 1 else labels[:, None])
         else:
             name, options = self.plan.mixing
             mixed = MIXINGS[name].mix(inputs, labels, self.class_counts, **options)
             logits, share = self._logits(mixed.inputs), mixed.share
             loss = self.loss(logits, mixed.labels, share) + self.loss(logits, mixed.other, 1 - share)
             labels = torch.where(share < 0.5, mixed.other, mixed.labels)  # counted as the class with the larger share
-        self.tally.add(logits.detach(), labels)
+        self.tally.add(of_classes(logits.detach(), self.n_classes), labels)
         self._loss_sum += loss.detach().double() * len(labels)
         self._seen += len(labels)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -135,7 +135,7 @@ class Fitting(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the predictions of a batch."""
         inputs, labels = batch
-        self.tally.add(self._logits(inputs), labels)
+        self.tally.add(of_classes(self._logits(inputs), self.n_classes), labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the settings of this training."""
@@ -152,11 +152,17 @@ class Fitting(lightning.LightningModule):
         return float(self._loss_sum) / max(self._seen, 1)
 
     def _logits(self, inputs: Tensor) -> Tensor:
-        """Return logits (n, C), also of a network that returns more beside them."""
-        return logits_among(self.model(inputs), self.n_classes)
+        """Return logits (n, C), or (n, 1) of two classes, also of a network that returns more beside them."""
+        one = isinstance(self.loss, LabelLoss) and self.labels.ndim == 1
+        return logits_among(self.model(inputs), 1 if one else self.n_classes)
 
     def _new_tally(self) -> Tally:
         return Aurocs(self.n_classes) if self.labels.ndim == 2 else Recalls(self.n_classes)
+
+
+def of_classes(logits: Tensor, n_classes: int) -> Tensor:
+    """Return logits (B, C); one output z of two classes is (0, z)."""
+    return logits if logits.shape[1] == n_classes else torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
 def augmentation(schedule: Schedule) -> nn.Sequential:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import sha256
+from imblens.data import BINARY
 from imblens.errors import InputError, MissingError
 from imblens.losses import find_loss
 from imblens.models import find_model
@@ -32,11 +33,12 @@ class TrainingPlan:
     Attributes:
         arch: a name of `imblens.models.model_names()`, LIBRARY:NAME (timm, torchvision, transformers) or FILE.py:FACTORY.
         weights: file of pretrained weights to start from (see `imblens.models.load_pretrained`).
-        loss: a name of `imblens.losses.loss_names()`; default `ce`, for multi-label sets `bce`. `ldam` gives a named
-            network a normalised head.
+        loss: a name of `imblens.losses.loss_names()`; default `ce`, for multi-label sets and any finding against none `bce`.
+            `ldam` gives a named network a normalised head. A multi-label loss on two classes gives the network one output,
+            the logit of the second class, as in the binary task of LOOKING.
         loss_options: of the loss, such as {"gamma": 1.5} for `focal`.
         drw: weight classes by their effective number in the last fifth of the epochs.
-        schedule: a name of `schedule_descriptions()`; default `short`, for multi-label sets `short_adam`.
+        schedule: a name of `schedule_descriptions()`; default `short`, for multi-label losses `short_adam`.
         epochs: default: the schedule's; its learning-rate steps scale with it.
         batch_size: default: the schedule's.
         augment: `crop`, `flip` (left to right) and `jitter` (of colours) joined by +, or `none`; default: the schedule's,
@@ -132,13 +134,17 @@ class TrainingPlan:
                 f"{self.mixing[0]} needs images with one class each, and those of {image_set.name} are multi-label.",
                 hint="Leave it out.",
             )
-        name = self.schedule or default_schedule(multilabel=multilabel)
+        finding = multilabel or image_set.source.get("task") == BINARY
+        loss = self.loss or ("bce" if finding else "ce")
+        if find_loss(loss).multilabel and self.mixing is not None:
+            raise InputError(f"{self.mixing[0]} mixes labels of single-label losses, not of {loss!r}.", hint="Leave it out.")
+        name = self.schedule or default_schedule(multilabel=find_loss(loss).multilabel)
         schedule = SCHEDULES[name]
         batch_size = self.batch_size or schedule.batch_size
         steps = -(-(len(image_set.train) if n_images is None else n_images) // batch_size)
         return replace(
             self,
-            loss=self.loss or ("bce" if multilabel else "ce"),
+            loss=loss,
             schedule=name,
             batch_size=batch_size,
             epochs=self.epochs or schedule.epochs_for(steps),

@@ -50,12 +50,17 @@ class Prepared:
         """Height and width of an image."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network: C, or 1 for two classes under a multi-label loss."""
+        return 1 if self.labels.ndim == 1 and find_loss(str(self.plan.loss)).multilabel else len(self.class_counts)
+
     def network(self) -> nn.Module:
         """Build the network with new weights; an LDAM-like loss gets a normalised head."""
         normalised = find_loss(str(self.plan.loss)).normalised_head
         scale = float(self.record["loss_options"].get("s", 30.0)) if normalised else 30.0
-        n_classes = len(self.class_counts)
-        return make_network(self.plan.arch, n_classes, size=self.size, normalised_head=normalised, scale=scale)
+        size = self.size
+        return make_network(self.plan.arch, self.n_outputs, size=size, normalised_head=normalised, scale=scale)
 
     def check(self, model: nn.Module) -> int:
         """Return D; lazy layers take their shapes.
@@ -66,7 +71,7 @@ class Prepared:
         import torch
 
         sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
-        return trainable_head(model, sample, len(self.class_counts))[1]
+        return trainable_head(model, sample, self.n_outputs)[1]
 
 
 def as_plan(plan: TrainingPlan | None, settings: dict[str, Any]) -> TrainingPlan:
@@ -88,8 +93,11 @@ def prepare(image_set: ImageSet, plan: TrainingPlan, folder: Path, *, resume: bo
     negatives = _negative_counts(image_set, labels, counts) if multilabel else None
     if not multilabel and np.count_nonzero(counts) < 2:
         raise InputError(f"the training split of {image_set.name} has fewer than two classes.", hint="Give more.")
+    positives = counts.tolist()
+    if not multilabel and find_loss(str(plan.loss)).multilabel and image_set.n_classes == 2:
+        negatives, positives = positives[:1], positives[1:]  # one output: the second class is positive
     loss = build_loss(
-        str(plan.loss), counts.tolist(), negative_counts=negatives, drw=plan.drw, **(plan.loss_options or {})
+        str(plan.loss), positives, negative_counts=negatives, drw=plan.drw, **(plan.loss_options or {})
     )
     pixels = image_set.train.array()
     record = {

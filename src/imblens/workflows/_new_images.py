@@ -90,7 +90,8 @@ def _captured(
     normalised = find_loss(str(run.meta.get("loss", "ce"))).normalised_head
     scale = float(options.get("s", 30.0)) if normalised else 30.0
     size = tuple(settings["size"])
-    network = make_network(arch, run.n_classes, size=size, normalised_head=normalised, scale=scale)
+    n_outputs = 1 if (run.meta.get("head") or {}).get("one_logit") else run.n_classes
+    network = make_network(arch, n_outputs, size=size, normalised_head=normalised, scale=scale)
     load_weights(network, weights)
     n = len(pixels)
     if n == 1:  # a run compares classes, so it needs two instances
