@@ -41,7 +41,7 @@ def test_the_long_schedule_is_the_papers() -> None:
 def test_the_schedule_of_looking_is_the_papers() -> None:
     plan = find_schedule("looking50")
     assert (plan.optimizer, plan.lr, plan.weight_decay, plan.batch_size, plan.epochs) == ("adam", 4e-4, 1e-6, 512, 50)
-    assert plan.flip and plan.pad and plan.jitter
+    assert plan.flip and plan.window == (0.08, 1.0) and plan.jitter and plan.augment == "crop+flip+jitter"
     expected = [2e-4 * (1 + math.cos(math.pi * epoch / 50)) for epoch in range(51)]
     assert [plan.lr * plan.lr_share(epoch, 50) for epoch in range(51)] == pytest.approx(expected)
 
@@ -53,9 +53,21 @@ def test_jitter_changes_colours_and_crops_are_shares_of_the_side() -> None:
     result = augmentation(plan)(grey)
     assert result.shape == grey.shape and 0 <= result.min() and result.max() <= 1
     assert torch.equal(result[:, 0], result[:, 1])  # a grey image stays grey
-    crop = next(iter(augmentation(plan)))
+    crop = next(iter(augmentation(find_schedule("short_adam"))))
     crop(grey)
     assert crop._crop.flags["padding"] == 6  # an eighth of 48
+
+
+def test_looking_crops_before_it_resizes() -> None:
+    """A window of an image that rises from left to right is a steeper or equal ramp, without zeros from padding."""
+    torch.manual_seed(0)
+    ramp = (0.5 + torch.arange(48.0) / 96).expand(60, 3, 48, 48).clone()
+    plan = find_schedule("looking50").augmented("crop")
+    found = augmentation(plan)(ramp)[:, 0, 24]  # (60, 48)
+    assert found.shape[1] == 48 and 0.5 - 1e-4 <= found.min() and found.max() <= 0.99
+    widths = (found[:, -1] - found[:, 0]) * 96 / 47  # share of the width that the window keeps
+    assert 0.2 < widths.min() < 0.5 and 0.8 < widths.max() <= 1.01
+    assert not len(augmentation(plan.augmented("none")))
 
 
 def test_metrics_of_labels_are_aurocs_of_known_labels() -> None:

@@ -168,7 +168,9 @@ def of_classes(logits: Tensor, n_classes: int) -> Tensor:
 def augmentation(schedule: Schedule) -> nn.Sequential:
     """Return the augmentation of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each image on its own."""
     steps: list[nn.Module] = []
-    if schedule.pad:
+    if schedule.window is not None:
+        steps.append(_Window(schedule.window))
+    elif schedule.pad:
         steps.append(_Crop(schedule.pad))
     if schedule.flip:
         steps.append(kornia.RandomHorizontalFlip(p=0.5))
@@ -201,4 +203,20 @@ class _Crop(nn.Module):
             pad = int(self.pad) if self.pad >= 1 else max(1, round(self.pad * min(size)))
             self._crop = kornia.RandomCrop(size, padding=pad, cropping_mode="slice")
         cropped: Tensor = self._crop(images)
+        return cropped
+
+
+class _Window(nn.Module):
+    """A random window of each image, resized to the size of the image: a crop before the resize (LOOKING, section 4).
+
+    Share of the area and aspect ratio (3:4 to 4:3) are those of the released configuration's RandomResizedCrop.
+    """
+
+    def __init__(self, share: tuple[float, float]) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = (images.shape[2], images.shape[3])
+        cropped: Tensor = kornia.RandomResizedCrop(size, scale=self.share, ratio=(3 / 4, 4 / 3))(images)
         return cropped

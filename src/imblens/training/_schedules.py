@@ -31,6 +31,8 @@ class Schedule:
         nesterov: whether SGD uses Nesterov momentum.
         pad: zeros added on each side before a random crop of the image's size: pixels, or below 1 a share of the image's
             shorter side.
+        window: smallest and largest share of an image's area that a random crop keeps, of an aspect ratio of 3:4 to 4:3,
+            which is then resized to the image's size; instead of `pad`.
         flip: whether half of the images are mirrored left to right.
         jitter: largest relative change of brightness, contrast and saturation; 0 for none.
         small_until: share of the epochs, from the first, in which images are shrunk to three quarters of their height
@@ -49,6 +51,7 @@ class Schedule:
     momentum: float = 0.9
     nesterov: bool = False
     pad: float = 4
+    window: tuple[float, float] | None = None
     flip: bool = True
     jitter: float = 0.0
     small_until: float = 0.0
@@ -64,7 +67,7 @@ class Schedule:
         >>> find_schedule("short").augment
         'crop+flip'
         """
-        used = (self.pad > 0, self.flip, self.jitter > 0)
+        used = (self.pad > 0 or self.window is not None, self.flip, self.jitter > 0)
         return "+".join(step for step, on in zip(STEPS, used, strict=True) if on) or "none"
 
     def augmented(self, augment: str | None) -> Schedule:
@@ -78,7 +81,8 @@ class Schedule:
         steps = augmentation_steps(augment)
         return replace(
             self,
-            pad=(self.pad or 4) if "crop" in steps else 0,
+            pad=0 if "crop" not in steps else self.pad or (0 if self.window else 4),
+            window=self.window if "crop" in steps else None,
             flip="flip" in steps,
             jitter=(self.jitter or 0.2) if "jitter" in steps else 0.0,
         )
@@ -159,14 +163,15 @@ _BUILT_IN = (
     ),
     Schedule(
         name="looking50",
-        description="50 epochs as Khakzar et al. 2022: Adam 4e-4, cosine, batches of 512; crop, flip, colour jitter",
+        description="50 epochs as Khakzar et al. 2022: Adam 4e-4, cosine, batches of 512; crop then resize, flip, colour jitter",
         epochs=50,
         batch_size=512,
         lr=4e-4,
         lr_share=cosine,
         weight_decay=1e-6,
         optimizer="adam",
-        pad=1 / 8,
+        pad=0,
+        window=(0.08, 1.0),
         jitter=0.2,
     ),
     Schedule(
