@@ -65,7 +65,9 @@ def test_the_probability_rises_with_the_logits() -> None:
     for added in (0.0, 1.5, 3.0):
         logits = np.stack([0 * z, z + added], axis=1)
         arrays = (rng.normal(size=(40, 3)), labels, logits)
-        run = Run.from_arrays(train=arrays, test=arrays, classes=["healthy", "unhealthy"], meta={"head": {"one_logit": True}})
+        run = Run.from_arrays(
+            train=arrays, test=arrays, classes=["healthy", "unhealthy"], meta={"head": {"one_logit": True}}
+        )
         found.append(ranks(run)["probability"])
         assert found[-1] == pytest.approx(np.mean(1 / (1 + np.exp(-z - added))), abs=1e-6)
     assert found[0] < found[1] < found[2]  # type: ignore[operator]
@@ -86,7 +88,9 @@ def test_losses_of_one_output_are_the_papers() -> None:
     beta = 0.9999
     weight = (1 - beta) / (1 - beta), (1 - beta) / (1 - beta**3)
     value = (weight[0] * 0.5**2 * log2 + weight[1] * 0.75**2 * log4) / 2
-    assert build_loss("cb_focal_bce", [1], negative_counts=[3])(logits, targets).item() == pytest.approx(value, rel=1e-4)
+    assert build_loss("cb_focal_bce", [1], negative_counts=[3])(logits, targets).item() == pytest.approx(
+        value, rel=1e-4
+    )
 
 
 def test_more_classes_need_a_loss_for_classes(tmp_path: Path) -> None:

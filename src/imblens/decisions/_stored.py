@@ -88,6 +88,7 @@ def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
     }
     if decision.head is not None:
         arrays |= {"head_weight": decision.head.weight, "head_bias": decision.head.bias}
+        arrays |= {"head_unit": np.ones(1, np.float32)} if decision.head.unit else {}
     arrays |= {f"rule_{name}": getattr(decision, name) for name in OPTIONAL if getattr(decision, name) is not None}
     if distances is not None:
         arrays |= {name: getattr(distances, name) for name in ("features", "starts", "scale", "grid")}
@@ -126,7 +127,9 @@ def read_decision(path: Path) -> dict[str, Any]:
         if facts.get("schema") != SCHEMA:
             raise InputError(f"{path} holds no decision of this imblens.", hint="Write it again with Decision.save.")
         multilabel = bool(facts["multilabel"])
-        head = Head(arrays["head_weight"], arrays["head_bias"]) if "head_weight" in arrays else None
+        head = (
+            Head(arrays["head_weight"], arrays["head_bias"], "head_unit" in arrays) if "head_weight" in arrays else None
+        )
         of_distance: list[Any] = [arrays.get(name) for name in ("features", "starts", "scale", "grid")]
         return {
             "classes": tuple(facts["classes"]),

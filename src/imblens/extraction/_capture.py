@@ -263,7 +263,7 @@ def capture(
                 parts.moved(stage, folder)
     last = None
     if forward_pass.weight is not None and forward_pass.bias is not None:
-        last = Head(forward_pass.weight, forward_pass.bias)
+        last = Head(forward_pass.weight, forward_pass.bias, forward_pass.unit)
     two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:

@@ -16,6 +16,7 @@ from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
 from imblens.extraction._readers import InputBatch
 from imblens.models import HeadReading, two_logits
+from imblens.run import Head
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,7 @@ class ForwardPass:
     Attributes:
         weight: (C, D) float32 of the head, what follows it folded in; None without a head.
         bias: (C,) float32, zeros where it has none.
+        unit: whether the head scales features to length 1 first.
         probes: the probes that apply; `settle` leaves the others out.
     """
 
@@ -77,9 +79,11 @@ class ForwardPass:
         self._device, self._dtype, self._bf16, self._forward = device, dtype, bf16, forward
         self.weight: Floats | None = None
         self.bias: Floats | None = None
+        self.unit = False
         if reading.kind != "features":
             weight, bias = reading.head(model)
             self.weight, self.bias = _numbers(weight), _numbers(bias)
+            self.unit = reading.unit(model)
         # rounding of the head's own arithmetic: bf16 keeps 8 bits, float16 keeps 11
         self._tolerance = 1e-3 if dtype.itemsize >= 4 and not bf16 else 3e-2
 
@@ -256,6 +260,7 @@ class ForwardPass:
                 )
         if self.weight is None or self.bias is None:
             return
+        features = Head(self.weight, self.bias, self.unit).entered(features)
         expected = features @ self.weight.T + self.bias
         off = float(np.abs(expected - logits).max())
         allowed = self._tolerance * float(np.abs(logits).max())

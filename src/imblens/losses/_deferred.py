@@ -37,7 +37,7 @@ class DeferredReweighting(ClassLoss):
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Choose the weights of this epoch (from 0)."""
-        late = epoch >= self.start * epochs
+        late = epoch >= round(self.start * epochs)  # the fourth of four, the 161st of 200
         self.class_weight = self.late_weight.clone() if late else torch.ones_like(self.late_weight)
 
     def per_instance(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -142,6 +142,13 @@ class HeadReading:
             weight, bias = torch.cat([0 * weight, weight]), torch.cat([0 * bias, bias])
         return weight, bias
 
+    def unit(self, model: Any) -> bool:
+        """Return whether the layer scales what enters it to length 1 itself (`imblens.models.normed`)."""
+        from imblens.models.normed import NormedLinear
+
+        layer = model.get_submodule(self.layer)
+        return self.kind == "linear" and isinstance(layer, NormedLinear) and bool(layer.unit > 0)
+
     def describe(self) -> dict[str, Any]:
         """Return plain JSON, from which `install` puts a head back."""
         folded = {name: None if v is None else v.tolist() for name, v in (("scale", self.scale), ("shift", self.shift))}

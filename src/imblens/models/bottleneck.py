@@ -78,7 +78,7 @@ class BottleneckResNet(nn.Module):
                 channels = 4 * width << i
             self.add_module(f"layer{i + 1}", nn.Sequential(*stage))
         self.n_stages = len(blocks)
-        self.normalise, self.head = make_head(channels, n_classes, scale)
+        self.head = make_head(channels, n_classes, scale)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -88,7 +88,7 @@ class BottleneckResNet(nn.Module):
         x = self.maxpool(functional.relu(self.bn1(self.conv1(x)), inplace=True))
         for i in range(self.n_stages):
             x = self.get_submodule(f"layer{i + 1}")(x)  # (N, D, H/32, W/32) after the last
-        logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits
 
     def from_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

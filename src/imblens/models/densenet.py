@@ -109,7 +109,7 @@ class DenseNet(nn.Module):
         self.n_blocks = len(blocks)
         self.features = nn.Sequential(layers)
         self.rectify = nn.ReLU(inplace=True)
-        self.normalise, self.head = make_head(channels, n_classes, scale)
+        self.head = make_head(channels, n_classes, scale)
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -117,7 +117,7 @@ class DenseNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.rectify(self.features(x))  # (N, D, H/32, W/32); H/8 after two blocks; small: H/4
-        logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits
 
     def from_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

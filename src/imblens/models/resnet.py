@@ -54,7 +54,7 @@ class CifarResNet(nn.Module):
             stages.extend(_Block(out, out, 1) for _ in range(blocks - 1))
             channels = out
         self.blocks = nn.Sequential(*stages)
-        self.normalise, self.head = make_head(64, n_classes, scale)
+        self.head = make_head(64, n_classes, scale)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight)
@@ -63,5 +63,5 @@ class CifarResNet(nn.Module):
         """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = functional.relu(self.bn(self.conv(x)), inplace=True)
         x = self.blocks(x)  # (N, 64, H/4, W/4)
-        logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits

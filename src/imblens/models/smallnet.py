@@ -29,7 +29,7 @@ class SmallNet(nn.Module):
             ]
             channels = out
         self.convolutions = nn.Sequential(*layers)
-        self.normalise, self.head = make_head(64, n_classes, scale)
+        self.head = make_head(64, n_classes, scale)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -37,5 +37,5 @@ class SmallNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.convolutions(x)  # (N, 64, H/4, W/4)
-        logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits

@@ -57,7 +57,7 @@ class WideResNet(nn.Module):
         self.blocks = nn.Sequential(*stages)
         self.bn = nn.BatchNorm2d(channels)
         self.rectify = nn.ReLU(inplace=True)  # a module, so that what is pooled can be looked at
-        self.normalise, self.head = make_head(channels, n_classes, scale)
+        self.head = make_head(channels, n_classes, scale)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -66,5 +66,5 @@ class WideResNet(nn.Module):
         """Return logits (N, C) of images (N, in_channels, H, W)."""
         x = self.blocks(self.conv(x))  # (N, 64 * width, H/4, W/4)
         x = self.rectify(self.bn(x))
-        logits: Tensor = self.head(self.normalise(x.mean(dim=(2, 3))))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits

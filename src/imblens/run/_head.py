@@ -16,20 +16,33 @@ from imblens.run._validation import features_matrix
 class Head:
     """The last linear layer: logits = features @ weight.T + bias.
 
+    With `unit`, features are first divided by their length, as in the normalised head that LDAM is trained with; the
+    stored features are those before that division, so that they can be compared with other networks'.
+
     Attributes:
         weight: (C, D) float32.
         bias: (C,) float32.
+        unit: whether features are first scaled to length 1.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    unit: bool = False
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Return (n, C) logits of (n, D) features."""
-        return (features @ self.weight.T + self.bias).astype(np.float32, copy=False)
+        return (self.entered(features) @ self.weight.T + self.bias).astype(np.float32, copy=False)
+
+    def entered(self, features: NDArray[Any]) -> NDArray[Any]:
+        """Return what the weight is multiplied with: the features (n, D), of length 1 where the head normalises them."""
+        if not self.unit:
+            return features
+        length = np.linalg.norm(features, axis=1, keepdims=True)
+        scaled: NDArray[Any] = (features / np.maximum(length, 1e-12)).astype(features.dtype, copy=False)
+        return scaled
 
     @classmethod
-    def checked(cls, weight: Any, bias: Any | None, *, dim: int, n_classes: int) -> Head:
+    def checked(cls, weight: Any, bias: Any | None, *, dim: int, n_classes: int, unit: bool = False) -> Head:
         """Check a head against D features and C classes; a missing bias is zero.
 
         Raises:
@@ -49,7 +62,7 @@ class Head:
                 f"head_bias has shape {vector.shape}; {n_classes} classes need ({n_classes},).",
                 hint="Give one number per class.",
             )
-        return cls(matrix, features_matrix(vector[None], "head_bias")[0])
+        return cls(matrix, features_matrix(vector[None], "head_bias")[0], unit)
 
 
 def centred_head(head: Head, weight: Any, bias: Any | None, centre: NDArray[np.float64]) -> Head:

@@ -66,7 +66,7 @@ def _put(head: Head, layer: Any) -> None:
     found = [(tensor, tensor.clone()) for tensor in (*layer.parameters(), *layer.buffers())]
     with torch.no_grad():
         with suppress(RuntimeError, ValueError, NotImplementedError):  # a parametrization without an inverse for this
-            _set_weight(layer, weight, bias)
+            _set_weight(layer, weight, bias, unit=head.unit)
         installed = layer.weight.detach().float().cpu().flatten(1)
     same = torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max()))
     if not (same and _computes(layer, weight, bias)):
@@ -181,12 +181,13 @@ def _install_affine(head: Head, model: Any, name: str) -> Any:
     )
 
 
-def _set_weight(layer: Any, weight: Any, bias: Any) -> None:
+def _set_weight(layer: Any, weight: Any, bias: Any, *, unit: bool) -> None:
     """Copy a weight (C, D) and a bias (C,) into a layer, in the form in which it stores them."""
     import torch
 
     if hasattr(layer, "assign"):  # a head that stores its weight in another form, such as length and direction
-        layer.assign(weight, bias if bias.any() or layer.bias is not None else None)
+        normalises = {"unit": unit} if hasattr(layer, "unit") else {}
+        layer.assign(weight, bias if bias.any() or layer.bias is not None else None, **normalises)
         return
     shaped = weight.reshape(layer.weight.shape).to(layer.weight)
     if torch.nn.utils.parametrize.is_parametrized(layer, "weight"):
@@ -221,7 +222,7 @@ def _unfolded(head: Head, form: Mapping[str, Any]) -> Head:
                 "the network multiplies an output by 0, so no head can be installed.", hint="Remove the scale."
             )
         weight, bias = weight / scale[:, None], bias / scale
-    return Head(weight, bias)
+    return Head(weight, bias, head.unit)
 
 
 def _layer(model: Any, name: str | None, head: Head) -> Any:

@@ -114,7 +114,8 @@ def _load_head(file: Path, n_classes: int) -> Head:
         weight, bias = tensors["weight"], tensors["bias"]
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
-    return Head.checked(weight, bias, dim=weight.shape[1] if weight.ndim == 2 else 0, n_classes=n_classes)
+    dim = weight.shape[1] if weight.ndim == 2 else 0
+    return Head.checked(weight, bias, dim=dim, n_classes=n_classes, unit="unit" in tensors)
 
 
 def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | None, n_parts: int) -> Split:

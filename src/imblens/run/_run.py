@@ -105,6 +105,26 @@ class Run:
         changed: dict[str, Any] = {**splits, "synthetic": synthetic, "head": head, "path": None}
         return replace(self, meta={**self.meta, **meta}, **changed)
 
+    def at_head(self) -> Run:
+        """Return this run with the features that the head's weight is multiplied with.
+
+        That is the run itself, unless the head scales features to length 1 first; then features have length 1, in
+        memory, and the head is plain.
+        """
+        if self.head is None or not self.head.unit:
+            return self
+        own, plain = self.head, Head(self.head.weight, self.head.bias)
+        splits = {
+            name: Split(
+                tuple(replace(part, features=own.entered(part.features)) for part in split.parts),
+                split.classes,
+                split.name,
+                plain,
+            )
+            for name, split in self.splits.items()
+        }
+        return replace(self, head=plain, path=None, **splits)  # type: ignore[arg-type]
+
     @classmethod
     def from_arrays(
         cls,

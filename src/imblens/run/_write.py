@@ -101,7 +101,8 @@ def seal(path: Path, run: Stored, files: list[Path]) -> Path:
     else:
         from safetensors.numpy import save as dump
 
-        blob = dump({"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)})
+        tensors = {"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)}
+        blob = dump({**tensors, "unit": np.ones(1, np.float32)} if run.head.unit else tensors)
         write_atomic(head_file, lambda file: file.write(blob))
         files = [*files, head_file]
     _write_manifest(path, run, files)

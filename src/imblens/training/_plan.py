@@ -137,7 +137,9 @@ class TrainingPlan:
         finding = multilabel or image_set.source.get("task") == BINARY
         loss = self.loss or ("bce" if finding else "ce")
         if find_loss(loss).multilabel and self.mixing is not None:
-            raise InputError(f"{self.mixing[0]} mixes labels of single-label losses, not of {loss!r}.", hint="Leave it out.")
+            raise InputError(
+                f"{self.mixing[0]} mixes labels of single-label losses, not of {loss!r}.", hint="Leave it out."
+            )
         name = self.schedule or default_schedule(multilabel=find_loss(loss).multilabel)
         schedule = SCHEDULES[name]
         batch_size = self.batch_size or schedule.batch_size

@@ -96,9 +96,7 @@ def prepare(image_set: ImageSet, plan: TrainingPlan, folder: Path, *, resume: bo
     positives = counts.tolist()
     if not multilabel and find_loss(str(plan.loss)).multilabel and image_set.n_classes == 2:
         negatives, positives = positives[:1], positives[1:]  # one output: the second class is positive
-    loss = build_loss(
-        str(plan.loss), positives, negative_counts=negatives, drw=plan.drw, **(plan.loss_options or {})
-    )
+    loss = build_loss(str(plan.loss), positives, negative_counts=negatives, drw=plan.drw, **(plan.loss_options or {}))
     pixels = image_set.train.array()
     record = {
         **plan.record(),

@@ -163,7 +163,7 @@ _BUILT_IN = (
     ),
     Schedule(
         name="looking50",
-        description="50 epochs as Khakzar et al. 2022: Adam 4e-4, cosine, batches of 512; crop then resize, flip, colour jitter",
+        description="50 epochs as Khakzar et al. 2022: Adam 4e-4, cosine, batches of 512; crop, resize, flip, jitter",
         epochs=50,
         batch_size=512,
         lr=4e-4,

@@ -53,7 +53,7 @@ def tau_norm(run: Run, options: Mapping[str, Any]) -> Outcome:
         raise NotApplicable(f"tau_norm: the head's weight for class {name!r} is zero, so it has no direction to keep.")
     scaled = head.weight / (length ** options["tau"])[:, None]
     scaled *= length.mean() / np.linalg.norm(scaled, axis=1).mean()
-    return Outcome(Head(scaled.astype(np.float32), np.zeros(run.n_classes, np.float32)))
+    return Outcome(Head(scaled.astype(np.float32), np.zeros(run.n_classes, np.float32), head.unit))
 
 
 def lws(run: Run, options: Mapping[str, Any]) -> Outcome:
@@ -69,7 +69,7 @@ def lws(run: Run, options: Mapping[str, Any]) -> Outcome:
     factor = _learn_factors(logits, run.train.labels, options["weight_decay"])
     scaled, bias = head.weight * factor[:, None], head.bias * factor
     facts = {"factors": dict(zip(run.classes, factor.tolist(), strict=True))}
-    return Outcome(Head(scaled.astype(np.float32), bias.astype(np.float32)), facts=facts)
+    return Outcome(Head(scaled.astype(np.float32), bias.astype(np.float32), head.unit), facts=facts)
 
 
 def ncm(run: Run, options: Mapping[str, Any]) -> Outcome:

@@ -27,7 +27,7 @@ def logit_adjustment(run: Run, options: Mapping[str, Any]) -> Outcome:
         notes = (f"logit_adjustment: no training instance of {', '.join(absent)}; adjusted as the rarest class is.",)
         counts = np.where(counts > 0, counts, counts[counts > 0].min())
     shift = options["tau"] * np.log(counts / run.train.class_counts.sum())
-    return Outcome(Head(head.weight, (head.bias - shift).astype(np.float32)), notes=notes + _twice(run))
+    return Outcome(Head(head.weight, (head.bias - shift).astype(np.float32), head.unit), notes=notes + _twice(run))
 
 
 def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
@@ -38,7 +38,7 @@ def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
     """
     head = own_head(run, "temperature")
     factor = np.float32(1 / options["temperature"])
-    return Outcome(Head(head.weight * factor, head.bias * factor))
+    return Outcome(Head(head.weight * factor, head.bias * factor, head.unit))
 
 
 def _twice(run: Run) -> tuple[str, ...]:

@@ -149,8 +149,11 @@ def _start(
     dim = len(centre)
     weight = np.zeros((n_classes, dim + 1), np.float32)
     if isinstance(start, Head):
-        weight[:, :dim] = start.weight * scale
-        weight[:, dim] = start.bias + start.weight @ centre
+        own = start.weight
+        if start.unit:  # a head of features of length 1: as if all features had one length
+            own = own / max(float(np.sqrt(centre @ centre + scale**2)) if centre.any() else scale, 1e-12)
+        weight[:, :dim] = own * scale
+        weight[:, dim] = start.bias + own @ centre
     elif start == "random":
         bound = 1 / np.sqrt(dim)
         weight[:] = rng.uniform(-bound, bound, weight.shape)

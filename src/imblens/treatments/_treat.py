@@ -69,7 +69,8 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         else:
             settings, chosen = _choose(run, treatment, settings, held)
             outcome = treatment.apply(run, settings)
-    head = Head.checked(outcome.head.weight, outcome.head.bias, dim=run.dim, n_classes=run.n_classes)
+    made = outcome.head
+    head = Head.checked(made.weight, made.bias, dim=run.dim, n_classes=run.n_classes, unit=made.unit)
     if treatment.trains:
         outcome = replace(outcome, notes=(*outcome.notes, *_absent(run, outcome.notes), *_lone(run)))
     for note in (*chosen.get("notes", ()), *outcome.notes):

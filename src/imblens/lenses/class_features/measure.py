@@ -85,6 +85,7 @@ def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
         raise MissingError(
             f"class_features: the run has no split {split!r}.", hint=did_you_mean(split, list(run.splits))
         )
+    run = run.at_head()
     head = run.head
     assert head is not None
     sums = embedding_sums(run, split)
@@ -130,6 +131,7 @@ class EmbeddingSums:
 
 def embedding_sums(run: Run, split: str) -> EmbeddingSums:
     """Sums over the classification embeddings of a split's instances, for a run with a head."""
+    run = run.at_head()
     head = run.head
     assert head is not None
     return run.splits[split].reduce(lambda: _Embeddings(head, run.n_classes))

@@ -10,6 +10,8 @@ from imblens.lenses.weight_norms.chart import charts
 from imblens.lenses.weight_norms.text import lines
 from imblens.run import Run
 
+UNIT = "This head scales features and rows to one length (LDAM): equal norms here are its construction, not a result."
+
 
 @lens(
     "Is the classifier biased towards frequent classes?",
@@ -52,4 +54,5 @@ def weight_norms(run: Run) -> Finding:
     }
     table = pd.DataFrame({"class": run.classes, "norm": norms})
     order = np.argsort(-counts, kind="stable")
-    return Finding({"weight_norms": table}, {**summary, "order": [run.classes[i] for i in order]})
+    notes = (UNIT,) if run.head.unit else ()
+    return Finding({"weight_norms": table}, {**summary, "order": [run.classes[i] for i in order]}, notes=notes)
