@@ -223,7 +223,7 @@ def test_synthetic_images_lie_beside_the_table(tmp_path: Path) -> None:
     sheet.parent.mkdir(parents=True)
     sheet.write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
     text = run_study(study, tmp_path / "out").text
-    copy = tmp_path / "out" / "images" / "digits-oversample=bagan-seed=0.png"
+    copy = tmp_path / "out" / "images" / "digits-oversample=bagan-cut=0-seed=0.png"
     assert copy.read_bytes() == sheet.read_bytes() and f"(images/{copy.name})" in text
 
 
@@ -235,6 +235,46 @@ def test_only_a_long_tail_stays_as_it_is(tmp_path: Path) -> None:
     ):
         study = find_study("eos-gap", data={"CIFAR-10": str(laid_out(tmp_path / name, counts))})
         assert {job.data.profile for job in study.jobs} == {profile}  # type: ignore[attr-defined]
+
+
+def test_cuts_are_an_axis_beside_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "cuts.toml"
+    path.write_text(
+        """
+        seeds = [0, 1]
+        cuts = [0, 10, 100]
+        [[data]]
+        name = "thinned"
+        source = "digits"
+        profile = "exp:10"
+        [[data]]
+        name = "whole"
+        source = "digits"
+        """
+    )
+    study = find_study(path)
+    cells = [cell for job in study.jobs for cell in job.cells]
+    assert len(cells) == 2 * 3 + 2 and {cell["cut"] for cell in cells} == {0, 10, 100, "as given"}
+    drawn = {job.cut: job.data.load().train.ids.tolist() for job in study.jobs}  # type: ignore[attr-defined]
+    assert drawn[0] != drawn[10] != drawn[100]
+    assert len({store_key(job) for job in study.jobs}) == 8  # a network for each
+    other = find_study(path, cuts=[3], seeds=[0])
+    assert [job.cut for job in other.jobs] == [3, "as given"] and other.spec["cuts"] == [3]  # type: ignore[attr-defined]
+    assert "cut" not in find_study("long-tail", data={"CIFAR-10": "digits"}).jobs[0].cells[0]
+    for name in ("eos-table1", "eos-table2", "eos-table3", "eos-table4", "eos-table5", "eos-gap"):
+        jobs = find_study(name, data={"CIFAR-10": "digits"}).jobs
+        assert {(job.cut, job.seed) for job in jobs} == {(0, 0), (10, 0), (100, 0)}  # type: ignore[attr-defined]
+
+
+def test_means_are_over_cuts_and_seeds() -> None:
+    rows = [("none", cut, seed, cut / 100 + seed) for cut in (0, 10) for seed in (0, 1)]
+    rows += [("eos", cut, seed, cut / 50 + seed) for cut in (0, 10) for seed in (0, 1)]
+    results = pd.DataFrame(rows, columns=["treatment", "cut", "seed", "balanced_accuracy"]).assign(data="x")
+    table = summarise(results, ["data", "treatment"])
+    assert table["seeds"].tolist() == [4, 4] and table["balanced_accuracy"].tolist() == pytest.approx([0.55, 0.6])
+    found = compare(results, ["eos > none"], ["data", "treatment"], "balanced_accuracy")
+    assert found.loc[0, ["pairs", "held"]].tolist() == [4, 2]  # equal at cut 0, ahead at cut 10
+    assert found.loc[0, "difference"] == pytest.approx(0.05)
 
 
 def test_a_set_has_options_of_its_own_and_quick_wins_over_them(tmp_path: Path) -> None:

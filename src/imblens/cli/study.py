@@ -30,6 +30,12 @@ def command(
     ),
     quick: bool = typer.Option(False, "--quick", help="The size for two cores instead of the paper's."),
     seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Instead of the study's."),
+    cuts: str | None = typer.Option(
+        None,
+        "--cuts",
+        metavar="0,10,100",
+        help="Seeds of the draws that thin the training images, instead of the study's.",
+    ),
     workers: int | None = typer.Option(
         None, "--workers", min=1, metavar="N", help="Processes; default: one per core, or one on a GPU."
     ),
@@ -44,7 +50,9 @@ def command(
     """Run or resume a study, and print its table: mean and standard deviation over seeds, with the paper's values."""
     from imblens.studies import find_study, run_study
 
-    study = find_study(name, data=_sources(data), quick=quick, seeds=_seeds(seeds), arrays=arrays)
+    study = find_study(
+        name, data=_sources(data), quick=quick, seeds=_seeds(seeds), cuts=_seeds(cuts, "--cuts"), arrays=arrays
+    )
     if dry_run:
         _planned(study, out, networks, force=force, as_json=as_json)
         return
@@ -111,7 +119,7 @@ def _sources(pairs: list[str]) -> dict[str, str]:
     return sources
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def _seeds(text: str | None, option: str = "--seeds") -> list[int] | None:
     if text is None:
         return None
     try:
@@ -119,5 +127,5 @@ def _seeds(text: str | None) -> list[int] | None:
     except ValueError:
         seeds = [-1]
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise InputError(f"--seeds {text!r} is not a list of different whole numbers.", hint="Write --seeds 0,1,2")
+        raise InputError(f"{option} {text!r} is not a list of different whole numbers.", hint=f"Write {option} 0,1,2")
     return seeds

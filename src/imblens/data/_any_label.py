@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.errors import InputError
@@ -55,7 +56,7 @@ def binary_splits(splits: Mapping[str, ImageSplit]) -> tuple[dict[str, ImageSpli
 
 def two_classes(images: ImageSplit) -> ImageSplit:
     """Return the images with class 1 where any label is positive, else 0; boxes become boxes of class 1."""
-    has = images.labels.any(axis=1)
+    has: NDArray[np.bool_] = np.asarray(images.labels.any(axis=1))
     known = np.ones_like(has) if images.unknown is None else has | ~images.unknown.any(axis=1)
     boxes = images.boxes
     if boxes is not None:

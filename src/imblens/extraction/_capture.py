@@ -370,7 +370,8 @@ def _map_probes(
     except NotApplicable as reason:
         return [], dict.fromkeys(asked, str(reason))
     rectified = reading.plain and rectified_before_pooling(network, layer, reading.layer, sample=sample)
-    weight: Any = network.get_submodule(reading.layer).weight.detach() if rectified else None
+    layer_of_head: Any = network.get_submodule(reading.layer)
+    weight: Any = layer_of_head.weight.detach() if rectified else None
     if rectified and reading.one_logit:
         weight = two_logits(weight.T).T
     found: list[Probe] = [Alignment(layer, n_classes, boxed, pooled_by=weight)] if alignment else []

@@ -63,6 +63,11 @@ class Data(BaseModel):
         return images if self.task == "as labelled" else finding_or_none(images)
 
     @property
+    def thins(self) -> bool:
+        """Whether a draw thins the training split."""
+        return parse_profile(self.profile).ratio is not None
+
+    @property
     def is_thinned(self) -> bool:
         """Whether the training split is at least half as imbalanced as the profile asks, or has a profile of its own."""
         ratio = parse_profile(self.profile).ratio

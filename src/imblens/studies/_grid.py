@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
 from imblens.studies._measures import MEASURES
-from imblens.studies._networks import OVERSAMPLE, UNTREATED, Network, oversampling
+from imblens.studies._networks import GIVEN, OVERSAMPLE, UNTREATED, Network, oversampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,6 +47,8 @@ class Grid(_Strict):
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
         seeds: of the networks.
+        cuts: seeds of the draws that thin the training images, crossed with `seeds`: EOS averages over three cuts, and its
+            scripts draw with 0, 10 and 100. A set that is not thinned has one cut. Without cuts, each set's own `seed` draws.
         quick: what differs with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
             wins over what a data set asks for.
     """
@@ -62,6 +64,7 @@ class Grid(_Strict):
     measures: list[str] = Field(default=["accuracy"], min_length=1)
     claims: list[str] = []
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
+    cuts: list[int] = []
     quick: dict[str, Any] = {}
 
     @property
@@ -71,21 +74,26 @@ class Grid(_Strict):
         return tuple(dict.fromkeys([*listed, *(key for network in self.networks for key in network if key != OWN)]))
 
     def jobs(self) -> list[Network]:
-        """Return a job for every network whose data is available, seed by seed, so that early results cover one seed."""
+        """Return a job for every network whose data is available, seed by seed, so that early results cover one."""
         return [
             Network(
-                data=data,
+                data=data if cut is None else data.model_copy(update={"seed": cut}),
                 options={**{key: value for key, value in options.items() if key != OWN}, **data.train},
                 shown=self.varied,
                 seed=seed,
+                cut=GIVEN if cut is None and self.cuts else cut,
                 treatments=tuple(options.get(OWN, self.treatments)),
                 measures=tuple(self.measures),
             )
             for seed in self.seeds
             for data in self.data
             if data.source is not None
+            for cut in self._cuts_of(data)
             for options in self.jobs_options()
         ]
+
+    def _cuts_of(self, data: Data) -> list[int] | list[None]:
+        return self.cuts if self.cuts and data.thins else [None]
 
     def jobs_options(self) -> list[dict[str, Any]]:
         """Return the options of every network."""
@@ -107,7 +115,13 @@ def described(path: Path) -> tuple[str, str]:
 
 
 def read(
-    path: Path, *, quick: bool, sources: Mapping[str, str], seeds: list[int] | None = None, name: str | None = None
+    path: Path,
+    *,
+    quick: bool,
+    sources: Mapping[str, str],
+    seeds: list[int] | None = None,
+    cuts: list[int] | None = None,
+    name: str | None = None,
 ) -> Grid:
     """Read a study.
 
@@ -115,7 +129,7 @@ def read(
         path: a TOML file; see `Grid`.
         quick: apply its `quick` table.
         sources: data by name, or under "" where the study has one set only.
-        seeds: instead of the file's.
+        seeds, cuts: instead of the file's.
         name: what messages call it; default: the file's.
 
     Raises:
@@ -140,6 +154,8 @@ def read(
         spec = _quick(spec, path)
     if seeds:
         spec["seeds"] = seeds
+    if cuts:
+        spec["cuts"] = cuts
     spec.pop("quick", None)
     grid = _valid(spec, path)
     names = [data.name for data in grid.data]

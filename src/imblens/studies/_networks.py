@@ -19,6 +19,7 @@ from imblens.training import TrainingPlan
 from imblens.workflows import OVERSAMPLED, train_and_capture
 
 UNTREATED = "none"
+GIVEN = "as given"  # the cut of a set that a study with cuts does not thin
 OVERSAMPLE = "oversample"  # an option of a network that balances its training images before it is trained
 STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
 
@@ -32,6 +33,7 @@ class Network(Job):
         options: attributes of `imblens.training.TrainingPlan`, and `oversample`.
         shown: options that differ between networks of the study, as in the table.
         seed: of the network and of the treatments.
+        cut: seed of the draw that thinned the images, `GIVEN`, or None in studies without cuts.
         treatments: as typed: a name and key=value options, or "none".
         measures: groups of `imblens.studies.MEASURES`.
     """
@@ -42,17 +44,21 @@ class Network(Job):
     seed: int
     treatments: tuple[str, ...]
     measures: tuple[str, ...]
+    cut: int | str | None = None
 
     @property
     def label(self) -> str:
-        """Data, distinguishing options, seed."""
-        return " ".join([self.data.name, *(f"{key}={self.options[key]}" for key in self.shown), f"seed={self.seed}"])
+        """Data, distinguishing options, cut, seed."""
+        cut = [] if self.cut in (None, GIVEN) else [f"cut={self.cut}"]
+        options = (f"{key}={self.options[key]}" for key in self.shown)
+        return " ".join([self.data.name, *options, *cut, f"seed={self.seed}"])
 
     @property
     def cells(self) -> list[dict[str, Any]]:
         """A cell for every treatment."""
         own = {"data": self.data.name, **{key: self.options[key] for key in self.shown}}
-        return [{**own, "treatment": treatment, "seed": self.seed} for treatment in self.treatments]
+        drawn = {} if self.cut is None else {"cut": self.cut}
+        return [{**own, "treatment": treatment, **drawn, "seed": self.seed} for treatment in self.treatments]
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Train or load the network, then treat and measure."""

@@ -87,6 +87,7 @@ def find_study(
     data: Mapping[str, str] | None = None,
     quick: bool = False,
     seeds: Sequence[int] | None = None,
+    cuts: Sequence[int] | None = None,
     arrays: Sequence[str | Path] = (),
 ) -> Study:
     """Return a study.
@@ -95,7 +96,7 @@ def find_study(
         name: of `study_names()`, or a TOML file; see docs/studies.md.
         data: where each data set is: {"CIFAR-10": "folder"}; with "" as name where the study has one set only.
         quick: the size for two cores.
-        seeds: instead of the study's own.
+        seeds, cuts: instead of the study's own.
         arrays: stored features (ARRAYS.npz or run folders) in which `diagnosis` plants causes, instead of drawn
             shapes; with `data` it plants them in those image sets.
 
@@ -108,6 +109,8 @@ def find_study(
         raise MissingError(
             f"{text} reads no stored features.", hint="Leave out --arrays, or run `imblens study diagnosis`."
         )
+    if cuts and text in ("diagnosis", "iml-table1"):
+        raise MissingError(f"{text} thins no training images for networks.", hint="Leave out --cuts.")
     if text == "diagnosis":
         if data and arrays:
             raise MissingError("--data and --arrays are two studies.", hint="Run them one after the other.")
@@ -121,7 +124,13 @@ def find_study(
     if text not in known and path.suffix != ".toml":
         hint = did_you_mean(text, study_names())
         raise MissingError(f"there is no study {text!r}.", hint=f"{hint} Or give a TOML file.")
-    grid = _grid.read(path, quick=quick, sources=data or {}, seeds=list(seeds) if seeds else None)
+    grid = _grid.read(
+        path,
+        quick=quick,
+        sources=data or {},
+        seeds=list(seeds) if seeds else None,
+        cuts=list(cuts) if cuts else None,
+    )
     missing = {one.name: one.needs for one in grid.data if one.source is None}
     group = ["data", *grid.varied, "treatment"]
 
@@ -154,7 +163,7 @@ def find_study(
 
 def _spec(grid: _grid.Grid, *, quick: bool) -> dict[str, Any]:
     data = [one.model_dump(exclude=None if one.train else {"train"}) for one in grid.data]
-    return {**grid.model_dump(exclude={"quick"}), "data": data, "quick": quick}
+    return {**grid.model_dump(exclude={"quick"} if grid.cuts else {"quick", "cuts"}), "data": data, "quick": quick}
 
 
 def _sets(data: Mapping[str, str], *, quick: bool) -> Study:

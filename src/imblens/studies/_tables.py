@@ -17,13 +17,14 @@ OPTIONS = (
     "drw",
     "treatment",
 )  # columns of a paper's table that may be left at none
+DRAWN = ("seed", "cut")  # what networks that are averaged differ in
 SECONDS = ("train_seconds", "treat_seconds")
 
 
 def summarise(
     results: pd.DataFrame, group: Sequence[str], published: str = "", missing: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Return mean, standard deviation and number of seeds of every measure, and the paper's value where there is one.
+    """Return mean, standard deviation and number of networks of every measure, and the paper's value where there is one.
 
     Args:
         results: one row per cell, as `results.csv`.
@@ -89,7 +90,7 @@ def measures_of(results: pd.DataFrame, group: Sequence[str]) -> list[str]:
     return [
         str(name)
         for name in results.columns
-        if name not in (*group, "seed", "failed") and pd.api.types.is_numeric_dtype(results[name])
+        if name not in (*group, *DRAWN, "failed") and pd.api.types.is_numeric_dtype(results[name])
     ]
 
 
@@ -107,9 +108,9 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
     rows: list[dict[str, Any]] = []
     for claim in claims:
         left, right = (_side(results, side.strip(), group) for side in claim.split(">"))
-        keys = [name for name in (*group, "seed") if name in left[1] and name in right[1]]
+        keys = [name for name in (*group, *DRAWN) if name in left[1] and name in right[1]]
         both = left[0].merge(right[0], on=keys, suffixes=("_left", "_right"))
-        by = [name for name in keys if name != "seed"]
+        by = [name for name in keys if name not in DRAWN]
         for values, pairs in both.groupby(by, sort=False, dropna=False) if by else [((), both)]:
             difference = (pairs[f"{measure}_left"] - pairs[f"{measure}_right"]).dropna()
             if len(difference):
@@ -134,7 +135,7 @@ def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.Da
     rows = results
     for name, value in wanted.items():
         rows = rows[rows[name].astype(str) == value]
-    return rows, [name for name in (*group, "seed") if name not in wanted]
+    return rows, [name for name in (*group, *DRAWN) if name in results and name not in wanted]
 
 
 def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
