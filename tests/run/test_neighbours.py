@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
+import imblens.run._exact as exact
 import imblens.run._neighbours as module
+import imblens.run._space as space
 from imblens.errors import DependencyError, InputError, ShapeError
 from imblens.lenses import archetypes
 from imblens.run import NeighbourGraph, Run, nearest, neighbour_graph
@@ -141,15 +143,15 @@ def test_permuted_rows_permute_the_graph():
 def test_many_blocks_and_small_pieces_give_the_same(monkeypatch):
     features = np.vstack([CASES["copies"], CASES["copies"][:30], RNG.normal(size=(300, 4))])
     graph = neighbour_graph(features, 12)
-    monkeypatch.setattr(module, "_PRODUCT_NUMBERS", 2**10)
-    monkeypatch.setattr(module, "_NUMBERS", 2**7)
+    monkeypatch.setattr(exact, "PRODUCT_NUMBERS", 2**10)
+    monkeypatch.setattr(space, "NUMBERS", 2**7)
     small = neighbour_graph(features, 12)
     assert np.array_equal(small.indices, graph.indices)
     assert np.array_equal(small.distances, graph.distances)
 
 
 def test_two_rows_that_share_a_hash_are_still_two(monkeypatch):
-    monkeypatch.setattr(module, "_hashes", lambda matrix: np.zeros(len(matrix), np.uint64))
+    monkeypatch.setattr(space, "_hashes", lambda matrix: np.zeros(len(matrix), np.uint64))
     features = CASES["copies"]
     assert np.array_equal(neighbour_graph(features, 5).indices, brute_graph(features, 5)[0])
 
@@ -312,3 +314,37 @@ def test_with_pynndescent():
     share = np.mean([np.isin(true.indices[i], graph.indices[i]).mean() for i in range(len(features))])
     assert not graph.exact and graph.recall == pytest.approx(share, abs=0.03) and share > 0.8
     assert np.array_equal(neighbour_graph(features, 10, approximate=True).indices, graph.indices)
+
+
+def test_a_large_run_keeps_its_graph_for_other_commands(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
+    small = Run.load(Run.from_arrays(train=(features, labels)).save(tmp_path / "small"))
+    small.neighbours(5)
+    assert not (tmp_path / "small" / "neighbours.npz").exists()
+    monkeypatch.setattr("imblens.run._run.STORED_FROM", 50)
+    folder = Run.from_arrays(train=(features, labels)).save(tmp_path / "run")
+    first = Run.load(folder).neighbours(7)
+    assert (folder / "neighbours.npz").exists()
+
+    def never(*args, **kwargs):
+        raise AssertionError("searched again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imblens.run._split.neighbour_graph", never)
+        again = Run.load(folder).neighbours(5)
+    np.testing.assert_array_equal(again.indices, first.indices[:, :5])
+    np.testing.assert_array_equal(again.distances, first.distances[:, :5])
+    assert again.exact and again.recall is None
+    Run.from_arrays(train=(features[::-1], labels)).save(folder, force=True)  # other features: not that graph
+    np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(features[::-1], 7).indices)
+    (folder / "neighbours.npz").write_bytes(b"PK damaged")
+    np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(features[::-1], 7).indices)
+
+
+def test_the_time_left_is_told(monkeypatch):
+    monkeypatch.setattr(exact, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(exact, "PRODUCT_NUMBERS", 2**10)
+    told = []
+    neighbour_graph(np.random.default_rng(0).normal(size=(300, 4)), 3, progress=told.append)
+    assert len(told) > 3 and all("s left" in line for line in told) and told[-1].startswith("neighbours of 100% of 300")

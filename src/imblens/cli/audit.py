@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from imblens.report import Audit
     from imblens.run import Run
 
-USUAL_K = 5  # neighbours that lenses use by default
+USUAL_K, MOST_K = 5, 20  # neighbours that lenses use by default, and the most that one of them does
+LONG_SEARCH = 30_000  # training instances from which the time left of the search is shown
 EXAMPLES = examples(
     "imblens audit RUN",
     "imblens audit ARRAYS.npz --lens archetypes",
@@ -95,8 +96,8 @@ def command(
         skip = "embedding_map"
     elif draw_map is None and not lens and n_instances > QUICK_MAP:
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes long; add --map to compute it."}
-    if approximate is not None:
-        run.neighbours(USUAL_K, approximate=approximate)
+    if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
+        run.neighbours(MOST_K if not lens else USUAL_K, approximate=approximate, progress=progress)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     found = audit(
         run,

@@ -18,6 +18,7 @@ from imblens.run._npz import read_npz
 from imblens.run._read import read_run
 from imblens.run._sklearn import read_estimator
 from imblens.run._split import Split
+from imblens.run._stored_graph import STORED_FROM, keep_graph, stored_graph
 from imblens.run._table import Columns, read_table
 from imblens.run._table_source import is_table, open_table
 from imblens.run._write import write_run
@@ -79,20 +80,35 @@ class Run:
         splits = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in splits.items() if split is not None}
 
-    def neighbours(self, k: int, *, approximate: bool | None = None) -> NeighbourGraph:
+    def neighbours(
+        self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
+    ) -> NeighbourGraph:
         """The k nearest other training instances of every training instance, nearest first.
 
-        Searched once for the largest k so far; a smaller k takes a part of that graph.
+        Searched once for the largest k so far; a smaller k takes a part of that graph. That of a run read from a folder,
+        with 50,000 training instances or more, is kept there as neighbours.npz, where other commands find it.
 
         Args:
             k: 1 or more; at most all other instances are returned.
             approximate: True allows an approximate search, whose recall is measured on a sample; later calls with the
                 same or a smaller k use its result. None uses a graph that exists, else is approximate above 300,000 instances.
+            progress: called every few seconds with a line of text on the time left.
 
         Raises:
             DependencyError: approximate=True without pynndescent.
         """
-        return self.train.neighbours(k, approximate=approximate)
+        if self.path is None or len(self.train) < STORED_FROM:
+            return self.train.neighbours(k, approximate=approximate, progress=progress)
+        if self.train.searched is None:
+            stored = stored_graph(self.path)
+            if stored is not None:
+                self.train.use_neighbours(stored)
+        before = self.train.searched
+        found = self.train.neighbours(k, approximate=approximate, progress=progress)
+        searched = self.train.searched
+        if searched is not None and searched is not before:
+            keep_graph(self.path, searched)
+        return found
 
     @property
     def searched(self) -> NeighbourGraph | None:

@@ -298,12 +298,14 @@ class Split:
         graph: NeighbourGraph | None = self._memo_of_features.known("neighbours")
         return graph
 
-    def neighbours(self, k: int, *, approximate: bool | None = None) -> NeighbourGraph:
+    def neighbours(
+        self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
+    ) -> NeighbourGraph:
         """The k nearest other instances of every instance, nearest first; see `Run.neighbours`."""
         graph = self.searched
         unlike = graph is not None and approximate is not None and graph.exact is approximate
         if graph is None or unlike or graph.k < min(k, len(self) - 1):
-            graph = neighbour_graph(self.features, k, approximate=approximate)
+            graph = neighbour_graph(self.features, k, approximate=approximate, progress=progress)
             self.use_neighbours(graph)
         return graph.first(k)
 

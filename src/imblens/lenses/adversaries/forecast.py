@@ -80,6 +80,10 @@ def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
         others = present[present != i]
         apart = (moments.mean[i] - moments.mean[others]) ** 2  # (C - 1, D)
         spread = moments.variance[i] + moments.variance[others]
+        if spread.min(initial=1.0) > 0:  # the usual case, in fewer steps
+            mean = (apart / spread).sum(axis=1) / spread.shape[1]
+            values[row, others] = mean == 0 if (mean == 0).any() else 1 / mean
+            continue
         ratio = np.divide(apart, spread, out=np.where(apart > 0, np.inf, np.nan), where=spread > 0)
         known = ~np.isnan(ratio)
         mean = np.divide(
