@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imblens.lenses.concepts import concepts as concepts
     from imblens.lenses.diagnosis import diagnosis as diagnosis
     from imblens.lenses.embedding_map import embedding_map as embedding_map
+    from imblens.lenses.errors import errors as errors
     from imblens.lenses.feature_density import feature_density as feature_density
     from imblens.lenses.feature_overlap import feature_overlap as feature_overlap
     from imblens.lenses.generalization_gap import generalization_gap as generalization_gap

@@ -10,6 +10,7 @@ from imblens.base.markdown import prose
 from imblens.lenses import HEADINGS, lens_page
 from imblens.report import (
     _class_table,
+    _errors,
     _evidence,
     _html,
     _image_sheet,
@@ -45,15 +46,18 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
     stated = summary(audit) if stated is None else stated
     drawn = _render.figures(audit) if drawn is None else drawn
     suspects = _lens_parts.suspects(run, audit.findings)
-    wanted = _evidence.wanted_images(audit, suspects)
+    errors = _errors.rows(audit)
+    wanted = _evidence.wanted_images(audit, suspects, errors)
     sheet, others = _image_sheet.sheet(run, wanted), _previews.previews(run, wanted)
     groups = _evidence.gallery(audit, sheet, others)
+    error_rows = _errors.static_rows(audit, stated["order"], errors, sheet, others)
     sections = [_section(audit, name, lens, drawn) for name, lens in stated["lenses"].items()]
     for section in sections:
         section["gallery"] = groups if section["name"] == _lens_parts.ARCHETYPES else []
         section["suspects"] = (
             _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
         )
+        section["errors"] = error_rows if section["name"] == _lens_parts.ERRORS else []
         section["image_note"] = _image_note(sheet) if section["name"] == _lens_parts.MAP else ""
         section["key_chart"] = section["name"] == _lens_parts.ACCURACY
     lines = {section["id"]: section.pop("rest") for section in sections}
@@ -61,7 +65,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
     first = next(
         (section["figures"].pop(0) for section in sections if section["key_chart"] and section["figures"]), None
     )
-    columns, rows = _class_table.table(stated)
+    columns, rows = _class_table.table(stated, _errors.anchors(error_rows))
     made = synthetic(run)
     facts = [("task", stated["task"]), ("instances", _eyebrow(stated)), *stated["reproduction"]["settings"].items()]
     mean = stated["mean_accuracy"]
@@ -78,6 +82,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
             "key": _key(audit),
             "lines": lines,
             "sentences": _sentences(stated),
+            "errors": _errors.data(audit, errors),
         },
         names=run.classes,
         sheet=sheet,
@@ -133,8 +138,8 @@ def _contents(
 
 
 def _key(audit: AuditData) -> str:
-    """Return the name under which a browser keeps the ticks of this page: the same for the same suspects."""
-    return hashlib.sha256("\0".join(_lens_parts.suspect_ids(audit.findings)).encode()).hexdigest()[:16]
+    """Return the name under which a browser keeps the ticks of this page: the same for the same suspects and errors."""
+    return hashlib.sha256("\0".join(_lens_parts.ticked_ids(audit.findings)).encode()).hexdigest()[:16]
 
 
 def _sentences(stated: Mapping[str, Any]) -> dict[str, list[str]]:

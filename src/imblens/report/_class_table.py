@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from imblens.base.wording import FEW, counted, interval, percent
+from imblens.report._errors import anchor as error_anchor
 from imblens.report._html import anchor
 from imblens.report._lens_parts import KINDS
 
@@ -31,8 +32,11 @@ def cards(stated: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any
     ]
 
 
-def table(stated: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return columns and rows of the table of classes, rarest last; columns without values are left out."""
+def table(stated: Mapping[str, Any], cells: Collection[str] = ()) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return columns and rows of the table of classes, rarest last; columns without values are left out.
+
+    `cells` are the addresses of errors that the page has; see `_errors.anchor`.
+    """
     rows = sorted(stated["class_table"], key=lambda row: -row["train_count"])
     multilabel = stated["task"] == "multilabel"
     accuracy = "Sensitivity" if multilabel else "Accuracy"
@@ -50,11 +54,14 @@ def table(stated: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     shown = []
     for place, row in enumerate(rows):
         measured = _measured(row)
-        cells = _cells(row, accuracy, measured)
+        shown_cells = _cells(row, accuracy, measured)
+        to = row["errors_to"]
+        if to and (address := error_anchor(row["class"], to["class"])) in cells:
+            shown_cells["Errors go to"]["link"] = address
         shown.append(
             {
                 "name": row["class"],
-                "cells": [{"title": title, **PLAIN_CELL, **cells[title]} for title in titles],
+                "cells": [{"title": title, **PLAIN_CELL, **shown_cells[title]} for title in titles],
                 "view": measured,
                 "rest": len(rows) > MANY_CLASSES and ENDS <= place < len(rows) - ENDS,
             }

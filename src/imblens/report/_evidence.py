@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.wording import percent
-from imblens.report import _html, _lens_parts
+from imblens.report import _errors, _html, _lens_parts
 
 if TYPE_CHECKING:
     from imblens.report._data import AuditData
@@ -17,11 +17,13 @@ GALLERY_CLASSES = 60
 ROWS_IN_FULL = 12  # of a table, for the class of interest
 
 
-def wanted_images(audit: AuditData, suspects: Sequence[Mapping[str, Any]]) -> list[Key]:
+def wanted_images(
+    audit: AuditData, suspects: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]] = ()
+) -> list[Key]:
     """Return the images that the page can show, the most important first."""
     near = [("train", name) for row in suspects for name in (row["id"], *(other for other, _ in row["near"]))]
     typical = [("train", str(row["prototype"])) for rows in _prototypes(audit).values() for row in rows]
-    return [*typical, *near, *_lens_parts.map_points(audit.findings)]
+    return [*typical, *near, *_errors.wanted_images(errors), *_lens_parts.map_points(audit.findings)]
 
 
 def gallery(audit: AuditData, sheet: Sheet, others: Previews) -> list[dict[str, Any]]:

@@ -80,17 +80,21 @@ def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
 
 
 def table_html(table: pd.DataFrame) -> Markup:
-    """A frame as an HTML table; every cell is text, unknown values are a dash."""
+    """A frame as an HTML table; every cell is text, unknown values are a dash.
+
+    The classes r1, r2, ... of the table name its columns of numbers (style.css), which is shorter than a class for each cell.
+    """
     columns = [(str(name), _is_number(table[name])) for name in table.columns]
-    marks = {True: ' class="n"', False: ""}
-    head = "".join(f'<th scope="col"{marks[numeric]}>{_breakable(name)}</th>' for name, numeric in columns)
+    head = "".join(f'<th scope="col">{_breakable(name)}</th>' for name, _ in columns)
     cells = [[_cell_html(cell(value), numeric) for value in table[name].tolist()] for name, numeric in columns]
+    marks = " ".join(f"r{place}" for place, (_, numeric) in enumerate(columns, start=1) if numeric)
     of = [str(value) for value in table["class"].tolist()] if "class" in table.columns else [""] * len(table)
     body = "".join(
         f'<tr data-class="{escape(name)}">{"".join(row)}</tr>'
         for name, row in zip(of, zip(*cells, strict=True), strict=True)
     )
-    return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    kind = f' class="{marks}"' if marks else ""
+    return Markup(f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _breakable(name: str) -> str:
@@ -99,7 +103,7 @@ def _breakable(name: str) -> str:
 
 
 def _cell_html(text: str, numeric: bool) -> str:
-    kind = ' class="n"' if numeric else ' class="long"' if len(text) > 40 else ""
+    kind = ' class="long"' if len(text) > 40 and not numeric else ""
     return f"<td{kind}>{escape(text)}</td>"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ACCURACY, CONFUSION, FORECAST, RANKING = "class_accuracy", "class_accuracy", "adversaries", "ranking"
 ARCHETYPES, SUSPECTS, MAP, MAPS, DIAGNOSIS = "archetypes", "label_suspects", "embedding_map", "alignment", "diagnosis"
+ERRORS = "errors"
 KINDS = ("safe", "border", "rare", "outlier")
 EVIDENCE = {  # cause -> the lens that shows it
     "few_examples": ACCURACY,
@@ -150,10 +151,10 @@ def suspects(run: Run, findings: Findings) -> list[dict[str, Any]]:
     return rows
 
 
-def suspect_ids(findings: Findings) -> list[str]:
-    """Identifiers of all suspect labels."""
-    table = table_of(findings, SUSPECTS, "label_suspects", "id")
-    return [] if table is None else table["id"].astype(str).tolist()
+def ticked_ids(findings: Findings) -> list[str]:
+    """Identifiers of all suspect labels and listed errors."""
+    tables = (table_of(findings, SUSPECTS, "label_suspects", "id"), table_of(findings, ERRORS, "errors", "id"))
+    return [str(name) for table in tables if table is not None for name in table["id"].tolist()]
 
 
 def map_points(findings: Findings) -> Iterator[tuple[str, str]]:

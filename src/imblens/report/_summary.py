@@ -7,6 +7,8 @@ from typing import Any
 from imblens.lenses import ClassMeasure, all_lenses, class_measures, lens_info
 from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
 from imblens.report._data import AuditData, Lines
+from imblens.report._errors import STATED
+from imblens.report._errors import rows as error_rows
 from imblens.report._html import heading
 from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
 from imblens.report._sentences import class_sentence, reason, statements
@@ -44,6 +46,8 @@ def summary(audit: AuditData) -> dict[str, Any]:
         - `measures`: the class measures that lenses declare: name -> `lens`, `title`, `better` ("higher", "lower" or None).
         - `copies`: `count` of test instances that equal a training instance (None without a test split), and whether that
           is `notable`; `shared_patients`: patients in both training and test split.
+        - `errors`: the 100 most confident listed test errors: `id`, `class`, `predicted`, `probability`, `neighbours` (`id` and
+          `class` of the nearest training instances). The table `errors` lists more.
         - `lenses`: name -> `question`, `lines` (class -> sentence, "" for all classes), `notes`.
         - `skipped`: name -> `question`, `reason`.
         - `deployment`: results of `imblens.decisions` that were asked for, each with `question`, `explanation`, `lines`,
@@ -87,6 +91,7 @@ def summary(audit: AuditData) -> dict[str, Any]:
         "order": [row["class"] for row in order],
         "class_table": rows,
         "measures": {name: _measure(known) for name, known in measures.items()},
+        "errors": error_rows(audit, STATED),
         "lenses": lenses,
         "skipped": {name: _skipped(name, text) for name, text in audit.skipped.items()},
         "deployment": [dict(part) for part in audit.deployment],

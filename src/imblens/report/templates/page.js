@@ -6,6 +6,7 @@
   const SIGNAL = page.signal;
   const views = new Map();
   let chosen = page.of;
+  let cell = "";  // the predicted class of the chosen cell of a matrix
 
   const all = (what, inside = document) => Array.from(inside.querySelectorAll(what));
 
@@ -188,7 +189,10 @@
       made.view.addEventListener("click", (event, item) => {
         const datum = item && item.datum;
         const name = datum && [datum.name, datum.class, datum.reference].map(asNamed).find((value) => page.classes.includes(value));
-        if (name !== undefined) choose(name === chosen ? "" : name);
+        const other = datum && [datum.predicted, datum.adversary].map(asNamed).find((value) => page.classes.includes(value) && value !== name);
+        if (name === undefined) return;
+        if (other === undefined || !panel) choose(name === chosen && cell === "" ? "" : name);
+        else goTo(name, name === chosen && other === cell ? "" : other);
       });
       await follow(figure);
       figure.dataset.live = "yes";
@@ -229,8 +233,9 @@
   const select = document.getElementById("class");
   const box = document.getElementById("chosen");
 
-  function choose(name, write = true) {
+  function choose(name, write = true, predicted = "") {
     chosen = page.classes.includes(name) ? name : "";
+    cell = chosen === "" ? "" : predicted;
     if (select) select.value = chosen;
     if (chosen !== "") document.getElementById("hint")?.remove();
     for (const item of all("[data-class]")) {
@@ -257,25 +262,30 @@
     narrowDown();
     lead();
     describe();
-    if (write && asked().name !== chosen) history.pushState(null, "", address());
+    errors();
+    if (write && (asked().name !== chosen || asked().cell !== cell)) history.pushState(null, "", address());
   }
 
   // the address holds the chosen class and the section: "#class=truck&at=lens-adversaries"; Back returns to the previous choice
   const address = (at = "") => chosen === "" && at === "" && page.of === ""
-    ? "#" : `#class=${encodeURIComponent(chosen)}` + (at && `&at=${at}`);
+    ? "#" : `#class=${encodeURIComponent(chosen)}` + (cell && `&predicted=${encodeURIComponent(cell)}`) + (at && `&at=${at}`);
 
   function asked() {
-    const [, name, at] = /^#class=([^&]*)(?:&at=(.*))?$/.exec(location.hash) || [];
+    const [, name, predicted, at] = /^#class=([^&]*)(?:&predicted=([^&]*))?(?:&at=(.*))?$/.exec(location.hash) || [];
     try {
-      return { name: decodeURIComponent(name ?? (location.hash === "" ? page.of : chosen)), at };
+      return {
+        name: name === undefined ? (location.hash === "" ? page.of : chosen) : decodeURIComponent(name),
+        cell: name === undefined && location.hash !== "" ? cell : decodeURIComponent(predicted ?? ""), at,
+      };
     } catch {
-      return { name: "" };
+      return { name: "", cell: "" };
     }
   }
 
   function arrive() {
-    const { name, at } = asked();
-    if (name !== chosen) choose(name, false);
+    const { name, cell: predicted, at } = asked();
+    if (name !== chosen || predicted !== cell) choose(name, false, predicted);
+    if (predicted && !at) panel?.scrollIntoView();
     if (at) document.getElementById(at)?.scrollIntoView();
   }
 
@@ -328,6 +338,112 @@
     }
   }
 
+  // --- errors: the test instances behind a class, or behind a cell of a matrix
+
+  const AT_ONCE = 24;
+  const panel = document.getElementById("errors");
+  const list = document.getElementById("error-list");
+  const cells = document.getElementById("predicted");
+  const tickedErrors = new Map();
+  let held;
+  for (const figure of all(".gallery.errors figure[id]")) figure.removeAttribute("id");  // addresses where no script runs
+
+  function goTo(name, predicted) {
+    choose(name, true, predicted);
+    if (predicted) panel.scrollIntoView();
+  }
+
+  const shownAs = (split, id, label) => {
+    const shown = tile(split, id) ?? preview(split, id);
+    if (!shown) return null;
+    if (!shown.classList.contains("preview")) {
+      shown.setAttribute("role", "img");
+      shown.setAttribute("aria-label", label);
+    }
+    return shown;
+  };
+
+  function card([id, label, predicted, probability, near], number) {
+    const { ids, predictions } = held;
+    const name = page.classes[label];
+    const map = document.querySelector(`.map-of[data-number="${number}"] svg`);
+    const image = map?.cloneNode(true) ?? shownAs("test", id, `${id}, ${name}`);
+    const box = make("input", { type: "checkbox", className: "tick", checked: tickedErrors.has(number) });
+    box.addEventListener("change", () => {
+      if (box.checked) tickedErrors.set(number, [id, name, predictions[predicted], probability]);
+      else tickedErrors.delete(number);
+      tell();
+    });
+    const words = near.map(([place, of]) => {
+      const other = shownAs("train", ids[place], `${ids[place]}, ${predictions[of]}`);
+      return make("span", { className: "neighbour" }, ...[other].filter(Boolean),
+        make("bdi", { textContent: predictions[of] }), ...(other ? [] : [make("bdi", { className: "sub", textContent: ` ${ids[place]}` })]));
+    });
+    const isText = image?.classList.contains("preview");
+    return make("li", { className: image && !isText ? "" : "plain" }, ...[image].filter(Boolean),
+      make("div", {}, make("label", { className: "mark" }, box, make("bdi", { className: "sub", textContent: id })), make("br"),
+        make("bdi", { textContent: name }), " predicted ", make("b", { dir: "auto", textContent: predictions[predicted] }),
+        ` ${(100 * probability).toFixed(probability < 0.995 ? 0 : 1)}%`),
+      make("span", { className: "near-title", textContent: "Nearest training instances" }),
+      make("div", { className: isText ? "near words" : "near" }, ...words));
+  }
+
+  async function errors(whole = false) {
+    if (!panel) return;
+    held ??= await (unpackedErrors ??= inflated(page.errors));
+    const own = page.classes.indexOf(chosen);
+    const { predictions, pairs } = held;
+    const of = pairs.filter(([label]) => label === own).sort((a, b) => b[2] - a[2]);
+    const at = of.find(([, predicted]) => predictions[predicted] === cell);
+    const found = held.errors.map((error, number) => [error, number])
+      .filter(([[, label, predicted]]) => label === own && (cell === "" || predictions[predicted] === cell));
+    panel.closest("section").classList.toggle("asked", own >= 0);
+    const total = (cell === "" ? of : [at].filter(Boolean)).reduce((sum, [, , n]) => sum + n, 0);
+    const say = document.getElementById("errors-of");
+    say.hidden = list.hidden = own < 0;
+    const what = chosen + (cell && ` predicted ${cell}`);
+    say.textContent = !total ? `No test error of ${what}.`
+      : `${total} test error${total === 1 ? "" : "s"} of ${what}` + (found.length < total ? `; the ${found.length} most confident are listed.` : ".");
+    cells.replaceChildren(make("option", { value: "", textContent: "Any class" }), ...(own < 0 ? [] : of.map(([, predicted, n]) =>
+      make("option", { value: predictions[predicted], textContent: `${predictions[predicted]} (${n})` }))));
+    if (cell !== "" && !at) cells.append(make("option", { value: cell, textContent: `${cell} (0)` }));
+    cells.value = cell;
+    cells.disabled = own < 0;
+    const few = whole ? found : found.slice(0, AT_ONCE);
+    const more = document.getElementById("all-errors");
+    more.hidden = few.length === found.length || own < 0;
+    more.textContent = `Show all ${found.length}`;
+    list.replaceChildren(...(own < 0 ? [] : few.map(([error, number]) => card(error, number))));
+  }
+  let unpackedErrors;
+
+  function tell(store = true) {
+    const n = tickedErrors.size;
+    document.getElementById("ticked-errors").textContent = n ? `${n} ticked.` : "None ticked.";
+    document.getElementById("take-errors").disabled = !n;
+    try { if (store) localStorage.setItem(page.key + " errors", JSON.stringify([...tickedErrors])); } catch { /* not stored */ }
+  }
+
+  if (panel) {
+    try {
+      for (const [number, row] of JSON.parse(localStorage.getItem(page.key + " errors") || "[]")) tickedErrors.set(number, row);
+    } catch { /* nothing is stored */ }
+    tell(false);
+    cells.addEventListener("change", () => choose(chosen, true, cells.value));
+    document.getElementById("all-errors").addEventListener("click", () => errors(true));
+    document.getElementById("clear-errors").addEventListener("click", () => { tickedErrors.clear(); tell(); errors(); });
+    document.getElementById("take-errors").addEventListener("click", () => save("errors.csv", "text/csv",
+      csv([["id", "class", "predicted", "probability"], ...[...tickedErrors.values()]])));
+    list.addEventListener("keydown", (event) => {  // arrows walk through the errors
+      const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const boxes = all(".tick", list);
+      const next = by && boxes[boxes.indexOf(event.target) + by];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+    });
+  }
+
   if (select) select.addEventListener("change", () => choose(select.value));
   const step = (by) => {
     const names = ["", ...page.classes];
@@ -356,6 +472,7 @@
     const taken = event.target.closest("button.save");
     if (taken) return take(taken);
     const link = event.target.closest("a[href^='#']");
+    if (link && link.hash.startsWith("#class=")) return;  // a cell, which `arrive` chooses
     if (link && chosen !== "") {  // the address keeps the class
       event.preventDefault();
       const target = document.getElementById(link.hash.slice(1));
@@ -422,7 +539,7 @@
     document.querySelector(".suspects").classList.remove("folded");
     event.target.parentElement.remove();
   });
-  const ticks = all(".tick");
+  const ticks = all(".suspects .tick");
   const ticked = () => ticks.filter((box) => box.checked);
   const kept = "imblens " + page.key;
   const report = () => {
@@ -520,6 +637,6 @@
   } else {
     figures.forEach(wake);
   }
-  choose(asked().name, false);
+  choose(asked().name, false, asked().cell);
   arrive();
 })();

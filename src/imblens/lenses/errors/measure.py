@@ -1,0 +1,118 @@
+"""Misclassified test instances, the most confident first, with the training instances nearest to them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.wording import counted, number
+from imblens.errors import InputError
+from imblens.lenses._contract import Finding, lens
+from imblens.lenses.errors.listed import SURE, listed_errors
+from imblens.lenses.errors.text import lines
+from imblens.run import Run
+
+PREDICTIONS = ("negative", "positive")  # of a label, in a multi-label run
+
+
+@lens(
+    "Which test instances are misclassified?",
+    order=15,
+    needs=("test", "test_logits"),
+    lines=lines,
+    pairs={"error_pairs": "count"},
+)
+def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Finding:
+    """Misclassified test instances, the most confident errors first, with the training instances nearest to each.
+
+    probability = softmax of the logits at the predicted class
+
+    For each pair of a class and a predicted class at most `per_pair` errors are listed, those with the highest probability:
+    first the most confident error of each pair, then the second of each, until `limit`. Every error is counted in
+    `error_pairs`. An error counts as confident from a probability of 0.9. Nearest are training instances by Euclidean
+    distance between features.
+
+    In a multi-label run each label is a binary task: an error is a positive that is predicted negative, or a negative that is
+    predicted positive (logit above 0), and its probability is that of the prediction, by the sigmoid. Uncertain labels
+    do not count.
+
+    Args:
+        run: with a test split whose predictions are known.
+        k: nearest training instances listed with each error, 1 or more.
+        per_pair: most errors listed of one pair of classes, 1 or more.
+        limit: most errors listed, 1 or more.
+
+    Returns:
+        Tables `errors` (id, class, predicted, probability in [0, 1], class_probability: the same of the true class, neighbours:
+        ids of the nearest training instances joined by spaces, neighbour_classes: their classes; in a multi-label run
+        whether each is positive or negative of the label), highest probability
+        first, and `error_pairs` (class, predicted, count, confident, listed), one row per pair that occurs. `predicted`
+        is "negative" or "positive" in a multi-label run. Summary: errors, listed, confident, k.
+
+    Raises:
+        NotApplicable: no test split, or no predictions.
+        InputError: an option is less than 1.
+
+    References:
+        Ours. The confusion of classes is that of IML, Fig. 2; showing instances beside their nearest training
+        instances follows the nearest neighbours of IML, section III-C.
+
+    Example:
+        >>> train = (np.array([[0.0], [1.0], [5.0]]), [0, 0, 1])
+        >>> test = (np.array([[4.0], [0.5]]), [0, 0], np.array([[0.0, 3.0], [1.0, 0.0]]))
+        >>> found = errors(Run.from_arrays(train=train, test=test, classes=("cat", "dog")), k=1)
+        >>> row = found.tables["errors"].iloc[0]
+        >>> row["id"], row["class"], row["predicted"], f"{row['probability']:.2f}", row["neighbours"]
+        ('0', 'cat', 'dog', '0.95', '2')
+    """
+    import pandas as pd
+
+    for name, value in (("k", k), ("per_pair", per_pair), ("limit", limit)):
+        if value < 1:
+            raise InputError(f"errors: {name}={value} must be at least 1.", hint="Leave it out for the default.")
+    assert run.test is not None
+    found = listed_errors(run, k=k, per_pair=per_pair, limit=limit)
+    names = np.array(run.classes, dtype=object)
+    predictions = np.array(PREDICTIONS, dtype=object) if run.test.multilabel else names
+    ids = run.train.ids.astype(str)
+    table = pd.DataFrame(
+        {
+            "id": run.test.ids.astype(str)[found.rows],
+            "class": names[found.labels],
+            "predicted": predictions[found.predicted],
+            "probability": found.probability,
+            "class_probability": found.own,
+            "neighbours": [" ".join(ids[near]) for near in found.near],
+            "neighbour_classes": [
+                ", ".join(near_classes(run, label, near))
+                for label, near in zip(found.labels.tolist(), found.near, strict=True)
+            ],
+        }
+    )
+    pairs = pd.DataFrame(
+        {
+            "class": names[found.pairs[:, 0]],
+            "predicted": predictions[found.pairs[:, 1]],
+            **{name: found.pairs[:, i] for i, name in enumerate(("count", "confident", "listed"), start=2)},
+        }
+    )
+    summary = {
+        "errors": found.total,
+        "listed": len(table),
+        "confident": int(found.pairs[:, 3].sum()),
+        "k": number(found.near.shape[1]),
+    }
+    notes = [f"An error is confident from a probability of {SURE:.0%} of the prediction."]
+    if len(table) < found.total:
+        notes.append(
+            f"Listed are {len(table):,} of {counted(found.total, 'error')}: of each pair of classes the most confident."
+        )
+    return Finding({"errors": table, "error_pairs": pairs}, summary, notes=tuple(notes))
+
+
+def near_classes(run: Run, label: int, near: NDArray[np.int64]) -> list[str]:
+    """Class of each training instance; in a multi-label run whether it is positive or negative of `label`."""
+    own = run.train.labels[near]
+    if own.ndim == 1:
+        return [run.classes[i] for i in own.tolist()]
+    return [PREDICTIONS[i] for i in own[:, label].tolist()]
