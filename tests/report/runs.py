@@ -51,13 +51,16 @@ def make_run(
     run = Run.from_arrays(train=train, test=test, head=(weight, bias), classes=names, meta=meta)
     if not images:
         return run
-    table = pd.DataFrame(
-        {"id": [f"train/{i}" for i in range(len(train[1]))], "thumbnail": [_png(int(c)) for c in train[1]]}
-    )
     head = run.head
     assert isinstance(head, Head)
-    shown = Split((Part(run.train.features, run.train.labels, table=table),), run.classes, "train", head)
-    return Run(train=shown, test=run.test, head=head, classes=run.classes, meta=meta)
+
+    def pictured(split: Split) -> Split:
+        ids = [f"{split.name}/{i}" for i in range(len(split))]
+        table = pd.DataFrame({"id": ids, "thumbnail": [_png(int(c)) for c in split.labels]})
+        return Split((Part(split.features, split.labels, table=table),), run.classes, split.name, head)
+
+    assert run.test is not None
+    return Run(train=pictured(run.train), test=pictured(run.test), head=head, classes=run.classes, meta=meta)
 
 
 def _png(label: int) -> bytes:

@@ -172,6 +172,7 @@ def _section(audit: AuditData, name: str, lens: Mapping[str, Any], drawn: _rende
     tables = {
         table: _html.shown(frame, table, files[name, table], audit.run.n_classes)
         for table, frame in finding.tables.items()
+        if (name, table) != (_lens_parts.ERRORS, "errors")  # its rows are shown with their images
     }
     lines = lens["lines"]
     sentence = " ".join(list(lines.values())[:3])

@@ -88,13 +88,11 @@ def table_html(table: pd.DataFrame) -> Markup:
     head = "".join(f'<th scope="col">{_breakable(name)}</th>' for name, _ in columns)
     cells = [[_cell_html(cell(value), numeric) for value in table[name].tolist()] for name, numeric in columns]
     marks = " ".join(f"r{place}" for place, (_, numeric) in enumerate(columns, start=1) if numeric)
-    of = [str(value) for value in table["class"].tolist()] if "class" in table.columns else [""] * len(table)
-    body = "".join(
-        f'<tr data-class="{escape(name)}">{"".join(row)}</tr>'
-        for name, row in zip(of, zip(*cells, strict=True), strict=True)
-    )
+    names = [name for name, _ in columns]
+    of = f' data-of="{names.index("class")}"' if "class" in names else ""  # the script finds the rows of a class there
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
     kind = f' class="{marks}"' if marks else ""
-    return Markup(f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return Markup(f"<table{kind}{of}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _breakable(name: str) -> str:

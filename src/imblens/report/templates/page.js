@@ -10,6 +10,10 @@
 
   const all = (what, inside = document) => Array.from(inside.querySelectorAll(what));
 
+  for (const table of all("table[data-of]")) {
+    for (const row of table.tBodies[0].rows) row.dataset.class = row.cells[table.dataset.of].textContent;
+  }
+
   // --- charts: the static drawing is shown until the live chart is ready, and again in print
 
   let unpacked;
