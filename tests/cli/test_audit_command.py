@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,11 +45,13 @@ def imblens(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_audit_writes_what_the_contract_says(arrays: Path, tmp_path: Path) -> None:
-    done = imblens("audit", arrays, "--json", cwd=tmp_path)
+    (tmp_path / "in").mkdir()
+    source = shutil.copy(arrays, tmp_path / "in" / "cells.npz")
+    done = imblens("audit", source, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    out = tmp_path / "imblens-audit"
+    out = tmp_path / "in" / "cells-audit"  # beside what was audited
     said = json.loads(done.stdout)
-    assert Path(said["report"]) == Path("imblens-audit/report.html") and said["verdict"]
+    assert Path(said["report"]) == out / "report.html" and said["verdict"]
     findings = json.loads((out / "findings.json").read_text())
     assert set(findings) == {"imblens", "summary", "lenses"}
     assert findings["lenses"]["class_accuracy"]["skipped"] is None
@@ -87,9 +90,9 @@ def test_nothing_is_overwritten_without_force(arrays: Path, tmp_path: Path) -> N
 
 
 def test_results_on_stdout_progress_on_stderr(arrays: Path, tmp_path: Path) -> None:
-    done = imblens("audit", arrays, "--lens", "class_accuracy", cwd=tmp_path)
+    done = imblens("audit", arrays, "--lens", "class_accuracy", "--out", "out", cwd=tmp_path)
     lines = done.stdout.strip().splitlines()
-    assert lines[-2] == "report: imblens-audit/report.html"
+    assert lines[-2] == "report: out/report.html"
     assert lines[-1].startswith("next: imblens treat ")
 
 

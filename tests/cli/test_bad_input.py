@@ -151,7 +151,7 @@ def assert_refused(answer: tuple[int, str, str], fragment: str, folder: Path) ->
     assert error.startswith("error: ") and hint.startswith("hint: ") and "Traceback" not in err, err
     assert out == ""
     assert not (folder / "out").exists() or not any((folder / "out").iterdir()), "nothing is written"
-    assert not (folder / "imblens-audit").exists()
+    assert not list(folder.glob("*-audit"))
 
 
 TORCHLESS = """

@@ -63,6 +63,7 @@ Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )
 Hub = typer.Option(False, "--hub", help="For a public data set by name: download it through Hugging Face datasets.")
+Open = typer.Option(False, "--open", help="Open the report in the browser.")
 Papers = typer.Option(
     False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
 )
@@ -148,6 +149,19 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     else:
         for line in lines:
             print(one_line(line))
+
+
+def address(report: Path) -> list[str]:
+    """Return the address of a report, which terminals make clickable; nothing where stdout is no terminal."""
+    return [f"open: {report.resolve().as_uri()}"] if sys.stdout.isatty() else []
+
+
+def show(report: Path) -> None:
+    """Open a report in the browser; one line on stderr where there is none."""
+    import webbrowser
+
+    if not webbrowser.open(report.resolve().as_uri()):
+        progress(f"no browser was found; open {report.resolve()}")
 
 
 def rows(table: pd.DataFrame) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
-from imblens.cli._shared import Force, Json, Papers, begin, emit, examples, progress, shown
+from imblens.cli._shared import Force, Json, Open, Papers, address, begin, emit, examples, progress, show, shown
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -30,7 +30,9 @@ EXAMPLES = examples(
 
 def command(
     source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive of arrays, or a table."),
-    out: Path = typer.Option(Path("imblens-audit"), "--out", metavar="DIR", help="Folder to write."),
+    out: Path | None = typer.Option(
+        None, "--out", metavar="DIR", help="Folder to write; by default beside what is audited: RUN-audit."
+    ),
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
     ),
@@ -68,6 +70,7 @@ def command(
     task: str | None = tables.Task,
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
+    open_report: bool = Open,
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -86,6 +89,7 @@ def command(
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     sections = _sections(run, deploy)
+    out = out or beside(source)
     begin(out, force=force)
     Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
@@ -115,6 +119,18 @@ def command(
         [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],
         as_json=as_json,
     )
+    if open_report:
+        show(report)
+
+
+def beside(source: Path) -> Path:
+    """Return the folder that an audit is written to by default: beside the run, archive or table.
+
+    >>> beside(Path("runs/first")).as_posix(), beside(Path("arrays.npz")).as_posix()
+    ('runs/first-audit', 'arrays-audit')
+    """
+    source = source if source.name else source.resolve()
+    return source.with_name(f"{source.name if source.is_dir() else source.stem}-audit")
 
 
 def _sections(run: Run, paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -146,12 +162,12 @@ def result(found: Audit, report: Path) -> dict[str, Any]:
 
 
 def ending(found: Audit, report: Path) -> list[str]:
-    """Return the verdict, what was assumed and skipped, and the path of the report."""
+    """Return the verdict, what was assumed and skipped, the path of the report, and on a terminal its address."""
     from imblens.report import assumptions
 
     assumed = [f"assumed: {note}" for note in assumptions(found.run)]
     skipped = [f"skipped {reason}" for reason in found.skipped.values()]
-    return [*found.verdict(), *assumed, *skipped, f"report: {report}"]
+    return [*found.verdict(), *assumed, *skipped, f"report: {report}", *address(report)]
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:

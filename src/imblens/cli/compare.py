@@ -9,7 +9,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain
-from imblens.cli._shared import Force, Json, Out, Papers, begin, emit, examples, plain, rows, shown
+from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, plain, rows, show, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,7 @@ def command(
     classes: str | None = tables.Classes,
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
+    open_report: bool = Open,
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
@@ -62,10 +63,13 @@ def command(
             *found.verdict(),
             *rows(table),
             f"report: {report}",
+            *address(report),
             f"next: {shown(*_next(sources, table, columns))}",
         ],
         as_json=as_json,
     )
+    if open_report:
+        show(report)
 
 
 def _next(sources: list[Path], table: pd.DataFrame, columns: tables.TableOptions) -> list[str | Path]:
