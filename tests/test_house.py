@@ -136,7 +136,9 @@ IF_INSTALLED = {"timm"}  # used where the user has them; nothing of imblens need
 def declared() -> tuple[set[str], set[str]]:
     """Packages of the core, and of the extras for users."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {name: needs for name, needs in project["optional-dependencies"].items() if name != "dev"}
+    extras = {
+        name: needs for name, needs in project["optional-dependencies"].items() if name not in {"dev", "test", "docs"}
+    }
 
     def named(needs: list[str]) -> set[str]:
         return {re.split(r"[\s\[<>=;~!]", need)[0].lower() for need in needs} - {"imblens"}
@@ -169,11 +171,13 @@ def test_the_array_path_imports_the_core_only() -> None:
 # ------------------------------------------------------------------------------------------------------------ the rest
 
 
-def test_the_version_is_stated_once_more_only_in_pyproject() -> None:
+def test_the_version_is_stated_once() -> None:
     import imblens
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert imblens.__version__ == project["version"]
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    where = stated["tool"]["hatch"]["version"]
+    found = re.findall(where["pattern"], (ROOT / where["path"]).read_text(encoding="utf-8"))
+    assert found == [imblens.__version__] and stated["project"]["dynamic"] == ["version"]
 
 
 def test_every_public_room_has_tests() -> None:
