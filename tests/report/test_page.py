@@ -195,6 +195,23 @@ def test_class_of_interest_is_shown_in_full(tmp_path):
     assert "prototype" in part and "neighbour_count" in part
 
 
+def test_a_class_has_a_short_page_of_its_own(tmp_path):
+    run = make_run(HOSTILE)
+    found = audit(run, lenses=["class_accuracy", "errors", "weight_norms"], of=HOSTILE[1])
+    text = found.save(tmp_path / "out", figures=False).with_name("class.html").read_text()
+    tree = parsed(text)
+    assert len(text.encode()) < 200_000 and "onerror=window" not in re.sub(
+        "&lt;[^&]*&gt;", "", text.split("<script")[0]
+    )
+    assert found.verdict()[0] in " ".join("".join(tree.text).split())
+    ids = [attributes["id"] for _, attributes in tree.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert all(a["href"].removeprefix("#") in ids for a in tree.named("a"))
+    again = audit(run, lenses=["class_accuracy"])
+    again.save(tmp_path / "out", force=True, figures=False)
+    assert not (tmp_path / "out" / "class.html").exists()
+
+
 def test_the_command_of_a_report_says_how_many_prototypes():
     options = {"archetypes": {"prototypes": 3}}
     found = audit(make_run(), lenses=["archetypes"], options=options, of="truck")

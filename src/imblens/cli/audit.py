@@ -36,7 +36,12 @@ def command(
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
     ),
-    of: str | None = typer.Option(None, "--class", metavar="NAME", help="Report on this class first and in full."),
+    of: str | None = typer.Option(
+        None,
+        "--class",
+        metavar="NAME",
+        help="Report on this class first and in full; also write class.html, a short page about it.",
+    ),
     prototypes: int = typer.Option(1, "--prototypes", metavar="N", min=1, help="Prototypes per class and archetype."),
     draw_map: bool | None = typer.Option(
         None, "--map/--no-map", help="Compute the embedding map (t-SNE); by default only up to 5,000 instances."
@@ -167,7 +172,11 @@ def ending(found: Audit, report: Path) -> list[str]:
 
     assumed = [f"assumed: {note}" for note in assumptions(found.run)]
     skipped = [f"skipped {reason}" for reason in found.skipped.values()]
-    return [*found.verdict(), *assumed, *skipped, f"report: {report}", *address(report)]
+    return [*found.verdict(), *assumed, *skipped, f"report: {report}", *_of_class(found, report), *address(report)]
+
+
+def _of_class(found: Audit, report: Path) -> list[str]:
+    return [] if found.of is None else [f"report on {found.of} alone: {report.with_name('class.html')}"]
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:

@@ -50,6 +50,9 @@ class Audit(AuditData):
     def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
         """Write report.html, findings.json, instances.parquet, tables/ and figures/ into `out`; return the report's path.
 
+        With a class of interest (`of`), class.html is a short page about that class alone: its sentence, its errors beside
+        their nearest training instances, and its numbers.
+
         The same run gives the same bytes (PDF files excepted): no clock time and no random name is written. Every file is
         written completely or not at all, the report last.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
             "of": audit.of or "",
             "images": sheet.data(),
             "previews": others.data(),
-            "key": _key(audit),
+            "key": _errors.key(audit),
             "lines": lines,
             "sentences": _sentences(stated),
             "errors": _errors.data(audit, errors),
@@ -135,11 +134,6 @@ def _contents(
     entries += [{"id": "skipped", "text": "Skipped analyses"}] if audit.skipped else []
     entries += [{"id": "assumed", "text": "What was assumed"}] if assumed else []
     return [*entries, {"id": "reproduction", "text": "Reproduction"}]
-
-
-def _key(audit: AuditData) -> str:
-    """Return the name under which a browser keeps the ticks of this page: the same for the same suspects and errors."""
-    return hashlib.sha256("\0".join(_lens_parts.ticked_ids(audit.findings)).encode()).hexdigest()[:16]
 
 
 def _sentences(stated: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,6 +112,11 @@ def static_rows(
 def anchors(groups: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return the addresses of cells that the page has without a script."""
     return frozenset(image["anchor"] for group in groups for image in group["images"] if image["anchor"])
+
+
+def key(audit: AuditData) -> str:
+    """Return the name under which a browser keeps the ticks of a page: the same for the same suspects and errors."""
+    return hashlib.sha256("\0".join(_lens_parts.ticked_ids(audit.findings)).encode()).hexdigest()[:16]
 
 
 def data(audit: AuditData, found: Sequence[Mapping[str, Any]]) -> str | None:

@@ -39,8 +39,13 @@ class Plot:
     table: Shown | None = None
 
 
-def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any], **context: Any) -> str:
-    """Fill a template; the charts' specifications and the scripts go in with a policy that admits only them."""
+def render(
+    template: str, *, figures: Iterable[Figure], data: Mapping[str, Any], live: bool = True, **context: Any
+) -> str:
+    """Fill a template; the charts' specifications and the scripts go in with a policy that admits only them.
+
+    `live` is whether charts come alive; a page without charts does not hold the script that draws them.
+    """
     import jinja2
 
     from imblens.base.versions import IMBLENS
@@ -58,7 +63,7 @@ def render(template: str, *, figures: Iterable[Figure], data: Mapping[str, Any],
     names = context.pop("names", ())
     environment.filters["whole"] = partial(whole, isolated=turned(names))
     environment.filters["kept_apart"] = partial(kept_apart, isolated=turned(names))
-    vega, script = vega_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    vega, script = vega_bundle() if live else "", (TEMPLATES / "page.js").read_text(encoding="utf-8")
     block = {
         **data,
         "signal": CHOSEN,

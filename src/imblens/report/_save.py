@@ -54,6 +54,11 @@ def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, paper
         from imblens.report._papers import write_papers
 
         write_papers(out, {file: drawn[key] for key, file in file_names({k: k[1] for k in drawn}).items()}, tables)
+    (out / "class.html").unlink(missing_ok=True)
+    if audit.of is not None:
+        from imblens.report._class_page import class_html
+
+        write_text(out / "class.html", class_html(audit, stated))
     write_text(report, report_html(audit, stated, drawn))
     return report
 
