@@ -123,7 +123,7 @@ def test_without_script_each_class_shows_its_errors_and_cells_have_an_address(op
     name, predicted, _ = pair
     page = open_page(report, fragment=address(name, predicted), java_script_enabled=False).page
     assert page.locator(".gallery.errors > li").count() == errors(make_run()).tables["errors"]["class"].nunique()
-    at = page.locator(".gallery.errors figure:target")
+    at = page.locator(".gallery.errors figure:has(:target)")
     assert at.count() == 1 and predicted in at.inner_text() and 0 <= at.bounding_box()["y"] < 900
     assert at.locator(".pic").count() == 1
     assert not page.locator("#predicted").is_visible()

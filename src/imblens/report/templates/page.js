@@ -350,7 +350,7 @@
   const cells = document.getElementById("predicted");
   const tickedErrors = new Map();
   let held;
-  for (const figure of all(".gallery.errors figure[id]")) figure.removeAttribute("id");  // addresses where no script runs
+  for (const figure of all(".gallery.errors figcaption[id]")) figure.removeAttribute("id");  // addresses where no script runs
 
   function goTo(name, predicted) {
     choose(name, true, predicted);
