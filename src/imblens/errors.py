@@ -26,6 +26,10 @@ class ShapeError(InputError):
     """Lengths or dimensions disagree."""
 
 
+class EntryError(InputError, TypeError):
+    """An entry of an array is of a type that cannot be used (None, text, a list among numbers)."""
+
+
 class MissingError(InputError, LookupError):
     """A file, a key, a class or a name that was asked for does not exist."""
 

@@ -48,8 +48,8 @@ def test_integer_features_are_computed_in_float() -> None:
     assert run.train.features.dtype == np.float32
 
 
-def with_value(value: float) -> np.ndarray:
-    bad = FEATURES.copy()
+def with_value(value: float | None) -> np.ndarray:
+    bad = FEATURES.astype(object if value is None else FEATURES.dtype)
     bad[11, 2] = value
     return bad
 
@@ -59,7 +59,7 @@ BAD = {
     "infinite": (dict(train=(with_value(-np.inf), LABELS)), "NaN or infinite"),
     "nan logits": (dict(train=(FEATURES, LABELS, with_value(np.nan)[:, :3])), "train_logits holds NaN"),
     "masked": (dict(train=(np.ma.masked_less(FEATURES, 0), LABELS)), "filled"),
-    "objects": (dict(train=(FEATURES.astype(object), LABELS)), "object array"),
+    "objects": (dict(train=(with_value(None), LABELS)), "holds None in row 11, column 2"),
     "text features": (dict(train=(FEATURES.astype(str), LABELS)), "real numbers"),
     "complex": (dict(train=(FEATURES.astype(complex), LABELS)), "real numbers"),
     "ragged": (dict(train=([[1, 2], [3]], [0, 1])), "different lengths"),
@@ -70,7 +70,7 @@ BAD = {
     "lengths": (dict(train=(FEATURES, LABELS[:-1])), "train_labels has 16 rows, the features 17"),
     "half": (dict(train=(FEATURES, LABELS + 0.5)), "not a whole number"),
     "nan label": (dict(train=(FEATURES, np.where(LABELS == 2, np.nan, LABELS))), "not a whole number"),
-    "none label": (dict(train=(FEATURES, [None, *LABELS[1:]])), "neither text nor an integer"),
+    "none label": (dict(train=(FEATURES, [None, *LABELS[1:]])), "holds None in row 0"),
     "range": (dict(train=(FEATURES, LABELS), classes=["a", "b"]), "there are 2 classes (0 to 1)"),
     "negative": (dict(train=(FEATURES, LABELS - 1), classes=["a", "b", "c"]), "holds -1"),
     "negative alone": (dict(train=(FEATURES, LABELS - 1)), "below 0"),

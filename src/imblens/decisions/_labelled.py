@@ -12,7 +12,7 @@ from imblens.decisions._deployment import class_number
 from imblens.decisions._held_out import centred
 from imblens.decisions._predict import Unlabelled
 from imblens.errors import InputError, MissingError, ShapeError, nearby
-from imblens.run import Run, as_array, features_matrix, labels_vector
+from imblens.run import Run, as_array, features_matrix, labels_vector, refuse_mixed_labels
 
 
 class Instances(NamedTuple):
@@ -62,9 +62,13 @@ def labelled_instances(run: Run, labels: Any) -> tuple[Instances, NDArray[Any]]:
         raise ShapeError("labels must be (features, labels).", hint="Pass the features of the labelled instances too.")
     instances = as_instances(run, labels[0], "labelled")
     values = as_array(labels[1], "labels")
-    if values.dtype.kind in "OUS":
+    if values.dtype.kind == "O":
+        refuse_mixed_labels(values.ravel().tolist(), "labels")
+    if values.dtype.kind in "OU":
         values = np.array([class_number(run, str(name)) for name in values.ravel().tolist()], dtype=np.int64)
     checked = labels_vector(values, "labels", run.classes, len(instances.logits))
+    if checked.ndim == 2 and run.task != "multilabel" and (checked.sum(axis=1) == 1).all():
+        checked = checked.argmax(axis=1)  # one-hot
     if (checked.ndim == 2) != (run.task == "multilabel"):
         raise ShapeError(f"labels of shape {checked.shape} for a {run.task} run.", hint="Give the kind of the run.")
     return instances, checked

@@ -14,6 +14,7 @@ from scipy.sparse import issparse
 
 from imblens.errors import InputError, ShapeError
 from imblens.resampling._numeric import as_float, check_counts, plain
+from imblens.run import as_array, refuse_mixed_labels
 
 STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 
@@ -38,7 +39,7 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
 
         Args:
             X: (N, D) array, data frame or sparse matrix of finite numbers.
-            y: (N,) labels of any kind, two classes or more.
+            y: (N,) labels of any kind, two classes or more; bytes come back as text.
 
         Raises:
             InputError, ShapeError: the message names the argument, what was found and what to do.
@@ -82,12 +83,9 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         """Refuse options, X or y that do not fit, and turn whole-number columns into floats."""
         name = type(self).__name__
         self._check_options()
-        for argument, values in (("X", X), ("y", y)):
-            if isinstance(values, np.ma.MaskedArray):
-                raise InputError(
-                    f"{name}: {argument} is a masked array; the mask would be lost.",
-                    hint=f"Pass {argument}.filled(value).",
-                )
+        if y is None:
+            raise InputError(f"{name} requires y to be passed, but the target y is None.", hint="Give the labels.")
+        X, y = _ordinary(X, f"{name}: X"), _ordinary(y, f"{name}: y")
         n_rows, n_labels = _length(X), _length(y)
         if n_rows is not None and n_labels is not None and n_rows != n_labels:
             raise ShapeError(f"{name}: y has {n_labels} rows, X has {n_rows}.", hint="Give one label per row.")
@@ -120,6 +118,19 @@ def check_word(name: str, option: str, value: Any, allowed: tuple[str, ...]) -> 
     """
     if not isinstance(value, str) or value not in allowed:
         raise InputError(f"{name}: {option}={value!r} is not allowed.", hint=f"Give one of {', '.join(allowed)}.")
+
+
+def _ordinary(values: Any, name: str) -> Any:
+    """Return what imbalanced-learn takes as it is (arrays of numbers, frames, series, sparse matrices, lists), else an array.
+
+    Raises:
+        InputError, ShapeError: as `as_array`, whose answer is kept only where the type of `values` cannot be.
+    """
+    plain_array = type(values) is np.ndarray and values.ndim > 0 and values.dtype.kind not in "OS"
+    if plain_array or issparse(values) or (hasattr(values, "iloc") and values.ndim == 1):
+        return values
+    array = as_array(values, name)
+    return values if isinstance(values, list) or hasattr(values, "iloc") else array
 
 
 def _length(values: Any) -> int | None:
@@ -175,8 +186,15 @@ def _check_labels(name: str, y: Any) -> None:
         if missing is not None:
             raise InputError(f"{name}: y holds None (first in row {missing}).", hint="Drop or name those instances.")
     array = np.asarray(y)
+    if array.ndim > 2 or array.dtype.kind == "c":
+        raise InputError(
+            f"{name}: y has shape {array.shape} and dtype {array.dtype} (Complex data not supported).",
+            hint="Give one label per row.",
+        )
     if array.ndim != 1 or not len(array):
         return
+    if array.dtype.kind == "O":
+        refuse_mixed_labels(array.tolist(), f"{name}: Unknown label type: y")
     if array.dtype.kind == "f":
         odd = ~np.isfinite(array)
         if odd.any():

@@ -16,7 +16,7 @@ from imblens.run._run import Run, as_run
 from imblens.run._same_instances import common_rows, same_features
 from imblens.run._split import PREVIEWS, Split
 from imblens.run._table_source import is_table
-from imblens.run._validation import class_names, features_matrix, labels_vector, legible
+from imblens.run._validation import class_names, features_matrix, labels_vector, legible, refuse_mixed_labels
 from imblens.run._write import seal, staged, write_part
 from imblens.run.statistics import (
     Batch,
@@ -71,6 +71,7 @@ __all__ = [
     "neighbour_graph",
     "permutation_note",
     "read_part",
+    "refuse_mixed_labels",
     "same_features",
     "seal",
     "shard_note",

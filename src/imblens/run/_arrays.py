@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from imblens.run._conventions import (
     left_out_note,
     logits_of_probabilities,
 )
-from imblens.run._foreign import as_array
+from imblens.run._foreign import as_array, described
 from imblens.run._group_columns import checked_groups, group_tables
 from imblens.run._head import Head, centred_head
 from imblens.run._part import Part
@@ -182,13 +181,6 @@ def two_columns(
         weight, bias = np.asarray(layer[0]), np.zeros(1) if layer[1] is None else np.asarray(layer[1]).reshape(-1)
         layer = (np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias]))
     return found, layer
-
-
-def described(value: Any) -> str:
-    """Name a value of an unexpected type in a message."""
-    if isinstance(value, (str, Path)):
-        return f"the {'text' if isinstance(value, str) else 'path'} {str(value)!r}"
-    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _triple(values: Any, name: str) -> tuple[Any, Any, Any]:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Integral, Real
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import InputError, ShapeError
+from imblens.errors import EntryError, InputError, ShapeError
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
-    """Convert `values` to a NumPy array without a copy where possible; a memory map stays one.
+    """Convert `values` to a NumPy array of one dimension or more without a copy where possible; a memory map stays one.
 
     PyTorch tensors of any device and dtype, SciPy sparse arrays, np.matrix, masked arrays without masked entries, pandas
-    and polars columns, CuPy arrays, and objects with `__array__` or `__dlpack__` are accepted. Object arrays of integers
-    or of text become integers or text.
+    and polars columns, CuPy arrays, and objects with `__array__` or `__dlpack__` are accepted. Object arrays of numbers
+    become numbers, bytes become text (UTF-8).
 
     Raises:
         ShapeError: rows of different lengths.
         InputError: masked entries, or a value that is no array.
+        EntryError: an entry of a matrix that is no number.
     """
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.getmaskarray(values).any():
-            raise InputError(f"{name} is a masked array with masked entries.", hint=f"Pass {name}.filled(value).")
+            raise InputError(
+                f"{name} is a masked array with masked entries.", hint=f"Pass {name.split(': ')[-1]}.filled(value)."
+            )
         values = values.data
     if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
-        values = [as_array(value, name) for value in values]
+        values = [_converted(value) for value in values]
     try:
         array = _converted(values)
     except ValueError as error:
@@ -38,13 +44,46 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         ) from error
     if array.dtype.kind == "V" and "float" in array.dtype.name:  # bfloat16 and float8 of ml_dtypes
         array = array.astype(np.float32)
-    if array.dtype.kind == "O" and array.size:
-        kinds = {type(value) for value in array.ravel().tolist()}
-        if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
-            array = array.astype(np.int64)
-        elif array.ndim == 1 and kinds & {list, tuple, np.ndarray}:
-            raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.")
+    if array.ndim == 0:
+        raise InputError(
+            f"{name} must be an array, found {described(values)}.", hint="Give one row or one entry per instance."
+        )
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    return _without_objects(array, name) if array.dtype.kind == "O" and array.size else array
+
+
+def described(value: Any) -> str:
+    """Name a value of an unexpected type in a message."""
+    if isinstance(value, (str, PurePath)):
+        return f"the {'text' if isinstance(value, str) else 'path'} {str(value)!r}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _without_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Numbers kept as Python objects as an array of numbers; other objects as they are."""
+    kinds = {type(value) for value in array.ravel().tolist()}
+    if all(issubclass(kind, Integral) and kind is not bool for kind in kinds):
+        try:
+            return array.astype(np.int64)
+        except OverflowError:
+            return array.astype(np.float64)
+    if all(issubclass(kind, (Real, Decimal)) and kind is not bool for kind in kinds):
+        return array.astype(np.float64)
+    if array.ndim == 1 and kinds & {list, tuple, np.ndarray}:
+        raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.")
+    if array.ndim == 2 and array.shape[1] > 1:
+        place = next(place for place, value in np.ndenumerate(array) if not _number(value))
+        raise EntryError(
+            f"{name} holds {array[place]!r} in row {place[0]}, column {place[1]}; every entry of the argument must be "
+            f"a number (a string is not a number).",
+            hint="Drop or fill such entries.",
+        )
     return array
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (Real, Decimal)) and not isinstance(value, bool)
 
 
 def _converted(values: Any) -> NDArray[Any]:
@@ -53,6 +92,8 @@ def _converted(values: Any) -> NDArray[Any]:
         values = values.to_dense() if str(values.layout) != "torch.strided" else values
         values = values.float() if values.dtype.is_floating_point and values.dtype.itemsize < 4 else values
         return np.asarray(values.resolve_conj().resolve_neg().numpy())
+    if hasattr(values, "to_pylist") and hasattr(values, "to_numpy"):  # an Arrow column, text among them
+        return np.asarray(values.to_numpy(zero_copy_only=False))
     for dense in ("toarray", "to_numpy", "get"):  # SciPy, pandas and polars, CuPy
         if hasattr(values, dense) and not isinstance(values, (np.ndarray, dict)):
             return np.asarray(getattr(values, dense)())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Set
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def number_matrix(values: Any, name: str) -> NDArray[Any]:
         ShapeError: not two-dimensional, or without rows or columns.
         InputError: masked, not numeric, NaN or infinite.
     """
-    array = _plain(values, name)
+    array = as_array(values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ShapeError(
             f"{name} must be a matrix (instances, columns) with at least one of each, found shape {array.shape}.",
@@ -36,7 +37,7 @@ def number_matrix(values: Any, name: str) -> NDArray[Any]:
     if array.dtype.kind not in "fiu":
         raise InputError(
             f"{name} must hold real numbers, found dtype {array.dtype}.",
-            hint=f"Convert with {name}.astype('float32').",
+            hint="Give the features of a network, or encode the columns as numbers first.",
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -79,7 +80,7 @@ def labels_vector(values: Any, name: str, classes: Sequence[str], n_instances: i
         ShapeError: the length is not `n_instances`, or the second axis not C.
         InputError: not integers, out of range, or a multi-hot entry other than 0 and 1.
     """
-    array = one_column(_plain(values, name), name)
+    array = one_column(as_array(values, name), name)
     if array.ndim not in (1, 2):
         raise ShapeError(f"{name} must have shape (N,) or (N, C), found {array.shape}.", hint="Give one label per row.")
     if len(array) != n_instances:
@@ -153,18 +154,13 @@ def named_labels(parts: Sequence[tuple[str, Any]]) -> tuple[list[NDArray[np.int6
     """
     arrays = []
     for name, values in parts:
-        array = _plain(values, name)
+        array = as_array(values, name)
         if array.ndim != 1 or not len(array):
             raise ShapeError(
                 f"{name} must have shape (N,), N > 0, found {array.shape}.", hint="Give one label per row."
             )
         if array.dtype.kind == "O":
-            odd = next((v for v in array.tolist() if not isinstance(v, str)), None)
-            if odd is not None or any(not isinstance(v, str) for v in array.tolist()):
-                raise InputError(
-                    f"{name} holds {odd!r}, which is neither text nor an integer.",
-                    hint="Drop or name those instances first.",
-                )
+            refuse_mixed_labels(array.tolist(), name)
             array = array.astype(str)
         arrays.append(array if array.dtype.kind in "US" else _whole_numbers(array, name))
     if len({a.dtype.kind in "US" for a in arrays}) > 1:
@@ -203,6 +199,26 @@ def alike_names(names: Sequence[str]) -> str | None:
     return None
 
 
+def refuse_mixed_labels(labels: Sequence[Any], name: str) -> None:
+    """Refuse labels as objects that are not all text.
+
+    Raises:
+        InputError: names one of the rarer kind, such as the text among numbers, or the None among names.
+    """
+    other = [(row, value) for row, value in enumerate(labels) if not isinstance(value, str)]
+    if not other:
+        return
+    rarer = other
+    if 2 * len(other) > len(labels):
+        rarer = [(row, value) for row, value in enumerate(labels) if isinstance(value, str)]
+        rarer += [(row, value) for row, value in other if not isinstance(value, Integral)]
+    row, odd = (rarer or other)[0]
+    raise InputError(
+        f"{name} holds {odd!r} in row {row}; labels must be all text or all integers.",
+        hint="Drop or name those instances first.",
+    )
+
+
 def legible(text: str) -> str:
     """Replace what XML, and so a drawing, cannot hold (control characters, lone surrogates) by U+FFFD."""
     return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -210,13 +226,6 @@ def legible(text: str) -> str:
 
 def _text(name: Any) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-
-
-def _plain(values: Any, name: str) -> NDArray[Any]:
-    array = as_array(values, name)
-    if array.dtype.kind == "O" and array.ndim == 2:
-        raise InputError(f"{name} is an object array.", hint=f"Convert with {name}.astype('float32').")
-    return array
 
 
 def _whole_numbers(array: NDArray[Any], name: str) -> Labels:
