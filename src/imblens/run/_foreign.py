@@ -63,12 +63,12 @@ def described(value: Any) -> str:
 def _without_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Numbers kept as Python objects as an array of numbers; other objects as they are."""
     kinds = {type(value) for value in array.ravel().tolist()}
-    if all(issubclass(kind, Integral) and kind is not bool for kind in kinds):
+    if all(issubclass(kind, Integral) and not issubclass(kind, bool) for kind in kinds):
         try:
             return array.astype(np.int64)
         except OverflowError:
             return array.astype(np.float64)
-    if all(issubclass(kind, (Real, Decimal)) and kind is not bool for kind in kinds):
+    if all(issubclass(kind, (Real, Decimal)) and not issubclass(kind, bool) for kind in kinds):
         return array.astype(np.float64)
     if array.ndim == 1 and kinds & {list, tuple, np.ndarray}:
         raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.")

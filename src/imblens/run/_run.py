@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar
 
 from imblens.base.memo import Memo
 from imblens.errors import InputError, MissingError, NotApplicable, nearby
-from imblens.run._arrays import Arrays, Checked, Classes, described, splits_of
+from imblens.run._arrays import Arrays, Checked, Classes, splits_of
+from imblens.run._foreign import described
 from imblens.run._head import Head
 from imblens.run._install import install_head
 from imblens.run._neighbours import NeighbourGraph

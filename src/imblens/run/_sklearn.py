@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from imblens.base.memory import refuse_too_large
 from imblens.base.wording import listed
 from imblens.errors import InputError, ShapeError
-from imblens.run._arrays import Checked, Classes, described, splits_of
+from imblens.run._arrays import Checked, Classes, splits_of
 from imblens.run._conventions import classes_of_mapping
-from imblens.run._foreign import as_array
+from imblens.run._foreign import as_array, described
 from imblens.run._table_columns import PREVIEW
 
 SMALLEST = 1e-30  # probability below which the logarithm is cut
