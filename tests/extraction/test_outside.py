@@ -181,3 +181,24 @@ def test_what_no_head_gives_is_refused(made: Any) -> None:
     run = capture(model, train=(V, Y), features="body")
     assert run.head is None
     np.testing.assert_allclose(run.train.features, model.body(V).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["DeiT", "Levit"])
+def test_distilled_networks_of_transformers(kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 16}
+    if kind == "Levit":
+        sizes = {"hidden_sizes": [16, 24, 32], "num_attention_heads": [1, 2, 2], "depths": [1, 1, 1]}
+        sizes |= {"key_dim": [8, 8, 8], "mlp_ratio": [2, 2, 2], "attention_ratio": [2, 2, 2]}
+    config = getattr(transformers, f"{kind}Config")(image_size=64, num_labels=3, **sizes)
+    model = seeded(lambda: getattr(transformers, f"{kind}ForImageClassificationWithTeacher")(config)).eval()
+    images = torch.from_numpy(np.random.default_rng(0).normal(size=(N, 3, 64, 64)).astype(np.float32))
+    run = capture(model, train=(images, Y), colours=False)
+    with torch.no_grad():
+        own = model(images).logits.numpy()
+    np.testing.assert_allclose(run.train.logits, own, atol=1e-4 * np.abs(own).max())
+    assert " + " in run.meta["layer"] and run.head is not None
+    changed = run.with_head(type(run.head)(run.head.weight * 0.5, run.head.bias + np.arange(3, dtype=np.float32)))
+    changed.install(model)
+    with torch.no_grad():
+        np.testing.assert_allclose(changed.train.logits, model(images).logits.numpy(), atol=1e-4)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 CLOSE = 1e-4  # of the largest logit: how far a reading may differ from the network's output
+TINY = 1e-30  # outputs of new networks may all be tiny, and only then be told apart by their ratio
 MOST_FEATURES = 16_384  # of a module that is probed with unit vectors
 
 
@@ -336,7 +337,7 @@ def _readings(
     if steps > 1:
         for link in LINKS:
             errors = (linked(outer, link) - part[:, None]).abs().amax(dim=2).amin(dim=1)
-            if float(errors.max()) <= loose * max(1e-3, float(part.abs().max())):
+            if float(errors.max()) <= loose * max(TINY, float(part.abs().max())):
                 yield replace(base, reduce="choice", link=link)
     if n < 4:
         return
@@ -349,7 +350,7 @@ def _readings(
 
 def _close(values: torch.Tensor, part: torch.Tensor, loose: float) -> bool:
     difference = (values.nan_to_num() - part.nan_to_num()).abs().max()
-    return float(difference) <= loose * max(1e-3, float(part.nan_to_num().abs().max()))
+    return float(difference) <= loose * max(TINY, float(part.nan_to_num().abs().max()))
 
 
 def _affine(values: Any, part: Any, link: str, loose: float) -> tuple[Any, Any] | None:

@@ -169,7 +169,7 @@ class HeadReading:
         if self.part >= 0 and self.kind != "features":
             own = linked(logits[:, 1:] if self.one_logit else logits, self.link).to(part)
             away = (own.nan_to_num() - part.nan_to_num()).abs().amax(dim=1)
-            n_outputs = int((away > loose * max(1e-3, float(part.nan_to_num().abs().max()))).sum())
+            n_outputs = int((away > loose * float(part.nan_to_num().abs().max())).sum())
         if part.shape[1] == 1:
             low, high = float(part.min()), float(part.max())
             return int(((logits[:, 1] > 0) != (part[:, 0] > (0.5 if low >= 0 and high <= 1 else 0))).sum()), n_outputs
