@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 CLOSE = 1e-4  # of the largest logit: how far a reading may differ from the network's output
-TINY = 1e-30  # outputs of new networks may all be tiny, and only then be told apart by their ratio
+TINY = 1e-30  # outputs of new networks may all be tiny: only ratios count
 MOST_FEATURES = 16_384  # of a module that is probed with unit vectors
 
 
