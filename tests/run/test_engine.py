@@ -7,12 +7,13 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from imblens import Run, audit
-from imblens.errors import DependencyError, MissingError
+from imblens.errors import DependencyError, InputError, MissingError
 from imblens.run import engine
 
 SAME = """
@@ -76,6 +77,58 @@ def test_ray_says_the_same_and_is_gone_afterwards(tmp_path: Path) -> None:
     )
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
     assert not (home / ".ray").exists()
+
+
+KILLED = """
+import os, sys
+from dataclasses import replace
+import numpy as np
+from imblens.run import Confusion, Part, Run, engine
+
+class KilledOnce(Confusion):
+    def update(self, batch):
+        if batch.start == 20 and not os.path.exists(sys_argv_1):
+            open(sys_argv_1, "w").close()
+            os._exit(1)
+        super().update(batch)
+
+sys_argv_1 = sys.argv[1] + "/killed"
+rng = np.random.default_rng(0)
+features, labels = rng.normal(size=(90, 3)).astype(np.float32), rng.choice(3, 90)
+run = Run.from_arrays(train=(features, labels), head=(np.eye(3), np.zeros(3)))
+parts = tuple(Part(features[rows], labels[rows]) for rows in (slice(0, 20), slice(20, 50), slice(50, 90)))
+train = replace(run.train, parts=parts)
+with engine("ray"):
+    found = train.reduce(lambda: KilledOnce(3))
+assert os.path.exists(sys_argv_1)
+assert (found == run.train.confusion.toarray()).all()
+print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+
+
+def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
+    with pytest.raises(InputError, match="is that of a Ray cluster"):
+        audit(run, address="10.0.0.1:6379")
+
+    def refused(**options: object) -> None:
+        assert options["address"] == "10.0.0.1:6379" and "_temp_dir" not in options
+        raise ConnectionError("Could not find any running Ray instance.\nmore")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=refused, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    before = dict(os.environ)
+    with pytest.raises(MissingError, match=r"no Ray cluster at 10\.0\.0\.1:6379: Could not find"):
+        audit(run, engine="ray", address="10.0.0.1:6379")
+    assert dict(os.environ) == before
 
 
 def test_an_engine_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ def run_lenses(
     skip: str | Sequence[str] | Mapping[str, str] = (),
     progress: Callable[[str], None] | None = None,
     engine: str = "local",
+    address: str | None = None,
 ) -> tuple[dict[str, Finding], dict[str, str]]:
     """Run lenses on a run, and keep the reason where one does not apply.
 
@@ -37,6 +38,7 @@ def run_lenses(
         skip: names to leave out, or names with the reason; they are listed as skipped.
         progress: called with the name of each lens before it runs.
         engine: "local", or "ray" to compute statistics over the parts of a run as tasks of a Ray cluster.
+        address: of that cluster; None: that of RAY_ADDRESS, or one that is started here.
 
     Returns:
         Findings by lens, in report order, and the reason by lens for those that were skipped: a lens that does not apply
@@ -68,7 +70,7 @@ def run_lenses(
         _check_options(name, known[name], values)
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
-    with random_state_kept(), computing(engine):
+    with random_state_kept(), computing(engine, address):
         for name, function in known.items():
             if name in left_out:
                 skipped[name] = f"{name}: {left_out[name]}"

@@ -98,6 +98,7 @@ def audit(
         on_step: called with the name of each lens before it runs.
         skip: names to leave out, or name -> reason; they are listed as skipped.
         engine: "local", or "ray" to compute the statistics of the parts of a run as tasks on a Ray cluster.
+        address: of that cluster; None: that of RAY_ADDRESS, or one that is started here.
         deployment: results for the section "Before you deploy": `.section()` of what `imblens.estimate`, `collect` and
             `gate` return, or `imblens.decisions.read_section(run, path)`.
 
@@ -124,7 +125,7 @@ def audit(
         raise MissingError(f"no class {of!r} in this run.", hint=did_you_mean(of, run.classes))
     searched = run.searched
     approximate = None if searched is None else not searched.exact
-    findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine)
+    findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine, address)
     given = {name: dict(values) for name, values in (options or {}).items()}
     left_out = (skip,) if isinstance(skip, str) else tuple(skip)
     return Audit(run, findings, skipped, of, given, left_out, approximate, tuple(deployment))

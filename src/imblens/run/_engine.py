@@ -17,38 +17,45 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from imblens.errors import DependencyError, MissingError, did_you_mean
+from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
 from imblens.run._head import Head
 from imblens.run._part import Part
 from imblens.run.statistics import Statistic
 
 Result = TypeVar("Result")
 ENGINES = ("local", "ray")
+RETRIES = 3  # of a task whose worker was killed
 _CHOSEN: ContextVar[str] = ContextVar("engine", default="local")
 
 
 @contextmanager
-def engine(name: str) -> Iterator[None]:
+def engine(name: str, address: str | None = None) -> Iterator[None]:
     """Compute statistics with an engine inside the `with` block; the results do not depend on the engine.
 
-    "ray" submits one task per part of a split. It uses the cluster that this process is connected to or that RAY_ADDRESS
-    names; otherwise it starts one on this machine and stops it afterwards. Workers read arrays on disk themselves, so the
+    "ray" submits one task per part of a split. A task whose worker is killed is tried again, up to three times. It uses the
+    cluster that this process is connected to or that `address` or RAY_ADDRESS names; otherwise it starts one on this machine and stops it afterwards. Workers read arrays on disk themselves, so the
     run must be on a path that all of them can read; arrays in memory are sent. What needs all instances at once (the
     neighbour graph, the embedding map) is always computed in this process.
 
     Args:
         name: "local" or "ray".
+        address: of a Ray cluster: "HOST:PORT", "ray://HOST:PORT", or "auto" for the one of this machine.
 
     Raises:
-        MissingError: no such engine.
+        MissingError: no such engine, or no cluster at the address.
+        InputError: an address without Ray.
         DependencyError: Ray is not installed.
     """
     if name not in ENGINES:
         raise MissingError(f"there is no engine {name!r}.", hint=did_you_mean(name, ENGINES))
     if name == "local":
+        if address is not None:
+            raise InputError(
+                f"the address {address!r} is that of a Ray cluster.", hint="Add --engine ray, or leave the address out."
+            )
         yield
         return
-    with _cluster():
+    with _cluster(address):
         token = _CHOSEN.set(name)
         try:
             yield
@@ -74,7 +81,7 @@ def part_statistics(
         return
     import ray
 
-    remote: Any = ray.remote(_task)
+    remote: Any = ray.remote(max_retries=RETRIES)(_task)
     tasks = [
         remote.remote(make(), _packed(part), start, n_classes, head) for part, start in zip(parts, starts, strict=True)
     ]
@@ -114,7 +121,7 @@ def _unpacked(value: Any) -> Any:
 
 
 @contextmanager
-def _cluster() -> Iterator[None]:
+def _cluster(address: str | None) -> Iterator[None]:
     """Connect to Ray. A cluster started here is stopped; it leaves no file and sends no usage report."""
     environment = dict(os.environ)
     try:
@@ -128,12 +135,20 @@ def _cluster() -> Iterator[None]:
         yield
         return
     folder = tempfile.mkdtemp(prefix="imblens-ray-")
-    place: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "_temp_dir": folder}
+    place: dict[str, Any] = {"address": "local", "_temp_dir": folder}
+    if address is not None or "RAY_ADDRESS" in os.environ:
+        place = {} if address is None else {"address": address}
     try:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # otherwise Ray sends a usage report
-        if place and not any(name.startswith("RAY_AUTH_TOKEN") for name in os.environ):
+        if "_temp_dir" in place and not any(name.startswith("RAY_AUTH_TOKEN") for name in os.environ):
             os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # otherwise Ray writes one to the home folder
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **place)
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **place)
+        except (ConnectionError, ValueError) as error:
+            raise MissingError(
+                f"there is no Ray cluster at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}",
+                hint="Start one with `ray start --head`, or leave the address out.",
+            ) from error
         yield
     finally:
         ray.shutdown()
