@@ -86,6 +86,7 @@ def audit(
     on_step: Callable[[str], None] | None = None,
     skip: str | Sequence[str] | Mapping[str, str] = (),
     engine: str = "local",
+    address: str | None = None,
     deployment: Sequence[Mapping[str, Any]] = (),
 ) -> Audit:
     """Run the lenses on a run, and keep the reason where one is skipped.

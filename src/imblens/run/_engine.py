@@ -33,9 +33,10 @@ def engine(name: str, address: str | None = None) -> Iterator[None]:
     """Compute statistics with an engine inside the `with` block; the results do not depend on the engine.
 
     "ray" submits one task per part of a split. A task whose worker is killed is tried again, up to three times. It uses the
-    cluster that this process is connected to or that `address` or RAY_ADDRESS names; otherwise it starts one on this machine and stops it afterwards. Workers read arrays on disk themselves, so the
-    run must be on a path that all of them can read; arrays in memory are sent. What needs all instances at once (the
-    neighbour graph, the embedding map) is always computed in this process.
+    cluster that this process is connected to or that `address` or RAY_ADDRESS names; otherwise it starts one on this machine
+    and stops it afterwards. Workers read arrays on disk themselves, so the run must be on a path that all of them can read;
+    arrays in memory are sent. What needs all instances at once (the neighbour graph, the embedding map) is always computed
+    in this process.
 
     Args:
         name: "local" or "ray".
