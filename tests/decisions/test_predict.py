@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,7 @@ def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fra
 
 WITHOUT_TORCH = """
 import sys
+import time
 import imblens
 rule = imblens.Decision.load(sys.argv[1])
 rule.predict([[0.0] * 6])
@@ -208,3 +210,42 @@ assert not {"torch", "lightning", "sklearn"} & set(sys.modules)
 def test_loading_and_predicting_imports_no_torch(tmp_path: Path) -> None:
     path = Decision.fit(run_of()).save(tmp_path / "rules.safetensors")
     subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(path)], check=True)
+
+
+KILLED = """
+import sys, time
+import numpy as np
+from imblens import Decision
+from imblens.decisions import Unlabelled, write_decisions
+module, calls = sys.modules[write_decisions.__module__], []
+module.BLOCK = 50
+usual = Decision.decide
+def slowly(self, *arrays):
+    time.sleep(float(sys.argv[3]))
+    calls.append(1)
+    return usual(self, *arrays)
+Decision.decide = slowly
+data = Unlabelled(np.load("new.npy"), ids=[f"x{i}" for i in range(400)])
+write_decisions(Decision.load(sys.argv[1]), data, sys.argv[2])
+print(len(calls))
+"""
+
+
+def test_a_killed_command_continues_and_writes_the_same_file(tmp_path: Path) -> None:
+    path = Decision.fit(run_of()).save(tmp_path / "rules.safetensors")
+    np.save(tmp_path / "new.npy", sample((100, 100, 100, 100), 3)[0])
+
+    def words(out: str, pause: float) -> list[str]:
+        return [sys.executable, "-c", KILLED, str(path), out, str(pause)]
+
+    assert subprocess.run(words("whole.parquet", 0), cwd=tmp_path, capture_output=True, text=True).stdout == "8\n"
+    parts = tmp_path / ".killed.parquet.parts"
+    with subprocess.Popen(words("killed.parquet", 0.3), cwd=tmp_path) as slow:
+        while len(list(parts.glob("*.arrow"))) < 2 and slow.poll() is None:
+            time.sleep(0.02)
+        slow.kill()
+    kept = len(list(parts.glob("*.arrow")))
+    assert 2 <= kept < 8 and not (tmp_path / "killed.parquet").exists()
+    again = subprocess.run(words("killed.parquet", 0), cwd=tmp_path, capture_output=True, text=True)
+    assert again.stdout == f"{8 - kept}\n" and not parts.exists()
+    assert (tmp_path / "killed.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()

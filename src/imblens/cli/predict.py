@@ -74,9 +74,11 @@ def command(
     """Predict new instances: calibrated probability, prediction set, whether a person should look, distance to training."""
     from imblens.base.files import claim_file
     from imblens.decisions import (
+        SUFFIXES,
         Decision,
         constraints_of,
         estimated_shares,
+        parts_folder,
         read_costs,
         read_prior,
         write_decisions,
@@ -109,11 +111,14 @@ def command(
             costs=None if costs is None else read_costs(run, costs),
             min_recall=constraints_of(min_recall),
         )
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out} is neither .parquet nor .csv.", hint="For example: --out predictions.parquet")
+    claim_file(out, force=force)
     if save is not None:
         if save.suffix != ".safetensors":
             raise InputError(f"--save {save} is no name for a decision.", hint="Give a name that ends in .safetensors.")
         claim_file(save, force=force)
-    found = new_instances(source, data, progress=progress)
+    found = new_instances(source, data, progress=progress, kept=parts_folder(out))
     if prior == "estimated" and run is not None:
         shares, notes = estimated_shares(run, found, choose_on=choose_on)
         rules = rules.with_shares(shares)

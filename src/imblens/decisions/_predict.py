@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from imblens.base.archives import open_arrays
 from imblens.base.csv_text import csv_text
 from imblens.base.files import claim_file, write_atomic
+from imblens.decisions._blocks import digest_of, forget, kept_table, parts_folder
 from imblens.decisions._decision import Decision
+from imblens.decisions._stored import decision_bytes
 from imblens.decisions._table import columns_of
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run import Run, Split
@@ -109,6 +112,9 @@ def unlabelled_of(split: Split) -> Unlabelled:
 def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:
     """Decide about all instances in blocks of bounded memory, and write one Parquet or CSV file, atomically.
 
+    Of more than one block (65,536 instances), finished ones are kept in a hidden folder beside the file until it is complete.
+    After a kill, the same call continues there and writes the same file; other rules or instances are decided anew.
+
     Args:
         decision: the rules.
         data: the instances.
@@ -124,21 +130,35 @@ def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, fo
         raise InputError(f"{out} is neither .parquet nor .csv.", hint="For example: --out predictions.parquet")
     features, logits = decision.checked(data.features, data.logits)
     claim_file(out, force=force)
-    blocks = _blocks(decision, features, logits, data.ids)
+    blocks = _blocks(decision, features, logits, data.ids, parts_folder(out))
     write = _parquet if out.suffix == ".parquet" else _csv
     write_atomic(out, lambda file: write(file, blocks))
+    forget(out)
     return out
 
 
 def _blocks(
-    decision: Decision, features: NDArray[Any] | None, logits: NDArray[Any] | None, ids: NDArray[Any]
+    decision: Decision,
+    features: NDArray[Any] | None,
+    logits: NDArray[Any] | None,
+    ids: NDArray[Any],
+    kept: Path,
 ) -> Iterator[pa.Table]:
     import pyarrow as pa
 
-    for low in range(0, len(ids), BLOCK):
+    def table(of: NDArray[Any], *arrays: NDArray[Any] | None) -> pa.Table:
+        found = decision.decide(*arrays)
+        return pa.table({"id": pa.array(of.tolist(), pa.string()), **columns_of(found, decision.classes)})
+
+    rules = decision_bytes(decision) if len(ids) > BLOCK else b""
+    for place, low in enumerate(range(0, max(1, len(ids)), BLOCK)):
         rows = slice(low, low + BLOCK)
-        found = decision.decide(*(None if array is None else np.asarray(array[rows]) for array in (features, logits)))
-        yield pa.table({"id": pa.array(ids[rows].tolist(), pa.string()), **columns_of(found, decision.classes)})
+        arrays = [None if array is None else np.asarray(array[rows]) for array in (features, logits)]
+        if len(ids) <= BLOCK:
+            yield table(ids[rows], *arrays)
+        else:
+            digest = digest_of(rules, ids[rows], *arrays)
+            yield kept_table(kept, place, digest, partial(table, ids[rows], *arrays))
 
 
 def _parquet(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:

@@ -74,11 +74,17 @@ class Rules(Protocol):
 
 def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
     """Write the rules; see `Decision.save`."""
-    from safetensors.numpy import save
-
     if path.suffix != ".safetensors":
         raise InputError(f"{path} is no name for a decision.", hint="End it with .safetensors.")
     claim_file(path, force=force)
+    write_bytes(path, decision_bytes(decision))
+    return path
+
+
+def decision_bytes(decision: Rules) -> bytes:
+    """The rules as the content of a safetensors file; the same rules give the same bytes."""
+    from safetensors.numpy import save
+
     calibration, sets, distances = decision.calibration, decision.sets, decision.distances
     arrays: dict[str, NDArray[Any]] = {
         "bias": calibration.bias,
@@ -104,9 +110,7 @@ def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
         "by_probability": decision.by_probability,
         "notes": list(decision.notes),
     }
-    blob = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"imblens": json.dumps(facts)})
-    write_bytes(path, blob)
-    return path
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"imblens": json.dumps(facts)})
 
 
 def read_decision(path: Path) -> dict[str, Any]:

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imblens.base.files import sha256
 from imblens.base.memory import refuse_too_large
 from imblens.data import decode, is_image, resize
-from imblens.decisions import Unlabelled, read_unlabelled
+from imblens.decisions import Unlabelled, digest_of, kept_arrays, read_unlabelled
 from imblens.errors import InputError, MissingError
 from imblens.run import Run
 
+AT_ONCE = 2048  # images in memory
 ARRAYS = (".npz", ".npy", ".parquet")
 
 
-def new_instances(source: Path, data: Path, *, progress: Callable[[str], object] | None = None) -> Unlabelled:
+def new_instances(
+    source: Path, data: Path, *, progress: Callable[[str], object] | None = None, kept: Path | None = None
+) -> Unlabelled:
     """Read instances without labels: arrays, the test split of a run, or images for the network of the run `source`.
+
+    Args:
+        source: the folder of a run.
+        data: arrays, a run, an image or a folder of images.
+        progress: called with lines of progress.
+        kept: folder in which the results of images are kept, 2,048 at a time; what is there is not computed again.
 
     Raises:
         MissingError, InputError: as `read_unlabelled` and `images_of_run`.
     """
     if data.suffix in ARRAYS or (data / "run.json").exists() or not data.exists():
         return read_unlabelled(data)
-    return images_of_run(source, data, progress=progress)
+    return images_of_run(source, data, progress=progress, kept=kept)
 
 
-def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object] | None = None) -> Unlabelled:
+def images_of_run(
+    source: Path, data: Path, *, progress: Callable[[str], object] | None = None, kept: Path | None = None
+) -> Unlabelled:
     """Return features and logits of all images in a file or folder, folders in it included; labels are not needed.
 
     Args:
         source: the folder of a run that `imblens train` wrote, with its `model.safetensors`.
         data: an image, or a folder of images.
         progress: called with lines of progress.
+        kept: folder in which results are kept, 2,048 images at a time; what is there is not computed again.
 
     Raises:
         InputError: the run has no network of its own, or a file cannot be decoded.
@@ -52,6 +66,30 @@ def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object]
     files = [path for path in files if is_image(path)]
     if not files:
         raise MissingError(f"there is no image in {data}.", hint="Give a folder of images, or ARRAYS.npz.")
+    network = sha256(weights) if kept is not None else ""
+    found: list[Sequence[Any]] = []
+    for low in range(0, len(files), AT_ONCE):
+        some = files[low : low + AT_ONCE]
+        make = partial(_of_images, run, weights, str(arch), settings, some, progress)
+        if kept is None or len(files) <= AT_ONCE:
+            found.append(make())
+        else:
+            stated = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in some]
+            found.append(kept_arrays(kept, digest_of(network, stated), make))
+    features, logits = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    root = data if data.is_dir() else data.parent
+    return Unlabelled(features, logits, [path.relative_to(root).as_posix() for path in files])
+
+
+def _of_images(
+    run: Run,
+    weights: Path,
+    arch: str,
+    settings: Any,
+    files: Sequence[Path],
+    progress: Callable[[str], object] | None,
+) -> tuple[Any, Any]:
+    """Features and logits of some images."""
     height, width = settings["size"]
     refuse_too_large(len(files) * height * width * 3, f"{len(files):,} images need", hint="Predict them in parts.")
     pixels = np.empty((len(files), height, width, 3), np.uint8)
@@ -59,9 +97,7 @@ def images_of_run(source: Path, data: Path, *, progress: Callable[[str], object]
         _refuse_wide(path)
         image = decode(path, str(path))
         pixels[place] = image if image.shape[:2] == (height, width) else resize(image, (height, width))
-    features, logits = _captured(run, weights, str(arch), settings, pixels, progress)
-    root = data if data.is_dir() else data.parent
-    return Unlabelled(features, logits, [path.relative_to(root).as_posix() for path in files])
+    return _captured(run, weights, arch, settings, pixels, progress)
 
 
 def _refuse_wide(path: Path) -> None:
