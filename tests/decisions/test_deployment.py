@@ -165,7 +165,7 @@ def test_the_command_takes_shares_costs_and_constraints(command) -> None:
     [
         (["--prior", "sum.csv"], "sum to 1.6, not to 1"),
         (["--prior", "twice.csv"], "the class 'ant' twice"),
-        (["--prior", "words.csv"], "no numbers"),
+        (["--prior", "words.csv"], "holds 'many' in the column 'share'"),
         (["--prior", "gone.csv"], "there is no gone.csv"),
         (["--costs", "other.csv"], "has no row for 'bee'"),
         (["--costs", "shares.csv"], "has no column for 'ant'"),

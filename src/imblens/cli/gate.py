@@ -48,6 +48,8 @@ def command(
     minimum = dict(_constraint(text) for text in min_recall)
     run, reference = Run.load(source), Run.load(against)
     files = {path: kind for path, kind in ((junit, "junit"), (markdown, "markdown")) if path is not None}
+    if junit is not None and junit == markdown:
+        raise InputError(f"--junit and --markdown are both {junit}.", hint="Give each its own file.")
     for path in files:
         claim_file(path, force=force)
     names = (source.stem, against.stem) if source.stem != against.stem else (str(source), str(against))

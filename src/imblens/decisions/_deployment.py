@@ -94,7 +94,7 @@ def read_prior(run: Run, given: str) -> Floats:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{path} is no mapping of classes to shares: {error}.", hint='Give {"cat": 0.9, ...}.'
+                f"{path} is no mapping of class names to numbers.", hint='Give {"cat": 0.9, ...}.'
             ) from error
     frame = _csv(path, "class shares", ("class", "share"))
     twice = frame["class"][frame["class"].duplicated()]
@@ -237,7 +237,7 @@ def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
     try:
         frame = pd.read_csv(io.StringIO(_text(path, what)), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", hint="Give a CSV.") from error
+        raise InputError(f"{path} is no CSV.", hint="Give UTF-8 text with rows of one length.") from error
     lacking = [name for name in columns if name not in frame]
     if lacking:
         raise MissingError(f"{path} has no column {lacking[0]!r}.", hint=f"Needed: {', '.join(columns)}.")
@@ -247,9 +247,12 @@ def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
 
 
 def _numbers(column: Any, path: Path) -> list[float]:
-    try:
-        return [float(value) for value in column]
-    except ValueError as error:
-        raise InputError(
-            f"{path} holds {column.name!r} values that are no numbers: {error}.", hint="Give numbers."
-        ) from error
+    found = []
+    for value in column:
+        try:
+            found.append(float(value))
+        except ValueError as error:
+            raise InputError(
+                f"{path} holds {value!r} in the column {column.name!r}.", hint="Give numbers there."
+            ) from error
+    return found

@@ -90,7 +90,9 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", hint="Give a CSV with the columns id, label.") from error
+        raise InputError(
+            f"{path} is no CSV.", hint="Give UTF-8 text with the columns id, label and rows of one length."
+        ) from error
     multilabel = run.task == "multilabel"
     wanted = ["id", *(run.classes if multilabel else ("label",))]
     lacking = [name for name in wanted if name not in frame]

@@ -98,7 +98,8 @@ def _unlabelled_table(path: Path) -> Unlabelled:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{path} cannot be read: {error}.", hint="Give lists of one length in features or logits."
+            f"{path} cannot be read: it is damaged, or its lists differ in length.",
+            hint="Give Parquet with lists of numbers of one length in features or logits.",
         ) from error
     column = next((name for name in ("id", "ids") if name in names), None)
     return Unlabelled(features, logits, None if column is None else table[column].to_numpy())
@@ -113,7 +114,7 @@ def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, fo
     """Decide about all instances in blocks of bounded memory, and write one Parquet or CSV file, atomically.
 
     Of more than one block (65,536 instances), finished ones are kept in a hidden folder beside the file until it is complete.
-    After a kill, the same call continues there and writes the same file; other rules or instances are decided anew.
+    After a kill, the same call continues there and writes the same file; with other rules or instances it starts again.
 
     Args:
         decision: the rules.

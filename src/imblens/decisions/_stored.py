@@ -151,4 +151,6 @@ def read_decision(path: Path) -> dict[str, Any]:
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be read: {error}.", hint="Write it again with Decision.save.") from error
+        raise InputError(
+            f"{path} cannot be read: it is damaged, or holds something else.", hint="Write it again with Decision.save."
+        ) from error
