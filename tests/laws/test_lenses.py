@@ -75,6 +75,8 @@ def rebuilt(run, *, order=None, classes=None, names=None, features=None, logits=
         per_class = [] if table is None else [c for c in table if re.match("cam_|concept_|box_share", c)]
         if per_class:
             table = table.assign(**{column: of_classes(table[column]) for column in per_class})
+        if table is not None and "cut_class" in table and classes is not None:
+            table = table.assign(cut_class=np.append(np.argsort(classes), -1)[table["cut_class"]])
         inputs = np.asarray(whole.features if features is None else features(whole.features))
         edges = [0, *(cut[split.name] if cut else ()), len(rows)]
         parts = [

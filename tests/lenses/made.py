@@ -46,6 +46,7 @@ def captured_run(*, task="multiclass", **options):
     rng = np.random.default_rng(options.get("seed", 0))
     splits = {name: _captured_split(split, task, rng) for name, split in run.splits.items()}
     meta = {"colours": {"bands": BANDS, "top": 0.1}, "alignment": {"layer": "body"}, "concepts": {"layer": "body"}}
+    meta["shortcuts"] = {"cues": ["border", "colour", "tint", "surroundings"], "split": "test", "per_class": 50}
     return replace(run, task=task, meta={**run.meta, **meta}, **splits)
 
 
@@ -58,7 +59,14 @@ def _captured_split(split, task, rng):
     count = rng.multinomial(9, [0.5, 0.2, 0.3], size=n)
     inside = rng.random((n, n_classes))
     inside[rng.random((n, n_classes)) < 0.3] = np.nan  # no box
+    cut = np.where(rng.random(n) < 0.8, labels.argmax(axis=1) if labels.ndim == 2 else labels, -1)
+    cut = np.where(labels.any(axis=1), cut, -1) if labels.ndim == 2 else cut
+    tried = np.where((cut >= 0)[:, None], rng.random((n, 4)), np.nan)
     columns = {
+        "cut_class": cut,
+        "cut_before": np.where(cut >= 0, np.round(rng.random(n)), np.nan),
+        "cut_right": np.round(tried),
+        "cut_logit": 1 - 3 * tried,
         "band_count": count,
         "band_rgb": (count[:, :, None] * rng.integers(0, 256, (n, 3, 3))).reshape(n, 9),
         "band_present": 10 * count,

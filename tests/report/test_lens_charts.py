@@ -24,12 +24,13 @@ from imblens.lenses import (
     embedding_map,
     lens_info,
     ranking,
+    shortcuts,
 )
 from imblens.lenses.embedding_map import CLASS_COLOURS
 from imblens.report import _figures
 from imblens.report._figures import draw
 from imblens.run import Run
-from tests.lenses.made import NAMES, make_run
+from tests.lenses.made import NAMES, captured_run, make_run
 from tests.lenses.test_colours import drawn, run_of
 
 KNOWN_TO_JAVASCRIPT = ("constructor", "toString", "valueOf", "hasOwnProperty", "__proto__")
@@ -53,6 +54,7 @@ def every_chart():
     count, rgb, labels = drawn()
     yield "colours", colours(run_of(count, rgb, labels, list(KNOWN_TO_JAVASCRIPT[2:]))).charts()["colours"]
     one, other = make_run(names=KNOWN_TO_JAVASCRIPT), make_run(names=KNOWN_TO_JAVASCRIPT, seed=1)
+    yield "shortcuts", shortcuts(captured_run(names=KNOWN_TO_JAVASCRIPT)).charts()["shortcuts"]
     yield "changes", compare_class_features(one, other).charts()["diversity_changes"]
     boxed = pd.DataFrame({"class": KNOWN_TO_JAVASCRIPT, "image_count": 12, "ior": 0.5, "ior_low": 0.4, "ior_high": 0.6})
     yield "boxes", interval_dots(boxed, "ior", axis=alt.Axis(title="share"), few=False, tips=[tip("class:N")])

@@ -25,7 +25,7 @@ PART = 0.25  # share of a class's range that is absent from training
 
 @dataclass
 class Images:
-    """A small set of images that causes are planted in; `arrays` says which of them stay, and their labels.
+    """A small set of images that causes are planted in; `arrays` holds which of them stay, and their labels.
 
     Attributes:
         train, test: (N, 32, 32, 3), changed in place by what is planted.
