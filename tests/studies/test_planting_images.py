@@ -1,0 +1,114 @@
+"""Causes planted in images: which images change and how, each in classes of its own; crops; remedies; what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imblens.data import ImageSet, ImageSplit
+from imblens.errors import MissingError, NotApplicable
+from imblens.studies import _diagnosis_images, _planting_images, find_study
+from imblens.studies._planting_images import FRAME, IN_IMAGES, TOGETHER, planted_images
+
+TRAIN, TEST, CLASSES = 210, 45, 9
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageSet:
+    rng = np.random.default_rng(0)
+
+    def split(n: int) -> ImageSplit:
+        labels = np.repeat(np.arange(CLASSES), n)
+        level = rng.integers(60, 200, (len(labels), 1, 1, 1)) + 3 * labels[:, None, None, None]
+        pixels = np.clip(level + rng.normal(0, 12, (len(labels), 32, 32, 3)), 0, 255).astype(np.uint8)
+        return ImageSplit.from_arrays(pixels, labels)
+
+    return ImageSet("made", tuple(f"class {i}" for i in range(CLASSES)), "multiclass", split(TRAIN), split(TEST))
+
+
+@pytest.mark.parametrize("plants", TOGETHER)
+def test_several_causes_lie_in_classes_of_their_own(images: ImageSet, plants: tuple[str, ...]) -> None:
+    found = planted_images(images, plants, (TRAIN, TEST), 0)
+    assert set(found.planted) == set(plants)
+    names = [name for some in found.planted.values() for name in some]
+    assert len(set(names)) == len(names) and not set(names) & set(found.touched)
+    made = found.image_set("made")
+    assert set(names) <= set(made.classes)
+    few = made.classes.index(found.planted["few"][0])
+    assert made.class_counts[few] == 10
+
+
+def test_a_frame_marks_every_image_of_one_class_in_both_splits(images: ImageSet) -> None:
+    found = planted_images(images, ("frame",), (TRAIN, TEST), 1)
+    (name,) = found.planted["frame"]
+    made, plain = found.image_set("made"), found.plain_tests()
+    assert made.test is not None
+    for split in (made.train, made.test):
+        edge = split.array()[:, :FRAME]
+        framed = (edge == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3))
+        assert (framed == (split.labels == made.classes.index(name))).all()
+    assert not (plain.array()[:, :FRAME] == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3)).any()
+    varied = found.remedied("made", {name: "vary"}, set()).train
+    own = varied.array()[varied.labels == made.classes.index(name), :FRAME]
+    assert (own == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3)).mean() == pytest.approx(0.5)
+
+
+def test_brightness_is_absent_from_training_and_can_be_collected(images: ImageSet) -> None:
+    found = planted_images(images, ("brightness absent",), (TRAIN, TEST), 2)
+    (name,) = found.planted["brightness absent"]
+    made = found.image_set("made")
+    label = made.classes.index(name)
+    assert made.class_counts[label] == pytest.approx(0.75 * TRAIN, abs=1)
+    means = [split.array()[split.labels == label].mean(axis=(1, 2, 3)) for split in (made.train, made.test)]
+    assert means[1].max() > means[0].max() + 3 or means[1].min() < means[0].min() - 3
+    assert found.remedied("made", {name: "collect"}, set()).class_counts[label] == TRAIN
+
+
+def test_near_duplicates_are_nearly_alike_and_dropped_suspects_are_gone(images: ImageSet) -> None:
+    found = planted_images(images, ("near duplicates",), (TRAIN, TEST), 0)
+    made = found.image_set("made")
+    again = [i for i, one in enumerate(made.train.ids) if str(one).endswith("b")]
+    assert len(again) == TRAIN // 2
+    pixels, ids = made.train.array().astype(float), list(made.train.ids)
+    first = ids.index(str(ids[again[0]])[:-1])
+    assert 0 < np.abs(pixels[again[0]] - np.roll(pixels[first], 1, axis=1)).mean() < 8
+    kept = found.remedied("made", {made.classes[0]: "drop suspects"}, set(ids[:5])).train
+    gone = sum(made.train.labels[:5] == 0)
+    assert len(kept) == len(made.train) - gone
+
+
+def test_boxes_of_multi_label_images_are_cut_out() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 40, 40, 3), dtype=np.uint8)
+    boxes = [[[i % 2, 4, 4, 20, 20], [1 - i % 2, 20, 20, 36, 38]] for i in range(60)]
+    labels = np.ones((60, 2), np.uint8)
+    split = ImageSplit.from_arrays(pixels, labels, boxes=boxes)
+    found = planted_images(ImageSet("cells", ("a", "b"), "multilabel", split, split), ("nothing",), (50, 30), 0)
+    assert found.image_set("cells").class_counts.tolist() == [50, 50]
+    assert found.train.shape == (100, 32, 32, 3)
+    bare = ImageSplit.from_arrays(pixels, labels)
+    with pytest.raises(NotApplicable, match="neither"):
+        planted_images(ImageSet("cells", ("a", "b"), "multilabel", bare, bare), ("nothing",), (50, 30), 0)
+
+
+def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -> None:
+    study = find_study("diagnosis", data={"made": "digits"}, seeds=[3])
+    plants = [job.plants for job in study.jobs]
+    assert {(plant,) for plant in IN_IMAGES} | set(TOGETHER) == set(plants)
+    assert len(find_study("diagnosis", data={"made": "digits"}, quick=True).jobs) == len(TOGETHER)
+    with pytest.raises(MissingError, match="two studies"):
+        find_study("diagnosis", data={"made": "digits"}, arrays=["x.npz"])
+    import pandas as pd
+
+    own = {"data": "made", "together": "frame", "seed": 0, "place": 0, "planted": "shortcut", "plant": "frame"}
+    seen = {"class": "a", "train": 9, "second": "", "near_tie": False, "accuracy": 0.5, "unplanted": 4, "named": 1}
+    rows = [{**own, **seen, "remedy": "none", "first": first} for first in ("shortcut", "shortcut_colours", "overlap")]
+    rows += [{**own, "remedy": "advised", "cause": "shortcut", "did": "vary", "lift": lift} for lift in (0.2, 0.4)]
+    found = _diagnosis_images.tables(pd.DataFrame(rows))
+    assert found["study"].loc[0, ["shortcut", "overlap", "classes"]].tolist() == [2, 1, 3]
+    alarms = found["false_alarms"].set_index("cause")
+    assert alarms.loc["any", "named_of"] == 12 and alarms.loc["any", "named"] == 0.25
+    assert found["advice"].set_index(["diagnosed", "remedy"]).loc[
+        ("shortcut", "advised"), "mean_lift"
+    ] == pytest.approx(0.3)
+    assert "Right first cause" in _diagnosis_images.shown(found)
