@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
 from imblens.errors import NotApplicable
-from imblens.lenses import diagnosis, ranking
-from imblens.lenses.diagnosis import MEASURES, equal_error_rate
+from imblens.lenses import Finding, diagnosis, headroom, ranking
+from imblens.lenses.diagnosis import MEASURES, equal_error_rate, lines
+from imblens.lenses.headroom import NOTABLE
 from imblens.run import Run
 
 N = 400
@@ -142,3 +146,41 @@ def test_labels_without_a_problem_or_with_few_positives_have_no_cause() -> None:
     assert few.loc["rare", "cause"] == "too few to tell" and few.loc["rare", "strength"] == 0
     with pytest.raises(NotApplicable, match=r"^diagnosis: the run has no test split"):
         diagnosis(labels_run(val=False))
+
+
+def advised(run: Run, name: str, cause: str) -> str:
+    table = diagnosis(run).tables["diagnosis"]
+    return str(table.loc[(table["class"] == name) & (table["cause"] == cause), "treatment"].iloc[0])
+
+
+def test_a_head_that_is_balanced_already_is_not_adjusted_again() -> None:
+    plain = confused(apart=0.5)
+    assert advised(plain, "b", "overlap") == "logit_adjustment"
+    assert advised(replace(plain, meta={**plain.meta, "loss": "weighted_ce"}), "b", "overlap") == "refit"
+    treated = {"name": "crt", "criterion": "balanced_accuracy"}
+    assert advised(replace(plain, meta={**plain.meta, "treatment": treated}), "b", "overlap") == "refit"
+
+
+def test_no_head_is_advised_where_none_gains() -> None:
+    def split(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        labels = np.repeat([0, 1, 2], N)
+        features = rng.normal(size=(3 * N, 6)).astype(np.float32)  # nothing in them separates a from b
+        features[:, 0] += 9.0 * (labels == 2)
+        logits = np.where(labels == 2, 9.0, -9.0)[:, None] * np.array([0.0, 0.0, 1.0])
+        logits[:, 0] += rng.normal(0.1, 0.1, 3 * N)  # most are predicted as a
+        return features, labels, logits
+
+    run = Run.from_arrays(train=split(0), test=split(1), classes=["a", "b", "c"])
+    gain = headroom(run).tables["headroom"].set_index("class")
+    assert gain.loc["a", ["best_head", "ceiling"]].max() - gain.loc["a", "accuracy"] < NOTABLE
+    assert "another head cannot help this class" in advised(run, "a", "overlap")
+    assert advised(run, "b", "overlap") == "logit_adjustment"
+
+
+def test_causes_that_are_nearly_as_strong_are_shown() -> None:
+    rows = [("b", 0.2, "overlap", 0.9, "It overlaps with a.", "refit"), ("b", 0.2, "few_examples", 0.8, "Few.", "eos")]
+    rows += [("b", 0.2, "label_noise", 0.3, "Wrong.", "check")]
+    table = pd.DataFrame(rows, columns=["class", "accuracy", "cause", "strength", "evidence", "treatment"])
+    text = lines(Finding({"diagnosis": table}, {}))["b"]
+    assert text == "b: It overlaps with a. Try: refit. Nearly as strong: few examples (try: eos)."

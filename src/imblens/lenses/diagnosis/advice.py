@@ -9,7 +9,7 @@ from imblens.lenses.diagnosis.causes import Cause
 from imblens.lenses.headroom import NOTABLE, headroom
 from imblens.run import Run, balanced_by
 
-NO_HEAD = "more varied images, with the network trained on them: another head cannot help this class"
+NO_HEAD = "more varied images, with the network trained on them (another head cannot help this class)"
 
 
 def advice(run: Run, cause: Cause, name: str) -> str:
