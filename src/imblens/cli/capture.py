@@ -169,7 +169,7 @@ def command(
         preprocessing=prepared,
         batch_size=batch_size,
         colours=colours,
-        shortcuts=shortcuts,
+        shortcuts=shortcuts and part is None,  # what is removed depends on the whole training split
         maps=maps,
         concepts=concepts if part is None else None,
         out=out,
