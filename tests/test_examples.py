@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
+
+from tests.commands import as_a_process
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs(script: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, script, tmp_path / "report"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_example_runs(script: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with as_a_process(tmp_path, [str(script), str(tmp_path / "report")]):
+        runpy.run_path(str(script), run_name="__main__")
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
-    assert "report:" in done.stdout
+    assert "report:" in capsys.readouterr().out

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {  # besides base and errors
     "charts": set(),
     "resampling": {"run"},
     "lenses": {"run", "charts", "resampling"},
-    "treatments": {"run", "charts", "resampling"},
+    "treatments": {"run", "charts", "resampling", "comparison"},
     "decisions": {"run", "charts", "resampling"},
     "extraction": {"data", "models", "run"},
     "training": {"data", "models", "losses"},

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imblens.cli import _stoppable, main
+from imblens.cli import _stoppable
+from tests import commands
 
 RNG = np.random.default_rng(5)
 LABELS = np.repeat([0, 1, 2], (30, 12, 5))
@@ -23,19 +24,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def imblens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def imblens(tmp_path: Path) -> Run:
     """Run the command line in an empty folder; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
 
     def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["imblens", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        done = commands.imblens(*words, cwd=tmp_path)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from imblens.cli import app
-from tests.cli.test_audit_command import imblens
 from tests.cli.test_bad_input import GOOD, LABELS
+from tests.commands import imblens
 
 CODE = "from imblens.cli import main; main()"
 
@@ -51,31 +51,40 @@ def test_mistyped_words_are_told_in_three_parts(words: list[str], error: str, hi
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["audit", "--explain", "archetypes"], ("Which instances are typical", "How to read it", "What to try")),
-        (["compare", "--explain", "ranking"], ("How to read it",)),
-        (["treat", "--explain", "eos"], ("Dablain", "--set k_neighbors=auto", "imblens treat RUN --with eos")),
-        (["train", "--explain", "focal"], ("Lin et al. 2017", "gamma")),
-        (["train", "--explain", "smote"], ("Chawla", "--set k_neighbors=auto")),
-        (["study", "--explain", "eos-gap"], ("Figures 3 and 4", "[[data]]", "imblens study eos-gap --quick")),
-        (["list", "losses", "ldam"], ("margin", "Cao et al. 2019")),
-        (["list", "lenses", "archetypes"], ("archetype", "at least 4/5 of K")),
-    ],
-)
-def test_names_are_explained_without_torch(words: list[str], said: tuple[str, ...], tmp_path: Path) -> None:
-    light = (
-        "import atexit, os, sys\n"
-        "atexit.register(lambda: 'torch' in sys.modules and os._exit(9))\n"
-    )  # fmt: skip
+EXPLAINED = [
+    (["audit", "--explain", "archetypes"], ("Which instances are typical", "How to read it", "What to try")),
+    (["compare", "--explain", "ranking"], ("How to read it",)),
+    (["treat", "--explain", "eos"], ("Dablain", "--set k_neighbors=auto", "imblens treat RUN --with eos")),
+    (["train", "--explain", "focal"], ("Lin et al. 2017", "gamma")),
+    (["train", "--explain", "smote"], ("Chawla", "--set k_neighbors=auto")),
+    (["study", "--explain", "eos-gap"], ("Figures 3 and 4", "[[data]]", "imblens study eos-gap --quick")),
+    (["list", "losses", "ldam"], ("margin", "Cao et al. 2019")),
+    (["list", "lenses", "archetypes"], ("archetype", "at least 4/5 of K")),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), EXPLAINED)
+def test_names_are_explained(words: list[str], said: tuple[str, ...], tmp_path: Path) -> None:
     for more in ([], ["--json"]):
-        done = subprocess.run(
-            [sys.executable, "-c", light + CODE, *words, *more], cwd=tmp_path, capture_output=True, text=True
-        )
+        done = imblens(*words, *more, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         text = "\n".join(json.loads(done.stdout).values()) if more else done.stdout
         assert all(part in text for part in said)
+
+
+def test_explanations_load_no_torch(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from imblens.cli import main
+for words in {[words for words, _ in EXPLAINED]!r}:
+    sys.argv = ["imblens", *words]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, words
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
 
 
 def test_every_command_has_json_and_examples_that_parse() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from imblens.run import Run
-from tests.cli.test_audit_command import imblens
+from tests.commands import imblens
 
 
 def chexpert(root: Path) -> Path:

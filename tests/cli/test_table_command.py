@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from imblens.run import Run
-from tests.cli.test_audit_command import imblens
+from tests.commands import imblens
 
 COLUMNS = ("--features", "embedding", "--label", "y", "--split", "part")
 

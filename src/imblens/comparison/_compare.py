@@ -7,23 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imblens.base.arrays import divide
-from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
+from imblens.comparison._changes import class_table, measure_table, paired_rows, summary_table, tested_by_all
 from imblens.comparison._charts import charts
 from imblens.comparison._gains import gains
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import (
-    ClassMeasure,
     Finding,
     Measure,
     all_lenses,
     class_measures,
     common_map,
-    common_rows,
     compare_class_features,
     lens_info,
     run_lenses,
@@ -32,8 +28,6 @@ from imblens.run import Run, as_run, legible
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -149,15 +143,15 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     notes = _notes(runs, labelled, classes)
     per_class = pd.concat(
         [
-            _per_class(runs[0] if place else None, run, labelled[place], classes)  # a run may be compared with itself
+            class_table(runs[0] if place else None, run, labelled[place], classes)  # a run may be compared with itself
             for place, run in enumerate(runs)
         ],
         ignore_index=True,
     )
-    measures = _measures(measured, labelled, classes)
+    measures = measure_table(measured, labelled, classes)
     tables = {
         "comparison": per_class,
-        "comparison_summary": _summary(runs, findings, labelled, per_class, measures),
+        "comparison_summary": summary_table(runs, findings, labelled, per_class, measures),
         "comparison_measures": measures,
     }
     kept = _class_features(runs, labelled)
@@ -220,7 +214,7 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{100 * then['balanced_accuracy']:.1f}%: {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
-        tested = _tested_by_all(comparison.tables["comparison"])
+        tested = tested_by_all(comparison.tables["comparison"])
         if len(tested) < max(run.n_classes for run in comparison.runs):
             text += f", over the {len(tested)} class{'' if len(tested) == 1 else 'es'} that all test splits contain"
         sure = now["change_low"] > 0 or now["change_high"] < 0
@@ -232,13 +226,6 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{change:+.3f}."
         )
     return f"{name} and {reference} have no measure in common."
-
-
-def _tested_by_all(per_class: pd.DataFrame) -> list[str]:
-    """Classes whose accuracy is known in every run that has predictions."""
-    known = per_class.groupby("run")["accuracy"].transform(lambda accuracy: accuracy.notna().any())
-    complete = per_class[known].groupby("class", sort=False)["accuracy"].agg(lambda accuracy: accuracy.notna().all())
-    return [str(name) for name in complete.index[complete.to_numpy(dtype=bool)]]
 
 
 def _gains(comparison: Comparison, name: str) -> str:
@@ -278,157 +265,11 @@ def _notes(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) ->
     for name, run in zip(names[1:], runs[1:], strict=True):
         if run.test is None or runs[0].test is None:
             continue
-        if _pairs(runs[0], run) is None:
+        if paired_rows(runs[0], run) is None:
             notes.append(
                 f"{names[0]} and {name} were tested on different instances, so changes are compared as of different samples."
             )
     return tuple(notes)
-
-
-def _pairs(first: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Rows of the same test instances in both runs, where they hold exactly the same ones."""
-    if first.test is None or other.test is None or len(first.test) != len(other.test):
-        return None
-    rows = common_rows(first.test, other.test)
-    return rows if rows is not None and len(rows[0]) == len(first.test) else None
-
-
-def _per_class(first: Run | None, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    right, count = _counts(run, classes)
-    accuracy, low, high = mean_of_kinds(divide(right, count), *wilson(right, count))
-    blank = np.full(len(classes), np.nan)
-    changes = {"change": blank, "change_low": blank, "change_high": blank, "gained": blank, "lost": blank}
-    paired = False
-    if first is not None:
-        changes, paired = _changes(first, run, classes)
-    found = pd.DataFrame(
-        {
-            "run": name,
-            "class": list(classes),
-            "train_count": run.train.class_counts[_places(run, classes)],
-            "test_count": count[:, 0],
-            "accuracy": accuracy,
-            "accuracy_low": low,
-            "accuracy_high": high,
-            **changes,
-            "paired": paired,
-        }
-    )
-    if run.task == "multilabel":
-        found["recall"], found["specificity"] = divide(right, count).T
-    return found
-
-
-def _changes(first: Run, run: Run, classes: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], bool]:
-    (right, count), (right_then, count_then) = _counts(run, classes), _counts(first, classes)
-    step = divide(right, count) - divide(right_then, count_then)
-    rows = _pairs(first, run) if _has_predictions(first) and _has_predictions(run) else None
-    if rows is None:
-        change, low, high = mean_of_kinds(step, *independent_change(right, count, right_then, count_then))
-        blank = np.full(len(classes), np.nan)
-        return {"change": change, "change_low": low, "change_high": high, "gained": blank, "lost": blank}, False
-    assert first.test is not None and run.test is not None
-    then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
-    gained, lost = (_of_kinds(run, classes, turned, rows[1]) for turned in (now & ~then, then & ~now))
-    change, low, high = mean_of_kinds(step, *paired_change(gained, lost, count))
-    sums = {name: turned.sum(axis=1).astype(np.float64) for name, turned in (("gained", gained), ("lost", lost))}
-    return {"change": change, "change_low": low, "change_high": high, **sums}, True
-
-
-def _has_predictions(run: Run) -> bool:
-    return run.test is not None and run.test.has_logits
-
-
-def _places(run: Run, classes: Sequence[str]) -> NDArray[np.int64]:
-    return np.array([run.classes.index(name) for name in classes])
-
-
-def _counts(run: Run, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(C, S) correct predictions and (C, S) test instances; zeros where no prediction is known.
-
-    S is 1: the instances of the class. In multi-label runs it is 2: positives and negatives.
-    """
-    if not _has_predictions(run) or run.test is None:
-        none = np.zeros((len(classes), 2 if run.task == "multilabel" else 1), np.int64)
-        return none, none
-    rows = np.arange(len(run.test))
-    return _of_kinds(run, classes, run.test.correct, rows), _of_kinds(
-        run, classes, np.ones_like(run.test.correct), rows
-    )
-
-
-def _of_kinds(run: Run, classes: Sequence[str], which: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(C, S) how many of the test instances in `rows` are marked, by class and kind."""
-    assert run.test is not None
-    here = _places(run, classes)
-    labels = run.test.labels[rows]
-    if run.task != "multilabel":
-        return np.bincount(labels[which], minlength=run.n_classes)[here, None]
-    has, known = labels.astype(bool), run.test.known[rows]
-    return np.stack([(which & known & kind).sum(axis=0)[here] for kind in (has, ~has)], axis=1)
-
-
-def _summary(
-    runs: Sequence[Run],
-    findings: Sequence[Mapping[str, Finding]],
-    names: Sequence[str],
-    per_class: pd.DataFrame,
-    measures: pd.DataFrame,
-) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = []
-    tested = _tested_by_all(per_class)
-    any_run = per_class.dropna(subset=["accuracy"])["class"].nunique()  # classes that some run tests
-    shared = len(tested) < any_run or per_class["class"].nunique() < max(run.n_classes for run in runs)
-    for name, of_run in zip(names, findings, strict=True):
-        accuracy = of_run.get("class_accuracy")
-        values = {} if accuracy is None else accuracy.summary
-        own = per_class[per_class["run"] == name]
-        if shared:  # values over different sets of classes cannot be compared
-            own = own[own["class"].isin(tested)]
-            values = {"balanced_accuracy": own["accuracy"].mean()}
-        change = own["change"].to_numpy(dtype=np.float64)
-        low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change)
-        auroc = measures.loc[(measures["run"] == name) & (measures["measure"] == "auroc"), "value"]
-        rows.append(
-            {
-                "run": name,
-                **{key: _value(values.get(key)) for key in SUMMARY},
-                "mean_auroc": float(auroc.mean()) if auroc.notna().any() else np.nan,
-                "change": float(np.nanmean(change)) if np.isfinite(change).any() else np.nan,
-                "change_low": low,
-                "change_high": high,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _measures(
-    measured: Sequence[Mapping[str, ClassMeasure]], names: Sequence[str], classes: Sequence[str]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = []
-    for measure in dict.fromkeys(name for of_run in measured for name in of_run):
-        first: dict[str, float] = {}
-        for name, of_run in zip(names, measured, strict=True):
-            if measure not in of_run:
-                continue
-            values = {str(label): float(value) for label, value in of_run[measure].values.items()}
-            reference = not first
-            first = first or values
-            for label in classes:
-                value = values.get(label, np.nan)
-                change = np.nan if reference else value - first.get(label, np.nan)
-                rows.append({"run": name, "class": label, "measure": measure, "value": value, "change": change})
-    return pd.DataFrame(rows, columns=["run", "class", "measure", "value", "change"])
-
-
-def _value(value: Any) -> float:
-    return float(value) if value is not None else float("nan")
 
 
 def class_lines(comparison: Comparison, name: str) -> dict[str, str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import divide
 from imblens.base.calibration_error import expected_calibration_error
-from imblens.base.intervals import paired_change, wilson
+from imblens.base.intervals import mean_change, wilson
+from imblens.comparison import class_changes, class_counts
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, confusion_summary
-from imblens.treatments._one_vs_rest import label_summary, label_table
+from imblens.treatments._one_vs_rest import label_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,10 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     Returns:
         Columns class, train_count, test_count, before, before_low, before_high, after, after_low, after_high, change,
         change_low, change_high, gained, lost. 95% intervals, Wilson's for the shares; NaN for a class without test
-        instances. No rows where the runs have no test split. For multi-label runs: see `label_table`.
+        instances. No rows where the runs have no test split. In multi-label runs test_count is the number of positives,
+        before and after are the means of recall and specificity at a logit of 0, and recall_before, recall_before_low,
+        recall_before_high, the same after, and specificity likewise stand in place of the intervals of before and after
+        and of gained and lost; NaN for a label without positives or without negatives in the test split.
 
     Raises:
         InputError: the test splits differ.
@@ -44,31 +49,24 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)
+    same = np.arange(len(before.test))
+    found = class_changes(before, after, before.classes, (same, same))
+    counts = {"before": class_counts(before, before.classes), "after": class_counts(after, before.classes)}
+    test_count = counts["after"][1][:, 0]
+    table: dict[str, Any] = {
+        "class": before.classes, "train_count": before.train.class_counts, "test_count": test_count
+    }  # fmt: skip
+    change = {name: found[name] for name in ("change", "change_low", "change_high")}
     if before.task == "multilabel":
-        return label_table(before, after)
-    right, now = before.test.correct, after.test.correct
-    labels, n_classes = before.test.labels, before.n_classes
-    count = np.bincount(labels, minlength=n_classes)
-
-    def per_class(rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(labels[rows], minlength=n_classes)
-
-    gained, lost = per_class(now & ~right), per_class(right & ~now)
-    low, high = paired_change(gained, lost, count)
-    return pd.DataFrame(
-        {
-            "class": before.classes,
-            "train_count": before.train.class_counts,
-            "test_count": count,
-            **_share("before", per_class(right), count),
-            **_share("after", per_class(now), count),
-            "change": np.divide(gained - lost, count, out=np.full(n_classes, np.nan), where=count > 0),
-            "change_low": low,
-            "change_high": high,
-            "gained": gained,
-            "lost": lost,
-        }
-    )
+        table |= {when: divide(*both).mean(axis=1) for when, both in counts.items()} | change
+        for place, kind in enumerate(("recall", "specificity")):
+            for when, (right, count) in counts.items():
+                table |= _share(f"{kind}_{when}", right[:, place], count[:, place])
+    else:
+        for when, (right, count) in counts.items():
+            table |= _share(when, right[:, 0], count[:, 0])
+        table |= change | {name: found[name].astype(np.int64) for name in ("gained", "lost")}
+    return pd.DataFrame(table)
 
 
 def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
@@ -91,18 +89,17 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)
-    if before.task == "multilabel":
-        return label_summary(before, after)
-    old, new = _measures(before.test), _measures(after.test)
+    classes = treatment_table(before, after)
+    known = classes["change"].notna().to_numpy()
+    multilabel = before.task == "multilabel"
+    old, new = (label_measures(s, known) if multilabel else _measures(s) for s in (before.test, after.test))
     table = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
     )
-    classes = treatment_table(before, after).dropna(subset=["change"])
-    half = (classes["change_high"] - classes["change_low"]).to_numpy() / 2
-    margin = float(np.sqrt((half**2).sum()) / len(half))
-    known = table["measure"] == "balanced_accuracy"
-    table["change_low"] = np.where(known, np.maximum(table["change"] - margin, -1), np.nan)
-    table["change_high"] = np.where(known, np.minimum(table["change"] + margin, 1), np.nan)
+    columns = (classes[name].to_numpy(dtype=np.float64) for name in ("change_low", "change_high", "change"))
+    of_classes = table["measure"] == "balanced_accuracy"
+    for name, side in zip(("change_low", "change_high"), mean_change(*columns), strict=True):
+        table[name] = np.where(of_classes, side, np.nan)
     return table
 
 
@@ -129,5 +126,4 @@ def _same_test(before: Run, after: Run) -> None:
 
 def _share(name: str, hits: NDArray[np.int64], count: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     low, high = wilson(hits, count)
-    share = np.divide(hits, count, out=np.full(len(count), np.nan), where=count > 0)
-    return {name: share, f"{name}_low": low, f"{name}_high": high}
+    return {name: divide(hits, count), f"{name}_low": low, f"{name}_high": high}

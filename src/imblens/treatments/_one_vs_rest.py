@@ -5,20 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.intervals import mean_of_kinds, paired_change, wilson
 from imblens.base.wording import percent
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import Treatment
-from imblens.treatments._choose import class_mean
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ONE_SIDED = 0.01  # share of a kind's training instances classified correctly, below which a row separates nothing
 
@@ -159,89 +154,28 @@ def _of_label(validation: Any, c: int) -> Any:
     return np.asarray(features), np.asarray(labels)[:, c].astype(np.int64)
 
 
-def label_table(before: Run, after: Run) -> pd.DataFrame:
-    """Recall, specificity and their mean for every label on the test split, before and after.
+def label_measures(split: Split, defined: NDArray[np.bool_]) -> dict[str, float]:
+    """Means over labels: balanced_accuracy, macro_f1, auroc, ece (of all predictions, 15 bins).
 
-    Columns class, train_count, test_count (positives), before and after (balanced accuracy, at logit
-    0), change, change_low, change_high (Agresti and Min's intervals of both halves, added in squares), recall_before,
-    recall_before_low, recall_before_high, the same after, and specificity likewise. NaN without
-    positives or without negatives in the test split.
+    Args:
+        split: of a multi-label run.
+        defined: (C,) labels with positives and negatives; the others are left out.
     """
-    import pandas as pd
-
-    assert before.test is not None and after.test is not None
-    rows = []
-    for c, name in enumerate(before.classes):
-        known = before.test.known[:, c]
-        labels = before.test.labels[known, c].astype(np.int64)
-        correct = [run.test.correct[known, c].astype(np.float64) for run in (before, after) if run.test is not None]
-        counts = np.bincount(labels, minlength=2)
-        row: dict[str, Any] = {
-            "class": name,
-            "train_count": int(before.train.class_counts[c]),
-            "test_count": int(counts[1]),
-        }
-        whole = bool(counts.all())
-        for when, hit in zip(("before", "after"), correct, strict=True):
-            row[when] = class_mean(hit, labels) if whole else np.nan
-        change = class_mean(correct[1] - correct[0], labels) if whole else np.nan
-        gained, lost = (
-            np.bincount(labels[turned > 0], minlength=2)
-            for turned in (correct[1] - correct[0], correct[0] - correct[1])
-        )
-        low, high = paired_change(gained, lost, counts)
-        _, low, high = mean_of_kinds((gained - lost)[None] / np.maximum(counts, 1), low[None], high[None])
-        row |= {"change": change, "change_low": low[0], "change_high": high[0]}
-        for measure, kind in (("recall", 1), ("specificity", 0)):
-            for when, hit in zip(("before", "after"), correct, strict=True):
-                hits = np.array([hit[labels == kind].sum()])
-                low, high = wilson(hits, counts[[kind]])
-                share = hits[0] / counts[kind] if counts[kind] else np.nan
-                key = f"{measure}_{when}"
-                row |= {key: share, f"{key}_low": low[0], f"{key}_high": high[0]}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def label_summary(before: Run, after: Run) -> pd.DataFrame:
-    """Means over labels before and after: balanced_accuracy, macro_f1, auroc, ece (of all predictions, 15 bins).
-
-    The 95% interval of balanced_accuracy assumes independent labels. Labels without positives or without negatives in
-    the test split are left out of every mean.
-    """
-    import pandas as pd
-
-    table = label_table(before, after)
-    defined = table["change"].notna().to_numpy()
-    old, new = (_label_measures(run, defined) for run in (before, after))
-    found = pd.DataFrame(
-        [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
-    )
-    rows = [table.loc[defined, column].to_numpy()[None] for column in ("change", "change_low", "change_high")]
-    _, low, high = mean_of_kinds(*rows) if defined.any() else ([np.nan], [np.nan], [np.nan])
-    known = found["measure"] == "balanced_accuracy"
-    found["change_low"] = np.where(known, low[0], np.nan)
-    found["change_high"] = np.where(known, high[0], np.nan)
-    return found
-
-
-def _label_measures(run: Run, defined: NDArray[np.bool_]) -> dict[str, float]:
     from scipy.special import expit
     from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-    assert run.test is not None
-    logits = np.asarray(run.test.logits, dtype=np.float64)
-    known = run.test.known & defined
+    logits = np.asarray(split.logits, dtype=np.float64)
+    known = split.known & defined
     measures: Mapping[str, Callable[..., float]] = {
         "balanced_accuracy": lambda y, x: balanced_accuracy_score(y, x > 0),
         "macro_f1": lambda y, x: f1_score(y, x > 0, zero_division=0),
         "auroc": roc_auc_score,
     }
-    pairs = [(run.test.labels[known[:, c], c], logits[known[:, c], c]) for c in np.flatnonzero(defined)]
+    pairs = [(split.labels[known[:, c], c], logits[known[:, c], c]) for c in np.flatnonzero(defined)]
     found = {
         name: float(np.mean([f(y, x) for y, x in pairs])) if pairs else float("nan") for name, f in measures.items()
     }
-    probability, labels = expit(logits[known]), run.test.labels[known]
+    probability, labels = expit(logits[known]), split.labels[known]
     if len(labels):
         bins = np.minimum((probability * 15).astype(np.int64), 14)
         gap = np.bincount(bins, weights=labels - probability, minlength=15)
