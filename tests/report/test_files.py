@@ -25,7 +25,7 @@ from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, lens
 from imblens.lenses.archetypes import archetype_instances
 from imblens.report import audit, summary
-from imblens.report._figures import slim
+from imblens.report._svg import slim
 from imblens.report._tables import file_names, plain
 from imblens.run import Run
 from tests.report.runs import HOSTILE, make_run

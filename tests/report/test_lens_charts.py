@@ -29,6 +29,7 @@ from imblens.lenses import (
 from imblens.lenses.embedding_map import CLASS_COLOURS
 from imblens.report import _figures
 from imblens.report._figures import draw
+from imblens.report._specification import nodes, sized, specification
 from imblens.run import Run
 from tests.lenses.made import NAMES, captured_run, make_run
 from tests.lenses.test_colours import drawn, run_of
@@ -73,7 +74,7 @@ def test_classes_may_be_called_what_every_object_of_javascript_has():
     found = set()
     for name, chart in every_chart():
         # as it is: a report sets such names apart before it draws
-        spec = _figures._sized(_figures._specification(chart), 800)
+        spec = sized(specification(chart), 800)
         svg = vl_convert.vegalite_to_svg(spec, vl_version=_figures.grammar())
         found.add(name)
         if name not in ("colours", "reliability"):
@@ -186,7 +187,7 @@ def test_matrices_of_twenty_classes_carry_numbers():
 def test_no_tooltip_and_no_title_shows_a_name_of_the_code():
     for name, chart in every_chart():
         spec = chart.to_dict()
-        for node in _figures.nodes({key: value for key, value in spec.items() if key != "datasets"}):
+        for node in nodes({key: value for key, value in spec.items() if key != "datasets"}):
             for title in (
                 node.get("title"),
                 *(line.get("title", "") for line in node.get("tooltip", []) if "field" in line),

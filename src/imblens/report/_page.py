@@ -50,7 +50,9 @@ def render(
 
     from imblens.base.versions import IMBLENS
     from imblens.charts import CHOSEN
-    from imblens.report._figures import THEME, json_block, packed, vega_bundle
+    from imblens.report._figures import vega_bundle
+    from imblens.report._packing import json_block, packed
+    from imblens.report._theme import THEME
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -57,7 +57,10 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     """A figure as wide as a column: `svg` in millimetres, `pdf` with its fonts, `png` at 300 dots an inch on white."""
     import vl_convert
 
-    from imblens.report._figures import THEME, grammar, merged, slim
+    from imblens.report._figures import grammar
+    from imblens.report._specification import merged
+    from imblens.report._svg import slim
+    from imblens.report._theme import THEME
 
     spec = _fitted(json.loads(json.dumps(figure.spec)))
     _readable(spec, figure)
@@ -92,7 +95,7 @@ def latex(table: pd.DataFrame) -> str:
 
 def _fitted(spec: dict[str, Any]) -> dict[str, Any]:
     """Give a specification that fills a page the sizes of a column."""
-    from imblens.report._figures import nodes
+    from imblens.report._specification import nodes
 
     for node in nodes(spec):
         if node.get("width") == "container":
