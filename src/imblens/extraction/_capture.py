@@ -26,10 +26,11 @@ from imblens.extraction._part_writer import PartWriter
 from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._previews import Given
 from imblens.extraction._probes import Probe
-from imblens.extraction._readers import ImageReader, InputBatch, SplitReader, make_reader
+from imblens.extraction._readers import ImageReader, SplitReader, make_reader
 from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._shortcuts import Shortcuts
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
+from imblens.extraction._trial import first_batch, place_of
 from imblens.extraction._walk import Walk, check_labels, two_classes
 from imblens.models import (
     HeadReading,
@@ -37,7 +38,6 @@ from imblens.models import (
     find_maps,
     find_reading,
     rectified_before_pooling,
-    tensors_of,
     two_logits,
 )
 from imblens.run import Head, Run, Split, class_names, permutation_note, seal, staged
@@ -184,7 +184,7 @@ def capture(
     n_on_order = len(notes)
     if isinstance(readers["train"], ImageReader):
         notes += rules.notes()
-    where, dtype = _place(network, device)
+    where, dtype = place_of(network, device)
     folder = None if out is None else claim(Path(out), force=force)
     colouring = Colours()
     wanted: list[Probe] = [colouring, *probes] if colours else list(probes)
@@ -192,7 +192,7 @@ def capture(
         trial = ForwardPass(
             network, HeadReading("", "features"), (), device=where, dtype=dtype, bf16=False, forward=forward
         )
-        first, random_note = _first_batch(readers["train"], signature, trial)
+        first, random_note = first_batch(readers["train"], signature, trial)
         notes += random_note
         single = task != "multilabel" and one_hot_split(readers)
         notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
@@ -312,41 +312,6 @@ def capture(
     return replace(run, path=folder)
 
 
-def _first_batch(reader: SplitReader, signature: Signature, trial: ForwardPass) -> tuple[InputBatch, list[str]]:
-    """Return the first instances, and a sentence where the network's output for them is random.
-
-    Where the network cannot run on the inputs spread, they are given as one argument from here on.
-    """
-
-    def tried() -> tuple[InputBatch, Any]:
-        first = reader.sample()
-        output = trial.call(trial.placed(first))
-        if not any(tensor.ndim and len(tensor) == len(first.labels) for tensor in tensors_of(output)):
-            raise NotApplicable("the output has not one row for each instance.")
-        return first, output
-
-    try:
-        first, output = tried()
-    except (InputError, NotApplicable) as error:
-        signature.whole = signature.spread and not signature.custom
-        try:
-            if not signature.whole:
-                raise error
-            first, output = tried()
-        except (InputError, NotApplicable):
-            signature.whole = False
-            if isinstance(error, InputError):
-                raise error from error.__cause__
-            return reader.sample(), []
-    again = trial.call(trial.placed(first))
-    pairs = zip(tensors_of(output), tensors_of(again), strict=False)
-    if any(one.shape != other.shape or not one.equal(other) for one, other in pairs if not one.isnan().any()):
-        return first, [
-            "two passes on the same inputs differ: the network draws random numbers or changes its state in evaluation mode."
-        ]
-    return first, []
-
-
 def _map_probes(
     network: torch.nn.Module,
     maps: str | None,
@@ -397,26 +362,6 @@ def _check_options(
         json.dumps(dict(meta or {}), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"meta is not plain JSON: {error}.", hint="Pass text, numbers, lists and dicts.") from error
-
-
-def _place(network: torch.nn.Module, device: str | torch.device | None) -> tuple[torch.device, torch.dtype]:
-    """Return where to run and the type of inputs: those of the network's first floating-point parameter."""
-    import torch
-
-    first = next((p for p in network.parameters() if p.is_floating_point()), None)
-    if first is None:
-        kinds = {type(module).__module__ for module in network.modules()}
-        what = "is quantised" if any("quantized" in kind for kind in kinds) else "has no parameters"
-        raise InputError(
-            f"{type(network).__name__} {what}: it has no floating-point weights.",
-            hint="Pass the trained network in float.",
-        )
-    try:
-        where = first.device if device is None else torch.device(device)
-        torch.empty(0, device=where)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used: {error}.", hint="Known here: cpu.") from error
-    return where, first.dtype
 
 
 def _merged(meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitReader) -> dict[str, Any]:

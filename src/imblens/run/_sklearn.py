@@ -15,7 +15,7 @@ from imblens.errors import InputError, ShapeError
 from imblens.run._arrays import Checked, Classes, splits_of
 from imblens.run._conventions import classes_of_mapping
 from imblens.run._foreign import as_array, described
-from imblens.run._table_columns import PREVIEW
+from imblens.run._sklearn_columns import instance_tables, joined, names_out
 
 SMALLEST = 1e-30  # probability below which the logarithm is cut
 AGREES = 1e-6  # relative difference of head and decision values that are the same
@@ -63,14 +63,14 @@ def read_estimator(
     for name, (_, y) in pairs.items():
         logits[name] = _logits(chain, features[name], head is not None, multilabel)
         labels[name] = y if multilabel else _positions(y, known, by_value, f"{name}_labels")
-    columns = _names_out(chain.steps, given["train"][0], features["train"].shape[1])
+    columns = names_out(chain.steps, given["train"][0], features["train"].shape[1])
     arrays = {name: (features[name], labels[name], logits[name]) for name in pairs}
     checked = splits_of(
         arrays, head=head, classes=names, task="multilabel" if multilabel else "multiclass", groups=groups
     )
-    tables, value_names = _tables({name: X for name, (X, _) in given.items()}, bool(chain.steps))
+    tables, value_names = instance_tables({name: X for name, (X, _) in given.items()}, bool(chain.steps))
     splits = {
-        name: replace(split, parts=(replace(split.parts[0], table=_joined(split.parts[0].table, tables.get(name))),))
+        name: replace(split, parts=(replace(split.parts[0], table=joined(split.parts[0].table, tables.get(name))),))
         if len(split) == len(labels[name])
         else split
         for name, split in checked.splits.items()
@@ -348,77 +348,3 @@ def _note_on_predictions(
                 f"{len(predicted):,} {name} instances, as with a threshold of its own; the audit is of the largest logit."
             )
     return notes
-
-
-def _names_out(steps: Sequence[Any], X: Any, dim: int) -> list[str] | None:
-    """Names of the features that enter the last step; None where a step does not give them."""
-    names: Any = [str(name) for name in X.columns] if hasattr(X, "columns") else None
-    for step in steps:
-        if step is None or step == "passthrough" or not hasattr(step, "transform"):
-            continue
-        try:
-            names = [str(name) for name in step.get_feature_names_out(names)]
-        except Exception:  # whatever a transformer of somebody raises
-            return None
-    if names is None and not steps:
-        names = [f"x{k}" for k in range(dim)]
-    return list(names) if names is not None and len(names) == dim else None
-
-
-def _tables(inputs: Mapping[str, Any], transformed: bool) -> tuple[dict[str, Any], list[str] | None]:
-    """Per-instance columns of every split: id where the index gives one, text, or the numbers of a row."""
-    import pandas as pd
-
-    tables: dict[str, Any] = {}
-    names: list[str] | None = None
-    for split, X in inputs.items():
-        columns: dict[str, Any] = {}
-        if isinstance(X, (pd.DataFrame, pd.Series)):
-            columns["id"] = [str(value) for value in X.index]
-        texts = _texts(X)
-        if texts is not None:
-            columns["preview"] = [text[:PREVIEW] for text in texts]
-        elif transformed:
-            numbers, own = _row_numbers(X)
-            if numbers is not None:
-                columns["values"], names = _lists(numbers), own
-        if columns:
-            tables[split] = pd.DataFrame(columns)
-    return tables, names
-
-
-def _texts(X: Any) -> list[str] | None:
-    """The texts of a list, a series, or a frame with one column of text."""
-    if hasattr(X, "columns"):
-        if len(X.columns) != 1:
-            return None
-        X = X.iloc[:, 0] if hasattr(X, "iloc") else X
-    values = X.tolist() if hasattr(X, "tolist") else list(X) if isinstance(X, (list, tuple)) else []
-    return values if values and all(isinstance(value, str) for value in values) else None
-
-
-def _row_numbers(X: Any) -> tuple[NDArray[np.float32] | None, list[str] | None]:
-    if hasattr(X, "select_dtypes"):
-        numeric = X.select_dtypes("number")
-        if numeric.shape[1] == 0:
-            return None, None
-        return numeric.to_numpy(np.float32, na_value=np.nan), [str(name) for name in numeric.columns]
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu":
-        return X.astype(np.float32), [f"x{k}" for k in range(X.shape[1])]
-    return None, None
-
-
-def _lists(values: NDArray[np.float32]) -> Any:
-    import pandas as pd
-    import pyarrow as pa
-
-    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return pd.Series(pd.arrays.ArrowExtensionArray(array))
-
-
-def _joined(one: Any, other: Any) -> Any:
-    """The columns of both frames; None where both are None."""
-    import pandas as pd
-
-    known = [frame for frame in (one, other) if frame is not None]
-    return pd.concat(known, axis=1) if known else None

@@ -1,11 +1,7 @@
-"""Parquet in the layout of Hugging Face `datasets`: `image` and `label`, or multi-hot `labels` and `boxes`.
-
-One file of more than 400 lines: the checks of columns, rows and sizes share the schema and its limits.
-"""
+"""Parquet in the layout of Hugging Face `datasets`: `image` and `label`, or multi-hot `labels` and `boxes`."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +25,16 @@ from imblens.data._entries import (
 from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
 from imblens.data.layouts._columns import PATIENT, Columns, find_column, read_splits, split_column
-from imblens.errors import InputError, MissingError, ShapeError
+from imblens.data.layouts._parquet_values import (
+    CORNERS,
+    box_tables,
+    check_boxes,
+    class_names_of,
+    encoded_images,
+    label_array,
+    label_values,
+)
+from imblens.errors import InputError, MissingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +44,6 @@ _IMAGE = ("image", "img", "images", "jpg", "png", "image_bytes", "bytes")
 _LABEL = ("label", "labels", "target", "targets", "class", "fine_label", "class_label", "category", "classes", "y")
 _TILE_NAME = re.compile(r"(.+)_r\d+c\d+")  # source image, row and column of a tile
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # patient and follow-up
-_CORNERS = ("x0", "y0", "x1", "y1")
 _BATCH = 512  # rows decoded at once: a dictionary page can repeat one large value without end
 _TEXT_LIMIT = 16 * 2**20  # bytes of one text in the metadata
 _TOO_LARGE = "Store the images as class folders, which are read image by image."
@@ -150,7 +154,7 @@ def read_parquet(
             raise InputError(
                 f"{root}: the class names of {split} differ from those of train.", hint="Write all with one schema."
             )
-    raw = {split: _as_array(part.labels, names, f"{root}: {split}") for split, part in read.items()}
+    raw = {split: label_array(part.labels, names, f"{root}: {split}") for split, part in read.items()}
     unknown = {split: array < 0 for split, array in raw.items() if array.ndim == 2}
     known = {split: np.where(unknown[split], 0, array) if split in unknown else array for split, array in raw.items()}
     labels, classes = number_labels(known, names, str(root))
@@ -174,7 +178,7 @@ def read_parquet(
     if unread:
         notes.append(f"Boxes are those of the column boxes; not read: {', '.join(unread)}.")
     for split, part in read.items():
-        _check_boxes(part.boxes, len(classes), f"{root}: {split}")
+        check_boxes(part.boxes, len(classes), f"{root}: {split}")
         source = EncodedSource(part.encoded, f"{root.name}/{split}")
         images = ImageSplit(
             labels[split],
@@ -208,13 +212,13 @@ def read_box_table(path: Path) -> dict[str, list[Named]]:
             f"{path} has no columns image_id and boxes; its columns: {', '.join(schema.names) or 'none'}.",
             hint="Boxes are lists of structs with label, x0, y0, x1, y1.",
         )
-    names = _class_names(schema, "labels", boxes)
+    names = class_names_of(schema, "labels", boxes)
     if names is None:
         raise InputError(f"{path} does not name the classes of its boxes.", hint="Write label_names into the schema.")
     found: dict[str, list[Named]] = {}
     for batch in _batches(path, file, ["image_id", boxes]):
-        tables = _boxes(batch.column(boxes), path)
-        _check_boxes(tuple(tables), len(names), str(path))
+        tables = box_tables(batch.column(boxes), path)
+        check_boxes(tuple(tables), len(names), str(path))
         for name, table in zip(batch.column("image_id").to_pylist(), tables, strict=True):
             found[str(name)] = [(names[int(label)], *corners) for label, *corners in table.tolist()]
     return found
@@ -240,7 +244,7 @@ def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column
         at, held_out = split_column(there, stated.split, str(path)) if by_column else (None, None)
         if at is not None and there[at] not in columns.values():
             columns["split"] = split_name = there[at]
-        found = _class_names(file.schema_arrow, columns["label"], columns.get("boxes"))
+        found = class_names_of(file.schema_arrow, columns["label"], columns.get("boxes"))
         if k and found != names:
             raise InputError(f"the class names of {path} differ from those of {paths[0]}.", hint="Use one schema.")
         names = found
@@ -248,18 +252,18 @@ def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column
         start = len(labels)
         for batch in _batches(path, file, list(columns.values())):
             first = len(labels) - start
-            encoded, paths_inside = _encoded(batch.column(columns["image"]), path, first)
+            encoded, paths_inside = encoded_images(batch.column(columns["image"]), path, first)
             total += encoded.nbytes
             refuse_too_large(total, f"{path}: the encoded images take", hint=_TOO_LARGE)
             images.append(encoded)
-            labels += _labels(batch.column(columns["label"]), path, first)
+            labels += label_values(batch.column(columns["label"]), path, first)
             own_ids += batch.column(columns["id"]).to_pylist() if "id" in columns else paths_inside
             patients += batch.column(columns["patient"]).to_pylist() if "patient" in columns else [None] * len(encoded)
             if "split" in columns:
                 splits += ["" if v is None else str(v) for v in batch.column(columns["split"]).to_pylist()]
             if "boxes" in columns:
                 boxes = [] if boxes is None else boxes
-                boxes += _boxes(batch.column(columns["boxes"]), path)
+                boxes += box_tables(batch.column(columns["boxes"]), path)
         if len(labels) - start != file.metadata.num_rows:
             raise InputError(
                 f"{path} promises {file.metadata.num_rows} rows, found {len(labels) - start}.",
@@ -361,140 +365,4 @@ def _is_box_list(kind: pa.DataType) -> bool:
     if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
         return False
     inside = {kind.value_type.field(i).name for i in range(kind.value_type.num_fields)}
-    return inside.issuperset({"label", *_CORNERS})
-
-
-def _encoded(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[str | None]]:
-    """Return the encoded bytes and the paths that stand beside them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as types
-
-    paths: list[str | None] = [None] * len(column)
-    if types.is_struct(column.type):
-        inside = {column.type.field(i).name for i in range(column.type.num_fields)}
-        if "path" in inside:
-            paths = pc.struct_field(column, "path").to_pylist()
-        column = pc.struct_field(column, "bytes") if "bytes" in inside else column
-    if not (types.is_binary(column.type) or types.is_large_binary(column.type)):
-        raise InputError(
-            f"{path}: the image column holds {column.type}, not encoded bytes.",
-            hint="Store PNG or JPEG bytes, as `datasets` does when it writes Parquet.",
-        )
-    if column.null_count:
-        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
-        raise InputError(
-            f"{path} row {first + row} has no image (only a path, or nothing).",
-            hint="Embed the encoded bytes in the column, or leave the row out.",
-        )
-    return column.cast(pa.large_binary()), paths
-
-
-def _labels(column: pa.Array, path: Path, first: int) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    row = next((i for i, v in enumerate(values) if v is None), None)
-    if row is not None:
-        raise InputError(f"{path} row {first + row} has no label.", hint="Label it, or leave the row out.")
-    return [[-1 if item is None else item for item in v] if isinstance(v, list) else v for v in values]
-
-
-def _boxes(column: pa.Array, path: Path) -> list[Boxes]:
-    """Return per row (n, 5) float32 of class and corners."""
-    import pyarrow.compute as pc
-
-    lengths = np.asarray(pc.list_value_length(column).fill_null(0))
-    flat = pc.list_flatten(column)
-    fields = [pc.struct_field(flat, name) for name in ("label", *_CORNERS)]
-    if any(f.null_count for f in fields):
-        raise InputError(f"{path}: a box lacks its class or a corner.", hint="Give label, x0, y0, x1, y1.")
-    try:
-        table = np.stack([np.asarray(f).astype(np.float32) for f in fields], axis=1)  # (boxes, 5)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: boxes must hold numbers.", hint="The label of a box is a class number.") from error
-    return np.split(table, np.cumsum(lengths)[:-1])
-
-
-def _check_boxes(boxes: tuple[Boxes, ...] | None, n_classes: int, where: str) -> None:
-    if boxes is None:
-        return
-    for i, box in enumerate(boxes):
-        label, x0, y0, x1, y1 = box.T
-        known = (label >= 0) & (label < n_classes) & (label == np.floor(label))
-        good = known & np.isfinite(box).all(axis=1) & (x1 > x0) & (y1 > y0)
-        if not good.all():
-            odd = box[~good][0].tolist()
-            raise InputError(
-                f"{where} row {i} has the box {odd} (class, x0, y0, x1, y1).",
-                hint=f"x1 and y1 must lie beyond x0 and y0, and the class be 0 to {n_classes - 1}.",
-            )
-
-
-def _as_array(labels: NDArray[Any] | list[Any], names: tuple[str, ...] | None, where: str) -> NDArray[Any]:
-    """Return (N,) numbers or text, or (N, C) multi-hot."""
-    if not isinstance(labels[0], list):
-        array = np.asarray(labels)
-        if array.dtype.kind == "b":
-            array = np.where(array, "true", "false")
-        return array.astype(object) if array.dtype.kind == "U" else array
-    widths = {len(row) for row in labels}
-    ternary = all(v in (0, 1, -1) for row in labels for v in row)
-    if len(widths) == 1 and ternary and widths != {0} and (names is None or widths == {len(names)}):
-        return np.array(labels, dtype=np.int8)
-    if any(not isinstance(v, int) for row in labels for v in row):
-        raise InputError(
-            f"{where}: the lists of labels must hold whole numbers.", hint="Give multi-hot rows of 0 and 1."
-        )
-    if names is None:
-        raise ShapeError(
-            f"{where}: lists of labels have lengths {sorted(widths)[:5]} and no class names are given.",
-            hint="Give multi-hot rows of one length, or name the classes in the schema.",
-        )
-    hot = np.zeros((len(labels), len(names)), dtype=np.uint8)
-    for i, row in enumerate(labels):
-        if any(not 0 <= v < len(names) for v in row) or len(set(row)) != len(row):
-            raise InputError(
-                f"{where} row {i} has labels {row}; there are {len(names)} classes.",
-                hint="Give multi-hot rows with one 0 or 1 per class, or the numbers of the classes that apply.",
-            )
-        hot[i, row] = 1
-    return hot
-
-
-def _class_names(schema: pa.Schema, label: str, boxes: str | None) -> tuple[str, ...] | None:
-    """Return the class names that the schema's metadata holds, or None. Broken metadata counts as none."""
-    meta = schema.metadata or {}
-    features = _dig(_json(meta.get(b"huggingface")), "info", "features")
-    return (
-        _texts(_dig(_inner(_dig(features, label)), "names"))
-        or _texts(_json(meta.get(b"label_names")))
-        or _texts(_dig(_inner(_dig(features, boxes)), "label", "names"))
-    )
-
-
-def _json(text: bytes | None) -> Any:
-    try:
-        return json.loads(text or b"null")
-    except (ValueError, RecursionError):
-        return None
-
-
-def _dig(value: Any, *keys: str | None) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _inner(feature: Any) -> Any:
-    """Return what a list feature holds, in either of the ways that `datasets` has written it."""
-    if isinstance(feature, list) and len(feature) == 1:
-        return feature[0]
-    inner = _dig(feature, "feature")
-    return feature if inner is None else inner
-
-
-def _texts(names: Any) -> tuple[str, ...] | None:
-    if isinstance(names, dict):  # {"0": "cat", "1": "dog"}
-        names = list(names.values())
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        return None
-    return tuple(names)
+    return inside.issuperset({"label", *CORNERS})
