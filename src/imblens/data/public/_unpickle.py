@@ -1,27 +1,28 @@
 """Reading CIFAR's pickles without running code.
 
-A pickle is a program. This reader leaves out the instructions that make instances, look things up elsewhere or set memory
-aside, and lets a file name only what builds arrays and bytes. Each name is replaced by a function
-of this module, so that NumPy never reads what an array claims about itself. It is the standard library's reader in Python: the
-one in C allocates memory for any position that a file mentions.
+A pickle is a program. `pickletools` lists its instructions, and this reader follows those that build plain values and arrays
+of bytes; it has no others, such as those that make instances or look things up elsewhere. A file may name only what builds
+arrays and bytes, and each name is replaced by a function of this module, so that NumPy never reads what an array claims
+about itself.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
-from typing import Any, ClassVar
+import pickletools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_REFUSED = (
-    *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX),  # make instances of classes
-    *(pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID),  # look things up elsewhere
-    *(pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),  # allocate before there is anything to read
-    pickle.DICT,  # of the oldest protocol: takes any key
-)
+_NUMBERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
+_TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_OLD_BYTES = {"STRING", "BINSTRING", "SHORT_BINSTRING"}  # text of Python 2, which `pickletools` decodes as Latin-1
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_NEW = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class _Dict(dict[Any, Any]):
@@ -81,29 +82,85 @@ _KNOWN = {
 }
 
 
-class _Reader(pickle._Unpickler):
-    stack: list[Any]
-    dispatch: ClassVar[dict[int, Any]] = {
-        code: do for code, do in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED
-    }
+class _Reader:
+    """A stack, the places that were marked on it, and what a pickle set aside by number."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"a call of {module[:80]}.{name[:80]}")
-        return _KNOWN[module, name]
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
 
-    def load_build(self) -> None:
-        """Set the state of an array or a type; of nothing else, such as the functions that we lend."""
-        state = self.stack.pop()
-        if type(self.stack[-1]) not in (_Array, _Type):
-            raise pickle.UnpicklingError("a state for something that has none")
-        self.stack[-1].set(state)
+    def load(self, data: bytes) -> Any:
+        """Follow all instructions and return what they leave."""
+        for instruction, argument, _ in pickletools.genops(data):
+            self._follow(instruction.name, argument)
+        return self.stack.pop()
 
-    def load_empty_dictionary(self) -> None:
-        self.stack.append(_Dict())
+    def _follow(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        if name in _NUMBERS | _TEXTS | _BYTES:
+            stack.append(argument)
+        elif name in _OLD_BYTES:
+            stack.append(argument.encode("latin-1"))
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _NEW:
+            stack.append(_NEW[name]())
+        elif name == "EMPTY_DICT":
+            stack.append(_Dict())
+        elif name == "MARK":
+            self.marks.append(len(stack))
+        elif name in ("TUPLE", "LIST"):
+            stack.append((tuple if name == "TUPLE" else list)(self._since_mark()))
+        elif name in _TUPLES:
+            stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
+        elif name in ("APPEND", "APPENDS"):
+            items = [stack.pop()] if name == "APPEND" else self._since_mark()
+            list.extend(stack[-1], items)
+        elif name in ("SETITEM", "SETITEMS"):
+            items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else self._since_mark()
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                _Dict.__setitem__(stack[-1], key, value)
+        elif name == "POP":
+            stack.pop()
+        elif name == "POP_MARK":
+            self._since_mark()
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memo[len(self.memo) if name == "MEMOIZE" else argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(self.memo[argument])
+        elif name == "GLOBAL":
+            stack.append(_named(*argument.split(" ", 1)))
+        elif name == "STACK_GLOBAL":
+            stack.append(_named(stack.pop(-2), stack.pop()))
+        elif name == "REDUCE":
+            arguments, function = stack.pop(), stack.pop()
+            if not any(function is known for known in _KNOWN.values()):
+                raise pickle.UnpicklingError("a call of something that is no function")
+            stack.append(function(*arguments))
+        elif name == "BUILD":  # of nothing else, such as the functions that we lend
+            state = stack.pop()
+            if type(stack[-1]) not in (_Array, _Type):
+                raise pickle.UnpicklingError("a state for something that has none")
+            stack[-1].set(state)
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise pickle.UnpicklingError(f"something that cannot be read ({name})")
 
-    dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.EMPTY_DICT[0]] = load_empty_dictionary
+    def _since_mark(self) -> list[Any]:
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+
+def _named(module: Any, name: Any) -> Any:
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise pickle.UnpicklingError("a call of something without a name")
+    if (module, name) not in _KNOWN:
+        raise pickle.UnpicklingError(f"a call of {module[:80]}.{name[:80]}")
+    return _KNOWN[module, name]
 
 
 def unpickle(data: bytes) -> dict[str, Any]:
@@ -113,7 +170,7 @@ def unpickle(data: bytes) -> dict[str, Any]:
         pickle.UnpicklingError: it is none, is damaged, or asks for anything else, which the message names.
     """
     try:
-        found = _Reader(io.BytesIO(data), encoding="bytes").load()
+        found = _Reader().load(data)
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # a damaged stream may fail in any instruction
