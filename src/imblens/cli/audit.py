@@ -185,7 +185,7 @@ def _of_class(found: Audit, report: Path) -> list[str]:
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:
-    """Return the next command: the treatment that the diagnosis names for the least accurate class that has one.
+    """Return the next command, with the treatment that the report names as the next.
 
     Args:
         found: the audit.
@@ -193,10 +193,6 @@ def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] =
         out: where the treated run goes.
         columns: the options that name the columns of a table.
     """
-    table = found["diagnosis"].tables["diagnosis"] if "diagnosis" in found else None
-    name = "eos"
-    if table is not None:
-        first = table[table["strength"] > 0].groupby("class", sort=False).head(1)
-        advised = first[~first["treatment"].str.contains(" ")]  # several words describe what to do with the data
-        name = str(advised.sort_values("accuracy", kind="stable")["treatment"].iloc[0]) if len(advised) else name
-    return f"next: {shown('imblens', 'treat', source, *columns, '--with', name, '--out', out)}"
+    from imblens.report import next_treatment
+
+    return f"next: {shown('imblens', 'treat', source, *columns, '--with', next_treatment(found), '--out', out)}"

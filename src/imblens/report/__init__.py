@@ -7,7 +7,7 @@ from imblens.report._data import QUICK_MAP
 from imblens.report._figures import Figure, draw, warm_up
 from imblens.report._render import figures
 from imblens.report._sentences import assumptions
-from imblens.report._summary import summary
+from imblens.report._summary import next_treatment, summary
 
 __all__ = [
     "QUICK_MAP",
@@ -19,6 +19,7 @@ __all__ = [
     "compare",
     "draw",
     "figures",
+    "next_treatment",
     "report_html",
     "summary",
     "warm_up",

@@ -76,7 +76,7 @@ def summary(audit: AuditData) -> dict[str, Any]:
     for row in rows:
         row["measures"] = {name: of_class.get(row["class"]) for name, of_class in values.items()}
         row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row)}
-    treatment = next((row["treatment"] for row in order if row["command"]), USUAL_TREATMENT)
+    treatment = _first_treatment(order)
     found: dict[str, Any] = {
         "title": describe(run.meta),
         "task": run.task,
@@ -112,6 +112,15 @@ def verdict(audit: AuditData) -> list[str]:
     rows = class_rows(audit.run, audit.findings)
     stated: list[str] = statements(audit.run, Lines(audit.findings), rows, audit.of)["verdict"]
     return stated
+
+
+def next_treatment(audit: AuditData) -> str:
+    """Return `next_treatment` of the summary alone: what to try first."""
+    return _first_treatment(worst_first(class_rows(audit.run, audit.findings), audit.of))
+
+
+def _first_treatment(order: list[dict[str, Any]]) -> str:
+    return str(next((row["treatment"] for row in order if row["command"]), USUAL_TREATMENT))
 
 
 def lens_question(name: str) -> str:
