@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.data import ImageSplit, resize
 from imblens.errors import InputError, ShapeError
+from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import LABEL_KEYS, Inputs, divide_batch, labels_array
 from imblens.extraction._loaders import loader_of, with_batch_size
 from imblens.extraction._preprocessing import Pixels, Preprocessing
@@ -22,44 +22,6 @@ from imblens.extraction._rules import BatchRules
 
 PATHS = ("samples", "imgs", "paths", "files", "filenames", "image_paths", "image_files")  # attributes of data sets
 SAMPLE = 16  # instances on which network and probes are tried
-
-
-@dataclass(frozen=True)
-class InputBatch:
-    """A batch before the network.
-
-    Attributes:
-        inputs: arguments of forward, tensors of our own, so that the network may work in place.
-        labels: (b,) integers or (b, C) multi-hot.
-        ids: b texts.
-        pixels: (b, H, W, 3) uint8 as the network sees them before normalisation, or None where unknown.
-        originals: b images (H, W, 3) uint8 as they are stored, or None.
-        boxes: per image (n, 5), in pixels of `pixels`; or None.
-        unknown: (b, C) uncertain labels; or None.
-        previews: columns of b previews for reports, by name.
-    """
-
-    inputs: Inputs
-    labels: NDArray[Any]
-    ids: Sequence[str]
-    pixels: Pixels | None
-    originals: Sequence[Pixels] | None
-    boxes: Sequence[NDArray[Any]] | None = None
-    unknown: NDArray[np.bool_] | None = None
-    previews: Mapping[str, Any] = field(default_factory=dict)
-
-    def rows(self, chosen: NDArray[np.bool_]) -> InputBatch:
-        """Return some instances; the inputs stay whole."""
-        places = np.flatnonzero(chosen).tolist()
-
-        def some(values: Any) -> Any:
-            if values is None or isinstance(values, np.ndarray):
-                return None if values is None else values[chosen]
-            return [values[i] for i in places]
-
-        names = ("labels", "ids", "pixels", "originals", "boxes", "unknown")
-        previews = {name: some(values) for name, values in self.previews.items()}
-        return replace(self, previews=previews, **{name: some(getattr(self, name)) for name in names})
 
 
 class SplitReader(ABC):
