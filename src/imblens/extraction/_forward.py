@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
+from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import Inputs
 from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
-from imblens.extraction._readers import InputBatch
 from imblens.models import HeadReading, two_logits
 from imblens.run import Head
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.extraction._forward import Output
-from imblens.extraction._readers import InputBatch
+from imblens.extraction._input_batch import InputBatch
 from imblens.run import UNKNOWN, Part, read_part, write_part
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, NotApplicable
 from imblens.extraction._forward import ForwardPass
+from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import Signature
-from imblens.extraction._readers import InputBatch, SplitReader
+from imblens.extraction._readers import SplitReader
 from imblens.models import tensors_of
 
 if TYPE_CHECKING:
