@@ -259,3 +259,36 @@ def test_refusals():
         adversaries(make_run(), k=-1)
     with pytest.raises(NotApplicable, match="multi-label"):
         adversaries(Run.from_arrays(train=(np.zeros((2, 1)), np.eye(2, dtype=int))))
+
+
+def test_random_rows_and_the_factor_of_table_two():
+    """With two other classes and errors all to one of them, random shares u and 1 - u give -E[log u], smoothed."""
+    features = np.array([[0.0], [1], [2], [10], [11], [20], [21]])
+    labels = [0, 0, 0, 1, 1, 2, 2]
+    logits = np.eye(3)[[0, 0, 0, 1, 1, 2, 2]] * 9.0
+    wrong = np.eye(3)[[1, 1, 1, 1, 1, 2, 2]] * 9.0
+    run = Run.from_arrays(train=(features, labels, logits), test=(features + 0.1, labels, wrong), classes=list("abc"))
+    kl = adversaries(run).summary["kl"]
+    rng = np.random.default_rng(5)
+    drawn = rng.random((100_000, 2))
+    q = drawn / drawn.sum(axis=1, keepdims=True) + 0.001
+    q /= q.sum(axis=1, keepdims=True)
+    p = np.array([1.001, 0.001]) / 1.002
+    assert kl["random"] == pytest.approx(float((p * np.log(p)).sum() - np.log(q).mean(axis=0) @ p), rel=0.15)
+    summary = adversaries(run).summary
+    assert summary["random_over_forecast"] == pytest.approx(kl["random"] / kl["forecast"])
+
+
+def test_alg_1_counts_the_neighbours_of_errors_only():
+    """One training error of a, at 9, whose two neighbours are of b; with the rule of ten all of a count."""
+    features = np.array([[0.0], [1], [9], [10], [11], [-1], [-2]])
+    labels = [0, 0, 0, 1, 1, 2, 2]
+    logits = np.eye(3)[[0, 0, 1, 1, 1, 2, 2]]
+    run = Run.from_arrays(train=(features, labels, logits), classes=list("abc"))
+    with_rule = adversaries(run, k=2).tables["adversaries"].set_index(["class", "adversary"])
+    without = adversaries(run, k=2, least_errors=0).tables["adversaries"].set_index(["class", "adversary"])
+    assert without.loc[("a", "b"), ["neighbour_count", "forecast", "basis"]].tolist() == [2, 1.0, "errors"]
+    assert with_rule.loc[("a", "b"), "forecast"] < 1 and with_rule.loc[("a", "b"), "basis"] == "all"
+    assert np.isnan(without.loc[("b", "a"), "forecast"])  # no training error, no forecast
+    with pytest.raises(InputError, match="least_errors=-1"):
+        adversaries(run, least_errors=-1)

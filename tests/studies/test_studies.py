@@ -266,6 +266,29 @@ def test_cuts_are_an_axis_beside_seeds(tmp_path: Path) -> None:
         assert (spec["cuts"], spec["seeds"]) == ([0, 10, 100], [0])
 
 
+def test_the_corrected_settings_of_the_papers() -> None:
+    from imblens.training import find_schedule
+
+    study = find_study("eos-table5", data={"CIFAR-10": "digits"})
+    assert {job.options["arch"] for job in study.jobs} == {"resnet56", "wideresnet16_4", "densenet100"}  # type: ignore[attr-defined]
+    study = find_study("eos-table1", data={"CIFAR-10": "digits", "SVHN": "digits", "CelebA": "digits"})
+    for job in study.jobs:
+        augment = find_schedule("cao200").augmented(job.options.get("augment")).augment  # type: ignore[attr-defined]
+        assert augment == ("crop" if job.data.name == "SVHN" else "crop+flip")  # type: ignore[attr-defined]
+        assert job.data.size == (64 if job.data.name == "CelebA" else None)  # type: ignore[attr-defined]
+    found = {(job.options["oversample"], job.treatments) for job in study.jobs}  # type: ignore[attr-defined]
+    assert ("eos k_neighbors=10", ("none",)) in found
+    rows = [
+        ("CIFAR-10", "eos k_neighbors=10", False, "none", 0, 0.7),
+        ("CIFAR-10", "none", False, "eos k_neighbors=10", 0, 0.75),
+    ]
+    results = pd.DataFrame(rows, columns=["data", "oversample", "remix", "treatment", "seed", "balanced_accuracy"])
+    group = ["data", "oversample", "remix", "treatment"]
+    assert summarise(results, group, "eos_table1")["balanced_accuracy_paper"].tolist()[0] == 0.6881
+    held = compare(results, ["eos k_neighbors=10 > oversample=eos k_neighbors=10"], group, "balanced_accuracy")
+    assert held.loc[0, "difference"] == pytest.approx(0.05)
+
+
 def test_means_are_over_cuts_and_seeds() -> None:
     rows = [("none", cut, seed, cut / 100 + seed) for cut in (0, 10) for seed in (0, 1)]
     rows += [("eos", cut, seed, cut / 50 + seed) for cut in (0, 10) for seed in (0, 1)]

@@ -67,6 +67,9 @@ def command(
     choose_on: str = typer.Option(
         "val", "--choose-on", metavar="val|test", help="Split on which the rules are chosen; its accuracy is used up."
     ),
+    model: Path | None = typer.Option(
+        None, "--model", metavar="FILE.safetensors", help="The network of a treated run, as `treat --model` wrote it."
+    ),
     save: Path | None = typer.Option(None, "--save", metavar="RULES.safetensors", help="Also write the rules."),
     force: bool = typer.Option(False, "--force", help="Overwrite the files."),
     as_json: bool = Json,
@@ -118,7 +121,7 @@ def command(
         if save.suffix != ".safetensors":
             raise InputError(f"--save {save} is no name for a decision.", hint="Give a name that ends in .safetensors.")
         claim_file(save, force=force)
-    found = new_instances(source, data, progress=progress, kept=parts_folder(out))
+    found = new_instances(source, data, model=model, progress=progress, kept=parts_folder(out))
     if prior == "estimated" and run is not None:
         shares, notes = estimated_shares(run, found, choose_on=choose_on)
         rules = rules.with_shares(shares)

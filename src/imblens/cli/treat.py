@@ -45,6 +45,9 @@ def command(
     preview: str | None = tables.Preview,
     classes: str | None = tables.Classes,
     out: Path = Out,
+    model: Path | None = typer.Option(
+        None, "--model", metavar="OUT.safetensors", help="Also write the whole network, with the new head."
+    ),
     explain_treatment: str | None = explain("treatments"),
     force: bool = Force,
     as_json: bool = Json,
@@ -60,11 +63,18 @@ def command(
         raise ExistsError(
             f"--out {out} is the run to be treated.", hint="Choose another --out, so that the run is kept."
         )
+    if model is not None:
+        _check_model(model, source, force=force)
     begin(out, force=force)
     better, table, measures = treat_and_save(run, name, options, out)
+    if model is not None:
+        from imblens.workflows import save_treated
+
+        save_treated(better, source, model)
     emit(
         {
             "run": out,
+            **({} if model is None else {"model": model}),
             "treatment": dict(better.meta["treatment"]),
             "summary": plain(measures.to_dict("records")),
             "classes": plain(table.to_dict("records")),
@@ -72,10 +82,28 @@ def command(
         [
             *_lines(run, better, table, measures),
             f"run: {out}",
+            *([] if model is None else [f"network: {model}"]),
             f"next: {shown(*_next(source, out, columns.words(source), comparable=len(table) > 0))}",
         ],
         as_json=as_json,
     )
+
+
+def _check_model(model: Path, source: Path, *, force: bool) -> None:
+    """Refuse, before the treatment, what cannot be written."""
+    from imblens.base.extras import require
+    from imblens.base.files import claim_file
+    from imblens.errors import InputError
+
+    require("torch", "imblens treat --model")
+    if model.suffix != ".safetensors":
+        raise InputError(f"--model {model} is no name for a network.", hint="Give a name that ends in .safetensors.")
+    if not (source / "model.safetensors").is_file():
+        raise InputError(
+            f"{source} holds no network that imblens trained, so --model has nothing to write.",
+            hint="Put the head into your own network: imblens.Run.load(OUT).install(model).",
+        )
+    claim_file(model, force=force)
 
 
 def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:

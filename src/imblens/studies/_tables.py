@@ -129,9 +129,16 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
 
 def _side(results: pd.DataFrame, side: str, group: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows that a side of a claim selects, and the columns that it leaves open."""
-    fixed = dict(pair.split("=", 1) for pair in side.split() if pair.split("=", 1)[0] in group)
-    rest = " ".join(pair for pair in side.split() if pair.split("=", 1)[0] not in fixed)
-    wanted = {**fixed, "treatment": rest or "none"}
+    wanted, place = {"treatment": ""}, "treatment"
+    for word in side.split():
+        name, equals, value = word.partition("=")
+        if equals and name in group:
+            wanted[name], place = value, name
+        elif equals:  # an option of the treatment or over-sampler before it
+            wanted[place] += f" {word}"
+        else:
+            wanted["treatment"], place = word, "treatment"
+    wanted["treatment"] = wanted["treatment"] or "none"
     rows = results
     for name, value in wanted.items():
         rows = rows[rows[name].astype(str) == value]

@@ -1,6 +1,6 @@
 """Several rooms in a row: balance, train, capture, audit. Commands and studies share these. Importing imports no torch."""
 
-from imblens.workflows._new_images import images_of_run, new_instances
+from imblens.workflows._new_images import images_of_run, new_instances, save_treated
 from imblens.workflows._settings import Settings, assign_settings
 from imblens.workflows._train_capture import OVERSAMPLED, train_and_capture, train_capture_audit, training_facts
 
@@ -10,6 +10,7 @@ __all__ = [
     "assign_settings",
     "images_of_run",
     "new_instances",
+    "save_treated",
     "train_and_capture",
     "train_capture_audit",
     "training_facts",

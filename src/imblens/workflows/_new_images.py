@@ -16,37 +16,114 @@ from imblens.decisions import Unlabelled, digest_of, kept_arrays, read_unlabelle
 from imblens.errors import InputError, MissingError
 from imblens.run import Run
 
+MODEL = "model.safetensors"
 AT_ONCE = 2048  # images in memory
 ARRAYS = (".npz", ".npy", ".parquet")
 
 
 def new_instances(
-    source: Path, data: Path, *, progress: Callable[[str], object] | None = None, kept: Path | None = None
+    source: Path,
+    data: Path,
+    *,
+    model: Path | None = None,
+    progress: Callable[[str], object] | None = None,
+    kept: Path | None = None,
 ) -> Unlabelled:
     """Read instances without labels: arrays, the test split of a run, or images for the network of the run `source`.
 
     Args:
         source: the folder of a run.
         data: arrays, a run, an image or a folder of images.
+        model: as for `images_of_run`.
         progress: called with lines of progress.
         kept: folder in which the results of images are kept, 2,048 at a time; what is there is not computed again.
 
     Raises:
-        MissingError, InputError: as `read_unlabelled` and `images_of_run`.
+        MissingError, InputError: as `read_unlabelled` and `images_of_run`; or `model` is given and `data` are no images.
     """
     if data.suffix in ARRAYS or (data / "run.json").exists() or not data.exists():
+        if model is not None and data.exists():
+            raise InputError(f"--model reads images, and {data} holds arrays.", hint="Leave --model out.")
         return read_unlabelled(data)
-    return images_of_run(source, data, progress=progress, kept=kept)
+    return images_of_run(source, data, model=model, progress=progress, kept=kept)
+
+
+def network_of_run(run: Run, weights: Path, what: str) -> Any:
+    """Build the network of a run that imblens trained, with the weights of a file.
+
+    Raises:
+        InputError: there is no such network, or the weights are not its own; `what` names the run in the message.
+    """
+    from imblens.losses import find_loss
+    from imblens.models import load_weights, make_network
+
+    arch, settings = run.meta.get("arch"), run.meta.get("preprocessing")
+    if not weights.is_file() or not arch or not settings:
+        raise InputError(
+            f"{what} holds no network that imblens trained, so it cannot read images.",
+            hint="Pass features or logits of the images as ARRAYS.npz, or capture them with your network as a run.",
+        )
+    options = run.meta.get("loss_options") or {}
+    normalised = find_loss(str(run.meta.get("loss", "ce"))).normalised_head
+    scale = float(options.get("s", 30.0)) if normalised else 30.0
+    n_outputs = 1 if (run.meta.get("head") or {}).get("one_logit") else run.n_classes
+    size = tuple(settings["size"])
+    network = make_network(str(arch), n_outputs, size=size, normalised_head=normalised, scale=scale)
+    head: Any = getattr(network, "head", None)
+    if normalised and head is not None and head.bias is None and _has(weights, "head.bias"):
+        import torch
+
+        head.bias = torch.nn.Parameter(torch.zeros(n_outputs))  # a treated head has one
+    load_weights(network, weights)
+    return network.eval()
+
+
+def save_treated(run: Run, source: Path, file: Path) -> Path:
+    """Write the whole network of `source`, a run that imblens trained, with the head of `run`.
+
+    Args:
+        run: the treated run.
+        source: folder of the run before treatment, with its `model.safetensors`.
+        file: ends in .safetensors.
+
+    Raises:
+        InputError: `source` holds no network that imblens trained.
+    """
+    from safetensors.torch import save
+
+    from imblens.base.files import write_bytes
+
+    network = run.install(network_of_run(run, source / MODEL, str(source)))
+    tensors, seen = {}, set()
+    for name, tensor in network.state_dict().items():
+        if tensor.data_ptr() not in seen or not tensor.numel():  # tied weights are stored once
+            tensors[name] = tensor.contiguous()
+        seen.add(tensor.data_ptr())
+    write_bytes(file, save(tensors, metadata={"format": "pt"}))
+    return file
+
+
+def _has(weights: Path, name: str) -> bool:
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="pt") as file:
+        return name in file.keys()  # noqa: SIM118  (no mapping)
 
 
 def images_of_run(
-    source: Path, data: Path, *, progress: Callable[[str], object] | None = None, kept: Path | None = None
+    source: Path,
+    data: Path,
+    *,
+    model: Path | None = None,
+    progress: Callable[[str], object] | None = None,
+    kept: Path | None = None,
 ) -> Unlabelled:
     """Return features and logits of all images in a file or folder, folders in it included; labels are not needed.
 
     Args:
         source: the folder of a run that `imblens train` wrote, with its `model.safetensors`.
         data: an image, or a folder of images.
+        model: weights of that network with another head (`imblens treat --model`), instead of the run's own.
         progress: called with lines of progress.
         kept: folder in which results are kept, 2,048 images at a time; what is there is not computed again.
 
@@ -55,13 +132,8 @@ def images_of_run(
         MissingError: no image in `data`.
     """
     run = Run.load(source)
-    weights = source / "model.safetensors"
-    arch, settings = run.meta.get("arch"), run.meta.get("preprocessing")
-    if not weights.is_file() or not arch or not settings:
-        raise InputError(
-            f"{source} holds no network that imblens trained, so it cannot read images.",
-            hint="Pass features or logits of the images as ARRAYS.npz, or capture them with your network as a run.",
-        )
+    weights = source / MODEL if model is None else model
+    loaded = network_of_run(run, weights, str(source))
     files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
     files = [path for path in files if is_image(path)]
     if not files:
@@ -70,7 +142,7 @@ def images_of_run(
     found: list[Sequence[Any]] = []
     for low in range(0, len(files), AT_ONCE):
         some = files[low : low + AT_ONCE]
-        make = partial(_of_images, run, weights, str(arch), settings, some, progress)
+        make = partial(_of_images, run, loaded, some, progress)
         if kept is None or len(files) <= AT_ONCE:
             found.append(make())
         else:
@@ -82,14 +154,10 @@ def images_of_run(
 
 
 def _of_images(
-    run: Run,
-    weights: Path,
-    arch: str,
-    settings: Any,
-    files: Sequence[Path],
-    progress: Callable[[str], object] | None,
+    run: Run, network: Any, files: Sequence[Path], progress: Callable[[str], object] | None
 ) -> tuple[Any, Any]:
     """Features and logits of some images."""
+    settings: Any = run.meta["preprocessing"]
     height, width = settings["size"]
     refuse_too_large(len(files) * height * width * 3, f"{len(files):,} images need", hint="Predict them in parts.")
     pixels = np.empty((len(files), height, width, 3), np.uint8)
@@ -97,7 +165,7 @@ def _of_images(
         _refuse_wide(path)
         image = decode(path, str(path))
         pixels[place] = image if image.shape[:2] == (height, width) else resize(image, (height, width))
-    return _captured(run, weights, arch, settings, pixels, progress)
+    return _captured(run, network, settings, pixels, progress)
 
 
 def _refuse_wide(path: Path) -> None:
@@ -116,19 +184,10 @@ def _refuse_wide(path: Path) -> None:
 
 
 def _captured(
-    run: Run, weights: Path, arch: str, settings: Any, pixels: Any, progress: Callable[[str], object] | None
+    run: Run, network: Any, settings: Any, pixels: Any, progress: Callable[[str], object] | None
 ) -> tuple[Any, Any]:
     from imblens.extraction import capture
-    from imblens.losses import find_loss
-    from imblens.models import load_weights, make_network
 
-    options = run.meta.get("loss_options") or {}
-    normalised = find_loss(str(run.meta.get("loss", "ce"))).normalised_head
-    scale = float(options.get("s", 30.0)) if normalised else 30.0
-    size = tuple(settings["size"])
-    n_outputs = 1 if (run.meta.get("head") or {}).get("one_logit") else run.n_classes
-    network = make_network(arch, n_outputs, size=size, normalised_head=normalised, scale=scale)
-    load_weights(network, weights)
     n = len(pixels)
     if n == 1:  # a run compares classes, so it needs two instances
         pixels = np.concatenate([pixels, pixels])
@@ -136,7 +195,7 @@ def _captured(
     if run.task == "multilabel":
         labels = np.eye(run.n_classes, dtype=np.int64)[labels]
     found = capture(
-        network.eval(),
+        network,
         train=(pixels, labels),
         classes=run.classes,
         preprocessing=settings,

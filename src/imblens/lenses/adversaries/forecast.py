@@ -17,6 +17,7 @@ from imblens.run import Batch, Moments, Run, Statistic
 
 Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
+RANDOM_ROWS = 100  # rows of random shares, whose mean KL is the paper's baseline
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
 CLOUD_WRONG = 0.2  # share of the draws that are to be misclassified
@@ -40,16 +41,16 @@ class NeighbourClasses:
         self.of_errors = of_errors
 
 
-def neighbour_forecast(run: Run, k: int) -> NeighbourClasses:
+def neighbour_forecast(run: Run, k: int, least_errors: int = ENOUGH_ERRORS) -> NeighbourClasses:
     """Classes of the k neighbours of the training instances that are misclassified, own class left out.
 
-    With fewer than ten errors in a class (or without predictions) all its instances count.
+    With fewer than `least_errors` errors in a class (or without predictions) all its instances count.
     """
     from scipy.sparse import coo_array
 
     labels = run.train.labels
     wrong = ~run.train.correct if run.train.has_logits else np.zeros(len(labels), bool)
-    of_errors = np.bincount(labels[wrong], minlength=run.n_classes) >= ENOUGH_ERRORS
+    of_errors = (np.bincount(labels[wrong], minlength=run.n_classes) >= least_errors) & run.train.has_logits
     rows = np.flatnonzero(wrong | ~of_errors[labels])
     own = np.repeat(labels[rows], run.neighbours(k).k)
     near = labels[run.neighbours(k).indices[rows]].ravel()
@@ -337,6 +338,23 @@ def sampling_floor(counts: Any) -> float | None:
         p = (rng.multinomial(n, own / n, size=200) / n + SMOOTHING) / whole
         found.append(float((p * np.log(p * whole / (own / n + SMOOTHING))).sum(axis=1).mean()))
     return float(np.mean(found)) if found else None
+
+
+def random_divergences(observed: Matrix, start: int = 0) -> NDArray[np.float64]:
+    """KL(observed, random shares) of the rows with observed errors, mean over 100 random rows of shares.
+
+    Shares are uniform random numbers divided by their sum, smoothed as forecasts are. The logarithm is averaged over
+    classes too, so that their order changes nothing.
+    """
+    n_others = observed.shape[1] - 1
+    drawn = np.random.default_rng(0).random((RANDOM_ROWS, n_others))
+    drawn = drawn / drawn.sum(axis=1, keepdims=True) + SMOOTHING
+    level = float(np.log(drawn / drawn.sum(axis=1, keepdims=True)).mean())
+    found = []
+    for row in np.flatnonzero(np.nansum(observed, axis=1) > 0):
+        p = _smooth(observed[row, np.arange(observed.shape[1]) != start + row])
+        found.append(float((p * np.log(p)).sum()) - level)
+    return np.array(found)
 
 
 def _smooth(row: Matrix) -> Matrix:

@@ -22,6 +22,7 @@ from imblens.lenses.adversaries.forecast import (
     divergences,
     fisher_forecast,
     neighbour_forecast,
+    random_divergences,
     sampling_floor,
     shares,
     softmax_forecast,
@@ -45,24 +46,27 @@ NAMED = 50  # classes that a note names
     needs=("multiclass",),
     pairs={"adversaries": "observed"},
 )
-def adversaries(run: Run, *, k: int = 5) -> Finding:
+def adversaries(run: Run, *, k: int = 5, least_errors: int = 10) -> Finding:
     """Share of a class's errors that go to each other class: three forecasts from training data, and test errors.
 
     forecast: over the misclassified training instances of the class, the classes of their k nearest neighbours, own class left
-        out, as shares. With fewer than ten such errors all instances of the class count, and `basis` is "all".
+        out, as shares. With fewer than `least_errors` such errors all instances of the class count, and `basis` is "all".
     fisher: 1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as shares.
     soft: draws from the widened distribution of the class's training logits; of those misclassified by the head, the
         predicted classes, and training errors (ours, used as the leading forecast; see `cloud_forecast`).
     observed: over the misclassified test instances of the class, the predicted classes.
 
     The summary holds, for each, the mean over classes of KL(observed, forecast) in nats (0.001 added to every share), beside
-    `uniform` and `prior` (training counts). Classes without test errors are left out; a class without a
+    `uniform`, `prior` (training counts) and `random`, the paper's baseline: the mean over 100 rows of random shares, with
+    `random_over_forecast`, how many times worse it is. Classes without test errors are left out; a class without a
     forecast counts as uniform and is NaN in the table. `kl_floor` is the score of the true shares: test errors are a sample.
     `kl_rare` is the mean over the rarer half, the classes with no more training instances than the median class.
 
     Args:
         run: single-label. Without predictions in training, `soft` is NaN and the neighbours of all instances count.
         k: neighbours, 1 or more.
+        least_errors: 0 is Alg. 1 of the paper, which counts the neighbours of errors only, however few; a class without errors
+            in training has no forecast there.
 
     Returns:
         Table `adversaries` (class, adversary, neighbour_count, forecast, fisher, soft, observed, basis, test_error_count and
@@ -71,7 +75,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         chart shows).
 
     Raises:
-        InputError: k is less than 1.
+        InputError: k is less than 1, or least_errors less than 0.
         NotApplicable: a multi-label run.
 
     References:
@@ -82,15 +86,20 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
 
     if k < 1:
         raise InputError(f"adversaries: k={k} neighbours were asked for.", hint="The usual number is 5.")
-    near = neighbour_forecast(run, k)
+    if least_errors < 0:
+        raise InputError(f"adversaries: least_errors={least_errors}.", hint="Give 0 for Alg. 1 as published, or 10.")
+    near = neighbour_forecast(run, k, least_errors)
     tables, compared = [], _Compared(run)
     for block in _blocks(run):
         matrices, observed = _matrices(run, near, block)
         tables.append(_rows(run, near, matrices, observed, block))
         compared.add(matrices, observed, block.start)
     predicted = run.test is not None and run.test.has_logits
+    kl = compared.mean(compared.all)
+    ours = kl.get("forecast")
     summary = {
-        "kl": compared.mean(compared.all),
+        "kl": kl,
+        "random_over_forecast": kl["random"] / ours if ours and kl["random"] is not None else None,
         "kl_rare": compared.mean(compared.rare),
         "kl_floor": sampling_floor(run.test.confusion) if predicted else None,  # type: ignore[union-attr]
         "classes_compared": int(compared.has_errors.sum()),
@@ -101,7 +110,7 @@ def adversaries(run: Run, *, k: int = 5) -> Finding:
         {"adversaries": pd.concat(tables, ignore_index=True)},
         summary,
         notes=(
-            *_notes(run, near.of_errors, compared.has_errors),
+            *_notes(run, near.of_errors, compared.has_errors, least_errors),
             *pairs_note(run.n_classes, "observed errors and "),
         ),
     )
@@ -164,7 +173,7 @@ class _Compared:
         self.has_errors = np.zeros(run.n_classes, bool)
         self.all: dict[str, list[Matrix]] = {}
         self.rare: dict[str, list[Matrix]] = {}
-        self.known: set[str] = {"uniform", "prior"}
+        self.known: set[str] = {"uniform", "prior", "random"}
 
     def add(self, matrices: Mapping[str, Matrix], observed: Matrix, start: int) -> None:
         """Take in the rows of consecutive classes."""
@@ -179,6 +188,9 @@ class _Compared:
             self.rare.setdefault(name, []).append(found[is_rare])
             if np.isfinite(matrix).any():
                 self.known.add(name)
+        found = random_divergences(observed, start)
+        self.all.setdefault("random", []).append(found)
+        self.rare.setdefault("random", []).append(found[is_rare])
 
     def mean(self, found: Mapping[str, list[Matrix]]) -> dict[str, float | None]:
         """Return the mean over classes for each forecast; None where it is unknown for all, or nothing was observed."""
@@ -193,7 +205,7 @@ def _errors(confusion: Any) -> Any:
     return (confusion.sum(axis=1) - confusion.diagonal()).astype(np.int64)
 
 
-def _notes(run: Run, of_errors: Any, has_errors: Any) -> list[str]:
+def _notes(run: Run, of_errors: Any, has_errors: Any, least: int) -> list[str]:
     notes = []
     if not run.train.has_logits:
         notes.append(
@@ -201,7 +213,9 @@ def _notes(run: Run, of_errors: Any, has_errors: Any) -> list[str]:
         )
     elif not of_errors.all():
         few = [name for name, enough in zip(run.classes, of_errors, strict=True) if not enough]
-        notes.append(f"Fewer than ten training errors, so the neighbours of all instances count: {listed(few, NAMED)}.")
+        notes.append(
+            f"Fewer than {'ten' if least == 10 else least} training errors, so the neighbours of all instances count: {listed(few, NAMED)}."
+        )
     if run.test is None or not run.test.has_logits:
         notes.append(
             "Without predictions on a test split there are no observed errors, and the forecasts cannot be scored."
