@@ -16,6 +16,7 @@ from imblens.lenses._pairs import kept_pairs, pairs_note
 from imblens.lenses.adversaries.chart import charts
 from imblens.lenses.adversaries.forecast import (
     CLOUD_CLASSES,
+    ENOUGH_ERRORS,
     Matrix,
     NeighbourClasses,
     cloud_forecast,
@@ -213,9 +214,8 @@ def _notes(run: Run, of_errors: Any, has_errors: Any, least: int) -> list[str]:
         )
     elif not of_errors.all():
         few = [name for name, enough in zip(run.classes, of_errors, strict=True) if not enough]
-        notes.append(
-            f"Fewer than {'ten' if least == 10 else least} training errors, so the neighbours of all instances count: {listed(few, NAMED)}."
-        )
+        number, named = "ten" if least == ENOUGH_ERRORS else str(least), listed(few, NAMED)
+        notes.append(f"Fewer than {number} training errors, so the neighbours of all instances count: {named}.")
     if run.test is None or not run.test.has_logits:
         notes.append(
             "Without predictions on a test split there are no observed errors, and the forecasts cannot be scored."
