@@ -1,4 +1,4 @@
-"""Design effects: how much less instances say where those of one group (patient, source image, site) are alike."""
+"""Design effects: how much less instances determine where those of one group (patient, source image, site) are alike."""
 
 from __future__ import annotations
 

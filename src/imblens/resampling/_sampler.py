@@ -124,7 +124,7 @@ def _ordinary(values: Any, name: str) -> Any:
     """Return what imbalanced-learn takes as it is (arrays of numbers, frames, series, sparse matrices, lists), else an array.
 
     Raises:
-        InputError, ShapeError: as `as_array`, whose answer is kept only where the type of `values` cannot be.
+        InputError, ShapeError: as `as_array`, whose result is kept only where the type of `values` cannot be.
     """
     plain_array = type(values) is np.ndarray and values.ndim > 0 and values.dtype.kind not in "OS"
     if plain_array or issparse(values) or (hasattr(values, "iloc") and values.ndim == 1):

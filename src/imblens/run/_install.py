@@ -81,7 +81,7 @@ def _put(head: Head, layer: Any) -> None:
 
 
 def _computes(layer: Any, weight: Any, bias: Any) -> bool:
-    """Whether the layer gives the head's logits; one may compute its weight anew in every forward pass."""
+    """Whether the layer gives the head's logits; one may compute its weight again in every forward pass."""
     import torch
 
     inputs = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))

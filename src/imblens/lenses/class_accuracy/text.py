@@ -27,7 +27,7 @@ def lines(finding: Finding) -> dict[str, str]:
             f"{name} is classified correctly "
             f"{share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)} of the time"
         )
-        if _told_by(row) < FEW:
+        if _basis_of(row) < FEW:
             text += (
                 f" in {evidence(row.test_count, getattr(row, 'test_groups', None), 'test instance')}, too few to tell"
             )
@@ -36,7 +36,7 @@ def lines(finding: Finding) -> dict[str, str]:
         if errors["count"].sum():
             worst = errors.loc[errors["count"].idxmax()]
             text += f"; {_errors_to(int(worst['count']), int(errors['count'].sum()))} to {worst['predicted']}"
-            text += ", too few to tell" if errors["count"].sum() < FEW <= _told_by(row) else ""
+            text += ", too few to tell" if errors["count"].sum() < FEW <= _basis_of(row) else ""
         found[name] = text + "."
     return found
 
@@ -50,7 +50,7 @@ def _errors_to(count: int, errors: int) -> str:
 
 def _label_line(row: Any) -> str:
     text = f"{row[1]}: sensitivity {share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)}"
-    if _told_by(row) < FEW:
+    if _basis_of(row) < FEW:
         few = evidence(row.test_count, getattr(row, "test_groups", None), "positive test instance")
         text += f" ({few}, too few to tell)"
     if np.isfinite(row.specificity):
@@ -60,6 +60,6 @@ def _label_line(row: Any) -> str:
     return f"{text}."
 
 
-def _told_by(row: Any) -> int:
+def _basis_of(row: Any) -> int:
     """Test instances, or groups of them where groups are known: what decides whether there are enough."""
     return int(getattr(row, "test_groups", row.test_count))

@@ -376,7 +376,7 @@
     box.addEventListener("change", () => {
       if (box.checked) tickedErrors.set(number, [id, name, predictions[predicted], probability]);
       else tickedErrors.delete(number);
-      tell();
+      sync();
     });
     const words = near.map(([place, of]) => {
       const other = shownAs("train", ids[place], `${ids[place]}, ${predictions[of]}`);
@@ -403,10 +403,10 @@
       .filter(([[, label, predicted]]) => label === own && (cell === "" || predictions[predicted] === cell));
     panel.closest("section").classList.toggle("asked", own >= 0);
     const total = (cell === "" ? of : [at].filter(Boolean)).reduce((sum, [, , n]) => sum + n, 0);
-    const say = document.getElementById("errors-of");
-    say.hidden = list.hidden = own < 0;
+    const msg = document.getElementById("errors-of");
+    msg.hidden = list.hidden = own < 0;
     const what = chosen + (cell && ` predicted ${cell}`);
-    say.textContent = !total ? `No test error of ${what}.`
+    msg.textContent = !total ? `No test error of ${what}.`
       : `${total} test error${total === 1 ? "" : "s"} of ${what}` + (found.length < total ? `; the ${found.length} most confident are listed.` : ".");
     cells.replaceChildren(make("option", { value: "", textContent: "Any class" }), ...(own < 0 ? [] : of.map(([, predicted, n]) =>
       make("option", { value: predictions[predicted], textContent: `${predictions[predicted]} (${n})` }))));
@@ -421,7 +421,7 @@
   }
   let unpackedErrors;
 
-  function tell(store = true) {
+  function sync(store = true) {
     const n = tickedErrors.size;
     document.getElementById("ticked-errors").textContent = n ? `${n} ticked.` : "None ticked.";
     document.getElementById("take-errors").disabled = !n;
@@ -432,10 +432,10 @@
     try {
       for (const [number, row] of JSON.parse(localStorage.getItem(page.key + " errors") || "[]")) tickedErrors.set(number, row);
     } catch { /* nothing is stored */ }
-    tell(false);
+    sync(false);
     cells.addEventListener("change", () => choose(chosen, true, cells.value));
     document.getElementById("all-errors").addEventListener("click", () => errors(true));
-    document.getElementById("clear-errors").addEventListener("click", () => { tickedErrors.clear(); tell(); errors(); });
+    document.getElementById("clear-errors").addEventListener("click", () => { tickedErrors.clear(); sync(); errors(); });
     document.getElementById("take-errors").addEventListener("click", () => save("errors.csv", "text/csv",
       csv([["id", "class", "predicted", "probability"], ...[...tickedErrors.values()]])));
     list.addEventListener("keydown", (event) => {  // arrows walk through the errors
