@@ -23,7 +23,7 @@ SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # of the same test instances in two runs
 
 
-def tested_by_all(per_class: pd.DataFrame) -> list[str]:
+def classes_known_in_all(per_class: pd.DataFrame) -> list[str]:
     """Classes whose accuracy is known in every run that has predictions."""
     known = per_class.groupby("run")["accuracy"].transform(lambda accuracy: accuracy.notna().any())
     complete = per_class[known].groupby("class", sort=False)["accuracy"].agg(lambda accuracy: accuracy.notna().all())
@@ -135,7 +135,7 @@ def summary_table(
     import pandas as pd
 
     rows = []
-    tested = tested_by_all(per_class)
+    tested = classes_known_in_all(per_class)
     any_run = per_class.dropna(subset=["accuracy"])["class"].nunique()  # classes that some run tests
     shared = len(tested) < any_run or per_class["class"].nunique() < max(run.n_classes for run in runs)
     for name, of_run in zip(names, findings, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
-from imblens.comparison._changes import class_table, measure_table, paired_rows, summary_table, tested_by_all
+from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
 from imblens.comparison._charts import charts
 from imblens.comparison._gains import gains
 from imblens.errors import InputError, NotApplicable, ShapeError
@@ -214,7 +214,7 @@ def _headline(comparison: Comparison, name: str) -> str:
             f"{100 * then['balanced_accuracy']:.1f}%: {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
-        tested = tested_by_all(comparison.tables["comparison"])
+        tested = classes_known_in_all(comparison.tables["comparison"])
         if len(tested) < max(run.n_classes for run in comparison.runs):
             text += f", over the {len(tested)} class{'' if len(tested) == 1 else 'es'} that all test splits contain"
         sure = now["change_low"] > 0 or now["change_high"] < 0
