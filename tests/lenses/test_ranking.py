@@ -13,7 +13,7 @@ from imblens import Run
 from imblens.base.intervals import Z95
 from imblens.errors import NotApplicable
 from imblens.lenses import ranking
-from imblens.lenses.ranking import areas, auroc_interval, best_threshold, share_interval
+from imblens.lenses.ranking import areas, auroc_interval, best_threshold, outcome, share_interval
 from tests.oracles.ranking_pairs import auroc, average_precision, delong_variance
 
 
@@ -149,6 +149,7 @@ def test_order_of_instances_and_of_classes_does_not_matter():
     mixed, turned = rng.permutation(50), [2, 0, 1]
     moved = ranking(make(np.argsort(turned)[labels[mixed]], logits[mixed][:, turned], classes=list("cab")))
     other = moved.tables["ranking"].set_index("class").loc[list("abc")]
+    assert plain.pop("outcome").tolist() == other.pop("outcome").tolist()
     np.testing.assert_allclose(plain.astype(float), other.astype(float), atol=1e-9)
 
 
@@ -309,3 +310,55 @@ def test_a_label_without_positives_has_no_threshold_and_that_is_told(none):
 
 def test_one_label_per_instance_has_no_thresholds():
     assert set(ranking(make([0, 1, 2, 0], np.eye(3)[[0, 1, 2, 1]])).tables) == {"ranking"}
+
+
+def _labels_run(groups=None, n=200, seed=2, positives=(60, 8)):
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((n, 2), int)
+    labels[: positives[0], 0] = 1
+    labels[rng.choice(n, positives[1], replace=False), 1] = 1
+    logits = rng.normal(size=(n, 2)) + 1.5 * labels
+    features = rng.normal(size=(n, 3))
+    splits = {name: (features + k, labels, logits) for k, name in enumerate(("train", "test", "val"))}
+    whose = None if groups is None else dict.fromkeys(splits, groups)
+    return Run.from_arrays(**splits, classes=["a", "b"], task="multilabel", groups=whose)
+
+
+def test_four_outcomes_by_interval():
+    assert outcome(0.9, 0.84, 0.94) == "good" and outcome(0.74, 0.69, 0.79) == "weak"
+    assert outcome(0.28, 0.21, 0.37) == "below chance" and outcome(0.62, 0.38, 0.81) == "undetermined"
+    assert outcome(0.9, 0.84, 0.94, n=9) == "undetermined" and outcome(float("nan"), 0.1, 0.2) == "undetermined"
+    table = ranking(_labels_run()).tables["ranking"]
+    assert table["outcome"].tolist()[1] == "undetermined"  # eight positives
+
+
+def test_intervals_of_ranking_are_by_group():
+    patients = np.repeat(np.arange(20), 10)
+    plain, alone, grouped = (ranking(_labels_run(g)) for g in (None, np.arange(200), patients))
+    one, two, three = (found.tables["ranking"].iloc[0] for found in (plain, alone, grouped))
+    assert (two["auroc_low"], two["auroc_high"]) == pytest.approx((one["auroc_low"], one["auroc_high"]))
+    assert three["auroc_high"] - three["auroc_low"] > one["auroc_high"] - one["auroc_low"]
+    for measure in ("average_precision", "mean_probability", "mean_probability_positives"):
+        ends = [row[f"{measure}_high"] - row[f"{measure}_low"] for row in (one, three)]
+        assert ends[1] > ends[0]
+    assert three["groups"] == 6 and "groups" not in one
+    assert three["outcome"] == "undetermined"  # six patients with a positive
+    assert any("groups, too few to tell" in line for line in grouped.lines().values())
+
+
+def test_one_patient_with_all_positives_shows_next_to_nothing():
+    everybody = np.r_[np.zeros(60, int), np.arange(1, 141)]
+    row = ranking(_labels_run(everybody)).tables["ranking"].iloc[0]
+    assert row["groups"] == 1
+    assert row["auroc_low"] < 0.5 < 0.95 < row["auroc_high"]
+
+
+def test_thresholds_state_what_they_rest_on():
+    finding = ranking(_labels_run())
+    table = finding.tables["ranking_thresholds"]
+    assert table["few"].tolist() == [False, True]
+    assert (table["precision_low"] < table["precision"]).all() and (table["precision"] < table["precision_high"]).all()
+    assert any("Fewer than 10 val positives chose the threshold of b" in note for note in finding.notes)
+    assert finding.summary["classes_enough"] == 1
+    assert finding.summary["macro_auroc_enough"] == pytest.approx(finding.tables["ranking"]["auroc"][0])
+    assert "1 of them has fewer than 10 positives" in finding.lines()[""]

@@ -97,6 +97,19 @@ def design_effects(
     return np.asarray((events * estimate + PRIOR * highest) / (events + PRIOR), dtype=np.float64)
 
 
+def t_factor(group: NDArray[Any]) -> float:
+    """Quantile of t for the effective number of groups, over that of the normal distribution.
+
+    Example:
+        >>> round(t_factor(np.array([0, 0, 1, 1, 2, 2])), 2), round(t_factor(np.arange(1000)), 2)
+        (2.2, 1.0)
+    """
+    from scipy.stats import t
+
+    sizes = np.unique(group, return_counts=True)[1].astype(np.float64)
+    return float(t.ppf(0.975, max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 1.0)) / Z95)
+
+
 def _width(group: NDArray[Any]) -> int:
     return int(group.max()) + 1 if len(group) else 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imblens.base.wording import FEW, counted, number, percent
+from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
 from imblens.lenses.ranking import ranking
 from imblens.run import Run
@@ -36,9 +36,10 @@ def _cause(
     rank: Mapping[str, Any], threshold: Mapping[str, Any], recall: Mapping[str, Any]
 ) -> tuple[str, float, str, str]:
     """Cause, strength, evidence and treatment of one label, from its rows in the three tables."""
-    positives = int(rank["positives"])
-    if positives < FEW:
-        text = f"{counted(positives, 'positive test instance')} to judge it by {'is' if positives == 1 else 'are'} too few."
+    positives, groups = int(rank["positives"]), rank.get("groups")
+    if (positives if groups is None else groups) < FEW:
+        are = "is" if positives == 1 else "are"
+        text = f"{evidence(positives, groups, 'positive test instance')} to judge it by {are} too few."
         return "too few to tell", 0.0, text, "more test instances that have the label"
     auroc, low, high = (number(rank[key]) for key in ("auroc", "auroc_low", "auroc_high"))
     own, at_own, at_half = (number(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
@@ -46,6 +47,9 @@ def _cause(
     if auroc is None or low is None or high is None:
         return "none found", 0.0, "It has no negative test instance, so it cannot be ranked.", ""
     ranked = f"AUROC {auroc:.2f} [{low:.2f}, {high:.2f}]"
+    if rank["outcome"] == "below chance":
+        text = f"ranked below chance: {ranked}. Check that label and logit of this column belong together."
+        return "ranking", 1.0, text, "check the label's column, then more data or longer training"
     if high < WELL_RANKED:
         strength = min(1.0, (WELL_RANKED - auroc) / (WELL_RANKED - 0.5))
         return (
@@ -54,13 +58,23 @@ def _cause(
             f"weak discrimination: {ranked}; chance is 0.5.",
             "more data or longer training",
         )
-    if own is not None and at_own is not None and at_half is not None and at_own - at_half >= THRESHOLD_MATTERS:
-        evidence = (
-            f"0.5 is too high a threshold: it is ranked well ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
+    well = "well" if rank["outcome"] == "good" else "above chance"
+    if (
+        low > 0.5
+        and own is not None
+        and at_own is not None
+        and at_half is not None
+        and at_own - at_half >= THRESHOLD_MATTERS
+    ):
+        text = (
+            f"0.5 is too high a threshold: it is ranked {well} ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
             f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}."
         )
-        return "threshold", round(at_own - at_half, 3), evidence, "eos"
+        return "threshold", round(at_own - at_half, 3), text, "eos"
     if false_positives > TOO_MANY:
-        evidence = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
-        return "threshold", round(false_positives, 3), evidence, "eos"
+        text = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
+        return "threshold", round(false_positives, 3), text, "eos"
+    if rank["outcome"] == "undetermined":
+        text = f"{ranked}: {evidence(positives, groups, 'positive')} cannot show whether it is ranked well."
+        return "too few to tell", 0.0, text, "more test instances that have the label"
     return "none found", 0.0, f"It is ranked well ({ranked}), and 0.5 is no unsuitable threshold.", ""

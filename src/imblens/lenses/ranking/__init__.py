@@ -3,6 +3,7 @@
 from imblens.lenses.ranking.bootstrap import areas
 from imblens.lenses.ranking.intervals import auroc_interval, share_interval
 from imblens.lenses.ranking.measure import ranking
+from imblens.lenses.ranking.outcomes import OUTCOMES, outcome
 from imblens.lenses.ranking.thresholds import best_threshold
 
-__all__ = ["areas", "auroc_interval", "best_threshold", "ranking", "share_interval"]
+__all__ = ["OUTCOMES", "areas", "auroc_interval", "best_threshold", "outcome", "ranking", "share_interval"]

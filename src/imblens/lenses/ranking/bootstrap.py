@@ -14,12 +14,20 @@ Counts = NDArray[np.float32]
 def resample_counts(split: Split, seed: int = 0) -> Counts:
     """Draw the instances with replacement, B times: (N, B), how often each instance was drawn.
 
-    The result depends on the instances, not on their order or that of the classes. B is 60 to 200, fewer where there
-    are many instances and classes: enough for a standard error, not for a quantile.
+    Where the split has groups, whole groups are drawn. The result depends on the instances, not on their order or that
+    of the classes. B is 60 to 200, fewer where there are many instances and classes: enough for a standard error, not for
+    a quantile.
     """
     n = len(split)
     n_draws = int(np.clip(min(2e6 / n, 5e7 / (n * split.n_classes)), 60, 200))
     rng = np.random.default_rng(seed)
+    if split.groups is not None:
+        _, place = np.unique(split.groups, return_inverse=True)
+        n_groups = int(place.max()) + 1
+        of_group = np.empty((n_groups, n_draws), dtype=np.float32)
+        for b in range(n_draws):
+            of_group[:, b] = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
+        return np.asarray(of_group[place])
     drawn = np.empty((n, n_draws), dtype=np.float32)
     for b in range(n_draws):
         drawn[:, b] = np.bincount(rng.integers(0, n, n), minlength=n)
@@ -69,6 +77,21 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
         auroc = (own * below).sum(axis=0, dtype=np.float64) / (n_positive * n_negative)
     known = (n_positive > 0) & (n_negative > 0)
     return np.where(known, auroc, np.nan), np.where(known, average_precision, np.nan)
+
+
+def precision_at_positives(is_positive: NDArray[np.bool_], score: Floats) -> Floats:
+    """Precision among all instances that score at least as high, for each positive, (n,); its mean is average precision.
+
+    Example:
+        >>> own, score = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.1])
+        >>> precision_at_positives(own, score).round(2).tolist()
+        [1.0, 0.67]
+    """
+    positives = np.sort(score[is_positive])
+    everyone = np.sort(score)
+    wanted = score[is_positive]
+    hits = len(positives) - np.searchsorted(positives, wanted, side="left")
+    return np.asarray(hits / (len(everyone) - np.searchsorted(everyone, wanted, side="left")), dtype=np.float64)
 
 
 def _canonical_order(split: Split) -> NDArray[np.int64]:

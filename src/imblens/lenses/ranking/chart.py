@@ -28,18 +28,19 @@ def _auroc(table: Any) -> Any:
         "auroc",
         axis=alt.Axis(title="AUROC on the test split, with 95% interval (chance: 0.5)"),
         scale=alt.Scale(domain=[low, 1]),
-        few=table["positives"] < FEW,
+        few=table.get("groups", table["positives"]) < FEW,
         tips=[
             tip("class:N"),
             tip("positives:Q", ","),
             tip("auroc:Q", ".3f", "AUROC"),
             tip("average_precision:Q", ".3f"),
             tip("prevalence:Q", ".3f"),
+            tip("outcome:N"),
         ],
     )
 
 
 def _probabilities(table: Any) -> Any:
     tips = [tip("class:N"), tip("over:N"), tip("value:Q", ".1%", "mean probability"), tip("positives:Q", ",")]
-    few = {"mean_probability": False, "mean_probability_positives": table["positives"] < FEW}
+    few = {"mean_probability": False, "mean_probability_positives": table.get("groups", table["positives"]) < FEW}
     return paired_dots(table, OVER, title="mean predicted probability of the class", few=few, tips=tips, kind="over")

@@ -7,17 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.groups import design_effects
 from imblens.base.intervals import Z95, wilson
 
 Floats = NDArray[np.float64]
 
 
-def auroc_interval(is_positive: NDArray[np.bool_], score: NDArray[Any]) -> tuple[float, float]:
+def auroc_interval(
+    is_positive: NDArray[np.bool_], score: NDArray[Any], group: NDArray[Any] | None = None
+) -> tuple[float, float]:
     """95% interval of the AUROC: the wider of DeLong's and Hanley and McNeil's at each end.
 
     Args:
         is_positive: (N,) with at least one of each.
         score: (N,) larger for positives.
+        group: (N,) integers: instances of one group are not independent; the numbers of positives and of negatives are
+            then divided by the design effects of their parts of DeLong's variance (compare Obuchowski 1997).
 
     Example:
         >>> low, high = auroc_interval(np.array([True, True, False, False, False]), np.array([5, 4, 3, 2, 1]))
@@ -32,9 +37,10 @@ def auroc_interval(is_positive: NDArray[np.bool_], score: NDArray[Any]) -> tuple
     beaten = (ranks[:n] - rankdata(positives)) / m  # share of negatives below each positive
     outranked = 1 - (ranks[n:] - rankdata(negatives)) / n  # share of positives above each negative
     auroc = float(beaten.mean())
-    score_low = _score_end(auroc, n, m, 0.0)
-    score_high = _score_end(auroc, n, m, 1.0)
-    variance = (beaten.var(ddof=1) / n if n > 1 else 0.0) + (outranked.var(ddof=1) / m if m > 1 else 0.0)
+    worth_n, worth_m = n / effect(beaten, group, is_positive), m / effect(outranked, group, ~is_positive)
+    score_low = _score_end(auroc, worth_n, worth_m, 0.0)
+    score_high = _score_end(auroc, worth_n, worth_m, 1.0)
+    variance = (beaten.var(ddof=1) / worth_n if n > 1 else 0.0) + (outranked.var(ddof=1) / worth_m if m > 1 else 0.0)
     if not 0 < auroc < 1 or variance == 0:
         return score_low, score_high
     log_odds = np.log(auroc / (1 - auroc))
@@ -43,18 +49,25 @@ def auroc_interval(is_positive: NDArray[np.bool_], score: NDArray[Any]) -> tuple
     return min(score_low, float(low)), max(score_high, float(high))
 
 
-def _score_end(auroc: float, n: int, m: int, outer: float) -> float:
+def effect(values: NDArray[Any], group: NDArray[Any] | None, which: NDArray[np.bool_]) -> float:
+    """Design effect of the mean of `values`, one for each instance of `which`; 1 without groups."""
+    if group is None:
+        return 1.0
+    return float(design_effects(np.zeros(len(values), np.int64), group[which], values, 1)[0])
+
+
+def _score_end(auroc: float, n: float, m: float, outer: float) -> float:
     """The value between `auroc` and `outer` that is 1.96 of its own Hanley-McNeil standard errors away from `auroc`."""
     inner = auroc
     for _ in range(50):
         middle = (inner + outer) / 2
-        others = 1 + (n - 1) * (1 - middle) / (2 - middle) + (m - 1) * middle / (1 + middle)
+        others = 1 + max(n - 1, 0) * (1 - middle) / (2 - middle) + max(m - 1, 0) * middle / (1 + middle)
         inside = (auroc - middle) ** 2 <= Z95**2 * middle * (1 - middle) * others / (n * m)
         inner, outer = (middle, outer) if inside else (inner, middle)
     return outer
 
 
-def share_interval(value: float, drawn: Floats, n: int) -> tuple[float, float]:
+def share_interval(value: float, drawn: Floats, n: float, wider: float = 1.0) -> tuple[float, float]:
     """95% interval of a measure in [0, 1] over n positives: the wider, at each end, of two.
 
     From the bootstrap's standard error on the log-odds scale, and Wilson's for a share of n.
@@ -62,12 +75,13 @@ def share_interval(value: float, drawn: Floats, n: int) -> tuple[float, float]:
     Args:
         value: the measure.
         drawn: (B,) the measure in each drawing.
-        n: number of positives.
+        n: number of positives, or of independent ones that they are worth.
+        wider: factor of the standard error: quantile of t over that of the normal distribution, where groups were drawn.
     """
     low, high = (float(end) for end in wilson(np.array(value * n), np.array(n)))
     inside = drawn[np.isfinite(drawn) & (drawn > 0) & (drawn < 1)]
     if 0 < value < 1 and len(inside) > 1:
-        step = Z95 * float(np.log(inside / (1 - inside)).std(ddof=1))
+        step = wider * Z95 * float(np.log(inside / (1 - inside)).std(ddof=1))
         ends = 1 / (1 + np.exp(-(np.log(value / (1 - value)) + np.array([-step, step]))))
         low, high = min(low, float(ends[0])), max(high, float(ends[1]))
     return low, high

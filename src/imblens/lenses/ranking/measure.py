@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.groups import t_factor
 from imblens.base.intervals import Z95, mean_with_interval
-from imblens.base.wording import number
+from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.ranking.bootstrap import areas, resample_counts
+from imblens.lenses.ranking.bootstrap import areas, precision_at_positives, resample_counts
 from imblens.lenses.ranking.chart import charts
-from imblens.lenses.ranking.intervals import auroc_interval, share_interval
+from imblens.lenses.ranking.intervals import auroc_interval, effect, share_interval
+from imblens.lenses.ranking.outcomes import outcome
 from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
 from imblens.lenses.ranking.text import lines
 from imblens.lenses.ranking.thresholds import threshold_table
-from imblens.run import Run
+from imblens.run import Run, class_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +59,16 @@ def ranking(run: Run) -> Finding:
         of negatives.
         That of average precision is the wider of the bootstrap's on the log-odds scale and Wilson's for a share of the
         positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
-        instances or without others. Summary: macro_auroc and macro_average_precision with bootstrap intervals,
-        macro_mean_probability and macro_mean_probability_positives, classes_ranked (how many classes the means of the
-        first two are over), n_classes.
+        instances or without others. Then groups (with a positive; where the run has groups: all intervals are by group)
+        and outcome (`imblens.lenses.ranking.outcome`): "good", "weak", "below chance" or "undetermined". Summary:
+        macro_auroc and macro_average_precision with bootstrap intervals, the same without classes of fewer than ten
+        positives (or groups) as macro_..._enough over classes_enough classes, macro_mean_probability and
+        macro_mean_probability_positives, classes_ranked (how many classes the means of the first two are over), n_classes.
 
         In a multi-label run also `ranking_thresholds`: class, chosen_on, positives (there), threshold (of
         the probability, with the largest F1 there), then on the test split precision, recall, f1 at that threshold and
-        precision_at_half, recall_at_half, f1_at_half at 0.5, and the 95% Wilson interval recall_low, recall_high. Chosen on
+        precision_at_half, recall_at_half, f1_at_half at 0.5, the 95% Wilson intervals recall_low, recall_high, precision_low,
+        precision_high, and few: whether fewer than ten positives (or groups) chose it. Chosen on
         the run's val split, or on training instances where it has none, never on test. NaN for a label without positives.
 
     Raises:
@@ -85,7 +90,10 @@ def ranking(run: Run) -> Finding:
     counts = resample_counts(split)
     drawn: list[tuple[Floats, Floats]] = []
     rows: list[dict[str, Any]] = []
+    judged_by = class_groups(split).tolist()  # groups with a positive, or positives where no groups are known
     for column, (name, logit) in enumerate(zip(run.classes, class_logits(split), strict=True)):
+        known = split.known[:, column] if split.multilabel else slice(None)
+        group = None if split.groups is None else split.groups[known]
         if split.multilabel:
             is_positive, probability = known_scores(split, column)
         else:
@@ -106,28 +114,36 @@ def ranking(run: Run) -> Finding:
             "average_precision_high": np.nan,
         }
         for mean, values in means.items():
-            _, _, low, high = mean_with_interval(values[:, None])
+            _, middle, low, high = mean_with_interval(values[:, None])
+            which = is_positive if mean == "mean_probability_positives" else np.ones_like(is_positive)
+            wider = np.sqrt(effect(values, group, which)) if len(values) else 1.0
+            low, high = (middle + wider * (end - middle) for end in (low, high))
             row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
         if 0 < n_positive < len(probability):
             row["auroc"] = float(roc_auc_score(is_positive, probability))
             row["average_precision"] = float(average_precision_score(is_positive, probability))
-            row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability)
-            drawn.append(
-                areas(is_positive, probability, counts[split.known[:, column]] if split.multilabel else counts)
-            )
-            low_high = share_interval(row["average_precision"], drawn[-1][1], n_positive)
+            row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability, group)
+            drawn.append(areas(is_positive, probability, counts[known]))
+            precise = precision_at_positives(is_positive, probability)
+            worth = n_positive / effect(precise, group, is_positive)
+            wider = 1.0 if group is None else t_factor(group[is_positive])
+            low_high = share_interval(row["average_precision"], drawn[-1][1], worth, wider)
             row["average_precision_low"], row["average_precision_high"] = low_high
+        if split.groups is not None:
+            row["groups"] = judged_by[column]
+        row["outcome"] = outcome(row["auroc"], row["auroc_low"], row["auroc_high"], judged_by[column])
         rows.append(row)
     table = pd.DataFrame(rows)
     tables, notes = {"ranking": table}, _notes(table)
     if split.multilabel:
         tables["ranking_thresholds"], more = threshold_table(run)
         notes += more
-    return Finding(tables, _summary(table, drawn), notes=notes)
+    return Finding(tables, _summary(table, drawn, judged_by), notes=notes)
 
 
-def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]]) -> dict[str, Any]:
+def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]], judged_by: list[int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    enough = table[[n >= FEW for n in judged_by]]
     for place, name in enumerate(("auroc", "average_precision")):
         value = table[name].mean()
         # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
@@ -139,6 +155,9 @@ def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]]) -> dict[st
         found[f"macro_{name}_high"] = number(min(value + step, 1.0) if np.isfinite(step) else np.nan)
     return {
         **found,
+        "classes_enough": int(enough["auroc"].notna().sum()),
+        "macro_auroc_enough": number(enough["auroc"].mean()),
+        "macro_average_precision_enough": number(enough["average_precision"].mean()),
         "macro_mean_probability": number(table["mean_probability"].mean()),
         "macro_mean_probability_positives": number(table["mean_probability_positives"].mean()),
         "classes_ranked": int(table["auroc"].notna().sum()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imblens.base.wording import FEW, counted, percent
+from imblens.base.wording import FEW, evidence, percent
 from imblens.lenses._contract import Finding
 
 
@@ -11,17 +11,18 @@ def lines(finding: Finding) -> dict[str, str]:
     table = finding.tables["ranking"].dropna(subset=["auroc"])
     found: dict[str, str] = {}
     for row in table[table["auroc"] < table["auroc"].mean()].sort_values("auroc", kind="stable").itertuples():
-        few = ", too few to tell" if row.positives < FEW else ""
+        groups = getattr(row, "groups", None)
+        few = ", too few to tell" if (row.positives if groups is None else groups) < FEW else f": {row.outcome}"
         found[str(row[1])] = (
             f"{row[1]}: AUROC {row.auroc:.3f} [{row.auroc_low:.3f}, {row.auroc_high:.3f}] "
-            f"({counted(row.positives, 'positive')}{few}); average precision {row.average_precision:.2f} "
+            f"({evidence(row.positives, groups, 'positive')}{few}); average precision {row.average_precision:.2f} "
             f"[{row.average_precision_low:.2f}, {row.average_precision_high:.2f}] (prevalence {row.prevalence:.2f}); mean "
             f"probability of its positives {percent(row.mean_probability_positives)}."
         )
     if len(table):
         found[""] = (
             f"Mean over {len(table)} classes: AUROC {_mean(finding, 'auroc')}, average precision "
-            f"{_mean(finding, 'average_precision')}.{_thresholds(finding)}"
+            f"{_mean(finding, 'average_precision')}.{_enough(finding)}{_thresholds(finding)}"
         )
     return found
 
@@ -31,12 +32,27 @@ def _mean(finding: Finding, measure: str) -> str:
     return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def _enough(finding: Finding) -> str:
+    """What the means are without classes that have too few positives, where there are some."""
+    ranked, enough = finding.summary["classes_ranked"], finding.summary["classes_enough"]
+    if enough in (0, ranked):
+        few = f" All have fewer than {FEW} positives or groups of them: too few to tell." if not enough else ""
+        return few
+    return (
+        f" {ranked - enough} of them {'has' if ranked - enough == 1 else 'have'} fewer than {FEW} positives or groups of "
+        f"them; without: AUROC {finding.summary['macro_auroc_enough']:.3f}, average precision "
+        f"{finding.summary['macro_average_precision_enough']:.3f}."
+    )
+
+
 def _thresholds(finding: Finding) -> str:
     table = finding.tables.get("ranking_thresholds")
     both = None if table is None else table[["f1", "f1_at_half"]].dropna()
     if table is None or both is None or both.empty:
         return ""
+    few = int((table["few"] & table["f1"].notna()).sum())
+    warning = f" {few} of the thresholds rest on fewer than {FEW} positives or groups of them." if few else ""
     return (
         f" With a threshold per label, chosen on {table['chosen_on'].iloc[0]} instances, mean F1 on test is "
-        f"{both['f1'].mean():.3f}; with 0.5 for all labels {both['f1_at_half'].mean():.3f}."
+        f"{both['f1'].mean():.3f}; with 0.5 for all labels {both['f1_at_half'].mean():.3f}.{warning}"
     )

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.intervals import wilson
+from imblens.base.wording import FEW, listed
+from imblens.lenses.ranking.intervals import effect
 from imblens.lenses.ranking.scores import known_scores
-from imblens.run import Run
+from imblens.run import Run, class_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,8 @@ COLUMNS = [
     *("precision", "recall", "f1"),
     *("precision_at_half", "recall_at_half", "f1_at_half"),
     *("recall_low", "recall_high"),
+    *("precision_low", "precision_high"),
+    "few",
 ]
 
 
@@ -55,15 +59,29 @@ def threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if not chosen_on.has_logits:
         return pd.DataFrame(columns=COLUMNS), ("No thresholds: only the test split has predictions.",)
     rows = []
+    chosen_by = class_groups(chosen_on)  # groups with a positive, or positives where no groups are known
     for column, name in enumerate(run.classes):
         own, rated = known_scores(chosen_on, column)
         threshold = best_threshold(own, rated)
         truth, probability = known_scores(run.test, column)
         row = {"class": name, "chosen_on": chosen_on.name, "positives": int(own.sum()), "threshold": threshold}
         at, half = _at_threshold(truth, probability, threshold), _at_threshold(truth, probability, 0.5)
-        low, high = wilson(np.array(at["recall"] * truth.sum()), np.array(truth.sum()))
+        predicted = probability >= threshold if np.isfinite(threshold) else np.zeros_like(truth)
+        known = run.test.known[:, column]
+        group = None if run.test.groups is None else run.test.groups[known]
+        ends = {
+            "recall": _interval(predicted[truth], group, truth),
+            "precision": _interval(truth[predicted], group, predicted),
+        }
         row |= at | {f"{key}_at_half": value for key, value in half.items()}
-        rows.append(row | {"recall_low": float(low), "recall_high": float(high)})
+        if np.isnan(threshold):
+            ends["recall"] = (np.nan, np.nan)
+        row |= {
+            f"{key}_{end}": value
+            for key, pair in ends.items()
+            for end, value in zip(("low", "high"), pair, strict=True)
+        }
+        rows.append(row | {"few": bool(chosen_by[column] < FEW)})
     table = pd.DataFrame(rows, columns=COLUMNS)
     notes = []
     if chosen_on.name == "train":
@@ -71,10 +89,23 @@ def threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "The run has no validation split, so thresholds were chosen on training instances, where the network is "
             "more confident than elsewhere. Capture one with val=..., or give data with a val split."
         )
+    few = table.loc[table["few"] & table["threshold"].notna(), "class"]
+    if len(few):
+        notes.append(
+            f"Fewer than {FEW} {chosen_on.name} positives{' or groups of them' if chosen_on.groups is not None else ''} chose "
+            f"the threshold of {listed(list(few))}: another sample may give quite another."
+        )
     without = table.loc[table["threshold"].isna(), "class"]
     if len(without):
         notes.append(f"No positive {chosen_on.name} instance of {', '.join(without)}: no threshold can be chosen.")
     return table, tuple(notes)
+
+
+def _interval(hit: NDArray[np.bool_], group: NDArray[np.int64] | None, which: NDArray[np.bool_]) -> tuple[float, float]:
+    """95% interval of a share, by group where groups are known; NaN without instances."""
+    worth = len(hit) / effect(hit, group, which) if len(hit) else 0.0
+    low, high = wilson(np.array(hit.mean() * worth if len(hit) else 0.0), np.array(worth))
+    return float(low), float(high)
 
 
 def _at_threshold(truth: NDArray[np.bool_], probability: Floats, threshold: float) -> dict[str, float]:
