@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from imblens.report import audit
+from imblens.report import audit, summary
 from imblens.run import Run
 
 LENSES = ["class_accuracy", "co_occurrence", "archetypes", "ranking", "diagnosis"]
@@ -37,13 +37,13 @@ def test_every_label_has_its_false_positive_rate_its_auroc_and_its_threshold(tex
     assert re.findall(r'<th scope="col">(\w+)</th>', table) == [
         "Class",
         "Training",
-        "Sensitivity",
         "AUROC",
+        "Sensitivity",
         "Archetypes",
         "Threshold",
     ]
     assert table.count("false-positive rate") == 3 and table.count("chosen on val") == 3
-    assert "the accuracy: the share" not in text and "sensitivity at a threshold of 0.5" in text
+    assert "the accuracy: the share" not in text and "The large number is the AUROC" in text
 
 
 def test_thresholds_are_a_table_of_their_own_and_no_other_charts(text):
@@ -85,7 +85,56 @@ def test_shared_patients_are_reported(tmp_path):
     assert sentence in found.save(tmp_path / "out", figures=False).read_text()
 
 
-def test_a_network_that_never_predicts_a_label_is_reported():
+def test_an_operating_point_that_is_wrong_for_all_labels_is_the_headline():
     lines = audit(labels_run(shift=-30), lenses=LENSES).verdict()
-    assert lines[2] == "None of the 3 labels reaches a probability of 0.5 on any positive test instance."
+    assert lines[0].startswith(
+        "The threshold of 0.5 is unsuitable for all labels: almost nothing is predicted positive"
+    )
+    assert "mean sensitivity 0%" in lines[0] and "chosen on val, mean sensitivity" in lines[0]
     assert "with 0.5 for all labels 0.000" in " ".join(lines)
+    lax = audit(labels_run(shift=30), lenses=LENSES).verdict()
+    assert "almost everything is predicted positive" in lax[0]
+
+
+def test_the_verdict_on_labels_is_on_discrimination_before_the_worst_label():
+    found = summary(audit(labels_run(), lenses=LENSES))
+    assert found["headline"].startswith("3 labels: mean AUROC 0.9")
+    assert "(chance 0.5), mean average precision" in found["headline"] and "mean sensitivity" in found["headline"]
+    assert found["statements"][0].startswith("Each label has ") and found["statements"][0].endswith("judge all 3.")
+    assert found["statements"][1] == "Ranking by the interval of the AUROC: 3 good (<rare>, white, red)."
+    areas = [row["auroc"] for name in found["order"] for row in found["class_table"] if row["class"] == name]
+    assert areas == sorted(areas)
+    assert found["next_worst"][0].startswith("<rare>: AUROC 0.9") and "at its threshold of" in found["next_worst"][0]
+
+
+def test_labels_that_are_ranked_weakly_or_below_chance_need_help():
+    run = labels_run()
+    logits = np.array(run.test.logits)
+    logits[:, 0] *= -1  # red below chance
+    logits[:, 1] = np.random.default_rng(0).normal(size=len(logits))  # white at chance
+    turned = Run.from_arrays(
+        train=(run.train.features, run.train.labels),
+        test=(run.test.features, run.test.labels, logits),
+        classes=run.classes,
+    )
+    found = summary(audit(turned, lenses=LENSES))
+    assert found["need_help"] == ["red", "white"]
+    assert "1 good (<rare>); 1 weak (white); 1 below chance (red)" in " ".join(found["statements"])
+    assert "would be called weak by chance" in " ".join(found["statements"])
+    red = found["class_table"][0]
+    assert red["ranking"] == "below chance" and "ranked below chance" in red["evidence"]
+
+
+def test_evidence_counts_groups():
+    run = labels_run()
+    groups = {"test": np.arange(200) // 40}
+    few = Run.from_arrays(
+        train=(run.train.features, run.train.labels), test=(run.test.features, run.test.labels, run.test.logits),
+        classes=run.classes, groups=groups, meta={"group": "patient"},
+    )  # fmt: skip
+    found = summary(audit(few, lenses=["class_accuracy", "ranking"]))
+    assert "of 5 to 5 groups: enough to judge 0 of 3" in found["statements"][0]
+    assert any(
+        line.startswith("Intervals are by patient (5 patients in the test split)") for line in found["statements"]
+    )
+    assert all(row["too_few"] and not row["needs_help"] for row in found["class_table"])

@@ -67,7 +67,9 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
     columns, rows = _class_table.table(stated, _errors.anchors(error_rows))
     made = synthetic(run)
     facts = [("task", stated["task"]), ("instances", _eyebrow(stated)), *stated["reproduction"]["settings"].items()]
-    mean = stated["mean_accuracy"]
+    areas = [row["auroc"] for row in stated["class_table"] if row["multilabel"] and row["auroc"] is not None]
+    mean = sum(areas) / len(areas) if areas else stated["mean_accuracy"]
+    worst = "the labels ranked worst" if areas else "the least accurate classes"
     notable = [name for name in stated["need_help"] if name != audit.of]  # that one has its own section
     on_paper = _on_paper(_class_table.cards(stated, notable[:SHEETS]), stated, groups)
     return _page.render(
@@ -97,7 +99,8 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
         why=stated["reason"],
         lead=" ".join(stated["statements"]),
         cards=_class_table.cards(stated, stated["order"][:CARDS]),
-        cards_title=f"{audit.of}, and the least accurate classes" if audit.of else "The least accurate classes",
+        cards_title=f"{audit.of}, and {worst}" if audit.of else worst[:1].upper() + worst[1:],
+        by_area=bool(areas),
         on_paper=on_paper,
         notable=len(notable),
         multilabel=stated["task"] == "multilabel",

@@ -16,6 +16,12 @@ from imblens.run import Run, class_groups
 
 TOO_MANY = 0.5  # false-positive rate above which a label is marked
 NOTABLE_IMBALANCE = 1.5
+BELOW_BY_CHANCE = 0.025  # of classes as accurate as the mean, whose 95% interval ends below it
+THRESHOLD_KEYS = (
+    *("recall", "recall_low", "recall_high"),
+    *("precision", "precision_low", "precision_high"),
+    *("specificity", "recall_at_half"),
+)
 Row = dict[str, Any]
 
 
@@ -44,6 +50,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
         rows.append(
             {
                 "class": name,
+                "multilabel": multilabel,
                 "train_count": int(run.train.class_counts[i]),
                 "imbalance": times,
                 "rarity": _rarity(times, multilabel),
@@ -55,6 +62,11 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
                 "accuracy_high": known(row.get("accuracy_high")),
                 "false_positive_rate": None if specificity is None else 1 - specificity,
                 "auroc": known(area.get("auroc")),
+                "auroc_low": known(area.get("auroc_low")),
+                "auroc_high": known(area.get("auroc_high")),
+                "average_precision": known(area.get("average_precision")),
+                "prevalence": known(area.get("prevalence")),
+                "ranking": _text(area.get("outcome")) or "undetermined",
                 "threshold": _threshold(threshold),
                 "errors": errors.get(name, 0),
                 "errors_to": _pair(confused.get(name)),
@@ -70,15 +82,24 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
     mean = mean_accuracy(rows)
     for row in rows:
         high, rate = row["accuracy_high"], row["false_positive_rate"]
-        row["needs_help"] = mean is not None and not row["too_few"] and high is not None and high < mean
+        if multilabel and row["auroc"] is not None:  # discrimination, not the recall at 0.5
+            row["needs_help"] = row["ranking"] in ("weak", "below chance")
+        else:
+            row["needs_help"] = mean is not None and not row["too_few"] and high is not None and high < mean
         row["too_many_positives"] = not row["too_few"] and rate is not None and rate > TOO_MANY
     return rows
 
 
 def worst_first(rows: Sequence[Row], of: str | None = None) -> list[Row]:
-    """Classes with a known accuracy, worst first, those with few test instances last; the class of interest leads."""
+    """Classes with a known accuracy, worst first, those with few test instances last; the class of interest leads.
+
+    Labels of a multi-label run are in the order of their AUROC, those that cannot be ranked last.
+    """
     measured = [row for row in rows if row["accuracy"] is not None]
-    measured.sort(key=lambda row: (row["too_few"], row["accuracy"]))
+    if rows and rows[0]["multilabel"] and any(row["auroc"] is not None for row in rows):
+        measured.sort(key=lambda row: (row["too_few"], 2.0 if row["auroc"] is None else row["auroc"]))
+    else:
+        measured.sort(key=lambda row: (row["too_few"], row["accuracy"]))
     return [row for row in rows if row["class"] == of] + [row for row in measured if row["class"] != of]
 
 
@@ -108,8 +129,9 @@ def _threshold(row: Mapping[str, Any]) -> dict[str, Any] | None:
     at = known(row.get("threshold"))
     if at is None:
         return None
-    values = {key: known(row.get(key)) for key in ("recall", "precision", "recall_at_half")}
-    return {"threshold": at, **values, "chosen_on": str(row.get("chosen_on", ""))}
+    values = {key: known(row.get(key)) for key in THRESHOLD_KEYS}
+    chosen_by = {"positives": int(row.get("positives", 0)), "few": bool(row.get("few", False))}
+    return {"threshold": at, **values, "chosen_on": str(row.get("chosen_on", "")), **chosen_by}
 
 
 def _evidence_lens(cause: str, findings: Findings) -> str | None:

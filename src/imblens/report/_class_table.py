@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from imblens.base.wording import FEW, counted, interval, percent
+from imblens.base.wording import FEW, counted, interval, percent, share_with_interval
 from imblens.report._errors import anchor as error_anchor
 from imblens.report._html import anchor
 from imblens.report._lens_parts import KINDS
@@ -41,10 +41,12 @@ def table(stated: Mapping[str, Any], cells: Collection[str] = ()) -> tuple[list[
     multilabel = stated["task"] == "multilabel"
     accuracy = "Sensitivity" if multilabel else "Accuracy"
     areas = any(row["auroc"] is not None for row in rows)
+    area = {"AUROC": areas and (multilabel or all(row["accuracy"] is None for row in rows))}
     wanted = {
         "Training": True,
+        **(area if multilabel else {}),  # labels are judged by discrimination first
         accuracy: any(row["accuracy"] is not None for row in rows),
-        "AUROC": areas and (multilabel or all(row["accuracy"] is None for row in rows)),
+        **area,
         "Errors go to": any(row["errors_to"] or row["expected_errors_to"] for row in rows),
         "Archetypes": any(row["archetypes"] for row in rows),
         "Threshold": any(row["threshold"] for row in rows),
@@ -103,12 +105,17 @@ def _cells(row: Row, accuracy: str, measured: Mapping[str, Any]) -> dict[str, di
     return {
         "Training": {"text": f"{row['train_count']:,}", "sub": row["rarity"], "sort": row["train_count"]},
         accuracy: {
-            "text": f"{measured['score']} {measured['interval']}",
-            "ruler": measured["at"] is not None,
+            "text": _share_text(row) if _by_area(row) else f"{measured['score']} {measured['interval']}",
+            "ruler": measured["at"] is not None and not _by_area(row),
             "sub": "" if rate is None else f"false-positive rate {percent(rate)}",
             "sort": row["accuracy"],
         },
-        "AUROC": {"text": _area(row["auroc"]), "sort": row["auroc"]},
+        "AUROC": {
+            "text": f"{measured['score']} {measured['interval']}" if _by_area(row) else _area(row["auroc"]),
+            "ruler": _by_area(row),
+            "sub": _discrimination(row) if _by_area(row) else "",
+            "sort": row["auroc"],
+        },
         "Errors go to": {
             "text": _errors(row),
             "sub": f"expected from training: {_share(expected)}" if expected else "",
@@ -130,11 +137,12 @@ def _cells(row: Row, accuracy: str, measured: Mapping[str, Any]) -> dict[str, di
 
 
 def _measured(row: Row) -> dict[str, Any]:
-    """The accuracy of a class as text and as positions on a ruler, in percent of its length with two digits."""
-    accuracy, low, high = row["accuracy"], row["accuracy_low"], row["accuracy_high"]
+    """The accuracy of a class (of a label, its AUROC) as text and as positions on a ruler, in percent of its length."""
+    key = "auroc" if _by_area(row) else "accuracy"
+    accuracy, low, high = row[key], row[f"{key}_low"], row[f"{key}_high"]
     shown: dict[str, Any] = {
         "name": row["class"],
-        "score": "unknown" if accuracy is None else percent(accuracy),
+        "score": "unknown" if accuracy is None else f"{accuracy:.2f}" if _by_area(row) else percent(accuracy),
         "interval": "no test instance",
         "fine": not (row["needs_help"] or row["too_many_positives"]),
         "few": row["too_few"],
@@ -144,9 +152,30 @@ def _measured(row: Row) -> dict[str, Any]:
     }
     if accuracy is None or low is None or high is None:
         return shown
-    ends = interval(low, high) + (" too few to tell" if row["too_few"] else "")
+    ends = (f"[{low:.2f}, {high:.2f}]" if _by_area(row) else interval(low, high)) + (
+        " too few to tell" if row["too_few"] else ""
+    )
     at = {"at": f"{100 * accuracy:.2f}", "low_at": f"{100 * low:.2f}", "high_at": f"{100 * (1 - high):.2f}"}
     return {**shown, "interval": ends, **at}
+
+
+def _by_area(row: Row) -> bool:
+    """Whether a row is a label that is judged by its AUROC."""
+    return bool(row["multilabel"] and row["auroc"] is not None)
+
+
+def _share_text(row: Row) -> str:
+    if row["accuracy"] is None or row["accuracy_low"] is None or row["accuracy_high"] is None:
+        return "unknown"
+    return share_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+
+
+def _discrimination(row: Row) -> str:
+    """Outcome, average precision and prevalence of a label."""
+    parts = [] if row["too_few"] else [row["ranking"]]
+    if row["average_precision"] is not None:
+        parts.append(f"average precision {row['average_precision']:.2f}, prevalence {row['prevalence']:.2f}")
+    return "; ".join(parts)
 
 
 def _counts(row: Row, largest: str) -> str:
@@ -163,10 +192,11 @@ def _facts(row: Row) -> list[dict[str, str]]:
         facts.append(("Errors go to", _errors(row)))
     if expected and (not confused or confused["class"] != expected["class"]):
         facts.append(("Expected from training", _share(expected)))
+    if _by_area(row):
+        facts.append(("Average precision", f"{row['average_precision']:.2f} (prevalence {row['prevalence']:.2f})"))
+        facts.append(("Sensitivity at 0.5", _share_text(row)))
     if rate is not None:
         facts.append(("False positives", percent(rate)))
-    if row["threshold"]:
-        facts.append(("AUROC", _area(row["auroc"])))
     if row["archetypes"]:
         hard = sum(row["archetypes"].get(kind, 0.0) for kind in HARD)
         facts.append(("Archetypes", f"{percent(hard)} rare or outlier"))
@@ -198,4 +228,6 @@ def _threshold(row: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"text": "–"}
     parts = [f"{name} {percent(row[name])}" for name in ("recall", "precision") if row[name] is not None]
     effect = "; " + ", ".join(parts) if parts else ""
+    if row["few"]:
+        effect += f"; rests on {counted(row['positives'], 'positive')}, too few"
     return {"text": f"{row['threshold']:.2f}", "sub": f"chosen on {row['chosen_on']}{effect}", "sort": row["threshold"]}

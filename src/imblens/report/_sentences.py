@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.base.wording import FEW, counted, percent, share_with_interval
-from imblens.report._class_rows import Row, mean_accuracy, worst_first
+from imblens.report._class_rows import BELOW_BY_CHANCE, Row, mean_accuracy, worst_first
 from imblens.report._data import Lines
+from imblens.report._label_verdict import (
+    label_evidence,
+    label_headline,
+    label_outcomes,
+    label_sentence,
+    ranked,
+)
 from imblens.report._lens_parts import ACCURACY, DIAGNOSIS, RANKING
 from imblens.run import GROUP, copies, group_name, permutation_note
 
@@ -27,6 +34,8 @@ TREATMENTS = {  # treatment that the diagnosis names -> what it does, for reader
 def headline(lines: Lines, rows: Sequence[Row], of: str | None) -> str:
     """One sentence with numbers on the class of interest, else on the worst class."""
     order = worst_first(rows, of)
+    if of is None and _labels(rows):
+        return label_headline(rows)
     if order and order[0]["accuracy"] is not None:
         return class_sentence(lines, order[0])
     for stated in map(lines.of, lines.findings):
@@ -40,6 +49,8 @@ def headline(lines: Lines, rows: Sequence[Row], of: str | None) -> str:
 def class_sentence(lines: Lines, row: Row) -> str:
     """The sentence of the accuracy lens on a class, or one with the same numbers where that lens has none."""
     name = row["class"]
+    if row["multilabel"] and row["auroc"] is not None:
+        return label_sentence(row)
     line = lines.of(ACCURACY).get(name)
     if line is not None:
         return line
@@ -64,6 +75,8 @@ def reason(lines: Lines, row: Row) -> str:
 
 def need_help(run: Run, rows: Sequence[Row]) -> str:
     """How many classes need help, and how that is measured."""
+    if _labels(rows):
+        return label_outcomes(rows)
     mean = mean_accuracy(rows)
     if mean is None:
         no_test = "The run has no test split, so accuracy cannot be estimated: all results are from training data."
@@ -77,7 +90,11 @@ def need_help(run: Run, rows: Sequence[Row]) -> str:
         names = ", ".join(f"{row['class']} ({percent(row['accuracy'])})" for row in low[:NAMED])
         more = f" and {len(low) - NAMED} more" if len(low) > NAMED else ""
         verb, its = ("needs", "its 95% interval is") if len(low) == 1 else ("need", "their 95% intervals are")
-        return f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}."
+        judged = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
+        return (
+            f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. Of {judged} equally "
+            f"accurate classes, about {BELOW_BY_CHANCE * judged:.1f} would be by chance."
+        )
     enough = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
     if enough < 2:
         return (
@@ -90,6 +107,11 @@ def need_help(run: Run, rows: Sequence[Row]) -> str:
             f"{len(rows) - enough} have too few."
         )
     return f"None of the {len(rows)} classes is clearly below the {measure}."
+
+
+def _labels(rows: Sequence[Row]) -> bool:
+    """Whether the verdict is one on labels that are ranked."""
+    return bool(rows) and rows[0]["multilabel"] and ranked(rows)
 
 
 def ranking(lines: Lines) -> str:
@@ -155,9 +177,22 @@ def assumptions(run: Run) -> list[str]:
     return [text[:1].upper() + text[1:] for text in texts if text and text.lower() != order]
 
 
+def _reason_of_worst(lines: Lines, rows: Sequence[Row], order: Sequence[Row], of: str | None) -> str:
+    """The reason of the class of the headline; it names the label where the headline is on all labels."""
+    text = reason(lines, order[0]) if order else ""
+    if not text or of is not None or not _labels(rows):
+        return text
+    return f"Why: {order[0]['class']}, ranked worst: {text.removeprefix('Why: ')}"
+
+
 def next_worst(lines: Lines, rows: Sequence[Row], of: str | None) -> list[str]:
     """A sentence on each of the next two classes that are below the mean."""
     mean = mean_accuracy(rows)
+    if _labels(rows):  # the worst label follows the statements, the headline is on all of them
+        order = worst_first(rows, of)
+        return [
+            class_sentence(lines, row) for row in (order[:2] if of is None else order[1:3]) if row["auroc"] is not None
+        ]
     others = [row for row in worst_first(rows, of)[1:3] if row["accuracy"] is not None and mean is not None]
     return [class_sentence(lines, row) for row in others if row["accuracy"] < mean]
 
@@ -171,10 +206,11 @@ def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> d
         "class_order": class_order(run),
         "assumptions": assumptions(run),
         "headline": headline(lines, rows, of),
-        "reason": reason(lines, order[0]) if order else "",
+        "reason": _reason_of_worst(lines, rows, order, of),
         "statements": [
             text
             for text in (
+                label_evidence(run, rows) if _labels(rows) else "",
                 need_help(run, rows),
                 ranking(lines),
                 by_group(run),

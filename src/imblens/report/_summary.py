@@ -34,15 +34,17 @@ def summary(audit: AuditData) -> dict[str, Any]:
           the worst class), `reason` (its cause and what to try, "" where unknown), `statements` (on all classes),
           `next_worst`.
         - `mean_accuracy`: mean over the classes with test instances. `need_help`: classes whose 95% interval is below it,
-          worst first. `next_treatment`: the treatment to try first. `order`: classes with a known accuracy, the class of
-          interest first, then worst first.
-        - `class_table`: a mapping per class, in the order of the run: `class`, `train_count`, `imbalance`, `rarity` (text),
-          `test_count`, `test_groups` (None where no groups are known), `too_few` (below 10 test
-          instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
-          `false_positive_rate` and `too_many_positives` (multi-label), `auroc`, `threshold` (None, or `threshold`,
-          `recall`, `precision`, `recall_at_half`, `chosen_on`), `errors` (test errors), `errors_to` and
-          `expected_errors_to` (None, or `class` and `share`), `archetypes` (share of each), `cause`, `evidence`,
-          `evidence_lens`, `treatment`, `command`, `sentence`, `reason`, `measures` (name of a class measure -> value).
+          worst first; in multi-label runs those ranked weakly or below chance. `next_treatment`: the treatment to try
+          first. `order`: classes with a known accuracy, the class of interest first, then worst first (labels by AUROC).
+        - `class_table`: a mapping per class, in the order of the run: `class`, `multilabel`, `train_count`, `imbalance`,
+          `rarity` (text), `test_count`, `test_groups` (None where no groups are known), `too_few` (below 10 test
+          instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`, `false_positive_rate` and
+          `too_many_positives` (multi-label), `auroc`, `auroc_low`, `auroc_high`, `average_precision`, `prevalence`,
+          `ranking` ("good", "weak", "below chance", "undetermined"), `threshold` (None, or `threshold`, `recall`,
+          `precision`, intervals of both, `specificity`, `recall_at_half`, `chosen_on`, `positives` that chose it, `few`
+          below ten), `errors` (test errors), `errors_to` and `expected_errors_to` (None, or `class` and `share`),
+          `archetypes` (share of each), `cause`, `evidence`, `evidence_lens`, `treatment`, `command`, `sentence`, `reason`,
+          `measures` (name of a class measure -> value).
         - `measures`: the class measures that lenses declare: name -> `lens`, `title`, `better` ("higher", "lower" or None).
         - `copies`: `count` of test instances that equal a training instance (None without a test split), and whether that
           is `notable`; `shared_patients`: patients in both training and test split.

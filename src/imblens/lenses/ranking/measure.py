@@ -67,9 +67,10 @@ def ranking(run: Run) -> Finding:
 
         In a multi-label run also `ranking_thresholds`: class, chosen_on, positives (there), threshold (of
         the probability, with the largest F1 there), then on the test split precision, recall, f1 at that threshold and
-        precision_at_half, recall_at_half, f1_at_half at 0.5, the 95% Wilson intervals recall_low, recall_high, precision_low,
-        precision_high, and few: whether fewer than ten positives (or groups) chose it. Chosen on
-        the run's val split, or on training instances where it has none, never on test. NaN for a label without positives.
+        precision_at_half, recall_at_half, f1_at_half at 0.5, the 95% Wilson intervals recall_low, recall_high,
+        precision_low, precision_high, specificity, specificity_at_half, and few: whether fewer than ten positives (or
+        groups) chose it. Chosen on the run's val split, or on training instances where it has none, never on test. NaN for a
+        label without positives.
 
     Raises:
         NotApplicable: no test split, or no predictions on it.

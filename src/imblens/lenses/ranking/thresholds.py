@@ -26,6 +26,7 @@ COLUMNS = [
     *("precision_at_half", "recall_at_half", "f1_at_half"),
     *("recall_low", "recall_high"),
     *("precision_low", "precision_high"),
+    *("specificity", "specificity_at_half"),
     "few",
 ]
 
@@ -109,12 +110,14 @@ def _interval(hit: NDArray[np.bool_], group: NDArray[np.int64] | None, which: ND
 
 
 def _at_threshold(truth: NDArray[np.bool_], probability: Floats, threshold: float) -> dict[str, float]:
-    """Precision, recall and F1; NaN where nothing is positive, or nothing is predicted to be."""
+    """Precision, recall, specificity and F1; NaN where nothing is positive, or nothing is predicted to be."""
     if np.isnan(threshold):
-        return dict.fromkeys(("precision", "recall", "f1"), np.nan)
+        return dict.fromkeys(("precision", "recall", "f1", "specificity"), np.nan)
     predicted = probability >= threshold
     hits, n_predicted, n_true = int((predicted & truth).sum()), int(predicted.sum()), int(truth.sum())
+    n_false = len(truth) - n_true
     return {
+        "specificity": (n_false - n_predicted + hits) / n_false if n_false else np.nan,
         "precision": hits / n_predicted if n_predicted else np.nan,
         "recall": hits / n_true if n_true else np.nan,
         "f1": 2 * hits / (n_predicted + n_true) if n_true else np.nan,

@@ -1,0 +1,138 @@
+"""The verdict on a multi-label run: evidence, discrimination, operating point; then the label that is ranked worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imblens.base.wording import FEW, counted, evidence, listed, percent, share_with_interval
+from imblens.report._class_rows import BELOW_BY_CHANCE, Row, worst_first
+
+if TYPE_CHECKING:
+    from imblens.run import Run
+
+AT_FAULT = 0.2  # sensitivity, or specificity, below which all labels are predicted almost never, or almost always
+NAMED = 5
+
+
+def ranked(rows: Sequence[Row]) -> bool:
+    """Whether any label has a ranking to be judged by."""
+    return any(row["auroc"] is not None for row in rows)
+
+
+def label_headline(rows: Sequence[Row]) -> str:
+    """The operating point where it is at fault for all labels, else discrimination over all labels."""
+    return operating_point(rows) or discrimination(rows)
+
+
+def operating_point(rows: Sequence[Row]) -> str:
+    """That 0.5 is an unsuitable threshold for all labels; "" where it is not."""
+    known = [row for row in rows if row["accuracy"] is not None and row["false_positive_rate"] is not None]
+    enough = [row for row in known if not row["too_few"]] or known
+    if not enough:
+        return ""
+    recall, rate = _mean(enough, "accuracy"), _mean(enough, "false_positive_rate")
+    if all(row["accuracy"] < AT_FAULT for row in enough):
+        what = "almost nothing is predicted positive"
+    elif all(1 - row["false_positive_rate"] < AT_FAULT for row in enough):
+        what = "almost everything is predicted positive"
+    else:
+        return ""
+    text = (
+        f"The threshold of 0.5 is unsuitable for all labels: {what} (mean sensitivity {percent(recall)}, mean "
+        f"false-positive rate {percent(rate)})"
+    )
+    own = _at_thresholds(enough)
+    return f"{text}; {own}." if own else f"{text}."
+
+
+def discrimination(rows: Sequence[Row]) -> str:
+    """Mean AUROC and average precision beside prevalence, over labels with enough positives where there are some."""
+    known = [row for row in rows if row["auroc"] is not None]
+    enough = [row for row in known if not row["too_few"]]
+    over = enough or known
+    which = "" if len(over) == len(rows) else f" of {len(rows)}"
+    if enough and len(enough) < len(rows):
+        which += f" with {FEW} positives or more"
+    text = (
+        f"{counted(len(over), 'label')}{which}: mean AUROC {_mean(over, 'auroc'):.2f} (chance 0.5), mean average precision "
+        f"{_mean(over, 'average_precision'):.2f} (chance {_mean(over, 'prevalence'):.2f})"
+    )
+    own = _at_thresholds(over)
+    return f"{text}; {own}." if own else f"{text}."
+
+
+def label_evidence(run: Run, rows: Sequence[Row]) -> str:
+    """Instances, groups and positives of the test split, and for how many labels they suffice."""
+    if run.test is None:
+        return ""
+    counts = [row["test_count"] for row in rows]
+    enough = [row for row in rows if not row["too_few"]]
+    groups = [row["test_groups"] for row in rows]
+    of = "" if None in groups else f" of {min(groups)} to {max(groups)} groups"
+    few = [row["class"] for row in rows if row["too_few"]]
+    text = f"Each label has {min(counts):,} to {max(counts):,} positive test instances{of}"
+    if not few:
+        return f"{text}: enough to judge all {len(rows)}."
+    return f"{text}: enough to judge {len(enough)} of {len(rows)}; too few for {listed(few, NAMED)}."
+
+
+def label_outcomes(rows: Sequence[Row]) -> str:
+    """How many labels are ranked well, weakly, below chance, or cannot be judged; and how many by chance."""
+    of = {kind: [row for row in worst_first(rows) if row["ranking"] == kind] for kind in _ORDER}
+    parts = []
+    for kind, members in of.items():
+        if members:
+            named = "" if kind == "undetermined" else f" ({listed([row['class'] for row in members], NAMED)})"
+            parts.append(f"{len(members)} {kind}{named}")
+    judged = sum(len(of[kind]) for kind in _ORDER if kind != "undetermined")
+    text = f"Ranking by the interval of the AUROC: {'; '.join(parts)}."
+    flagged = len(of["weak"]) + len(of["below chance"])
+    if flagged and judged:
+        by_chance = BELOW_BY_CHANCE * judged
+        text += f" If all {judged} that can be judged were ranked well, about {by_chance:.1f} would be called weak by chance."
+    return text
+
+
+_ORDER = ("good", "weak", "below chance", "undetermined")
+
+
+def label_sentence(row: Row) -> str:
+    """One label: AUROC, average precision against prevalence, and sensitivity and specificity at a threshold."""
+    text = f"{row['class']}: AUROC {row['auroc']:.2f} {_ends(row, 'auroc')}"
+    if row["average_precision"] is not None:
+        text += f", average precision {row['average_precision']:.2f} (prevalence {row['prevalence']:.2f})"
+    own = row["threshold"]
+    if own is not None and own["recall"] is not None and own["specificity"] is not None:
+        ends = own["recall_low"], own["recall_high"]
+        recall = percent(own["recall"]) if None in ends else share_with_interval(own["recall"], *ends)
+        text += f"; at its threshold of {own['threshold']:.2g}, sensitivity {recall}"
+        text += f" and specificity {percent(own['specificity'])}"
+    elif row["accuracy"] is not None and row["false_positive_rate"] is not None:
+        recall = share_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+        text += f"; at 0.5, sensitivity {recall} and specificity {percent(1 - row['false_positive_rate'])}"
+    if row["too_few"]:
+        return f"{text} ({evidence(row['test_count'], row['test_groups'], 'positive')}, too few to tell)."
+    return f"{text}. Ranking: {row['ranking']}."
+
+
+def _at_thresholds(rows: Sequence[Row]) -> str:
+    """Mean sensitivity and specificity at the labels' own thresholds; "" where none are known."""
+    own = [row["threshold"] for row in rows if row["threshold"] is not None]
+    own = [row for row in own if row["recall"] is not None and row["specificity"] is not None]
+    if not own:
+        return ""
+    return (
+        f"at a threshold per label, chosen on {own[0]['chosen_on']}, mean sensitivity {percent(_mean(own, 'recall'))} and mean "
+        f"specificity {percent(_mean(own, 'specificity'))}"
+    )
+
+
+def _mean(rows: Sequence[Any], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _ends(row: Row, key: str) -> str:
+    return f"[{row[f'{key}_low']:.2f}, {row[f'{key}_high']:.2f}]"
