@@ -4,4 +4,14 @@ from imblens.comparison._changes import SUMMARY, class_changes, class_counts
 from imblens.comparison._compare import Comparison, best_first, class_lines, compare
 from imblens.comparison._gains import gains
 
-__all__ = ["SUMMARY", "Comparison", "best_first", "class_changes", "class_counts", "class_lines", "compare", "gains"]
+__all__ = [
+    "SUMMARY",
+    "Comparison",
+    "best_first",
+    "class_changes",
+    "class_counts",
+    "class_effects",
+    "class_lines",
+    "compare",
+    "gains",
+]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
 from imblens.lenses import ClassMeasure, Finding, common_rows
-from imblens.run import Run
+from imblens.run import Run, group_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,8 @@ def class_table(first: Run | None, run: Run, name: str, classes: Sequence[str]) 
     import pandas as pd
 
     right, count = class_counts(run, classes)
-    accuracy, low, high = mean_of_kinds(divide(right, count), *wilson(right, count))
+    worth = class_effects(run, classes)
+    accuracy, low, high = mean_of_kinds(divide(right, count), *wilson(right / worth, count / worth))
     changes = dict.fromkeys(("change", "change_low", "change_high", "gained", "lost"), np.full(len(classes), np.nan))
     rows = None
     if first is not None:
@@ -81,13 +82,19 @@ def class_changes(first: Run, run: Run, classes: Sequence[str], rows: Rows | Non
     (right, count), (right_then, count_then) = class_counts(run, classes), class_counts(first, classes)
     step = divide(right, count) - divide(right_then, count_then)
     if rows is None:
-        change, low, high = mean_of_kinds(step, *independent_change(right, count, right_then, count_then))
+        worth, worth_then = (class_effects(one, classes) for one in (run, first))
+        change, low, high = mean_of_kinds(
+            step, *independent_change(right / worth, count / worth, right_then / worth_then, count_then / worth_then)
+        )
         sums = dict.fromkeys(("gained", "lost"), np.full(len(classes), np.nan))
     else:
         assert first.test is not None and run.test is not None
         then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
         gained, lost = (_of_kinds(run, classes, turned, rows[1]) for turned in (now & ~then, then & ~now))
-        change, low, high = mean_of_kinds(step, *paired_change(gained, lost, count))
+        turned_by = np.zeros(run.test.correct.shape, dtype=np.int64)
+        turned_by[rows[1]] = (now & ~then).astype(np.int64) - (then & ~now)
+        worth = _effects(run, classes, turned_by, events=gained + lost)
+        change, low, high = mean_of_kinds(step, *paired_change(gained / worth, lost / worth, count / worth))
         sums = {name: turned.sum(axis=1).astype(np.float64) for name, turned in (("gained", gained), ("lost", lost))}
     return {"change": change, "change_low": low, "change_high": high, **sums}
 
@@ -112,6 +119,33 @@ def class_counts(run: Run, classes: Sequence[str]) -> tuple[NDArray[np.int64], N
     return _of_kinds(run, classes, run.test.correct, rows), _of_kinds(
         run, classes, np.ones_like(run.test.correct), rows
     )
+
+
+def class_effects(run: Run, classes: Sequence[str]) -> NDArray[np.float64]:
+    """(C, S) design effects of the shares of correct predictions; 1 where no groups are known; S as in `class_counts`."""
+    return _effects(run, classes, None if run.test is None or not _has_predictions(run) else run.test.correct)
+
+
+def _effects(
+    run: Run, classes: Sequence[str], value: NDArray[Any] | None, *, events: Any = None
+) -> NDArray[np.float64]:
+    kinds = 2 if run.task == "multilabel" else 1
+    if value is None or run.test is None or run.test.groups is None:
+        return np.ones((len(classes), kinds))
+    here = _places(run, classes)
+    asked: list[Any] = [None] * kinds
+    if events is not None:  # of all classes of the run
+        every = np.zeros((run.n_classes, kinds))
+        every[here] = events
+        asked = list(every.T)
+    if kinds == 1:
+        return group_effects(run.test, run.test.labels, value, events=asked[0])[here, None]
+    has, known = run.test.labels.astype(bool), run.test.known
+    found = [
+        group_effects(run.test, kind & known, value, events=of_kind)
+        for kind, of_kind in zip((has, ~has), asked, strict=True)
+    ]
+    return np.stack(found, axis=1)[here]
 
 
 def _of_kinds(run: Run, classes: Sequence[str], which: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from imblens.base.wording import FEW, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
 from imblens.comparison._charts import charts
 from imblens.comparison._gains import gains
+from imblens.comparison._rankings import ranking_line, ranking_table, rankings, with_intervals
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import (
     Finding,
@@ -24,10 +25,16 @@ from imblens.lenses import (
     lens_info,
     run_lenses,
 )
-from imblens.run import Run, as_run, legible
+from imblens.run import Run, as_run, group_name, legible
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ONE_TRAINING = (
+    "Intervals cover the choice of test instances. Each run is one training (or one fitted head): how much results vary "
+    "between trainings of one method is not in them."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Comparison:
         order = best_first(self)
         lines = [] if not order else [_headline(self, order[0])]
         for name in order:
-            lines += [line for line in (_gains(self, name),) if line]
+            ranks = ranking_line(self.tables, name, self.names[0]) if self.runs[0].task == "multilabel" else ""
+            lines += [line for line in (ranks, _gains(self, name)) if line]
         return lines or ["No class has test instances with predictions in all runs, so no accuracy can be compared."]
 
     def charts(self) -> dict[str, Any]:
@@ -92,8 +100,11 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         change_low, change_high; the change is that of balanced accuracy;
         where the runs or their test splits have different classes, balanced
         accuracy and change are over those that all test, and the other measures are NaN) and `comparison_measures` (run,
-        class, measure, value, change): every class measure that a lens declares
+        class, measure, value, change, change_low, change_high; the interval is known for auroc and
+        average_precision of runs with the same test instances): every class measure that a lens declares
         (`imblens.lenses.class_measures`), accuracy apart. Intervals are 95%.
+        `comparison_ranking` (run, measure, change, change_low, change_high): changes of mean AUROC and mean average
+        precision, which no threshold changes.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
         `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
 
@@ -148,11 +159,13 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
         ],
         ignore_index=True,
     )
-    measures = measure_table(measured, labelled, classes)
+    ranked = rankings(runs, labelled, classes, [paired_rows(runs[0], run) for run in runs])
+    measures = with_intervals(measure_table(measured, labelled, classes), ranked, classes)
     tables = {
         "comparison": per_class,
         "comparison_summary": summary_table(runs, findings, labelled, per_class, measures),
         "comparison_measures": measures,
+        **({"comparison_ranking": ranking_table(ranked)} if ranked else {}),
     }
     kept = _class_features(runs, labelled)
     tables |= kept.tables
@@ -269,6 +282,11 @@ def _notes(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) ->
             notes.append(
                 f"{names[0]} and {name} were tested on different instances, so changes are compared as of different samples."
             )
+    notes.append(ONE_TRAINING)
+    if runs[0].test is not None and runs[0].test.groups is not None:
+        notes.append(
+            f"Intervals are by {group_name(runs[0])}: instances of one {group_name(runs[0])} are not independent."
+        )
     return tuple(notes)
 
 

@@ -24,7 +24,9 @@ class Drops:
     Attributes:
         count, count_before: (K,) instances.
         correct, correct_before: (K,) of them classified correctly.
-        gained, lost: (K,) instances that became correct and that became misclassified; None where the instances differ.
+        gained, lost: (K,) instances (or patients, ...) that became correct and that became misclassified; None where the
+            instances differ.
+        worth, worth_before: (K,) design effects that counts of different instances are divided by; None for 1.
     """
 
     count: Counts
@@ -33,6 +35,8 @@ class Drops:
     correct_before: Counts
     gained: Counts | None = None
     lost: Counts | None = None
+    worth: Floats | None = None
+    worth_before: Floats | None = None
 
     @property
     def p_values(self) -> Floats:
@@ -41,7 +45,8 @@ class Drops:
             return sign_p_values(self.gained, self.lost)
         from scipy.stats import hypergeom
 
-        return np.asarray(hypergeom.cdf(self.correct, *self._margins))
+        correct = self.correct if self.worth is None else _worth(self.count, self.correct, self.worth)[1]
+        return np.asarray(hypergeom.cdf(correct, *self._margins))
 
     def reachable(self, level: float) -> Floats:
         """(K,) chance of a p-value of at most `level` where nothing changed, given the totals of the group.
@@ -60,7 +65,11 @@ class Drops:
 
     @property
     def _margins(self) -> tuple[Counts, Counts, Counts]:
-        return self.count + self.count_before, self.correct + self.correct_before, self.count
+        count, correct, count_before, correct_before = self.count, self.correct, self.count_before, self.correct_before
+        if self.worth is not None and self.worth_before is not None:
+            count, correct = _worth(count, correct, self.worth)
+            count_before, correct_before = _worth(count_before, correct_before, self.worth_before)
+        return count + count_before, correct + correct_before, count
 
     def adjusted(self, alpha: float) -> Floats:
         """(K,) p-values controlled over all groups: the chance of any false alarm is at most `alpha`.
@@ -91,6 +100,13 @@ class Drops:
             middle = (low + high) / 2
             low, high = (middle, high) if self.reachable(float(np.exp(middle))).sum() <= alpha else (low, middle)
         return float(np.exp(low))
+
+
+def _worth(count: Counts, correct: Counts, effect: Floats) -> tuple[Counts, Counts]:
+    """Counts of as many independent instances as these are worth."""
+    fewer = np.floor(count / effect + 1e-9).astype(np.int64)
+    share = np.where(count > 0, correct / np.maximum(count, 1), 0.0)
+    return fewer, np.rint(share * fewer).astype(np.int64)
 
 
 def sign_p_values(gained: NDArray[Any], lost: NDArray[Any]) -> Floats:

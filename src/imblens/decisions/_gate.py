@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from imblens.decisions._drops import Drops, detectable_drop, drop_power
 from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Run, Split, as_run
+from imblens.run import Run, Split, as_run, group_effects, group_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,6 +167,12 @@ def gate(
             notes.append(
                 f"{names[0]} and {names[1]} have different test instances, so the tests compare two samples and find less."
             )
+        if now.groups is not None:
+            name = group_name(run)
+            notes.append(
+                f"Drops are tested by {name}: on the same test instances, each {name} with more losses than gains counts once; "
+                "on others, counts are divided by the design effect. Calibration is compared by instance."
+            )
         share = alpha / 2 if calibration else alpha
         frame, level = _drops(run, now, then, order, pairs, max_drop, share)
         frames = [frame]
@@ -258,22 +264,32 @@ def _drops(
     import pandas as pd
 
     parts: list[Drops] = []
+    ends: list[tuple[Floats, Floats]] = []
     kinds_then = _kinds(then)
     known = order >= 0
     for kind, members in _kinds(now).items():
         right, right_then = members & _correct(now), kinds_then[kind] & _correct(then)
-        changed: tuple[NDArray[np.int64] | None, NDArray[np.int64] | None] = (None, None)
-        if pairs is not None:
-            a, b = right[pairs[0]], in_order(right_then[pairs[1]], order)
-            changed = (a & ~b).sum(axis=0), (b & ~a).sum(axis=0)
         before = [np.where(known, array.sum(axis=0)[order], 0) for array in (kinds_then[kind], right_then)]
-        parts.append(Drops(members.sum(axis=0), right.sum(axis=0), before[0], before[1], *changed))
+        count, correct = members.sum(axis=0), right.sum(axis=0)
+        worth = group_effects(now, members, _correct(now) & members)
+        if pairs is None:
+            worth_then = np.where(known, group_effects(then, kinds_then[kind], right_then)[order], 1.0)
+            ends.append(
+                independent_change(correct / worth, count / worth, before[1] / worth_then, before[0] / worth_then)
+            )
+            parts.append(Drops(count, correct, before[0], before[1], worth=worth, worth_before=worth_then))
+            continue
+        a, b = right[pairs[0]], in_order(right_then[pairs[1]], order)
+        turned = np.zeros(members.shape, dtype=np.int64)
+        turned[pairs[0]] = a.astype(np.int64) - b
+        gained, lost = (turned > 0).sum(axis=0), (turned < 0).sum(axis=0)
+        worth = group_effects(now, members, turned, events=gained + lost)
+        ends.append(paired_change(gained / worth, lost / worth, count / worth))
+        changed = (gained, lost) if now.groups is None else _by_group(turned, now.groups)
+        parts.append(Drops(count, correct, before[0], before[1], *changed))
     drops = parts[0] if len(parts) == 1 else _stacked(parts)
     share, share_then = divide(drops.correct, drops.count), divide(drops.correct_before, drops.count_before)
-    if drops.gained is not None and drops.lost is not None:
-        low, high = paired_change(drops.gained, drops.lost, drops.count)
-    else:
-        low, high = independent_change(drops.correct, drops.count, drops.correct_before, drops.count_before)
+    low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
     p_values, level = drops.adjusted(alpha), drops.level(alpha)
     gone = (drops.count == 0) & (drops.count_before > 0)
     if gone.any():
@@ -297,19 +313,29 @@ def _drops(
             "change_high": high,
             "limit": max_drop,
             "p_value": np.where(undefined, np.nan, p_values),
-            "detectable": _detectable(drops, level),
+            "detectable": _detectable(drops, level) if now.groups is None else np.nan,
             "result": np.where(undefined, "skipped", np.where(failed, "failed", "passed")),
         },
         columns=list(COLUMNS),
     ), level
 
 
-def _stacked(parts: list[Drops]) -> Drops:
-    def both(name: str) -> NDArray[np.int64]:
-        return np.concatenate([getattr(part, name) for part in parts])
+def _by_group(turned: NDArray[np.int64], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(C,) groups with more gained than lost instances, and with more lost than gained: the sign test is by group."""
+    from scipy.sparse import csr_array
 
-    paired = [both("gained"), both("lost")] if parts[0].gained is not None else []
-    return Drops(both("count"), both("correct"), both("count_before"), both("correct_before"), *paired)
+    _, place = np.unique(groups, return_inverse=True)
+    n = len(place)
+    sums = csr_array((np.ones(n, np.int64), (place, np.arange(n))), shape=(int(place.max()) + 1, n)) @ turned
+    return (sums > 0).sum(axis=0), (sums < 0).sum(axis=0)
+
+
+def _stacked(parts: list[Drops]) -> Drops:
+    def both(name: str) -> Any:
+        found = [getattr(part, name) for part in parts]
+        return None if found[0] is None else np.concatenate(found)
+
+    return Drops(*(both(field.name) for field in fields(Drops)))
 
 
 def _detectable(drops: Drops, level: float) -> Floats:

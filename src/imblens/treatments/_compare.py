@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.base.calibration_error import expected_calibration_error
 from imblens.base.intervals import mean_change, wilson
-from imblens.comparison import class_changes, class_counts
+from imblens.comparison import class_changes, class_counts, class_effects
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, confusion_summary
 from imblens.treatments._one_vs_rest import label_measures
@@ -52,6 +52,7 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
     same = np.arange(len(before.test))
     found = class_changes(before, after, before.classes, (same, same))
     counts = {"before": class_counts(before, before.classes), "after": class_counts(after, before.classes)}
+    worth = {"before": class_effects(before, before.classes), "after": class_effects(after, before.classes)}
     test_count = counts["after"][1][:, 0]
     table: dict[str, Any] = {
         "class": before.classes, "train_count": before.train.class_counts, "test_count": test_count
@@ -61,10 +62,10 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
         table |= {when: divide(*both).mean(axis=1) for when, both in counts.items()} | change
         for place, kind in enumerate(("recall", "specificity")):
             for when, (right, count) in counts.items():
-                table |= _share(f"{kind}_{when}", right[:, place], count[:, place])
+                table |= _share(f"{kind}_{when}", right[:, place], count[:, place], worth[when][:, place])
     else:
         for when, (right, count) in counts.items():
-            table |= _share(when, right[:, 0], count[:, 0])
+            table |= _share(when, right[:, 0], count[:, 0], worth[when][:, 0])
         table |= change | {name: found[name].astype(np.int64) for name in ("gained", "lost")}
     return pd.DataFrame(table)
 
@@ -124,6 +125,8 @@ def _same_test(before: Run, after: Run) -> None:
             )
 
 
-def _share(name: str, hits: NDArray[np.int64], count: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    low, high = wilson(hits, count)
+def _share(
+    name: str, hits: NDArray[np.int64], count: NDArray[np.int64], worth: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    low, high = wilson(hits / worth, count / worth)
     return {name: divide(hits, count), f"{name}_low": low, f"{name}_high": high}

@@ -1,0 +1,121 @@
+"""Change of AUROC and average precision between two predictions of the same instances, with 95% intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.base.groups import t_factor
+from imblens.base.intervals import Z95
+from imblens.lenses.ranking.bootstrap import areas, resample_counts
+from imblens.lenses.ranking.intervals import effect
+from imblens.lenses.ranking.scores import normaliser_of, probability_of
+from imblens.run import Split
+
+Floats = NDArray[np.float64]
+MEASURES = ("auroc", "average_precision")
+
+
+@dataclass(frozen=True)
+class RankingChanges:
+    """Changes from one prediction to another.
+
+    Attributes:
+        change, low, high: measure -> (C,) change of each class and its 95% interval; NaN where the class has no instance or
+            no other.
+        mean: measure -> (change, low, high) of the mean over classes.
+    """
+
+    change: dict[str, Floats]
+    low: dict[str, Floats]
+    high: dict[str, Floats]
+    mean: dict[str, tuple[float, float, float]]
+
+
+def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any, classes: Any) -> RankingChanges:
+    """Compare how two predictions of the same instances rank each class.
+
+    The variance of a change of the AUROC is DeLong's for paired areas; that of average precision, and of means over classes,
+    comes from drawing instances with replacement, the same ones for both. Where the split has groups, both are by
+    group. A threshold that moves, or logits that are scaled or shifted by class, changes neither measure.
+
+    Args:
+        before, after: splits with predictions.
+        rows, pairs: rows of the same instances in both, as `imblens.run.common_rows` gives them.
+        classes: pairs of places (before, after) of each class.
+
+    References:
+        DeLong et al. 1988, Comparing the areas under two or more correlated ROC curves; by group: compare Obuchowski 1997.
+    """
+    first, second = np.asarray(rows), np.asarray(pairs)
+    counts = resample_counts(before)[first]
+    groups = None if before.groups is None else before.groups[first]
+    normalisers = [normaliser_of(split) for split in (before, after)]
+    found: dict[str, list[Floats]] = {name: [] for name in MEASURES}
+    draws: dict[str, list[Floats]] = {name: [] for name in MEASURES}
+    nothing = np.full(3, np.nan)
+    for here, there in classes:
+        known = before.known[first, here]
+        own = before.membership[first, here][known]
+        if not 0 < own.sum() < len(own):
+            for name in MEASURES:
+                found[name].append(nothing)
+            continue
+        scores = [
+            probability_of(split, column, normaliser)[which][known]
+            for split, column, normaliser, which in (
+                (before, here, normalisers[0], first),
+                (after, there, normalisers[1], second),
+            )
+        ]
+        group = None if groups is None else groups[known]
+        drawn = [areas(own, score, counts[known]) for score in scores]
+        whole = [areas(own, score, np.ones((len(own), 1), np.float32)) for score in scores]
+        wider = 1.0 if group is None else t_factor(group[own])
+        for place, name in enumerate(MEASURES):
+            change = float(whole[1][place][0] - whole[0][place][0])
+            moved = drawn[1][place] - drawn[0][place]
+            draws[name].append(moved)
+            known_draws = moved[np.isfinite(moved)]
+            step = wider * Z95 * float(known_draws.std(ddof=1)) if len(known_draws) > 1 else np.nan
+            if name == "auroc":
+                step = max(Z95 * _delong_step(own, scores, group), 0.0)
+            found[name].append(np.array([change, change - step, change + step]))
+    mean = {name: _mean(np.array(values), draws[name], groups) for name, values in found.items()}
+    columns = {name: np.array(values).T for name, values in found.items()}
+    changes, lows, highs = ({name: columns[name][k] for name in MEASURES} for k in range(3))
+    return RankingChanges(changes, lows, highs, mean)
+
+
+def _delong_step(own: NDArray[np.bool_], scores: list[Floats], group: NDArray[Any] | None) -> float:
+    """Standard error of the change of the AUROC."""
+    from scipy.stats import rankdata
+
+    parts = []
+    for score in scores:
+        positives, negatives = score[own], score[~own]
+        n, m = len(positives), len(negatives)
+        ranks = rankdata(np.concatenate([positives, negatives]))
+        parts.append(((ranks[:n] - rankdata(positives)) / m, 1 - (ranks[n:] - rankdata(negatives)) / n))
+    variance = 0.0
+    for values, which in zip((parts[1][0] - parts[0][0], parts[1][1] - parts[0][1]), (own, ~own), strict=True):
+        if len(values) > 1:
+            variance += float(values.var(ddof=1)) / len(values) * effect(values, group, which)
+    return float(np.sqrt(variance))
+
+
+def _mean(found: Floats, draws: list[Floats], groups: NDArray[Any] | None) -> tuple[float, float, float]:
+    """Change of the mean over classes, with its interval from the drawings."""
+    if not np.isfinite(found[:, 0]).any():
+        return np.nan, np.nan, np.nan
+    middle = float(np.nanmean(found[:, 0]))
+    drawn = np.array(draws)
+    of_drawing = drawn[:, np.isfinite(drawn).all(axis=0)].mean(axis=0)
+    if len(of_drawing) < 2:
+        return middle, np.nan, np.nan
+    wider = 1.0 if groups is None else t_factor(groups)
+    step = wider * Z95 * float(of_drawing.std(ddof=1))
+    return middle, middle - step, middle + step

@@ -1,0 +1,117 @@
+"""Comparisons and gates of runs with groups; changes of AUROC and average precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imblens.comparison import compare
+from imblens.decisions import gate
+from imblens.run import Run
+from imblens.treatments import treatment_table
+
+
+def _multiclass(seed: int, groups=None, wrong=0.3) -> Run:
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], [80, 40])
+    features = rng.normal(size=(120, 3))
+    predicted = np.where(np.random.default_rng(seed).random(120) < wrong, 1 - labels, labels)
+    whose = None if groups is None else {"test": groups}
+    logits = 3.0 * np.eye(2)[predicted]
+    return Run.from_arrays(train=(features, labels), test=(features, labels, logits), classes=["a", "b"], groups=whose)
+
+
+def _labels(shift=0.0, noise=1.0, groups=None, seed=5) -> Run:
+    rng = np.random.default_rng(2)
+    labels = (rng.random((300, 2)) < (0.3, 0.15)).astype(int)
+    features = labels + rng.normal(size=(300, 2))
+    logits = 2 * labels + noise * np.random.default_rng(seed).normal(size=(300, 2)) - 1 + shift
+    whose = None if groups is None else {"test": groups}
+    return Run.from_arrays(
+        train=(features, labels), test=(features, labels, logits), classes=["x", "y"], task="multilabel", groups=whose
+    )
+
+
+PATIENTS = np.repeat(np.arange(12), 10)
+
+
+def test_changes_are_by_group_and_the_same_where_every_instance_is_its_own() -> None:
+    width = []
+    for groups in (None, np.arange(120), PATIENTS):
+        table = compare([_multiclass(1, groups), _multiclass(2, groups, 0.1)]).tables["comparison"].tail(2)
+        width.append((table["change_high"] - table["change_low"]).to_numpy())
+    assert width[1] == pytest.approx(width[0])
+    assert (width[2] > width[0]).all()
+    before, after = _multiclass(1, PATIENTS), _multiclass(2, PATIENTS, 0.1)
+    treated = treatment_table(before, after)
+    table = compare([before, after]).tables["comparison"].tail(2)
+    assert treated["change_low"].to_numpy() == pytest.approx(table["change_low"].to_numpy())
+
+
+def test_a_shift_of_the_threshold_is_not_better_discrimination() -> None:
+    found = compare([_labels(), _labels(shift=1.5)], names=["before", "after"])
+    table = found.tables["comparison_ranking"].set_index("measure")
+    assert table["change"].abs().max() == 0
+    line = next(line for line in found.verdict() if line.startswith("Discrimination"))
+    assert "no label is separated better or worse beyond chance" in line
+    assert any("one training" in note for note in found.notes)
+
+
+def test_better_discrimination_has_an_interval_above_zero() -> None:
+    found = compare([_labels(noise=3.0), _labels(noise=0.7)], names=["before", "after"])
+    table = found.tables["comparison_ranking"].set_index("measure")
+    assert (table["change_low"] > 0.02).all() and (table["change"] < table["change_high"]).all()
+    measures = found.tables["comparison_measures"]
+    of_auroc = measures[(measures["run"] == "after") & (measures["measure"] == "auroc")]
+    assert (of_auroc["change_low"] > 0).all()
+    assert "separated better: x, y" in " ".join(found.verdict())
+    wider = compare([_labels(3.0, 3.0, np.arange(300) // 25), _labels(3.0, 0.7, np.arange(300) // 25)])
+    by_group = wider.tables["comparison_ranking"].set_index("measure")
+    assert (by_group["change_high"] - by_group["change_low"])["auroc"] > 0
+    assert any("Intervals are by group" in note for note in wider.notes)
+
+
+def test_the_interval_of_an_auroc_change_is_that_of_delong() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    before, after = _labels(noise=2.0, seed=5), _labels(noise=1.0, seed=6)
+    measures = compare([before, after], names=["before", "after"]).tables["comparison_measures"]
+    row = measures[(measures["run"] == "after") & (measures["measure"] == "auroc")].iloc[0]
+    own = before.test.labels[:, 0] == 1
+    scores = [np.asarray(run.test.logits[:, 0], float) for run in (before, after)]
+    parts = [
+        [[(s[own][i] > s[~own]).mean() for i in range(own.sum())], [(s[own] > t).mean() for t in s[~own]]]
+        for s in scores
+    ]
+    variance = sum(np.var(np.subtract(parts[1][k], parts[0][k]), ddof=1) / len(parts[0][k]) for k in (0, 1))
+    change = roc_auc_score(own, scores[1]) - roc_auc_score(own, scores[0])
+    assert row["change"] == pytest.approx(change)
+    assert (row["change_high"] - row["change"]) == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-3)
+
+
+def test_a_gate_counts_each_patient_once() -> None:
+    before = _multiclass(1, None, 0.0)
+    labels = np.repeat([0, 1], [80, 40])
+    predicted = labels.copy()
+    predicted[100:112] = 0  # twelve of forty instances of b are lost: those of two patients
+    worse = Run.from_arrays(
+        train=(before.train.features, labels), test=(before.test.features, labels, 3.0 * np.eye(2)[predicted]),
+        classes=["a", "b"],
+    )  # fmt: skip
+    assert gate(worse, before, calibration=False).failed
+    groups = {"test": np.r_[np.arange(100), np.repeat([100, 101], 6), np.arange(102, 110)]}
+    both = [
+        Run.from_arrays(
+            train=(r.train.features, labels),
+            test=(r.test.features, labels, r.test.logits),
+            classes=["a", "b"],
+            groups=groups,
+        )
+        for r in (worse, before)
+    ]
+    found = gate(*both, calibration=False)
+    assert not found.failed  # two patients lost none gained: p = 0.25
+    assert found.table.set_index("class").loc["b", "p_value"] >= 0.25
+    assert any("Drops are tested by group" in note for note in found.notes)
+    wide = found.table.set_index("class").loc["b"]
+    assert wide["change_low"] < -0.3 < wide["change_high"]
