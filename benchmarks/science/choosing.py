@@ -3,7 +3,9 @@
 For every run (a folder, or an ARRAYS.npz with test split and head) all candidates of `best` are fitted and measured on the
 test split. The regret of a way of choosing is how far the head that it takes stays below the best candidate there, in
 points of balanced accuracy. Compared are `best`, which sees training features alone, and ways that take the same treatment
-for every network. The test split judges the ways of choosing here; it is never used to choose.
+for every network. A last line gives "the best of the other networks": on each network, the candidate with the highest mean
+accuracy on the other networks of its kind (memorised, that is with a training accuracy of 0.98 or more, or not), so that no
+network is judged by a choice that was made on it. The test split judges the ways of choosing here; it is never used to choose.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Run
 from imblens.treatments import best_candidates, treat, treatment_summary
 
+MEMORISED = 0.98  # training accuracy
 ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "always eos": ("eos", {"k_neighbors": 200}),
     "always refit": ("refit", {}),
@@ -48,6 +51,7 @@ def main(paths: list[str]) -> int:
         return 2
     warnings.simplefilter("ignore", ImblensWarning)
     regrets: dict[str, list[float]] = {way: [] for way in ("best", *ALWAYS, "as it is")}
+    tables: list[tuple[bool, dict[tuple[Any, ...], float]]] = []
     below = 0
     print(
         "| network | training | as it is | best candidate | its accuracy | `best` applies | "
@@ -66,6 +70,7 @@ def main(paths: list[str]) -> int:
         chosen = treat(run, "best")
         found, _, high = measured(run, chosen)
         below += high < 0
+        tables.append((trained >= MEMORISED, {("unchanged",): now, **known}))
         top, top_accuracy = ("unchanged",), now
         for key, accuracy in known.items():
             if accuracy > top_accuracy:
@@ -85,8 +90,30 @@ def main(paths: list[str]) -> int:
     for way, values in regrets.items():
         spread = f"{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
         print(f"| {way} | {np.mean(values):.2f} | {spread} | {np.max(values):.1f} |")
+    others = held_out_regrets(tables)
+    if others:
+        spread = f"{np.std(others, ddof=1):.2f}" if len(others) > 1 else ""
+        print(
+            f"| the best of the other networks ({len(others)}) | {np.mean(others):.2f} | {spread} | {np.max(others):.1f} |"
+        )
     print(f"\n`best` is below the head as it is, by more than the 95% interval, on {below} of {len(paths)} networks.")
     return 0
+
+
+def held_out_regrets(tables: list[tuple[bool, dict[tuple[Any, ...], float]]]) -> list[float]:
+    """Regret, in points, on each network of the candidate that is best on the other networks of its kind.
+
+    Args:
+        tables: whether a network has memorised its training set, and the accuracy of every candidate.
+    """
+    found = []
+    for place, (kind, table) in enumerate(tables):
+        others = [other for k, (its, other) in enumerate(tables) if its == kind and k != place]
+        shared = [key for key in table if all(np.isfinite(one.get(key, np.nan)) for one in [table, *others])]
+        if others and shared:
+            taken = max(shared, key=lambda key: float(np.mean([one[key] for one in others])))
+            found.append(100 * (np.nanmax(list(table.values())) - table[taken]))
+    return found
 
 
 def _label(key: tuple[Any, ...]) -> str:

@@ -177,3 +177,18 @@ def test_a_row_that_puts_all_instances_on_one_side_is_not_used() -> None:
     with pytest.raises(NotApplicable, match=r"none of the 2 labels can be treated.*nearly all instances on one side"):
         treat(run, "logit_adjustment", tau=1)
     assert (treat(run, "refit").head.bias != bias[1:]).all()
+
+
+def test_a_row_that_flips_the_validation_split_of_a_memorised_network_is_not_used() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(200)[:, None] < [100, 8]).astype(np.uint8)
+    memorised = np.where(labels == 1, 9.0, -9.0) + rng.normal(0, 0.1, (200, 2))
+    elsewhere = -1.0 + 0.5 * labels + rng.normal(0, 0.1, (200, 2))  # every logit below 0
+    run = Run.from_arrays(
+        train=(memorised, labels), val=(elsewhere, labels), test=(elsewhere + 0.01, labels),
+        head=(np.eye(2), np.zeros(2)), classes=["even", "rare"],
+    )  # fmt: skip
+    with pytest.warns(ImblensWarning, match=r"rare keeps its head: logit_adjustment .* on the validation split, recall 0% to"):
+        better = treat(run, "logit_adjustment", tau=1)
+    assert better.head.bias[1] == 0
+    assert "rare keeps its head" in " ".join(treatment_lines(better))

@@ -82,19 +82,27 @@ def treat_labels(
 
 
 def _one_sided(before: Run, after: Run, name: str) -> str:
-    """Why a label's new row is not used: it misclassifies nearly all of one kind, more than the old row; "" if it may."""
+    """Why a label's new row is not used: it misclassifies nearly all of one kind, more than the old row; "" if it may.
+
+    Judged on training instances, and on the validation split where there is one: a network that has memorised its training
+    instances classifies them correctly with rows that flip every prediction of others.
+    """
     if before.head is None:
         return ""
-    labels = before.train.labels
-    shares = [[float(run.train.correct[labels == kind].mean()) for kind in (0, 1)] for run in (before, after)]
-    was, now = shares
-    if min(now) > ONE_SIDED or np.array_equal(before.train.predictions, after.train.predictions):
-        return ""
-    return (
-        f"{name} would put nearly all instances on one side of the threshold (on training, recall {percent(was[1])} to "
-        f"{percent(now[1])}, specificity {percent(was[0])} to {percent(now[0])}). Take the threshold of the lens ranking, or "
-        "try refit."
-    )
+    for split in ("train", "val"):
+        old, new = (run.splits.get(split) for run in (before, after))
+        if old is None or new is None or len(np.unique(old.labels)) < 2:
+            continue
+        was, now = ([float(part.correct[part.labels == kind].mean()) for kind in (0, 1)] for part in (old, new))
+        if min(now) > ONE_SIDED or np.array_equal(old.predictions, new.predictions):
+            continue
+        where = "training" if split == "train" else "the validation split"
+        return (
+            f"{name} would put nearly all instances on one side of the threshold (on {where}, recall {percent(was[1])} to "
+            f"{percent(now[1])}, specificity {percent(was[0])} to {percent(now[0])}). Take the threshold of the lens "
+            "ranking, or try refit."
+        )
+    return ""
 
 
 def one_label(run: Run, c: int) -> Run:

@@ -1,0 +1,22 @@
+"""A small version of `benchmarks.science.coverage`: intervals by group cover, intervals by instance do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.science.coverage import auroc_cell, called_weak, change_cell, flagged_classes, recall_cell
+
+
+@pytest.mark.parametrize(("cell", "value"), [(recall_cell, 0.8), (change_cell, 0.5), (auroc_cell, 0.8)])
+def test_intervals_by_group_cover(cell, value) -> None:
+    rng = np.random.default_rng(11)
+    cells = np.array([cell(rng, 150, n, kind, value, 0.3) for n in (5, 20) for kind in ("equal", "unequal")])
+    by_group, by_instance = cells.mean(axis=0)
+    assert by_group >= 0.93
+    assert by_instance < 0.85
+
+
+def test_false_flags_are_as_rare_as_the_report_states() -> None:
+    assert 20 * 0.025 * 0.4 < flagged_classes(2000) < 20 * 0.025 * 1.6
+    assert called_weak(200) <= 0.05
