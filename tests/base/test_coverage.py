@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from benchmarks.science.coverage import auroc_cell, called_weak, change_cell, flagged_classes, recall_cell
 
 

@@ -188,7 +188,9 @@ def test_a_row_that_flips_the_validation_split_of_a_memorised_network_is_not_use
         train=(memorised, labels), val=(elsewhere, labels), test=(elsewhere + 0.01, labels),
         head=(np.eye(2), np.zeros(2)), classes=["even", "rare"],
     )  # fmt: skip
-    with pytest.warns(ImblensWarning, match=r"rare keeps its head: logit_adjustment .* on the validation split, recall 0% to"):
+    with pytest.warns(
+        ImblensWarning, match=r"rare keeps its head: logit_adjustment .* on the validation split, recall 0% to"
+    ):
         better = treat(run, "logit_adjustment", tau=1)
     assert better.head.bias[1] == 0
     assert "rare keeps its head" in " ".join(treatment_lines(better))
