@@ -229,5 +229,5 @@ def _threshold(row: Mapping[str, Any] | None) -> dict[str, Any]:
     parts = [f"{name} {percent(row[name])}" for name in ("recall", "precision") if row[name] is not None]
     effect = "; " + ", ".join(parts) if parts else ""
     if row["few"]:
-        effect += f"; rests on {counted(row['positives'], 'positive')}, too few"
+        effect += f"; chosen by only {counted(row['positives'], 'positive')}"
     return {"text": f"{row['threshold']:.2f}", "sub": f"chosen on {row['chosen_on']}{effect}", "sort": row["threshold"]}

@@ -51,7 +51,7 @@ def _thresholds(finding: Finding) -> str:
     if table is None or both is None or both.empty:
         return ""
     few = int((table["few"] & table["f1"].notna()).sum())
-    warning = f" {few} of the thresholds rest on fewer than {FEW} positives or groups of them." if few else ""
+    warning = f" {few} of the thresholds were chosen by fewer than {FEW} positives or groups of them." if few else ""
     return (
         f" With a threshold per label, chosen on {table['chosen_on'].iloc[0]} instances, mean F1 on test is "
         f"{both['f1'].mean():.3f}; with 0.5 for all labels {both['f1_at_half'].mean():.3f}.{warning}"
