@@ -189,7 +189,7 @@ def test_a_row_that_flips_the_validation_split_of_a_memorised_network_is_not_use
         head=(np.eye(2), np.zeros(2)), classes=["even", "rare"],
     )  # fmt: skip
     with pytest.warns(
-        ImblensWarning, match=r"rare keeps its head: logit_adjustment .* on the validation split, recall 0% to"
+        ImblensWarning, match=r"rare keeps its head: logit_adjustment .*on the validation split, recall 0% to"
     ):
         better = treat(run, "logit_adjustment", tau=1)
     assert better.head.bias[1] == 0
