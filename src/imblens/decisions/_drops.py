@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -189,3 +189,23 @@ def _power(needed: Floats, drop: float, gained: float) -> float:
     changed = np.arange(max(1, int(middle - spread)), min(count, int(middle + spread)) + 1)
     caught = bdtrc(needed[changed], changed, (drop + gained) / changing)  # chance of more losses than needed
     return float((binom.pmf(changed, count, changing) * np.nan_to_num(caught)).sum())
+
+
+def changed_groups(turned: NDArray[np.int64], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(C,) groups with more gained than lost instances, and with more lost than gained: the sign test is by group."""
+    from scipy.sparse import csr_array
+
+    _, place = np.unique(groups, return_inverse=True)
+    n = len(place)
+    sums = csr_array((np.ones(n, np.int64), (place, np.arange(n))), shape=(int(place.max()) + 1, n)) @ turned
+    return (sums > 0).sum(axis=0), (sums < 0).sum(axis=0)
+
+
+def stacked(parts: list[Drops]) -> Drops:
+    """The tests of several kinds of instances as one."""
+
+    def both(name: str) -> Any:
+        found = [getattr(part, name) for part in parts]
+        return None if found[0] is None else np.concatenate(found)
+
+    return Drops(*(both(field.name) for field in fields(Drops)))

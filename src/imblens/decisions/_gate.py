@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
 from imblens.decisions import _gate_text as text
 from imblens.decisions._deployment import share_hint
-from imblens.decisions._drops import Drops, detectable_drop, drop_power
+from imblens.decisions._drops import Drops, changed_groups, detectable_drop, drop_power, stacked
 from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -285,9 +285,9 @@ def _drops(
         gained, lost = (turned > 0).sum(axis=0), (turned < 0).sum(axis=0)
         worth = group_effects(now, members, turned, events=gained + lost)
         ends.append(paired_change(gained / worth, lost / worth, count / worth))
-        changed = (gained, lost) if now.groups is None else _by_group(turned, now.groups)
+        changed = (gained, lost) if now.groups is None else changed_groups(turned, now.groups)
         parts.append(Drops(count, correct, before[0], before[1], *changed))
-    drops = parts[0] if len(parts) == 1 else _stacked(parts)
+    drops = parts[0] if len(parts) == 1 else stacked(parts)
     share, share_then = divide(drops.correct, drops.count), divide(drops.correct_before, drops.count_before)
     low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
     p_values, level = drops.adjusted(alpha), drops.level(alpha)
@@ -318,24 +318,6 @@ def _drops(
         },
         columns=list(COLUMNS),
     ), level
-
-
-def _by_group(turned: NDArray[np.int64], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(C,) groups with more gained than lost instances, and with more lost than gained: the sign test is by group."""
-    from scipy.sparse import csr_array
-
-    _, place = np.unique(groups, return_inverse=True)
-    n = len(place)
-    sums = csr_array((np.ones(n, np.int64), (place, np.arange(n))), shape=(int(place.max()) + 1, n)) @ turned
-    return (sums > 0).sum(axis=0), (sums < 0).sum(axis=0)
-
-
-def _stacked(parts: list[Drops]) -> Drops:
-    def both(name: str) -> Any:
-        found = [getattr(part, name) for part in parts]
-        return None if found[0] is None else np.concatenate(found)
-
-    return Drops(*(both(field.name) for field in fields(Drops)))
 
 
 def _detectable(drops: Drops, level: float) -> Floats:
