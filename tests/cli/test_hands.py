@@ -134,8 +134,8 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("network", "told"),
     [
-        ("nn.Conv2d(3, n, 32), nn.Flatten()", "no linear layer"),
-        ("nn.Flatten(), nn.Linear(3072, n), nn.Softmax(dim=1)", "something follows, such as a softmax"),
+        ("nn.Conv2d(3, n, 32), nn.Flatten()", "a linear layer .it has none"),
+        ("nn.Flatten(), nn.Linear(3072, n), nn.Softmax(dim=1)", "has a softmax behind its last linear layer"),
         ("nn.Flatten(), nn.Linear(3072, n)", "first shows images of 24 x 24"),
         ("nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, n + 1)", "11 outputs for 10 classes"),
     ],

@@ -80,7 +80,12 @@ def test_classes_may_be_called_what_every_object_of_javascript_has():
         if name not in ("colours", "reliability"):
             missing = [text for text in KNOWN_TO_JAVASCRIPT if text not in svg]
             assert len(missing) < 2 or name in ("diagnosis", "label_suspects"), (name, missing)
-    wanted = {lens_info(function).name for function in BUILT_IN} - {"alignment", "concepts", "feature_overlap"}
+    wanted = {lens_info(function).name for function in BUILT_IN} - {
+        "alignment",
+        "concepts",
+        "errors",
+        "feature_overlap",
+    }
     assert wanted <= found
 
 

@@ -175,6 +175,9 @@ def test_third_parties_add_treatments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_treatment("eos").family == "sampler"
     assert treatment_names()[-1] == "flip"
     points += [Point("broken", 3), Point("lost", ModuleNotFoundError("No module named 'package'"))]
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda *, group: points if group == "imblens.treatments" else []
+    )  # packages are looked for once a search
     with pytest.warns(ImblensWarning) as told:
         assert treatment_names()[-1] == "flip"  # one package's fault harms no other
     assert [str(warning.message) for warning in told] == [

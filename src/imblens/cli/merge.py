@@ -8,10 +8,7 @@ import typer
 
 from imblens.cli._shared import Force, Json, Out, emit, examples, shown
 
-EXAMPLES = examples(
-    "imblens capture DATA --model net.py:build --weights net.safetensors --shard 0/2 --out PART_0",
-    "imblens merge PART_0 PART_1 --out RUN",
-)
+EXAMPLES = examples("imblens merge PART_0 PART_1 --out RUN")
 
 
 def command(

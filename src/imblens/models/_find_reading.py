@@ -111,7 +111,7 @@ def find_reading(
         f"{name or '(the network itself)'} ({len(modules[name].weight)} outputs)" for name in list(calls)[-4:]
     )
     raise InputError(
-        f"the output of {type(model).__name__} is not the output of a linear layer (of {listed or 'none'}), nor a softmax, "
+        f"the output of {type(model).__name__} is not the output of a linear layer ({listed or 'it has none'}), nor a softmax, "
         "sigmoid, class-wise scale or mean of one.",
         hint="Name the linear layer that gives the logits (layer=NAME), or the module that gives features (features=NAME).",
     )

@@ -146,8 +146,8 @@ class HeadReading:
         """Return whether the layer scales what enters it to length 1 itself (`imblens.models.normed`)."""
         from imblens.models.normed import NormedLinear
 
-        layer = model.get_submodule(self.layer)
-        return self.kind == "linear" and isinstance(layer, NormedLinear) and bool(layer.unit > 0)
+        layer = model.get_submodule(self.layer) if self.kind == "linear" else None
+        return isinstance(layer, NormedLinear) and bool(layer.unit > 0)
 
     def describe(self) -> dict[str, Any]:
         """Return plain JSON, from which `install` puts a head back."""

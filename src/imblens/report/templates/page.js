@@ -6,6 +6,7 @@
   const SIGNAL = page.signal;
   const views = new Map();
   let chosen = page.of;
+  let settled;  // a promise: the list of errors is drawn
   let cell = "";  // the predicted class of the chosen cell of a matrix
 
   const all = (what, inside = document) => Array.from(inside.querySelectorAll(what));
@@ -266,7 +267,7 @@
     narrowDown();
     lead();
     describe();
-    errors();
+    settled = errors();
     if (write && (asked().name !== chosen || asked().cell !== cell)) history.pushState(null, "", address());
   }
 
@@ -289,8 +290,9 @@
   function arrive() {
     const { name, cell: predicted, at } = asked();
     if (name !== chosen || predicted !== cell) choose(name, false, predicted);
-    if (predicted && !at) panel?.scrollIntoView();
-    if (at) document.getElementById(at)?.scrollIntoView();
+    const target = at ? document.getElementById(at) : predicted ? panel : null;
+    target?.scrollIntoView();
+    settled?.then(() => target?.scrollIntoView());  // the list of errors moves what is below it
   }
 
   // headline, reason and cards are about the chosen class first
