@@ -68,7 +68,8 @@ def _cause(
     ):
         text = (
             f"0.5 is too high a threshold: it is ranked {well} ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
-            f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}."
+            f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}. "
+            "Use that threshold where you predict, or balance the head."
         )
         return "threshold", round(at_own - at_half, 3), text, "eos"
     if false_positives > TOO_MANY:
