@@ -75,8 +75,8 @@ def test_a_link_of_the_class_table_leads_to_the_errors(open_page, report):
     link = opened.page.locator(".classes td[data-label='Errors go to'] a").first
     link.click()
     assert opened.page.evaluate("location.hash") == link.get_attribute("href")
-    assert opened.page.locator(CARDS).count() > 0
-    assert opened.page.locator("#errors").bounding_box()["y"] < 900
+    opened.page.wait_for_function("() => document.getElementById('errors').getBoundingClientRect().y < 900")
+    opened.page.locator(CARDS).first.wait_for()
 
 
 def test_errors_are_walked_through_and_ticked_by_key(open_page, report, pair):
@@ -124,7 +124,12 @@ def test_without_script_each_class_shows_its_errors_and_cells_have_an_address(op
     page = open_page(report, fragment=address(name, predicted), java_script_enabled=False).page
     assert page.locator(".gallery.errors > li").count() == errors(make_run()).tables["errors"]["class"].nunique()
     at = page.locator(".gallery.errors figure:has(:target)")
-    assert at.count() == 1 and predicted in at.inner_text() and 0 <= at.bounding_box()["y"] < 900
+    assert at.count() == 1 and predicted in at.inner_text()
+    for _ in range(100):  # the address is followed once the page is laid out
+        if 0 <= at.bounding_box()["y"] < 900:
+            break
+        page.wait_for_timeout(100)
+    assert 0 <= at.bounding_box()["y"] < 900
     assert at.locator(".pic").count() == 1
     assert not page.locator("#predicted").is_visible()
 
