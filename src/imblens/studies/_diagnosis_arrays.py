@@ -187,23 +187,14 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     planted = results[results["planted"] != ""]
     found = {"study": crossed(planted, "planted"), "plants": crossed(planted, "plant")}
     found["false_alarms"] = _false_alarms(results)
+    return found | misses(planted, "network", "seed", more=("cost",))
+
+
+def misses(planted: pd.DataFrame, *where: str, more: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Return the table `misses` of the planted classes whose first cause is another, where there are any."""
     missed = planted[planted["first"] != planted["planted"]]
-    if len(missed):
-        columns = [
-            "planted",
-            "plant",
-            "network",
-            "seed",
-            "class",
-            "train",
-            "first",
-            "second",
-            "near_tie",
-            "accuracy",
-            "cost",
-        ]
-        found["misses"] = missed[columns].reset_index(drop=True)
-    return found
+    columns = ["planted", "plant", *where, "class", "train", "first", "second", "near_tie", "accuracy", *more]
+    return {"misses": missed[columns].reset_index(drop=True)} if len(missed) else {}
 
 
 def crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -218,22 +218,7 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if len(set(planted["data"])) > 1:
         found["sets"] = stored.crossed(planted, "data")
     found["false_alarms"] = stored.named(untreated[untreated["unplanted"].notna()])
-    missed = planted[planted["first"] != planted["planted"]]
-    if len(missed):
-        columns = [
-            "planted",
-            "plant",
-            "data",
-            "together",
-            "seed",
-            "class",
-            "train",
-            "first",
-            "second",
-            "near_tie",
-            "accuracy",
-        ]
-        found["misses"] = missed[columns].reset_index(drop=True)
+    found |= stored.misses(planted, "data", "together", "seed")
     tried = results[results["remedy"] != "none"]
     if "lift" in tried and tried["lift"].notna().any():
         found["advice"] = advice(tried.dropna(subset=["lift"]))
