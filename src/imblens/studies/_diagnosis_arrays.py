@@ -28,7 +28,6 @@ QUESTION = "How often is the first cause of the diagnosis the one planted in sto
 SEEDS = (0, 1, 2)
 CAUSES = ("few_examples", "overlap", "sub_concepts", "label_noise", "uncovered_range")
 OTHER_CAUSES = ("few_features", "shortcut", "shortcut_colours")  # that nothing here plants
-NEAR_TIE = 0.8  # share of the first cause's strength from which the second is nearly as strong
 HARM = 0.05  # accuracy of a class that a cause costs, from which it harms
 BLANK = ("none found", "too few to tell")
 
@@ -87,6 +86,8 @@ class PlantedArrays(Job):
 
 def planted_class(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
     """Return the first two causes of a planted class."""
+    from imblens.lenses.diagnosis import NEAR_TIE
+
     rows = table[table["class"] == name]
     first, strength = str(rows["cause"].iloc[0]), float(rows["strength"].iloc[0])
     second = rows.iloc[1] if len(rows) > 1 else None

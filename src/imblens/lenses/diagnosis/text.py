@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imblens.lenses._contract import Finding
 
-NEAR = 0.8  # share of the first cause's strength from which another is nearly as strong
+NEAR_TIE = 0.8  # share of the first cause's strength from which another is nearly as strong
 
 
 def lines(finding: Finding) -> dict[str, str]:
@@ -19,7 +19,7 @@ def lines(finding: Finding) -> dict[str, str]:
     found = {}
     for row in first.to_dict("records"):
         others = named[(named["class"] == row["class"]) & (named["cause"] != row["cause"])]
-        near = others[others["strength"] >= NEAR * row["strength"]]
+        near = others[others["strength"] >= NEAR_TIE * row["strength"]]
         ties = "; ".join(
             f"{cause.replace('_', ' ')} (try: {what})"
             for cause, what in zip(near["cause"], near["treatment"], strict=True)
