@@ -174,8 +174,14 @@ def test_no_head_is_advised_where_none_gains() -> None:
     run = Run.from_arrays(train=split(0), test=split(1), classes=["a", "b", "c"])
     gain = headroom(run).tables["headroom"].set_index("class")
     assert gain.loc["a", ["best_head", "ceiling"]].max() - gain.loc["a", "accuracy"] < NOTABLE
-    assert "another head cannot help this class" in advised(run, "a", "overlap")
+    assert advised(run, "a", "overlap").startswith(
+        "more varied instances, with the network trained on them (another head"
+    )
     assert advised(run, "b", "overlap") == "logit_adjustment"
+    texts = replace(run.train.parts[0], table=pd.DataFrame({"preview": ["a short text"] * 3 * N}))
+    assert advised(replace(run, train=replace(run.train, parts=(texts,))), "a", "overlap").startswith(
+        "more varied texts,"
+    )
 
 
 def test_causes_that_are_nearly_as_strong_are_shown() -> None:

@@ -62,7 +62,7 @@ def test_what_varies_only_in_new_instances_gets_the_advice_for_more_varied_image
     new[:, 2] += np.random.default_rng(2).normal(size=len(new))
     head = (np.c_[BIASED[0], np.zeros(2)], BIASED[1])
     run = Run.from_arrays(train=(features, labels), test=(new, new_labels), classes=NAMES, head=head)
-    assert "more varied images of it help" in headroom(run).lines()["rare"]
+    assert "more varied instances of it help" in headroom(run).lines()["rare"]
 
 
 def test_a_head_at_the_ceiling_cannot_be_helped():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from imblens.errors import InputError, ShapeError
-from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split
+from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split, inputs_name
 
 RNG = np.random.default_rng(7)
 LABELS = np.repeat(np.arange(3), (9, 5, 3))
@@ -186,3 +189,20 @@ def test_the_graph_is_computed_once_and_sliced() -> None:
 def test_head_refuses_what_does_not_fit() -> None:
     with pytest.raises(ShapeError, match="transposed"):
         Head.checked(np.ones((4, 3)), None, dim=4, n_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "name"),
+    [
+        ("thumbnail", b"png", "images"),
+        ("band_count", [1, 2], "images"),
+        ("preview", "a text", "texts"),
+        ("waveform", [0.0, 1.0], "recordings"),
+        ("values", [1.0, 2.0], "rows"),
+        ("id", "a", "instances"),
+    ],
+)
+def test_advice_names_what_the_instances_are(column: str, value: object, name: str) -> None:
+    part = Part(np.eye(2, dtype=np.float32), np.array([0, 1]), table=pd.DataFrame({column: [value, value]}))
+    run = replace(Run.from_arrays(train=(np.eye(2), [0, 1])), train=Split((part,), ("a", "b")))
+    assert inputs_name(run) == name

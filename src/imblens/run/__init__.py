@@ -7,6 +7,7 @@ from imblens.run._engine import ENGINES, engine
 from imblens.run._foreign import as_array
 from imblens.run._groups import class_groups, group_effects, group_name
 from imblens.run._head import Head
+from imblens.run._inputs_name import inputs_name
 from imblens.run._install import unwrapped
 from imblens.run._merge import merge, shard_note
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
@@ -63,6 +64,7 @@ __all__ = [
     "features_matrix",
     "group_effects",
     "group_name",
+    "inputs_name",
     "is_table",
     "labels_vector",
     "legible",

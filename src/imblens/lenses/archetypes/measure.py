@@ -46,7 +46,7 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
     The prototype of a class and archetype is the medoid: least summed Euclidean distance to the others, of equal ones the
     first. Above 10,000 instances it is chosen among, and measured against, 10,000 drawn evenly with a fixed seed.
 
-    Archetypes describe the feature space, not the images: an outlier of a large class is often mislabelled; in a class of
+    Archetypes describe the feature space, not the inputs: an outlier of a large class is often mislabelled; in a class of
     few instances it shows little more than that they are few.
 
     In a multi-label run each label is treated separately: of its positives, how many of the k nearest others are positive

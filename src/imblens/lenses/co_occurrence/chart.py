@@ -9,7 +9,7 @@ from imblens.lenses._contract import Finding
 
 
 def charts(finding: Finding) -> dict[str, Any]:
-    """Share of each label's images (row) that have the other (column)."""
+    """Share of each label's instances (row) that have the other (column)."""
     return {"co_occurrence": _chart(finding)}
 
 
@@ -42,9 +42,9 @@ def _chart(finding: Finding) -> Any:
         tooltip=[
             tip("class:N"),
             tip("other:N"),
-            tip("count:Q", ",", "images with both"),
+            tip("count:Q", ",", "instances with both"),
             tip("share:Q", ".1%"),
-            tip("expected:Q", ".1%", "of all images"),
+            tip("expected:Q", ".1%", "of all instances"),
         ],
     )
     if not numbered:

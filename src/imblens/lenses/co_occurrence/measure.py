@@ -14,21 +14,21 @@ from imblens.run import Run
 
 @lens("Which labels occur together?", order=20, lines=lines, charts=charts, needs=("multilabel",))
 def co_occurrence(run: Run) -> Finding:
-    """How often a training image with one label has another label as well.
+    """How often a training instance with one label has another label as well.
 
-    share = images with both / images with `class`;  lift = share / share of `other` among all images
+    share = instances with both / instances with `class`;  lift = share / share of `other` among all instances
 
-    A label that nearly always occurs with another cannot be separated from it with these images: the network may predict
-    one from evidence of the other. Images whose label is uncertain do not count for that label.
+    A label that nearly always occurs with another cannot be separated from it with these instances: the network may predict
+    one from evidence of the other. Instances whose label is uncertain do not count for that label.
 
     Args:
         run: multi-label.
 
     Returns:
         Table `co_occurrence`: class, other, count (with both), share, share_low, share_high (95% Wilson), expected
-        (share of `other` among all training images), lift; NaN where `class` has no image. Table `label_counts`:
+        (share of `other` among all training instances), lift; NaN where `class` has no instance. Table `label_counts`:
         class, positives, negatives, imbalance (negatives / positives, NaN without positives), alone (share of its
-        images without another label). Summary: mean_labels, share_none, share_several.
+        instances without another label). Summary: mean_labels, share_none, share_several.
 
     Raises:
         NotApplicable: a single-label run.
@@ -56,21 +56,21 @@ def co_occurrence(run: Run) -> Finding:
             "lift": divide(share, expected),
         }
     )
-    per_image = labels.sum(axis=1)
+    per_instance = labels.sum(axis=1)
     counts = pd.DataFrame(
         {
             "class": names,
             "positives": own.astype(np.int64),
             "negatives": (n_known - own).astype(np.int64),
             "imbalance": divide(n_known - own, own),
-            "alone": divide(labels[per_image == 1].sum(axis=0), own),
+            "alone": divide(labels[per_instance == 1].sum(axis=0), own),
         }
     )
     summary = {
-        "mean_labels": float(per_image.mean()),
-        "share_none": float((per_image == 0).mean()),
-        "share_several": float((per_image > 1).mean()),
+        "mean_labels": float(per_instance.mean()),
+        "share_none": float((per_instance == 0).mean()),
+        "share_several": float((per_instance > 1).mean()),
     }
     without = counts.loc[counts["positives"] == 0, "class"]
-    notes = (f"No training image has {', '.join(without)}.",) if len(without) else ()
+    notes = (f"No training instance has {', '.join(without)}.",) if len(without) else ()
     return Finding({"co_occurrence": table, "label_counts": counts}, summary, notes=notes)

@@ -7,17 +7,17 @@ import numpy as np
 from imblens.errors import NotApplicable
 from imblens.lenses.diagnosis.causes import Cause
 from imblens.lenses.headroom import NOTABLE, headroom
-from imblens.run import Run, balanced_by
+from imblens.run import Run, balanced_by, inputs_name
 
-NO_HEAD = "more varied images, with the network trained on them (another head cannot help this class)"
+NO_HEAD = "more varied {inputs}, with the network trained on them (another head cannot help this class)"
 
 
 def advice(run: Run, cause: Cause, name: str) -> str:
     """Return what to try against a cause in a class: a name for `imblens treat`, or what to do with the data."""
     if " " in cause.treatment:
-        return cause.treatment
+        return cause.treatment.format(inputs=inputs_name(run))
     if _exhausted(run, name):
-        return NO_HEAD
+        return NO_HEAD.format(inputs=inputs_name(run))
     if cause.treatment == "logit_adjustment" and balanced_by(run):
         return "refit"
     return cause.treatment

@@ -15,7 +15,8 @@ class Cause:
     Attributes:
         name: as in the table.
         title: as in a sentence.
-        treatment: what to try: a name for `imblens treat`, or what to do with the data.
+        treatment: what to try: a name for `imblens treat`, or what to do with the data, where
+            {inputs} stands for images, texts, recordings, rows or instances.
     """
 
     name: str
@@ -26,12 +27,12 @@ class Cause:
 CAUSES = (
     Cause("few_examples", "few examples", "eos"),
     Cause("overlap", "overlap", "logit_adjustment"),
-    Cause("sub_concepts", "a rare sub-concept", "collect or augment images of its rare sub-concept"),
+    Cause("sub_concepts", "a rare sub-concept", "collect or augment {inputs} of its rare sub-concept"),
     Cause("label_noise", "wrong labels", "check its label suspects, then train without them"),
     Cause(
         "uncovered_range",
         "test instances that training does not cover",
-        "collect images like its misclassified test images",
+        "collect {inputs} like its misclassified test {inputs}",
     ),
     Cause("few_features", "few features", "crt"),
     Cause("shortcut", "a shortcut", "vary what it relies on (border, colour, surroundings), then train again"),

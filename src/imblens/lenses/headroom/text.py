@@ -49,12 +49,12 @@ def _advice(row: dict[str, Any], what: str) -> str:
     heads = f"{start}, {percent(refitted)} with a refitted head, {ceiling} with the best linear head"
     if known and best - now < NOTABLE:
         return (
-            f"{start}, {ceiling} with the best linear head: another head cannot help this class; more varied images, with the "
-            "network trained on them, can"
+            f"{start}, {ceiling} with the best linear head: another head cannot help this class; more varied instances, with "
+            "the network trained on them, can"
         )
     if row["ceiling_low"] > refitted and row["ceiling"] - refitted >= NOTABLE:
         return (
-            f"{heads}: its training features do not show how new instances vary; more varied images of it help, even where "
+            f"{heads}: its training features do not show how new instances vary; more varied instances of it help, even where "
             "only the head is fitted on them"
         )
     return (
