@@ -33,6 +33,7 @@ from imblens.cli import (
     train,
     treat,
 )
+from imblens.cli._project import usual
 from imblens.cli._shared import CLAIMED, Command, Commands, examples
 
 app = typer.Typer(
@@ -51,12 +52,16 @@ app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
     if version:
         from imblens.base.versions import IMBLENS
 
         typer.echo(f"imblens {IMBLENS}")
         raise typer.Exit
+    if context.invoked_subcommand not in (None, "list", "doctor") and not {"-h", "--help"} & set(sys.argv):
+        context.default_map = usual(context.command.commands, context)  # type: ignore[attr-defined]
 
 
 def main() -> None:

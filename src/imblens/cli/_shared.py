@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -72,7 +74,23 @@ DryRun = typer.Option(False, "--dry-run", help="Check everything, report what wo
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows no value for flags."""
+    """A command whose help shows no value for flags; states options of imblens.toml, and shows the time left."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        from imblens.cli._live import live
+        from imblens.cli._project import FILE, given
+
+        usual = given(ctx)
+        if usual:
+            progress(f"from {FILE}: {' '.join(usual)}")
+        with live():
+            return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        _import_help()
+        super().format_help(ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options and arguments."""
@@ -82,9 +100,33 @@ class Command(typer.core.TyperCommand):
 class Commands(typer.core.TyperGroup):
     """The same for the group of all commands."""
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        _import_help()
+        super().format_help(ctx, formatter)
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options."""
         return _bare_flags(super().get_params(ctx))
+
+
+def _import_help() -> None:
+    """Import what draws the help, without the parts of Rich that are for Markdown and tracebacks.
+
+    Our help has neither, and they take a third of the start-up time. Placeholders stand for them during the import.
+    """
+    unused = [name for name in ("rich.markdown", "rich.traceback") if name not in sys.modules]
+    if "typer.rich_utils" in sys.modules:
+        return
+    for name in unused:
+        module = ModuleType(name)
+        module.__getattr__ = lambda attribute: type(attribute, (), {})  # type: ignore[method-assign]
+        sys.modules[name] = module
+    try:
+        import_module("typer.rich_utils")
+    finally:
+        for name in unused:
+            del sys.modules[name]
 
 
 def _bare_flags(params: Sequence[Any]) -> list[Any]:
@@ -131,19 +173,28 @@ def interrupted() -> tuple[str, str]:
 
 def progress(text: str) -> None:
     """Print one line of progress on stderr."""
+    from imblens.cli._live import LINE
+
+    LINE.draw("")
     print(one_line(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
     """Report how long a step took."""
+    from imblens.base.progress import tracked
+
     start = time.perf_counter()
-    yield
+    for _ in tracked([None], text):
+        yield
     progress(f"{text}: {time.perf_counter() - start:.1f} s")
 
 
 def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print the result on stdout: JSON for scripts, lines for people."""
+    from imblens.cli._live import LINE
+
+    LINE.draw("")
     if as_json:
         print(json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from typing import Any
 
 import typer
 
@@ -15,11 +16,14 @@ NETWORK_LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def command(
-    as_json: bool = Json, device: bool = typer.Option(True, help="Report the device that torch uses (loads torch).")
+    context: typer.Context,
+    as_json: bool = Json,
+    device: bool = typer.Option(True, help="Report the device that torch uses (loads torch)."),
 ) -> None:
     """List installed versions and what each extra adds: a block to paste into a bug report."""
     from imblens.base.extras import EXTRAS, missing_packages
     from imblens.base.versions import IMBLENS, version_of
+    from imblens.cli._project import described
 
     report: dict[str, object] = {
         "imblens": IMBLENS,
@@ -43,5 +47,7 @@ def command(
         import torch
 
         report["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    group: Any = context.parent
+    report.update(described(group.command.commands, group))
     lines = [f"{key}: {value or 'not installed'}" for key, value in report.items()]
     emit(report, [*lines, "next: imblens demo"], as_json=as_json)

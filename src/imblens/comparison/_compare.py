@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
@@ -147,7 +148,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     if not classes:
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
     wanted = [name for name, lens in all_lenses().items() if lens_info(lens).measures]
-    findings = tuple(run_lenses(run, wanted)[0] for run in runs)
+    findings = tuple(run_lenses(run, wanted)[0] for run in tracked(runs, "comparing runs"))
     measured = [
         {name: measure for name, measure in class_measures(of_run).items() if name != "accuracy"} for of_run in findings
     ]

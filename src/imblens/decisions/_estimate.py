@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
+from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, percent, share_with_interval
 from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
@@ -220,7 +221,8 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
     notes += _shift_notes(shift, verdict)
     found = expected_measures(p, mine, np.ones(len(p)), multilabel)
     drawn, shares, boxes = [], [], []
-    for calibration in calibration_draws(source.calibration, source.instances.logits, source.labels, draws, rng):
+    possible = calibration_draws(source.calibration, source.instances.logits, source.labels, draws, rng)
+    for calibration in tracked(possible, "intervals"):
         rows = np.arange(len(p)) if len(p) <= MOST_DRAWN else rng.choice(len(p), MOST_DRAWN, replace=False)
         w = rng.poisson(1.0, len(rows)).astype(np.float64)
         w[0] = max(w[0], 1.0)  # at least one instance

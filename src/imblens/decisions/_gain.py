@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.logistic import fit_logistic
+from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError
 from imblens.run import Run, Split, as_run
@@ -80,7 +81,8 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
     with random_state_kept():
         rng = np.random.default_rng(seed)
         curves = (_label_curves if split.multilabel else _class_curves)(run, split, rng)
-        rows = [_row(curves.get(place), run, place, rng, draws) for place in range(run.n_classes)]
+        places = tracked(range(run.n_classes), "intervals of gains")
+        rows = [_row(curves.get(place), run, place, rng, draws) for place in places]
     tested = (split.membership & split.known).sum(axis=0)
     first = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "count": tested})
     return pd.concat([first, pd.DataFrame(rows)], axis=1), _notes(run, split, curves)
@@ -192,14 +194,13 @@ def _class_curves(run: Run, split: Split, rng: np.random.Generator) -> dict[int,
 
     found: dict[int, list[NDArray[np.bool_]]] = {place: [] for place in usable}
     groups = np.array_split(rng.permutation(usable), max(1, min(GROUPS, len(usable))))
-    for group in groups:
-        for share in SHARES:
-            for _ in range(REPEATS):
-                kept = np.ones(len(features), dtype=bool)
-                for place in group:
-                    kept[starts[place] : starts[place + 1]] = _thinned(len(own[place]), share, rng)
-                for place, hits in judged(kept, group).items():
-                    found[place].append(hits)
+    heads = [(group, share) for group in groups for share in SHARES for _ in range(REPEATS)]
+    for group, share in tracked(heads, "refitting heads on fewer instances"):
+        kept = np.ones(len(features), dtype=bool)
+        for place in group:
+            kept[starts[place] : starts[place + 1]] = _thinned(len(own[place]), share, rng)
+        for place, hits in judged(kept, group).items():
+            found[place].append(hits)
     for place, hits in judged(np.ones(len(features), dtype=bool), usable).items():
         found[place].append(hits)
     return {place: [np.array(hits)] for place, hits in found.items()}
@@ -214,7 +215,7 @@ def _thinned(count: int, share: float, rng: np.random.Generator) -> NDArray[np.b
 def _label_curves(run: Run, split: Split, rng: np.random.Generator) -> dict[int, Hits]:
     """The same for the positives and the negatives of each label."""
     found: dict[int, Hits] = {}
-    for place in range(run.n_classes):
+    for place in tracked(range(run.n_classes), "refitting heads on fewer instances"):
         known = run.train.known[:, place]
         parts = [np.flatnonzero(known & (run.train.labels[:, place] == value)) for value in (1, 0)]
         tested = [np.flatnonzero(split.known[:, place] & (split.labels[:, place] == value)) for value in (1, 0)]

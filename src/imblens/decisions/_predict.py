@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from imblens.base.archives import open_arrays
 from imblens.base.csv_text import csv_text
 from imblens.base.files import claim_file, write_atomic
+from imblens.base.progress import tracked
 from imblens.decisions._blocks import digest_of, forget, kept_table, parts_folder
 from imblens.decisions._decision import Decision
 from imblens.decisions._stored import decision_bytes
@@ -152,7 +153,7 @@ def _blocks(
         return pa.table({"id": pa.array(of.tolist(), pa.string()), **columns_of(found, decision.classes)})
 
     rules = decision_bytes(decision) if len(ids) > BLOCK else b""
-    for place, low in enumerate(range(0, max(1, len(ids)), BLOCK)):
+    for place, low in enumerate(tracked(range(0, max(1, len(ids)), BLOCK), "deciding")):
         rows = slice(low, low + BLOCK)
         arrays = [None if array is None else np.asarray(array[rows]) for array in (features, logits)]
         if len(ids) <= BLOCK:

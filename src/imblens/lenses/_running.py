@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens_info
@@ -71,11 +72,10 @@ def run_lenses(
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
     with random_state_kept(), computing(engine, address):
-        for name, function in known.items():
+        chosen = {name: one for name, one in known.items() if lenses is None or name in lenses or name in left_out}
+        for name, function in tracked(chosen.items(), lambda item: f"lens {item[0]}"):
             if name in left_out:
                 skipped[name] = f"{name}: {left_out[name]}"
-                continue
-            if lenses is not None and name not in lenses:
                 continue
             if progress is not None:
                 progress(name)

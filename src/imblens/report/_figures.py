@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from imblens.base.progress import tracked
 from imblens.charts import CHOSEN
 from imblens.report._specification import (
     MANY_ROWS,
@@ -101,7 +102,7 @@ def draw_all(charts: Iterable[tuple[str, Any]], classes: Sequence[str]) -> list[
 
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(attempt, name, _attempted(chart)) for name, chart in charts]
-        return [drawing.result() for drawing in waiting]
+        return [drawing.result() for drawing in tracked(waiting, "drawing charts")]
 
 
 def _attempted(chart: Any) -> Spec | Exception:
@@ -116,7 +117,8 @@ def bitmaps(figures: Iterable[Figure]) -> list[bytes]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda figure: figure.png, figures))
+        drawn = list(figures)
+        return list(tracked(pool.map(lambda figure: figure.png, drawn), "drawing bitmaps", len(drawn)))
 
 
 def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.progress import tracked
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces, starts
 
 PRODUCT_NUMBERS = 2**22  # in one block of the product: 16 MiB of float32
@@ -130,7 +131,7 @@ class _Search:
 def _reported(done: Iterator[Indices], n_blocks: int, n_rows: int, progress: Progress | None) -> Iterator[Indices]:
     """Pass blocks on, with a line on the time left every few seconds."""
     start = reported = time.monotonic()
-    for number, block in enumerate(done, 1):
+    for number, block in enumerate(tracked(done, f"neighbours of {n_rows:,} instances", n_blocks), 1):
         now = time.monotonic()
         if progress is not None and now - reported >= REPORT_SECONDS:
             reported, share = now, number / n_blocks

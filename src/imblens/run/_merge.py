@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.files import claim
+from imblens.base.progress import tracked
 from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run._class_order import permutation_note
@@ -191,14 +192,14 @@ def _complete(shards: Sequence[Run], name: str) -> bool:
 def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
     """The parts of a merged split, in bounded memory."""
     if not interleaved:
-        for split in splits:
+        for split in tracked(splits, "merging"):
             yield from split.parts
         return
     total, n = sum(map(len, splits)), len(splits)
     stored = all(part.logits is not None for split in splits for part in split.parts)
     width = splits[0].dim + (splits[0].n_classes if stored else 0)
     step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
-    for low in range(0, total, step):
+    for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
         pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
         yield _interleaved(pieces, high - low, stored)

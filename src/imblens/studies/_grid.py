@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,15 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from imblens.base.toml import TOMLDecodeError, read_toml
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
 from imblens.studies._measures import MEASURES
 from imblens.studies._networks import GIVEN, OVERSAMPLE, UNTREATED, Network, oversampling
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HERE = Path(__file__).parent
 OWN = "treatments"  # key of a network that has its own
@@ -110,7 +105,7 @@ def built_in() -> dict[str, Path]:
 
 def described(path: Path) -> tuple[str, str]:
     """Return the question of a study file, and the paper's table."""
-    spec = tomllib.loads(path.read_text(encoding="utf-8"))
+    spec = read_toml(path)
     return str(spec.get("question", "")), str(spec.get("paper", ""))
 
 
@@ -137,12 +132,12 @@ def read(
         MissingError: no such file, or `sources` names a set that is not in the study.
     """
     try:
-        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        spec = read_toml(path)
     except OSError as error:
         raise MissingError(
             f"{path} cannot be read: {error.strerror}.", hint=f"{nearby(path)}Give a TOML file or a name."
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, TOMLDecodeError) as error:
         raise InputError(
             f"{path} is not TOML: {error}.", hint="See docs/studies.md for the format of a study."
         ) from error

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from imblens.base.progress import tracked
 from imblens.errors import ImblensError
 from imblens.studies._store import Store
 
@@ -62,7 +63,7 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
 
     workers = min(workers, len(open_jobs))
     if workers <= 1:
-        for job in open_jobs:
+        for job in tracked(open_jobs, lambda job: job.label):
             _work(job, store)
             report(job)
         return
@@ -71,7 +72,7 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
     with ProcessPoolExecutor(workers, context, _begin_worker, (os.getpid(), threads)) as pool:
         running = {pool.submit(_work, job, store): job for job in open_jobs}
         try:
-            for future in as_completed(running):
+            for future in tracked(as_completed(running), "jobs", len(running)):
                 future.result()
                 report(running[future])
         except BaseException:

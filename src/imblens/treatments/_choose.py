@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.progress import tracked
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import Criterion, Treatment
@@ -141,11 +142,11 @@ def try_candidates(
     labels = np.concatenate([truth for _, _, truth in pieces])
     outcomes: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in tried]
     failed = [""] * len(tried)
-    for part, features, truth in pieces:
+    for part, features, truth in tracked(pieces, f"scoring {len(tried)} candidates"):
         for treatment in {c.treatment.name: c.treatment for c in tried if c.treatment is not None}.values():
             if treatment.prepare is not None:
                 treatment.prepare(part, [c.options for c in tried if c.treatment is treatment])
-        for i, candidate in enumerate(tried):
+        for i, candidate in tracked(enumerate(tried), "", len(tried)):
             if failed[i]:
                 continue
             try:

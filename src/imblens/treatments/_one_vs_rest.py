@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.progress import tracked
 from imblens.base.wording import percent
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
@@ -45,7 +46,7 @@ def treat_labels(
     records: dict[str, Any] = {}
     labels_of: dict[str, list[str]] = {}  # warning -> labels that it concerns
     left: dict[str, str] = {}
-    for c, label in enumerate(run.classes):
+    for c, label in tracked(enumerate(run.classes), "label by label", run.n_classes):
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ImblensWarning)

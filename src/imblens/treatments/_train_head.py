@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.progress import tracked
 from imblens.errors import InputError
 from imblens.run import Head
 
@@ -103,7 +104,7 @@ def train_head(
     step = 0
     span = size * CHUNK
     with np.errstate(over="ignore", invalid="ignore"):
-        for epoch in range(recipe.epochs):
+        for epoch in tracked(range(recipe.epochs), "training the head"):
             order = _balanced_order(labels, rng) if recipe.balanced else rng.permutation(n)
             for low in range(0, n, span):
                 chunk, targets = rows[order[low : low + span]], labels[order[low : low + span]]

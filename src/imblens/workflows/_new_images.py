@@ -11,6 +11,7 @@ import numpy as np
 
 from imblens.base.files import sha256
 from imblens.base.memory import refuse_too_large
+from imblens.base.progress import tracked
 from imblens.data import decode, is_image, resize
 from imblens.decisions import Unlabelled, digest_of, kept_arrays, read_unlabelled
 from imblens.errors import InputError, MissingError
@@ -140,7 +141,7 @@ def images_of_run(
         raise MissingError(f"there is no image in {data}.", hint="Give a folder of images, or ARRAYS.npz.")
     network = sha256(weights) if kept is not None else ""
     found: list[Sequence[Any]] = []
-    for low in range(0, len(files), AT_ONCE):
+    for low in tracked(range(0, len(files), AT_ONCE), f"reading {len(files):,} images"):
         some = files[low : low + AT_ONCE]
         make = partial(_of_images, run, loaded, some, progress)
         if kept is None or len(files) <= AT_ONCE:
