@@ -39,11 +39,10 @@ def test_options_come_from_the_file_of_the_repository_and_are_stated(project: Pa
 
 
 def test_what_is_typed_wins(project: Path) -> None:
-    (project / "imblens.toml").write_text('[audit]\nlens = ["archetypes"]\nout = "kept"\n[treat]\nwith = "eos"\n')
+    (project / "imblens.toml").write_text('[audit]\nlens = ["archetypes"]\nout = "kept"\n')
     done = imblens("audit", "a.npz", "--lens", "label_suspects", "--out", "typed", "--json", cwd=project)
     assert "from imblens.toml" not in done.stderr and list(json.loads(done.stdout)["lenses"]) == ["label_suspects"]
     assert not (project / "kept").exists()
-    assert "from imblens.toml: --with eos" in imblens("treat", "a.npz", "--out", "t", cwd=project).stderr
 
 
 def test_a_file_above_the_repository_does_not_count_and_outside_of_one_only_the_folder_does(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def tracked(items: Iterable[T], what: str | Callable[[T], str], total: int | Non
 
     Args:
         items: what the loop goes over.
-        what: what is being done, or a function of the item that says so.
+        what: what is being done, or a function of the item that returns it.
         total: number of items; by default `len(items)`, where it has one.
     """
     if not _LISTENED or threading.current_thread() is not threading.main_thread():
