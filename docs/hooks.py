@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ GALLERY = Path(os.environ.get("IMBLENS_GALLERY", "build/gallery"))
 HELP = re.compile(r"<!-- help: (\w+) -->")
 LIST = "<!-- lenses -->"
 FUNCTIONS = "<!-- lens functions -->"
+OTHERS = re.compile(r"<!-- others: ([\w.]+) -->")
 EXAMPLES = Path(__file__).parent / "examples"
 
 
@@ -53,6 +57,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(LIST, lens_table())
     if FUNCTIONS in markdown:
         markdown = markdown.replace(FUNCTIONS, lens_functions())
+    markdown = OTHERS.sub(lambda match: other_names(match[1]), markdown)
     return HELP.sub(lambda match: f"```text\n{help_of(match[1])}\n```", markdown)
 
 
@@ -85,4 +90,28 @@ def lens_functions() -> str:
     from imblens.lenses import all_lenses, lens_info
 
     functions = [lens for lens in all_lenses().values() if lens_info(lens).built_in]
-    return "\n".join(f"::: {lens.__module__}.{lens.__name__}" for lens in functions)
+    call = '```python\nimblens.audit(run, lenses="{0}")["{0}"].lines()  # or {0}(run, ...).tables\n```\n'
+    return "\n".join(f"::: {lens.__module__}.{lens.__name__}\n\n{call.format(lens.__name__)}" for lens in functions)
+
+
+def other_names(module: str) -> str:
+    """Return a table of the public names of a module that no page of the reference describes in full."""
+    room = import_module(module)
+    rows = []
+    for name in sorted(set(room.__all__) - described_names()):
+        found = getattr(room, name)
+        what = "value" if not callable(found) else "class" if isinstance(found, type) else "function"
+        first = (inspect.getdoc(found) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        rows.append(f"| `{name}` | {what} | {'' if what == 'value' else first} |")
+    if not rows:
+        return ""
+    return "\n".join([f"## Also in {module}", "", "| name | kind | what it is |", "|---|---|---|", *rows])
+
+
+@cache
+def described_names() -> frozenset[str]:
+    """The names that pages of the reference describe in full, lenses included."""
+    from imblens.lenses import all_lenses
+
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (Path(__file__).parent / "api").glob("*.md"))
+    return frozenset(re.findall(r"^::: [\w.]*\.(\w+)$", pages, re.MULTILINE)) | frozenset(all_lenses())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,23 @@ def test_pages_are_made_of_the_code(site: Path) -> None:
     assert "Which instances are typical" in (site / "lenses" / "index.html").read_text()
     api = (site / "api" / "watch.html").read_text()
     assert "audit_now" in api and "SummaryWriter" in api
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """In full, or in the table of other names of its module."""
+    from docs.hooks import OTHERS, described_names
+
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    tables = set(OTHERS.findall(pages))
+    for folder in sorted((ROOT / "src" / "imblens").iterdir()):
+        if not (folder / "__init__.py").is_file() or folder.name in ("base", "cli"):
+            continue
+        room = import_module(f"imblens.{folder.name}")
+        names = set(getattr(room, "__all__", ()))
+        assert not names - described_names() or room.__name__ in tables, (room.__name__, names - described_names())
+
+
+def test_search_works_from_disk(site: Path) -> None:
+    """The index is a script, and the frame that stands for a worker comes with the site."""
+    assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index")
+    assert 'src="assets/iframe-worker.js"' in (site / "index.html").read_text(encoding="utf-8")

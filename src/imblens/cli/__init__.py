@@ -192,7 +192,7 @@ def _leave_nothing() -> None:
 
 
 def _report(word: str, text: str, hint: str = "") -> None:
-    from imblens.cli._shared import printable
+    from imblens.cli._text import printable
 
     for label, sentence in ((word, text), ("hint", hint)):
         if sentence:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from imblens.cli._text import one_line
+
 AFTER, EVERY = 5.0, 0.5  # seconds
 _CLEAR = "\r\x1b[K"
 
@@ -22,8 +24,6 @@ class _Line:
         self.drawn = False
 
     def draw(self, text: str) -> None:
-        from imblens.cli._shared import one_line
-
         with self.lock:
             if text or self.drawn:
                 sys.stderr.write(_CLEAR + one_line(text)[: shutil.get_terminal_size().columns - 1])

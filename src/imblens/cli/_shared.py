@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 import typer.core
 
+from imblens.cli._live import LINE, live
+from imblens.cli._text import one_line
 from imblens.errors import ImblensError, InputError
 
 if TYPE_CHECKING:
@@ -78,7 +80,6 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        from imblens.cli._live import live
         from imblens.cli._project import FILE, given
 
         usual = given(ctx)
@@ -173,8 +174,6 @@ def interrupted() -> tuple[str, str]:
 
 def progress(text: str) -> None:
     """Print one line of progress on stderr."""
-    from imblens.cli._live import LINE
-
     LINE.draw("")
     print(one_line(text), file=sys.stderr, flush=True)
 
@@ -192,8 +191,6 @@ def step(text: str) -> Iterator[None]:
 
 def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print the result on stdout: JSON for scripts, lines for people."""
-    from imblens.cli._live import LINE
-
     LINE.draw("")
     if as_json:
         print(json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False))
@@ -218,18 +215,6 @@ def show(report: Path) -> None:
 def rows(table: pd.DataFrame) -> list[str]:
     """Format a table as lines, header first (pandas shows a line break in a name as an escape)."""
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}").split("\n")
-
-
-def one_line(text: str) -> str:
-    """Apply `printable` and escape line breaks too, since class names may contain them."""
-    return printable(text.replace("\n", "\\n"))
-
-
-def printable(text: str) -> str:
-    """Escape control and direction characters: a class name must not move the cursor or reverse a line."""
-    from unicodedata import category
-
-    return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:
