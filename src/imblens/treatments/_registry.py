@@ -7,8 +7,10 @@ from typing import Any
 
 from imblens.base.registry import Registry
 from imblens.errors import InputError
+from imblens.treatments._archetypes import ARCHETYPES
 from imblens.treatments._base import Treatment
 from imblens.treatments._best import best_of
+from imblens.treatments._chosen_features import CHOSEN_FEATURES
 from imblens.treatments._heads import HEADS
 from imblens.treatments._posthoc import POSTHOC
 from imblens.treatments._refit import REFIT
@@ -16,7 +18,7 @@ from imblens.treatments._samplers import SAMPLERS
 
 
 def _built_in() -> dict[str, Treatment]:
-    treatments = (best_of(find_treatment), *POSTHOC, REFIT, *HEADS, *SAMPLERS)
+    treatments = (best_of(find_treatment), *POSTHOC, REFIT, *HEADS, *SAMPLERS, ARCHETYPES, CHOSEN_FEATURES)
     return {treatment.name: treatment for treatment in treatments}
 
 
