@@ -1,4 +1,4 @@
-"""python -m benchmarks.science.conclusions heads|quality ARRAYS.npz ... | training DATA OUT: what the papers suggest, measured.
+"""python -m benchmarks.science.conclusions heads|quality ARRAYS.npz ... | training DATA OUT [EPOCHS]: suggestions, measured.
 
 IML (use cases of sections IV-C to IV-G) and EOS (sections VI and VII) suggest ways that they do not measure. Each is a
 treatment, a loss, a training option or a lens here.
@@ -20,10 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from imblens.data import load_images
 from imblens.errors import ImblensWarning
-from imblens.lenses import class_accuracy
+from imblens.lenses import class_accuracy, generalization_gap
 from imblens.run import Run
+from imblens.training import TrainingPlan
 from imblens.treatments import treat
+from imblens.workflows import class_colours, train_and_capture
 
 SEEDS = (0, 1, 2)
 HEADS: dict[str, tuple[str, dict[str, object]]] = {
@@ -64,7 +67,9 @@ def heads(paths: Sequence[str]) -> None:
             rows["head as it is"].append(accuracies(run))
             for name, (treatment, options) in HEADS.items():
                 rows[name].append(accuracies(treat(run, treatment, random_state=seed, **options)))
-    print(f"{len(paths)} networks, {len(SEEDS)} seeds each; differences network by network, in points of balanced accuracy\n")
+    print(
+        f"{len(paths)} networks, {len(SEEDS)} seeds each; differences network by network, in points of balanced accuracy\n"
+    )
     print("| treatment | balanced accuracy | rare third | minus smote | minus eos, K = 10 |\n|---|---|---|---|---|")
     for name, values in rows.items():
         against = (
@@ -75,7 +80,72 @@ def heads(paths: Sequence[str]) -> None:
         print(f"| {name} | {spread(both)} | {spread(rare)} | {' | '.join(points(each) for each in against)} |")
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"heads": heads}
+def quality(paths: Sequence[str]) -> None:
+    """Print how measures of the embedding go with recall, and with what EOS gains, class by class."""
+    columns = ("gap", "separation", "own_train", "own_test", "shift", "within")
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in columns}
+    for path in paths:
+        run = Run.load(Path(path))
+        better = treat(run, "eos", k_neighbors=10, random_state=0)
+        recall, after = (
+            class_accuracy(one).tables["class_accuracy"].set_index("class")["accuracy"] for one in (run, better)
+        )
+        tables = generalization_gap(run).tables
+        table = tables["generalization_gap"].set_index("class").join(tables["embedding_quality"].set_index("class"))
+        for name in columns:
+            ranks = table[name].rank()
+            found[name].append((ranks.corr(recall.rank()), ranks.corr((after - recall).rank())))
+    print(f"Spearman's correlation over classes, mean and spread over {len(paths)} networks\n")
+    print("| measure | with recall | with the gain in recall by eos, K = 10 |\n|---|---|---|")
+    for name, values in found.items():
+        print(f"| {name} | {spread([v[0] for v in values])} | {spread([v[1] for v in values])} |")
+
+
+PLANS: dict[str, dict[str, object]] = {
+    "ce": {},
+    "overlap_ce, strength 1": {"loss": "overlap_ce"},
+    "overlap_ce, strength 0.1": {"loss": "overlap_ce", "loss_options": {"strength": 0.1}},
+    "eos, from the first epoch": {"eos": True},
+    "eos, from half of the epochs": {"eos": {"start": 0.5}},
+    "class colours": {"class_colours": True},
+}
+
+
+def training(words: Sequence[str]) -> None:
+    """Train a small network in each way with each seed, print accuracies, and those after EOS on the head."""
+    data, out = words[0], Path(words[1])
+    epochs = int(words[2]) if len(words) > 2 else 8
+    images = load_images(data)
+    rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in PLANS}
+    for seed in SEEDS:
+        colours: object = None
+        for name, options in PLANS.items():
+            folder = out / f"{name}-{seed}".replace(" ", "-").replace(",", "")
+            if not (folder / "run.json").exists():
+                given = {**options, **({"class_colours": colours} if "class_colours" in options else {})}
+                plan = TrainingPlan(arch="smallnet", epochs=epochs, seed=seed, **given)  # type: ignore[arg-type]
+                run, _ = train_and_capture(
+                    images, folder, plan, overwrite=True, colours=name == "ce", shortcuts=False, thumbnails=False
+                )
+                run.save(folder, force=True)
+            run = Run.load(folder)
+            if name == "ce":
+                colours = class_colours(run)
+            after = accuracies(treat(run, "eos", k_neighbors=10, random_state=seed))[0]
+            rows[name].append((*accuracies(run), after))
+            print(f"{name}, seed {seed}: {rows[name][-1]}", file=sys.stderr, flush=True)
+    print(f"smallnet, {epochs} epochs, {len(SEEDS)} seeds; differences seed by seed, in points of balanced accuracy\n")
+    print(
+        "| training | balanced accuracy | rare third | minus ce | after eos on the head | minus ce |\n|---|---|---|---|---|---|"
+    )
+    for name, values in rows.items():
+        both, rare, after = ([value[i] for value in values] for i in range(3))
+        apart = ([value[i] - base[i] for value, base in zip(values, rows["ce"], strict=True)] for i in (0, 2))
+        first, second = (points(each) for each in apart)
+        print(f"| {name} | {spread(both)} | {spread(rare)} | {first} | {spread(after)} | {second} |")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"heads": heads, "quality": quality, "training": training}
 
 
 def main(words: list[str]) -> int:

@@ -22,6 +22,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "cb_ce": {"beta": 0},
     "cb_focal": {"beta": 0, "gamma": 0},
     "logit_adjusted": {"tau": 0},
+    "overlap_ce": {},
 }
 LABELS = ((70, 3, 22, 1, 9), (30, 97, 78, 99, 91))  # of 100 instances, how many have each label, and have not
 NEUTRAL_LABELS: dict[str, tuple[dict[str, Any], float]] = {

@@ -102,3 +102,17 @@ def test_lines_name_classes_far_above_the_median():
 def test_needs_a_test_split():
     with pytest.raises(NotApplicable, match="no test split"):
         generalization_gap(Run.from_arrays(train=(np.eye(2), [0, 1])))
+
+
+def test_embedding_quality_by_hand():
+    """a: mean (1, 1), variance (1, 0); b: (7, 7) alone. Apart by the root of 72; the test mean of a is (1, 5/3)."""
+    train = np.array([[0.0, 1], [2.0, 1], [7.0, 7]])
+    test = np.array([[-1.0, 1], [3.0, 4], [1.0, 0]])
+    run = Run.from_arrays(train=(train, [0, 0, 1]), test=(test, [0, 0, 0]), classes=["a", "b"])
+    table = generalization_gap(run).tables["embedding_quality"].set_index("class")
+    assert table.loc["a", "nearest"] == "b"
+    assert table.loc["a"].drop("nearest").tolist() == pytest.approx([1, 72**0.5, 1, 1, 2 / 3])
+    assert table.loc["b", ["within", "nearest", "own_train"]].tolist() == [0, "a", 1]
+    assert table.loc["b", ["own_test", "shift"]].isna().all()
+    far = Run.from_arrays(train=(train, [0, 0, 1]), test=([[6.0, 6]], [0]), classes=["a", "b"])
+    assert generalization_gap(far).tables["embedding_quality"]["own_test"].tolist()[0] == 0

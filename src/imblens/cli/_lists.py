@@ -90,6 +90,12 @@ def _studies() -> dict[str, str]:
     return found
 
 
+def _batches() -> dict[str, str]:
+    from imblens.training import batch_options
+
+    return dict(batch_options())
+
+
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "models": _models,
@@ -99,5 +105,6 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "lenses": _lenses,
     "treatments": _treatments,
     "oversamplers": _oversamplers,
+    "batches": _batches,
     "studies": _studies,
 }

@@ -66,6 +66,14 @@ def command(
     rebalanced_mixup: bool = typer.Option(
         False, "--rebalanced-mixup", help="Mix images, with labels in favour of the rarer class (Chou et al. 2020)."
     ),
+    eos: bool = typer.Option(False, "--eos", help="Over-sample each batch in feature space while training."),
+    class_colours: Path | None = typer.Option(
+        None,
+        "--class-colours",
+        metavar="RUN",
+        help="Change the colours that the network of RUN relies on for each class.",
+    ),
+    devices: int = typer.Option(1, "--devices", min=1, help="GPUs, or processes on CPUs, that share each batch."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="An option of the mixing, over-sampler or loss; may be repeated."
     ),
@@ -85,15 +93,18 @@ def command(
     from imblens.base.files import claim
     from imblens.cli.audit import ending, result, to_try
     from imblens.data import drop_images, load_images
+    from imblens.run import Run
     from imblens.training import TrainingPlan
     from imblens.workflows import OVERSAMPLED, assign_settings, train_capture_audit
+    from imblens.workflows import class_colours as colours_of
 
     mixing = "remix" if remix else "rebalanced_mixup" if rebalanced_mixup else None
     options = assign_settings(settings, mixing=mixing, oversample=oversample, loss=loss)
     plan = TrainingPlan(
         arch=arch, weights=weights, loss=loss, loss_options=options.loss, drw=drw, schedule=schedule, epochs=epochs,
         batch_size=batch_size, augment=augment, sampler=sampler, remix=remix and options.mixing,
-        rebalanced_mixup=rebalanced_mixup and options.mixing, seed=seed, precision=precision,
+        rebalanced_mixup=rebalanced_mixup and options.mixing, eos=eos, devices=devices,
+        class_colours=None if class_colours is None else colours_of(Run.load(class_colours)), seed=seed, precision=precision,
     )  # fmt: skip
     wanted_size, has_checkpoint = shared.side_lengths(size), (out / "checkpoints").is_dir()
     if resume and oversample is not None and not has_checkpoint and not (out / OVERSAMPLED).is_dir():

@@ -26,9 +26,11 @@ class ClassLoss(nn.Module):
 
     Attributes:
         class_weight: (C,) float32; not part of the state dict, since it follows from the counts.
+        needs_features: whether the trainer adds `penalty` of the features of each batch.
     """
 
     class_weight: Tensor
+    needs_features = False
 
     def __init__(self, n_classes: int, weights: Sequence[float] | None = None) -> None:
         """Keep `weights` (C,), all 1 by default, as they are."""
@@ -44,6 +46,10 @@ class ClassLoss(nn.Module):
     def per_instance(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss (N,) of logits (N, C), float32 or float64, and targets (N,)."""
         raise NotImplementedError
+
+    def penalty(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return what is added to the loss for features (N, D) of targets (N,); 0 for losses of logits only."""
+        return features.new_zeros(())
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Announce the start of epoch `epoch` (from 0) of `epochs`."""

@@ -43,6 +43,10 @@ LOSSES: dict[str, LossEntry] = {
     "cb_ce": LossEntry("cross-entropy by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_ce"),
     "cb_focal": LossEntry("focal by effective number (Cui et al. 2019)", "_class_balanced:class_balanced_focal"),
     "logit_adjusted": LossEntry("logits shifted by log prior (Menon et al. 2021)", "_logit_adjusted:LogitAdjusted"),
+    "overlap_ce": LossEntry(
+        "cross-entropy with a cost on top features that classes share (suggested by IML)",
+        "_overlap:OverlapCrossEntropy",
+    ),
     "bce": LossEntry("multi-label: binary cross-entropy", "_labels:binary_cross_entropy", multilabel=True),
     "wbce": LossEntry(
         "multi-label: positives and negatives of a label have equal total weight",
@@ -71,7 +75,7 @@ def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
     """Return the names that `build_loss` knows; `multilabel` selects those for multi-label or for single-label data.
 
     >>> loss_names(multilabel=False)
-    ('ce', 'weighted_ce', 'focal', 'asl', 'ldam', 'cb_ce', 'cb_focal', 'logit_adjusted')
+    ('ce', 'weighted_ce', 'focal', 'asl', 'ldam', 'cb_ce', 'cb_focal', 'logit_adjusted', 'overlap_ce')
     >>> loss_names(multilabel=True)
     ('bce', 'wbce', 'focal_bce', 'cb_focal_bce', 'asl_bce')
     """

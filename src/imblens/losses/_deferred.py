@@ -32,13 +32,19 @@ class DeferredReweighting(ClassLoss):
         super().__init__(len(class_counts))
         self.loss = loss
         self.start = start
+        self.needs_features = loss.needs_features
         late = torch.tensor(effective_number_weights(class_counts, beta))
         self.register_buffer("late_weight", late, persistent=False)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Choose the weights of this epoch (from 0)."""
+        self.loss.set_epoch(epoch, epochs)
         late = epoch >= round(self.start * epochs)  # the fourth of four, the 161st of 200
         self.class_weight = self.late_weight.clone() if late else torch.ones_like(self.late_weight)
+
+    def penalty(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return that of the loss, without weights."""
+        return self.loss.penalty(features, targets)
 
     def per_instance(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss with its own class weights, before those of this epoch: (N,)."""

@@ -7,6 +7,7 @@ True
 
 from __future__ import annotations
 
+from imblens.studies._fragility_claims import measured_pair
 from imblens.studies._planting import PLANTS, Arrays, Plant, planted_in
 from imblens.studies._study import (
     Result,
@@ -26,6 +27,7 @@ __all__ = [
     "Result",
     "Study",
     "find_study",
+    "measured_pair",
     "open_jobs",
     "planted_in",
     "run_study",

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes, write_text
 from imblens.errors import ImblensError, MissingError, did_you_mean
-from imblens.studies import _described, _diagnosis, _diagnosis_arrays, _diagnosis_images, _grid, _tables
+from imblens.studies import (
+    _described,
+    _diagnosis,
+    _diagnosis_arrays,
+    _diagnosis_images,
+    _fragility,
+    _fragility_claims,
+    _grid,
+    _tables,
+)
 from imblens.studies._jobs import Job, do
 from imblens.studies._store import Store
 
@@ -68,7 +77,11 @@ def study_names() -> list[str]:
 
 def study_descriptions() -> dict[str, str]:
     """Return one line on every built-in study."""
-    found = {"diagnosis": _diagnosis.QUESTION, "iml-table1": f"{_described.QUESTION} ({_described.PAPER})"}
+    found = {
+        "diagnosis": _diagnosis.QUESTION,
+        "fragility": f"{_fragility.QUESTION} ({_fragility.PAPER})",
+        "iml-table1": f"{_described.QUESTION} ({_described.PAPER})",
+    }
     for name, path in _grid.built_in().items():
         question, paper = _grid.described(path)
         found[name] = f"{question} ({paper})" if paper else question
@@ -109,8 +122,10 @@ def find_study(
         raise MissingError(
             f"{text} reads no stored features.", hint="Leave out --arrays, or run `imblens study diagnosis`."
         )
-    if cuts and text in ("diagnosis", "iml-table1"):
-        raise MissingError(f"{text} thins no training images for networks.", hint="Leave out --cuts.")
+    if cuts and text in ("diagnosis", "fragility", "iml-table1"):
+        raise MissingError(f"{text} has no cuts of the training images.", hint="Leave out --cuts.")
+    if text == "fragility":
+        return _fragile(data or {}, quick=quick, seeds=seeds)
     if text == "diagnosis":
         if data and arrays:
             raise MissingError("--data and --arrays are two studies.", hint="Run them one after the other.")
@@ -178,6 +193,27 @@ def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
         jobs=[_described.Described(one, {**grid.train, **one.train}) for one in grid.data if one.source is not None],
         tables=lambda results: _described.tables(results, missing),
         shown=_described.shown,
+        missing=missing,
+    )
+
+
+def _fragile(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None) -> Study:
+    jobs = _fragility.jobs(data, quick=quick, seeds=seeds)
+    sets = _fragility.sets(data, quick=quick)
+    missing = {own.name: own.needs for own, _ in sets if own.source is None}
+    return Study(
+        name="fragility",
+        question=_fragility.QUESTION,
+        paper=_fragility.PAPER,
+        spec={
+            "name": "fragility",
+            "quick": quick,
+            "data": [[one.model_dump() for one in pair] for pair in sets],
+            "cells": [cell for job in jobs for cell in job.cells],
+        },
+        jobs=jobs,
+        tables=lambda results: _fragility_claims.tables(results, missing),
+        shown=_fragility_claims.shown,
         missing=missing,
     )
 

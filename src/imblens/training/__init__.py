@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from imblens.training._mixing import MIXINGS, Mixed, Mixing, rebalanced_mixup, remix
+from imblens.training._mixing import MIXINGS, Mixed, Mixing, batch_options, rebalanced_mixup, remix
 from imblens.training._pixels import channel_statistics, rare_classes
 from imblens.training._plan import TrainingPlan
 from imblens.training._prepare import check_training
@@ -17,16 +17,20 @@ from imblens.training._schedules import SCHEDULES, Schedule, find_schedule, sche
 from imblens.training._train import Trained, train
 
 if TYPE_CHECKING:
+    from imblens.training._features import eos_in_batch
     from imblens.training._global_state import left_as_found, quiet_lightning, seed_everything
     from imblens.training._lightning import fit
     from imblens.training._module import Fitting, augmentation, shrunk
+    from imblens.training._recolour import Recolour
     from imblens.training._tallies import Aurocs, Recalls
 
 _LAZY = {
     "Aurocs": "_tallies",
     "Fitting": "_module",
     "Recalls": "_tallies",
+    "Recolour": "_recolour",
     "augmentation": "_module",
+    "eos_in_batch": "_features",
     "fit": "_lightning",
     "left_as_found": "_global_state",
     "quiet_lightning": "_global_state",
@@ -42,13 +46,16 @@ __all__ = [
     "Mixed",
     "Mixing",
     "Recalls",
+    "Recolour",
     "Schedule",
     "Trained",
     "TrainingPlan",
     "augmentation",
+    "batch_options",
     "channel_statistics",
     "check_training",
     "draw_epoch",
+    "eos_in_batch",
     "find_sampler",
     "find_schedule",
     "fit",

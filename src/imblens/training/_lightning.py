@@ -1,4 +1,4 @@
-"""Running a Lightning module: one device, no files or messages of Lightning's own, Ctrl-C as Python raises it."""
+"""Running a Lightning module: its devices, no files or messages of Lightning's own, Ctrl-C as Python raises it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+
+from imblens.training._devices import world
 
 
 class _Interrupt(lightning.Callback):
@@ -46,9 +49,15 @@ def fit(
         KeyboardInterrupt: the user stopped it.
     """
     interrupt = _Interrupt()
+    gpu = torch.cuda.is_available()
+    if world() > 1:
+        options["strategy"] = DDPStrategy(
+            process_group_backend="nccl" if gpu else "gloo", find_unused_parameters=True, broadcast_buffers=gpu
+        )
+        options |= {"use_distributed_sampler": False, "sync_batchnorm": gpu}
     trainer = lightning.Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        devices=1,
+        accelerator="gpu" if gpu else "cpu",
+        devices=world(),
         max_epochs=epochs,
         callbacks=[*callbacks, interrupt],
         plugins=[LightningEnvironment(), *plugins],

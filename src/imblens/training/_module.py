@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import kornia.augmentation as kornia
@@ -13,6 +14,8 @@ from torch.nn import functional
 
 from imblens.losses import ClassLoss, LabelLoss
 from imblens.models import logits_among
+from imblens.training._devices import rank, world
+from imblens.training._features import FeatureTap, with_synthetic
 from imblens.training._global_state import derived_seed, seed_everything
 from imblens.training._mixing import MIXINGS
 from imblens.training._plan import TrainingPlan
@@ -35,6 +38,8 @@ class Fitting(lightning.LightningModule):
         labels: (N,) of the training split, or (N, C): 1, 0, or -1 where unknown.
         mean, std: of each channel of the training images, in [0, 1].
         facts: plain values to store in checkpoints.
+        tap: reads the features of a batch, for a loss or for EOS that need them.
+        recolour: changes colours of training images (B, 3, H, W) of classes (B,).
     """
 
     mean: Tensor
@@ -52,9 +57,12 @@ class Fitting(lightning.LightningModule):
         mean: list[float],
         std: list[float],
         facts: dict[str, Any],
+        tap: FeatureTap | None = None,
+        recolour: nn.Module | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
+        self.tap, self.recolour = tap, recolour
         self.model, self.loss, self.plan = model, loss, plan
         self.schedule, self.epochs = plan.recipe, int(plan.epochs or 0)
         self.batches, self.labels, self.facts = batches, labels, facts
@@ -109,6 +117,8 @@ class Fitting(lightning.LightningModule):
         inputs = images.permute(0, 3, 1, 2).float().div_(255)
         if self.trainer.training and len(self.augment):
             inputs = self.augment(inputs)
+        if self.trainer.training and self.recolour is not None:
+            inputs = self.recolour(inputs, labels)
         if self.trainer.training and self.current_epoch < self.schedule.small_until * self.epochs:
             inputs = shrunk(inputs)
         inputs = (inputs - self.mean) / self.std
@@ -117,19 +127,35 @@ class Fitting(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         inputs, labels = batch
+        own = slice(rank(), None, world())  # the share of this device: all were drawn and augmented alike
+        whole = len(labels)
         if self.plan.mixing is None:
-            logits = self._logits(inputs)
+            labels = labels[own]
+            logits = self._logits(inputs[own])
             loss: Tensor = self.loss(logits, labels if logits.shape[1] > 1 else labels[:, None])
+            if self.tap is not None:
+                loss = self._with_features(loss, self.tap, labels)
         else:
             name, options = self.plan.mixing
             mixed = MIXINGS[name].mix(inputs, labels, self.class_counts, **options)
-            logits, share = self._logits(mixed.inputs), mixed.share
-            loss = self.loss(logits, mixed.labels, share) + self.loss(logits, mixed.other, 1 - share)
-            labels = torch.where(share < 0.5, mixed.other, mixed.labels)  # counted as the class with the larger share
+            logits, share = self._logits(mixed.inputs[own]), mixed.share[own]
+            first, second = mixed.labels[own], mixed.other[own]
+            loss = self.loss(logits, first, share) + self.loss(logits, second, 1 - share)
+            labels = torch.where(share < 0.5, second, first)  # counted as the class with the larger share
         self.tally.add(of_classes(logits.detach(), self.n_classes), labels)
         self._loss_sum += loss.detach().double() * len(labels)
         self._seen += len(labels)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return loss if world() == 1 else loss * (len(labels) * world() / whole)  # DDP averages over devices
+
+    def _with_features(self, loss: Tensor, tap: FeatureTap, labels: Tensor) -> Tensor:
+        """Return the loss with what is asked of the features of the batch."""
+        features = tap.take()
+        if isinstance(self.loss, ClassLoss) and self.loss.needs_features:
+            loss = loss + self.loss.penalty(features, labels)
+        options = self.plan.eos
+        if isinstance(options, Mapping) and self.current_epoch >= options["start"] * self.epochs:
+            loss = with_synthetic(loss, features, labels, options=options, logits=tap.logits, measure=self.loss)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

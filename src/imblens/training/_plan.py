@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import sha256
 from imblens.data import BINARY
-from imblens.errors import InputError, MissingError
+from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.losses import find_loss
 from imblens.models import find_model
 from imblens.training._mixing import MIXINGS
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from imblens.data import ImageSet
 
 PRECISIONS = ("32-true", "bf16-mixed")
+EOS_OPTIONS = {"k_neighbors": (10, 1, 1e6), "start": (0.0, 0, 1), "weight": (1.0, 0, 1e6)}  # default, lowest, highest
+_LATER: dict[str, Any] = {"eos": None, "class_colours": None, "devices": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,12 @@ class TrainingPlan:
             as {"alpha": 0.2}. Metrics of training batches are then those of mixed images.
         rebalanced_mixup: mix each batch with a permutation of itself, with labels in favour of the rarer class (Chou et
             al. 2020); True, or options such as {"kappa": 3, "tau": 0.5, "alpha": 1}. At most one of the two.
+        eos: Expansive Over-Sampling while the representation is trained (see `eos_in_batch`); True, or options such as
+            {"k_neighbors": 10, "start": 0.5, "weight": 1}: neighbours in the batch, the share of the epochs after which it
+            begins, how much a synthetic instance counts. Suggested by EOS, section VII; for single-label sets.
+        class_colours: colours to change in training images (see `Recolour`): {"references": (K, 3) colours, 0 to 255,
+            "shares": {class: K shares}}, as `imblens.workflows.class_colours(run)` returns.
+        devices: processes that share each batch, one for each GPU, or on CPUs; see docs/studies.md.
         seed: 0 or more: of weights, order and augmentation.
         precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
 
@@ -75,6 +83,9 @@ class TrainingPlan:
     sampler: str = "natural"
     remix: Mapping[str, Any] | bool | None = False
     rebalanced_mixup: Mapping[str, Any] | bool | None = False
+    eos: Mapping[str, Any] | bool | None = False
+    class_colours: Mapping[str, Any] | None = None
+    devices: int = 1
     seed: int = 0
     precision: str | None = None
 
@@ -90,7 +101,7 @@ class TrainingPlan:
             augmentation_steps(self.augment)
         if self.precision not in (None, *PRECISIONS):
             raise InputError(f"precision is {self.precision!r}.", hint=f"Give {' or '.join(PRECISIONS)}.")
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("devices", 1)):
             self._set(name, _whole_number(name, getattr(self, name), least))
         self._set("loss_options", _plain(self.loss_options))
         self._set("drw", bool(self.drw))
@@ -98,6 +109,10 @@ class TrainingPlan:
             self._set(name, mixing.check(getattr(self, name)))
         if len(chosen := [name for name in MIXINGS if getattr(self, name) is not None]) > 1:
             raise InputError(f"{' and '.join(chosen)} both mix the images of a batch.", hint="Choose one.")
+        self._set("eos", _eos_options(self.eos))
+        self._set("class_colours", _plain(self.class_colours) or None)
+        if self.eos and chosen:
+            raise InputError(f"eos needs a label for each feature, and {chosen[0]} mixes them.", hint="Choose one.")
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -134,12 +149,20 @@ class TrainingPlan:
                 f"{self.mixing[0]} needs images with one class each, and those of {image_set.name} are multi-label.",
                 hint="Leave it out.",
             )
+        if multilabel and (self.eos or self.class_colours):
+            what = "eos" if self.eos else "class_colours"
+            raise InputError(
+                f"{what} needs images with one class each, and those of {image_set.name} are multi-label.",
+                hint="Leave it out.",
+            )
         finding = multilabel or image_set.source.get("task") == BINARY
         loss = self.loss or ("bce" if finding else "ce")
         if find_loss(loss).multilabel and self.mixing is not None:
             raise InputError(
                 f"{self.mixing[0]} mixes labels of single-label losses, not of {loss!r}.", hint="Leave it out."
             )
+        if find_loss(loss).multilabel and self.eos:
+            raise InputError(f"eos is for single-label losses, not for {loss!r}.", hint="Leave it out.")
         name = self.schedule or default_schedule(multilabel=find_loss(loss).multilabel)
         schedule = SCHEDULES[name]
         batch_size = self.batch_size or schedule.batch_size
@@ -162,7 +185,24 @@ class TrainingPlan:
             MissingError: there is no weights file.
         """
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "precision"}
+        for name, default in _LATER.items():  # trainings of earlier versions resume
+            if values[name] == default:
+                del values[name]
         return {**values, "weights": None if self.weights is None else _file_hash(Path(self.weights))}
+
+
+def _eos_options(given: Mapping[str, Any] | bool | None) -> dict[str, float] | None:
+    if given is None or given is False:
+        return None
+    options = {name: float(values[0]) for name, values in EOS_OPTIONS.items()}
+    for name, value in ({} if given is True else given).items():
+        if name not in options:
+            raise MissingError(f"eos has no option {name!r}.", hint=did_you_mean(name, list(options)))
+        _, low, high = EOS_OPTIONS[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise InputError(f"eos: {name} is {value!r}.", hint=f"Give a number from {low:g} to {high:g}.")
+        options[name] = float(value)
+    return options
 
 
 def _file_hash(file: Path) -> str:

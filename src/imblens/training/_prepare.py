@@ -13,6 +13,7 @@ from imblens.base.extras import require
 from imblens.errors import InputError
 from imblens.losses import build_loss, find_loss
 from imblens.models import evaluating, load_pretrained, make_network, trainable_head
+from imblens.training._devices import refuse_missing
 from imblens.training._files import refuse_old, stored_precision
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from imblens.data import ImageSet
+    from imblens.training._features import FeatureTap
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,27 @@ class Prepared:
         sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
         return trainable_head(model, sample, self.n_outputs)[1]
 
+    def tap(self, model: nn.Module) -> FeatureTap | None:
+        """Return what reads the features of a batch, None where nothing asks for them.
+
+        Raises:
+            InputError: the network does not end in one linear layer.
+        """
+        import torch
+
+        from imblens.training._features import FeatureTap
+
+        if not self.reads_features:
+            return None
+        sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
+        return FeatureTap(model, trainable_head(model, sample, self.n_outputs)[0], self.reads_features)
+
+    @property
+    def reads_features(self) -> str:
+        """What reads the features of a whole batch while training; "" for nothing."""
+        named = f"the loss {self.plan.loss}" if getattr(self.loss, "needs_features", False) else ""
+        return "eos" if self.plan.eos else named
+
 
 def as_plan(plan: TrainingPlan | None, settings: dict[str, Any]) -> TrainingPlan:
     """Return the plan with some settings replaced; without a plan, one of these settings."""
@@ -108,7 +131,15 @@ def prepare(image_set: ImageSet, plan: TrainingPlan, folder: Path, *, resume: bo
     stored = stored_precision(folder, record) if resume else None
     plan = replace(plan, precision=plan.precision or stored or _fastest_precision())
     start = None if plan.weights is None or resume else Path(plan.weights)
-    return Prepared(plan, pixels, labels, counts, loss, record, start)
+    found = Prepared(plan, pixels, labels, counts, loss, record, start)
+    if found.reads_features and plan.mixing is not None:
+        raise InputError(
+            f"{found.reads_features} needs features of one class each, and {plan.mixing[0]} mixes them.",
+            hint="Leave it out.",
+        )
+    steps = -(-len(labels) // int(plan.batch_size or 1))
+    refuse_missing(plan.devices, batch=len(labels) // steps, features=found.reads_features)
+    return found
 
 
 def check_training(

@@ -89,7 +89,8 @@ class EpochLog(lightning.Callback):
                 hint="Try a smaller learning rate (another --schedule) or a larger --batch-size.",
             )
         self.rows.append(row)
-        write_bytes(self._path, self.frame().to_csv(index=False).encode())
+        if trainer.is_global_zero:
+            write_bytes(self._path, self.frame().to_csv(index=False).encode())
         if self._show:
             print(epoch_line(self.rows, int(trainer.max_epochs or 0)), file=sys.stderr, flush=True)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.files import write_bytes
 from imblens.base.versions import versions
 from imblens.models import load_pretrained
+from imblens.training._devices import rank, train_in_processes
 from imblens.training._files import LAST, MODEL, refuse_old, remove_old
 from imblens.training._pixels import channel_statistics, rare_classes
 from imblens.training._plan import TrainingPlan
@@ -93,10 +94,42 @@ def train(
         if not force:
             refuse_old(folder)
         remove_old(folder)
-    return _fit(image_set, prepared, folder, resume=resume, progress=progress)
+    if prepared.plan.devices > 1:
+        return _fit_on_devices(image_set, prepared, folder, resume=resume, progress=progress)
+    return fit_prepared(image_set, prepared, folder, resume=resume, progress=progress)
 
 
-def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
+def _fit_on_devices(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
+    import pandas as pd
+    import torch
+
+    from imblens.models import load_weights
+    from imblens.training._global_state import left_as_found
+
+    with left_as_found():
+        model = prepared.network()
+        prepared.check(model)
+        if any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) for layer in model.modules()):
+            print(norm_note(torch.cuda.is_available()), file=sys.stderr, flush=True)
+    done = train_in_processes(image_set, prepared.plan, folder, resume=resume, progress=progress)
+    load_weights(model, folder / MODEL)
+    mean, std = channel_statistics(prepared.pixels)
+    log = pd.read_csv(folder / "log.csv")
+    return Trained(model=model.eval(), meta=_meta(prepared, mean, std, done["device"]), log=log, path=folder)
+
+
+def norm_note(gpus: bool) -> str:
+    """Return what several devices mean for batch normalisation."""
+    if gpus:
+        return "batch normalisation is synchronised: means and variances are of the whole batch."
+    return (
+        "on CPUs, batch normalisation takes means and variances of each process's share of a batch, so weights differ from "
+        "those of one process."
+    )
+
+
+def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
+    """Train in this process: alone, or as one of several."""
     import torch
     from torch.nn.parameter import is_lazy
 
@@ -110,6 +143,11 @@ def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool,
         from imblens.training._module import Fitting
         from imblens.training._progress import EpochLog
 
+        recolour = None
+        if prepared.plan.class_colours:
+            from imblens.training._recolour import recolouring
+
+            recolour = recolouring(prepared.plan.class_colours, image_set.classes)
         prepared.check(prepared.network())  # another one: what a network counts or keeps begins with the training
         seed_everything(derived_seed(plan.seed, 0))
         model = prepared.network()
@@ -123,7 +161,10 @@ def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool,
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         batches = Batches(prepared.pixels, prepared.labels, int(plan.batch_size or 0))
         facts = {**record, "precision": plan.precision}
-        fitting = Fitting(model, prepared.loss, plan, batches, prepared.labels, mean=mean, std=std, facts=facts)
+        fitting = Fitting(
+            model, prepared.loss, plan, batches, prepared.labels, mean=mean, std=std, facts=facts,
+            tap=prepared.tap(model), recolour=recolour,
+        )  # fmt: skip
         val = image_set.val
         validation = Batches(val.array(), val.targets, _VALIDATION_BATCH) if val is not None and len(val) else None
         named = image_set.classes if image_set.task == "multilabel" else ()
@@ -146,16 +187,22 @@ def _fit(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool,
             raise KeyboardInterrupt(where) from None
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        _save_model(model, folder / MODEL)
-    meta = {
-        **{key: value for key, value in record.items() if key not in ("classes", "images")},
+        if rank() == 0:
+            _save_model(model, folder / MODEL)
+    return Trained(model=model, meta=_meta(prepared, mean, std, device), log=log.frame(), path=folder)
+
+
+def _meta(prepared: Prepared, mean: list[float], std: list[float], device: str) -> dict[str, Any]:
+    import torch
+
+    return {
+        **{key: value for key, value in prepared.record.items() if key not in ("classes", "images")},
         "preprocessing": {"mean": mean, "std": std, "size": list(prepared.size)},
         "device": device,
-        "precision": plan.precision,
+        "precision": prepared.plan.precision,
         "threads": torch.get_num_threads(),
         "versions": versions("imblens", "torch", "lightning", "kornia", "numpy"),
     }
-    return Trained(model=model, meta=meta, log=log.frame(), path=folder)
 
 
 def _save_model(model: nn.Module, path: Path) -> None:

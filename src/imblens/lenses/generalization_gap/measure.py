@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.generalization_gap.chart import charts
+from imblens.lenses.generalization_gap.quality import embedding_quality
 from imblens.lenses.generalization_gap.text import lines
 from imblens.run import ClassRange, Range, Run, Split
 
@@ -40,7 +41,9 @@ def generalization_gap(run: Run) -> Finding:
 
     Returns:
         Table `generalization_gap` (class, train_count, test_count, gap, gap_correct, gap_wrong, and gap_after in a treated
-        run). NaN for a class without training or such test instances. Summary: the means over classes.
+        run). NaN for a class without training or such test instances. In single-label runs also table `embedding_quality`
+        (class, within, nearest, separation, own_train, own_test, shift), see `embedding_quality`. Summary: the means of the
+        gaps over classes.
 
     Raises:
         NotApplicable: no test split.
@@ -75,7 +78,10 @@ def generalization_gap(run: Run) -> Finding:
     if without:
         notes.append(f"Without training or test instances, no gap: {', '.join(without)}.")
     summary = {name: number(table[name].mean()) for name in columns if name.startswith("gap")}
-    return Finding({"generalization_gap": table}, summary, notes=tuple(notes))
+    tables = {"generalization_gap": table}
+    if not run.test.multilabel:
+        tables["embedding_quality"] = embedding_quality(run)
+    return Finding(tables, summary, notes=tuple(notes))
 
 
 def _range(split: Split, keep: str = "all") -> Range:

@@ -1,0 +1,97 @@
+"""Measures of the embedding beside the gap: separation, spread, shift, and what the nearest mean classifies correctly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from imblens.base.arrays import divide
+from imblens.run import Batch, ClassMoments, Run, Statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+BLOCK = 4_000_000  # distances at a time
+
+
+class NearestMean(Statistic[NDArray[np.int64]]):
+    """Instances of each class that are nearest to the mean of their own class: (C,)."""
+
+    def __init__(self, means: Floats) -> None:
+        """Start empty, with class means (C, D); those of unknown classes are NaN and never nearest."""
+        self._means = np.nan_to_num(means)
+        self._half = np.where(np.isnan(means).any(axis=1), np.inf, (self._means**2).sum(axis=1) / 2)
+        self._own = np.zeros(len(means), dtype=np.int64)
+
+    def update(self, batch: Batch) -> None:
+        """Add a batch."""
+        labels = np.asarray(batch.labels)
+        rows = max(1, BLOCK // len(self._means))
+        for low in range(0, len(labels), rows):
+            part = batch.features[low : low + rows].astype(np.float64)
+            nearest = (part @ self._means.T - self._half).argmax(axis=1)  # largest m.x - |m|^2 / 2
+            of = labels[low : low + rows]
+            self._own += np.bincount(of[nearest == of], minlength=len(self._own))
+
+    def merge(self, other: Self) -> Self:
+        """Add the instances of `other`; return self."""
+        self._own += other._own
+        return self
+
+    def finish(self) -> NDArray[np.int64]:
+        """Return the counts."""
+        return self._own
+
+
+def embedding_quality(run: Run) -> pd.DataFrame:
+    """Return a row per class of a single-label run; NaN where undefined.
+
+    within = sqrt(sum_d variance_cd), the usual distance of a training instance from the mean of its class
+    separation = min_k |mean_c - mean_k| / (within_c + within_k), `nearest` the class k: above 1, clouds hardly touch
+    own_train, own_test = share of training and test instances whose nearest class mean is that of their class
+    shift = |test mean_c - mean_c| / within_c
+
+    Unlike the gap, none of them grows with the number of test instances; all but `within` are free of the features' scale.
+
+    References:
+        EOS, sections VI and VII, asks for measures complementary to the gap. Separation follows Davies and Bouldin 1979, A
+        cluster separation measure; the others are ours.
+    """
+    import pandas as pd
+
+    assert run.test is not None
+    train = run.train.statistic(ClassMoments, run.n_classes, run.dim)
+    test = run.test.statistic(ClassMoments, run.n_classes, run.dim)
+    means = np.where(train.count[:, None] > 0, train.mean, np.nan)
+    within = np.where(train.count > 0, np.sqrt(train.variance.sum(axis=1)), np.nan)
+    nearest, separation = _separation(means, within)
+    names = np.append(np.asarray(run.classes, dtype=object), None)
+    shift = np.linalg.norm(np.where(test.count[:, None] > 0, test.mean, np.nan) - means, axis=1)
+    columns: dict[str, Any] = {
+        "class": run.classes,
+        "within": within,
+        "nearest": pd.Series(names[nearest], dtype=object),
+        "separation": separation,
+        "own_train": divide(run.train.reduce(lambda: NearestMean(means)), train.count),
+        "own_test": divide(run.test.reduce(lambda: NearestMean(means)), test.count),
+        "shift": divide(shift, within),
+    }
+    return pd.DataFrame(columns)
+
+
+def _separation(means: Floats, within: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """(C,) the class that is nearest in units of both spreads (-1: none), and how far it is."""
+    n = len(means)
+    found, nearest = np.full(n, np.nan), np.full(n, -1)
+    for c in range(n):  # rows of C x C at a time: memory stays C x D
+        apart = np.linalg.norm(means - means[c], axis=1)
+        apart[c] = np.nan
+        ratio = divide(apart, within + within[c])
+        if np.isfinite(ratio).any():
+            nearest[c] = int(np.nanargmin(ratio))
+            found[c] = ratio[nearest[c]]
+    return nearest, found

@@ -1,0 +1,63 @@
+"""FRAGILITY as a study: claims by hand, equal sets, linear models on tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imblens.errors import MissingError
+from imblens.run import Run
+from imblens.studies import find_study, measured_pair, run_study
+
+
+def pair_of_runs(weights: list[list[float]]) -> Run:
+    """Two features, classes a (0) and b (1), features (2, 1) for a and (1, 2) for b."""
+    features = np.array([[2.0, 1.0], [2.0, 1.0], [2.0, 1.0], [1.0, 2.0]])
+    labels = np.array([0, 0, 0, 1])
+    return Run.from_arrays(
+        train=(features, labels), test=(features, labels), head=(np.array(weights), np.zeros(2)), classes=["a", "b"]
+    )
+
+
+def test_measures_of_the_rare_third_by_hand() -> None:
+    """b is rare. Its embedding under weights (0, 1) is (0, 2): one feature of magnitude 2; under (1, 1): (1, 2)."""
+    values = measured_pair(pair_of_runs([[1, 0], [0, 1]]), pair_of_runs([[1, 0], [1, 1]]))
+    assert values["top1_long_tailed"] == values["top1_balanced"] == 2.0
+    assert values["needed_long_tailed"] == 1.0 and values["needed_share_long_tailed"] == 0.5
+    assert values["wrong_shift_long_tailed"] is None  # no test instance is misclassified
+    assert values["accuracy_with_count"] is None  # two classes have no rank correlation to speak of
+
+
+def test_linear_models_on_tables_run_through_the_study(tmp_path: Path) -> None:
+    study = find_study("fragility", quick=True, seeds=[0, 1])
+    linear = [job for job in study.jobs if job.label in ("wine logistic regression", "wine linear SVM")]
+    assert len(study.jobs) == 2 * 3 + 3 * 2 and study.missing.keys() == {"CIFAR-10"}
+    small = type(study)(**{**vars(study), "jobs": linear})
+    result = run_study(small, tmp_path / "out", workers=1)
+    assert result.results["seed"].tolist() == [0, 1, 0, 1] and "failed" not in result.results
+    first = result.results.iloc[0]
+    assert 0 < first["needed_share_long_tailed"] <= 1 and 0 <= first["kept_between"] <= 1
+    assert set(result.tables["claims"]["loss"]) == {"logistic regression", "linear SVM"}
+    assert (result.tables["summary"].drop(columns="claim").sum(axis=1) == 2).all()
+    assert "Left out" in result.text and "CIFAR-10" in result.text
+    again = run_study(small, tmp_path / "out", workers=1)  # finished cells are read
+    pd.testing.assert_frame_equal(again.results, result.results)
+
+
+def test_the_balanced_form_has_as_many_images_as_the_long_tail() -> None:
+    job = find_study("fragility", quick=True).jobs[0]
+    long_tailed, balanced = job.data.load(), job.balanced.load()
+    counts = balanced.class_counts
+    assert counts.min() == counts.max() and long_tailed.class_counts.max() >= 20 * long_tailed.class_counts.min()
+    assert 0 <= len(long_tailed.train) - len(balanced.train) < len(counts)
+    assert np.array_equal(long_tailed.held_out.targets, balanced.held_out.targets)
+
+
+def test_names_and_sources_are_checked() -> None:
+    with pytest.raises(MissingError, match="fragility has no data 'CIFAR'"):
+        find_study("fragility", data={"CIFAR": "x"})
+    with pytest.raises(MissingError, match="no cuts"):
+        find_study("fragility", cuts=[0])
