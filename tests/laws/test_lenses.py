@@ -172,7 +172,7 @@ def test_the_order_of_features_does_not_matter(lens, task):
     assert_same(one, replace(two, tables=back))
 
 
-SCALES = {"mean": 1, "gap": 1, "gap_correct": 1, "gap_wrong": 1, "fe_mean": 1, "norm": -1}
+SCALES = {"mean": 1, "gap": 1, "gap_correct": 1, "gap_wrong": 1, "fe_mean": 1, "norm": -1, "within": 1}
 
 
 @holds(but={"diagnosis": "its evidence states gaps, which have the unit of the features, as text"})
