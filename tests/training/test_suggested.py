@@ -54,7 +54,7 @@ def test_shared_top_features_cost_by_hand() -> None:
     assert cost.item() == pytest.approx(2 * 0.7 / 3)
     cost.backward()
     assert features.grad is not None and features.grad[0, 0] > 0 and not features.grad[2].any()
-    loss.set_epoch(1, 2)  # the means begin anew: alone, a class shares nothing
+    loss.set_epoch(1, 2)  # the means begin at zero again: alone, a class shares nothing
     assert loss.penalty(features, torch.tensor([0, 0, 0])).item() == 0
 
 

@@ -44,7 +44,7 @@ class OverlapCrossEntropy(ClassLoss):
         self._seen: Tensor | None = None  # (C,)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Start the class means anew, so that a resumed training takes the same steps."""
+        """Begin the class means at zero again, so that a resumed training takes the same steps."""
         self._sums = self._seen = None
 
     def per_instance(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,0 +1,93 @@
+"""python -m docs.papers_table: write docs/papers.md, every table and figure of the four papers and how to get it here.
+
+Questions, and whether a study or an option exists, come from the registry and the commands. What was run here, and how close
+it came, is in docs/papers.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from imblens.studies import study_descriptions
+
+PAGE = Path(__file__).parent / "papers.md"
+LIST = Path(__file__).parent / "papers.csv"
+NOT_THERE = "not there yet"
+NOT_RUN = "not run"
+
+
+class Item(NamedTuple):
+    """A table or figure: where, the study or command that makes it, what was run here, how close it came."""
+
+    paper: str
+    item: str
+    what: str
+    how: str
+    here: str
+    close: str
+
+
+def items() -> list[Item]:
+    """Return the rows of docs/papers.csv."""
+    with LIST.open(encoding="utf-8", newline="") as file:
+        return [Item(**row) for row in csv.DictReader(file)]
+
+
+def command_of(how: str) -> str:
+    """Return what is typed: a study with its folder, any other command as it is."""
+    return how if how.startswith("imblens ") else f"imblens study {how} --out DIR"
+
+
+def exists(how: str) -> bool:
+    """Return whether the study, or every option of the command, is there."""
+    if not how.startswith("imblens "):
+        return how in study_descriptions()
+    if how.startswith("imblens compare"):
+        from imblens.cli import compare
+
+        text = Path(compare.__file__).read_text(encoding="utf-8")
+        return all(f'"{word}"' in text for word in how.split() if word.startswith("--"))
+    return True
+
+
+def rows() -> list[str]:
+    """Return the lines of the table."""
+    known = study_descriptions()
+    lines = ["| paper | table or figure | what | command | run here | how close |", "|---|---|---|---|---|---|"]
+    for item in items():
+        what = item.what or known.get(item.how, "").rpartition(" (")[0]
+        here = (item.here or NOT_RUN) if exists(item.how) else NOT_THERE
+        lines.append(f"| {item.paper} | {item.item} | {what} | `{command_of(item.how)}` | {here} | {item.close} |")
+    return lines
+
+
+TEXT = """# The four papers
+
+Every table and figure of the papers, the command that makes it here, what was run on two cores, and how close it came. Studies
+print the published values beside ours. `--quick` is the size for two cores; without it a study has the paper's full schedule,
+which needs a GPU and was not run here. Numbers and their spread are in [results](results.md). `python -m docs.papers_table`
+writes this page from the registry of studies and `docs/papers.csv`.
+
+{table}
+
+IML: Dablain et al. 2022, *Interpretable ML for Imbalanced Data*. FRAGILITY: Dablain et al. 2022, *Understanding CNN Fragility
+When Learning With Imbalanced Data*; only its abstract was at hand, so its three image sets are three of those of EOS. LOOKING:
+Khakzar et al. 2022, *Analyzing the Effects of Handling Data Imbalance on Learned Features from Medical Images by Looking Into
+the Models*. EOS: Dablain et al. 2022, *Efficient Augmentation for Imbalanced Deep Learning*.
+
+What their conclusions ask for and do not measure is in [results](results.md#what-the-papers-suggest).
+"""
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(TEXT.format(table="\n".join(rows())), encoding="utf-8")
+    print(PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
