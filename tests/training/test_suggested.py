@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from imblens.data import ImageSet, ImageSplit
-from imblens.errors import InputError, MissingError
+from imblens.errors import InputError, MissingError, NotApplicable
+from imblens.extraction import BANDS
+from imblens.lenses import colours
 from imblens.losses import ClassLoss, build_loss
 from imblens.run import Run
 from imblens.training import Recolour, TrainingPlan, eos_in_batch, train
 from imblens.workflows import class_colours
+from tests.lenses.made import captured_run
 
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
 REFERENCES = [[200, 40, 40], [40, 200, 40], [40, 40, 200]]
@@ -131,10 +134,14 @@ def test_what_cannot_be_is_refused(images: ImageSet, arch: str, tmp_path: Path) 
 
 
 def test_class_colours_of_a_run() -> None:
-    """Class a has 3 of 4 salient pixels in the first band, class b all in the second."""
-    from imblens.extraction import BANDS, band_columns  # noqa: F401
-
-    rng = np.random.default_rng(0)
-    run = Run.from_arrays(train=(rng.normal(size=(4, 2)), np.array([0, 0, 1, 1])), classes=["a", "b"])
-    with pytest.raises(Exception, match="colours"):
-        class_colours(run)
+    run = captured_run()
+    found = class_colours(run)
+    table = colours(run).tables["colours"]
+    name = run.classes[0]
+    for row in table[table["class"] == name].itertuples():
+        assert found["shares"][name][list(BANDS).index(row.band)] == pytest.approx(row.share)
+    assert sum(found["shares"][name]) == pytest.approx(1) and len(found["references"]) == 14
+    assert TrainingPlan(class_colours=found).class_colours == found
+    plain = Run.from_arrays(train=(np.eye(4), np.array([0, 0, 1, 1])))
+    with pytest.raises(NotApplicable, match="colours"):
+        class_colours(plain)

@@ -24,5 +24,8 @@ def class_colours(run: Run) -> dict[str, Any]:
     from imblens.lenses import colours
 
     table = colours(run).tables["colours"].pivot(index="class", columns="band", values="share")
-    shares = {str(name): [float(row[band]) for band in BANDS] for name, row in table.iterrows() if row.notna().all()}
+    table = (
+        table.dropna(how="all").reindex(columns=list(BANDS)).fillna(0.0)
+    )  # bands that no image has are left out there
+    shares = {str(name): [float(value) for value in row] for name, row in table.iterrows() if row.sum() > 0}
     return {"references": [list(colour) for colour in BANDS.values()], "shares": shares}
