@@ -210,7 +210,7 @@ def sets(data: Mapping[str, str], *, quick: bool) -> list[tuple[Data, Data]]:
     found = []
     for one in known:
         own = one.found(data.get(one.name, one.source))
-        equal = EqualData(**own.model_dump())
+        equal: Data = EqualData(**own.model_dump())
         if one.name + BALANCED in data:
             equal = Data(**own.model_dump(exclude={"profile", "source"})).found(data[one.name + BALANCED])
         if one.name in data and own.is_thinned:

@@ -69,12 +69,11 @@ def embedding_quality(run: Run) -> pd.DataFrame:
     means = np.where(train.count[:, None] > 0, train.mean, np.nan)
     within = np.where(train.count > 0, np.sqrt(train.variance.sum(axis=1)), np.nan)
     nearest, separation = _separation(means, within)
-    names = np.append(np.asarray(run.classes, dtype=object), None)
     shift = np.linalg.norm(np.where(test.count[:, None] > 0, test.mean, np.nan) - means, axis=1)
     columns: dict[str, Any] = {
         "class": run.classes,
         "within": within,
-        "nearest": pd.Series(names[nearest], dtype=object),
+        "nearest": pd.Series([run.classes[k] if k >= 0 else None for k in nearest], dtype=object),
         "separation": separation,
         "own_train": divide(run.train.reduce(lambda: NearestMean(means)), train.count),
         "own_test": divide(run.test.reduce(lambda: NearestMean(means)), test.count),
