@@ -17,56 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.base.files import write_text
-from imblens.errors import ImblensError, InputError
+from imblens.errors import ImblensError
 from imblens.training._plan import TrainingPlan
+from imblens.training._ranks import RANK, WORLD, read_json
 
 if TYPE_CHECKING:
     from imblens.data import ImageSet
-
-RANK, WORLD = "LOCAL_RANK", "IMBLENS_DEVICES"  # of this process, how many there are
-
-
-def refuse_missing(devices: int, *, batch: int, features: str = "") -> None:
-    """Refuse more devices than there are, and what cannot be split over several.
-
-    Args:
-        devices: asked for.
-        batch: images of the smallest batch.
-        features: what reads the features of a whole batch; "" for nothing.
-
-    Raises:
-        InputError: states what was asked, what there is and what to do.
-    """
-    import torch
-
-    if devices == 1:
-        return
-    gpus = torch.cuda.device_count()
-    known, what = (gpus, "GPU") if gpus else (os.cpu_count() or 1, "processor core")
-    if devices > known:
-        raise InputError(
-            f"{devices} devices were asked for, and this machine has {known} {what}{'s' * (known > 1)}.",
-            hint=f"Give --devices {known}, or leave it out." if known > 1 else "Leave out --devices.",
-        )
-    if batch < devices:
-        raise InputError(
-            f"batches of {batch} images cannot be split over {devices} devices.", hint="Raise --batch-size."
-        )
-    if features:
-        raise InputError(
-            f"{features} reads the features of a whole batch, which several devices split.",
-            hint="Leave out --devices.",
-        )
-
-
-def rank() -> int:
-    """Return the number of this process among those of the training, 0 where there is one."""
-    return int(os.environ.get(RANK, 0)) if WORLD in os.environ else 0
-
-
-def world() -> int:
-    """Return how many processes train together."""
-    return int(os.environ.get(WORLD, 1))
 
 
 def train_in_processes(
@@ -95,59 +51,25 @@ def train_in_processes(
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
-        typed = [sys.executable, "-c", "from imblens.training._devices import main; main()", temporary]
+        typed = [sys.executable, "-c", "from imblens.training._worker import main; main()", temporary]
         processes = [
             subprocess.Popen(typed, env={**os.environ, **known, RANK: str(number)}) for number in range(plan.devices)
         ]
         try:
             _wait(processes)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_read(shared / "stopped.json").get("message", "")) from None
+            raise KeyboardInterrupt(read_json(shared / "stopped.json").get("message", "")) from None
         finally:
             _end(processes)
         failed = [process.returncode for process in processes if process.returncode]
-        error = _read(shared / "error.json")
+        error = read_json(shared / "error.json")
         if error:
             raise ImblensError(error["message"], hint=error["hint"])
         if failed:
             raise ImblensError(
                 f"a training process ended with exit code {failed[0]}.", hint="The reason is printed above."
             )
-        return _read(shared / "done.json")
-
-
-def main() -> None:
-    """Run one of the processes; its folder is the last argument."""
-    from imblens.data import ImageSet, ImageSplit
-    from imblens.training._prepare import prepare
-    from imblens.training._train import fit_prepared
-
-    shared = Path(sys.argv[-1])
-    job = _read(shared / "job.json")
-    splits = {
-        name: ImageSplit.from_arrays(
-            np.load(shared / f"{name}-images.npy", mmap_mode="r"), np.load(shared / f"{name}-labels.npy")
-        )
-        for name in job["splits"]
-    }
-    named = {"name": job["name"], "classes": tuple(job["classes"]), "task": job["task"], "source": job["source"]}
-    image_set = ImageSet(train=splits["train"], val=splits.get("val"), **named)
-    folder, resume = Path(job["folder"]), bool(job["resume"])
-    try:
-        prepared = prepare(image_set, TrainingPlan(**job["plan"]), folder, resume=resume)
-        trained = fit_prepared(
-            image_set, prepared, folder, resume=resume, progress=bool(job["progress"]) and rank() == 0
-        )
-    except ImblensError as error:
-        if rank() == 0:
-            write_text(shared / "error.json", json.dumps({"message": error.message, "hint": error.hint}))
-        raise SystemExit(2) from None
-    except KeyboardInterrupt as stop:
-        if rank() == 0:
-            write_text(shared / "stopped.json", json.dumps({"message": str(stop)}))
-        raise SystemExit(130) from None
-    if rank() == 0:
-        write_text(shared / "done.json", json.dumps({"device": trained.meta["device"]}))
+        return read_json(shared / "done.json")
 
 
 def _write_job(
@@ -191,7 +113,3 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
-from imblens.training._devices import world
+from imblens.training._ranks import world
 
 
 class _Interrupt(lightning.Callback):

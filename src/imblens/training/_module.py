@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from imblens.losses import ClassLoss, LabelLoss
 from imblens.models import logits_among
-from imblens.training._devices import rank, world
 from imblens.training._features import FeatureTap, with_synthetic
 from imblens.training._global_state import derived_seed, seed_everything
 from imblens.training._mixing import MIXINGS
 from imblens.training._plan import TrainingPlan
+from imblens.training._ranks import rank, world
 from imblens.training._samplers import Batches, draw_epoch
 from imblens.training._schedules import Schedule
 from imblens.training._tallies import Aurocs, Recalls, Tally

@@ -13,10 +13,10 @@ from imblens.base.extras import require
 from imblens.errors import InputError
 from imblens.losses import build_loss, find_loss
 from imblens.models import evaluating, load_pretrained, make_network, trainable_head
-from imblens.training._devices import refuse_missing
 from imblens.training._files import refuse_old, stored_precision
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
+from imblens.training._ranks import refuse_missing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

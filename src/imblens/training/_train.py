@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.files import write_bytes
 from imblens.base.versions import versions
 from imblens.models import load_pretrained
-from imblens.training._devices import rank, train_in_processes
+from imblens.training._devices import train_in_processes
 from imblens.training._files import LAST, MODEL, refuse_old, remove_old
 from imblens.training._pixels import channel_statistics, rare_classes
 from imblens.training._plan import TrainingPlan
 from imblens.training._prepare import Prepared, as_plan, prepare
+from imblens.training._ranks import rank
 from imblens.training._samplers import Batches
 
 if TYPE_CHECKING:
