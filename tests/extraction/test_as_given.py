@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ChainDataset, DataLoader, IterableDataset, TensorDataset
 
 import imblens
 from imblens.errors import InputError
@@ -167,3 +167,37 @@ def test_streamed_data_sets(x: torch.Tensor, y: torch.Tensor) -> None:
 def test_a_number_is_no_list_of_classes(x: torch.Tensor, y: torch.Tensor) -> None:
     with pytest.raises(InputError, match="classes must be a sequence of names, found 3"):
         imblens.capture(Plain(), train=(x, y), test=(x, y), classes=3)  # type: ignore[arg-type]
+
+
+def test_chains_of_streamed_sets(x: torch.Tensor, y: torch.Tensor) -> None:
+    class Stream(IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter(zip(x, y, strict=True))
+
+    run = imblens.capture(Plain(), train=ChainDataset([Stream(), Stream()]))
+    assert len(run.train) == 2 * len(x) and np.array_equal(run.train.labels, np.tile(y, 2))
+
+
+def test_a_mapping_that_holds_the_inputs_or_the_label(x: torch.Tensor, y: torch.Tensor) -> None:
+    network = Plain()
+    plain = imblens.capture(network, train=(x, y))
+    rows = [
+        ({"inputs": {"x": one}, "label": int(label)}, (one, {"label": int(label)}))
+        for one, label in zip(x, y, strict=True)
+    ]
+    for form in (0, 1):
+        run = imblens.capture(network, train=DataLoader([row[form] for row in rows], batch_size=5))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(run.train.labels, plain.train.labels)
+        np.testing.assert_allclose(run.train.logits, plain.train.logits, atol=1e-6)
+
+
+def test_inputs_that_cannot_be_a_batch_are_named(x: torch.Tensor, y: torch.Tensor) -> None:
+    network = Plain()
+    with pytest.raises(InputError, match="yields single instances, not batches"):
+        imblens.capture(network, train=DataLoader(list(zip(x, y, strict=True)), batch_size=None))  # type: ignore[arg-type]
+    ragged = [np.zeros(k % 3 + 1) for k in range(len(y))]
+    for rows in (ragged, np.array(ragged, dtype=object)):
+        with pytest.raises(InputError, match=r"3 shapes, such as \(1,\) and \(2,\)\. Pad them"):
+            imblens.capture(network, train=(rows, y))
+    with pytest.raises(InputError, match="pass them as float32"):
+        imblens.capture(network, train=(x.long(), y))

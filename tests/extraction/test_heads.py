@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,6 +191,39 @@ def test_modules_of_other_classes_that_compute_a_linear_layer(head: Any) -> None
     assert capture(model, train=(X, Y), layer="head").meta["head"]["kind"] == "affine"
 
 
+class Cosines(nn.Module):
+    """A cosine classifier, as LDAM is trained with; `unit_weight` scales the weight to length 1 as well."""
+
+    def __init__(self, unit_weight: bool) -> None:
+        super().__init__()
+        self.weight, self.unit_weight = nn.Parameter(torch.randn(3, 7)), unit_weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = nn.functional.normalize(self.weight) if self.unit_weight else self.weight
+        return 9 * nn.functional.linear(nn.functional.normalize(x), weight)
+
+
+@pytest.mark.parametrize("unit_weight", [True, False])
+def test_cosine_classifiers(unit_weight: bool) -> None:
+    model = seeded(lambda: Net(Cosines(unit_weight), pooled)).eval()
+    run = capture(model, train=(X, Y), test=(X, Y))
+    assert run.head is not None and run.head.unit
+    with torch.no_grad():
+        np.testing.assert_allclose(run.train.logits, model(X), atol=1e-4)
+        np.testing.assert_allclose(run.train.features, torch.tanh(model.body(X)).mean(1), atol=1e-5)
+    np.testing.assert_allclose(run.head(run.train.features), run.train.logits, atol=1e-4)
+    other = run.with_head(replace(run.head, weight=run.head.weight * np.float32([[2], [0.5], [1]])))
+    if unit_weight:  # its rows all have one length
+        with pytest.raises(InputError, match="no weight that takes the head"):
+            other.install(model)
+    else:
+        other.install(model)
+        with torch.no_grad():
+            np.testing.assert_allclose(other.train.logits, model(X), atol=1e-3)
+    with pytest.raises(InputError, match="no weight that takes the head"):
+        run.with_head(replace(run.head, unit=False)).install(model)
+
+
 def test_a_linear_module_without_a_weight_of_its_own_takes_no_head() -> None:
     class Product(nn.Module):
         def __init__(self) -> None:
@@ -261,6 +294,8 @@ VIEWS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "frames in the batch axis": lambda h, t: h(t.flatten(0, 1)).reshape(len(t), 6, 3).mean(1),
     "views one after another": lambda h, t: h(t.transpose(0, 1).flatten(0, 1)).reshape(6, len(t), 3).mean(0),
     "one more axis": lambda h, t: pooled(h, t)[:, None],
+    "the last step, time first": lambda h, t: h(t.transpose(0, 1))[-1],
+    "mean over steps, time first": lambda h, t: h(t.transpose(0, 1)).mean(0),
 }
 
 

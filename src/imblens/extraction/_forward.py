@@ -29,6 +29,10 @@ _MISFIT = (
     "label=POSITION names the label where it is not the last entry of a batch, "
     "forward=lambda model, inputs: ... calls the network in another way."
 )
+_KIND = (
+    "Where the network takes floating-point inputs, pass them as float32; where these are the labels, label=POSITION names "
+    "the entry of a batch that holds them."
+)
 _ARGUMENTS = (
     "Call the network with what it takes: forward=lambda model, inputs: model(...); or rename keys of the batch."
 )
@@ -192,7 +196,7 @@ class ForwardPass:
             raise InputError(
                 f"{type(self._model).__name__} cannot run on inputs of shape {inputs.shapes()}: "
                 f"{type(error).__name__}: {error}",
-                hint=_ARGUMENTS if isinstance(error, (TypeError, NotImplementedError)) else _MISFIT,
+                hint=_hint(error),
             ) from error
 
     def _run(
@@ -271,6 +275,13 @@ class ForwardPass:
                 f"layer {self._layer!r}: its output differs from features @ weight.T + bias by up to {off:.3g}.",
                 hint="A hook or a forward of its own seems to change it. Pass layer=NAME of a plain linear layer.",
             )
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, (TypeError, NotImplementedError)):
+        return _ARGUMENTS
+    kinds = ("same dtype", "same type", "scalar type", "Input type")  # as PyTorch puts it
+    return _KIND if any(words in str(error) for words in kinds) else _MISFIT
 
 
 def masks_of(inputs: Inputs, n: int) -> dict[str, torch.Tensor]:

@@ -143,6 +143,9 @@ class Signature:
             taken = {key: value for key, value in values.items() if self.custom or key not in (*LABEL_KEYS, *TEXT_KEYS)}
             return Inputs((), taken)
         taken = {key: value for key, value in values.items() if key in self.keywords}
+        nested = [value for value in values.values() if isinstance(value, Mapping)]
+        if not taken and len(nested) == 1 and self.keywords & set(nested[0]):
+            return self._keywords(nested[0], name)
         if taken:
             return Inputs((), taken)
         usual = [key for key in INPUT_KEYS if isinstance(values.get(key), torch.Tensor)]
@@ -196,6 +199,9 @@ def divide_batch(batch: Any, label: Label, name: str) -> tuple[Any, Any]:
             )
         rest = list(batch)
         labels = rest.pop(position)
+        if label is None and isinstance(labels, Mapping) and not {"boxes", "bbox", "bboxes"} & set(labels):
+            known = next((key for key in LABEL_KEYS if key in labels), next(iter(labels), None))
+            labels = labels[known] if len(labels) == 1 or known in LABEL_KEYS else labels
         return (rest[0] if len(rest) == 1 else tuple(rest)), labels
     if hasattr(batch, "y") and label is None:
         return batch, batch.y

@@ -23,10 +23,10 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
             return DataLoader(source.dataset, batch_size=getattr(source, "batch_size", None) or 1), []
         if hasattr(source, "with_format") and _unformatted(source):
             source = source.with_format("torch")
-        if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
-            return DataLoader(source), []
         if isinstance(source, IterableDataset):
             return DataLoader(source, batch_size=1), []
+        if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+            return DataLoader(source), []
         return source, []  # an iterable of batches
     if type(source).__iter__ is not DataLoader.__iter__:
         return source, [f"{name}: {OWN_BATCHES.format(type(source).__name__)}"]
@@ -40,6 +40,14 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
         notes.append(f"{name}: an iterable data set gives its instances to every worker; it is read without workers.")
         return _again(source, dataset, source.batch_size, workers=0), notes
     return _again(source, dataset, source.batch_size), notes
+
+
+def length_of(dataset: Any) -> int | None:
+    """Return how many instances a data set has; None where it does not state it, as streamed ones."""
+    try:
+        return len(dataset)
+    except (TypeError, NotImplementedError):  # a chain of streamed sets has a `__len__` that fails
+        return None
 
 
 def _unformatted(dataset: Any) -> bool:

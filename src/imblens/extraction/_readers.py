@@ -15,7 +15,7 @@ from imblens.data import ImageSplit, resize
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import LABEL_KEYS, Inputs, divide_batch, labels_array
-from imblens.extraction._loaders import loader_of, with_batch_size
+from imblens.extraction._loaders import length_of, loader_of, with_batch_size
 from imblens.extraction._preprocessing import Pixels, Preprocessing
 from imblens.extraction._previews import Previews
 from imblens.extraction._rules import BatchRules
@@ -135,7 +135,7 @@ class BatchReader(SplitReader):
             self.labels = labels
         elif n is not None and self._loader is not None:
             dataset: Any = getattr(self._loader, "dataset", None)
-            self._n = len(dataset) if hasattr(dataset, "__len__") else None
+            self._n = length_of(dataset)
 
     def __len__(self) -> int:
         """Return N, 0 where it is unknown."""
@@ -168,7 +168,7 @@ class BatchReader(SplitReader):
         while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
             chosen = dataset.indices if chosen is None else [dataset.indices[i] for i in chosen]
             dataset = dataset.dataset
-        if dataset is None or not hasattr(dataset, "__len__"):
+        if length_of(dataset) is None:
             return None
         for name in PATHS:
             found = getattr(dataset, name, None)
@@ -190,6 +190,11 @@ class BatchReader(SplitReader):
             values, labels = divide_batch(batch, rules.label, self.name)
             if isinstance(batch, (tuple, list)) and rules.label is None:
                 self._state_entries(batch, values)
+            if getattr(labels, "ndim", 1) == 0 or isinstance(labels, (int, float, str)):
+                raise InputError(
+                    f"{self.name} yields single instances, not batches.",
+                    hint="Give the DataLoader a batch_size, or pass its data set.",
+                )
             inputs = rules.signature.arguments(values, self.name).map(lambda tensor: tensor.detach().cpu().clone())
             yield batch, inputs, labels_array(labels, self.name, rules.classes)
 
@@ -246,11 +251,13 @@ def make_reader(split: Any, name: str, rules: BatchRules, *, originals: bool) ->
             raise ShapeError(f"{name} has {len(split)} entries.", hint="Pass (inputs, labels).")
         inputs, labels = divide_batch(split, rules.label if isinstance(split, Mapping) else None, name)
         reader = _array_reader(inputs, labels_array(labels, name, rules.classes), name, rules, originals)
-    elif hasattr(split, "__getitem__") and hasattr(split, "__len__"):
+    elif hasattr(split, "__getitem__") and length_of(split) is not None:
         reader = BatchReader(split, name, rules, n=len(split))
     elif hasattr(split, "dataset") or (hasattr(split, "__iter__") and not hasattr(split, "__next__")):
         dataset = getattr(split, "dataset", split)
-        counted = dataset is not split and hasattr(dataset, "__len__")  # the length of a loader is that of its batches
+        counted = (
+            dataset is not split and length_of(dataset) is not None
+        )  # the length of a loader is that of its batches
         reader = BatchReader(split, name, rules, n=len(dataset) if counted else None)
         if not counted:
             return reader
@@ -325,6 +332,8 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
         columns, inputs = [str(column) for column in inputs.columns], _table(inputs, name)
     if getattr(inputs, "is_sparse", False) or str(getattr(inputs, "layout", "")).startswith("torch.sparse"):
         inputs = inputs.to_dense()
+    if str(getattr(inputs, "dtype", "object")) == "object":
+        _refuse_ragged(inputs, name)
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
     shape = tuple(inputs.shape)
@@ -343,6 +352,15 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
             hint="Give images in that layout, or preprocessed float tensors.",
         )
     return BatchReader(inputs, name, rules, n=shape[0], labels=labels, value_names=columns)
+
+
+def _refuse_ragged(rows: Any, name: str) -> None:
+    shapes = {tuple(row.shape) if hasattr(row, "shape") else (len(row),) for row in rows if np.iterable(row)}
+    if len(shapes) > 1 and not any(isinstance(row, str) for row in rows):
+        raise InputError(
+            f"{name} has inputs of {len(shapes)} shapes, such as {' and '.join(map(str, sorted(shapes)[:2]))}.",
+            hint="Pad them to one shape, and pass a mask beside them; or pass a DataLoader whose collate_fn does.",
+        )
 
 
 def _table(table: Any, name: str) -> NDArray[np.float32]:

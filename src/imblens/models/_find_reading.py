@@ -149,7 +149,7 @@ def _watched(run: Callable[[], Any], modules: Mapping[str, Any]) -> tuple[Any, d
 
 def _reading_of(name: str, kind: str, calls: Any, part: torch.Tensor, masks: Mapping[str, Any]) -> HeadReading | None:
     """Return the reading of one layer that gives the network's output `part` (n, C), or None."""
-    for layout in ("", "rows", "views", "calls"):
+    for layout in ("", "rows", "views", "time", "calls"):
         pair = arranged(calls, layout, len(part))
         if pair is not None:
             for reading in _readings(name, kind, *pair, part, masks):
@@ -264,12 +264,15 @@ def _affine_module(
             weight, bias = affine_weights(others[name], dim)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # it takes nothing of this shape
             continue
-        expected = entered.float().cpu() @ weight.T + bias
-        if not _close(expected, left.float().cpu(), 2e-2 if left.dtype.itemsize < 4 else CLOSE):
+        plain, given = entered.float().cpu(), left.float().cpu()
+        loose = 2e-2 if left.dtype.itemsize < 4 else CLOSE
+        unit = plain / plain.norm(dim=-1, keepdim=True).clamp_min(1e-12)  # a cosine classifier
+        normalised = not _close(plain @ weight.T + bias, given, loose)
+        if normalised and (entered.ndim > 2 or not _close(unit @ weight.T + bias, given, loose)):
             continue
         found = _reading_of(name, "affine", calls[name], part, masks)
         if found is not None:
-            return replace(found, dim=dim)
+            return replace(found, dim=dim, normalised=normalised)
     return None
 
 

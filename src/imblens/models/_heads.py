@@ -49,12 +49,14 @@ class HeadReading:
         part: position of the network's output among the tensors that it returns; -1 where it is unknown.
         pool: "mean", "first", "last" or a function.
         layout: where the positions of an instance are: "" in the tensor itself, "rows" (n * k, ...) with those of an
-            instance side by side, "views" (k * n, ...) one after another, "calls" in k calls of the layer.
+            instance side by side, "views" (k * n, ...) one after another, "time" (k, n, ...) in the first axis, "calls" in k
+            calls of the layer.
         n_calls: how often the layer runs in one forward pass.
         skipped: whether an earlier output of the network has the width of the classes, too.
         others: positions of all other outputs that may be predictions.
         heads: name and factor of each of several linear layers.
         dim: D, where the module does not state it ("affine").
+        normalised: whether that module scales what enters it to length 1 first.
     """
 
     layer: str
@@ -69,6 +71,7 @@ class HeadReading:
     layout: str = ""
     n_calls: int = 1
     dim: int = 0
+    normalised: bool = False
     skipped: bool = False
     others: tuple[int, ...] = ()
     heads: tuple[tuple[str, float], ...] = ()
@@ -143,7 +146,9 @@ class HeadReading:
         return weight, bias
 
     def unit(self, model: Any) -> bool:
-        """Return whether the layer scales what enters it to length 1 itself (`imblens.models.normed`)."""
+        """Return whether the layer scales what enters it to length 1 itself, as a cosine classifier does."""
+        if self.kind == "affine":
+            return self.normalised
         from imblens.models.normed import NormedLinear
 
         layer = model.get_submodule(self.layer) if self.kind == "linear" else None
@@ -222,6 +227,11 @@ def arranged(
         if len(calls) < 2 or not alike or len(calls[0][1]) != n:
             return None
         entered, left = (torch.stack([pair[k] for pair in calls], dim=1) for k in (0, 1))
+        return entered, left
+    if layout == "time":
+        if len(calls) != 1 or calls[0][1].ndim != 3 or calls[0][1].shape[1] != n:
+            return None
+        entered, left = (tensor.transpose(0, 1) for tensor in calls[0])
         return entered, left
     if len(calls) != 1 or calls[0][1].ndim != 2 or len(calls[0][1]) <= n or len(calls[0][1]) % n:
         return None

@@ -158,9 +158,7 @@ def _install_affine(head: Head, model: Any, name: str) -> Any:
         raise MissingError(f"the model has no layer {name!r}.", hint="Give the network that the run was captured from.")
     weight, bias = torch.from_numpy(head.weight.copy()), torch.from_numpy(head.bias.copy())
     found = [(parameter, parameter.detach().clone()) for parameter in module.parameters()]
-    dim = weight.shape[1]
-    now = affine_weights(module, dim)
-    near: dict[str, Any] = {"rtol": 1e-2, "atol": 1e-6 + 1e-4 * float(weight.abs().max())}
+    now = affine_weights(module, weight.shape[1])
     parameters = [parameter for parameter, _ in found]
     for matrix, vector in product(parameters, [*parameters, None]):
         for change in (weight - now[0], (weight - now[0]).T) if now[0].shape == weight.shape else ():
@@ -168,10 +166,13 @@ def _install_affine(head: Head, model: Any, name: str) -> Any:
                 continue
             with torch.no_grad():
                 matrix.add_(change.to(matrix))
+                moved = affine_weights(module, weight.shape[1])[0] - now[0]
+                factor = float((moved * (weight - now[0])).sum() / ((weight - now[0]) ** 2).sum().clamp_min(1e-30))
+                if factor > 0:  # the module multiplies its weight by a number
+                    matrix.add_((1 / factor - 1) * change.to(matrix))
                 if vector is not None:
                     vector.add_((bias - now[1]).to(vector))
-            new = affine_weights(module, dim)
-            if torch.allclose(new[0], weight, **near) and torch.allclose(new[1], bias, **near):
+            if _gives(module, head):
                 return model
             with torch.no_grad():
                 for parameter, values in found:
@@ -180,6 +181,18 @@ def _install_affine(head: Head, model: Any, name: str) -> Any:
         f"the layer {name!r} ({type(module).__name__}) has no weight that takes the head.",
         hint="Replace it by torch.nn.Linear with the same weights (of LoRA: merge it first), and capture again.",
     )
+
+
+def _gives(module: Any, head: Head) -> bool:
+    """Whether a module computes the head's logits, of features of any length."""
+    import torch
+
+    inputs = 3 * torch.randn(2 * head.weight.shape[1], head.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    like = next(parameter for parameter in module.parameters())
+    with torch.no_grad():
+        given = module(inputs.to(like)).float().cpu()
+    wanted = torch.from_numpy(head(inputs.numpy()))
+    return torch.allclose(given, wanted, rtol=0, atol=1e-6 + 1e-3 * float(wanted.abs().max()))
 
 
 def _set_weight(layer: Any, weight: Any, bias: Any, *, unit: bool) -> None:
