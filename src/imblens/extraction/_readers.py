@@ -355,7 +355,7 @@ def _array_reader(inputs: Any, labels: NDArray[Any], name: str, rules: BatchRule
 
 
 def _refuse_ragged(rows: Any, name: str) -> None:
-    shapes = {tuple(row.shape) if hasattr(row, "shape") else (len(row),) for row in rows if np.iterable(row)}
+    shapes = {tuple(row.shape) if hasattr(row, "shape") else (len(row),) for row in rows if hasattr(row, "__len__")}
     if len(shapes) > 1 and not any(isinstance(row, str) for row in rows):
         raise InputError(
             f"{name} has inputs of {len(shapes)} shapes, such as {' and '.join(map(str, sorted(shapes)[:2]))}.",
