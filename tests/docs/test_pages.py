@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.commands import as_a_process, imblens
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -18,18 +21,24 @@ PAGES = [
     *(ROOT / "docs" / "tutorials" / f"{name}.md" for name in ("network", "deploy")),
 ]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN = 'import sys; sys.argv[0] = "imblens"; from imblens.cli import main; main()'
+COMMAND = re.compile(r"imblens (.*?)(?: > (\S+))?(?: \|\| test \$\? -eq (\d))?(?: +# .*)?")
 
 
-def script(page: Path, folder: Path) -> str:
-    """The page as one Python script: its code in one namespace, its commands in a shell that stops at an error."""
-    lines = ["import subprocess, sys, warnings", f"sys.path.insert(0, {str(folder)!r})"]
-    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if kind == "python":
-            lines.append(text)
-        else:
-            lines.append(f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {text!r}], check=True)")
-    return "\n".join(lines)
+def commands(text: str, folder: Path) -> None:
+    """Run the lines of a block for the shell: those of imblens in this process, others by bash."""
+    other: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        found = COMMAND.fullmatch(line)
+        if (found or not line) and other:
+            subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(other)], cwd=folder, check=True)
+            other = []
+        if found is None:
+            other += [line] * bool(line)
+            continue
+        done = imblens(*shlex.split(found[1]), cwd=folder)
+        assert done.returncode == int(found[3] or 0), f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        if found[2]:
+            (folder / found[2]).write_text(done.stdout)
 
 
 def needed(page: Path) -> list[str]:
@@ -43,17 +52,17 @@ def test_what_a_page_tells_people_to_type_works(page: Path, tmp_path: Path) -> N
     missing = [name for name in needed(page) if find_spec(name) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed; `make ecosystem` runs this page")
-    work = tmp_path / "work"
-    work.mkdir()
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "imblens"
-    command.write_text(f"#!{sys.executable}\n{RUN}\n")
-    command.chmod(0o755)
-    text = script(page, work)
-    assert "subprocess.run" in text or "imblens" in text
-    env = {**os.environ, "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", text], cwd=work, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert blocks
+    names = {"__name__": "__main__"}
+    with as_a_process(tmp_path, [""]):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        sys.path.insert(0, str(tmp_path))
+        for kind, text in blocks:
+            if kind == "python":
+                exec(compile(text, f"{page.stem}.md", "exec"), names)
+            else:
+                commands(text, tmp_path)
 
 
 def test_habits_name_what_exists(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from imblens.studies._jobs import Job, do
 from imblens.studies._measures import forecast
 from imblens.studies._store import Store
 from imblens.studies._tables import as_markdown, compare, plain_markdown, summarise
+from tests.commands import imblens
 from tests.data.helpers import png
 from tests.data.public.layouts import write_cifar10
 from tests.lenses.made import make_run
@@ -114,11 +115,11 @@ def test_another_study_in_the_folder_is_refused(tmp_path: Path, mine: Path) -> N
 @pytest.mark.slow
 def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "imblens.cli", "study", str(mine), "--out", str(out), "--workers", "1"]
-    command[1:3] = ["-c", "from imblens.cli import main; main()"]
+    words = ("study", str(mine), "--out", str(out), "--workers", "1")
+    command = [sys.executable, "-m", "imblens", *words]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     cells = out / "cells"
-    until = time.monotonic() + 180
+    until = time.monotonic() + 400
     while not (cells.is_dir() and any(cells.glob("*.json"))):
         assert first.poll() is None and time.monotonic() < until
         time.sleep(0.05)
@@ -126,7 +127,8 @@ def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None
     first.wait()
     before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
     assert 0 < len(before) < 12
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = imblens(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     after = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
     assert len(after) == 12 and before.items() <= after.items()
     results = pd.read_csv(out / "results.csv")
