@@ -142,7 +142,8 @@ def calibration_draws(
 ) -> list[Calibration]:
     """Calibrations that the labels leave possible: draws from the normal approximation of the posterior.
 
-    Unlike refits on resampled labels, draws also vary for classes without any label.
+    Unlike refits on resampled labels, draws also vary for classes without any label. Their variance is n / (n - k) of the
+    approximation's, for k effective parameters fitted on n labels: a fit to few labels is closer to them than to others.
 
     Args:
         fitted: result of `fit_calibration` with `own`.
@@ -167,11 +168,14 @@ def calibration_draws(
         oo = np.diag(own_p.sum(0)) - own_p.T @ own_p
         tt = (p * (s - mean) ** 2).sum()
     tb, to = -centred.sum(axis=0), -(centred * mine).sum(axis=0)
+    precision = _precision(n_classes, own=True)
     information = np.block(
         [[np.array([[tt]]), tb[None], to[None]], [tb[:, None], bb, bo], [to[:, None], bo.T, oo]]
-    ) + np.diag(_precision(n_classes, own=True))
+    ) + np.diag(precision)
     root = np.linalg.cholesky(information)
     steps = np.linalg.solve(root.T, rng.normal(size=(len(information), draws))).T  # covariance: the inverse
+    of_labels = len(precision) - (np.diag(np.linalg.inv(information)) * precision).sum()  # parameters that labels determine
+    steps *= np.sqrt(len(logits) / max(len(logits) - of_labels, 1.0))
     return [
         replace(
             fitted,
