@@ -120,3 +120,13 @@ def test_the_interval_of_all_or_none_ends_exactly_there():
     trials = np.arange(1, 2000)
     assert (wilson(trials, trials)[1] == 1).all()
     assert (wilson(np.zeros_like(trials), trials)[0] == 0).all()
+
+
+def test_classes_of_few_instances_are_marked_where_they_move_the_means() -> None:
+    labels = np.repeat([0, 1, 2], [40, 20, 3])
+    logits = np.eye(3)[np.where(labels == 2, 0, labels)]
+    run = Run.from_arrays(train=(logits, labels), test=(logits, labels, logits), classes=["a", "b", "c"])
+    finding = class_accuracy(run)
+    assert finding.summary["balanced_accuracy"] == pytest.approx(2 / 3)
+    assert "Of fewer than 10 test instances: c." in finding.notes[0]
+    assert "without them the balanced accuracy is 100%" in finding.notes[0]

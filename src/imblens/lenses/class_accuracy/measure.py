@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.base.arrays import divide, imbalance
 from imblens.base.intervals import wilson
-from imblens.base.wording import number
+from imblens.base.wording import FEW, listed, number, percent
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._pairs import ALL_PAIRS
 from imblens.lenses.class_accuracy.chart import charts
@@ -82,13 +82,16 @@ def class_accuracy(run: Run) -> Finding:
         }
     )
     untested = [name for name, n in zip(run.classes, test_count, strict=True) if n == 0]
-    notes: tuple[str, ...] = ()
+    notes = []
     if untested:
-        notes = (
-            f"No test instance of {', '.join(untested)}: their accuracy is unknown, and they are left out of every mean.",
+        notes.append(
+            f"No test instance of {', '.join(untested)}: their accuracy is unknown, and they are left out of every mean."
         )
+    notes += _few(table, table.get("test_groups", table["test_count"]).to_numpy(), table["accuracy"].to_numpy())
     return Finding(
-        {"class_accuracy": table, "confusion": _confusion_table(run, counts)}, confusion_summary(counts), notes=notes
+        {"class_accuracy": table, "confusion": _confusion_table(run, counts)},
+        confusion_summary(counts),
+        notes=tuple(notes),
     )
 
 
@@ -141,7 +144,22 @@ def _label_accuracy(run: Run) -> Finding:
         names = [name for name, empty in zip(run.classes, missing, strict=True) if empty]
         if names:
             notes.append(f"No {what} test instance of {', '.join(names)}: left out of every mean.")
+    judged = np.minimum(table.get("test_groups", table["test_count"]).to_numpy(), negatives)
+    notes += _few(table, judged, np.where(defined, (recall + specificity) / 2, np.nan))
     return Finding({"class_accuracy": table}, summary, notes=tuple(notes))
+
+
+def _few(table: Any, judged_by: NDArray[Any], values: NDArray[np.float64]) -> list[str]:
+    """What the balanced accuracy would be without the classes of few instances, which move it as much as the others."""
+    few, defined = judged_by < FEW, ~np.isnan(values)
+    names = table["class"][few & defined].tolist()
+    if not names or not (defined & ~few).any():
+        return []
+    unit = "test groups" if "test_groups" in table else "test instances"
+    return [
+        f"Of fewer than {FEW} {unit}: {listed(names)}. In every mean they count as much as others; without them the "
+        f"balanced accuracy is {percent(float(values[defined & ~few].mean()))}."
+    ]
 
 
 def _groups(split: Split) -> dict[str, NDArray[np.int64]]:
