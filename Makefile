@@ -29,7 +29,7 @@ quick: setup ## the parts that most changes touch, in about 90 seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -x tests/test_house.py tests/base tests/run tests/laws/test_losses.py tests/lenses tests/losses -m "not slow and not browser"
 
 test: check ## everything: linters, types, tests, doctests, browser; prints coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --durations=40 --cov=imblens --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m slipcover --source src/imblens --skip-covered --missing-width 40 -m pytest $(PARALLEL) --durations=40
 
 check: setup ## format, lint and types, without changing a file
 	$(BIN)/ruff format --check .
