@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
 PYTHON311 ?= python3.11
 ECOSYSTEM := .venv-ecosystem
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile # a process per core, each with one thread
+PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile # a process more than cores, up to four, each with one thread
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo quick test check fix bench bench-scale docs examples ecosystem clean
