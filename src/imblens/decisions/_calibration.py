@@ -174,7 +174,7 @@ def calibration_draws(
     ) + np.diag(precision)
     root = np.linalg.cholesky(information)
     steps = np.linalg.solve(root.T, rng.normal(size=(len(information), draws))).T  # covariance: the inverse
-    of_labels = len(precision) - (np.diag(np.linalg.inv(information)) * precision).sum()  # parameters that labels determine
+    of_labels = len(precision) - (np.diag(np.linalg.inv(information)) * precision).sum()  # effective parameters
     steps *= np.sqrt(len(logits) / max(len(logits) - of_labels, 1.0))
     return [
         replace(
