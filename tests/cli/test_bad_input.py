@@ -89,6 +89,11 @@ WORDS = {
     "bad option": (("treat", "good.npz", "--with", "eos", "--set", "k_neighbors=many", "--out", "out"), "many"),
     "no value": (("treat", "good.npz", "--with", "eos", "--set", "k_neighbors", "--out", "out"), "k_neighbors"),
     "one run": (("compare", "good.npz", "--out", "out"), "compare got one run"),
+    "class of no run": (("compare", "good.npz", "good.npz", "--class", "trukc", "--out", "out"), "no class 'trukc' in"),
+    "class twice": (
+        ("compare", "good.npz", "good.npz", "--class", "1", "--class", "1", "--out", "out"),
+        "class '1' is given twice",
+    ),
     "unknown set": (("train", "shaeps", "--out", "out"), "Did you mean 'shapes'?"),
     "public set without files": (("train", "cifar10", "--out", "out"), "cifar-10-python.tar.gz"),
     "public set elsewhere": (("train", "cifar10", "--root", "empty", "--out", "out"), "cifar-10-python.tar.gz"),

@@ -57,7 +57,7 @@ EXPLAINED = [
     (["treat", "--explain", "eos"], ("Dablain", "--set k_neighbors=auto", "imblens treat RUN --with eos")),
     (["train", "--explain", "focal"], ("Lin et al. 2017", "gamma")),
     (["train", "--explain", "smote"], ("Chawla", "--set k_neighbors=auto")),
-    (["study", "--explain", "eos-gap"], ("Figures 3 and 4", "[[data]]", "imblens study eos-gap --quick")),
+    (["study", "--explain", "eos-gap"], ("Figures 3, 4 and 5", "[[data]]", "imblens study eos-gap --quick")),
     (["list", "losses", "ldam"], ("margin", "Cao et al. 2019")),
     (["list", "lenses", "archetypes"], ("archetype", "at least 4/5 of K")),
 ]

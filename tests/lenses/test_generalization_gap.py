@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imblens.errors import NotApplicable
-from imblens.lenses import generalization_gap
+from imblens.lenses import class_measures, generalization_gap
 from imblens.run import Part, Run, Split
 from tests.lenses.made import NAMES, TEST, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
@@ -116,3 +116,20 @@ def test_embedding_quality_by_hand():
     assert table.loc["b", ["own_test", "shift"]].isna().all()
     far = Run.from_arrays(train=(train, [0, 0, 1]), test=([[6.0, 6]], [0]), classes=["a", "b"])
     assert generalization_gap(far).tables["embedding_quality"]["own_test"].tolist()[0] == 0
+
+
+def test_a_treated_run_is_measured_with_its_synthetic_instances():
+    train = np.array([[0.0, 1], [2.0, 1], [7.0, 7]])
+    test = np.array([[-1.0, 1], [3.0, 4], [7.0, 7]])
+    logits = np.eye(2)[[0, 0, 1]]
+    run = Run.from_arrays(train=(train, [0, 0, 1]), test=(test, [0, 0, 1], logits), classes=["a", "b"])
+    synthetic = Split((Part(np.array([[-0.5, 2.0]], np.float32), np.array([0])),), run.classes, "synthetic")
+    finding = generalization_gap(replace(run, synthetic=synthetic))
+    table = finding.tables["generalization_gap"].set_index("class")
+    # feature 0: 1 below and 1 above without, 0.5 and 1 with; feature 1: 3 above without, 2 with
+    assert table.loc["a", ["gap", "gap_after"]].tolist() == [5, 3.5]
+    assert class_measures({"generalization_gap": finding})["gap"].values.to_dict() == {"a": 3.5, "b": 0}
+    before = class_measures({"generalization_gap": generalization_gap(run)})["gap"].values.to_dict()
+    assert before == {"a": 5, "b": 0}
+    chart = finding.charts()["generalization_gap"].to_dict()
+    assert "all, with synthetic training instances" in chart["encoding"]["color"]["scale"]["domain"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from imblens.data import ImageSplit
 from imblens.extraction import capture
-from imblens.report import audit, compare
+from imblens.report import audit, column_figure, compare, maps_figure
 from imblens.report._overlays import heat, kept_maps, overlays, side_by_side
 from imblens.run import Run
 from tests.extraction.networks import seeded
@@ -100,6 +100,20 @@ def test_maps_are_a_figure_of_their_own(run, tmp_path) -> None:
         with Image.open(tmp_path / folder / "figures" / "maps.png") as image:
             pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
         assert len(np.unique(pixels, axis=0)) > 1000  # images, not an empty sheet
+
+
+def test_panels_of_one_figure_keep_their_own_images(run) -> None:
+    from xml.etree import ElementTree
+
+    other = make(seed=1, ids=run.test.ids.tolist())
+    svg = maps_figure([([run, other], ["bce", "wbce"]), ([other, run], ["bce", "wbce"])], rows=2)
+    tree = ElementTree.fromstring(svg)
+    known = [tag.get("id") for tag in tree.iter() if tag.tag.endswith("image") and tag.get("id")]
+    used = [tag.get("href").removeprefix("#") for tag in tree.iter() if tag.tag.endswith("use")]
+    assert len(known) == len(set(known)) == 4 and used == known
+    width = Image.open(io.BytesIO(column_figure("maps", svg)["png"])).width
+    assert abs(width - 84 / 25.4 * 300) < 3
+    assert maps_figure([([run], ["bce"])]) == ""
 
 
 def test_runs_that_share_no_image_or_have_another_head_are_not_laid_side_by_side(run) -> None:

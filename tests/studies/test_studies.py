@@ -221,7 +221,7 @@ def test_synthetic_images_lie_beside_the_table(tmp_path: Path) -> None:
         for key in job.cells:
             store.write(key, {"balanced_accuracy": 0.5})
     assert run_study(study, tmp_path / "out").text.count("![") == 0
-    sheet = store.network(study.jobs[1]._key()) / "oversampled" / "samples.png"  # type: ignore[attr-defined]
+    sheet = store.network(study.jobs[1].key()) / "oversampled" / "samples.png"  # type: ignore[attr-defined]
     sheet.parent.mkdir(parents=True)
     sheet.write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
     text = run_study(study, tmp_path / "out").text
@@ -345,7 +345,7 @@ def test_every_built_in_study_can_be_read(name: str, quick: bool) -> None:
 
 
 def store_key(job: Any) -> str:
-    return json.dumps([job._key(), job.data.name], sort_keys=True)
+    return json.dumps([job.key(), job.data.name], sort_keys=True)
 
 
 def test_findings_of_any_kind_become_one_label() -> None:

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from imblens.errors import InputError
-from imblens.run import Head
-from imblens.treatments import Recipe, train_head
+from imblens.run import Head, Run
+from imblens.treatments import Recipe, train_head, treat, treatment_lines
 from imblens.treatments._train_head import released_recipe
 from tests.treatments._runs import blobs
 
@@ -115,3 +115,23 @@ def test_the_released_recipe_takes_features_as_they_are() -> None:
 def test_identical_instances() -> None:
     head = train_head(np.ones((6, 2), np.float32), np.array([0, 0, 0, 0, 1, 1]), 2, recipe=Recipe(epochs=200))
     np.testing.assert_allclose(np.exp(head.bias[1] - head.bias[0]), 0.5, atol=0.05)
+
+
+def test_the_curve_ends_with_the_head_that_is_returned() -> None:
+    features, labels = blobs((60, 20, 8), seed=2)
+    names = ["a", "b", "c"]
+    run = Run.from_arrays(train=(features, labels), test=(features[::2] + 0.3, labels[::2]), classes=names)
+    plain = treat(run, "smote", epochs=4, k_neighbors=3)
+    better = treat(run, "smote", epochs=4, k_neighbors=3, curve=True)
+    assert better.head is not None and plain.head is not None and better.test is not None
+    np.testing.assert_array_equal(better.head.weight, plain.head.weight)
+    curve = better.meta["treatment"]["facts"]["curve"]
+    assert [row["epoch"] for row in curve] == [1, 2, 3, 4]
+    for split, name in ((better.train, "train"), (better.test, "test")):
+        recall = [split.correct[split.labels == c].mean() for c in range(3)]
+        assert curve[-1][name] == pytest.approx(np.mean(recall))
+    assert "curve" not in plain.meta["treatment"]["facts"]
+    line = f"Balanced accuracy on the test split: {100 * curve[0]['test']:.1f}% after 1 epoch, "
+    assert any(text.startswith(line) for text in treatment_lines(better))
+    alone = Run.from_arrays(train=(features, labels), classes=names)
+    assert treat(alone, "crt", epochs=2, curve=True).meta["treatment"]["facts"]["curve"][1]["test"] is None

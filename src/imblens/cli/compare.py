@@ -14,7 +14,11 @@ from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXAMPLES = examples("imblens compare RUN RUN2 --out comparison", "imblens compare RUN* --out comparison --no-map")
+EXAMPLES = examples(
+    "imblens compare RUN RUN2 --out comparison",
+    "imblens compare RUN* --out comparison --no-map",
+    "imblens compare RUN RUN2 --map --class cat --class dog --out comparison",
+)
 
 
 def command(
@@ -22,6 +26,13 @@ def command(
         ..., metavar="RUN RUN ...", help="Two runs or more, archives or tables; the first is the reference."
     ),
     out: Path = Out,
+    of: list[str] = typer.Option(
+        [],
+        "--class",
+        metavar="NAME",
+        help="Show the errors of this class and the features it shares, in every run; may be repeated. With two or more, "
+        "maps are of these classes alone.",
+    ),
     draw_map: bool | None = typer.Option(
         None,
         "--map/--no-map",
@@ -42,6 +53,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Report what changed from the first run to the others, per class, with intervals."""
+    from imblens.comparison import check_classes
     from imblens.errors import InputError
     from imblens.report import QUICK_MAP, compare
 
@@ -49,12 +61,13 @@ def command(
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
     columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     runs = [tables.load(source, columns, mixed=True) for source in sources]
-    begin(out, force=force)
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):
         names = [str(source) for source in sources]
+    check_classes(of, runs, names)
+    begin(out, force=force)
     n_instances = sum(len(split) for split in runs[0].splits.values())
-    found = compare(runs, names=names, draw_map=n_instances <= QUICK_MAP if draw_map is None else draw_map)
+    found = compare(runs, names=names, draw_map=n_instances <= QUICK_MAP if draw_map is None else draw_map, of=of)
     report = found.save(out, force=True, papers=papers)
     table = found.tables["comparison_summary"]
     emit(

@@ -68,6 +68,7 @@ def command(
             "",
             f"results: {out / 'results.csv'}",
             f"table: {out / 'table.md'}",
+            *([f"figures: {out / 'figures'}"] if (out / "figures").is_dir() else []),
             *_next(networks or out / "networks"),
         ],
         as_json=as_json,

@@ -13,7 +13,9 @@ from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
 from imblens.comparison._charts import charts
+from imblens.comparison._class_charts import class_charts
 from imblens.comparison._gains import gains
+from imblens.comparison._of_classes import check_classes, class_tables
 from imblens.comparison._rankings import ranking_line, ranking_table, rankings, with_intervals
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import (
@@ -31,6 +33,7 @@ from imblens.run import Run, as_run, group_name, legible
 if TYPE_CHECKING:
     import pandas as pd
 
+POINTS = 2_000  # real instances, and synthetic ones of each run, on a map of named classes
 
 ONE_TRAINING = (
     "Intervals cover the choice of test instances. Each run is one training (or one fitted head): how much results vary "
@@ -50,6 +53,7 @@ class Comparison:
         findings: of the lenses that measure classes, by name, for each run.
         measures: declarations of the class measures in `comparison_measures`, by name.
         maps: the runs' instances on maps of one frame, where they were asked for and can be.
+        of: classes that are shown in full.
     """
 
     runs: tuple[Run, ...] = field(repr=False)
@@ -59,6 +63,7 @@ class Comparison:
     findings: tuple[Mapping[str, Finding], ...] = field(default=(), repr=False)
     measures: Mapping[str, Measure] = field(default_factory=dict, repr=False)
     maps: Finding | None = field(default=None, repr=False)
+    of: tuple[str, ...] = ()
 
     def verdict(self) -> list[str]:
         """Return a few lines: the best other run, classes that improve and that get worse, then the same for the others."""
@@ -70,16 +75,25 @@ class Comparison:
         return lines or ["No class has test instances with predictions in all runs, so no accuracy can be compared."]
 
     def charts(self) -> dict[str, Any]:
-        """Altair charts by name: accuracy, change, and each measure that differs between the runs."""
-        return charts(
+        """Altair charts by name: accuracy, change, each measure that differs between the runs, and the named classes."""
+        found = charts(
             self.names,
             self.tables["comparison"],
             self.tables["comparison_measures"],
             {name: measure.title for name, measure in self.measures.items()},
-        ) | ({} if self.maps is None else self.maps.charts())
+        )
+        for place, label in enumerate(self.of):
+            found |= class_charts(self.names, self.tables, label, place)
+        return found | ({} if self.maps is None else self.maps.charts())
 
 
-def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map: bool = False) -> Comparison:
+def compare(
+    runs: Sequence[Run],
+    names: Sequence[str] | None = None,
+    *,
+    draw_map: bool = False,
+    of: str | Sequence[str] = (),
+) -> Comparison:
     """Compare runs of one data set: every class's accuracy, its change from the first run, and how sure that is.
 
     Where two runs predict the same test instances (equal ids and labels), the interval of a change is Agresti and
@@ -93,6 +107,9 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         runs: two or more; the first is what the others are compared with.
         names: one for each run; from their folders, data and treatment when None.
         draw_map: whether to draw the runs' instances on maps of one frame (table `common_map`), which takes the longest.
+        of: classes to show in full, one or several: where their errors go and what was forecast, and which of their
+            strongest features other classes share, in each run (IML, Figs 6, 8 and 10). With two or more, maps are of
+            these classes alone, synthetic instances marked (EOS, Fig. 6).
 
     Returns:
         Tables `comparison` (run, class, train_count, test_count, accuracy, accuracy_low, accuracy_high, change,
@@ -108,9 +125,13 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         precision, which no threshold changes.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
         `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
+        With `of`: `class_errors` (run, class, other, missed, false_positives, observed, forecast, shared), `class_strongest`
+        (run, class, other, rank, feature, share, shared) and `class_density` (run, class, adversary, rank, feature, ratio,
+        rate_ratio); see `imblens.lenses.adversaries`, `feature_overlap` and `feature_density`.
 
     Raises:
-        InputError: fewer than two runs, names that repeat, or no class in common.
+        InputError: fewer than two runs, names or classes that repeat, or no class in common.
+        MissingError: a run does not have a class of `of`.
         ShapeError: not one name for each run.
 
     References:
@@ -128,10 +149,10 @@ def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map
         ('after', '1', 0.5, 5)
     """
     with random_state_kept():
-        return _compared([as_run(run, "compare") for run in runs], names, draw_map)
+        return _compared([as_run(run, "compare") for run in runs], names, draw_map, of)
 
 
-def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) -> Comparison:
+def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, of: str | Sequence[str]) -> Comparison:
     import pandas as pd
 
     if len(runs) < 2:
@@ -147,6 +168,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
     if not classes:
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
+    of = check_classes(of, runs, labelled)
     wanted = [name for name, lens in all_lenses().items() if lens_info(lens).measures]
     findings = tuple(run_lenses(run, wanted)[0] for run in tracked(runs, "comparing runs"))
     measured = [
@@ -171,17 +193,22 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool) 
     kept = _class_features(runs, labelled)
     tables |= kept.tables
     notes += kept.notes
+    if of:
+        shown, reasons = class_tables(runs, labelled, of)
+        tables |= shown
+        notes += reasons
     maps = None
     if draw_map:
         try:
-            maps = common_map(runs, names=labelled)
+            few: dict[str, Any] = {"classes": of, "n_points": POINTS} if len(of) > 1 else {}
+            maps = common_map(runs, names=labelled, **few)
         except (InputError, NotApplicable) as reason:  # other instances, or too few
             notes += (f"No common map: {reason.message.removeprefix('common_map: ')}",)
         else:
             tables |= maps.tables
             notes += maps.notes
     declared = {name: found.measure for of_run in measured for name, found in of_run.items()}
-    return Comparison(tuple(runs), labelled, tables, notes, findings, declared, maps)
+    return Comparison(tuple(runs), labelled, tables, notes, findings, declared, maps, of)
 
 
 class _Kept(NamedTuple):

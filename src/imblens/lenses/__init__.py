@@ -15,7 +15,7 @@ from imblens.lenses._running import ClassMeasure, class_measures, run_lenses
 from imblens.run import common_rows, same_features
 
 from imblens.lenses.class_features import compare_class_features  # isort: skip
-from imblens.lenses.embedding_map import common_map  # isort: skip
+from imblens.lenses.embedding_map import CLASS_COLOURS, common_map, map_panels  # isort: skip
 
 if TYPE_CHECKING:
     from imblens.lenses.adversaries import adversaries as adversaries
@@ -44,6 +44,7 @@ globals().update(built_in_lenses())  # each function in place of the folder of i
 
 __all__ = [
     "BUILT_IN",
+    "CLASS_COLOURS",
     "HEADINGS",
     "ClassMeasure",
     "Finding",
@@ -59,6 +60,7 @@ __all__ = [
     "lens",
     "lens_info",
     "lens_page",
+    "map_panels",
     "run_lenses",
     *built_in_lenses(),
 ]

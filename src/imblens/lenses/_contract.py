@@ -34,6 +34,7 @@ class Measure:
         better: "higher" or "lower"; None where neither end is better in itself.
         name: key in comparison tables and logs; by default the column's name.
         rows: (column, value) of the rows that count, for tables with several rows per class; None: all.
+        after: column that counts instead where the table has it: the measure with what a treatment added.
     """
 
     table: str
@@ -42,6 +43,7 @@ class Measure:
     better: Literal["higher", "lower"] | None = None
     name: str = ""
     rows: tuple[str, str] | None = None
+    after: str = ""
 
     def __post_init__(self) -> None:
         """Name the measure after its column by default."""

@@ -133,9 +133,10 @@ def class_measures(findings: Mapping[str, Finding]) -> dict[str, ClassMeasure]:
             if measure.rows is not None:
                 table = table[table[measure.rows[0]] == measure.rows[1]]
             table = table.set_index("class")
-            ends = [f"{measure.column}_low", f"{measure.column}_high"]
+            column = measure.after if measure.after in table.columns else measure.column
+            ends = [f"{column}_low", f"{column}_high"]
             low, high = (table[end].astype(float) if end in table.columns else None for end in ends)
-            found.setdefault(measure.name, ClassMeasure(lens, measure, table[measure.column].astype(float), low, high))
+            found.setdefault(measure.name, ClassMeasure(lens, measure, table[column].astype(float), low, high))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,17 @@ if TYPE_CHECKING:
 CARDS = 3
 DIFFERENCES = 6  # settings that a sentence lists
 LINES_SHOWN = 6
+PANEL, PANELS = 138, 2  # pixels of a map in a figure of several, and how many are side by side in a column
 TITLES = {
     "comparison": "Accuracy of each class",
     "comparison_change": "Change of accuracy",
+}
+OF_CLASS = {  # charts of a named class, and the table of each
+    "class_missed": ("Misclassified as", "class_errors"),
+    "class_false_positives": ("Mistaken for it", "class_errors"),
+    "class_forecast": ("Errors, forecast and observed", "class_errors"),
+    "class_strongest": ("Strongest features of each class", "class_strongest"),
+    "class_density": ("Density of its strongest features in other classes", "class_density"),
 }
 
 
@@ -36,13 +45,14 @@ def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: 
     report.unlink(missing_ok=True)
     drawn = _figures(comparison)
     write_tables(out, comparison.tables)
-    write_figures(out, drawn if figures else {})
+    files = drawn | _panels(comparison)
+    write_figures(out, files if figures else {})
     if figures:
         write_maps(out, side_by_side(comparison.runs, comparison.names))
     if papers:
         from imblens.report._papers import write_papers
 
-        write_papers(out, drawn, comparison.tables)
+        write_papers(out, files, comparison.tables)
     write_text(report, _page_html(comparison, drawn))
     return report
 
@@ -76,6 +86,17 @@ def _figures(comparison: Comparison) -> dict[str, Figure]:
     return drawn
 
 
+def _panels(comparison: Comparison) -> dict[str, Figure]:
+    """The maps of named classes in one figure, a panel a run (EOS, Fig. 6); nothing without such maps."""
+    from imblens.lenses import map_panels
+    from imblens.report._figures import draw
+
+    if comparison.maps is None or not comparison.maps.summary["classes"]:
+        return {}
+    chart = map_panels(comparison.maps, size=PANEL, columns=PANELS)
+    return {"class_map": draw("class-map", chart, comparison.runs[0].classes)}
+
+
 def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     from imblens.report import _image_sheet, _previews
 
@@ -86,7 +107,17 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     whole = {name: _html.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
     plots: list[_page.Plot] = []
     frames: list[_page.Plot] = []
+    of_classes: list[dict[str, Any]] = [{"name": name, "plots": []} for name in comparison.of]
     for name, figure in drawn.items():
+        kind, _, number = name.rpartition("_")
+        if kind in OF_CLASS:
+            title, held = OF_CLASS[kind]
+            group = of_classes[int(number)]
+            own = tables[held][tables[held]["class"] == group["name"]].drop(columns="class")
+            group["plots"].append(
+                _page.plot(figure, name, group["name"], _html.shown(own, name, held, len(own)), title=title)
+            )
+            continue
         table = whole["comparison"] if name == "comparison" else None
         if name.startswith("comparison_") and name != "comparison_change":
             rows = tables["comparison_measures"]
@@ -114,6 +145,7 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     contents = [{"id": "per-class", "text": "Every class in one row"}, {"id": "summary", "text": "All measures"}]
     contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     overlays = side_by_side(comparison.runs, comparison.names)
+    contents += [{"id": f"of-{place}", "text": group["name"]} for place, group in enumerate(of_classes)]
     contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
     stayed = [whole[name] for name in ("diversity_changes", "feature_changes") if name in whole]
     contents += [{"id": "features", "text": "Which features stayed"}] if stayed else []
@@ -147,6 +179,7 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         n_rows=len(rows),
         summary=_html.shown(tables["comparison_summary"], "comparison_summary", "comparison_summary", len(order) + 1),
         sections=sections,
+        of_classes=of_classes,
         overlays=overlays,
         stayed=stayed,
         maps_key=KEY,
@@ -164,7 +197,10 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
             for name, run in zip(comparison.names, comparison.runs, strict=True)
             for file, digest in _reproduction.digests(run)
         ],
-        command="imblens compare " + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs))) + " --out DIR",
+        command="imblens compare "
+        + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs)))
+        + "".join(f" --class {shlex.quote(name)}" for name in comparison.of)
+        + " --out DIR",
     )
 
 

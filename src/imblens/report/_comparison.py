@@ -34,9 +34,15 @@ class Comparison(comparison.Comparison):
         return notebook_html(self)
 
 
-def compare(runs: Sequence[Run], names: Sequence[str] | None = None, *, draw_map: bool = False) -> Comparison:
+def compare(
+    runs: Sequence[Run],
+    names: Sequence[str] | None = None,
+    *,
+    draw_map: bool = False,
+    of: str | Sequence[str] = (),
+) -> Comparison:
     """Compare runs as `imblens.comparison.compare` does; the result can be saved."""
-    found = comparison.compare(runs, names, draw_map=draw_map)
+    found = comparison.compare(runs, names, draw_map=draw_map, of=of)
     return Comparison(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

@@ -72,7 +72,7 @@ def sheet(run: Run, wanted: Iterable[Key], limit: int = SHEET_BYTES) -> Sheet:
         by_split.setdefault(split, set()).add(name)
     files: dict[Key, bytes] = {}
     for split, names in by_split.items():
-        files |= {(split, name): png for name, png in _thumbnails(run.splits[split], names).items()}
+        files |= {(split, name): png for name, png in thumbnails(run.splits[split], names).items()}
     keys = [key for key in order if key in files]
     if not keys:
         return Sheet()
@@ -106,7 +106,7 @@ def _drawn(files: list[bytes], side: int) -> bytes:
     return out.getvalue()
 
 
-def _thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
+def thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
     """Thumbnails by id; those that are no small PNG are left out."""
     found: dict[str, bytes] = {}
     if "thumbnail" not in split.columns:

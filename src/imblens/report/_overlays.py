@@ -87,11 +87,11 @@ def overlays(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
     return groups
 
 
-def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
+def side_by_side(runs: Sequence[Run], names: Sequence[str], mark: str = "view") -> list[dict[str, Any]]:
     """For each class two images that several runs keep, with every run's map on each; empty for fewer than two runs.
 
     The images stand at one and three quarters of the order by the first run's share of the map in the boxes, so that
-    none is chosen for what the other runs make of it.
+    none is chosen for what the other runs make of it. `mark` begins the ids of the images.
     """
     all_kept = [(name, kept_maps(run)) for name, run in zip(names, runs, strict=True)]
     all_kept = [(name, kept) for name, kept in all_kept if kept]
@@ -108,7 +108,7 @@ def side_by_side(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, An
             for number, (name, kept) in enumerate(all_kept):
                 one = kept[label][key]
                 text = f"Activation map of {label} on image {key} by {name}: {percent(one.ior)} of it in the boxes"
-                shown = f"view-{len(groups)}-{len(images)}"
+                shown = f"{mark}-{len(groups)}-{len(images)}"
                 drawn = drawing(one, text, define=shown) if not number else drawing(one, text, use=shown)
                 views.append(
                     {"drawing": drawn, "caption": f"{name}: {caption(one)}", "head": name, "brief": brief(one)}
@@ -202,6 +202,20 @@ def brief(one: Kept) -> str:
     """Return the same in fewer words."""
     text = f"{percent(one.ior)} in boxes"
     return text if one.probability is None else f"{text}, probability {percent(one.probability)}"
+
+
+def maps_figure(panels: Sequence[tuple[Sequence[Run], Sequence[str]]], rows: int = 2) -> str:
+    """The maps of several runs on the same images as one figure; "" where no image is kept by two runs (LOOKING, Fig. 1).
+
+    Args:
+        panels: runs and their names, one below the other.
+        rows: most images of a panel, each of another class.
+    """
+    groups = []
+    for place, (runs, names) in enumerate(panels):
+        for group in side_by_side(runs, names, f"view-{place}")[:rows]:
+            groups.append({"name": group["name"], "images": group["images"][:1]})
+    return maps_svg(groups) if groups else ""
 
 
 def maps_svg(groups: Sequence[Mapping[str, Any]]) -> str:

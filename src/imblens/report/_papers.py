@@ -22,6 +22,7 @@ COLUMN_MM = 84  # of a page in two columns
 COLUMN = round(COLUMN_MM / 25.4 * 96)  # pixels
 PAGE = 760  # pixels of rows that leave room for axis and legend on a page of 230 mm
 DPI = 300
+SIZE = r' width="([\d.]+)" height="([\d.]+)"'
 MOST_ROWS = 2_000  # of a table: longer ones are in tables/ alone
 LONG = 40  # rows above which a table may break over pages
 ROW, CELL_TEXT, LABEL, TITLE = 14, 7, 125, 38  # pixels, pixels, pixels, characters
@@ -53,6 +54,20 @@ def write_papers(out: Path, figures: Mapping[str, Figure], tables: Mapping[str, 
             old.unlink()
 
 
+def column_figure(name: str, chart: Any) -> dict[str, bytes]:
+    """Draw a chart of one's own, sized for a column of 84 mm (317 pixels), as `svg`, `pdf` and `png`.
+
+    Args:
+        name: of the figure, part of the ids in the drawing.
+        chart: Altair, or a drawing as SVG, which is brought to that width.
+    """
+    from imblens.report._figures import draw
+
+    if isinstance(chart, str):
+        return files_of(chart, COLUMN)
+    return drawn(draw(name, chart, ()))
+
+
 def drawn(figure: Figure) -> dict[str, bytes]:
     """A figure as wide as a column: `svg` in millimetres, `pdf` with its fonts, `png` at 300 dots an inch on white."""
     import vl_convert
@@ -66,7 +81,18 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     _readable(spec, figure)
     spec["config"] = merged(THEME, CONFIG)
     spec["datasets"] = figure.data
-    svg = slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name)
+    return files_of(slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name))
+
+
+def files_of(svg: str, width: int | None = None) -> dict[str, bytes]:
+    """Convert an SVG in pixels to `svg` in millimetres, `pdf` and `png` on white, `width` pixels wide where given."""
+    import vl_convert
+
+    if width is not None:
+        size = re.search(SIZE, svg)
+        if size is not None:
+            height = float(size[2]) * width / float(size[1])
+            svg = svg.replace(size.group(), f' width="{width}" height="{height:.2f}"', 1)
     pdf = vl_convert.svg_to_pdf(_in_units(svg, 72, ""))  # it takes pixels for points
     opening = svg.index(">") + 1
     on_white = svg[:opening] + '<rect width="100%" height="100%" fill="#ffffff"/>' + svg[opening:]
@@ -182,7 +208,7 @@ def _packed(png: bytes) -> bytes:
 
 def _in_units(svg: str, in_an_inch: float, unit: str) -> str:
     """State the size of a drawing, made at 96 pixels an inch, in another unit."""
-    size = re.search(r' width="([\d.]+)" height="([\d.]+)"', svg)
+    size = re.search(SIZE, svg)
     if size is None:
         return svg
     width, height = (float(size[i]) / 96 * in_an_inch for i in (1, 2))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imblens.report._data import AuditData
     from imblens.report._figures import Figure
 
+PLATE = "prototypes"
 COMPLETE = 200  # classes up to which tables of pairs are written as CSV, all rows
 LARGEST = 1_000  # rows of such a table that a CSV holds for people, of more classes
 
@@ -54,6 +55,7 @@ def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, paper
         from imblens.report._papers import write_papers
 
         write_papers(out, {file: drawn[key] for key, file in file_names({k: k[1] for k in drawn}).items()}, tables)
+    write_plate(out, audit, figures=figures, papers=papers)
     (out / "class.html").unlink(missing_ok=True)
     if audit.of is not None:
         from imblens.report._class_page import class_html
@@ -105,6 +107,22 @@ def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
     svg = maps_svg(groups)
     write_text(out / "figures" / "maps.svg", svg)
     write_atomic(out / "figures" / "maps.png", partial(_put, vl_convert.svg_to_png(svg, scale=1.5)))
+
+
+def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> None:
+    """Write prototypes.svg, .png and .pdf into figures/ and papers/; remove those of an earlier report without them."""
+    from imblens.report._papers import COLUMN, files_of
+    from imblens.report._plates import plate
+
+    svg = plate(audit) if figures or papers else ""
+    made = files_of(svg, COLUMN) if svg else {}
+    for folder, wanted in (("figures", figures), ("papers", papers)):
+        for kind in ("svg", "png", "pdf"):
+            path = out / folder / f"{PLATE}.{kind}"
+            if kind in made and wanted:
+                write_atomic(path, partial(_put, made[kind]))
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _put(content: bytes, file: BinaryIO) -> None:

@@ -7,7 +7,10 @@ True
 
 from __future__ import annotations
 
+from imblens.studies._figures import FIGURES
 from imblens.studies._fragility_claims import measured_pair
+from imblens.studies._panels import Drawing
+from imblens.studies._panels import Results as FigureResults
 from imblens.studies._planting import PLANTS, Arrays, Plant, planted_in
 from imblens.studies._study import (
     Result,
@@ -21,8 +24,11 @@ from imblens.studies._study import (
 )
 
 __all__ = [
+    "FIGURES",
     "PLANTS",
     "Arrays",
+    "Drawing",
+    "FigureResults",
     "Plant",
     "Result",
     "Study",

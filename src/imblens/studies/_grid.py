@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imblens.base.toml import TOMLDecodeError, read_toml
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
+from imblens.studies._figures import FIGURES
 from imblens.studies._measures import MEASURES
 from imblens.studies._networks import GIVEN, OVERSAMPLE, UNTREATED, Network, oversampling
 
@@ -39,6 +40,8 @@ class Grid(_Strict):
         treatments: as typed: `eos k_neighbors=200`; `none` is the untreated network. So is the option
             `oversample`, which balances the training images before a network is trained.
         measures: `accuracy`, `gap`, `forecast`.
+        figures: names of figures of the papers to draw, such as `gap`; see docs/studies.md.
+        classes: that the figures show; all without.
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
         seeds: of the networks.
@@ -57,6 +60,8 @@ class Grid(_Strict):
     networks: list[dict[str, Scalar | list[str]]] = []
     treatments: list[str] = Field(default=[UNTREATED], min_length=1)
     measures: list[str] = Field(default=["accuracy"], min_length=1)
+    figures: list[str] = []
+    classes: list[str] = []
     claims: list[str] = []
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
     cuts: list[int] = []
@@ -79,6 +84,7 @@ class Grid(_Strict):
                 cut=GIVEN if cut is None and self.cuts else cut,
                 treatments=tuple(options.get(OWN, self.treatments)),
                 measures=tuple(self.measures),
+                kept=self.kept,
             )
             for seed in self.seeds
             for data in self.data
@@ -86,6 +92,11 @@ class Grid(_Strict):
             for cut in self._cuts_of(data)
             for options in self.jobs_options()
         ]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Rows that the figures need of every cell."""
+        return tuple(dict.fromkeys(FIGURES[name].details for name in self.figures if FIGURES[name].details))
 
     def _cuts_of(self, data: Data) -> list[int] | list[None]:
         return self.cuts if self.cuts and data.thins else [None]
@@ -183,6 +194,7 @@ def _valid(spec: Mapping[str, Any], path: Path) -> Grid:
             f"{path.name}: {where}: {first['msg'].lower()}.", hint=f"Known entries: {', '.join(Grid.model_fields)}."
         ) from error
     MEASURES.check_names(grid.measures)
+    FIGURES.check_names(grid.figures)
     known = _train_options()
     of_networks = (key for network in grid.networks for key in network if key != OWN)
     for key in dict.fromkeys([*grid.train, *of_networks, *(key for one in grid.data for key in one.train)]):

@@ -16,6 +16,8 @@ from imblens.base.progress import tracked
 from imblens.errors import ImblensError
 from imblens.studies._store import Store
 
+DETAILS = "details"
+
 
 class Job(ABC):
     """A unit of work: usually one trained network and everything measured on it. It can be pickled."""
@@ -34,9 +36,19 @@ class Job(ABC):
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield (key, values) for each of the `wanted` cells, as soon as it is finished."""
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Names of the rows for figures that every cell keeps; `measure` yields them by name as the value `DETAILS`."""
+        return ()
+
     def images(self, store: Store) -> dict[str, Path]:
         """Return sheets of synthetic images, by name."""
         return {}
+
+
+def open_cells(job: Job, store: Store) -> list[dict[str, Any]]:
+    """Return the keys of the cells of a job that are not finished."""
+    return [key for key in job.cells if store.finished(key, job.details) is None]
 
 
 def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[str], object]) -> None:
@@ -49,7 +61,7 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
         progress: called with a line for every finished job.
     """
     start = time.monotonic()
-    open_jobs = [job for job in jobs if any(store.finished(key) is None for key in job.cells)]
+    open_jobs = [job for job in jobs if open_cells(job, store)]
     done = len(jobs) - len(open_jobs)
     if done:
         progress(f"{done} of {len(jobs)} jobs were finished before.")
@@ -82,10 +94,9 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
 
 def _work(job: Job, store: Store) -> None:
     """Measure the open cells of a job. A cell that the input does not allow is finished with the reason."""
-    wanted = [key for key in job.cells if store.finished(key) is None]
     try:
-        for key, values in job.measure(store, wanted):
-            store.write(key, values)
+        for key, values in job.measure(store, open_cells(job, store)):
+            store.write(key, {name: value for name, value in values.items() if name != DETAILS}, values.get(DETAILS))
     except ImblensError as error:
         raise type(error)(f"{job.label}: {error.message}", hint=error.hint) from error
 

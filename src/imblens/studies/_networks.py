@@ -12,6 +12,8 @@ from typing import Any
 from imblens.errors import ImblensError, ImblensWarning
 from imblens.run import Run
 from imblens.studies._data import Data
+from imblens.studies._details import DETAILS
+from imblens.studies._jobs import DETAILS as KEPT
 from imblens.studies._jobs import Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
@@ -36,6 +38,7 @@ class Network(Job):
         cut: seed of the draw that thinned the images, `GIVEN`, or None in studies without cuts.
         treatments: as typed: a name and key=value options, or "none".
         measures: groups of `imblens.studies.MEASURES`.
+        kept: rows that figures need: names in `DETAILS`.
     """
 
     data: Data
@@ -45,6 +48,7 @@ class Network(Job):
     treatments: tuple[str, ...]
     measures: tuple[str, ...]
     cut: int | str | None = None
+    kept: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -54,26 +58,37 @@ class Network(Job):
         return " ".join([self.data.name, *options, *cut, f"seed={self.seed}"])
 
     @property
+    def shown_options(self) -> dict[str, Any]:
+        """Data, and the options that differ between networks."""
+        return {"data": self.data.name, **{key: self.options[key] for key in self.shown}}
+
+    @property
     def cells(self) -> list[dict[str, Any]]:
         """A cell for every treatment."""
-        own = {"data": self.data.name, **{key: self.options[key] for key in self.shown}}
+        own = self.shown_options
         drawn = {} if self.cut is None else {"cut": self.cut}
         return [{**own, "treatment": treatment, **drawn, "seed": self.seed} for treatment in self.treatments]
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Train or load the network, then treat and measure."""
-        run, seconds = trained(store.network(self._key()), self.data, self.options, self.seed)
+        run, seconds = trained(store.network(self.key()), self.data, self.options, self.seed)
         for key in wanted:
             start = time.perf_counter()
             try:
                 better = treated(run, key["treatment"], self.seed)
                 took = time.perf_counter() - start
                 values = measured(better, self.measures)
+                rows = {name: DETAILS[name](better) for name in self.kept}
             except ImblensError as error:  # a treatment or a measure that this run does not allow
                 yield key, {"failed": str(error)}
                 continue
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
-            yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3)}
+            yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3), KEPT: rows}
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Rows that figures need."""
+        return self.kept
 
     def plan(self) -> TrainingPlan:
         """Return the settings of the training.
@@ -85,10 +100,10 @@ class Network(Job):
 
     def images(self, store: Store) -> dict[str, Path]:
         """Return the sheet of synthetic images, if the network was trained with any."""
-        sheet = store.network(self._key()) / OVERSAMPLED / "samples.png"
+        sheet = store.network(self.key()) / OVERSAMPLED / "samples.png"
         return {self.label: sheet} if sheet.is_file() else {}
 
-    def _key(self) -> dict[str, Any]:
+    def key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share a folder reuse it."""
         asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}

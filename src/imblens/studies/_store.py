@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,15 +62,25 @@ class Store:
                 )
         return cls(folder, folder / "networks" if networks is None else networks)
 
-    def finished(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the values of a cell, or None where it is not finished (or its file is damaged)."""
+    def finished(self, key: Mapping[str, Any], details: Sequence[str] = ()) -> dict[str, Any] | None:
+        """Return the values of a cell, or None where it is not finished (or its file is damaged, or lacks `details`)."""
+        stored = self._stored(key)
+        if stored is None or not ("failed" in stored["values"] or set(details) <= set(stored.get("details", {}))):
+            return None
+        values: dict[str, Any] = stored["values"]
+        return values
+
+    def _stored(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         path = self._cell(key)
         stored = _read(path) if path.exists() else None
-        return stored["values"] if isinstance(stored, dict) and stored.get("key") == dict(key) else None
+        return stored if isinstance(stored, dict) and stored.get("key") == dict(key) else None
 
-    def write(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Store the values of a cell."""
-        text = json.dumps({"key": dict(key), "values": dict(values)}, indent=1, allow_nan=False)
+    def write(
+        self, key: Mapping[str, Any], values: Mapping[str, Any], details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store the values of a cell, and rows that figures need, by name."""
+        kept = {"key": dict(key), "values": dict(values), **({"details": dict(details)} if details else {})}
+        text = json.dumps(kept, indent=1, allow_nan=False)
         write_text(self._cell(key), text + "\n")
 
     def network(self, key: Mapping[str, Any]) -> Path:
@@ -82,6 +92,19 @@ class Store:
         import pandas as pd
 
         rows = [{**key, **values} for key in keys if (values := self.finished(key)) is not None]
+        return pd.DataFrame(rows)
+
+    def details(self, keys: list[dict[str, Any]], name: str) -> pd.DataFrame:
+        """Return the rows that were kept under a name, behind the key of their cell."""
+        import pandas as pd
+
+        found = [(key, self._stored(key)) for key in keys]
+        rows = [
+            {**key, **row}
+            for key, stored in found
+            if stored is not None
+            for row in stored.get("details", {}).get(name, [])
+        ]
         return pd.DataFrame(rows)
 
     def _cell(self, key: Mapping[str, Any]) -> Path:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,19 @@ from imblens.studies import (
     _fragility,
     _fragility_claims,
     _grid,
+    _networks,
     _tables,
 )
-from imblens.studies._jobs import Job, do
+from imblens.studies._figures import FIGURES
+from imblens.studies._jobs import Job, do, open_cells
+from imblens.studies._panels import Drawing, Results
 from imblens.studies._store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Tables = Callable[["pd.DataFrame"], dict[str, "pd.DataFrame"]]
+Figure = Callable[[Store, "pd.DataFrame"], Drawing | None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Study:
         tables: from one row per cell to named tables; the first is the study's.
         shown: from named tables to Markdown.
         missing: data sets without a source, with what to download; `tables` has a row for each.
+        figures: by name, how each is drawn from the finished cells.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Study:
     tables: Tables
     shown: Callable[[Mapping[str, pd.DataFrame]], str]
     missing: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,12 +180,31 @@ def find_study(
         tables=tables,
         shown=shown,
         missing=missing,
+        figures={name: partial(_drawing, grid, name) for name in grid.figures},
     )
+
+
+def _drawing(grid: _grid.Grid, name: str, store: Store, results: pd.DataFrame) -> Drawing | None:
+    """Draw a figure of a grid from its finished cells."""
+    import pandas as pd
+
+    kind, group = FIGURES[name], ["data", *grid.varied, "treatment"]
+    rows = store.details([key for job in grid.jobs() for key in job.cells], kind.details) if kind.details else results
+    if not len(rows):
+        return None
+    paper = _tables.read_paper(grid.published, group) if grid.published else pd.DataFrame()
+    first = [
+        job for job in grid.jobs() if job.seed == grid.seeds[0] and job.cut in (None, _networks.GIVEN, *grid.cuts[:1])
+    ]
+    networks = [(job.shown_options, store.network(job.key())) for job in first]
+    known = [(key, folder) for key, folder in networks if (folder / "run.json").exists()]
+    return kind.draw(Results(rows, group, tuple(grid.classes), paper, known))
 
 
 def _spec(grid: _grid.Grid, *, quick: bool) -> dict[str, Any]:
     data = [one.model_dump(exclude=None if one.train else {"train"}) for one in grid.data]
-    return {**grid.model_dump(exclude={"quick"} if grid.cuts else {"quick", "cuts"}), "data": data, "quick": quick}
+    left = {"quick", "figures", "classes", *([] if grid.cuts else ["cuts"])}  # figures change no result
+    return {**grid.model_dump(exclude=left), "data": data, "quick": quick}
 
 
 def _sets(data: Mapping[str, str], *, quick: bool) -> Study:
@@ -259,7 +285,8 @@ def run_study(
         progress: called with a line of text as jobs are finished.
 
     Returns:
-        The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json, and
+        The results; also written: results.csv (one row for every finished cell), tables/, table.md, study.json,
+        figures/ (SVG, PNG and PDF as wide as a column of a page, with what they draw in tables/figure_NAME.csv), and
         sheets of synthetic images in images/ where networks were trained with them.
 
     Raises:
@@ -280,6 +307,7 @@ def run_study(
     for name, table in tables.items():
         write_text(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     lines = [f"# {study.name}", study.question, study.shown(tables)]
+    lines += _figures(study, store, results)
     lines += _images(study.jobs, store)
     text = "\n\n".join(line for line in lines if line) + "\n"
     write_text(store.folder / "table.md", text)
@@ -295,8 +323,24 @@ def open_jobs(
         InputError: `out` holds another study.
     """
     store = Store.peek(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
-    left = {job.label: sum(store.finished(key) is None for key in job.cells) for job in study.jobs}
+    left = {job.label: len(open_cells(job, store)) for job in study.jobs}
     return {label: n for label, n in left.items() if n}
+
+
+def _figures(study: Study, store: Store, results: pd.DataFrame) -> list[str]:
+    """Write figures/NAME.svg, .png and .pdf with tables/figure_NAME.csv, and return a line of Markdown for each."""
+    from imblens.report import column_figure
+
+    lines = []
+    for name, draw in study.figures.items():
+        drawing = draw(store, results)
+        if drawing is None:
+            continue
+        write_text(store.folder / "tables" / f"figure_{name}.csv", drawing.table.to_csv(index=False))
+        for kind, content in column_figure(name, drawing.chart).items():
+            write_bytes(store.folder / "figures" / f"{name}.{kind}", content)
+        lines.append(f"![{name.replace('_', ' ')}](figures/{name}.png)")
+    return lines
 
 
 def _images(jobs: Sequence[Job], store: Store) -> list[str]:

@@ -13,7 +13,7 @@ from imblens.errors import NotApplicable
 from imblens.run import ClassMoments, Head, Run
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._guards import own_head
-from imblens.treatments._retrain import COMMON, recipe_of, start_of
+from imblens.treatments._retrain import COMMON, Curve, recipe_of, start_of
 from imblens.treatments._train_head import train_head
 
 PAPER = "Kang et al. 2020, Decoupling representation and classifier for long-tailed recognition, section 4.1"
@@ -26,6 +26,7 @@ def crt(run: Run, options: Mapping[str, Any]) -> Outcome:
     minimum is one, so that only the seed would matter.
     """
     recipe = recipe_of(options, balanced=True)
+    curve = Curve(run)
     head = train_head(
         np.asarray(run.train.features),
         run.train.labels,
@@ -33,8 +34,9 @@ def crt(run: Run, options: Mapping[str, Any]) -> Outcome:
         recipe=recipe,
         start=start_of(run, options),
         seed=options["random_state"],
+        after_epoch=curve.add if options["curve"] else None,
     )
-    return Outcome(head, facts={"recipe": recipe.as_meta()})
+    return Outcome(head, facts={"recipe": recipe.as_meta(), **curve.facts()})
 
 
 def tau_norm(run: Run, options: Mapping[str, Any]) -> Outcome:

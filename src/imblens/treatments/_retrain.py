@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.arrays import divide
+from imblens.base.blocks import row_blocks
+from imblens.base.wording import number
 from imblens.resampling import Resampled
 from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome
@@ -33,7 +36,13 @@ HEAD_OPTIONS = (
         words=("scaled", "released"),
     ),
 )
-COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT)
+CURVE = Option(
+    "curve",
+    False,
+    "record balanced accuracy on training and test instances after each epoch; nothing is chosen by it.",
+    "flag",
+)
+COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT, CURVE)
 
 
 def recipe_of(options: Mapping[str, Any], *, balanced: bool = False) -> Recipe:
@@ -58,14 +67,57 @@ def start_of(run: Run, options: Mapping[str, Any]) -> Any:
     return options["start"]
 
 
+class Curve:
+    """Balanced accuracy of a head in training, epoch by epoch, on real training instances and on test instances."""
+
+    def __init__(self, run: Run) -> None:
+        """Record nothing yet."""
+        self.run = run
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, epoch: int, head: Head) -> None:
+        """Record the head after an epoch."""
+        test = self.run.test
+        self.rows.append(
+            {
+                "epoch": epoch,
+                "train": _balanced_accuracy(self.run.train, head),
+                "test": None if test is None else _balanced_accuracy(test, head),
+            }
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is kept with the treatment; nothing where nothing was recorded."""
+        return {"curve": self.rows} if self.rows else {}
+
+
+def _balanced_accuracy(split: Split, head: Head) -> float | None:
+    """Mean over classes of the share of their instances that are classified correctly."""
+    correct, count = np.zeros(split.n_classes), np.zeros(split.n_classes)
+    for part in split.parts:
+        for rows in row_blocks(*part.features.shape):
+            labels = part.labels[rows]
+            right = head(np.asarray(part.features[rows])).argmax(axis=1) == labels
+            correct += np.bincount(labels[right], minlength=split.n_classes)
+            count += np.bincount(labels, minlength=split.n_classes)
+    return number(np.nanmean(divide(correct, count)))
+
+
 def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outcome:
     """Train a head on resampled features."""
     real = np.asarray(run.train.features)[resampled.kept]
     features = np.concatenate([real, resampled.new])
     labels = np.concatenate([run.train.labels[resampled.kept], resampled.new_labels])
     recipe = recipe_of(options)
+    curve = Curve(run)
     head = train_head(
-        features, labels, run.n_classes, recipe=recipe, start=start_of(run, options), seed=options["random_state"]
+        features,
+        labels,
+        run.n_classes,
+        recipe=recipe,
+        start=start_of(run, options),
+        seed=options["random_state"],
+        after_epoch=curve.add if options["curve"] else None,
     )
     counts = np.bincount(labels, minlength=run.n_classes)
     facts = {
@@ -73,6 +125,7 @@ def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outco
         "counts": dict(zip(run.classes, counts.tolist(), strict=True)),
         "synthetic": len(resampled.new),
         "recipe": recipe.as_meta(),
+        **curve.facts(),
     }
     return Outcome(head, _synthetic(run, resampled, head), facts, resampled.notes)
 

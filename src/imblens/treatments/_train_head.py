@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -71,6 +72,7 @@ def train_head(
     recipe: Recipe | None = None,
     start: Head | Literal["zeros", "random"] = "zeros",
     seed: int = 0,
+    after_epoch: Callable[[int, Head], object] | None = None,
 ) -> Head:
     """Train a linear softmax head by stochastic gradient descent on cross-entropy.
 
@@ -83,6 +85,7 @@ def train_head(
         recipe: see `Recipe`.
         start: the head to fine-tune; "zeros"; or "random", uniform within 1 / sqrt(D) as torch's linear layer.
         seed: of the order of rows and of a random start.
+        after_epoch: called with the number of finished epochs and the head so far.
 
     Returns:
         The head, in the features' own units.
@@ -122,10 +125,16 @@ def train_head(
                     velocity -= _rate(recipe, epoch, step / total) * gradient
                     weight += velocity
                     step += 1
+            if after_epoch is not None:
+                after_epoch(epoch + 1, _as_head(weight, centre, scale))
     if not np.isfinite(weight).all():
         raise InputError(
             f"the head diverged with learning_rate={recipe.learning_rate:g}.", hint="Pass a lower learning_rate."
         )
+    return _as_head(weight, centre, scale)
+
+
+def _as_head(weight: NDArray[np.float32], centre: NDArray[np.float64], scale: float) -> Head:
     matrix = weight[:, :-1].astype(np.float64) / scale
     bias = weight[:, -1] - matrix @ centre
     return Head(matrix.astype(np.float32), bias.astype(np.float32))

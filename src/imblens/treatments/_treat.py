@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from imblens.base.random_state import random_state_kept
+from imblens.base.wording import counted
 from imblens.errors import ImblensWarning
 from imblens.run import Head, Run, Split, as_run
 from imblens.treatments import _guards
@@ -130,7 +131,18 @@ def treatment_lines(run: Run) -> list[str]:
         values = ", ".join(f"{key}={value}" for key, value in chosen["options"].items())
         lines.append(f"{record['name']}: {values} was chosen by {chosen['by'].replace('_', ' ')} on {chosen['on']}.")
         lines += chosen.get("notes", [])
+    lines += _curve_line(facts.get("curve") or [])
     return lines + [note for note in record.get("notes", []) if note not in lines]
+
+
+def _curve_line(curve: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Balanced accuracy after the first, the middle and the last epoch."""
+    shown = [curve[at] for at in sorted({0, len(curve) // 2, len(curve) - 1})] if curve else []
+    on = next((split for split in ("test", "train") if shown and shown[0].get(split) is not None), None)
+    if on is None:
+        return []
+    steps = ", ".join(f"{100 * float(row[on]):.1f}% after {counted(row['epoch'], 'epoch')}" for row in shown)
+    return [f"Balanced accuracy on the {'test' if on == 'test' else 'training'} split: {steps}."]
 
 
 def _choose(

@@ -82,6 +82,46 @@ def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None =
     )
 
 
+def classes_chart(
+    table: pd.DataFrame, classes: Sequence[str], frame: Sequence[tuple[float, float]], size: int = 30
+) -> Any:
+    """Draw the map of a few classes: colour is the class; training instances are dots on smaller, paler synthetic crosses.
+
+    Args:
+        table: rows of a `common_map` of these classes.
+        classes: in the order of their colours.
+        frame: (lowest, highest) x and y to draw.
+        size: of a training instance; a synthetic one has half of it.
+    """
+    import altair as alt
+
+    kinds = {"train": "training", "synthetic": "synthetic"}
+    drawn = table.assign(kind=table["split"].map(kinds)).sort_values("kind", kind="stable")  # synthetic ones first
+    drawn = drawn[["id", "class", "kind", "x", "y"]].round({"x": 2, "y": 2})
+    colours = [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(classes))]
+    shapes = alt.Scale(domain=list(kinds.values()), range=["circle", "cross"])
+    axes = [alt.Scale(domain=list(ends)) for ends in frame]
+    real = alt.datum["kind"] == "training"
+    return (
+        alt.Chart(alt.InlineData(values=drawn.to_dict("records")))
+        .mark_point(filled=True)
+        .encode(
+            x=alt.X("x:Q", axis=None, scale=axes[0]),
+            y=alt.Y("y:Q", axis=None, scale=axes[1]),
+            color=alt.Color(
+                "class:N",
+                scale=alt.Scale(domain=list(classes), range=colours),
+                legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+            ),
+            shape=alt.Shape("kind:N", scale=shapes, legend=alt.Legend(title=None, orient="top", symbolOpacity=1)),
+            size=alt.condition(real, alt.value(size), alt.value(size / 2)),
+            opacity=alt.condition(real, alt.value(1), alt.value(0.35)),
+            tooltip=[tip(f"{name}:N") for name in ("id", "kind", "class")],
+        )
+        .properties(width="container", height=420)
+    )
+
+
 def _shapes(n: int) -> tuple[str, ...]:
     return SHAPES[:n] if n <= len(SHAPES) else SHAPES[:1] * n
 

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.wording import FEW
-from imblens.errors import InputError
+from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.lenses._contract import Finding, LensInfo
-from imblens.lenses.embedding_map.chart import map_chart
+from imblens.lenses.embedding_map.chart import classes_chart, map_chart
 from imblens.lenses.embedding_map.placing import embed
 from imblens.lenses.embedding_map.points import (
     Points,
     check_options,
     chosen_points,
     map_table,
+    rows_of,
     shown_class,
     split_rows,
     thin,
@@ -38,11 +39,42 @@ def _lines(finding: Finding) -> dict[str, str]:
 def _charts(finding: Finding) -> dict[str, Any]:
     """One map per run, all with one frame."""
     table = finding.tables["common_map"]
-    frame = [(float(table[axis].min()), float(table[axis].max())) for axis in ("x", "y")]
+    frame = _frame(table)
+    classes = finding.summary["classes"]
     return {
-        f"common_map_{place}": map_chart(part.drop(columns="run"), frame=frame).properties(title=str(name))
+        f"common_map_{place}": (
+            classes_chart(part, classes, frame) if classes else map_chart(part.drop(columns="run"), frame=frame)
+        ).properties(title=str(name))
         for place, (name, part) in enumerate(table.groupby("run", sort=False))
     }
+
+
+def map_panels(finding: Finding, *, size: int = 138, columns: int = 2) -> Any:
+    """Draw the maps of named classes as panels of one chart, a run each, with one frame (EOS, Fig. 6).
+
+    Args:
+        finding: of `common_map`, with classes.
+        size: width and height of a panel, in pixels.
+        columns: panels side by side.
+
+    Raises:
+        InputError: the finding is of all classes.
+    """
+    import altair as alt
+
+    table, classes = finding.tables["common_map"], finding.summary["classes"]
+    if not classes:
+        raise InputError("map_panels: the maps are of all classes.", hint="Call common_map(runs, classes=[...]).")
+    frame = _frame(table)
+    panels = [
+        classes_chart(part, classes, frame, size=10).properties(width=size, height=size, title=str(name))
+        for name, part in table.groupby("run", sort=False)
+    ]
+    return alt.concat(*panels, columns=columns, spacing=8)
+
+
+def _frame(table: pd.DataFrame) -> list[tuple[float, float]]:
+    return [(float(table[axis].min()), float(table[axis].max())) for axis in ("x", "y")]
 
 
 INFO = LensInfo("common_map", lines=_lines, charts=_charts)
@@ -52,6 +84,7 @@ def common_map(
     runs: Sequence[Run],
     *,
     names: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
     n_points: int = 20_000,
     perplexity: float = 30.0,
     random_state: int = 0,
@@ -66,16 +99,19 @@ def common_map(
     Args:
         runs: two or more; the first sets the frame.
         names: one per run, for the column `run`; by default "run 1", "run 2", ...
+        classes: only training and synthetic instances of these, which are then placed by themselves (EOS, Fig. 6); all
+            instances without.
         n_points: most real instances, and most synthetic ones, on a map.
         perplexity, random_state: as for `embedding_map`.
 
     Returns:
         Table `common_map`: run, id, split, class, archetype, correct, x, y. Summary: `frame`, "same" or "started" for
-        each run after the first.
+        each run after the first; `classes`, the named ones.
 
     Raises:
         InputError: fewer than two runs, or a run shares neither features nor instances (by id and label) with the first.
         NotApplicable: fewer than ten instances.
+        MissingError: a run has no such class.
     """
     import pandas as pd
 
@@ -88,10 +124,15 @@ def common_map(
             f"common_map: {len(titles)} names for {len(runs)} runs.", hint="Give one name per run, all different."
         )
     first = runs[0]
-    points = chosen_points(first, n_points, random_state)
+    for name in classes:
+        for run in runs:
+            if name not in run.classes:
+                raise MissingError(f"common_map: no class {name!r}.", hint=did_you_mean(name, list(run.classes)))
+    points = chosen_points(first, n_points, random_state, classes)
     shares = [_same_features(first, run) for run in runs]
     synthetic = [
-        _synthetic_points(run, n_points, random_state) if same else None for run, same in zip(runs, shares, strict=True)
+        _synthetic_points(run, n_points, random_state, classes) if same else None
+        for run, same in zip(runs, shares, strict=True)
     ]
     blocks = [points.features(first)]
     blocks += [
@@ -114,7 +155,8 @@ def common_map(
         tables.append(table.assign(run=title)[["run", *table.columns]])
     notes = (_frame_note(titles, frames),)
     table = pd.concat(tables, ignore_index=True)
-    return Finding({"common_map": table}, {"frame": frames[1:], "points": len(points)}, notes=notes, info=INFO)
+    summary = {"frame": frames[1:], "points": len(points), "classes": list(classes)}
+    return Finding({"common_map": table}, summary, notes=notes, info=INFO)
 
 
 def _same_features(first: Run, run: Run) -> bool:
@@ -123,8 +165,11 @@ def _same_features(first: Run, run: Run) -> bool:
     return first.test is None or run.test is None or same_features(first.test, run.test)
 
 
-def _synthetic_points(run: Run, n_points: int, random_state: int) -> Places | None:
-    return None if run.synthetic is None else thin(shown_class(run.synthetic), n_points, random_state)
+def _synthetic_points(run: Run, n_points: int, random_state: int, classes: Sequence[str]) -> Places | None:
+    if run.synthetic is None:
+        return None
+    rows = rows_of(run.synthetic, classes) if classes else np.arange(len(run.synthetic))
+    return rows[thin(shown_class(run.synthetic)[rows], n_points, random_state)]
 
 
 def _synthetic_table(run: Run, rows: Places, placed: Floats) -> pd.DataFrame:

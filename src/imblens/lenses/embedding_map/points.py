@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,10 @@ def rare_or_outlying(run: Run) -> NDArray[np.bool_]:
     return hard
 
 
-def chosen_points(run: Run, n_points: int, random_state: int) -> Points:
-    """Instances on the map of a run, thinned to `n_points`."""
+def chosen_points(run: Run, n_points: int, random_state: int, classes: Sequence[str] = ()) -> Points:
+    """Instances on the map of a run, thinned to `n_points`; training instances of the named classes, where any are named."""
+    if classes:
+        return _points_of(run, n_points, random_state, classes)
     n_train = len(run.train)
     n_instances = n_train + (0 if run.test is None else len(run.test))
     if n_instances < FEW:
@@ -73,6 +76,19 @@ def chosen_points(run: Run, n_points: int, random_state: int) -> Points:
     keep[:n_train] = rare_or_outlying(run)
     rows = thin(groups, n_points, random_state, keep)
     return Points(rows[rows < n_train], rows[rows >= n_train] - n_train)
+
+
+def _points_of(run: Run, n_points: int, random_state: int, classes: Sequence[str]) -> Points:
+    train = rows_of(run.train, classes)
+    if len(train) < FEW:
+        raise NotApplicable(f"embedding_map: a map of {len(train)} training instances is not informative.")
+    rows = train[thin(shown_class(run.train)[train], n_points, random_state)]
+    return Points(rows, np.empty(0, np.int64))
+
+
+def rows_of(split: Split, classes: Sequence[str]) -> Places:
+    """Rows of a split that are of one of these classes; in a multi-label split, whose rarest class is."""
+    return np.flatnonzero(np.isin(shown_class(split), [split.classes.index(name) for name in classes]))
 
 
 def thin(groups: NDArray[np.int64], n: int, random_state: int, keep: NDArray[np.bool_] | None = None) -> Places:

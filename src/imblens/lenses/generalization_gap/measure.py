@@ -22,7 +22,7 @@ KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "misclassified"}
     order=80,
     lines=lines,
     charts=charts,
-    measures=(Measure("generalization_gap", "gap", "generalization gap", "lower"),),
+    measures=(Measure("generalization_gap", "gap", "generalization gap", "lower", after="gap_after"),),
     needs=("test",),
 )
 def generalization_gap(run: Run) -> Finding:

@@ -1,0 +1,132 @@
+"""Named classes in every run: counts by hand, bad input, charts, and maps of these classes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imblens.errors import InputError, MissingError
+from imblens.lenses import common_map, feature_density, feature_overlap, map_panels
+from imblens.report import compare
+from imblens.run import Run
+from imblens.treatments import treat
+from tests.report.pages import parsed
+from tests.report.runs import make_run
+
+LABELS = np.repeat([0, 1, 2], [12, 8, 4])
+CLASSES = ("a", "b", "c")
+
+
+def run_of(answers: np.ndarray | None, *, seed: int = 0, head: bool = False) -> Run:
+    features = np.abs(np.random.default_rng(seed).normal(size=(len(LABELS), 6))) + LABELS[:, None]
+    logits = () if answers is None else (np.eye(3)[answers],)
+    weight = (np.arange(18.0).reshape(3, 6), np.zeros(3)) if head else None
+    return Run.from_arrays(
+        train=(features, LABELS, *logits), test=(features, LABELS, *logits), head=weight, classes=CLASSES
+    )
+
+
+@pytest.fixture(scope="module")
+def treated() -> list[Run]:
+    first = make_run(n=200, per_test=8)
+    return [first, treat(first, "smote", k_neighbors=2), treat(first, "eos", k_neighbors=150)]
+
+
+def test_errors_of_a_class_are_those_counted_by_hand():
+    one, two = LABELS.copy(), LABELS.copy()
+    one[[20, 21, 22]] = [0, 0, 1]  # of c: two are taken for a, one for b
+    one[0] = 2  # of a: one is taken for c
+    two[20] = 1
+    found = compare([run_of(one), run_of(two, seed=1)], names=["one", "two"], of="c")
+    table = found.tables["class_errors"].set_index(["run", "other"])
+    assert table["class"].eq("c").all()
+    assert table.loc[("one", "a"), ["missed", "false_positives", "observed"]].tolist() == [2, 1, 2 / 3]
+    assert table.loc[("one", "b"), ["missed", "false_positives", "observed"]].tolist() == [1, 0, 1 / 3]
+    assert table.loc[("two", "a"), ["missed", "false_positives", "observed"]].tolist() == [0, 0, 0]
+    assert table.groupby("run")["forecast"].sum().tolist() == pytest.approx([1, 1])
+    assert {"class_missed_0", "class_false_positives_0", "class_forecast_0"} <= set(found.charts())
+
+
+def test_shared_features_and_densities_are_those_of_the_lenses():
+    runs = [run_of(LABELS), run_of(LABELS, seed=1)]
+    tables = compare(runs, names=["one", "two"], of=["b", "c"]).tables
+    for run, name in zip(runs, ("one", "two"), strict=True):
+        pairs = feature_overlap(run).tables["feature_overlap_pairs"].set_index(["class", "other"])["shared"]
+        errors = tables["class_errors"]
+        for row in errors[errors["run"] == name].itertuples():
+            assert row.shared == pairs[(row[2], row.other)]
+        density = feature_density(run).tables["feature_density"]
+        expected = density[(density["reference"] == "c") & (density["adversary"] != "c")]
+        ours = tables["class_density"]
+        ours = ours[(ours["run"] == name) & (ours["class"] == "c")]
+        for column in ("adversary", "feature", "ratio", "rate_ratio"):
+            assert ours[column].tolist() == expected[column].tolist()
+    strongest = tables["class_strongest"]
+    assert strongest.loc[strongest["class"] == strongest["other"], "shared"].all()
+
+
+def test_runs_with_the_same_features_show_them_once(treated):
+    found = compare(treated, names=["before", "smote", "eos"], of="truck")
+    assert found.tables["class_density"]["run"].unique().tolist() == ["before"]
+    assert "smote has the features of before, so these are shown once." in found.notes
+    assert found.tables["class_strongest"]["run"].unique().tolist() == ["before"]
+    assert found.tables["class_errors"].groupby("run", sort=False)["shared"].sum().nunique() == 1
+
+
+def test_runs_without_head_or_predictions_say_what_is_missing():
+    found = compare([run_of(LABELS), run_of(None)], names=["one", "two"], of="c")
+    table = found.tables["class_errors"]
+    assert table.loc[table["run"] == "two", ["missed", "false_positives", "observed"]].isna().all().all()
+    assert "two: without predictions on a test split there are no observed errors." in found.notes
+    assert "class_strongest_0" in found.charts()
+
+
+def test_labels_have_no_confusion_but_features():
+    labels = (np.arange(40)[:, None] % [2, 4] == 0).astype(int)
+    features = np.abs(np.random.default_rng(0).normal(size=(40, 3)))
+    runs = [
+        Run.from_arrays(train=(features, labels, logits), test=(features, labels, logits), classes=["a", "b"])
+        for logits in (labels - 0.5, 0.5 - labels)
+    ]
+    found = compare(runs, ["before", "after"], of="a")
+    assert found.tables["class_errors"]["missed"].isna().all()
+    assert any("multi-label" in note for note in found.notes)
+    assert not {"class_missed_0", "class_forecast_0"} & set(found.charts())
+
+
+@pytest.mark.parametrize(
+    ("of", "error"), [("truk", MissingError), (["a", "a"], InputError), (["a", "d"], MissingError)]
+)
+def test_classes_that_cannot_be_shown_are_refused(of, error):
+    runs = [run_of(LABELS), run_of(LABELS, seed=1)]
+    with pytest.raises(error, match=r"class '(truk|a|d)'"):
+        compare(runs, names=["one", "two"], of=of)
+
+
+def test_maps_of_two_classes_hold_these_alone_with_synthetic_instances(treated, tmp_path):
+    found = compare(treated[::2], names=["before", "eos"], of=["automobile", "truck"], draw_map=True)
+    assert found.maps is not None
+    table = found.maps.tables["common_map"]
+    assert set(table["class"]) == {"automobile", "truck"}
+    counts = table.groupby("run")["split"].value_counts()
+    train = treated[0].train
+    classes = [train.classes.index(name) for name in ("automobile", "truck")]
+    assert counts["before", "train"] == np.isin(train.labels, classes).sum()
+    assert "test" not in counts["eos"]  # as in the paper: training and synthetic instances
+    assert "synthetic" not in counts["before"] and counts["eos", "synthetic"] > 0
+    report = found.save(tmp_path / "out", figures=False, papers=True)
+    text = report.read_text()
+    assert "What is truck confused with, and why?" in "".join(parsed(text).text)
+    assert "imblens compare RUN1 RUN2 --class automobile --class truck --out DIR" in text
+    for kind in ("svg", "png", "pdf"):
+        assert (tmp_path / "out" / "papers" / f"class_map.{kind}").stat().st_size > 1000
+    assert (tmp_path / "out" / "papers" / "class_density_1.pdf").exists()
+
+
+def test_a_map_needs_classes_that_exist_and_instances(treated):
+    with pytest.raises(MissingError, match="no class 'lorry'"):
+        common_map(treated, classes=["lorry"])
+    with pytest.raises(InputError, match="maps are of all classes"):
+        map_panels(common_map(treated))
+    few = compare([run_of(LABELS), run_of(LABELS, seed=1)], names=["one", "two"], of=["b", "c"], draw_map=True)
+    assert few.maps is not None
