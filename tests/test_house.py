@@ -34,11 +34,13 @@ ALLOWED: dict[str, set[str]] = {  # besides base and errors
     "training": {"data", "models", "losses"},
     "comparison": {"lenses", "run", "charts"},
     "report": {"lenses", "comparison", "run", "charts"},
+    "exports": {"report", "lenses", "run"},
     "watch": {"extraction", "report", "comparison", "lenses"},
     "synthesis": {"data", "run", "training", "treatments", "resampling"},
 }
 EVERYTHING = {"studies", "workflows", "cli"}
 ARRAY_PATH = {"base", "run", "charts", "resampling", "lenses", "treatments", "decisions", "comparison", "report", "cli"}
+ARRAY_PATH |= {"exports"}
 
 
 def rooms() -> list[str]:

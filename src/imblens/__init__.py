@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from imblens.decisions import estimate as estimate
     from imblens.decisions import gate as gate
     from imblens.errors import ImblensError as ImblensError
+    from imblens.exports import export as export
     from imblens.extraction import capture as capture
     from imblens.report import Audit as Audit
     from imblens.report import Comparison as Comparison
@@ -42,6 +43,7 @@ _HOME = {
     "collect": "imblens.decisions",
     "compare": "imblens.report",
     "estimate": "imblens.decisions",
+    "export": "imblens.exports",
     "gate": "imblens.decisions",
     "treat": "imblens.treatments",
 }

@@ -25,6 +25,7 @@ from imblens.cli import (
     demo,
     doctor,
     estimate,
+    export,
     gate,
     listing,
     merge,
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, collect, gate, study):
+for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, collect, gate, export, study):
     app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(module.command)
 app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
 app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)

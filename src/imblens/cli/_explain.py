@@ -24,6 +24,7 @@ _ONE_OF = {  # list -> one entry of it, for messages
     "treatments": "treatment",
     "oversamplers": "over-sampler",
     "studies": "study",
+    "exports": "export",
 }
 
 

@@ -96,6 +96,15 @@ def _batches() -> dict[str, str]:
     return dict(batch_options())
 
 
+def _exports() -> dict[str, str]:
+    from imblens.exports import exports
+
+    return {
+        name: f"{one.purpose}\n\nCommand\n  imblens export RUN --to {name} --out {name}\n\nUse\n  {one.use.format(out=name)}"
+        for name, one in exports().items()
+    }
+
+
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "models": _models,
@@ -107,4 +116,5 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "oversamplers": _oversamplers,
     "batches": _batches,
     "studies": _studies,
+    "exports": _exports,
 }

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imblens.base.id_list import read_ids, unguarded
 from imblens.data._images import ImageSet, count_classes, planted_in
 from imblens.errors import InputError, MissingError
-
-_GUARDED = (
-    "'=",
-    "'+",
-    "'-",
-    "'@",
-    "'\t",
-    "'\r",
-)  # prefixes of cells that a spreadsheet would otherwise run as formulas
 
 
 def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
@@ -35,10 +24,10 @@ def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
         InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training images.
     """
     path = Path(file)
-    wanted, digest = _read(path)
+    wanted, digest = read_ids(path, "--drop")
     train = image_set.train
     known = {str(name): place for place, name in enumerate(train.ids)}
-    ids = [name if name in known or not name.startswith(_GUARDED) else name[1:] for name in wanted]
+    ids = [unguarded(name, known) for name in wanted]
     unknown = [name for name in ids if name not in known]
     if unknown:
         held_out = {str(name) for split in (image_set.test, image_set.val) if split is not None for name in split.ids}
@@ -67,26 +56,3 @@ def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
         planted=planted_in(image_set.planted, set(left.ids.tolist())),
         source=source,
     )
-
-
-def _read(path: Path) -> tuple[list[str], str]:
-    """Read the column `id`, each id once, and the file's SHA-256."""
-    try:
-        raw = path.read_bytes()
-        rows = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
-        if "id" not in (rows.fieldnames or ()):
-            found = ", ".join(map(repr, (rows.fieldnames or ())[:5])) or "nothing"
-            raise InputError(
-                f"--drop {path} has no column 'id'; its first line holds {found}.",
-                hint="Give the CSV that the report's list of label suspects downloads, or one with a column id.",
-            )
-        ids = list(dict.fromkeys(row["id"] for row in rows if row["id"]))
-    except FileNotFoundError as error:
-        raise MissingError(f"--drop {path}: there is no such file.", hint="Give a CSV with a column id.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"--drop {path} cannot be read: {error}.", hint="Give a CSV in UTF-8 with a column id."
-        ) from error
-    if not ids:
-        raise InputError(f"--drop {path} names no instance.", hint="Leave --drop out, or tick suspects in the report.")
-    return ids, hashlib.sha256(raw).hexdigest()

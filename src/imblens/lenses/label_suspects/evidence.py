@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.errors import NotApplicable
 from imblens.lenses._content_order import canonical_order, content_keys
 from imblens.run import Run
 
@@ -45,32 +47,71 @@ def evidence(run: Run) -> Evidence:
 
 
 def _compute(run: Run) -> Evidence:
-    from threadpoolctl import threadpool_limits
-
     train = run.train
     labels, n = train.labels, len(train)
     counts = train.class_counts
-    order, rank = canonical_order(train.features, labels)
-    heads = _Heads(run, order, rank)
-    own, suggested = np.full(n, np.nan), labels.copy()
-    with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
-        is_kept = heads.fit()
-    near = run.neighbours(NEIGHBOURS).indices if n > 1 else np.empty((n, 0), np.int64)
+    heads, is_kept, near = _prepared(run)
     prior = counts / n
+    own, suggested = np.full(n, np.nan), labels.copy()
+    alone = counts[labels] == 1
     if not heads.n_fitted:
         pair = counts[labels] < FEWEST
         for rows in row_blocks(n, 8 * NEIGHBOURS):
             own[rows], suggested[rows] = _from_neighbours(labels, rows, near[rows], prior)
             of_pair = np.flatnonzero(pair[rows]) + rows.start
             own[of_pair], suggested[of_pair] = _from_neighbours(labels, of_pair, near[of_pair, :1], prior)
-        alone = counts[labels] == 1
         own[alone], suggested[alone] = np.nan, labels[alone]
         return Evidence(own, suggested, 0, heads.iterations)
-    with threadpool_limits(1, user_api="blas"):
-        for rows in row_blocks(n, run.n_classes + run.dim):
-            local = labels[rows]
+    for rows, log_g in _judged(run, heads, is_kept, near):
+        local = labels[rows]
+        g = np.exp(log_g)
+        at = np.arange(len(local))
+        own[rows] = g[at, local] / g.sum(axis=1)
+        best = log_g.argmax(axis=1)
+        suggested[rows] = np.where(log_g[at, local] == 0, local, best)  # the label itself on ties
+    own[alone], suggested[alone] = np.nan, labels[alone]
+    return Evidence(own, suggested, heads.n_fitted, heads.iterations)
+
+
+def class_evidence(run: Run) -> Iterator[tuple[slice, Floats]]:
+    """Yield blocks of training instances and their (S, C) G of every class, rows that sum to 1; heads are fitted again.
+
+    Raises:
+        NotApplicable: no head was fitted, so that there are only neighbours.
+    """
+    heads, is_kept, near = _prepared(run)
+    if not heads.n_fitted:
+        raise NotApplicable("no head can be cross-validated on this run, so no probabilities out of sample are known.")
+    for rows, log_g in _judged(run, heads, is_kept, near):
+        g = np.exp(log_g)
+        yield rows, g / g.sum(axis=1, keepdims=True)
+
+
+def _prepared(run: Run) -> tuple[_Heads, NDArray[np.bool_], Integers]:
+    """Fitted heads, (N,) whether an instance is not doubtful, (N, k) neighbours."""
+    from threadpoolctl import threadpool_limits
+
+    train = run.train
+    order, rank = canonical_order(train.features, train.labels)
+    heads = _Heads(run, order, rank)
+    with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
+        is_kept = heads.fit()
+    n = len(train)
+    near = run.neighbours(NEIGHBOURS).indices if n > 1 else np.empty((n, 0), np.int64)
+    return heads, is_kept, near
+
+
+def _judged(run: Run, heads: _Heads, is_kept: NDArray[np.bool_], near: Integers) -> Iterator[tuple[slice, Floats]]:
+    """Blocks of training instances and their (S, C) log G of every class, with 0 as the largest of a row."""
+    from threadpoolctl import threadpool_limits
+
+    labels, n = run.train.labels, len(run.train)
+    counts = run.train.class_counts
+    prior = counts / n
+    for rows in row_blocks(n, run.n_classes + run.dim):
+        with threadpool_limits(1, user_api="blas"):
             log_g = np.log(neighbour_shares(labels, near[rows], is_kept, prior))
-            pair = counts[local] < FEWEST
+            pair = counts[labels[rows]] < FEWEST
             if pair.any():  # among 20 neighbours, the one other instance of the class could never be more than a few
                 nearest = near[rows][pair][:, :1]
                 log_g[pair] = np.log(neighbour_shares(labels, nearest, np.ones(n, bool), prior))
@@ -78,14 +119,7 @@ def _compute(run: Run) -> Evidence:
             from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
             log_g[judged] = HEAD_WEIGHT * from_head + (1 - HEAD_WEIGHT) * log_g[judged]
             log_g -= log_g.max(axis=1, keepdims=True)
-            g = np.exp(log_g)
-            at = np.arange(len(local))
-            own[rows] = g[at, local] / g.sum(axis=1)
-            best = log_g.argmax(axis=1)
-            suggested[rows] = np.where(log_g[at, local] == 0, local, best)  # the label itself on ties
-    alone = counts[labels] == 1
-    own[alone], suggested[alone] = np.nan, labels[alone]
-    return Evidence(own, suggested, heads.n_fitted, heads.iterations)
+        yield rows, log_g
 
 
 def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_], prior: Floats) -> Floats:

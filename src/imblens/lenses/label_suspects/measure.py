@@ -103,6 +103,11 @@ def suspect_scores(run: Run) -> Floats:
     return 1 - evidence(run).own
 
 
+def suggested_labels(run: Run) -> Places:
+    """(N,) number of the class with the largest G of every training instance; a suspect's is not its label. Once per run."""
+    return evidence(run).suggested.copy()
+
+
 def _notes(run: Run, known: Evidence, summary: dict[str, Any]) -> list[str]:
     notes = [
         f"Classes of fewer than {summary['large_from']:.0f} training instances are marked as rare: "

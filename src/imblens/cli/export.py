@@ -1,0 +1,78 @@
+"""imblens export: suspects, errors and predictions in the formats of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from imblens.cli import _tables as tables
+from imblens.cli._explain import explain
+from imblens.cli._shared import CLAIMED, Force, Json, Out, emit, examples, progress
+
+EXAMPLES = examples(
+    "imblens export RUN --to label-studio --out tasks",
+    "imblens export RUN --to cvat --ids wrong-labels.csv --images PHOTOS --out cvat",
+    "imblens export RUN --to spotlight --out view",
+)
+
+
+def _formats(incomplete: str) -> list[str]:
+    from imblens.exports import exports
+
+    return [name for name in exports() if name.startswith(incomplete)]
+
+
+def command(
+    source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive or a table."),
+    to: str = typer.Option(
+        ...,
+        "--to",
+        metavar="label-studio|cvat|coco|fiftyone|spotlight|datalab",
+        help="Format; imblens list exports explains them.",
+        autocompletion=_formats,
+    ),
+    out: Path = Out,
+    what: str | None = typer.Option(
+        None,
+        "--what",
+        metavar="suspects|errors|predictions",
+        help="Instances; by default label suspects for label-studio, cvat and coco, all for the others.",
+    ),
+    of: str | None = typer.Option(None, "--class", metavar="NAME", help="Only instances of this class."),
+    ids: Path | None = typer.Option(
+        None, "--ids", metavar="FILE.csv", help="Only those in its column id, such as the list a report downloads."
+    ),
+    limit: int | None = typer.Option(None, "--limit", metavar="N", help="At most N instances, the first in order."),
+    images: str | None = typer.Option(
+        None,
+        "--images",
+        metavar="DIR|URL",
+        help="Where the ids of the run are names of image files; default: the stored thumbnails.",
+    ),
+    features: str | None = tables.Features,
+    label: str | None = tables.Label,
+    split: str | None = tables.SplitColumn,
+    logits: str | None = tables.Logits,
+    id: str | None = tables.Id,
+    group: str | None = tables.Group,
+    preview: str | None = tables.Preview,
+    classes: str | None = tables.Classes,
+    explain_format: str | None = explain("exports"),
+    force: bool = Force,
+    as_json: bool = Json,
+) -> None:
+    """Write label suspects, errors or predictions for Label Studio, CVAT, COCO readers, FiftyOne, Spotlight or Datalab."""
+    from imblens.exports import EXPORTS, export
+
+    one = EXPORTS.find(to)
+    run = tables.load(source, tables.TableOptions(features, label, split, logits, id, preview, classes, group))
+    progress(f"exporting to {one.name}")
+    CLAIMED.append(out)
+    path = export(run, to, out, what=what, of=of, ids=ids, limit=limit, images=images, force=force)
+    what = what or one.what
+    emit(
+        {"export": path, "to": one.name, "what": what},
+        [f"export: {path}", f"use: {one.use.format(out=out)}"],
+        as_json=as_json,
+    )
