@@ -132,7 +132,8 @@ DISTRIBUTIONS = {  # import name -> name on the package index, where they differ
     "sklearn": "scikit-learn",
     "vl_convert": "vl-convert-python",
 }
-IF_INSTALLED = {"timm"}  # used where the user has them; nothing of imblens needs them
+# Used where the user has them; nothing of imblens needs them.
+IF_INSTALLED = {"timm", "transformers", "mlflow", "wandb", "comet-ml"}
 
 
 def declared() -> tuple[set[str], set[str]]:

@@ -18,7 +18,7 @@ from imblens.lenses.label_suspects import class_evidence
 def write_datalab(job: Job, out: Path) -> Path:
     """Write instances.parquet: id, label (name), pred_probs, features, and suspect_score of the training instances.
 
-    `pred_probs` are the probabilities out of sample that `label_suspects` rests on (a cross-validated head and the
+    `pred_probs` are the probabilities out of sample of `label_suspects` (from a cross-validated head and the
     neighbours), since the network has seen the training labels. Their columns are the classes that occur, in the order in
     which Datalab sorts names; the file's metadata holds them under `classes`. Datalab needs two instances of a class: the
     only instance of a class is left out with its column.

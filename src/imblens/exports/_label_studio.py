@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imblens.exports._job import Instance, Job, write_json
-from imblens.exports._xml import element, write_xml
+from imblens.exports._xml import element, legal, write_xml
 
 MODEL = "imblens"
 
@@ -32,13 +32,11 @@ def write_label_studio(job: Job, out: Path) -> Path:
     choices = element("Choices", view, name="class", toName=kind, choice=several, showInline="true")
     for name in job.run.classes:
         element("Choice", choices, value=name)
-    write_xml(out / "interface.xml", view)
+    write_xml(out / "interface.xml", view, declaration=False)
     return write_json(out / "tasks.json", tasks)
 
 
 def _task(job: Job, one: Instance) -> dict[str, Any]:
-    from imblens.exports._xml import legal
-
     kind = "image" if job.media.are_images else "text"
     data = {**one.facts(), "about": one.about(), kind: _shown(job, one)}
     guess, score = (one.predicted, one.confidence) if one.suggested is None else ([one.suggested], one.score)

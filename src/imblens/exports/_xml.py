@@ -32,8 +32,8 @@ def element(
     return found
 
 
-def write_xml(path: Path, root: ElementTree.Element) -> Path:
-    """Write as UTF-8 with a declaration, atomically; return the path."""
+def write_xml(path: Path, root: ElementTree.Element, *, declaration: bool = True) -> Path:
+    """Write as UTF-8, atomically; return the path. Label Studio refuses a declaration."""
     ElementTree.indent(root)
-    write_bytes(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+    write_bytes(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=declaration) + b"\n")
     return path

@@ -1,28 +1,31 @@
-"""Audits while a network is being trained. Importing this imports neither torch nor Lightning."""
+"""Audits while a network is being trained. Importing this imports neither torch, Lightning nor transformers."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from imblens.watch._names import metric_names
 from imblens.watch._now import audit_now, class_metrics, log_audit
 
 if TYPE_CHECKING:
     from imblens.watch._callback import AuditCallback as AuditCallback
+    from imblens.watch._trainer_callback import TrainerAuditCallback as TrainerAuditCallback
 
-__all__ = ["AuditCallback", "audit_now", "class_metrics", "log_audit"]
+__all__ = ["AuditCallback", "TrainerAuditCallback", "audit_now", "class_metrics", "log_audit", "metric_names"]
+_CALLBACKS = {
+    "AuditCallback": ("lightning", "imblens.watch._callback", "pip install 'imblens[train]'"),
+    "TrainerAuditCallback": ("transformers", "imblens.watch._trainer_callback", "pip install transformers accelerate"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "AuditCallback":
+    if name not in _CALLBACKS:
         raise AttributeError(f"module 'imblens.watch' has no attribute {name!r}")
-    from importlib.util import find_spec
-
     from imblens.errors import DependencyError
 
-    if find_spec("lightning") is None:
-        raise DependencyError(
-            "AuditCallback needs lightning, which is not installed.", hint="pip install 'imblens[train]'"
-        )
-    from imblens.watch._callback import AuditCallback
-
-    return AuditCallback
+    package, module, hint = _CALLBACKS[name]
+    if find_spec(package) is None:
+        raise DependencyError(f"{name} needs {package}, which is not installed.", hint=hint)
+    return getattr(import_module(module), name)

@@ -25,6 +25,7 @@ class AuditCallback(lightning.Callback):
         network: from the Lightning module to the network; by default its attribute `model`, `net` or `network`, else itself.
         lenses: names; all when None.
         figures: log charts too, where a logger takes images.
+        report: log the report too, where a logger takes files.
         out: folder for a report of each audit, in epoch-NNNN; none are written without.
         capture_options: of `imblens.capture`.
 
@@ -45,6 +46,7 @@ class AuditCallback(lightning.Callback):
         network: Callable[[lightning.LightningModule], nn.Module] | None = None,
         lenses: Sequence[str] | None = LENSES,
         figures: bool = True,
+        report: bool = False,
         out: str | Path | None = None,
         **capture_options: Any,
     ) -> None:
@@ -52,7 +54,8 @@ class AuditCallback(lightning.Callback):
         if every < 1:
             raise InputError(f"AuditCallback: every={every} epochs.", hint="Give a whole number, 1 or more.")
         self.audit: Audit | None = None
-        self._every, self._network, self._figures = every, network or _network, figures
+        self._every, self._network = every, network or _network
+        self._logged = {"figures": figures, "report": report}
         self._out = None if out is None else Path(out)
         self._given = {"train": train, "test": test, "classes": classes, "lenses": lenses, **capture_options}
 
@@ -63,7 +66,7 @@ class AuditCallback(lightning.Callback):
             return
         found = audit_now(self._network(pl_module), **self._given)
         for logger in trainer.loggers:
-            log_audit(found, logger, step=trainer.global_step, figures=self._figures)
+            log_audit(found, logger, step=trainer.global_step, **self._logged)
         if self._out is not None:
             found.save(self._out / f"epoch-{epoch:04d}", force=True)
         self.audit = found

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.base.files import write_text
 from imblens.comparison import SUMMARY
-from imblens.errors import InputError
 from imblens.lenses import class_measures
 from imblens.report import Audit, audit
+from imblens.watch._names import metric_names
+from imblens.watch._trackers import Tracker, tracker
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +37,7 @@ def audit_now(
     log: Any | None = None,
     step: int = 0,
     figures: bool = True,
+    report: bool = False,
     **capture_options: Any,
 ) -> Audit:
     """Capture a network in the middle of its training, audit it, and log a number for each class and measure.
@@ -43,10 +50,11 @@ def audit_now(
         test: what it is judged on; while training, a validation split.
         classes: C names.
         lenses: names; all when None, which takes longer.
-        log: where figures go: a Lightning logger, a TensorBoard `SummaryWriter`, or a function
-            `(metrics: dict[str, float], step: int)`.
+        log: where numbers go: a function `(metrics: dict[str, float], step: int)`, a Lightning logger, a TensorBoard
+            `SummaryWriter`, the module mlflow or a run of it, a run of Weights & Biases, or an experiment of Comet.
         step: the number they are logged under.
         figures: whether charts are logged too, where `log` takes images.
+        report: whether the report is logged too, where `log` takes files.
         capture_options: of `imblens.capture`, such as `preprocessing`, `layer` or `batch_size`.
 
     Returns:
@@ -66,7 +74,7 @@ def audit_now(
     """
     from imblens.extraction import capture
 
-    _sender(log)  # refuse what cannot be logged to before the work
+    tracker(log)  # refuse what cannot be logged to before the work
     options = {
         "colours": False,
         "shortcuts": False,
@@ -79,69 +87,60 @@ def audit_now(
     run = capture(model, train=train, test=test, classes=classes, **options)
     found = audit(run, lenses=lenses)
     if log is not None:
-        log_audit(found, log, step=step, figures=figures)
+        log_audit(found, log, step=step, figures=figures, report=report)
     return found
 
 
-def log_audit(found: Audit, log: Any, *, step: int = 0, figures: bool = True) -> None:
-    """Log an audit's `class_metrics`, and its charts where `log` takes images; see `audit_now` for what `log` can be."""
-    _sender(log)(class_metrics(found), step)
-    if figures:
-        _log_images(found, log, step)
+def log_audit(found: Audit, log: Any, *, step: int = 0, figures: bool = True, report: bool = False) -> None:
+    """Log an audit's `class_metrics`, its charts where `log` takes images, and its report as files where it takes files.
+
+    MLflow, Weights & Biases and Comet get the folder that `Audit.save` writes, and classes.json, which states the class of
+    every name in a metric; TensorBoard takes no files and gets the verdict as text.
+
+    Args:
+        found: the audit.
+        log: as for `audit_now`.
+        step: the number under which all is logged.
+        figures: whether to log charts.
+        report: whether to log the report.
+
+    Raises:
+        InputError: `log` is none of these.
+    """
+    where = tracker(log)
+    where.metrics(class_metrics(found), step)
+    if figures and not isinstance(log, (FunctionType, MethodType)):
+        _log_images(found, where, step)
+    if report:
+        with tempfile.TemporaryDirectory() as folder:
+            found.save(folder, force=True, figures=False)
+            names = dict(zip(metric_names(found.run.classes), found.run.classes, strict=True))
+            write_text(Path(folder) / "classes.json", json.dumps(names, ensure_ascii=False, indent=1) + "\n")
+            where.report(Path(folder), "\n\n".join(found.verdict()), step)
 
 
 def class_metrics(found: Audit) -> dict[str, float]:
     """Numbers of an audit by name: `imblens/balanced_accuracy`, `imblens/accuracy/CLASS`, `imblens/safe_share/CLASS`, ...
 
-    What is undefined is left out.
+    CLASS is the class's name as `metric_names` writes it. What is undefined is left out.
     """
     metrics: dict[str, float] = {}
     accuracy = found.findings.get("class_accuracy")
     if accuracy is not None:
         metrics |= {f"imblens/{key}": accuracy.summary[key] for key in SUMMARY if accuracy.summary.get(key) is not None}
+    names = dict(zip(found.run.classes, metric_names(found.run.classes), strict=True))
     for name, found_measure in class_measures(found.findings).items():
         for label, value in found_measure.values.items():
             if math.isfinite(value):
-                metrics[f"imblens/{name}/{label}"] = float(value)
+                metrics[f"imblens/{name}/{names[label]}"] = float(value)
     return metrics
 
 
-def _sender(log: Any) -> Any:
-    if log is None:
-        return lambda metrics, step: None
-    if hasattr(log, "log_metrics"):  # Lightning's loggers
-        return lambda metrics, step: log.log_metrics(metrics, step=step)
-    if hasattr(log, "add_scalar"):  # TensorBoard's writer
-
-        def write(metrics: dict[str, float], step: int) -> None:
-            for name, value in metrics.items():
-                log.add_scalar(name, value, step)
-
-        return write
-    if callable(log):
-        return log
-    raise InputError(
-        f"log is a {type(log).__name__}, which takes no metrics.",
-        hint="Give a Lightning logger, a SummaryWriter, or a function (metrics, step).",
-    )
-
-
-def _log_images(found: Audit, log: Any, step: int) -> None:
-    """Charts, where the logger takes images: TensorBoard's writer, alone or inside a logger, or `log_image`."""
-    writer = log if hasattr(log, "add_image") else None
-    if writer is None and hasattr(log, "log_metrics"):
-        writer = log.experiment if hasattr(log.experiment, "add_image") else None
-    if writer is None and not hasattr(log, "log_image"):
-        return
+def _log_images(found: Audit, where: Tracker, step: int) -> None:
     from PIL import Image
 
     from imblens.report import figures
 
     for (_, chart), figure in figures(found).items():
-        if chart not in FIGURES:
-            continue
-        pixels = np.asarray(Image.open(io.BytesIO(figure.png)).convert("RGB"))
-        if writer is not None:
-            writer.add_image(f"imblens/{chart}", pixels, step, dataformats="HWC")
-        else:
-            log.log_image(key=f"imblens/{chart}", images=[pixels], step=step)
+        if chart in FIGURES:
+            where.image(f"imblens/{chart}", np.asarray(Image.open(io.BytesIO(figure.png)).convert("RGB")), step)
