@@ -61,12 +61,12 @@ def notebook_html(comparison: Comparison) -> str:
     """Verdict, summary and drawings, without a script."""
     from html import escape
 
-    from imblens.report._page import drawing
+    from imblens.report._page import image
 
     first, *rest = comparison.verdict()
     parts = [f"<h3>{escape(first)}</h3>", *(f"<p>{escape(line)}</p>" for line in [*rest, *comparison.notes])]
     parts.append(comparison.tables["comparison_summary"].to_html(escape=True, index=False, float_format="%.3f"))
-    parts += [f'<div style="background:#fff">{drawing(figure)}</div>' for figure in _figures(comparison).values()]
+    parts += [f'<div style="background:#fff">{image(figure)}</div>' for figure in _figures(comparison).values()]
     return f'<div style="max-width:820px">{"".join(parts)}</div>'
 
 

@@ -17,7 +17,7 @@ def notebook_html(audit: AuditData) -> str:
     first, *others = _summary.verdict(audit)
     parts = [f"<h3>{escape(first)}</h3>", *(f"<p>{escape(line)}</p>" for line in others)]
     for name, finding in audit.findings.items():
-        images = [_page.drawing(figure) for (lens, _), figure in drawn.items() if lens == name]
+        images = [_page.image(figure) for (lens, _), figure in drawn.items() if lens == name]
         inside = "".join(f'<div style="background:#fff">{image}</div>' for image in images)
         title = escape(_html.heading(name))
         parts.append(f"<details><summary><b>{title}</b></summary>{finding._repr_html_()}{inside}</details>")

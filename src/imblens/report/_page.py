@@ -118,6 +118,14 @@ def drawing(figure: Figure) -> Markup:
     return Markup(figure.svg)  # from vl-convert, which escapes every text
 
 
+def image(figure: Figure) -> Markup:
+    """The static drawing as an image of its own: notebooks that are not trusted show no SVG inside HTML."""
+    svg = figure.svg.encode()
+    if figure.many or len(svg) > DRAWING_BYTES:
+        return drawing(figure)
+    return _image("image/svg+xml", svg)
+
+
 def _image(kind: str, content: bytes) -> Markup:
     encoded = base64.b64encode(content).decode("ascii")
     return Markup('<img class="drawing" alt="" src="data:{};base64,{}">').format(kind, encoded)
