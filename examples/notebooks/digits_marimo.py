@@ -25,14 +25,14 @@ def _():
 @app.cell
 def _(imblens, run):
     audit = imblens.audit(run, lenses=["class_accuracy", "archetypes"])
-    audit
+    audit  # noqa: B018
     return (audit,)
 
 
 @app.cell
 def _(imblens, run):
     comparison = imblens.compare([run, imblens.treat(run, "logit_adjustment", tau=1)], names=["as trained", "adjusted"])
-    comparison
+    comparison  # noqa: B018
     return (comparison,)
 
 
