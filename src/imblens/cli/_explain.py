@@ -23,6 +23,7 @@ _ONE_OF = {  # list -> one entry of it, for messages
     "lenses": "lens",
     "treatments": "treatment",
     "oversamplers": "over-sampler",
+    "batches": "way to change batches",
     "studies": "study",
     "exports": "export",
 }

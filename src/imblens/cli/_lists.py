@@ -93,7 +93,11 @@ def _studies() -> dict[str, str]:
 def _batches() -> dict[str, str]:
     from imblens.training import batch_options
 
-    return dict(batch_options())
+    value = {"class-colours": " RUN0"}
+    return {
+        name: f"{text}\n\nCommand\n  imblens train DATA --{name}{value.get(name, '')} --out RUN"
+        for name, text in batch_options().items()
+    }
 
 
 def _exports() -> dict[str, str]:

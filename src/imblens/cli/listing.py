@@ -19,7 +19,7 @@ def _lists(incomplete: str) -> list[str]:
 def command(
     what: str = typer.Argument(
         ...,
-        metavar="data|models|losses|schedules|samplers|lenses|treatments|oversamplers|studies|exports",
+        metavar="data|models|losses|schedules|samplers|lenses|treatments|oversamplers|batches|studies|exports",
         help="Which list.",
         autocompletion=_lists,
     ),

@@ -164,10 +164,10 @@ MIXINGS = Registry(
 
 
 def batch_options() -> dict[str, str]:
-    """Return one line for each way to change batches in training, by its option of `imblens train`."""
+    """Return one line for each way to change batches in training, by the name of its option of `imblens train`."""
     return {
-        "--remix": "balances each batch and mixes its images (Bellinger et al. 2021)",
-        "--rebalanced-mixup": "mixes images, with labels in favour of the rarer class (Chou et al. 2020)",
-        "--eos": "over-samples each batch in feature space, toward other classes (suggested by EOS, section VII)",
-        "--class-colours": "changes colours that a network relies on for a class (suggested by IML, section IV-G)",
+        "remix": "balances each batch and mixes its images (Bellinger et al. 2021)",
+        "rebalanced-mixup": "mixes images, with labels in favour of the rarer class (Chou et al. 2020)",
+        "eos": "over-samples each batch in feature space, toward other classes (suggested by EOS, section VII)",
+        "class-colours": "changes colours that a network relies on for a class (suggested by IML, section IV-G)",
     }
