@@ -115,6 +115,7 @@ def test_each_changes_the_training_and_the_seed_decides(images: ImageSet, arch: 
     for name, options in asked.items():
         trained = train(images, TrainingPlan(**plain, **options), out=tmp_path / name, progress=False)
         weights[name] = torch.cat([value.flatten() for value in trained.model.state_dict().values()])
+        assert not any(module._forward_pre_hooks for module in trained.model.modules())
         assert torch.isfinite(weights[name]).all() and (trained.meta.get("eos") is not None) == ("eos" in options)
     assert torch.equal(weights["again"], weights["eos"]) and torch.equal(weights["late"], weights["plain"])
     for name in ("eos", "overlap", "colours"):

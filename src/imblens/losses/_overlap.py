@@ -58,6 +58,7 @@ class OverlapCrossEntropy(ClassLoss):
             features: (N, D), with gradient.
             targets: (N,).
         """
+        features = features if features.dtype == torch.float64 else features.float()
         with torch.no_grad():
             members = functional.one_hot(targets, len(self.class_weight)).to(features.dtype)  # (N, C)
             sums, seen = members.T @ features, members.sum(dim=0)

@@ -35,10 +35,15 @@ class FeatureTap:
             )
         self.layer = layers[reading.layer]
         self._features: Tensor | None = None
-        self.layer.register_forward_pre_hook(self._keep)
+        self._hook = self.layer.register_forward_pre_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._features = inputs[0]
+
+    def remove(self) -> None:
+        """Leave the network as it was."""
+        self._hook.remove()
+        self._features = None
 
     def take(self) -> Tensor:
         """Return (B, D) of the last forward pass, and forget them."""

@@ -186,6 +186,9 @@ def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resum
             done = len(log.rows)
             where = f"stopped at epoch {done} of {plan.epochs}" if done else "stopped before an epoch was finished"
             raise KeyboardInterrupt(where) from None
+        finally:
+            if fitting.tap is not None:
+                fitting.tap.remove()
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         if rank() == 0:
