@@ -5,14 +5,20 @@ A message has three parts: what was asked, what was found, what to do. The last 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 
 class ImblensError(Exception):
     """Root of the tree. `str(error)` is the message followed by the hint."""
 
+    names: ClassVar[list[Callable[[str], str]]] = []  # how messages call paths: local copies by their addresses
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Keep `message` (what was asked and found) and `hint` (what to do) apart, for the terminal."""
+        for named in self.names:
+            message, hint = named(message), named(hint)
         self.message = message
         self.hint = hint
         super().__init__(f"{message} {hint}".rstrip())

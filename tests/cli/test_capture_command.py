@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from imblens.cli import app
@@ -66,3 +71,55 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
     assert alone.exit_code != 0 and "0/2 is missing" in str(alone.exception)
     wrong = CliRunner().invoke(app, ["capture", "d", "--model", "m", "--shard", "2/2", "--out", "y"])
     assert wrong.exit_code != 0
+
+
+KILLS_ONCE = """
+import os
+from pathlib import Path
+
+def build(n_classes):
+    import torch
+    from net import build as usual
+    mark = Path(__file__).with_name("killed")
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    torch.manual_seed(0)
+    return usual(n_classes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_path: Path) -> None:
+    for split, n in (("train", 9), ("test", 5)):
+        write_classes(tmp_path / "d" / split, {"a": n, "b": n - 2})
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "kills.py").write_text(KILLS_ONCE)
+    words = [
+        sys.executable,
+        "-m",
+        "imblens",
+        "capture",
+        "d",
+        "--no-colours",
+        "--no-shortcuts",
+        "--model",
+        "kills.py:build",
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+
+    def capture_by(*options: str) -> Run:
+        done = subprocess.run([*words, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return Run.load(tmp_path / options[options.index("--out") + 1])
+
+    by_ray = capture_by("--engine", "ray", "--out", "by-ray")
+    assert (tmp_path / "killed").exists() and not (tmp_path / "by-ray" / "parts").exists()
+    here = capture_by("--out", "here")  # nothing is killed any more
+    assert by_ray.meta["model"] == here.meta["model"] and "shard" not in by_ray.meta
+    for name, split in here.splits.items():
+        assert by_ray.splits[name].ids.tolist() == split.ids.tolist()
+        assert (by_ray.splits[name].labels == split.labels).all() and by_ray.splits[name].columns == split.columns
+        np.testing.assert_allclose(by_ray.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(by_ray.splits[name].logits, split.logits, rtol=1e-6, atol=1e-6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from imblens import audit
+from imblens.cli import main
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run import Head, Part, Run, Split, merge
 
@@ -68,6 +71,16 @@ def test_the_merged_run_is_the_run_of_one_capture(tmp_path: Path, of: int) -> No
             pd.testing.assert_frame_equal(frame, after.findings[name].tables[table], rtol=1e-6, check_exact=False)
 
 
+def test_any_order_of_shards_gives_the_same_files(tmp_path: Path) -> None:
+    parts = shards(tmp_path, 3)
+    written = []
+    for number, order in enumerate(permutations(parts)):
+        out = tmp_path / f"run {number}"
+        merge(order, out)
+        written.append({file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()})
+    assert all(files == written[0] for files in written[1:])
+
+
 def test_shards_with_instances_left_out_follow_each_other(tmp_path: Path) -> None:
     for index, part in enumerate(shards(tmp_path, 2)):
         run = Run.load(part)
@@ -121,5 +134,30 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path: Path, monkeypatch
     with pytest.raises(StorageError, match="disk full"):
         merge(parts, out, force=True)
     monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
+    with pytest.raises(StorageError, match="needs 0.0 GB in .*, 0.0 GB are free; nothing was written"):
+        merge(parts, out, force=True)
+    monkeypatch.undo()
     assert {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()} == before
     assert len(Run.load(out).train) == N["train"]
+
+
+def test_the_command_ends_with_one_sentence_and_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [str(part) for part in shards(tmp_path, 2)]
+    other = str(shards(tmp_path / "other", 2, whole(seed=1))[1])
+    (Path(other) / "train" / "part-00001" / "features.npy").unlink()
+    cases = {
+        "of 2 shards, 1/2 is missing": parts[:1],
+        "shard 0/2 was given twice": [parts[0], parts[0]],
+        "features.npy is missing": [parts[0], other],
+        "no run at": [parts[0], str(tmp_path / "nowhere")],
+    }
+    for sentence, given in cases.items():
+        monkeypatch.setattr("sys.argv", ["imblens", "merge", *given, "--out", str(tmp_path / "run")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err.splitlines()
+        assert ended.value.code == 2 and sentence in said[0] and said[0].startswith("error: "), said
+        assert not (tmp_path / "run").exists() and all(Path(part).exists() for part in parts)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imblens.errors import InputError, ShapeError
-from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split, inputs_name
+from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split, TopKCounts, inputs_name
 
 RNG = np.random.default_rng(7)
 LABELS = np.repeat(np.arange(3), (9, 5, 3))
@@ -133,6 +136,36 @@ def test_parts_merge_to_the_whole(cuts: tuple[int, ...]) -> None:
         for predicted in range(3):
             assert confusion[c, predicted] == ((LABELS == c) & (LOGITS.argmax(axis=1) == predicted)).sum()
     assert np.isnan(moments.mean[3]).all() and np.isnan(ranges.low[3]).all() and moments.count[3] == 0
+
+
+KINDS = {
+    "moments": (lambda: ClassMoments(4, 4), ("count", "mean", "variance")),
+    "ranges": (lambda: ClassRange(4, 4), ("count", "low", "high")),
+    "confusion": (lambda: Confusion(4), ()),
+    "top": (lambda: TopKCounts(4, 4, 2), ()),
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 16), unique=True, min_size=1, max_size=6).map(sorted), st.randoms(use_true_random=False))
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_order_and_grouping_of_merges_gives_the_same(kind: str, cuts: list[int], random: Any) -> None:
+    make, fields = KINDS[kind]
+    split = cut(*cuts)
+    whole = cut().reduce(make)
+    pieces = []
+    for batch in (next(part.batches(0, 4, None, logits=True)) for part in split.parts):
+        pieces.append(make())
+        pieces[-1].update(batch)
+    while len(pieces) > 1:  # any two at a time, as workers finish
+        one, other = (pieces.pop(random.randrange(len(pieces))) for _ in range(2))
+        pieces.append(one.merge(other))
+    merged = pieces[0].finish()
+    for name in fields:
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-6, atol=1e-12)
+    if not fields:
+        dense = [found.toarray() if hasattr(found, "toarray") else found for found in (merged, whole)]
+        np.testing.assert_array_equal(*dense)
 
 
 def test_moments_survive_a_large_offset() -> None:

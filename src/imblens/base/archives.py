@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.memory import memory_limit
-from imblens.errors import InputError
+from imblens.errors import InputError, StorageError
 
 MAX_RATIO = 200  # real features and images compress by less than 10; a bomb by 1000
 LARGE_BYTES = 2**26  # below it, no ratio is suspicious
+BLOCK = 2**22  # bytes that are copied at a time
 AGAIN = "Write it again with numpy.savez."
 
 
@@ -34,6 +37,15 @@ class ArrayArchive:
         """Names of the arrays."""
         return tuple(self._members)
 
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all arrays."""
+        return sum(info.file_size for info in self._members.values())
+
+    def size(self, key: str) -> int:
+        """Bytes of one array, with its header."""
+        return self._members[key].file_size
+
     def read(self, key: str) -> NDArray[Any]:
         """Read one array.
 
@@ -41,6 +53,33 @@ class ArrayArchive:
             InputError: an object array (which only a pickle could restore), a header that claims another size than the
                 member has, or damage; the message names file and key.
         """
+        with self._opened(key), self._archive.open(self._members[key]) as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+
+    def mapped(self, key: str) -> NDArray[Any]:
+        """Read one array as `read` does, into a temporary file without a name that is mapped: it takes no memory.
+
+        Raises:
+            InputError: as `read`.
+            StorageError: the folder for temporary files has too little space.
+        """
+        size, folder = self._members[key].file_size, tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise StorageError(
+                f"{self.path}: {key!r} needs {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB "
+                "are free.",
+                hint="Set TMPDIR to a folder with more space.",
+            )
+        with self._opened(key) as (file, shape, fortran, dtype), tempfile.TemporaryFile(prefix="imblens-") as place:
+            shutil.copyfileobj(file, place, BLOCK)
+            place.flush()
+            return np.memmap(place, dtype, "r", shape=shape, order="F" if fortran else "C")
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
+        """The file of an array after its header, shape, whether it is in Fortran's order, and type."""
         info = self._members[key]
         try:
             with self._archive.open(info) as file:
@@ -48,22 +87,17 @@ class ArrayArchive:
                 readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 if version not in readers:
                     raise ValueError(f"format version {version}")
-                shape, _, dtype = readers[version](file)
-                start = file.tell()
-            if dtype.hasobject:
-                raise InputError(
-                    f"{self.path}: {key!r} is an object array, which only a pickle could restore.",
-                    hint=f"Save {key} with a numeric or text dtype.",
-                )
-            claimed = math.prod(int(n) for n in shape) * dtype.itemsize
-            if min(shape, default=0) < 0 or claimed != info.file_size - start:
-                raise InputError(
-                    f"{self.path}: {key!r} claims shape {shape}, but holds {info.file_size - start} bytes.", hint=AGAIN
-                )
-            with self._archive.open(info) as file:
-                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-                return array
-        except InputError:
+                shape, fortran, dtype = readers[version](file)
+                if dtype.hasobject:
+                    raise InputError(
+                        f"{self.path}: {key!r} is an object array, which only a pickle could restore.",
+                        hint=f"Save {key} with a numeric or text dtype.",
+                    )
+                claimed, held = math.prod(int(n) for n in shape) * dtype.itemsize, info.file_size - file.tell()
+                if min(shape, default=0) < 0 or claimed != held:
+                    raise InputError(f"{self.path}: {key!r} claims shape {shape}, but holds {held} bytes.", hint=AGAIN)
+                yield file, shape, fortran, dtype
+        except (InputError, StorageError):
             raise
         except (
             ValueError,
@@ -78,12 +112,13 @@ class ArrayArchive:
 
 
 @contextmanager
-def open_arrays(path: Path, *, hint: str = AGAIN) -> Iterator[ArrayArchive]:
+def open_arrays(path: Path, *, hint: str = AGAIN, mapped: bool = False) -> Iterator[ArrayArchive]:
     """Open an .npz after checking its directory: no bomb, no repeated names, no path names, nothing larger than memory.
 
     Args:
         path: the file.
         hint: what to do about a file that is damaged or no archive.
+        mapped: whether the reader maps large arrays; the archive may then be larger than memory.
 
     Raises:
         InputError: not a zip archive, or one of the above.
@@ -97,10 +132,10 @@ def open_arrays(path: Path, *, hint: str = AGAIN) -> Iterator[ArrayArchive]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
     with archive:
-        yield ArrayArchive(path, archive, _checked_members(path, archive.infolist(), hint))
+        yield ArrayArchive(path, archive, _checked_members(path, archive.infolist(), hint, mapped))
 
 
-def _checked_members(path: Path, infos: list[zipfile.ZipInfo], hint: str) -> dict[str, zipfile.ZipInfo]:
+def _checked_members(path: Path, infos: list[zipfile.ZipInfo], hint: str, mapped: bool) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         key = info.filename.removesuffix(".npy")
@@ -116,7 +151,7 @@ def _checked_members(path: Path, infos: list[zipfile.ZipInfo], hint: str) -> dic
             f"{path} would unpack from {packed / 1e6:.1f} MB to {unpacked / 1e6:,.0f} MB, more than {MAX_RATIO}-fold.",
             hint="Do not read it unless you made it; then store it uncompressed, with numpy.savez.",
         )
-    if unpacked > memory_limit():
+    if unpacked > memory_limit() and not mapped:
         raise InputError(
             f"{path} holds {unpacked / 1e9:.1f} GB, more than half of this machine's memory.",
             hint="Store features as a run folder or Parquet, images as a folder or Parquet.",

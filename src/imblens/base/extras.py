@@ -21,6 +21,7 @@ EXTRAS: dict[str, Extra] = {
     "approximate": Extra(("pynndescent",), "approximate neighbours above 300,000 instances"),
     "hub": Extra(("datasets",), "public data sets through Hugging Face (--hub)"),
     "ray": Extra(("ray",), "imblens audit --engine ray"),
+    "remote": Extra(("fsspec",), "runs in object storage: s3://, gs:// (with s3fs, gcsfs)"),
     "lance": Extra(("lance",), "tables in Lance format"),
     "tensorboard": Extra(("tensorboard",), "audits during training in TensorBoard"),
 }

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from imblens.base.remote import COPIES, TEMPORARY
 from imblens.errors import ExistsError, StorageError
 
-_TEMPORARY = ".imblens-tmp-"
 _MADE: list[Path] = []  # folders that `claim` made in this process
 
 
@@ -30,7 +30,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -52,7 +52,7 @@ def temporary_folder(within: Path) -> Path:
         StorageError: it cannot be made.
     """
     try:
-        return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=within))
+        return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=within))
     except OSError as error:
         raise _storage_error(within, error) from error
 
@@ -69,7 +69,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove temporary files that a killed process left in `folder`."""
-    for stale in folder.rglob(_TEMPORARY + "*"):
+    for stale in folder.rglob(TEMPORARY + "*"):
         if stale.is_dir():
             shutil.rmtree(stale, ignore_errors=True)
         else:
@@ -83,6 +83,7 @@ def claim(out: Path, *, force: bool) -> Path:
         ExistsError: `out` holds something and `force` is false, or is a file.
         StorageError: the folder cannot be made or written to.
     """
+    COPIES.look(out)
     try:
         if out.exists() and not out.is_dir():
             raise ExistsError(f"--out {out} is a file.", hint="Choose a folder for --out.")
@@ -91,7 +92,7 @@ def claim(out: Path, *, force: bool) -> Path:
         if not out.exists():
             out.mkdir(parents=True)
             _MADE.append(out)
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=out)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=out)
         os.close(handle)
         Path(name).unlink()
     except ExistsError:
@@ -109,6 +110,7 @@ def claim_file(path: Path, *, force: bool) -> Path:
         ExistsError: it exists and `force` is false, or is a folder.
         StorageError: its folder cannot be made or written to.
     """
+    COPIES.look(path)
     if path.is_dir():
         raise ExistsError(f"{path} is a folder.", hint="Give the name of a file.")
     if path.exists() and not force:
@@ -117,7 +119,7 @@ def claim_file(path: Path, *, force: bool) -> Path:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
             _MADE.append(path.parent)
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         os.close(handle)
         Path(name).unlink()
     except OSError as error:

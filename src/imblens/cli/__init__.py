@@ -35,7 +35,7 @@ from imblens.cli import (
     treat,
 )
 from imblens.cli._project import usual
-from imblens.cli._shared import CLAIMED, Command, Commands, examples
+from imblens.cli._shared import CLAIMED, Command, Commands, anywhere, examples
 
 app = typer.Typer(
     name="imblens",
@@ -47,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, collect, gate, export, study):
-    app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(module.command)
+    app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(anywhere(module.command))
 app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
 app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)
 

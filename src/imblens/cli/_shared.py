@@ -6,8 +6,9 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +68,9 @@ Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )
 Hub = typer.Option(False, "--hub", help="For a public data set by name: download it through Hugging Face datasets.")
+Address = typer.Option(
+    None, "--address", metavar="HOST:PORT", help="A running Ray cluster; by default one is started on this machine."
+)
 Open = typer.Option(False, "--open", help="Open the report in the browser.")
 Papers = typer.Option(
     False, "--for-papers", help="Also write papers/: figures 84 mm wide (SVG, PDF, PNG) and tables for LaTeX."
@@ -135,6 +139,39 @@ def _bare_flags(params: Sequence[Any]) -> list[Any]:
         if getattr(param, "is_flag", False):
             param.metavar = ""  # otherwise Typer prints <bool>, as if a value had to follow
     return list(params)
+
+
+def anywhere(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose paths may lie in object storage: it works on local copies, and what it wrote is copied back."""
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        from imblens.base.remote import COPIES, address_of, prepared
+
+        def local(name: str, value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return [local(name, item) for item in value]
+            address = address_of(value) if isinstance(value, Path) or name == "data" else None
+            if address is None:
+                return value
+            if name == "out" and "force" in given:
+                found = prepared(address, force=given["force"] or bool(given.get("resume")))
+            else:
+                found = COPIES.fetch(address)
+            return found if isinstance(value, Path) else str(found)
+
+        COPIES.forget()
+        used = {name: local(name, value) for name, value in given.items()}
+        try:
+            command(**used)
+        except (typer.Exit, Stopped):  # a failed gate, an interrupted training: what they wrote is kept
+            COPIES.push()
+            raise
+        for address in COPIES.push():
+            if address.endswith(("run.json", "report.html")):
+                progress(f"copied to {address.rpartition('/')[0]}")
+
+    return run
 
 
 class Stopped(ImblensError):  # noqa: N818  (requested by the user, not a fault)
@@ -224,7 +261,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, Path):
-        return str(value)
+        from imblens.base.remote import COPIES
+
+        return COPIES.named(str(value))
     if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
         return plain(value.tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
@@ -235,6 +274,17 @@ def plain(value: Any) -> Any:
 def shown(*words: str | Path) -> str:
     """Quote a command line so that it can be copied, whatever the file names contain."""
     return shlex.join(str(word) for word in words)
+
+
+def check_engine(engine: str, address: str | None) -> None:
+    """Refuse an unknown --engine, and an --address without Ray."""
+    from imblens.errors import MissingError, did_you_mean
+    from imblens.run import ENGINES
+
+    if engine not in ENGINES:
+        raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
+    if address is not None and engine != "ray":
+        raise InputError(f"--address {address} is that of a Ray cluster.", hint="Add --engine ray, or leave it out.")
 
 
 def numbers(text: str | None, option: str, count: tuple[int, ...], example: str = "0.5,0.5,0.5") -> list[float] | None:

@@ -12,4 +12,7 @@ def printable(text: str) -> str:
     """Escape control and direction characters: a class name must not move the cursor or reverse a line."""
     from unicodedata import category
 
+    from imblens.base.remote import COPIES
+
+    text = COPIES.named(text)
     return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)

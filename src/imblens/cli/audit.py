@@ -12,7 +12,21 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
-from imblens.cli._shared import Force, Json, Open, Papers, address, begin, emit, examples, progress, show, shown
+from imblens.cli._shared import (
+    Address,
+    Force,
+    Json,
+    Open,
+    Papers,
+    address,
+    begin,
+    check_engine,
+    emit,
+    examples,
+    progress,
+    show,
+    shown,
+)
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -64,9 +78,7 @@ def command(
         help="Add to the report what estimate or collect wrote (a folder), gate --json (a file), or rules of predict --save; "
         "may be repeated.",
     ),
-    address: str | None = typer.Option(
-        None, "--address", metavar="HOST:PORT", help="A running Ray cluster; by default one is started on this machine."
-    ),
+    address: str | None = Address,
     features: str | None = tables.Features,
     label: str | None = tables.Label,
     split: str | None = tables.SplitColumn,
@@ -83,17 +95,13 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
-    from imblens.errors import InputError, MissingError, did_you_mean
+    from imblens.errors import MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit
-    from imblens.run import ENGINES
 
     for name in lens:
         find_lens(name)
-    if engine not in ENGINES:
-        raise MissingError(f"there is no engine {engine!r}.", hint=did_you_mean(engine, ENGINES))
-    if address is not None and engine != "ray":
-        raise InputError(f"--address {address} is that of a Ray cluster.", hint="Add --engine ray, or leave it out.")
+    check_engine(engine, address)
     columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     run = tables.load(source, columns, task=task)
     if of is not None and of not in run.classes:
@@ -121,6 +129,7 @@ def command(
         on_step=progress,
         skip=skip,
         engine=engine,
+        address=address,
         deployment=sections,
     )
     report = found.save(out, force=True, papers=papers)

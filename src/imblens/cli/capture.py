@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from imblens.cli._shared import (
+    Address,
     AnyLabel,
     Boxes,
     Force,
@@ -26,6 +27,7 @@ from imblens.cli._shared import (
     Uncertain,
     begin,
     black_and_white,
+    check_engine,
     emit,
     examples,
     preprocessing,
@@ -107,6 +109,10 @@ def command(
         metavar="I/N",
         help="Capture part I of N (from 0), for `imblens merge`; runs anywhere, in any order.",
     ),
+    engine: str = typer.Option(
+        "local", "--engine", metavar="local|ray", help="Capture here, or in Ray tasks, a shard each, and merge them."
+    ),
+    address: str | None = Address,
     unsafe_pickle: bool = typer.Option(
         False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."
     ),
@@ -118,19 +124,31 @@ def command(
     from imblens.base.extras import require
 
     require("torch", "imblens capture")
-    from imblens.data import load_images
-    from imblens.extraction import capture
-    from imblens.models import find_model, load_weights, make_network
+    from imblens.cli._captured import Asked, by_ray
+    from imblens.models import find_model
 
     find_model(model)
     prepared = preprocessing(mean, std, size)
     part = None if shard is None else shard_of(shard)
-    begin(out, force=force)
-    images = load_images(
-        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        task=task, pixel_range=black_and_white(pixel_range), hold_out=hold_out, label_column=label_column,
-        split_column=split_column, image_column=image_column, group=group,
+    check_engine(engine, address)
+    if part is not None and engine != "local":
+        raise InputError("--shard and --engine ray both divide the work.", hint="Leave one out.")
+    asked = Asked(
+        data,
+        {
+            "seed": seed, "profile": profile, "root": root, "hub": hub, "boxes": boxes, "uncertain": uncertain,
+            "any_label": any_label, "task": task, "pixel_range": black_and_white(pixel_range), "hold_out": hold_out,
+            "label_column": label_column, "split_column": split_column, "image_column": image_column, "group": group,
+        },
+        model, weights, unsafe_pickle, seed,
+        {
+            "outputs": None if classes is None else class_list(classes), "layer": layer, "features": features,
+            "preprocessing": prepared, "batch_size": batch_size, "colours": colours, "shortcuts": shortcuts,
+            "maps": maps, "concepts": concepts,
+        },
     )  # fmt: skip
+    begin(out, force=force)
+    images = asked.images()
     for note in images.notes:
         progress(note)
     if images.source.get("split") == "80:20":
@@ -143,45 +161,10 @@ def command(
             "The network may have been trained on all of them, so none is called test, and the report has no accuracy. "
             "Give a data set with a test split; or --hold-out, if the network was trained without a fifth of them."
         )
-    height, width = (prepared or {}).get("size") or images.train.image(0).shape[:2]
-    splits = {"train": images.train, "test": images.held_out, "val": images.val if images.test is not None else None}
-    meta: dict[str, Any] = {}
-    if part is not None:
-        splits, meta = sharded(splits, *part)
-        progress(meta["notes"][0])
-    import torch
-
-    torch.manual_seed(seed)  # of weights that are drawn, and of what else a function that builds a network may draw
-    network = make_network(model, images.n_classes, size=(int(height), int(width)))
-    if weights is not None:
-        load_weights(network, weights, unsafe_pickle=unsafe_pickle, progress=progress)
-    elif not Path(model.removeprefix("transformers:")).is_dir():
-        progress("no --weights: the network is captured as it was built; one built by name is untrained.")
-    run = capture(
-        network,
-        train=splits["train"],
-        test=splits["test"],
-        val=splits["val"],
-        classes=images.classes,
-        outputs=None if classes is None else class_list(classes),
-        layer=layer,
-        features=features,
-        preprocessing=prepared,
-        batch_size=batch_size,
-        colours=colours,
-        shortcuts=shortcuts and part is None,  # what is removed depends on the whole training split
-        maps=maps,
-        concepts=concepts if part is None else None,
-        out=out,
-        force=True,
-        progress=progress,
-        meta={
-            "data": images.source,
-            "model": {"factory": model, "weights": None if weights is None else weights.name},
-            "seed": seed,
-            **meta,
-        },
-    )
+    if engine == "ray":
+        run = by_ray(asked, images, out, progress, address)
+    else:
+        run = asked.run(images, out, progress, part)
     counts = {name: len(split) for name, split in run.splits.items()}
     counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
     emit(
@@ -205,25 +188,6 @@ def shard_of(text: str) -> tuple[int, int]:
     if len(words) != 2 or not all(word.strip().isdigit() for word in words) or int(words[0]) >= int(words[1]):
         raise InputError(f"--shard {text} is not a part of N.", hint="Parts are numbered from 0: --shard 0/4 to 3/4.")
     return int(words[0]), int(words[1])
-
-
-def sharded(splits: dict[str, Any], index: int, of: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every N-th image of each split from the I-th on, and what the run records about it."""
-    from imblens.run import shard_note
-
-    found: dict[str, Any] = {}
-    for name, split in splits.items():
-        if split is not None and len(split) < of:
-            raise InputError(
-                f"--shard {index}/{of}: the {name} split has {len(split)} images only.", hint="Choose fewer parts."
-            )
-        found[name] = None if split is None else split.subset(range(index, len(split), of))
-    counts = {name: len(split) for name, split in splits.items() if split is not None}
-    notes = [
-        shard_note(index, of),
-        "--shard: concepts are not counted, since their thresholds need all training images.",
-    ]
-    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes}
 
 
 def class_list(text: str) -> list[str] | dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from imblens.base.extras import require
 from imblens.base.files import claim
+from imblens.base.remote import COPIES, prepared
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
@@ -185,7 +186,7 @@ def capture(
     if isinstance(readers["train"], ImageReader):
         notes += rules.notes()
     where, dtype = place_of(network, device)
-    folder = None if out is None else claim(Path(out), force=force)
+    folder = None if out is None else claim(prepared(out, force=force), force=force)
     colouring = Colours()
     wanted: list[Probe] = [colouring, *probes] if colours else list(probes)
     with torch.inference_mode(False), as_found(network, where), exact_float32(where):
@@ -309,6 +310,7 @@ def capture(
     if folder is None:
         return run
     seal(folder, run, [file for parts in collected.values() for file in parts.files])
+    COPIES.push(only=folder)
     return replace(run, path=folder)
 
 

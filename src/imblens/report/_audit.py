@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.remote import written
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses import run_lenses
 from imblens.report._data import AuditData
@@ -68,7 +69,9 @@ class Audit(AuditData):
         """
         from imblens.report._save import save_audit
 
-        return save_audit(self, Path(out), force=force, figures=figures, papers=papers)
+        with written(out, force=force) as place:
+            report = save_audit(self, place, force=force, figures=figures, papers=papers)
+        return Path(out) / report.name
 
     def _repr_html_(self) -> str:
         """Show verdict, lines, tables and static charts in a notebook, without a script."""

@@ -117,8 +117,8 @@ def thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
         rows = [i for i, name in enumerate(names) if name in wanted]
         start += len(part)
         if rows:
-            column = part.read(["thumbnail"])["thumbnail"].tolist()
-            found |= {str(names[i]): bytes(column[i]) for i in rows if _is_small_png(column[i])}
+            pictures = part.cells("thumbnail", rows)
+            found |= {str(names[i]): bytes(png) for i, png in zip(rows, pictures, strict=True) if _is_small_png(png)}
     return found
 
 

@@ -3,7 +3,7 @@
 from imblens.run._balanced import balanced_by
 from imblens.run._class_order import permutation_note
 from imblens.run._copies import copied_within, copies
-from imblens.run._engine import ENGINES, engine
+from imblens.run._engine import ENGINES, connected, engine, tasks
 from imblens.run._foreign import as_array
 from imblens.run._groups import class_groups, group_effects, group_name
 from imblens.run._head import Head
@@ -58,6 +58,7 @@ __all__ = [
     "class_names",
     "common_rows",
     "confusion_summary",
+    "connected",
     "copied_within",
     "copies",
     "engine",
@@ -78,6 +79,7 @@ __all__ = [
     "seal",
     "shard_note",
     "staged",
+    "tasks",
     "top_k_mask",
     "unwrapped",
     "write_part",

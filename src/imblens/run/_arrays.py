@@ -17,6 +17,7 @@ from imblens.run._conventions import (
     labels_of_one_hot,
     left_out_note,
     logits_of_probabilities,
+    only_0_and_1,
 )
 from imblens.run._foreign import as_array, described
 from imblens.run._group_columns import checked_groups, group_tables
@@ -141,7 +142,7 @@ def splits_of(
     if converted is not None:
         logits = converted
         notes.append("The logits given are probabilities; they were converted to logits by the logarithm.")
-    elif logits and all(np.isin(array, (0, 1)).all() for array in logits.values()):
+    elif only_0_and_1(logits):
         notes.append("The logits given hold only 0 and 1, as predictions do: measures of confidence have no meaning.")
     alike = alike_names(names)
     notes += [] if alike is None else [alike]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.base.wording import counted
 from imblens.errors import InputError
 
@@ -49,20 +50,34 @@ def logits_of_probabilities(logits: Mapping[str, Array], *, multilabel: bool) ->
 
     Rule: every value is in [0, 1], not all are 0 or 1, and in single-label data every row sums to 1 (to 0.01).
     """
-    if not logits or any(array.min() < 0 or array.max() > 1 for array in logits.values()):
+    if not logits or not all(_every(array, lambda block: (block >= 0) & (block <= 1)) for array in logits.values()):
         return None
-    if all(np.isin(array, (0, 1)).all() for array in logits.values()):
+    if only_0_and_1(logits):
         return None
     if multilabel and sum(array.size for array in logits.values()) < MANY:
         return None
-    if not multilabel and any((np.abs(array.sum(axis=1) - 1) > 0.01).any() for array in logits.values()):
+    if not multilabel and not all(
+        _every(array, lambda block: np.abs(block.sum(axis=1) - 1) <= 0.01) for array in logits.values()
+    ):
         return None
     converted = {}
     for name, array in logits.items():
-        p = np.maximum(array.astype(np.float64), 1e-30)
-        below = np.maximum(1 - array.astype(np.float64), 1e-30) if multilabel else 1.0
-        converted[name] = np.log(p / below).astype(np.float32)
+        converted[name] = np.empty(array.shape, np.float32)
+        for rows in row_blocks(*array.shape):
+            p = np.maximum(array[rows].astype(np.float64), 1e-30)
+            below = np.maximum(1 - array[rows].astype(np.float64), 1e-30) if multilabel else 1.0
+            converted[name][rows] = np.log(p / below)
     return converted
+
+
+def only_0_and_1(logits: Mapping[str, Array]) -> bool:
+    """Whether there are logits and all are 0 or 1, as predictions are."""
+    return bool(logits) and all(_every(array, lambda block: (block == 0) | (block == 1)) for array in logits.values())
+
+
+def _every(array: Array, holds: Callable[[Array], Array]) -> bool:
+    """Whether a condition holds for all values, tested in blocks of rows up to the first that it does not hold for."""
+    return all(holds(array[rows]).all() for rows in row_blocks(*array.shape))
 
 
 def left_out_note(name: str, labelled: NDArray[np.bool_]) -> str:

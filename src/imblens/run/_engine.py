@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from imblens.base.remote import COPIES, fetched
 from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
 from imblens.run._head import Head
 from imblens.run._part import Part
@@ -56,7 +57,7 @@ def engine(name: str, address: str | None = None) -> Iterator[None]:
             )
         yield
         return
-    with _cluster(address):
+    with connected(address):
         token = _CHOSEN.set(name)
         try:
             yield
@@ -80,13 +81,22 @@ def part_statistics(
         for part, start in zip(parts, starts, strict=True):
             yield _updated(make(), part, start, n_classes, head)
         return
+    given = [(make(), _packed(part), start, n_classes, head) for part, start in zip(parts, starts, strict=True)]
+    yield from tasks(_task, given)
+
+
+def tasks(function: Callable[..., Result], given: Sequence[tuple[Any, ...]], *, gpus: int = 0) -> Iterator[Result]:
+    """What a function returns for every tuple of arguments, in their order, computed by Ray; see `connected`.
+
+    Args:
+        function: of a module that workers can import.
+        given: arguments of each task. A task whose worker is killed is tried again, up to three times.
+        gpus: that a task needs.
+    """
     import ray
 
-    remote: Any = ray.remote(max_retries=RETRIES)(_task)
-    tasks = [
-        remote.remote(make(), _packed(part), start, n_classes, head) for part, start in zip(parts, starts, strict=True)
-    ]
-    for task in tasks:
+    remote: Any = ray.remote(max_retries=RETRIES, num_gpus=gpus)(function)
+    for task in [remote.remote(*arguments) for arguments in given]:
         yield ray.get(task)
 
 
@@ -110,19 +120,26 @@ def _packed(part: Part) -> dict[str, Any]:
 
 
 def _file_or_array(array: Any) -> Any:
-    """The .npy file of an array that is mapped whole; any other array itself (a temporary file has no name)."""
+    """The .npy file of an array that is mapped whole, its address where that is a copy of a file in object storage; any
+    other array itself (a temporary file has no name)."""
     whole = isinstance(array, np.memmap) and bool(array.filename) and isinstance(array.base, mmap.mmap)
-    return Path(array.filename).resolve() if whole else array
+    if not whole:
+        return array
+    file = Path(array.filename).resolve()
+    address = COPIES.origin(file)
+    if address is None:
+        return file
+    return array if address.startswith("memory://") else address  # which no other process has
 
 
 def _unpacked(value: Any) -> Any:
-    if isinstance(value, Path):
-        return np.load(value, mmap_mode="r", allow_pickle=False)
+    if isinstance(value, (str, Path)):
+        return np.load(fetched(value), mmap_mode="r", allow_pickle=False)
     return value
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
+def connected(address: str | None) -> Iterator[None]:
     """Connect to Ray. A cluster started here is stopped; it leaves no file and sends no usage report."""
     environment = dict(os.environ)
     try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.base.files import claim
 from imblens.base.progress import tracked
+from imblens.base.remote import fetched, written
 from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run._class_order import permutation_note
@@ -59,8 +60,13 @@ def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) 
         >>> merge([folder / "1", folder / "0"], folder / "run").train.features.argmax(axis=1).tolist()
         [0, 1, 2, 3]
     """
-    out = Path(out)
-    folders = [Path(part) for part in parts]
+    folders = [fetched(part) for part in parts]
+    with written(out, force=force) as place:
+        merged = _merged(folders, place, force)
+    return merged
+
+
+def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
     for folder in folders:
         if folder.resolve() == out.resolve():
             raise ExistsError(f"--out {out} is one of the shards.", hint="Choose another folder for --out.")

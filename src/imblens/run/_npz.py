@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from imblens.base.archives import open_arrays
 from imblens.errors import InputError, MissingError
 
+STREAMED = 2**30  # bytes of an archive above which large arrays are mapped
+IN_MEMORY = 2**26  # bytes of an array that is read into memory all the same
 KEYS = ("features", "labels", "logits")
 SPLITS = ("train", "test", "val")
 KNOWN = {f"{split}_{key}" for split in SPLITS for key in (*KEYS, "groups")} | {
@@ -24,11 +27,13 @@ KNOWN = {f"{split}_{key}" for split in SPLITS for key in (*KEYS, "groups")} | {
 def read_npz(path: Path) -> dict[str, Any]:
     """Read an ARRAYS.npz and return the arguments of `Run.from_arrays`.
 
+    Features and logits of an archive above 1 GiB are streamed to temporary files and mapped, as a note states.
+
     Raises:
         MissingError: an array is missing; the message lists those that are there.
         InputError: the archive is damaged or hostile, or an array has an unknown name.
     """
-    with open_arrays(path, hint="Write it with numpy.savez.") as archive:
+    with open_arrays(path, hint="Write it with numpy.savez.", mapped=True) as archive:
         keys = set(archive.keys)
         for key in ("train_features", "train_labels"):
             if key not in keys:
@@ -49,7 +54,18 @@ def read_npz(path: Path) -> dict[str, Any]:
             if present and missing:
                 hint = "Give both, or neither."
                 raise MissingError(f"{path} has {present[0]!r} but no {missing[0]!r}.", hint=hint)
-        arrays = {key: archive.read(key) for key in sorted(keys) if key in KNOWN}
+        large = archive.unpacked > STREAMED
+        arrays = {
+            key: archive.mapped(key) if large and archive.size(key) > IN_MEMORY else archive.read(key)
+            for key in sorted(keys)
+            if key in KNOWN
+        }
+        notes = []
+        if large:
+            notes.append(
+                f"{path.name} holds {archive.unpacked / 1e9:.1f} GB: its arrays were streamed to files in "
+                f"{gettempdir()}, where they are mapped until the command ends."
+            )
     head = None
     if "head_weight" in arrays:
         head = (arrays["head_weight"], arrays.get("head_bias"))
@@ -60,7 +76,7 @@ def read_npz(path: Path) -> dict[str, Any]:
         "head": head,
         "classes": arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
         "groups": {split: arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays} or None,
-        "meta": {"data": {"source": path.name, "layout": "arrays"}},
+        "meta": {"data": {"source": path.name, "layout": "arrays"}, **({"notes": notes} if notes else {})},
     }
 
 

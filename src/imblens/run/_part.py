@@ -76,6 +76,24 @@ class Part:
         table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
         return table.to_pandas()
 
+    def cells(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of a column in some rows, in their order; of a file, only the row groups that hold them are read."""
+        if self.table is not None:
+            return self.table[column].iloc[list(rows)].tolist()
+        import pyarrow.parquet as pq
+
+        found: dict[int, Any] = {}
+        with pq.ParquetFile(self.table_path, page_checksum_verification=True) as file:
+            start = 0
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                own = [row for row in rows if start <= row < start + size]
+                if own:
+                    values = file.read_row_group(group, [column])[column]
+                    found |= {row: values[row - start].as_py() for row in own}
+                start += size
+        return [found[row] for row in rows]
+
     def matrix(self, column: str) -> NDArray[Any]:
         """Read a column of lists of one length, (n, length), without creating a Python object for every list."""
         import pyarrow as pa

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import counted
 from imblens.errors import InputError
+from imblens.run._spool import Spool
 
 Doubles = NDArray[np.float64]
 BLURRED = 1e-4  # of the range of a column
@@ -157,10 +158,14 @@ def stored_features(features: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDA
         for rows in row_blocks(*matrix.shape):
             extents[name].update(matrix[rows])
     storing = Storing(extents)
-    if not storing.needed:
-        return {name: matrix.astype(np.float32) for name, matrix in features.items()}, None
-    stored = {name: np.empty(matrix.shape, np.float32) for name, matrix in features.items()}
+    stored = {}
     for name, matrix in features.items():
+        if not isinstance(matrix, np.memmap) and not storing.needed:
+            stored[name] = matrix.astype(np.float32)
+            continue
+        spool = Spool(len(matrix), matrix.shape[1], f"{name}_features need", mapped=isinstance(matrix, np.memmap))
         for rows in row_blocks(*matrix.shape):
-            stored[name][rows] = storing.stored(matrix[rows], name)
-    return stored, storing
+            spool.append(storing.stored(matrix[rows], name))
+        stored[name] = spool.matrix()
+        spool.close()
+    return stored, storing if storing.needed else None

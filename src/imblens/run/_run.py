@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from imblens.base.memo import Memo
+from imblens.base.remote import fetched, written
 from imblens.errors import InputError, MissingError, NotApplicable, nearby
 from imblens.run._arrays import Arrays, Checked, Classes, splits_of
 from imblens.run._foreign import described
@@ -318,7 +319,7 @@ class Run:
         """Read a run folder or an ARRAYS.npz; features stay on disk until they are needed.
 
         Args:
-            path: of the folder or archive.
+            path: of the folder or archive; also in object storage (s3://, gs://), from where it is copied first.
             task: for an archive, as in `from_arrays`; a stored run has its task.
 
         Raises:
@@ -327,7 +328,7 @@ class Run:
         """
         if not isinstance(path, (str, PathLike)):
             raise InputError(f"Run.load needs a path, found {described(path)}.", hint="Pass that of a run, or an .npz.")
-        path = Path(path)
+        path = fetched(path)
         if path.is_dir() and not is_table(path):
             run = cls(**read_run(path))
             if task not in (None, run.task):
@@ -349,7 +350,9 @@ class Run:
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the run as a folder and return it; refuses to overwrite without `force`."""
-        return write_run(self, Path(path), force=force)
+        with written(path, force=force) as place:
+            write_run(self, place, force=force)
+        return Path(path)
 
     def install(self, model: Any) -> Any:
         """Put this run's head into `model`'s last linear layer, in place, and return the model.

@@ -21,12 +21,13 @@ class Spool:
     also after a kill.
     """
 
-    def __init__(self, rows: int, columns: int, what: str = "the table needs") -> None:
+    def __init__(self, rows: int, columns: int, what: str = "the table needs", *, mapped: bool = True) -> None:
         """Reserve the space.
 
         Args:
             rows, columns: of the matrix.
             what: subject and verb of the message.
+            mapped: False keeps a large matrix in memory too.
 
         Raises:
             StorageError: the folder for temporary files has too little space.
@@ -36,7 +37,7 @@ class Spool:
         self._file: Any = None
         self._array: NDArray[np.float32] | None = None
         size = 4 * rows * columns
-        if size <= IN_MEMORY:
+        if size <= IN_MEMORY or not mapped:
             self._array = np.empty(self._shape, np.float32)
             return
         folder = tempfile.gettempdir()

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from imblens.base.files import write_atomic
+from imblens.base.remote import COPIES
 from imblens.errors import ImblensError
 from imblens.run._neighbours import NeighbourGraph
 
@@ -40,6 +41,7 @@ def keep_graph(folder: Path, graph: NeighbourGraph) -> bool:
 
     try:
         write_atomic(folder / FILE, put)
+        COPIES.push(only=folder / FILE)
     except (ImblensError, OSError):
         return False
     return True

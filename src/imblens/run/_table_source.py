@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.extras import require
+from imblens.base.remote import fetched
 from imblens.base.split_names import split_of
 from imblens.errors import ImblensError, InputError, MissingError, nearby
 
@@ -144,7 +145,7 @@ def open_table(source: Any) -> Table:
             raise InputError("the mapping of tables is empty.", hint="Give {'train': table, 'test': table}.")
         return Table("the tables", tuple(pieces))
     if isinstance(source, (str, Path)):
-        return _open_path(Path(source))
+        return _open_path(fetched(source))
     return Table("the table", (_open_object(source),))
 
 

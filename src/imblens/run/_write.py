@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from imblens.run._split import Split
 SCHEMA = 1
 MANIFEST = {"schema", "task", "classes", "splits", "files"}  # keys of run.json that are not meta
 EXPECTED_META = ("data", "model", "loss", "seed")  # always in run.json; null where unknown
+ROW_GROUP = 10_000  # instances of a row group of instances.parquet
 SPLITS = ("train", "val", "test", "synthetic")
 
 
@@ -111,8 +112,6 @@ def seal(path: Path, run: Stored, files: list[Path]) -> Path:
 
 def write_part(folder: Path, part: Part) -> list[Path]:
     """Write one part and return its files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     files = [folder / "features.npy"]
     write_atomic(files[0], lambda file: np.save(file, np.ascontiguousarray(part.features), allow_pickle=False))
@@ -122,22 +121,62 @@ def write_part(folder: Path, part: Part) -> list[Path]:
         write_atomic(files[1], lambda file: np.save(file, np.ascontiguousarray(logits), allow_pickle=False))
     else:
         (folder / "logits.npy").unlink(missing_ok=True)
-    columns: dict[str, Any] = {}
-    names = part.columns()
-    table = part.read(names) if names else None
-    if table is None or "id" not in names:
-        columns["id"] = pa.array([str(i) for i in range(len(part))], pa.string())
-    if part.labels.ndim == 1:
-        columns["label"] = pa.array(part.labels)
-    else:
-        flat = pa.array(part.labels.ravel())
-        columns["label"] = pa.FixedSizeListArray.from_arrays(flat, part.labels.shape[1])
-    if table is not None:
-        for name in names:
-            columns[name] = pa.array(table[name])
     files.append(folder / "instances.parquet")
-    write_atomic(files[-1], lambda file: pq.write_table(pa.table(columns), file, write_page_checksum=True))
+    write_atomic(files[-1], lambda file: _write_instances(file, part))
     return files
+
+
+def _write_instances(file: BinaryIO, part: Part) -> None:
+    """Write label, id and further columns in row groups; those of another file are copied group by group."""
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+    low = 0
+    try:
+        for known in _column_blocks(part):
+            table = _instances(part, low, known)
+            writer = writer or pq.ParquetWriter(file, table.schema, write_page_checksum=True)
+            writer.write_table(table, row_group_size=ROW_GROUP)
+            low += len(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _column_blocks(part: Part) -> Iterator[dict[str, Any]]:
+    """The columns of consecutive instances, as Arrow arrays by name; at least one block."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(part.columns())
+    if not names:
+        yield {}
+    elif part.table is not None:
+        yield {name: pa.array(part.table[name]) for name in names}
+    elif not len(part):
+        yield {
+            name: column.combine_chunks()
+            for name, column in zip(names, pq.read_table(part.table_path, columns=names).columns, strict=True)
+        }
+    else:
+        with pq.ParquetFile(part.table_path, page_checksum_verification=True) as table:
+            for batch in table.iter_batches(ROW_GROUP, columns=names):
+                yield dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+def _instances(part: Part, low: int, known: dict[str, Any]) -> Any:
+    import pyarrow as pa
+
+    size = len(next(iter(known.values()))) if known else len(part)
+    labels = part.labels[low : low + size]
+    columns: dict[str, Any] = {}
+    if "id" not in known:
+        columns["id"] = pa.array([str(i) for i in range(low, low + size)], pa.string())
+    if labels.ndim == 1:
+        columns["label"] = pa.array(labels)
+    else:
+        columns["label"] = pa.FixedSizeListArray.from_arrays(pa.array(labels.ravel()), labels.shape[1])
+    return pa.table({**columns, **known})
 
 
 def _write_manifest(path: Path, run: Stored, files: list[Path]) -> None:

@@ -1,0 +1,150 @@
+"""The work of `imblens capture` from plain options: here, a part of it, or all of it by the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imblens.errors import ImblensError, InputError
+from imblens.run import Run
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of `imblens capture`, which other processes can be sent.
+
+    Attributes:
+        data: folder, archive or name.
+        reading: further arguments of `load_images`.
+        model, weights, unsafe_pickle, seed: the network.
+        capture: further arguments of `capture`.
+    """
+
+    data: str
+    reading: Mapping[str, Any]
+    model: str
+    weights: Path | None
+    unsafe_pickle: bool
+    seed: int
+    capture: Mapping[str, Any]
+
+    def images(self) -> Any:
+        """The data set."""
+        from imblens.data import load_images
+
+        return load_images(self.data, **self.reading)
+
+    def run(self, images: Any, out: Path, progress: Progress, part: tuple[int, int] | None = None) -> Run:
+        """Capture the images, or part i of n of them, into a folder that was claimed."""
+        import torch
+
+        from imblens.extraction import capture
+        from imblens.models import load_weights, make_network
+
+        options = dict(self.capture)
+        height, width = (options["preprocessing"] or {}).get("size") or images.train.image(0).shape[:2]
+        splits = splits_of(images)
+        meta: dict[str, Any] = {}
+        if part is not None:
+            splits, meta = sharded(splits, *part)
+            options |= {"shortcuts": False, "concepts": None}  # what is removed depends on the whole training split
+            progress(meta["notes"][0])
+        torch.manual_seed(self.seed)  # of weights that are drawn, and of what else a function that builds it may draw
+        network = make_network(self.model, images.n_classes, size=(int(height), int(width)))
+        if self.weights is not None:
+            load_weights(network, self.weights, unsafe_pickle=self.unsafe_pickle, progress=progress)
+        elif not Path(self.model.removeprefix("transformers:")).is_dir():
+            progress("no --weights: the network is captured as it was built; one built by name is untrained.")
+        made = {"factory": self.model, "weights": None if self.weights is None else self.weights.name}
+        return capture(
+            network,
+            **splits,
+            classes=images.classes,
+            **options,
+            out=out,
+            force=True,
+            progress=progress,
+            meta={"data": images.source, "model": made, "seed": self.seed, **meta},
+        )
+
+
+def splits_of(images: Any) -> dict[str, Any]:
+    """The splits that are captured."""
+    return {
+        "train": images.train,
+        "test": images.held_out,
+        "val": images.val if images.test is not None else None,
+    }
+
+
+def sharded(splits: Mapping[str, Any], index: int, of: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every N-th image of each split from the I-th on, and what the run records about it."""
+    from imblens.run import shard_note
+
+    found: dict[str, Any] = {}
+    for name, split in splits.items():
+        if split is not None and len(split) < of:
+            raise InputError(
+                f"--shard {index}/{of}: the {name} split has {len(split)} images only.", hint="Choose fewer parts."
+            )
+        found[name] = None if split is None else split.subset(range(index, len(split), of))
+    counts = {name: len(split) for name, split in splits.items() if split is not None}
+    notes = [
+        shard_note(index, of),
+        "--shard: concepts are not counted, since their thresholds need all training images.",
+    ]
+    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes}
+
+
+def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: str | None) -> Run:
+    """Capture in Ray tasks, a shard each, into OUT/parts, and merge them; a task whose worker is killed is tried again.
+
+    Two shards for every GPU of the cluster, or every core where it has none. All workers must be able to read the data and
+    to write to `out`.
+    """
+    from imblens.base.remote import COPIES
+    from imblens.run import connected, merge, tasks
+
+    parts = out / "parts"
+    shutil.rmtree(parts, ignore_errors=True)
+    try:
+        with connected(address):
+            import ray
+
+            copied = COPIES.origin(out) or COPIES.origin(Path(asked.data))
+            if copied is not None and sum(bool(node["Alive"]) for node in ray.nodes()) > 1:
+                raise InputError(
+                    f"{copied} is copied to this machine only, and the cluster has several.",
+                    hint="Give folders that all machines share.",
+                )
+            resources = ray.cluster_resources()
+            gpus = int(resources.get("GPU", 0))
+            workers = gpus or int(resources.get("CPU", 1))
+            smallest = min(len(split) for split in splits_of(images).values() if split is not None)
+            of = max(1, min(2 * workers, smallest))
+            folders = [parts / f"shard-{index}" for index in range(of)]
+            given = [(asked, str(Path.cwd()), folder.absolute(), index, of) for index, folder in enumerate(folders)]
+            for index, failed in enumerate(tasks(shard_task, given, gpus=min(gpus, 1))):
+                if failed is not None:
+                    raise InputError(failed)
+                progress(f"captured {index + 1} of {of} shards")
+        return merge(folders, out, force=True)
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def shard_task(asked: Asked, place: str, out: Path, index: int, of: int) -> str | None:
+    """What a worker does; a message of imblens is returned, since errors with two arguments do not travel."""
+    os.chdir(place)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        asked.run(asked.images(), out, str, (index, of))
+    except ImblensError as error:
+        return f"shard {index}/{of}: {error}"
+    return None
