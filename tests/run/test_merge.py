@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path: Path, monkeypatch
         merge(parts, out, force=True)
     monkeypatch.undo()
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
-    with pytest.raises(StorageError, match="needs 0.0 GB in .*, 0.0 GB are free; nothing was written"):
+    with pytest.raises(StorageError, match=r"needs 0\.0 GB in .*, 0\.0 GB are free; nothing was written"):
         merge(parts, out, force=True)
     monkeypatch.undo()
     assert {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()} == before

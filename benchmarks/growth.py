@@ -1,0 +1,175 @@
+"""How the cost of an audit grows: python -m benchmarks.growth [--out docs/images/growth.svg] [--largest 32000].
+
+Runs as in `benchmarks.scale` with growing numbers of instances (N), features (D) and classes (C), each audited in a process
+of its own, step by step. Times are processor seconds of one thread, which do not depend on what else the machine does; memory is the
+peak resident size above that of the empty process. A power law a N^p D^q C^r is fitted to every step by least squares of
+logarithms, over the sizes at which the step takes more than 20 ms. The last table applies the laws to 10^7 and 10^9 instances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+
+import numpy as np
+
+from benchmarks.scale import Size, make, peak, reset_peak
+
+EXACT, APPROXIMATE, SUSPECTS = "neighbours, exact", "neighbours, approximate", "label suspects"
+LENSES, SAVE, MEMORY, DISK = "other lenses", "tables and report", "peak memory", "tables on disk"
+TIMES = (EXACT, APPROXIMATE, SUSPECTS, LENSES, SAVE)
+LEAST = 0.02  # seconds below which a step is not fitted: the clock and fixed costs
+
+
+def sizes(largest: int) -> list[Size]:
+    """N at D = 64 and C = 100; then D and C, at N in the middle."""
+    middle = largest // 4
+    by_n = [Size(largest // 2**i, 64, 100) for i in range(4)]
+    by_d = [Size(middle, dim, 100) for dim in (16, 256, 1_024)]
+    by_c = [Size(middle, 64, classes) for classes in (10, 400, 1_600)]
+    return [*by_n[::-1], *by_d, *by_c]
+
+
+def measure(size: Size) -> dict[str, float]:
+    """Processor seconds of each step, peak bytes above the empty process, and bytes of the tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder) / "run", size)
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_audited, args=(folder, sender))
+        process.start()
+        found: dict[str, float] = receiver.recv()
+        process.join()
+    return found
+
+
+def _audited(folder: str, sender: Any) -> None:
+    from imblens import Run, audit
+    from imblens.run import neighbour_graph
+
+    warm = np.random.default_rng(0).normal(size=(2_000, 8)).astype(np.float32)
+    neighbour_graph(warm, 5, approximate=True)  # compiles
+    small = Run.from_arrays(train=(warm[:60], np.arange(60) % 3), test=(warm[60:90], np.arange(30) % 3))
+    audit(small, skip=["embedding_map"]).save(Path(folder) / "small")  # imports
+    run = Run.load(Path(folder) / "run")
+    base = peak()
+    reset_peak()
+    found: dict[str, float] = {}
+    state = {"step": APPROXIMATE, "start": time.process_time()}
+
+    def step(name: str) -> None:
+        done = str(state["step"])
+        found[done] = found.get(done, 0.0) + time.process_time() - float(state["start"])
+        state.update(step=name, start=time.process_time())
+
+    neighbour_graph(run.train.features, 20, approximate=True)
+    step(EXACT)
+    run.neighbours(20, approximate=False)
+    step(LENSES)
+    result = audit(
+        run, skip=["embedding_map"], on_step=lambda name: step(SUSPECTS if name == "label_suspects" else LENSES)
+    )
+    step(SAVE)
+    result.save(Path(folder) / "audit")
+    step("")
+    found[MEMORY] = (peak() - base) * 2**30
+    found[DISK] = float(sum(file.stat().st_size for file in (Path(folder) / "audit" / "tables").iterdir()))
+    sender.send(found)
+
+
+def fitted(measured: list[tuple[Size, dict[str, float]]], step: str) -> tuple[float, float, float, float]:
+    """a, p, q, r of a N^p D^q C^r; the exponents are at least 0."""
+    from scipy.optimize import nnls
+
+    kept = [(size, found[step]) for size, found in measured if step not in TIMES or found[step] > LEAST]
+    rows = np.array(
+        [[1, -1, *np.log([size.rows, size.dim, size.classes])] for size, _ in kept]
+    )  # the constant has both signs
+    solution, _ = nnls(rows, np.log([max(value, 1e-9) for _, value in kept]))
+    return float(np.exp(solution[0] - solution[1])), *map(float, solution[2:])  # type: ignore[return-value]
+
+
+def law(laws: dict[str, tuple[float, ...]], step: str, rows: float, dim: float, classes: float) -> float:
+    """What a law says for a size."""
+    scale, *powers = laws[step]
+    return float(scale * np.prod(np.power([rows, dim, classes], powers)))
+
+
+def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
+    """A chart of times and memory by N, D and C, logarithmic axes."""
+    import altair as alt
+    import pandas as pd
+
+    middle = measured[1][0]
+    rows = []
+    for size, found in measured:
+        varied = [
+            name
+            for name, same in {
+                "instances": (size.dim, size.classes) == (64, 100),
+                "features": (size.rows, size.classes) == (middle.rows, 100),
+                "classes": (size.rows, size.dim) == (middle.rows, 64),
+            }.items()
+            if same
+        ]
+        value = {"instances": size.rows, "features": size.dim, "classes": size.classes}
+        rows += [
+            {"varied": name, "size": value[name], "step": step, "seconds": max(found[step], 1e-3)}
+            for name in varied
+            for step in TIMES
+        ]
+    line = alt.Chart(pd.DataFrame(rows)).mark_line(point=True)
+    panels = [
+        line.transform_filter(alt.datum.varied == name)
+        .encode(
+            alt.X("size:Q", scale=alt.Scale(type="log"), title=name),
+            alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
+            alt.Color("step:N", sort=list(TIMES), title=None),
+        )
+        .properties(width=200, height=220)
+        for name in ("instances", "features", "classes")
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    alt.hconcat(*panels).save(str(out))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write the figure there (.svg)")
+    parser.add_argument("--largest", type=int, default=32_000, help="most instances")
+    parser.add_argument("--keep", type=Path, help="JSON file of measurements; those that are there are not made again")
+    given = parser.parse_args()
+    known = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else {}
+    measured = []
+    print("| run | " + " | ".join(TIMES) + " | peak memory | tables |\n|---|" + "---|" * (len(TIMES) + 2))
+    for size in sizes(given.largest):
+        found = known.get(str(size)) or measure(size)
+        known[str(size)] = found
+        if given.keep:
+            given.keep.write_text(json.dumps(known, indent=1))
+        measured.append((size, found))
+        times = " | ".join(f"{found[step]:.2f} s" for step in TIMES)
+        print(f"| {size} | {times} | {found[MEMORY] / 1e6:.0f} MB | {found[DISK] / 1e6:.1f} MB |", flush=True)
+    laws: dict[str, tuple[float, ...]] = {step: fitted(measured, step) for step in (*TIMES, MEMORY, DISK)}
+    print("\n| step | grows with |\n|---|---|")
+    for step, (_, *powers) in laws.items():
+        print(f"| {step} | " + " ".join(f"{n}^{p:.2f}" for n, p in zip("NDC", powers, strict=True)) + " |")
+    print("\n| step | 10^6 | 10^7 | 10^9 |\n|---|---|---|---|")
+    for step in laws:
+        values = [law(laws, step, rows, 64, 1_000) for rows in (1e6, 1e7, 1e9)]
+        unit = [f"{v / 3600:,.2f} h" if step in TIMES else f"{v / 1e9:,.1f} GB" for v in values]
+        print(f"| {step} | " + " | ".join(unit) + " |")
+    if given.out:
+        figure(measured, given.out)
+
+
+if __name__ == "__main__":
+    main()
