@@ -1,7 +1,7 @@
 """How the cost of an audit grows: python -m benchmarks.growth [--out docs/images/growth.svg] [--largest 32000].
 
 Runs as in `benchmarks.scale` with growing numbers of instances (N), features (D) and classes (C), each audited in a process
-of its own, step by step. Times are processor seconds of one thread, which do not depend on what else the machine does; memory is the
+of its own, step by step. Times are processor seconds, which depend little on what else the machine does; memory is the
 peak resident size above that of the empty process. A power law a N^p D^q C^r is fitted to every step by least squares of
 logarithms, over the sizes at which the step takes more than 20 ms. The last table applies the laws to 10^7 and 10^9 instances.
 """

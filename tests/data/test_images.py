@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from imblens.base import memory
-from imblens.data import ImageSplit
-from imblens.errors import InputError, ShapeError
+from imblens.data import ImageSplit, load_images
+from imblens.errors import InputError, ShapeError, StorageError
 
-from .helpers import pixels
+from .helpers import pixels, write_classes
 
 
 def test_indexing_gives_image_and_label():
@@ -71,19 +74,39 @@ def test_resized_scales_images_and_boxes_alike():
     assert split.resized((10, 10)).boxes[0].tolist() == [[0, 2, 2, 6, 8]]
 
 
-def test_array_keeps_what_is_small_and_only_that(monkeypatch):
+def test_array_is_decoded_once_and_mapped_where_it_is_large(monkeypatch):
     split = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert split.array((4, 4)) is split.array((4, 4))
     assert split.array((4, 4)).shape == (3, 4, 4, 3)
     monkeypatch.setattr("imblens.data._images.CACHE_BYTES", 10)
     fresh = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
-    assert fresh.array() is not fresh.array()
+    mapped = fresh.array((4, 4))
+    assert mapped is fresh.array((4, 4)) and isinstance(mapped, np.memmap)
+    assert (mapped == split.array((4, 4))).all()
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
+    with pytest.raises(StorageError, match=r"3 images of 5 x 5 need 0\.0 GB in .* are free\. Set TMPDIR"):
+        fresh.array((5, 5))
 
 
-def test_array_refuses_more_than_memory(monkeypatch):
+def test_a_batch_larger_than_memory_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "memory_limit", lambda: 1000)
     with pytest.raises(InputError, match="half of this machine's memory"):
-        ImageSplit.from_arrays(pixels(3), [0, 1, 1]).array((32, 32))
+        ImageSplit.from_arrays(pixels(3), [0, 1, 1]).resized((32, 32)).stack([0, 1, 2])
+
+
+def test_threads_decode_in_order_and_the_first_fault_is_reported(tmp_path, monkeypatch):
+    write_classes(tmp_path, {"a": 30, "b": 20})
+    split = load_images(str(tmp_path)).train
+    one_by_one = [split.image(i) for i in range(len(split))]
+    monkeypatch.setattr("imblens.data._images.AHEAD", 7)
+    before = list(warnings.filters)
+    assert (split.stack(np.arange(len(split))) == np.stack(one_by_one)).all()
+    assert (np.stack(split.images([3, 1, *range(20)])) == np.stack([one_by_one[i] for i in (3, 1, *range(20))])).all()
+    assert warnings.filters == before
+    for name in (split.ids[40], split.ids[20]):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(InputError, match=re.escape(split.ids[20])):
+        split.array()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How much of this machine's memory one request may take."""
+"""How much of this machine one request may take: memory and cores."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def memory_limit() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (AttributeError, ValueError, OSError):  # not a POSIX system
         return 8 * 2**30
+
+
+def cores() -> int:
+    """Return how many cores this process may use, at most 16."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, 16)
 
 
 def refuse_too_large(needed: int, what: str, *, hint: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -11,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import refuse_too_large
+from imblens.base.memory import cores, refuse_too_large
+from imblens.base.scratch import mapped_array
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
 from imblens.data._sources import ArraySource, Source, image_array, in_colour
@@ -19,7 +22,9 @@ from imblens.errors import InputError, ShapeError
 
 Task = Literal["multiclass", "multilabel"]
 Boxes = NDArray[np.float32]  # (n, 5): class, x0, y0, x1, y1 in pixels, x1 and y1 exclusive
-CACHE_BYTES = 2 * 2**30
+CACHE_BYTES = 2 * 2**30  # decoded images above which they lie in a mapped file
+SEVERAL = 16  # images from which several threads decode
+AHEAD = 256  # images that are decoded ahead of their use
 _SAMPLE = 32  # images checked to decide whether a split is greyscale
 
 
@@ -151,21 +156,21 @@ class ImageSplit:
     def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Return all images as (N, H, W, 3) uint8. Shared: do not write into it.
 
-        Decoded once and kept when at most 2 GiB.
+        Decoded once and kept; above 2 GiB in a file in the folder for temporary files (TMPDIR), which is mapped.
 
         Args:
             size: (H, W) to resize to; without it images keep their size, which must be one.
 
         Raises:
-            InputError: images differ in size, or would take more than half of this machine's memory.
+            InputError: images differ in size.
+            StorageError: the folder for temporary files has too little space.
         """
         wanted = self.size if size is None else _checked_size(size)
         known = self._cache.get(wanted)
         if known is None:
-            known = self._decoded(np.arange(len(self)), wanted)
-            if known.nbytes <= CACHE_BYTES:
-                self._cache.clear()
-                self._cache[wanted] = known
+            known = self._decoded(np.arange(len(self)), wanted, mapped=True)
+            self._cache.clear()
+            self._cache[wanted] = known
         return known
 
     def subset(self, indices: Sequence[int] | NDArray[Any]) -> ImageSplit:
@@ -200,7 +205,9 @@ class ImageSplit:
         y, x = wanted[0] / height, wanted[1] / width
         return boxes * np.array([1, x, y, x, y], dtype=np.float32)
 
-    def _decoded(self, indices: NDArray[np.int64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    def _decoded(
+        self, indices: NDArray[np.int64], size: tuple[int, int] | None, *, mapped: bool = False
+    ) -> NDArray[np.uint8]:
         if size in self._cache:
             return self._cache[size][indices]
         if isinstance(self.source, ArraySource) and size is None:
@@ -208,15 +215,14 @@ class ImageSplit:
         if not len(indices):
             raise InputError("no image was asked for.", hint="Give at least one index.")
         first = self._at(int(indices[0]), size)
-        refuse_too_large(
-            first.nbytes * len(indices),
-            f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need",
-            hint="Read them in batches, or pass a smaller size.",
-        )
-        pixels = np.empty((len(indices), *first.shape), dtype=np.uint8)
+        shape, what = (len(indices), *first.shape), f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need"
+        if mapped and first.nbytes * len(indices) > CACHE_BYTES:
+            pixels = mapped_array(shape, np.uint8, what)
+        else:
+            refuse_too_large(first.nbytes * len(indices), what, hint="Read them in batches, or pass a smaller size.")
+            pixels = np.empty(shape, dtype=np.uint8)
         pixels[0] = first
-        for k, i in enumerate(indices[1:], start=1):
-            image = self._at(int(i), size)
+        for k, (i, image) in enumerate(zip(indices[1:], self._each(indices[1:], size), strict=True), start=1):
             if image.shape != first.shape:
                 raise InputError(
                     f"images differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
@@ -225,6 +231,19 @@ class ImageSplit:
                 )
             pixels[k] = image
         return pixels
+
+    def images(self, indices: Sequence[int] | NDArray[Any]) -> list[Pixels]:
+        """Return those images, which may differ in size; files are decoded by a thread for each core."""
+        return [self.image(int(i)) for i in indices] if self.size in self._cache else [*self._each(indices, self.size)]
+
+    def _each(self, indices: Sequence[int] | NDArray[Any], size: tuple[int, int] | None) -> Iterator[Pixels]:
+        """Decode images in order; several at a time where that is worth threads (Pillow decodes outside the lock)."""
+        if isinstance(self.source, ArraySource) or len(indices) < SEVERAL:
+            yield from (self._at(int(i), size) for i in indices)
+            return
+        with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:  # what threads filter ends with the block
+            for low in range(0, len(indices), AHEAD):
+                yield from pool.map(lambda i: self._at(int(i), size), indices[low : low + AHEAD])
 
     def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
         image = self.source.image(int(self.rows[self._position(i)]))

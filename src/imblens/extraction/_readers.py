@@ -97,7 +97,7 @@ class ImageReader(SplitReader):
         pixels: Pixels
         originals: Sequence[Pixels] | None = None
         if size is not None and self._originals:  # decode once for both
-            originals = [self._images.image(int(i)) for i in rows]
+            originals = self._images.images(rows)
             pixels = np.stack([resize(image, size) for image in originals])
         else:
             pixels = self._scaled.stack(rows)

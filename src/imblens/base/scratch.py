@@ -1,0 +1,40 @@
+"""Arrays that may be larger than memory: in a temporary file without a name, which goes when the array goes."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imblens.errors import StorageError
+
+
+def mapped_array(shape: tuple[int, ...], dtype: Any, what: str) -> NDArray[Any]:
+    """An array of zeros that is mapped to a file in the folder for temporary files (TMPDIR).
+
+    Args:
+        shape, dtype: of the array.
+        what: subject and verb of the message: "40 images need".
+
+    Raises:
+        StorageError: that folder has too little space.
+
+    Example:
+        >>> array = mapped_array((2, 3), np.uint8, "two rows need")
+        >>> array[1] = 7
+        >>> array.tolist()
+        [[0, 0, 0], [7, 7, 7]]
+    """
+    size, folder = math.prod(shape) * np.dtype(dtype).itemsize, tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise StorageError(
+            f"{what} {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
+            hint="Set TMPDIR to a folder with more space.",
+        )
+    with tempfile.TemporaryFile(prefix="imblens-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
