@@ -98,7 +98,7 @@ def fitted(measured: list[tuple[Size, dict[str, float]]], step: str) -> tuple[fl
 
 
 def law(laws: dict[str, tuple[float, ...]], step: str, rows: float, dim: float, classes: float) -> float:
-    """What a law says for a size."""
+    """The value of a law at a size."""
     scale, *powers = laws[step]
     return float(scale * np.prod(np.power([rows, dim, classes], powers)))
 

@@ -68,7 +68,7 @@ class Copies:
         """
         local = self.local(address)
         self._drop(local)
-        with _told(address, "read"):
+        with _explained(address, "read"):
             system, root = _file_system(address)
             found = _files(system, root)
             needed, free = sum(found.values()), shutil.disk_usage(local.parent).free
@@ -103,7 +103,7 @@ class Copies:
 
     def exists(self, address: str) -> bool:
         """Whether there is a file, or a folder that holds one, at an address."""
-        with _told(address, "read"):
+        with _explained(address, "read"):
             system, root = _file_system(address)
             return bool(_files(system, root))
 
@@ -130,7 +130,7 @@ class Copies:
                 del self._copied[file]
             for file in changed:
                 address = f"{parent}/{file.relative_to(folder).as_posix()}"
-                with _told(address, "written"):
+                with _explained(address, "written"):
                     system, root = _file_system(address)
                     system.makedirs(root.rpartition("/")[0], exist_ok=True)
                     system.put_file(str(file), root)
@@ -232,14 +232,14 @@ def _files(system: Any, root: str) -> dict[str, int]:
 
 
 def _remove(address: str) -> None:
-    with _told(address, "written"):
+    with _explained(address, "written"):
         system, root = _file_system(address)
         if system.exists(root):
             system.rm_file(root)
 
 
 @contextmanager
-def _told(address: str, done: str) -> Iterator[None]:
+def _explained(address: str, done: str) -> Iterator[None]:
     """Turn the errors of a storage, which are of many kinds (no rights, no network), into one sentence."""
     try:
         yield
