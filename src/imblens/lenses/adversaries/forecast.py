@@ -5,6 +5,7 @@ A row sums to 1 over the other classes and is NaN on the diagonal; a row without
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from imblens.run import Batch, Moments, Run, Statistic
 
 Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
+FISHER_NUMBERS = 2**15  # of other classes that one is compared with at a time
 RANDOM_ROWS = 100  # rows of random shares, whose mean KL is the paper's baseline
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
@@ -75,26 +77,33 @@ def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
     wanted = range(*classes.indices(n_classes))
     values = np.full((len(wanted), n_classes), np.nan)
     present = np.flatnonzero(moments.count)
+    step = max(1, FISHER_NUMBERS // moments.mean.shape[1])
+    spare = np.empty((2, step, moments.mean.shape[1]))
+    mean = np.empty(n_classes)
     for row, i in enumerate(wanted):
         if not moments.count[i]:
             continue
+        for low in range(0, n_classes, step):  # pieces that stay in the processor's cache
+            some = slice(low, min(low + step, n_classes))
+            mean[some] = _mean_fisher(moments, i, some, spare)
         others = present[present != i]
-        apart = (moments.mean[i] - moments.mean[others]) ** 2  # (C - 1, D)
-        spread = moments.variance[i] + moments.variance[others]
-        if spread.min(initial=1.0) > 0:  # the usual case, in fewer steps
-            mean = (apart / spread).sum(axis=1) / spread.shape[1]
-            values[row, others] = mean == 0 if (mean == 0).any() else 1 / mean
-            continue
-        ratio = np.divide(apart, spread, out=np.where(apart > 0, np.inf, np.nan), where=spread > 0)
-        known = ~np.isnan(ratio)
-        mean = np.divide(
-            np.where(known, ratio, 0).sum(axis=1), known.sum(axis=1), out=np.zeros(len(others)), where=known.any(axis=1)
-        )
-        if (mean == 0).any():
-            values[row, others] = mean == 0
-        else:
-            values[row, others] = 1 / mean
+        known = mean[others]
+        values[row, others] = known == 0 if (known == 0).any() else 1 / known
     return shares(values, wanted.start)
+
+
+def _mean_fisher(moments: Moments, i: int, others: slice, spare: Matrix) -> NDArray[np.float64]:
+    """Mean over features of Fisher's ratio of class i and some others; infinite where a constant feature separates them."""
+    n = others.stop - others.start
+    apart = np.subtract(moments.mean[i], moments.mean[others], out=spare[0, :n])  # (n, D)
+    np.multiply(apart, apart, out=apart)
+    spread = np.add(moments.variance[i], moments.variance[others], out=spare[1, :n])
+    if spread.min(initial=1.0) > 0:  # the usual case, in fewer steps; NaN stays NaN
+        return np.asarray(np.divide(apart, spread, out=apart).sum(axis=1) / spread.shape[1])
+    ratio = np.divide(apart, spread, out=np.where(apart > 0, np.inf, np.nan), where=spread > 0)
+    known = ~np.isnan(ratio)
+    total = np.where(known, ratio, 0).sum(axis=1)
+    return np.divide(total, known.sum(axis=1), out=np.zeros(n), where=known.any(axis=1))
 
 
 class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64]]]):
@@ -346,15 +355,20 @@ def random_divergences(observed: Matrix, start: int = 0) -> NDArray[np.float64]:
     Shares are uniform random numbers divided by their sum, smoothed as forecasts are. The logarithm is averaged over
     classes too, so that their order changes nothing.
     """
-    n_others = observed.shape[1] - 1
-    drawn = np.random.default_rng(0).random((RANDOM_ROWS, n_others))
-    drawn = drawn / drawn.sum(axis=1, keepdims=True) + SMOOTHING
-    level = float(np.log(drawn / drawn.sum(axis=1, keepdims=True)).mean())
+    level = _random_level(observed.shape[1] - 1)
     found = []
     for row in np.flatnonzero(np.nansum(observed, axis=1) > 0):
         p = _smooth(observed[row, np.arange(observed.shape[1]) != start + row])
         found.append(float((p * np.log(p)).sum()) - level)
     return np.array(found)
+
+
+@lru_cache(maxsize=4)
+def _random_level(n_others: int) -> float:
+    """Mean logarithm of smoothed random shares among a number of other classes."""
+    drawn = np.random.default_rng(0).random((RANDOM_ROWS, n_others))
+    drawn = drawn / drawn.sum(axis=1, keepdims=True) + SMOOTHING
+    return float(np.log(drawn / drawn.sum(axis=1, keepdims=True)).mean())
 
 
 def _smooth(row: Matrix) -> Matrix:
