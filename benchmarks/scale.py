@@ -1,8 +1,8 @@
 """Audits of large runs: python -m benchmarks.scale [--rows N --dim D --classes C] [--lenses] [--keep DIR].
 
 Without sizes, the three of the targets in turn. Each run is made in the folder for temporary files, in parts of 100,000
-instances; then `imblens audit RUN` runs as a process of its own, and its time and peak memory are those that the operating
-system counted (pages of mapped files included). --lenses gives seconds and peak memory of each lens instead (Linux).
+instances; then `imblens audit RUN` runs as a process of its own, and its time, processor time and peak memory are those that
+the operating system counted (pages of mapped files included). --lenses gives those of each lens instead (Linux).
 
 Features are clusters around class means, with noise whose spectrum falls as that of trained networks does (the standard
 deviation of direction i is proportional to i^-0.5); the head is the class means. Class sizes fall as a power of their rank.
@@ -11,13 +11,11 @@ deviation of direction i is proportional to i^-0.5); the head is the class means
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,30 +95,39 @@ def audited(run: Path, out: Path, *options: str) -> dict[str, Any]:
     if status:
         raise SystemExit(f"the audit ended with {status}: {(out.parent / 'log').read_text()[-2000:]}")
     tables = [path for path in out.glob("tables/*") if path.is_file()]
-    findings = json.loads((out / "findings.json").read_text(encoding="utf-8"))
     return {
         "seconds": time.perf_counter() - start,
+        "processor": usage.ru_utime + usage.ru_stime,
         "gib": usage.ru_maxrss / 2**20,
         "table_mb": sum(path.stat().st_size for path in tables) / 1e6,
         "report_mb": (out / "report.html").stat().st_size / 1e6,
-        "recall": (findings["lenses"].get("archetypes") or {}).get("summary", {}).get("recall"),
+        "recall": recall(run),
     }
 
 
-def of_lenses(run_path: Path) -> Iterator[tuple[str, float, float]]:
-    """Name, seconds and peak GiB of each lens, and of writing the audit."""
+def recall(run: Path) -> float | None:
+    """Recall of an approximate neighbour graph, which the audit kept in the run; None of an exact one."""
+    file = run / "neighbours.npz"
+    if not file.exists():
+        return None
+    with np.load(file) as arrays:
+        found = float(arrays["recall"])
+    return None if np.isnan(found) else found
+
+
+def of_lenses(run_path: Path) -> None:
+    """Print seconds, processor seconds and peak GiB of each lens, and of writing the audit."""
     from imblens import Run, audit
 
     run = Run.load(run_path)
-    state: dict[str, Any] = {"name": "", "start": 0.0}
-    found: list[tuple[str, float, float]] = []
+    state: dict[str, Any] = {"name": ""}
 
     def step(name: str) -> None:
         if state["name"]:
-            found.append((state["name"], time.perf_counter() - state["start"], peak()))
-            print(f"{found[-1][0]:22} {found[-1][1]:8.1f} s {found[-1][2]:6.2f} GiB", flush=True)
+            taken, used = time.perf_counter() - state["start"], time.process_time() - state["used"]
+            print(f"{state['name']:22} {taken:8.1f} s {used:8.1f} s of processors {peak():6.2f} GiB", flush=True)
         reset_peak()
-        state.update(name=name, start=time.perf_counter())
+        state.update(name=name, start=time.perf_counter(), used=time.process_time())
 
     step("neighbours")
     run.neighbours(20)
@@ -131,7 +138,6 @@ def of_lenses(run_path: Path) -> Iterator[tuple[str, float, float]]:
         step("end")
         for path in sorted(Path(folder).rglob("*"), key=lambda path: -path.stat().st_size)[:12]:
             print(f"  {path.relative_to(folder)} {path.stat().st_size / 1e6:.1f} MB")
-    yield from found
 
 
 def peak() -> float:
@@ -167,12 +173,13 @@ def main() -> None:
                 make(place / "run", size)
             print(f"{size}:", flush=True)
             if given.lenses:
-                list(of_lenses(place / "run"))
+                of_lenses(place / "run")
                 continue
             found = audited(place / "run", place / "audit", *(["--exact"] if given.exact else []))
             minutes = verdict(found["seconds"] / 60, size.minutes, "minutes")
             recall = "" if found["recall"] is None else f", recall {found['recall']:.3f}"
-            print(f"  {minutes}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}")
+            used = f"{found['processor'] / 60:,.2f} minutes of processors"
+            print(f"  {minutes}, {used}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}")
             tables = verdict(found["table_mb"], size.table_mb, "MB")
             print(f"  tables {tables}, report {verdict(found['report_mb'], size.report_mb, 'MB')}", flush=True)
 
