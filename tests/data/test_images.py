@@ -78,7 +78,7 @@ def test_array_is_decoded_once_and_mapped_where_it_is_large(monkeypatch):
     split = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     assert split.array((4, 4)) is split.array((4, 4))
     assert split.array((4, 4)).shape == (3, 4, 4, 3)
-    monkeypatch.setattr("imblens.data._images.CACHE_BYTES", 10)
+    monkeypatch.setattr("imblens.data._several.CACHE_BYTES", 10)
     fresh = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     mapped = fresh.array((4, 4))
     assert mapped is fresh.array((4, 4)) and isinstance(mapped, np.memmap)
@@ -98,7 +98,7 @@ def test_threads_decode_in_order_and_the_first_fault_is_reported(tmp_path, monke
     write_classes(tmp_path, {"a": 30, "b": 20})
     split = load_images(str(tmp_path)).train
     one_by_one = [split.image(i) for i in range(len(split))]
-    monkeypatch.setattr("imblens.data._images.AHEAD", 7)
+    monkeypatch.setattr("imblens.data._several.AHEAD", 7)
     before = list(warnings.filters)
     assert (split.stack(np.arange(len(split))) == np.stack(one_by_one)).all()
     assert (np.stack(split.images([3, 1, *range(20)])) == np.stack([one_by_one[i] for i in (3, 1, *range(20))])).all()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -13,18 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import cores, refuse_too_large
-from imblens.base.scratch import mapped_array
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
+from imblens.data._several import decoded_in_order, room_for
 from imblens.data._sources import ArraySource, Source, image_array, in_colour
 from imblens.errors import InputError, ShapeError
 
 Task = Literal["multiclass", "multilabel"]
 Boxes = NDArray[np.float32]  # (n, 5): class, x0, y0, x1, y1 in pixels, x1 and y1 exclusive
-CACHE_BYTES = 2 * 2**30  # decoded images above which they lie in a mapped file
-SEVERAL = 16  # images from which several threads decode
-AHEAD = 256  # images that are decoded ahead of their use
 _SAMPLE = 32  # images checked to decide whether a split is greyscale
 
 
@@ -215,14 +209,9 @@ class ImageSplit:
         if not len(indices):
             raise InputError("no image was asked for.", hint="Give at least one index.")
         first = self._at(int(indices[0]), size)
-        shape, what = (len(indices), *first.shape), f"{len(indices)} images of {first.shape[0]} x {first.shape[1]} need"
-        if mapped and first.nbytes * len(indices) > CACHE_BYTES:
-            pixels = mapped_array(shape, np.uint8, what)
-        else:
-            refuse_too_large(first.nbytes * len(indices), what, hint="Read them in batches, or pass a smaller size.")
-            pixels = np.empty(shape, dtype=np.uint8)
+        pixels = room_for(len(indices), first, mapped=mapped)
         pixels[0] = first
-        for k, (i, image) in enumerate(zip(indices[1:], self._each(indices[1:], size), strict=True), start=1):
+        for k, (i, image) in enumerate(zip(indices[1:], self._in_order(indices[1:], size), strict=True), start=1):
             if image.shape != first.shape:
                 raise InputError(
                     f"images differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
@@ -234,16 +223,12 @@ class ImageSplit:
 
     def images(self, indices: Sequence[int] | NDArray[Any]) -> list[Pixels]:
         """Return those images, which may differ in size; files are decoded by a thread for each core."""
-        return [self.image(int(i)) for i in indices] if self.size in self._cache else [*self._each(indices, self.size)]
+        return (
+            [self.image(int(i)) for i in indices] if self.size in self._cache else [*self._in_order(indices, self.size)]
+        )
 
-    def _each(self, indices: Sequence[int] | NDArray[Any], size: tuple[int, int] | None) -> Iterator[Pixels]:
-        """Decode images in order; several at a time where that is worth threads (Pillow decodes outside the lock)."""
-        if isinstance(self.source, ArraySource) or len(indices) < SEVERAL:
-            yield from (self._at(int(i), size) for i in indices)
-            return
-        with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:  # what threads filter ends with the block
-            for low in range(0, len(indices), AHEAD):
-                yield from pool.map(lambda i: self._at(int(i), size), indices[low : low + AHEAD])
+    def _in_order(self, indices: Any, size: tuple[int, int] | None) -> Iterator[Pixels]:
+        return decoded_in_order(lambda i: self._at(i, size), indices, several=not isinstance(self.source, ArraySource))
 
     def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
         image = self.source.image(int(self.rows[self._position(i)]))
