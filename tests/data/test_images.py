@@ -79,6 +79,7 @@ def test_array_is_decoded_once_and_mapped_where_it_is_large(monkeypatch):
     assert split.array((4, 4)) is split.array((4, 4))
     assert split.array((4, 4)).shape == (3, 4, 4, 3)
     monkeypatch.setattr("imblens.data._several.CACHE_BYTES", 10)
+    monkeypatch.setattr("imblens.data._images.CACHE_BYTES", 10)
     fresh = ImageSplit.from_arrays(pixels(3), [0, 1, 1])
     mapped = fresh.array((4, 4))
     assert mapped is fresh.array((4, 4)) and isinstance(mapped, np.memmap)

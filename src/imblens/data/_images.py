@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
-from imblens.data._several import decoded_in_order, room_for
+from imblens.data._several import CACHE_BYTES, decoded_in_order, room_for
 from imblens.data._sources import ArraySource, Source, image_array, in_colour
 from imblens.errors import InputError, ShapeError
 
@@ -134,8 +134,7 @@ class ImageSplit:
         i = self._position(index)
         if self.size in self._cache:
             return self._cache[self.size][i].copy()
-        image = self.source.image(int(self.rows[i]))
-        return image if self.size is None else resize(image, self.size)
+        return self._at(i, self.size)
 
     def stack(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[np.uint8]:
         """Return those images as (n, H, W, 3) uint8.
@@ -150,7 +149,7 @@ class ImageSplit:
     def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Return all images as (N, H, W, 3) uint8. Shared: do not write into it.
 
-        Decoded once and kept; above 2 GiB in a file in the folder for temporary files (TMPDIR), which is mapped.
+        Decoded once and kept; above 2 GiB in a mapped file in the folder for temporary files (TMPDIR).
 
         Args:
             size: (H, W) to resize to; without it images keep their size, which must be one.
@@ -163,8 +162,9 @@ class ImageSplit:
         known = self._cache.get(wanted)
         if known is None:
             known = self._decoded(np.arange(len(self)), wanted, mapped=True)
-            self._cache.clear()
-            self._cache[wanted] = known
+            if isinstance(known, np.memmap) or known.nbytes <= CACHE_BYTES:
+                self._cache.clear()
+                self._cache[wanted] = known
         return known
 
     def subset(self, indices: Sequence[int] | NDArray[Any]) -> ImageSplit:
@@ -211,7 +211,9 @@ class ImageSplit:
         first = self._at(int(indices[0]), size)
         pixels = room_for(len(indices), first, mapped=mapped)
         pixels[0] = first
-        for k, (i, image) in enumerate(zip(indices[1:], self._in_order(indices[1:], size), strict=True), start=1):
+        several = not isinstance(self.source, ArraySource)
+        images = decoded_in_order(lambda i: self._at(i, size), indices[1:], several=several)
+        for k, (i, image) in enumerate(zip(indices[1:], images, strict=True), start=1):
             if image.shape != first.shape:
                 raise InputError(
                     f"images differ in size: {self.ids[indices[0]]!r} is {first.shape[0]} x {first.shape[1]}, "
@@ -223,12 +225,7 @@ class ImageSplit:
 
     def images(self, indices: Sequence[int] | NDArray[Any]) -> list[Pixels]:
         """Return those images, which may differ in size; files are decoded by a thread for each core."""
-        return (
-            [self.image(int(i)) for i in indices] if self.size in self._cache else [*self._in_order(indices, self.size)]
-        )
-
-    def _in_order(self, indices: Any, size: tuple[int, int] | None) -> Iterator[Pixels]:
-        return decoded_in_order(lambda i: self._at(i, size), indices, several=not isinstance(self.source, ArraySource))
+        return list(decoded_in_order(self.image, indices, several=not isinstance(self.source, ArraySource)))
 
     def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
         image = self.source.image(int(self.rows[self._position(i)]))
@@ -296,7 +293,7 @@ class ImageSet:
         )
 
     def decode(self) -> None:
-        """Decode every image now, so that a damaged one is reported before long work; what fits is cached."""
+        """Decode every image now, so that a damaged one is reported before long work."""
         for split in self.splits.values():
             split.array()
 
