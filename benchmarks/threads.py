@@ -2,7 +2,7 @@
 
 Threads of OpenMP, which torch and scikit-learn use, wait for each other in a loop by default, and then take the cores from
 other processes. With OMP_WAIT_POLICY=PASSIVE, which `imblens` sets where nothing else is set, they sleep. Prints milliseconds
-and processor milliseconds of a training step of a small convolutional network, alone and with a second training at the same time.
+and processor milliseconds of a training step of a small convolutional network, alone and beside a second training.
 """
 
 from __future__ import annotations
