@@ -74,9 +74,21 @@ def areas(is_positive: NDArray[np.bool_], score: Floats, counts: Counts) -> tupl
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = np.divide(hits, ranked_so_far, out=np.zeros_like(hits), where=ranked_so_far > 0)
         average_precision = (own * precision).sum(axis=0, dtype=np.float64) / n_positive
-        auroc = (own * below).sum(axis=0, dtype=np.float64) / (n_positive * n_negative)
+        area = (own * below).sum(axis=0, dtype=np.float64) / (n_positive * n_negative)
     known = (n_positive > 0) & (n_negative > 0)
-    return np.where(known, auroc, np.nan), np.where(known, average_precision, np.nan)
+    return np.where(known, area, np.nan), np.where(known, average_precision, np.nan)
+
+
+def auroc(is_positive: NDArray[np.bool_], score: Floats) -> float:
+    """Share of the pairs of a positive and a negative in which the positive scores higher, ties counted half.
+
+    Example:
+        >>> auroc(np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.1]))
+        0.75
+    """
+    everyone, own = np.sort(score), np.sort(score[is_positive])
+    below = [np.searchsorted(everyone, own, side) - np.searchsorted(own, own, side) for side in ("left", "right")]
+    return float((below[0].sum() + below[1].sum()) / (2 * len(own) * (len(everyone) - len(own))))
 
 
 def precision_at_positives(is_positive: NDArray[np.bool_], score: Floats) -> Floats:

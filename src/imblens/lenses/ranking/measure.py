@@ -11,7 +11,7 @@ from imblens.base.groups import t_factor
 from imblens.base.intervals import Z95, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.ranking.bootstrap import areas, precision_at_positives, resample_counts
+from imblens.lenses.ranking.bootstrap import areas, auroc, precision_at_positives, resample_counts
 from imblens.lenses.ranking.chart import charts
 from imblens.lenses.ranking.intervals import auroc_interval, effect, share_interval
 from imblens.lenses.ranking.outcomes import outcome
@@ -83,7 +83,6 @@ def ranking(run: Run) -> Finding:
         precision-recall curve: point estimates and confidence intervals, for average precision.
     """
     import pandas as pd
-    from sklearn.metrics import average_precision_score, roc_auc_score
 
     assert run.test is not None
     split = run.test
@@ -121,11 +120,10 @@ def ranking(run: Run) -> Finding:
             low, high = (middle + wider * (end - middle) for end in (low, high))
             row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
         if 0 < n_positive < len(probability):
-            row["auroc"] = float(roc_auc_score(is_positive, probability))
-            row["average_precision"] = float(average_precision_score(is_positive, probability))
+            precise = precision_at_positives(is_positive, probability)
+            row["auroc"], row["average_precision"] = auroc(is_positive, probability), float(precise.mean())
             row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability, group)
             drawn.append(areas(is_positive, probability, counts[known]))
-            precise = precision_at_positives(is_positive, probability)
             worth = n_positive / effect(precise, group, is_positive)
             wider = 1.0 if group is None else t_factor(group[is_positive])
             low_high = share_interval(row["average_precision"], drawn[-1][1], worth, wider)
