@@ -104,7 +104,7 @@ def test_threads_decode_in_order_and_the_first_fault_is_reported(tmp_path, monke
     assert (split.stack(np.arange(len(split))) == np.stack(one_by_one)).all()
     assert (np.stack(split.images([3, 1, *range(20)])) == np.stack([one_by_one[i] for i in (3, 1, *range(20))])).all()
     assert warnings.filters == before
-    for name in (split.ids[40], split.ids[20]):
+    for name in (split.ids[30], split.ids[20]):
         (tmp_path / name).write_bytes(b"no image")
     with pytest.raises(InputError, match=re.escape(split.ids[20])):
         split.array()

@@ -112,7 +112,7 @@ def test_commands_read_and_write_there_and_name_the_addresses(
     assert Run.load("memory://b/treated").head is not None
     with memory.open("memory://b/new.npz", "wb") as file:
         np.savez(file, features=FEATURES[:5])
-    command("predict", "memory://b/run", "memory://b/new.npz", "--out", "memory://b/p.csv")
+    command("predict", "memory://b/run", "memory://b/new.npz", "--choose-on", "test", "--out", "memory://b/p.csv")
     assert len(memory.cat_file("/b/p.csv").splitlines()) == 6
 
 
