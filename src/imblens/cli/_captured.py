@@ -117,13 +117,14 @@ def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: st
         with connected(address):
             import ray
 
+            cluster: Any = ray  # parts of which have no types
             copied = COPIES.origin(out) or COPIES.origin(Path(asked.data))
-            if copied is not None and sum(bool(node["Alive"]) for node in ray.nodes()) > 1:
+            if copied is not None and sum(bool(node["Alive"]) for node in cluster.nodes()) > 1:
                 raise InputError(
                     f"{copied} is copied to this machine only, and the cluster has several.",
                     hint="Give folders that all machines share.",
                 )
-            resources = ray.cluster_resources()
+            resources = cluster.cluster_resources()
             gpus = int(resources.get("GPU", 0))
             workers = gpus or int(resources.get("CPU", 1))
             smallest = min(len(split) for split in splits_of(images).values() if split is not None)
