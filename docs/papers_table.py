@@ -49,7 +49,7 @@ def exists(how: str) -> bool:
         from imblens.cli import compare
 
         text = Path(compare.__file__).read_text(encoding="utf-8")
-        return all(f'"{word}"' in text for word in how.split() if word.startswith("--"))
+        return all(f'"{word}"' in text or f'"{word}/' in text for word in how.split() if word.startswith("--"))
     return True
 
 
