@@ -220,7 +220,7 @@ def sets(data: Mapping[str, str], *, quick: bool) -> list[tuple[Data, Data]]:
 
 
 def jobs(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
-    """Return the jobs: networks of each set with a source and each loss, then linear models on tables."""
+    """Return the jobs: linear models on tables, which take seconds, then networks of each set with a source and each loss."""
     chosen = tuple(seeds or (0, 1, 2))
     plan = QUICK_PLAN if quick else FULL_PLAN
     networks = [
@@ -229,4 +229,4 @@ def jobs(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None) -
         if own.source is not None
         for loss, options in LOSSES.items()
     ]
-    return [*networks, *(Linear(table, model, chosen) for table in TABLES for model in MODELS)]
+    return [*(Linear(table, model, chosen) for table in TABLES for model in MODELS), *networks]
