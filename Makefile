@@ -6,10 +6,11 @@ STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
 PYTHON311 ?= python3.11
 ECOSYSTEM := .venv-ecosystem
+PEERS := .venv-peers
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile # a process more than cores, up to four, each with one thread
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check fix bench bench-scale docs examples ecosystem clean
+.PHONY: help setup demo quick test check fix bench bench-scale docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -52,6 +53,9 @@ docs: setup ## build the site, with reports made here, into build/site
 examples: setup ## refresh the examples and pictures in the docs from a new demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build examples
 
+notebooks: setup ## run the notebooks of the examples, and store what they show
+	$(BIN)/python -m docs.notebooks
+
 $(ECOSYSTEM)/.ready: benchmarks/ecosystem.txt
 	$(PYTHON311) -m venv $(ECOSYSTEM)
 	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/ecosystem.txt -e '.[train]'
@@ -61,5 +65,13 @@ ecosystem: $(ECOSYSTEM)/.ready ## try networks of other libraries in an environm
 	$(ECOSYSTEM)/bin/python -m benchmarks.ecosystem --out docs/ecosystem.md
 	$(ECOSYSTEM)/bin/python -m pytest -p no:cacheprovider tests/docs/test_pages.py -k "hugging or timm or monai or text"
 
+$(PEERS)/.ready: tests/peers.txt
+	$(PYTHON311) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/peers.txt -e '.[train,tensorboard,test]'
+	touch $@
+
+peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in an environment of their own (5 GB)
+	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py
+
 clean: ## remove .venv and caches
-	rm -rf $(VENV) $(ECOSYSTEM) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

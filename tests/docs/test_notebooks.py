@@ -47,7 +47,7 @@ def test_a_kernel_shows_the_same(path: Path, tmp_path: Path) -> None:
 
     stored = nbformat.read(path, as_version=4)
     nbformat.validate(stored)
-    run = nbformat.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    run = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(run, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert verdicts(run) == verdicts(stored)
 

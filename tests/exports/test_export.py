@@ -139,6 +139,7 @@ def test_coco(run, suspects, tmp_path):
     assert len(coco.getImgIds()) == len(suspects) and coco.loadCats(1)[0]["name"] == NAMES[0]
 
 
+@pytest.mark.filterwarnings("ignore")  # fiftyone's own
 def test_fiftyone(run, tmp_path):
     path = imblens.export(run, "fiftyone", tmp_path / "out")
     samples = json.loads(path.read_text(encoding="utf-8"))["samples"]
@@ -147,20 +148,35 @@ def test_fiftyone(run, tmp_path):
     wrong = sum("error" in sample["tags"] for sample in samples)
     assert wrong == int((~run.train.correct).sum() + (~run.test.correct).sum())
     assert samples[0]["ground_truth"]["label"] == NAMES[1] and samples[0]["suggested"]["label"] == NAMES[0]
-    fo = pytest.importorskip("fiftyone", reason="fiftyone is not installed")
-    dataset = fo.Dataset.from_dir(str(tmp_path / "out"), dataset_type=fo.types.FiftyOneDataset)
-    assert len(dataset) == len(samples) and len(dataset.match_tags("error")) == wrong
-    assert dataset.first().predictions.confidence == pytest.approx(samples[0]["predictions"]["confidence"])
-    dataset.delete()
+    importers = pytest.importorskip("fiftyone.utils.data.importers", reason="fiftyone is not installed")
+    reader = importers.FiftyOneDatasetImporter(str(tmp_path / "out"))  # needs no database, unlike a Dataset
+    assert reader._is_legacy_format_data()
+    reader = reader._to_legacy_importer()
+    reader.setup()
+    first = next(iter(reader))
+    assert len(reader) == len(samples) and reader.get_dataset_info() == {"classes": list(NAMES)}
+    assert first["ground_truth"].label == NAMES[1] and first.tags == samples[0]["tags"]
+    assert first["predictions"].confidence == pytest.approx(samples[0]["predictions"]["confidence"])
 
 
+@pytest.mark.filterwarnings("ignore")  # Spotlight's own
 def test_spotlight(run, tmp_path):
-    table = pd.read_parquet(imblens.export(run, "spotlight", tmp_path / "out"))
+    path = imblens.export(run, "spotlight", tmp_path / "out")
+    table = pd.read_parquet(path)
     assert len(table) == len(run.train) + len(run.test)
     assert np.array_equal(np.stack(table["embedding"]), np.concatenate([run.train.features, run.test.features]))
     assert table["image"][0] == png(0) and table["class"][0] == NAMES[1] and table["suggested"][0] == NAMES[0]
     instances = imblens.audit(run, lenses=["label_suspects"]).instances()
     assert table["confidence"].tolist() == instances["confidence"].tolist()
+    store = pytest.importorskip("renumics.spotlight.data_store", reason="renumics-spotlight is not installed")
+    from renumics.spotlight import dtypes
+    from renumics.spotlight.data_source import create_datasource
+    from renumics.spotlight.plugin_loader import load_plugins
+
+    load_plugins()
+    read = store.DataStore(create_datasource(path), {"image": dtypes.image_dtype, "embedding": dtypes.embedding_dtype})
+    assert read.get_converted_values("embedding")[0] == pytest.approx(table["embedding"][0])
+    assert read.get_converted_values("image")[0].startswith(b"\x89PNG")
 
 
 @pytest.mark.filterwarnings("ignore")  # cleanlab's own, with new releases of pandas

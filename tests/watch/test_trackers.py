@@ -1,6 +1,6 @@
 """Real trainings and the trackers' own clients: numbers, charts and reports arrive, whatever the classes are called.
 
-MLflow, Weights & Biases and Comet are tested where they are installed, without a network; `make ecosystem` installs them.
+MLflow, Weights & Biases and Comet are tested where they are installed, without a network; `make peers` installs them.
 """
 
 from __future__ import annotations

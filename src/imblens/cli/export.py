@@ -63,9 +63,9 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Write label suspects, errors or predictions for Label Studio, CVAT, COCO readers, FiftyOne, Spotlight or Datalab."""
-    from imblens.exports import EXPORTS, export
+    from imblens.exports import export, find_export
 
-    one = EXPORTS.find(to)
+    one = find_export(to)
     run = tables.load(source, tables.TableOptions(features, label, split, logits, id, preview, classes, group))
     progress(f"exporting to {one.name}")
     CLAIMED.append(out)

@@ -1,6 +1,5 @@
 """Label suspects, errors and predictions in the formats of annotation tools and viewers of data sets."""
 
-from imblens.exports._export import EXPORTS, Export, export, exports
-from imblens.exports._select import WHAT
+from imblens.exports._export import Export, export, exports, find_export
 
-__all__ = ["EXPORTS", "WHAT", "Export", "export", "exports"]
+__all__ = ["Export", "export", "exports", "find_export"]

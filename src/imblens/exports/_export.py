@@ -108,6 +108,15 @@ def exports() -> dict[str, Export]:
     return EXPORTS.copy()
 
 
+def find_export(name: str) -> Export:
+    """Return a format by name.
+
+    Raises:
+        MissingError: no such format; the hint names the nearest.
+    """
+    return EXPORTS.find(name)
+
+
 def export(
     found: Run | Audit,
     to: str,
@@ -155,7 +164,7 @@ def export(
         ('tasks.json', 1)
     """
     run = found.run if isinstance(found, Audit) else as_run(found, "export")
-    one = EXPORTS.find(to)
+    one = find_export(to)
     target = Path(out)
     if target.exists() and not target.is_dir():
         raise InputError(f"out={target} is a file.", hint="Give a folder.")
