@@ -6,6 +6,13 @@ MLflow, Weights & Biases and Comet are tested where they are installed, without 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 import zipfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -70,6 +77,51 @@ def test_mlflow(found, client):
     assert kept.list_artifacts(run.info.run_id, "imblens/class_accuracy")
 
 
+@pytest.mark.slow
+def test_mlflow_server(found, tmp_path):
+    """Over HTTP: the server checks names by itself, and passes artefacts on."""
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    pytest.importorskip("mlflow.server", reason="only mlflow-skinny is installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    words = ["server", "--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--workers", "1"]
+    words += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/runs.db",
+        "--artifacts-destination",
+        str(tmp_path / "files"),
+    ]
+    with open(tmp_path / "server.txt", "w") as said:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *words], stdout=said, stderr=said, start_new_session=True
+        )
+    before = mlflow.get_tracking_uri()
+    try:
+        _wait_for(f"{address}/health", server)
+        mlflow.set_tracking_uri(address)
+        with mlflow.start_run(experiment_id="0") as run:
+            log_audit(found, mlflow, step=3, figures=False, report=True)
+        kept = mlflow.MlflowClient().get_run(run.info.run_id)
+        assert kept.data.metrics == pytest.approx(class_metrics(found))
+        assert list((tmp_path / "files").rglob("report.html"))
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        assert server.poll() is None
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{address} does not answer")
+
+
 def test_wandb(found, tmp_path):
     wandb = pytest.importorskip("wandb", reason="wandb is not installed")
     with wandb.init(mode="offline", dir=tmp_path, project="imblens", settings=wandb.Settings(console="off")) as run:
@@ -99,7 +151,8 @@ def test_comet(found, tmp_path):
     }
     metrics = class_metrics(found)
     assert {name: logged[name] for name in metrics} == pytest.approx(metrics)
-    assert any(str(message["payload"].get("file_name", "")).endswith("report.html") for message in messages)
+    files = [message["payload"].get("additional_params", {}).get("fileName") for message in messages]
+    assert "imblens-report/report.html" in files and "imblens-report/classes.json" in files
 
 
 def test_functions_get_numbers_only(found):

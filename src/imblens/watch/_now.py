@@ -112,11 +112,12 @@ def log_audit(found: Audit, log: Any, *, step: int = 0, figures: bool = True, re
     if figures and not isinstance(log, (FunctionType, MethodType)):
         _log_images(found, where, step)
     if report:
-        with tempfile.TemporaryDirectory() as folder:
-            found.save(folder, force=True, figures=False)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "imblens-report"  # trackers show the name
+            found.save(folder, figures=False)
             names = dict(zip(metric_names(found.run.classes), found.run.classes, strict=True))
-            write_text(Path(folder) / "classes.json", json.dumps(names, ensure_ascii=False, indent=1) + "\n")
-            where.report(Path(folder), "\n\n".join(found.verdict()), step)
+            write_text(folder / "classes.json", json.dumps(names, ensure_ascii=False, indent=1) + "\n")
+            where.report(folder, "\n\n".join(found.verdict()), step)
 
 
 def class_metrics(found: Audit) -> dict[str, float]:
