@@ -11,7 +11,15 @@ from typing import ClassVar
 
 
 class ImblensError(Exception):
-    """Root of the tree. `str(error)` is the message followed by the hint."""
+    """Root of the tree. `str(error)` is the message followed by the hint.
+
+    Example:
+        >>> error = MissingError("no class 'hrose' in run.", hint=did_you_mean("hrose", ["horse", "deer"]))
+        >>> print(error)
+        no class 'hrose' in run. Did you mean 'horse'? Known: horse, deer.
+        >>> isinstance(error, ImblensError), error.hint[:12]
+        (True, 'Did you mean')
+    """
 
     names: ClassVar[list[Callable[[str], str]]] = []  # how messages call paths: local copies by their addresses
 

@@ -89,6 +89,9 @@ def command(
     classes: str | None = tables.Classes,
     task: str | None = tables.Task,
     papers: bool = Papers,
+    gallery: bool = typer.Option(
+        False, "--gallery", help="Also write gallery/: the errors at native size, a page for each class."
+    ),
     explain_lens: str | None = explain("lenses"),
     open_report: bool = Open,
     force: bool = Force,
@@ -132,7 +135,7 @@ def command(
         address=address,
         deployment=sections,
     )
-    report = found.save(out, force=True, papers=papers)
+    report = found.save(out, force=True, papers=papers, gallery=_native(found) if gallery else False)
     emit(
         result(found, report),
         [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],
@@ -150,6 +153,18 @@ def beside(source: Path) -> Path:
     """
     source = source if source.name else source.resolve()
     return source.with_name(f"{source.name if source.is_dir() else source.stem}-audit")
+
+
+def _native(found: Audit) -> Any:
+    """What a gallery shows; states where it is from."""
+    if "errors" not in found.findings:
+        progress(f"no gallery: {found.skipped.get('errors', 'the lens errors was not asked for.')}")
+        return False
+    from imblens.workflows import native_images
+
+    find, note = native_images(found.run)
+    progress(note)
+    return find or True
 
 
 def _sections(run: Run, paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -22,6 +22,15 @@ def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
     Raises:
         MissingError: no such file, or an id that no training image has.
         InputError: not a CSV with a column `id`, no id in it, or a class would lose all its training images.
+
+    Example:
+        >>> import tempfile
+        >>> from imblens.data import digits
+        >>> images = digits()
+        >>> file = Path(tempfile.mkdtemp()) / "wrong-labels.csv"
+        >>> _ = file.write_text("id" + chr(10) + images.train.ids[0])
+        >>> len(images.train), len(drop_images(images, file).train)
+        (305, 304)
     """
     path = Path(file)
     wanted, digest = read_ids(path, "--drop")

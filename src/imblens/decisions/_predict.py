@@ -37,6 +37,11 @@ class Unlabelled:
         features: (n, D) or None.
         logits: (n, C) or None.
         ids: (n,) text.
+
+    Example:
+        >>> data = Unlabelled(features=np.zeros((2, 3)), logits=None, ids=["a", "b"])
+        >>> data.ids.tolist()
+        ['a', 'b']
     """
 
     def __init__(self, features: Any = None, logits: Any = None, ids: Any = None) -> None:
@@ -54,6 +59,13 @@ def read_unlabelled(path: Path) -> Unlabelled:
     Raises:
         MissingError: there is nothing, or the archive has neither array.
         InputError: damaged.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "new.npz"
+        >>> np.savez(file, features=np.zeros((2, 3), np.float32), ids=["a", "b"])
+        >>> read_unlabelled(file).features.shape
+        (2, 3)
     """
     if not path.exists():
         raise MissingError(f"there is no {path}.", hint=f"{nearby(path)}Give an .npz with features or logits.")

@@ -42,6 +42,12 @@ class SetRule:
         counts: (C,) instances of each class that the thresholds are from.
         prior: (C,) share of each class in training, by which `prevalence` divides; ones otherwise.
         multilabel: whether labels are independent.
+
+    Example:
+        >>> logits = np.eye(2)[np.repeat([0, 1], 20)]
+        >>> rule = fit_sets(logits, np.repeat([0, 1], 20), coverage=0.9)
+        >>> rule(logits[[0, 39]]).tolist()
+        [[True, False], [False, True]]
     """
 
     method: str

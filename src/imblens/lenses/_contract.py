@@ -35,6 +35,11 @@ class Measure:
         name: key in comparison tables and logs; by default the column's name.
         rows: (column, value) of the rows that count, for tables with several rows per class; None: all.
         after: column that counts instead where the table has it: the measure with what a treatment added.
+
+    Example:
+        >>> measure = Measure(table="weight_norms", column="norm", title="norm of the weights", better=None)
+        >>> measure.column
+        'norm'
     """
 
     table: str
@@ -120,6 +125,14 @@ class Finding:
         summary: plain JSON values; None where a value is undefined.
         notes: explained gaps and choices, one sentence each, shown under the charts.
         info: what the lens declares; the decorator `lens` fills it in.
+
+    Example:
+        >>> import numpy as np
+        >>> from imblens.lenses import weight_norms
+        >>> from imblens.run import Run
+        >>> run = Run.from_arrays(train=(np.eye(2), [0, 1]), head=([[3, 4], [0, 1]], [0, 0]))
+        >>> weight_norms(run).tables["weight_norms"]["norm"].tolist()
+        [5.0, 1.0]
     """
 
     tables: Mapping[str, pd.DataFrame] = _copied_field()

@@ -30,6 +30,17 @@ class Audit(AuditData):
         left_out: lenses that were left out on request; they are among `skipped`.
         approximate: whether the neighbours had been searched approximately before the audit; None: not searched.
         deployment: results of `imblens.decisions` to be shown before deployment.
+
+    Example:
+        >>> import numpy as np
+        >>> from imblens.run import Run
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1, 2], [40, 20, 10])
+        >>> features = rng.normal(size=(70, 4)) + 2 * np.eye(4)[labels]
+        >>> run = Run.from_arrays(train=(features, labels), test=(features + 0.1, labels, features[:, :3]))
+        >>> found = audit(run, lenses=["class_accuracy", "archetypes"])
+        >>> list(found.findings), found["class_accuracy"].tables["class_accuracy"]["train_count"].tolist()
+        (['class_accuracy', 'archetypes'], [40, 20, 10])
     """
 
     def verdict(self) -> list[str]:
@@ -48,7 +59,15 @@ class Audit(AuditData):
 
         return instances(self)
 
-    def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
+    def save(
+        self,
+        out: str | Path,
+        *,
+        force: bool = False,
+        figures: bool = True,
+        papers: bool = False,
+        gallery: bool | Callable[[str, str], Any] = False,
+    ) -> Path:
         """Write report.html, findings.json, instances.parquet, tables/ and figures/ into `out`; return the report's path.
 
         With a class of interest (`of`), class.html is a short page about that class alone: its sentence, its errors beside
@@ -62,6 +81,9 @@ class Audit(AuditData):
             force: overwrite an earlier audit in this folder.
             figures: whether to write figures/ (the report holds its drawings either way).
             papers: whether to write papers/: figures 84 mm wide as SVG, PDF and PNG, tables for LaTeX.
+            gallery: whether to write gallery/: the listed errors, a page for each class, beside their nearest training
+                instances. True shows the stored thumbnails; a function (split, id) that returns an image, uint8
+                (H, W, 3) or (H, W), or None, shows those at their native size.
 
         Raises:
             ExistsError: `out` holds files and `force` is false.
@@ -70,7 +92,7 @@ class Audit(AuditData):
         from imblens.report._save import save_audit
 
         with written(out, force=force) as place:
-            report = save_audit(self, place, force=force, figures=figures, papers=papers)
+            report = save_audit(self, place, force=force, figures=figures, papers=papers, gallery=gallery)
         return Path(out) / report.name
 
     def _repr_html_(self) -> str:

@@ -33,13 +33,20 @@ CARDS = 3
 SHEETS = 8  # classes with a part of their own in print
 
 
-def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn: _render.Drawn | None = None) -> str:
+def report_html(
+    audit: AuditData,
+    stated: Mapping[str, Any] | None = None,
+    drawn: _render.Drawn | None = None,
+    *,
+    gallery: bool = False,
+) -> str:
     """Return the page.
 
     Args:
         audit: the audit.
         stated: its summary, where it is known already.
         drawn: its charts, where they are drawn already.
+        gallery: whether errors at native size lie in the folder `gallery` beside the page.
     """
     run = audit.run
     stated = summary(audit) if stated is None else stated
@@ -57,6 +64,7 @@ def report_html(audit: AuditData, stated: Mapping[str, Any] | None = None, drawn
             _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
         )
         section["errors"] = error_rows if section["name"] == _lens_parts.ERRORS else []
+        section["at_native_size"] = gallery and section["name"] == _lens_parts.ERRORS
         section["image_note"] = _image_note(sheet) if section["name"] == _lens_parts.MAP else ""
         section["key_chart"] = section["name"] == _lens_parts.ACCURACY
     lines = {section["id"]: section.pop("rest") for section in sections}

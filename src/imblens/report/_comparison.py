@@ -12,7 +12,18 @@ from imblens.run import Run
 
 
 class Comparison(comparison.Comparison):
-    """Runs side by side, with a report; see `imblens.comparison.Comparison` for its attributes."""
+    """Runs side by side, with a report; see `imblens.comparison.Comparison` for its attributes.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1, 2], [40, 20, 10])
+        >>> features = rng.normal(size=(70, 4)) + 2 * np.eye(4)[labels]
+        >>> run = Run.from_arrays(train=(features, labels), test=(features + 0.1, labels, features[:, :3]))
+        >>> found = compare([run, run], ["first", "again"])
+        >>> float(found.tables["comparison_summary"]["change"].iloc[1])
+        0.0
+    """
 
     def save(self, out: str | Path, *, force: bool = False, figures: bool = True, papers: bool = False) -> Path:
         """Write report.html, tables/ and figures/ into `out`, and return the path of the report.

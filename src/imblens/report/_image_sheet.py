@@ -67,16 +67,11 @@ class Sheet:
 def sheet(run: Run, wanted: Iterable[Key], limit: int = SHEET_BYTES) -> Sheet:
     """Thumbnails on one sheet of at most `limit` bytes; what is asked for first stays. Only small PNG files are read."""
     order = dict.fromkeys(key for key in wanted if key[0] in run.splits)
-    by_split: dict[str, set[str]] = {}
-    for split, name in order:
-        by_split.setdefault(split, set()).add(name)
-    files: dict[Key, bytes] = {}
-    for split, names in by_split.items():
-        files |= {(split, name): png for name, png in thumbnails(run.splits[split], names).items()}
+    files = stored(run, order)
     keys = [key for key in order if key in files]
     if not keys:
         return Sheet()
-    side = SMALL if all(max(_size(files[key])) <= SMALL for key in keys[:256]) else LARGE
+    side = SMALL if all(max(size_of(files[key])) <= SMALL for key in keys[:256]) else LARGE
     kept = len(keys)
     while True:
         jpeg = _drawn([files[key] for key in keys[:kept]], side)
@@ -84,6 +79,19 @@ def sheet(run: Run, wanted: Iterable[Key], limit: int = SHEET_BYTES) -> Sheet:
             places = {key: place for place, key in enumerate(keys[:kept])}
             return Sheet(places, jpeg, len(keys) - kept)
         kept = max(1, int(0.97 * kept * limit / len(jpeg)))
+
+
+def stored(run: Run, wanted: Iterable[Key]) -> dict[Key, bytes]:
+    """Stored thumbnails by split and id; only small PNG files are read."""
+    by_split: dict[str, set[str]] = {}
+    for split, name in wanted:
+        if split in run.splits:
+            by_split.setdefault(split, set()).add(name)
+    return {
+        (split, name): png
+        for split, names in by_split.items()
+        for name, png in thumbnails(run.splits[split], names).items()
+    }
 
 
 def _drawn(files: list[bytes], side: int) -> bytes:
@@ -125,9 +133,10 @@ def thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
 def _is_small_png(png: Any) -> bool:
     if not isinstance(png, (bytes, bytearray)) or not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) > 2**17:
         return False
-    width, height = _size(bytes(png))
+    width, height = size_of(bytes(png))
     return 0 < width <= 1024 and 0 < height <= 1024
 
 
-def _size(png: bytes) -> tuple[int, int]:
+def size_of(png: bytes) -> tuple[int, int]:
+    """Width and height that a PNG file states."""
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imblens.base.csv_text import csv_text
 from imblens.base.files import claim, write_atomic, write_text
+from imblens.report._gallery import FOLDER, write_gallery
 from imblens.report._instances import instances, write_instances
-from imblens.report._lens_parts import MAPS
+from imblens.report._lens_parts import ERRORS, MAPS
 from imblens.report._tables import file_names, plain, table_files
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ COMPLETE = 200  # classes up to which tables of pairs are written as CSV, all ro
 LARGEST = 1_000  # rows of such a table that a CSV holds for people, of more classes
 
 
-def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
+def save_audit(
+    audit: AuditData,
+    out: Path,
+    *,
+    force: bool,
+    figures: bool,
+    papers: bool = False,
+    gallery: bool | Callable[[str, str], Any] = False,
+) -> Path:
     """Write everything; see `Audit.save`."""
     claim(out, force=force)
     from imblens.report import _render
@@ -61,7 +70,11 @@ def save_audit(audit: AuditData, out: Path, *, force: bool, figures: bool, paper
         from imblens.report._class_page import class_html
 
         write_text(out / "class.html", class_html(audit, stated))
-    write_text(report, report_html(audit, stated, drawn))
+    shown = 0
+    if gallery is not False or (out / FOLDER).is_dir():
+        wanted = gallery is not False and ERRORS in audit.findings
+        shown = write_gallery(audit if wanted else None, out, gallery if callable(gallery) else None)
+    write_text(report, report_html(audit, stated, drawn, gallery=shown > 0))
     return report
 
 

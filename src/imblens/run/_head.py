@@ -23,6 +23,11 @@ class Head:
         weight: (C, D) float32.
         bias: (C,) float32.
         unit: whether features are first scaled to length 1.
+
+    Example:
+        >>> head = Head(np.eye(2, 3, dtype=np.float32), np.array([0, 1], dtype=np.float32))
+        >>> head(np.array([[5, 3, 1]], dtype=np.float32)).tolist()
+        [[5.0, 4.0]]
     """
 
     weight: NDArray[np.float32]

@@ -123,6 +123,11 @@ def find_study(
     Raises:
         MissingError: no such study or data set, or no data to run on.
         InputError: the file is not a study.
+
+    Example:
+        >>> study = find_study("eos-gap", quick=True, data={"CIFAR-10": "digits"})
+        >>> study.name
+        'eos-gap'
     """
     text = str(name)
     if arrays and text != "diagnosis":

@@ -139,6 +139,12 @@ class Treatment:
         resample: of a sampler: from a run and checked options to the rows that its head is trained on.
         apply_validated: of a treatment that uses held-out instances itself: as `apply`, with them (or None) as third
             argument; called instead of it.
+
+    Example:
+        >>> from imblens.treatments import find_treatment
+        >>> found = find_treatment("eos")
+        >>> found.name, found.family, found.check({"random_state": 3})["random_state"]
+        ('eos', 'sampler', 3)
     """
 
     name: str

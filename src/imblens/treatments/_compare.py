@@ -43,6 +43,17 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
 
     References:
         Agresti and Min 2005, Simple improved confidence intervals for comparing matched proportions.
+
+    Example:
+        >>> import numpy as np
+        >>> from imblens.run import Run
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1, 2], [40, 20, 10])
+        >>> features = rng.normal(size=(70, 4)) + 2 * np.eye(4)[labels]
+        >>> run = Run.from_arrays(train=(features, labels), test=(features + 0.1, labels, features[:, :3]))
+        >>> from imblens.treatments import treat
+        >>> treatment_table(run, treat(run, "refit"))["train_count"].tolist()
+        [40, 20, 10]
     """
     import pandas as pd
 
@@ -84,6 +95,17 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
 
     Raises:
         InputError, NotApplicable: as for `treatment_table`.
+
+    Example:
+        >>> import numpy as np
+        >>> from imblens.run import Run
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1, 2], [40, 20, 10])
+        >>> features = rng.normal(size=(70, 4)) + 2 * np.eye(4)[labels]
+        >>> run = Run.from_arrays(train=(features, labels), test=(features + 0.1, labels, features[:, :3]))
+        >>> from imblens.treatments import treat
+        >>> treatment_summary(run, treat(run, "refit"))["measure"].tolist()[:2]
+        ['balanced_accuracy', 'geometric_mean']
     """
     import pandas as pd
 

@@ -92,6 +92,12 @@ def train_head(
 
     Raises:
         InputError: the descent diverged.
+
+    Example:
+        >>> features = np.eye(3, dtype=np.float32)[np.repeat([0, 1, 2], 20)]
+        >>> head = train_head(features, np.repeat([0, 1, 2], 20), 3)
+        >>> head(features).argmax(axis=1)[::20].tolist()
+        [0, 1, 2]
     """
     recipe = recipe or Recipe()
     rng = np.random.default_rng(seed)
