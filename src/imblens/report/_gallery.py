@@ -36,7 +36,7 @@ def write_gallery(audit: AuditData | None, out: Path, find: Find | None) -> int:
     """
     folder = out / FOLDER
     shown, pages = 0, []
-    by_class: dict[str, list[Mapping[str, Any]]] = {}
+    by_class: dict[str, list[dict[str, Any]]] = {}
     for row in [] if audit is None else _errors.rows(audit):
         by_class.setdefault(row["class"], []).append(row)
     for name, rows in tracked(by_class.items(), "gallery"):
