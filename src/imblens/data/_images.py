@@ -253,12 +253,6 @@ class ImageSet:
         planted: the planted causes of a synthetic set (see `shapes`); empty for others. Facts about single
             training images are under `planted[cause]["train"]`, by id.
         source: plain JSON values: path, layout, profile, seed, counts per split.
-
-    Example:
-        >>> from imblens.data import digits
-        >>> found = digits()
-        >>> found.n_classes, found.classes[:2], len(found.train.labels)
-        (10, ('0', '1'), 305)
     """
 
     name: str
