@@ -51,15 +51,6 @@ class GateResult:
         level: p-value up to which a drop of one class is reported after the control over all classes.
         paired: whether both runs have the same test instances.
         names: of the run and of the reference.
-
-    Example:
-        >>> import numpy as np
-        >>> from imblens.run import Run
-        >>> labels, logits = np.repeat([0, 1], 50), np.eye(2)[np.repeat([0, 1], 50)]
-        >>> before = Run.from_arrays(train=(logits, labels), test=(logits, labels, logits))
-        >>> after = Run.from_arrays(train=(logits, labels), test=(logits, labels, logits * [1, -1]))
-        >>> gate(after, before).failed, gate(before, before).failed
-        (True, False)
     """
 
     table: pd.DataFrame = field(repr=False)
