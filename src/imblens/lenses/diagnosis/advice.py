@@ -25,10 +25,15 @@ def advice(run: Run, cause: Cause, name: str) -> str:
 
 def _exhausted(run: Run, name: str) -> bool:
     """Whether no linear head gains anything notable for a class."""
+    helped: set[str] | None = run.remember("classes that a head helps", lambda: _helped(run))
+    return helped is not None and name not in helped
+
+
+def _helped(run: Run) -> set[str] | None:
+    """Classes for which a linear head gains something notable, or is not known; None where heads are not judged."""
     try:
         table = headroom(run).tables["headroom"]
     except NotApplicable:
-        return False
-    row = table[table["class"] == name]
-    gain = row[["best_head", "ceiling"]].max(axis=1) - row["accuracy"]
-    return bool(np.isfinite(gain).all() and (gain < NOTABLE).all())
+        return None
+    gain = table[["best_head", "ceiling"]].max(axis=1) - table["accuracy"]
+    return set(table.loc[~(np.isfinite(gain) & (gain < NOTABLE)), "class"])

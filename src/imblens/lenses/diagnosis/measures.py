@@ -49,10 +49,34 @@ def _between(value: float, nothing: float, clear: float) -> float:
     return float(np.clip((value - nothing) / (clear - nothing), 0.0, 1.0))
 
 
-def _reference(values: Mapping[int, float], label: int, usual: float) -> float:
-    """Return the median over the other classes; `usual` where there are fewer than three."""
-    others = [value for other, value in values.items() if other != label and np.isfinite(value)]
-    return float(np.median(others)) if len(others) >= OTHERS else usual
+class Others:
+    """Medians over the other classes; of many classes too, without a pass over them for each.
+
+    Example:
+        >>> others = Others({0: 1.0, 1: 2.0, 2: 4.0, 3: 8.0, 4: np.nan}, usual=0.5)
+        >>> others.median(3), others.median(4), others.median(0, 1)
+        (2.0, 3.0, 0.5)
+    """
+
+    def __init__(self, values: Mapping[int, float], usual: float) -> None:
+        """Take the values by class; `usual` is returned where fewer than three others are known."""
+        self._values, self._usual = values, usual
+        self._sorted = np.sort([value for value in values.values() if np.isfinite(value)])
+
+    def median(self, *left_out: int) -> float:
+        """Return the median over the classes but those."""
+        without = [self._values[label] for label in set(left_out) if np.isfinite(self._values.get(label, np.nan))]
+        n = len(self._sorted) - len(without)
+        if n < OTHERS:
+            return self._usual
+        gone = sorted(int(np.searchsorted(self._sorted, value)) for value in without)
+        gone = [place + (place in gone[:at]) for at, place in enumerate(gone)]  # two equal values are two places
+        middle = []
+        for rank in ((n - 1) // 2, n // 2):
+            for place in gone:
+                rank += place <= rank
+            middle.append(float(self._sorted[rank]))
+        return (middle[0] + middle[1]) / 2
 
 
 def _few_examples(run: Run) -> Seen:
@@ -90,8 +114,9 @@ def _overlap(run: Run) -> Seen:
                 worst[label] = (known[pair], other)
     found = {}
     weights = _error_weight(run)
+    others = Others({label: values[0] for label, values in worst.items()}, 0.0)
     for label, (share, other) in worst.items():
-        usual = _reference({one: values[0] for one, values in worst.items() if one != other}, label, 0.0)
+        usual = others.median(label, other)
         nothing = max(0.1, usual)
         strength = 0.8 * _between(share, nothing, nothing + 0.15) + 0.2 * _between(share, 0.3, 0.45)
         found[label] = (
@@ -153,12 +178,12 @@ def equal_error_rate(own: NDArray[np.floating[Any]], others: NDArray[np.floating
 
 def _uncovered(run: Run) -> Seen:
     found = regions.uncovered(run)
-    shares = {label: region.share for label, region in found.items()}
+    shares = Others({label: region.share for label, region in found.items()}, 0.0)
     return {
         label: (
-            _region_strength(region, _reference(shares, label, 0.0)) if region.absent else 0.0,
+            _region_strength(region, shares.median(label)) if region.absent else 0.0,
             f"{percent(region.share)} of its test instances lie where training has hardly an instance of it "
-            f"(median of the other classes: {percent(_reference(shares, label, 0.0))}){_accuracy_text(region)}.",
+            f"(median of the other classes: {percent(shares.median(label))}){_accuracy_text(region)}.",
         )
         for label, region in found.items()
     }
@@ -187,10 +212,10 @@ def _accuracy_text(region: regions.Region) -> str:
 def _sub_concepts(run: Run) -> Seen:
     """The stronger of two kinds of evidence: a region with few training instances, or a cluster of its own."""
     of_class = regions.clusters(run)
-    cuts = {label: region.cut for label, region in of_class.items()}
+    cuts = Others({label: region.cut for label, region in of_class.items()}, USUAL_CUT)
     found: Seen = {}
     for label, region in of_class.items():
-        usual = _reference(cuts, label, USUAL_CUT)
+        usual = cuts.median(label)
         found[label] = (
             _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region),
             f"{percent(region.trained)} of its training instances form a cluster of their own (links to the rest: "
@@ -201,11 +226,11 @@ def _sub_concepts(run: Run) -> Seen:
         thin = regions.uncovered(run)
     except NotApplicable:
         return found
-    shares = {label: region.share for label, region in thin.items()}
+    shares = Others({label: region.share for label, region in thin.items()}, 0.0)
     for label, region in thin.items():
         if not region.thin:
             continue
-        usual = _reference(shares, label, 0.0)
+        usual = shares.median(label)
         strength = _region_strength(region, usual)
         if label not in found or strength > found[label][0]:
             found[label] = (
@@ -218,14 +243,14 @@ def _sub_concepts(run: Run) -> Seen:
 
 def _label_noise(run: Run) -> Seen:
     found = noise.label_noise(run)
-    ratios = {label: one.z for label, one in found.items()}
+    ratios = Others({label: one.z for label, one in found.items()}, USUAL_Z)
     thin = regions.uncovered(run)
-    shares = {label: region.share for label, region in thin.items()}
+    shares = Others({label: region.share for label, region in thin.items()}, 0.0)
     seen: Seen = {}
     for label, one in found.items():
-        usual = _reference(ratios, label, USUAL_Z)
+        usual = ratios.median(label)
         nothing = 2.6 * max(1.0, usual / USUAL_Z)
-        covered = _thin(thin[label], _reference(shares, label, 0.0)) if label in thin else 0.0
+        covered = _thin(thin[label], shares.median(label)) if label in thin else 0.0
         source = "other classes" if one.source is None else run.classes[one.source]
         seen[label] = (
             _between(one.z, nothing, nothing + 1.0) * (1 - THIN_EXPLAINS * covered),
