@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from imblens import Run, audit
+from imblens.cli import app
 from imblens.errors import DependencyError, InputError, MissingError
 from imblens.run import engine
 
@@ -114,7 +116,7 @@ def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
 
 
-def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
     with pytest.raises(InputError, match="is that of a Ray cluster"):
         audit(run, address="10.0.0.1:6379")
@@ -129,6 +131,10 @@ def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(MissingError, match=r"no Ray cluster at 10\.0\.0\.1:6379: Could not find"):
         audit(run, engine="ray", address="10.0.0.1:6379")
     assert dict(os.environ) == before
+    run.save(tmp_path / "run")
+    words = ["audit", str(tmp_path / "run"), "--lens", "errors", "--engine", "ray", "--address", "10.0.0.1:6379"]
+    told = CliRunner().invoke(app, words)
+    assert "no Ray cluster at 10.0.0.1:6379" in str(told.exception)
 
 
 def test_an_engine_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
