@@ -1,4 +1,4 @@
-"""How the cost of an audit grows: python -m benchmarks.growth [--out docs/images/growth.svg] [--largest 32000].
+"""How the cost of an audit grows: python -m benchmarks.growth [--sizes] [--out docs/images/growth.svg] [--largest 32000].
 
 Runs as in `benchmarks.scale` with growing numbers of instances (N), features (D) and classes (C), each audited in a process
 of its own, step by step. Times are processor seconds, which depend little on what else the machine does; memory is the
@@ -103,6 +103,25 @@ def law(laws: dict[str, tuple[float, ...]], step: str, rows: float, dim: float, 
     return float(scale * np.prod(np.power([rows, dim, classes], powers)))
 
 
+def needed(rows: float, dim: int) -> dict[str, tuple[float, float]]:
+    """Bytes of what grows with N, by the sizes of its arrays: (on disk, in memory at once)."""
+    k = 20  # the most neighbours that a lens asks for
+    return {
+        "features (mapped)": (4 * rows * dim, 0),
+        "neighbour graph": (12 * rows * k, 16 * rows * k),
+        "labels and predictions": (8 * rows, 16 * rows),
+        "ids as text": (12 * rows, 60 * rows),
+        "evidence on labels, order by content": (0, 48 * rows),
+    }
+
+
+def print_needed(dim: int) -> None:
+    print(f"| D = {dim} | 10^6 | 10^7 | 10^9 |\n|---|---|---|---|")
+    for name in needed(1, dim):
+        cells = [" / ".join(f"{n / 1e9:,.1f}" for n in needed(rows, dim)[name]) for rows in (1e6, 1e7, 1e9)]
+        print(f"| {name}, GB on disk / in memory | " + " | ".join(cells) + " |")
+
+
 def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
     """A chart of times and memory by N, D and C, logarithmic axes."""
     import altair as alt
@@ -146,7 +165,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figure there (.svg)")
     parser.add_argument("--largest", type=int, default=32_000, help="most instances")
     parser.add_argument("--keep", type=Path, help="JSON file of measurements; those that are there are not made again")
+    parser.add_argument("--sizes", action="store_true", help="only the sizes of what grows with N; nothing is measured")
     given = parser.parse_args()
+    if given.sizes:
+        print_needed(64)
+        return
     known = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else {}
     measured = []
     print("| run | " + " | ".join(TIMES) + " | peak memory | tables |\n|---|" + "---|" * (len(TIMES) + 2))
