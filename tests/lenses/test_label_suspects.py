@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from imblens import Run
-from imblens.errors import InputError, NotApplicable
+from imblens.errors import InputError
 from imblens.lenses import label_suspects
 from imblens.lenses.label_suspects import suspect_scores
 
@@ -217,5 +217,3 @@ def test_refusals():
     for option in ("k", "per_class", "limit"):
         with pytest.raises(InputError, match=f"{option}=0"):
             label_suspects(run, **{option: 0})
-    with pytest.raises(NotApplicable, match="this run is multi-label"):
-        label_suspects(Run.from_arrays(train=(np.ones((3, 2)), np.eye(3, dtype=int))))

@@ -55,6 +55,11 @@ def select(
     found = audit(run, lenses=LENSES[what])
     if what == "suspects" and "label_suspects" in found.skipped:
         raise NotApplicable(found.skipped["label_suspects"])
+    if what == "suspects" and run.train.multilabel:
+        raise NotApplicable(
+            "suspects of a multi-label run are pairs of an instance and a label, which these tools do not read; "
+            "tables/label_suspects.csv of an audit lists them."
+        )
     if what == "errors" and (run.test is None or not run.test.has_logits):
         raise NotApplicable("errors: the run has no test split, or the predictions on it are unknown.")
     table = found.instances()
@@ -86,6 +91,8 @@ def names(value: Any) -> list[str]:
 
 def _suggested(run: Run, table: pd.DataFrame) -> Any:
     found = np.full(len(table), None, dtype=object)
+    if run.train.multilabel:
+        return found
     train = np.flatnonzero((table["split"] == "train").to_numpy())
     suggested = suggested_labels(run)
     differs = suggested != run.train.labels

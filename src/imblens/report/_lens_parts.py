@@ -14,7 +14,7 @@ from imblens.lenses import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.run import Run
+    from imblens.run import Run, Split
 
 ACCURACY, CONFUSION, FORECAST, RANKING = "class_accuracy", "class_accuracy", "adversaries", "ranking"
 ARCHETYPES, SUSPECTS, MAP, MAPS, DIAGNOSIS = "archetypes", "label_suspects", "embedding_map", "alignment", "diagnosis"
@@ -145,10 +145,17 @@ def suspects(run: Run, findings: Findings) -> list[dict[str, Any]]:
                 "suggested": str(row["suggested"]),
                 "predicted": str(predicted) if isinstance(predicted, str) else "",
                 "score": float(row["score"]),
-                "near": [(str(train.ids[i]), train.classes[train.labels[i]]) for i in near],
+                "near": [(str(train.ids[i]), _label_of(train, i)) for i in near],
             }
         )
     return rows
+
+
+def _label_of(split: Split, row: int) -> str:
+    """The class of an instance, or its labels."""
+    if not split.multilabel:
+        return split.classes[split.labels[row]]
+    return ", ".join(name for name, has in zip(split.classes, split.labels[row], strict=True) if has == 1) or "no label"
 
 
 def ticked_ids(findings: Findings) -> list[str]:

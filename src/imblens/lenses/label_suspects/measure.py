@@ -14,6 +14,7 @@ from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.label_suspects.chart import charts
 from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
+from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
 from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run
 
@@ -24,7 +25,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 
-@lens("Which training instances may be mislabelled?", order=150, needs=("multiclass",), lines=lines, charts=charts)
+@lens("Which training instances may be mislabelled?", order=150, lines=lines, charts=charts)
 def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> Finding:
     """Training instances of every class for which out-of-sample evidence favours another label, most suspect first.
 
@@ -45,8 +46,13 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     class of two is the only evidence for it: K there is over the nearest neighbour, and Q is not used. The only
     instance of a class cannot be judged: its score is NaN.
 
+    In a multi-label run each label is judged by itself, over its two values: a suspect is a pair of an instance and a label
+    whose given value is less likely than the other, and less likely than in any instance. `suggested`, `predicted`,
+    `neighbour_classes` and `often` are then "present" or "absent". Labels whose G has an out-of-sample AUROC below 0.7, fewer
+    than three positives or negatives, and uncertain labels are not judged.
+
     Args:
-        run: single-label.
+        run: any.
         k: neighbours listed with each suspect, 1 or more; the score always uses 20.
         per_class: most rows of one class in the table.
         limit: most rows in the table.
@@ -61,8 +67,10 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
         Summary: suspects (all, listed or not), listed, suspects_of_rare_classes, estimated, large_from (instances from which
         a class is not rare), k, fitted (instances that the head was fitted to).
 
+        In a multi-label run `label_suspect_counts` has a row for each label, `count` is the number of judged instances, and the
+        last columns are positives, suspect_positives, auroc (out of sample; NaN where not judged).
+
     Raises:
-        NotApplicable: a multi-label run.
         InputError: an option is less than 1.
 
     References:
@@ -74,6 +82,8 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
             raise InputError(
                 f"label_suspects: {name}={value} must be at least 1.", hint="Leave it out for the default."
             )
+    if run.train.multilabel:
+        return multilabel_suspects(run, k, per_class, limit)
     counts = run.train.class_counts
     large_from = float(np.median(counts[counts > 0])) if counts.any() else 0.0
     is_rare = counts < large_from
@@ -99,7 +109,12 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
 
 
 def suspect_scores(run: Run) -> Floats:
-    """(N,) 1 - G(label) of every training instance, in [0, 1]; NaN for the only instance of a class. Once per run."""
+    """(N,) 1 - G(label) of every training instance, in [0, 1]; NaN for the only instance of a class. Once per run.
+
+    In a multi-label run the largest over its labels; NaN where none can be judged.
+    """
+    if run.train.multilabel:
+        return np.asarray(np.fmax.reduce(label_scores(run), axis=1, initial=np.nan))
     return 1 - evidence(run).own
 
 

@@ -18,6 +18,11 @@ def lines(finding: Finding) -> dict[str, str]:
                 f"{row[1]}: the evidence favours another label for {row.suspects:,} of "
                 f"{counted(row.count, 'training instance')}, mostly {row.often}"
             )
+            if "auroc" in counts:
+                text = (
+                    f"{row[1]}: the evidence contradicts the label of {counted(row.suspects, 'training instance')} of "
+                    f"{row.count:,}, {row.suspect_positives:,} of them positive"
+                )
             if row.rare_class:
                 text += ". The class is rare: a head often predicts other classes for it where labels are correct."
             else:
