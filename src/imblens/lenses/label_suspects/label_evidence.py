@@ -89,14 +89,15 @@ def _judged(
     for value in (False, True):  # folds have the same share of positives, and no order of the instances changes them
         rows = order[(given == value)[order]]
         fold[rows] = np.arange(len(rows)) % FOLDS
+    prior = given[known].mean()
+    doubtful = np.log(2 * DOUBTFUL * np.where(given, prior, 1 - prior))  # else most positives of a rare label are left out
     kept = known.copy()
     log_q, rows = np.zeros((len(given), 2)), sample[known[sample]]
     if len(rows):
         for _ in range(2):  # the second time without doubtful instances
             log_q = _probabilities(standard, given, fold, rows[kept[rows]], iterations)
             of_given = log_q[np.arange(len(given)), given.astype(np.int64)]
-            kept = known & ((of_given == log_q.max(axis=1)) | (of_given >= np.log(DOUBTFUL)))
-    prior = given[known].mean()
+            kept = known & ((of_given == log_q.max(axis=1)) | (of_given >= doubtful))
     among = (kept[near] * given[near]).sum(axis=1) + prior
     share = among / (kept[near].sum(axis=1) + 1.0)
     log_k = np.log(np.maximum(np.stack([1 - share, share], axis=1), SMALLEST))

@@ -48,7 +48,7 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
 
     In a multi-label run each label is judged by itself, over its two values: a suspect is a pair of an instance and a label
     whose given value is less likely than the other, and less likely than in any instance. `suggested`, `predicted`,
-    `neighbour_classes` and `often` are then "present" or "absent". Labels whose G has an out-of-sample AUROC below 0.7, fewer
+    `neighbour_classes` and `often` are then "present" or "absent". Labels whose G has an out-of-sample AUROC below 0.8, fewer
     than three positives or negatives, and uncertain labels are not judged.
 
     Args:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 PRESENT, ABSENT = "present", "absent"
-LEAST_AUROC = 0.7  # out of sample; a label that the features rank worse has no suspects: they would be guesses
+LEAST_AUROC = 0.8  # out of sample; a label that the features rank worse has no suspects: they would be guesses
 
 
 def label_scores(run: Run) -> Floats:
@@ -65,7 +65,7 @@ def _usual(run: Run, given: NDArray[np.bool_]) -> Floats:
 
 
 def _aurocs(run: Run) -> Floats:
-    """(C,) out-of-sample AUROC of each label by G; NaN below 0.7 or where it cannot be judged. Once per run."""
+    """(C,) out-of-sample AUROC of each label by G; NaN below 0.8 or where it cannot be judged. Once per run."""
     return run.remember("aurocs of label evidence", lambda: _rank(run))
 
 
