@@ -90,7 +90,8 @@ def _judged(
         rows = order[(given == value)[order]]
         fold[rows] = np.arange(len(rows)) % FOLDS
     prior = given[known].mean()
-    doubtful = np.log(2 * DOUBTFUL * np.where(given, prior, 1 - prior))  # else most positives of a rare label are left out
+    usual = np.where(given, prior, 1 - prior)
+    doubtful = np.log(2 * DOUBTFUL * usual)  # else most positives of a rare label are left out
     kept = known.copy()
     log_q, rows = np.zeros((len(given), 2)), sample[known[sample]]
     if len(rows):
