@@ -55,7 +55,7 @@ def discrimination(rows: Sequence[Row]) -> str:
     over = enough or known
     which = "" if len(over) == len(rows) else f" of {len(rows)}"
     if enough and len(enough) < len(rows):
-        which += f" with {FEW} positives or more"
+        which += f" with {FEW} positives{' or groups of them' if rows[0]['test_groups'] is not None else ''} or more"
     text = (
         f"{counted(len(over), 'label')}{which}: mean AUROC {_mean(over, 'auroc'):.2f} (chance 0.5), mean average precision "
         f"{_mean(over, 'average_precision'):.2f} (chance {_mean(over, 'prevalence'):.2f})"

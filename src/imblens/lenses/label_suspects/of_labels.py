@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def multilabel_suspects(run: Run, k: int, per_class: int, limit: int) -> Finding
     chosen = _listed(score[rows, labels], labels, per_class, limit)
     graph = run.neighbours(k)
     known = label_evidence(run)
-    summary = {
+    summary: dict[str, Any] = {
         "suspects": len(rows),
         "listed": len(chosen),
         "suspects_of_rare_classes": int((counts < large_from)[labels].sum()),
@@ -156,7 +156,7 @@ def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArra
     )
 
 
-def _notes(run: Run, summary: dict[str, object]) -> list[str]:
+def _notes(run: Run, summary: dict[str, Any]) -> list[str]:
     notes = [
         "A suspect is a pair of an instance and a label: its given value, present or absent, is less likely than the other "
         "value, and less likely than in any instance."
@@ -168,7 +168,7 @@ def _notes(run: Run, summary: dict[str, object]) -> list[str]:
             f"{LEAST_AUROC}), or they have too few positives or negatives."
         )
     if summary["listed"] != summary["suspects"]:
-        notes.append(f"The table lists {summary['listed']:,} of {counted(int(str(summary['suspects'])), 'suspect')}.")
+        notes.append(f"The table lists {summary['listed']:,} of {counted(summary['suspects'], 'suspect')}.")
     if not summary["fitted"] and len(silent) < run.n_classes:
         notes.append("No head was fitted: scores use the neighbours only.")
     if not run.train.has_logits:
