@@ -156,7 +156,8 @@ def tables(results: pd.DataFrame, missing: Mapping[str, str]) -> dict[str, pd.Da
         for (data, loss), pairs in results.groupby(["data", "loss"], sort=False):
             held = [claim.holds(values) for values in pairs.to_dict("records")]
             means = "; ".join(f"{name} {_mean(pairs, column)}" for column, name in claim.shown.items())
-            agreeing = f"{sum(one is True for one in held)} of {len(held)}"
+            known = [one for one in held if one is not None]
+            agreeing = f"{sum(known)} of {len(known)}" if known else "undefined"
             rows.append(
                 {
                     "claim": claim.text,
