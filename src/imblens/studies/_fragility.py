@@ -162,8 +162,9 @@ def _measured(
 def fitted(table: str, model: str, seed: int) -> tuple[Run, Run]:
     """Return a linear model as a run, fitted to a long-tailed (10:1) and to a balanced draw of a table of scikit-learn.
 
-    40% of the rows are held out, the same for every seed; both draws have about as many rows. Columns are scaled to variance 1. The classification
-    embedding of a linear model is weight times column, as in the authors' analysis of linear models.
+    40% of the rows are held out, the same for every seed; both draws have about as many rows. Columns are scaled to
+    variance 1. The classification embedding of a linear model is weight times column, as in the authors' analysis of linear
+    models.
 
     Example:
         >>> long_tailed, balanced = fitted("wine", "logistic regression", 0)
