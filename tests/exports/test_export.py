@@ -266,7 +266,7 @@ def test_runs_without_what_a_format_needs(tmp_path):
     plain, several = build(()), build(multilabel=True)
     for case, to, what, fragment in (
         (plain, "cvat", None, "shows images"),
-        (several, "label-studio", "suspects", "label_suspects: "),
+        (several, "label-studio", "suspects", "pairs of an instance and a label"),
         (several, "datalab", None, "single-label runs only"),
         (Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1])), "label-studio", "errors", "no test split"),
         (Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]), test=(np.eye(4), [0, 0, 1, 1])), "coco", "errors", "unknown"),

@@ -54,14 +54,18 @@ def select(
         raise InputError(f"limit={limit} must be at least 1.", hint="Leave it out to export all.")
     found = audit(run, lenses=LENSES[what])
     if what == "suspects" and "label_suspects" in found.skipped:
-        raise NotApplicable(found.skipped["label_suspects"])
+        raise NotApplicable(found.skipped["label_suspects"], hint="Choose --what errors or --what predictions.")
     if what == "suspects" and run.train.multilabel:
         raise NotApplicable(
             "suspects of a multi-label run are pairs of an instance and a label, which these tools do not read; "
-            "tables/label_suspects.csv of an audit lists them."
+            "tables/label_suspects.csv of an audit lists them.",
+            hint="Choose --what errors or --what predictions.",
         )
     if what == "errors" and (run.test is None or not run.test.has_logits):
-        raise NotApplicable("errors: the run has no test split, or the predictions on it are unknown.")
+        raise NotApplicable(
+            "errors: the run has no test split, or the predictions on it are unknown.",
+            hint="Choose --what predictions.",
+        )
     table = found.instances()
     table["row"] = table.groupby("split", sort=False).cumcount()
     table["suggested"] = _suggested(run, table) if "label_suspects" in found.findings else None
