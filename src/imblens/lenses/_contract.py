@@ -34,7 +34,7 @@ class Measure:
         better: "higher" or "lower"; None where neither end is better in itself.
         name: key in comparison tables and logs; by default the column's name.
         rows: (column, value) of the rows that count, for tables with several rows per class; None: all.
-        after: column that counts instead where the table has it: the measure with what a treatment added.
+        after: column that counts instead where the table holds one: the measure with what a treatment added.
 
     Example:
         >>> measure = Measure(table="weight_norms", column="norm", title="norm of the weights", better=None)
