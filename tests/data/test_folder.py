@@ -308,3 +308,12 @@ def test_a_path_that_has_the_name_of_a_built_in_set_is_a_path(tmp_path, monkeypa
     assert load_images("./digits").classes == ("a", "b")
     assert load_images((tmp_path / "digits").relative_to(tmp_path)).classes == ("a", "b")
     assert load_images("digits").n_classes == 10
+
+
+def test_classes_whose_files_are_no_images_name_what_they_hold(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            (tmp_path / name / f"{i}.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(InputError, match=r"class folder of 'a', 'b'\. Files that are no images: 6 \.dcm; convert them"):
+        load_images(tmp_path)

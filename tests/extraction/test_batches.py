@@ -23,6 +23,7 @@ from torch.utils.data import (
 
 from imblens.errors import InputError
 from imblens.extraction import capture
+from imblens.run import Run
 from tests.extraction.networks import seeded
 
 RNG = np.random.default_rng(6)
@@ -94,15 +95,18 @@ SPLITS: dict[str, Any] = {
 }
 
 
+def check(run: Run, own: Tensor) -> None:
+    """Logits are the network's own, and the head maps the features to them."""
+    np.testing.assert_allclose(run.train.logits, own.detach(), atol=1e-4)
+    assert run.head is not None
+    np.testing.assert_allclose(run.head(run.train.features), own.detach(), atol=1e-4)
+
+
 @pytest.mark.parametrize("form", SPLITS)
 def test_any_batch(form: str) -> None:
     model = seeded(Text)
     run = capture(model, train=SPLITS[form](), test=SPLITS[form](), batch_size=7)
-    with torch.no_grad():
-        own = model.eval()(TOKENS, MASK).numpy()
-    np.testing.assert_allclose(run.train.logits, own, atol=1e-4)
-    assert run.head is not None
-    np.testing.assert_allclose(run.head(run.train.features), own, atol=1e-4)
+    check(run, model.eval()(TOKENS, MASK))
     assert run.train.labels.tolist() == Y.tolist()
 
 
@@ -114,8 +118,7 @@ def test_a_data_set_of_hugging_face_with_text_previews() -> None:
     ])  # fmt: skip
     model = seeded(Text)
     run = capture(model, train=table)
-    with torch.no_grad():
-        np.testing.assert_allclose(run.train.logits, model.eval()(TOKENS, MASK), atol=1e-4)
+    check(run, model.eval()(TOKENS, MASK))
     assert run.train.instances(["preview"])["preview"].tolist() == ["ab" * 150] * N
 
 
@@ -132,7 +135,7 @@ def test_an_object_with_y_and_a_collate_function() -> None:
     x = torch.from_numpy(RNG.normal(size=(N, 5)).astype(np.float32))
     model = seeded(Graphs)
     run = capture(model, train=DataLoader(TensorDataset(x, Y), batch_size=4, collate_fn=collate))
-    np.testing.assert_allclose(run.train.logits, model.head(x).detach(), atol=1e-4)
+    check(run, model.head(x))
 
 
 def test_label_and_forward_override() -> None:
@@ -141,10 +144,11 @@ def test_label_and_forward_override() -> None:
         rows = Items(lambda i: {"input_ids": TOKENS[i], "kind": Y[i]}) if label == "kind" else TensorDataset(TOKENS, Y)
         run = capture(model, train=rows, label=label)
         assert run.train.labels.tolist() == Y.tolist()
+        check(run, model.eval()(TOKENS))
     run = capture(
         model, train=(TOKENS, MASK, Y), forward=lambda network, inputs: network(inputs[0], attention_mask=inputs[1])
     )
-    np.testing.assert_allclose(run.train.logits, model(TOKENS, MASK).detach(), atol=1e-4)
+    check(run, model(TOKENS, MASK))
 
 
 def test_subsets_of_loaders_are_kept_and_samplers_reported() -> None:
@@ -158,6 +162,7 @@ def test_subsets_of_loaders_are_kept_and_samplers_reported() -> None:
         progress=reported.append,
     )
     assert run.train.labels.tolist() == Y[sorted(chosen)].tolist()
+    check(run, model.eval()(TOKENS[sorted(chosen)]))
     assert run.test is not None and run.test.labels.tolist() == Y[[9, 2, 4]].tolist()
     assert any("6 of 24 instances; they are read in ascending order" in text for text in reported)
     weighted = WeightedRandomSampler([1.0] * N, N)
@@ -248,7 +253,7 @@ ROWS = torch.from_numpy(RNG.normal(size=(N, 5)).astype(np.float32))
 def test_networks_that_take_the_whole_batch(read: Any, train: Any) -> None:
     model = seeded(lambda: Flexible(read))
     run = capture(model, train=train)
-    np.testing.assert_allclose(run.train.logits, model.head(ROWS).detach(), atol=1e-4)
+    check(run, model.head(ROWS))
 
 
 def test_objects_are_spread_over_what_forward_requires() -> None:
@@ -270,7 +275,7 @@ def test_objects_are_spread_over_what_forward_requires() -> None:
 
     model = seeded(Graphs)
     run = capture(model, train=DataLoader(Items(int), batch_size=5, collate_fn=graphs))
-    np.testing.assert_allclose(run.train.logits, model.head(4 * ROWS).detach(), atol=1e-4)
+    check(run, model.head(4 * ROWS))
 
 
 def test_packed_sequences() -> None:
@@ -289,4 +294,4 @@ def test_packed_sequences() -> None:
 
     model = seeded(Packed)
     run = capture(model, train=DataLoader(Items(int), batch_size=5, collate_fn=pack))
-    np.testing.assert_allclose(run.train.logits, model(pack(list(range(N)))[0]).detach(), atol=1e-4)
+    check(run, model(pack(list(range(N)))[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import zipfile
@@ -160,16 +161,35 @@ def test_programs_and_other_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "arrays.pt.npz").rename(tmp_path / "arrays.pt")
     (tmp_path / "page.pth").write_text("<!DOCTYPE html><html></html>")
     (tmp_path / "lfs.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
+    (tmp_path / "notes.pt").write_text("epoch 3, loss 0.2\n")
+    torch.save(model.state_dict(), tmp_path / "inner.pt")
+    whole = (tmp_path / "inner.pt").read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[:-300])
+    (tmp_path / "packed.pt").write_bytes(gzip.compress(whole))
+    (tmp_path / "onnx.pt").write_bytes(b"\x08\x07\x12\x07pytorch" + bytes(99))
+    with zipfile.ZipFile(tmp_path / "outer.pt", "w") as archive:
+        archive.write(tmp_path / "inner.pt", "inner.pt")
     kinds = {
         "script.pt": "a TorchScript program",
         "export.pt2": "an exported program",
         "arrays.pt": "an archive of NumPy arrays",
         "page.pth": "an HTML or XML page",
         "lfs.bin": "a Git LFS pointer",
+        "notes.pt": "a text, not",
+        "half.pt": "cut off",
+        "packed.pt": "compressed",
+        "onnx.pt": "an ONNX model",
+        "outer.pt": r"an archive of inner\.pt \(extract it first\)",
     }
     for name, kind in kinds.items():
         with pytest.raises(InputError, match=f"{name} is {kind}"):
             load_weights(model, tmp_path / name)
+
+
+def test_quantised_weights_are_not_taken_for_weights(tmp_path: Path) -> None:
+    torch.save({k: v.to(torch.int8) for k, v in network(0).state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(ShapeError, match="of whole numbers, as quantised weights have them"):
+        load_weights(network(1), tmp_path / "w.pt")
 
 
 def test_lazy_layers_take_the_shapes_of_the_weights(tmp_path: Path) -> None:

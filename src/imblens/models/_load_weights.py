@@ -280,9 +280,19 @@ def _faults(given: Mapping[str, Tensor], own: Mapping[str, Any], unexpected: lis
         for name, tensor in sized.items()
         if name in given and given[name].shape != tensor.shape
     ]
+    whole = [
+        name
+        for name, tensor in sized.items()
+        if name in given and tensor.is_floating_point() and not given[name].is_floating_point()
+    ]
     return tuple(
         f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        for what, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", shapes),
+            ("of whole numbers, as quantised weights have them", whole),
+        )
         if names
     )
 

@@ -155,8 +155,14 @@ def _refuse_other_kinds(file: Path) -> None:
         what = "a text in JSON (of weights in several files: give their folder)"
     elif head.lstrip()[:1] == b"<":
         what = "an HTML or XML page, as a failed download leaves it"
-    elif file.suffix.lower() == ".onnx":
+    elif file.suffix.lower() == ".onnx" or (head[:1] == b"\x08" and b"pytorch" in head):
         what = "an ONNX model"
+    elif head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")):
+        what = "compressed (decompress it first)"
+    elif all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        what = "a text"
+    elif head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
+        what = "cut off: the end of the archive is missing"
     elif zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             members = archive.namelist()
@@ -166,6 +172,8 @@ def _refuse_other_kinds(file: Path) -> None:
             what = "an exported program (torch.export)"
         elif members and all(name.endswith(".npy") for name in members):
             what = "an archive of NumPy arrays"
+        elif not any(name.endswith("data.pkl") for name in members):
+            what = f"an archive of {', '.join(members[:3]) or 'nothing'} (extract it first)"
     if what is not None:
         raise InputError(f"{file} is {what}, not a file of PyTorch weights.", hint=_STATE_DICT)
 

@@ -46,7 +46,7 @@ def read_folder(root: Path, *, seed: int | None) -> ImageSet:
         paths = [path.relative_to(root).as_posix() for name in classes for path in of.get(name, [])]
         labels = [label for label, name in enumerate(classes) for _ in of.get(name, [])]
         if split == "train":
-            _refuse_empty(root, classes, labels)
+            _refuse_empty(root, classes, labels, ignored)
         if labels:
             ids = unique_ids([clean_text(path) for path in paths], split, len(paths))
             source = FileSource(root, tuple(paths))
@@ -105,11 +105,13 @@ def _refuse_strangers(split: str, strangers: list[str], classes: list[str]) -> N
         )
 
 
-def _refuse_empty(root: Path, classes: list[str], labels: list[int]) -> None:
+def _refuse_empty(root: Path, classes: list[str], labels: list[int], ignored: Counter[str]) -> None:
     empty = [name for i, name in enumerate(classes) if i not in set(labels)]
     if empty:
         listed = ", ".join(map(ascii, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(3))
+        others = f" Files that are no images: {kinds}; convert them if they are meant." if kinds else ""
         raise InputError(
-            f"{root}: no training image in the class folder of {listed}.",
+            f"{root}: no training image in the class folder of {listed}.{others}",
             hint=f"Add images ({', '.join(sorted(SUFFIXES))}) or remove the folder.",
         )
