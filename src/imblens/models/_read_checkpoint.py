@@ -159,7 +159,7 @@ def _refuse_other_kinds(file: Path) -> None:
         what = "an ONNX model"
     elif head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")):
         what = "compressed (decompress it first)"
-    elif all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+    elif what is None and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         what = "a text"
     elif head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
         what = "cut off: the end of the archive is missing"
