@@ -311,8 +311,9 @@ def test_a_path_that_has_the_name_of_a_built_in_set_is_a_path(tmp_path, monkeypa
 
 
 def test_classes_whose_files_are_no_images_name_what_they_hold(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
+    write_classes(tmp_path / "test", {"a": 1, "b": 1})
+    for name in ("train/a", "train/b"):
+        (tmp_path / name).mkdir(parents=True)
         for i in range(3):
             (tmp_path / name / f"{i}.dcm").write_bytes(b"\0" * 128 + b"DICM")
     with pytest.raises(InputError, match=r"class folder of 'a', 'b'\. Files that are no images: 6 \.dcm; convert them"):
