@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from imblens.base.arguments import checked, flag, some_texts
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
@@ -28,7 +29,7 @@ from imblens.lenses import (
     lens_info,
     run_lenses,
 )
-from imblens.run import Run, as_run, group_name, legible
+from imblens.run import Run, as_runs, group_name, legible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,7 @@ class Comparison:
         return found | ({} if self.maps is None else self.maps.charts())
 
 
+@checked(names=some_texts(optional=True), draw_map=flag(), of=some_texts("classes"))
 def compare(
     runs: Sequence[Run],
     names: Sequence[str] | None = None,
@@ -149,7 +151,7 @@ def compare(
         ('after', '1', 0.5, 5)
     """
     with random_state_kept():
-        return _compared([as_run(run, "compare") for run in runs], names, draw_map, of)
+        return _compared(as_runs(runs, "compare"), names, draw_map, of)
 
 
 def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, of: str | Sequence[str]) -> Comparison:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, checked, flag, some_texts, whole
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
 from imblens.decisions._calibration import Calibration, fit_calibration, predicted
@@ -20,7 +21,7 @@ from imblens.decisions._predict import Unlabelled
 from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import points, section, share
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Run, as_run
+from imblens.run import Run, as_array, as_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,7 @@ def _points(row: dict[str, Any], factor: int) -> str:
     return f"{gain} points {ends}"
 
 
+@checked(count=whole(1), classes=some_texts("classes", optional=True), gain=flag(), seed=a_seed())
 def collect(
     run: Run,
     *,
@@ -174,14 +176,12 @@ def collect(
     run = as_run(run, "collect")
     if pool is None and not gain:
         raise InputError("collect: neither a pool nor gains were asked for.", hint="Pass pool=, or gain=True.")
-    if count < 1:
-        raise InputError(f"collect: a list of {count} instances is impossible.", hint="Give 1 or more.")
     aimed = _aimed(run, classes)
     table = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "aimed": aimed})
     tables, notes = {}, []
     with random_state_kept():
         if pool is not None:
-            data = pool if isinstance(pool, Unlabelled) else Unlabelled(pool)
+            data = pool if isinstance(pool, Unlabelled) else Unlabelled(as_array(pool, "pool"))
             rows, shares, expected, more = _list(run, data, count, aimed, seed)
             tables["list"] = rows
             table = table.assign(pool_share=shares, expected=expected, expected_random=len(rows) * shares)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_path, a_seed, a_text, checked, either, flag, mapping, number
 from imblens.decisions._calibration import Calibration, fit_calibration
 from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold, share_hint
 from imblens.decisions._distance import Distances, fit_distances
@@ -65,6 +66,16 @@ class Decision:
         return self.calibration.multilabel
 
     @classmethod
+    @checked(
+        choose_on=a_text(),
+        sets=a_text(),
+        prior=either(a_text(), mapping("shares by class", of=number(), optional=True)),
+        coverage=number(),
+        abstain=number(optional=True),
+        min_recall=mapping("recall by class", of=number(), optional=True),
+        confidence=number(0, 1, inside=True),
+        seed=a_seed(),
+    )
     def fit(
         cls,
         run: Run,
@@ -227,6 +238,7 @@ class Decision:
         return measured_table(found, split.membership, split.known, self.classes, shares)
 
     @classmethod
+    @checked(path=a_path())
     def load(cls, path: str | Path, **options: Any) -> Decision:
         """Read rules that `save` wrote, or choose them on a run folder or ARRAYS.npz with the options of `fit`.
 
@@ -240,6 +252,7 @@ class Decision:
             return cls(**read_decision(Path(path)))
         return cls.fit(Run.load(path), **options)
 
+    @checked(path=a_path(), force=flag())
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the rules as one .safetensors file and return its path.
 

@@ -137,7 +137,10 @@ def checked_costs(costs: Any, n_classes: int, multilabel: bool = False) -> Float
     """
     if multilabel:
         raise InputError("a cost matrix is for single-label runs.", hint="State min_recall of the labels that matter.")
-    matrix = np.asarray(costs, dtype=np.float64)
+    try:
+        matrix = np.asarray(costs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("the costs are no matrix of numbers.", hint="Rows: true, columns: predicted.") from error
     if matrix.shape != (n_classes, n_classes):
         raise ShapeError(
             f"the costs have shape {matrix.shape} for {n_classes} classes.", hint="Rows: true, columns: predicted."

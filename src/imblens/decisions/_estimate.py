@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, a_text, checked, whole
 from imblens.base.arrays import divide
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
@@ -101,6 +102,7 @@ class Estimate:
         return folder
 
 
+@checked(choose_on=a_text(), seed=a_seed(), draws=whole(1, most=100_000))
 def estimate(
     run: Run, *, unlabelled: Any, labels: Any | None = None, choose_on: str = "val", seed: int = 0, draws: int = DRAWS
 ) -> Estimate:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from inspect import getfile, signature
+from inspect import getfile, signature, unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from imblens.errors import NotApplicable
-from imblens.run import Run
+from imblens.run import Run, as_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,7 +222,7 @@ def lens(
     declared = LensInfo("", question, tuple(needs), tuple(measures), order, lines, charts, pairs=dict(pairs or {}))
 
     def declare(function: Callable[Options, Finding]) -> Callable[Options, Finding]:
-        here = Path(getfile(function)).parent
+        here = Path(getfile(unwrap(function))).parent
         own = here / "page.md" if page is None else Path(page)
         info = replace(
             declared,
@@ -236,7 +236,8 @@ def lens(
         def checked(*args: Options.args, **options: Options.kwargs) -> Finding:
             bound = parameters.bind(*args, **options)
             bound.apply_defaults()
-            run, *values = bound.arguments.values()
+            given, *values = bound.arguments.values()
+            run = as_run(given, f"lenses.{info.name}")
             for need in info.needs:
                 _demand(run, need, info.name)
             key = (function.__module__, info.name, *map(_hashable, values))

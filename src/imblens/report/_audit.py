@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.arguments import a_function, a_path, a_text, checked, either, flag, mapping, mappings, some_texts
 from imblens.base.remote import written
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses import run_lenses
@@ -59,6 +60,7 @@ class Audit(AuditData):
 
         return instances(self)
 
+    @checked(out=a_path(), force=flag(), figures=flag(), papers=flag(), gallery=either(flag(), a_function()))
     def save(
         self,
         out: str | Path,
@@ -102,6 +104,16 @@ class Audit(AuditData):
         return notebook_html(self)
 
 
+@checked(
+    lenses=some_texts("names of lenses", optional=True),
+    of=a_text(optional=True),
+    options=mapping("options by lens", optional=True),
+    on_step=a_function(optional=True),
+    skip=either(some_texts("names of lenses"), mapping("names to reasons")),
+    deployment=mappings("a list of sections, as `.section()` returns them"),
+    engine=a_text(),
+    address=a_text(optional=True),
+)
 def audit(
     run: Run,
     *,

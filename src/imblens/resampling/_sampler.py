@@ -91,6 +91,15 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
             raise ShapeError(f"{name}: y has {n_labels} rows, X has {n_rows}.", hint="Give one label per row.")
         _check_features(name, X)
         _check_labels(name, y)
+        if isinstance(self.sampling_strategy, Real) and (np.shape(y)[1] if np.ndim(y) == 2 else len(np.unique(y))) > 2:
+            raise InputError(
+                f"{name}: sampling_strategy={self.sampling_strategy!r} is a share, which is for two classes.",
+                hint=f"Give {{class: count}}, or one of {', '.join(STRATEGIES)}.",
+            )
+        if callable(self.sampling_strategy) and not isinstance(self.sampling_strategy(y), Mapping):
+            raise InputError(
+                f"{name}: the function given as sampling_strategy returned no mapping.", hint="Return {class: count}."
+            )
         if isinstance(self.sampling_strategy, Mapping) and np.ndim(y) == 1:
             values, counts = np.unique(np.asarray(y), return_counts=True)
             check_counts(name, self.sampling_strategy, dict(zip(values.tolist(), counts.tolist(), strict=True)))

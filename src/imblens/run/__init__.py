@@ -13,7 +13,7 @@ from imblens.run._merge import merge, shard_note
 from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._read import read_part
-from imblens.run._run import Run, as_run
+from imblens.run._run import Run, as_run, as_runs
 from imblens.run._same_instances import common_rows, same_features
 from imblens.run._split import PREVIEWS, Split
 from imblens.run._table_source import is_table
@@ -53,6 +53,7 @@ __all__ = [
     "TopKCounts",
     "as_array",
     "as_run",
+    "as_runs",
     "balanced_by",
     "class_groups",
     "class_names",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from imblens.base.arguments import a_function, a_path, a_text, checked, column, columns, flag, listed, mapping, whole
 from imblens.base.memo import Memo
 from imblens.base.remote import fetched, written
 from imblens.errors import InputError, MissingError, NotApplicable, nearby
@@ -27,6 +28,8 @@ from imblens.run._write import write_run
 
 Task = Literal["multiclass", "multilabel"]
 Result = TypeVar("Result")
+META = mapping("facts to store", optional=True)
+COLUMN, COLUMN_S = column(optional=True), columns(optional=True)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Run:
         splits = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in splits.items() if split is not None}
 
+    @checked(k=whole(1), approximate=flag(optional=True), progress=a_function(optional=True))
     def neighbours(
         self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
     ) -> NeighbourGraph:
@@ -144,6 +148,7 @@ class Run:
         return replace(self, head=plain, path=None, **splits)  # type: ignore[arg-type]
 
     @classmethod
+    @checked(meta=META, task=a_text(optional=True))
     def from_arrays(
         cls,
         *,
@@ -187,11 +192,22 @@ class Run:
             (('a', 'b', 'c'), [3, 2, 1])
         """
         arrays = {"train": train, "test": test, "val": val}
-        given = {name: values for name, values in arrays.items() if values is not None}
+        given: dict[str, Any] = {name: a for name, a in arrays.items() if a is not None or name == "train"}
         checked = splits_of(given, head=head, classes=classes, task=task, groups=groups)
         return cls._of(checked, meta or {})
 
     @classmethod
+    @checked(
+        features=columns(),
+        label=COLUMN_S,
+        split=COLUMN,
+        logits=COLUMN_S,
+        id=COLUMN,
+        group=COLUMN,
+        preview=COLUMN,
+        meta=META,
+        task=a_text(optional=True),
+    )
     def from_table(
         cls,
         source: Any,
@@ -248,6 +264,7 @@ class Run:
         return cls._of(checked, {**found, **(meta or {})})
 
     @classmethod
+    @checked(classes=listed("a list of names, or a mapping of label values to names", optional=True), meta=META)
     def from_sklearn(
         cls,
         estimator: Any,
@@ -287,8 +304,10 @@ class Run:
             >>> Run.from_sklearn(LogisticRegression().fit(X, y), train=(X, y), test=(X, y))
             Run(multiclass: 4 train, 4 test instances x 1 features, 2 classes, with head)
         """
-        given = {"train": train, "test": test, "val": val}
-        checked, found = read_estimator(estimator, {k: v for k, v in given.items() if v is not None}, classes, groups)
+        given: dict[str, Any] = {"train": train, "test": test, "val": val}
+        checked, found = read_estimator(
+            estimator, {k: v for k, v in given.items() if v is not None or k == "train"}, classes, groups
+        )
         return cls._of(checked, {**found, **(meta or {})})
 
     @staticmethod
@@ -348,6 +367,7 @@ class Run:
             )
         return cls.from_arrays(**read_npz(path), task=task)
 
+    @checked(path=a_path(), force=flag())
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the run as a folder and return it; refuses to overwrite without `force`."""
         with written(path, force=force) as place:
@@ -365,6 +385,17 @@ class Run:
         if self.head is None:
             raise NotApplicable("this run has no head to install.")
         return install_head(self.head, model, self.meta.get("layer"), self.meta.get("head"), self.meta.get("centre"))
+
+
+def as_runs(values: Any, asked: str) -> list[Run]:
+    """Return a list of runs as it is; see `as_run`.
+
+    Raises:
+        InputError: no list, or an entry that is no run.
+    """
+    if isinstance(values, (str, Path, Run, Mapping)) or not isinstance(values, Iterable):
+        raise InputError(f"{asked}: runs must be a list of runs, found {described(values)}.", hint="Give two or more.")
+    return [as_run(run, asked) for run in values]
 
 
 def as_run(value: Any, asked: str) -> Run:

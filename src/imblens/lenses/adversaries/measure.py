@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.base.arguments import checked, whole
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import listed
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
 from imblens.lenses._pairs import kept_pairs, pairs_note
@@ -47,6 +47,7 @@ NAMED = 50  # classes that a note names
     needs=("multiclass",),
     pairs={"adversaries": "observed"},
 )
+@checked(k=whole(1), least_errors=whole(0))
 def adversaries(run: Run, *, k: int = 5, least_errors: int = 10) -> Finding:
     """Share of a class's errors that go to each other class: three forecasts from training data, and test errors.
 
@@ -85,10 +86,6 @@ def adversaries(run: Run, *, k: int = 5, least_errors: int = 10) -> Finding:
     """
     import pandas as pd
 
-    if k < 1:
-        raise InputError(f"adversaries: k={k} neighbours were asked for.", hint="The usual number is 5.")
-    if least_errors < 0:
-        raise InputError(f"adversaries: least_errors={least_errors}.", hint="Give 0 for Alg. 1 as published, or 10.")
     near = neighbour_forecast(run, k, least_errors)
     tables, compared = [], _Compared(run)
     for block in _blocks(run):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.base.wording import percent
@@ -37,6 +38,7 @@ PER_FEATURE = 10  # with fewer instances per feature, distances carry little inf
         ),
     ),
 )
+@checked(k=whole(1), prototypes=whole(1))
 def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
     """Four kinds of training instances, by how many of the k nearest others share their class.
 
@@ -75,8 +77,6 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
     """
     import pandas as pd
 
-    if prototypes < 1:
-        raise InputError(f"archetypes: {prototypes} prototypes were asked for.", hint="The usual number is 1.")
     members = _members(run, k)
     labels, codes = members.labels, members.codes
     cell = labels * 4 + codes.astype(np.int64)

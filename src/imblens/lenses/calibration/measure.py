@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.base.calibration_error import binned_error, confidence_bins
 from imblens.base.wording import FEW, number
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.calibration.chart import charts
 from imblens.lenses.calibration.text import lines
@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
     lines=lines,
     charts=charts,
 )
+@checked(n_bins=whole(1, most=10_000))
 def calibration(run: Run, *, n_bins: int = 15) -> Finding:
     """Mean confidence, accuracy and expected calibration error of each class on the test split.
 
@@ -67,8 +68,6 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
     """
     import pandas as pd
 
-    if n_bins < 1:
-        raise InputError(f"calibration: n_bins={n_bins} must be at least 1.", hint="The usual number is 15.")
     assert run.test is not None
     known = run.test.known if run.test.multilabel else None
     sums = run.test.reduce(lambda: _Reliability(run.n_classes, n_bins, known))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_text, checked, whole
 from imblens.base.wording import number
 from imblens.errors import InputError
 from imblens.lenses._contract import Finding, LensInfo
 from imblens.lenses.class_features.measure import class_features, embedding_sums, per_instance
-from imblens.run import Run, common_rows, same_features
+from imblens.run import Run, as_run, common_rows, same_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 POOR_MATCH = 0.5  # a mean correlation of matched features below it gets a note
 
 
+@checked(k=whole(1), split=a_text())
 def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str = "train") -> Finding:
     """Which of each class's k strongest features (by mean classification embedding) stayed, vanished, appeared.
 
@@ -56,8 +58,7 @@ def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str =
     """
     import pandas as pd
 
-    if k < 1:
-        raise InputError(f"compare_class_features: k={k} must be at least 1.", hint="The usual number is 10.")
+    before, after = (as_run(run, "lenses.compare_class_features") for run in (before, after))
     classes = [name for name in before.classes if name in after.classes]
     if not classes:
         raise InputError(

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from imblens.base.arguments import a_text, checked, whole
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import FEW, number
-from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.errors import MissingError, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._moments import class_moments
 from imblens.run import Batch, Head, Run, Statistic
@@ -36,6 +37,7 @@ MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or am
     measures=(Measure("class_diversity", "effective_number", "features in effect", "higher", "features_in_effect"),),
     needs=("head", "multiclass"),
 )
+@checked(split=a_text(), top=whole(1))
 def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
     """Classification embeddings (CE) of each class: how many a prediction needs, which, how strong, how diverse.
 
@@ -79,8 +81,6 @@ def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
         number, frequency, magnitude and identity of class top-K CE and FE. Effective number and distinct_equal_n are
         ours: Hill 1973, Diversity and evenness; Hurlbert 1971, The nonconcept of species diversity (rarefaction).
     """
-    if top < 1:
-        raise InputError(f"class_features: top={top} must be at least 1.", hint="The usual number is 10.")
     if split not in run.splits:
         raise MissingError(
             f"class_features: the run has no split {split!r}.", hint=did_you_mean(split, list(run.splits))

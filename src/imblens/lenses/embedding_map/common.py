@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, checked, number, some_texts, whole
 from imblens.base.wording import FEW
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.lenses._contract import Finding, LensInfo
@@ -15,7 +16,6 @@ from imblens.lenses.embedding_map.chart import classes_chart, map_chart
 from imblens.lenses.embedding_map.placing import embed
 from imblens.lenses.embedding_map.points import (
     Points,
-    check_options,
     chosen_points,
     map_table,
     rows_of,
@@ -23,7 +23,7 @@ from imblens.lenses.embedding_map.points import (
     split_rows,
     thin,
 )
-from imblens.run import Run, Split, common_rows, same_features
+from imblens.run import Run, Split, as_runs, common_rows, same_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ def _frame(table: pd.DataFrame) -> list[tuple[float, float]]:
 INFO = LensInfo("common_map", lines=_lines, charts=_charts)
 
 
+@checked(names=some_texts(optional=True), n_points=whole(FEW), perplexity=number(1), random_state=a_seed())
 def common_map(
     runs: Sequence[Run],
     *,
@@ -115,7 +116,7 @@ def common_map(
     """
     import pandas as pd
 
-    check_options(n_points, perplexity)
+    runs = as_runs(runs, "lenses.common_map")
     if len(runs) < 2:
         raise InputError(f"common_map: {len(runs)} run given.", hint="Give two or more; embedding_map shows one.")
     titles = [f"run {place + 1}" for place in range(len(runs))] if names is None else [str(name) for name in names]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.wording import FEW
-from imblens.errors import InputError, NotApplicable
+from imblens.errors import NotApplicable
 from imblens.lenses.archetypes.measure import ARCHETYPES, RARE, instance_archetypes
 from imblens.run import Run, Split
 
@@ -37,16 +37,6 @@ class Points:
         if run.test is not None:
             blocks.append(run.test.features[self.test])
         return np.concatenate(blocks)
-
-
-def check_options(n_points: int, perplexity: float) -> None:
-    """Raise InputError for an option out of range."""
-    if n_points < FEW:
-        raise InputError(
-            f"embedding_map: n_points={n_points} must be at least {FEW}.", hint="The usual number is 20000."
-        )
-    if not perplexity >= 1:
-        raise InputError(f"embedding_map: perplexity={perplexity} must be at least 1.", hint="The usual number is 30.")
 
 
 def rare_or_outlying(run: Run) -> NDArray[np.bool_]:

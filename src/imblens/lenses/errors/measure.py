@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked, whole
 from imblens.base.wording import counted, number
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.errors.listed import SURE, listed_errors
 from imblens.lenses.errors.text import lines
@@ -22,6 +22,7 @@ PREDICTIONS = ("negative", "positive")  # of a label, in a multi-label run
     lines=lines,
     pairs={"error_pairs": "count"},
 )
+@checked(k=whole(1), per_pair=whole(1), limit=whole(1))
 def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Finding:
     """Misclassified test instances, the most confident errors first, with the training instances nearest to each.
 
@@ -67,9 +68,6 @@ def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Find
     """
     import pandas as pd
 
-    for name, value in (("k", k), ("per_pair", per_pair), ("limit", limit)):
-        if value < 1:
-            raise InputError(f"errors: {name}={value} must be at least 1.", hint="Leave it out for the default.")
     assert run.test is not None
     found = listed_errors(run, k=k, per_pair=per_pair, limit=limit)
     names = np.array(run.classes, dtype=object)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.wording import number
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments, strongest_features
 from imblens.lenses._pairs import kept_pairs, pairs_note
@@ -25,6 +25,7 @@ BLOCK = 2**21  # values of pairs and features that are held at once
     charts=charts,
     pairs={"feature_density": "rate_ratio"},
 )
+@checked(top=whole(1))
 def feature_density(run: Run, *, top: int = 10) -> Finding:
     """For each of a class's strongest features: in how many instances of every class it is among the instance's own.
 
@@ -51,8 +52,6 @@ def feature_density(run: Run, *, top: int = 10) -> Finding:
     """
     import pandas as pd
 
-    if top < 1:
-        raise InputError(f"feature_density: top={top} must be at least 1.", hint="The usual number is 10.")
     k = min(top, run.dim)
     counts = run.train.reduce(lambda: TopKCounts(run.n_classes, run.dim, k))  # (C, D)
     moments = class_moments(run)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.base.wording import number
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments, strongest_features
 from imblens.lenses._pairs import kept_pairs, pairs_note
@@ -26,6 +26,7 @@ from imblens.run import Run
     charts=charts,
     pairs={"feature_overlap_pairs": "shared"},
 )
+@checked(top=whole(1))
 def feature_overlap(run: Run, *, top: int = 10) -> Finding:
     """The `top` features of largest class-mean value, and how many of them two classes share.
 
@@ -51,8 +52,6 @@ def feature_overlap(run: Run, *, top: int = 10) -> Finding:
     """
     import pandas as pd
 
-    if top < 1:
-        raise InputError(f"feature_overlap: top={top} must be at least 1.", hint="The usual number is 10.")
     moments = class_moments(run)
     present = np.flatnonzero(moments.count)
     strongest = strongest_features(moments, top)[present]  # (P, K)

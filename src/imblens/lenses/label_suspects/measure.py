@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.base.wording import counted, number
-from imblens.errors import InputError
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.label_suspects.chart import charts
 from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
@@ -26,6 +26,7 @@ Places = NDArray[np.int64]
 
 
 @lens("Which training instances may be mislabelled?", order=150, lines=lines, charts=charts)
+@checked(k=whole(1), per_class=whole(1), limit=whole(1))
 def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> Finding:
     """Training instances of every class for which out-of-sample evidence favours another label, most suspect first.
 
@@ -77,11 +78,6 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
         Northcutt, Jiang and Chuang 2021, Confident learning, rank by the out-of-sample probability of the given label; the
         second fit and the neighbours are ours. IML, section III-C and IV-C: outliers of the majority class may be noise.
     """
-    for name, value in (("k", k), ("per_class", per_class), ("limit", limit)):
-        if value < 1:
-            raise InputError(
-                f"label_suspects: {name}={value} must be at least 1.", hint="Leave it out for the default."
-            )
     if run.train.multilabel:
         return multilabel_suspects(run, k, per_class, limit)
     counts = run.train.class_counts
