@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from imblens.base.locks import take
 from imblens.base.remote import COPIES, TEMPORARY
 from imblens.errors import ExistsError, StorageError
 
@@ -81,7 +82,7 @@ def claim(out: Path, *, force: bool) -> Path:
 
     Raises:
         ExistsError: `out` holds something and `force` is false, or is a file.
-        StorageError: the folder cannot be made or written to.
+        StorageError: the folder cannot be made or written to, or another process writes it (see `imblens.base.locks`).
     """
     COPIES.look(out)
     try:
@@ -92,10 +93,11 @@ def claim(out: Path, *, force: bool) -> Path:
         if not out.exists():
             out.mkdir(parents=True)
             _MADE.append(out)
+        take(out)
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=out)
         os.close(handle)
         Path(name).unlink()
-    except ExistsError:
+    except (ExistsError, StorageError):
         raise
     except OSError as error:
         raise _storage_error(out, error) from error

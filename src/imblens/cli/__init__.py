@@ -67,8 +67,10 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a fault of imblens, 2 unusable input, 3 a failed gate, 130 interrupted."""
+    from imblens.base.locks import folders_kept
+
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: they leave cores to other processes
-    with _stoppable():
+    with _stoppable(), folders_kept():
         sys.exit(_run())
 
 

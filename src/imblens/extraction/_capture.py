@@ -13,6 +13,7 @@ import numpy as np
 
 from imblens.base.extras import require
 from imblens.base.files import claim
+from imblens.base.locks import exclusive
 from imblens.base.remote import COPIES, prepared
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@exclusive
 def capture(
     model: Any,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.base.files import claim, write_text
+from imblens.base.locks import exclusive
 from imblens.base.wording import percent, points
 from imblens.comparison import Comparison, best_first, class_lines
 from imblens.lenses import same_features
@@ -38,6 +39,7 @@ OF_CLASS = {  # charts of a named class, and the table of each
 }
 
 
+@exclusive
 def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: bool, papers: bool = False) -> Path:
     """Write everything; see `Comparison.save`."""
     claim(out, force=force)

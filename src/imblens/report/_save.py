@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imblens.base.csv_text import csv_text
 from imblens.base.files import claim, write_atomic, write_text
+from imblens.base.locks import exclusive
 from imblens.report._gallery import FOLDER, write_gallery
 from imblens.report._instances import instances, write_instances
 from imblens.report._lens_parts import ERRORS, MAPS
@@ -26,6 +27,7 @@ COMPLETE = 200  # classes up to which tables of pairs are written as CSV, all ro
 LARGEST = 1_000  # rows of such a table that a CSV holds for people, of more classes
 
 
+@exclusive
 def save_audit(
     audit: AuditData,
     out: Path,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.files import claim
+from imblens.base.locks import exclusive
 from imblens.base.progress import tracked
 from imblens.base.remote import fetched, written
 from imblens.base.wording import listed
@@ -32,6 +33,7 @@ def shard_note(index: int, of: int) -> str:
     return f"this is shard {index} of {of} of a capture, not all of its data; `imblens merge` joins them."
 
 
+@exclusive
 def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) -> Run:
     """Join the shards of one capture, given in any order, into the run that one capture would have written.
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
+from imblens.base.locks import exclusive
 from imblens.base.versions import versions
 from imblens.run._head import Head
 from imblens.run._part import Part
@@ -54,6 +55,7 @@ class Stored(Protocol):
         """Plain JSON values."""
 
 
+@exclusive
 def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
     """Write `run` as a folder. An earlier run in it stays until this one is complete; `run.json` is written last."""
     claim(path, force=force)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes, write_text
+from imblens.base.locks import exclusive
 from imblens.errors import ImblensError, MissingError, did_you_mean
 from imblens.studies import (
     _described,
@@ -266,6 +267,7 @@ def _planted(
     )
 
 
+@exclusive
 def run_study(
     study: Study,
     out: str | Path,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.files import write_bytes
+from imblens.base.files import claim, write_bytes
+from imblens.base.locks import exclusive
 from imblens.base.versions import versions
 from imblens.models import load_pretrained
 from imblens.training._devices import train_in_processes
@@ -46,6 +47,7 @@ class Trained:
     path: Path
 
 
+@exclusive
 def train(
     image_set: ImageSet,
     plan: TrainingPlan | None = None,
@@ -91,9 +93,10 @@ def train(
     """
     folder = Path(out)
     prepared = prepare(image_set, as_plan(plan, settings), folder, resume=resume)
+    if not resume and not force:
+        refuse_old(folder)
+    claim(folder, force=True)
     if not resume:
-        if not force:
-            refuse_old(folder)
         remove_old(folder)
     if prepared.plan.devices > 1:
         return _fit_on_devices(image_set, prepared, folder, resume=resume, progress=progress)
