@@ -224,7 +224,7 @@ def test_fewer_instances_than_prototypes():
     run = on_a_line([0, 0, 0, 1, 9, 9], ["a"] * 4 + ["b"] * 2)
     table = archetypes(run, prototypes=5).tables["prototypes"]
     assert table["count"].sum() == 6 and table["prototype"].is_unique
-    with pytest.raises(InputError, match="0 prototypes"):
+    with pytest.raises(InputError, match="prototypes=0"):
         archetypes(run, prototypes=0)
 
 
