@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -77,7 +78,7 @@ def read_unlabelled(path: Path) -> Unlabelled:
     if path.suffix == ".npy":
         try:
             return Unlabelled(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
             raise InputError(f"{path} cannot be read: {error}.", hint="Write it with numpy.save.") from error
     if path.suffix == ".parquet":
         return _unlabelled_table(path)

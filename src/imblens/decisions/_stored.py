@@ -135,6 +135,8 @@ def read_decision(path: Path) -> dict[str, Any]:
             Head(arrays["head_weight"], arrays["head_bias"], "head_unit" in arrays) if "head_weight" in arrays else None
         )
         of_distance: list[Any] = [arrays.get(name) for name in ("features", "starts", "scale", "grid")]
+        if 0 < sum(part is None for part in of_distance) < len(of_distance):
+            raise ValueError("a part of the distances is lacking")
         return {
             "classes": tuple(facts["classes"]),
             "head": head,
@@ -148,7 +150,7 @@ def read_decision(path: Path) -> dict[str, Any]:
             **{name: arrays.get(f"rule_{name}") for name in OPTIONAL},
             "notes": tuple(facts["notes"]),
         }
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def read_part(folder: Path, n_classes: int) -> Part:
 def _memory_map(file: Path, ndim: int) -> NDArray[np.float32]:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
     if array.ndim != ndim or array.dtype != np.float32:
         raise ShapeError(f"{file} is {array.dtype} of shape {array.shape}.", hint="It must be a float32 matrix.")

@@ -188,6 +188,8 @@ def _first_pass(
             codes.append(_codes(batch.column(columns.split), columns.split, start, spelled))
         for key, name in kept.items():
             texts_of[key].append(texts(batch.column(name), name, start, most=PREVIEW if key == "preview" else None))
+    if not codes:
+        raise ShapeError(f"{table.name} has no rows.", hint="Give at least two instances of two classes.")
     frame: dict[str, Any] = {key: pa.chunked_array(arrays, pa.string()) for key, arrays in texts_of.items()}
     if "id" not in frame:
         frame = {"id": pa.array(np.arange(total)).cast(pa.string()), **frame}

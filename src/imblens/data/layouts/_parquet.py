@@ -319,7 +319,9 @@ def _batches(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
     import pyarrow as pa
 
     try:
-        yield from file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False)
+        for batch in file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
+            batch.validate(full=True)  # text that is no UTF-8
+            yield batch
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 
