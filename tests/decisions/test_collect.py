@@ -112,7 +112,7 @@ def test_without_a_validation_split_a_note_states_what_chances_are() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "fragment"),
     [
-        ({"count": 0}, InputError, "a list of 0 instances"),
+        ({"count": 0}, InputError, "count=0"),
         ({"classes": ["cow"]}, MissingError, "'cow' is no class"),
         ({"classes": []}, InputError, "for no class"),
         ({"pool": np.zeros((0, 6))}, InputError, "pool"),

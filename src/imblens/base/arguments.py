@@ -84,15 +84,17 @@ def whole(least: int = 0, *, most: int | None = None, optional: bool = False) ->
     return Rule(read, f"a whole number {bounds}", optional)
 
 
-def number(low: float = -math.inf, high: float = math.inf, *, inside: bool = False, optional: bool = False) -> Rule:
-    """A finite number from `low` to `high`, both included, or between them with `inside`."""
+def number(
+    low: float = -math.inf, high: float = math.inf, *, inside: bool = False, finite: bool = True, optional: bool = False
+) -> Rule:
+    """A number from `low` to `high`, both included, or between them with `inside`; with `finite=False` any number."""
 
     def read(value: Any) -> float:
         value = _scalar(value)
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or (finite and not math.isfinite(value)):
             raise TypeError
         found = float(value)
-        if not low <= found <= high or (inside and found in (low, high)):
+        if finite and (not low <= found <= high or (inside and found in (low, high))):
             raise ValueError
         return found
 

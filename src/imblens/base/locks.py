@@ -90,6 +90,9 @@ def _give_back(key: tuple[int, int]) -> None:
         return  # in a forked child, to which the lock does not belong
     held[1] -= 1
     if not held[1]:
+        import fcntl
+
+        fcntl.flock(held[0], fcntl.LOCK_UN)  # also for a child that was forked a moment ago
         os.close(_HELD.pop(key)[0])
 
 

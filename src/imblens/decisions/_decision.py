@@ -69,10 +69,10 @@ class Decision:
     @checked(
         choose_on=a_text(),
         sets=a_text(),
-        prior=either(a_text(), mapping("shares by class", of=number(), optional=True)),
+        prior=either(a_text(), mapping("shares by class", of=number(finite=False), optional=True)),
         coverage=number(),
         abstain=number(optional=True),
-        min_recall=mapping("recall by class", of=number(), optional=True),
+        min_recall=mapping("recall by class", of=number(finite=False), optional=True),
         confidence=number(0, 1, inside=True),
         seed=a_seed(),
     )

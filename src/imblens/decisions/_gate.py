@@ -98,7 +98,7 @@ class GateResult:
 
 @checked(
     max_drop=number(),
-    min_recall=mapping("recall by class", of=number(), optional=True),
+    min_recall=mapping("recall by class", of=number(finite=False), optional=True),
     alpha=number(),
     calibration=flag(),
     seed=a_seed(),
