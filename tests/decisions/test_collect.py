@@ -165,7 +165,7 @@ def test_the_command_writes_the_list_and_the_gains(command) -> None:
         (["run", "--pool", "gone.npz", "--out", "found"], "there is no gone.npz"),
         (["run", "--pool", "bare.parquet", "--out", "found"], "neither a column 'features' nor 'logits'"),
         (["run", "--pool", "damaged.parquet", "--out", "found"], "cannot be read"),
-        (["run", "--pool", "pool.npz", "--count", "-1", "--out", "found"], "a list of -1 instances"),
+        (["run", "--pool", "pool.npz", "--count", "-1", "--out", "found"], "count=-1"),
         (["run", "--pool", "pool.npz", "--class", "dgo", "--out", "found"], "'dgo' is no class"),
         (["nowhere", "--out", "found"], "no run at nowhere"),
     ],
