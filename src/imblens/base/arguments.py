@@ -131,16 +131,16 @@ def a_text(*, optional: bool = False) -> Rule:
     return Rule(read, "a text", optional)
 
 
-def some_texts(what: str = "names", *, optional: bool = False) -> Rule:
-    """One text, or a list of them."""
+def some_texts(what: str = "names", *, count: int | None = None, optional: bool = False) -> Rule:
+    """One text, or a list of them; with `count`, a list of that many."""
 
     def read(value: Any) -> Any:
-        if isinstance(value, str):
+        if isinstance(value, str) and count is None:
             return value
-        if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
             raise TypeError
         found = list(value)
-        if not all(isinstance(one, str) for one in found):
+        if not all(isinstance(one, str) for one in found) or count not in (None, len(found)):
             raise TypeError
         return [str(one) for one in found]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imblens.base.arguments import a_path, a_seed, a_text, checked, either, flag, mapping, number
 from imblens.decisions._calibration import Calibration, fit_calibration
-from imblens.decisions._deployment import checked_costs, checked_prior, recall_threshold, share_hint
+from imblens.decisions._deployment import RECALLS, checked_costs, checked_prior, recall_threshold, share_hint
 from imblens.decisions._distance import Distances, fit_distances
 from imblens.decisions._held_out import centred, held_out_split
 from imblens.decisions._measured import measured_table
@@ -72,7 +72,7 @@ class Decision:
         prior=either(a_text(), mapping("shares by class", of=number(finite=False), optional=True)),
         coverage=number(),
         abstain=number(optional=True),
-        min_recall=mapping("recall by class", of=number(finite=False), optional=True),
+        min_recall=RECALLS,
         confidence=number(0, 1, inside=True),
         seed=a_seed(),
     )

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import mapping, number
 from imblens.base.wording import counted
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean, nearby
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
+RECALLS = mapping("recall by class", of=number(finite=False), optional=True)
 PRIORS = ("equal", "training", "estimated")
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.arguments import a_seed, checked, flag, mapping, number, some_texts
+from imblens.base.arguments import a_seed, checked, flag, number, some_texts
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
 from imblens.decisions import _gate_text as text
-from imblens.decisions._deployment import share_hint
+from imblens.decisions._deployment import RECALLS, share_hint
 from imblens.decisions._drops import Drops, changed_groups, detectable_drop, drop_power, stacked
 from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+TWO = some_texts("two names", count=2)
 COLUMNS = (
     "class",
     "check",
@@ -96,14 +97,7 @@ class GateResult:
         return text.junit(self)
 
 
-@checked(
-    max_drop=number(),
-    min_recall=mapping("recall by class", of=number(finite=False), optional=True),
-    alpha=number(),
-    calibration=flag(),
-    seed=a_seed(),
-    names=some_texts("two names"),
-)
+@checked(max_drop=number(), min_recall=RECALLS, alpha=number(), calibration=flag(), seed=a_seed(), names=TWO)
 def gate(
     run: Run,
     against: Run,
@@ -166,7 +160,7 @@ def gate(
     from imblens.base.random_state import random_state_kept
 
     run, against = as_run(run, "gate"), as_run(against, "gate")
-    _check_options(max_drop, alpha, names)
+    _check_options(max_drop, alpha)
     with random_state_kept():
         now, then = _tested(run, names[0]), _tested(against, names[1])
         order, notes = _classes(run, against, names)
@@ -198,11 +192,7 @@ def gate(
     return GateResult(table, tuple(notes), alpha, level, pairs is not None, names)
 
 
-def _check_options(max_drop: float, alpha: float, names: tuple[str, str]) -> None:
-    if isinstance(names, str) or len(names) != 2:
-        raise InputError(
-            f"gate: names={names!r} is not allowed.", hint="Give two names, of the run and of the reference."
-        )
+def _check_options(max_drop: float, alpha: float) -> None:
     if not 0 <= max_drop < 1:
         raise InputError(f"gate: a tolerated drop of {max_drop} is no share.", hint=share_hint(max_drop))
     if not 0 < alpha < 0.5:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from imblens.base.arguments import a_function, a_path, a_text, checked, column, columns, flag, listed, mapping, whole
+from imblens.base.arguments import checked
 from imblens.base.memo import Memo
 from imblens.base.remote import fetched, written
 from imblens.errors import InputError, MissingError, NotApplicable, nearby
@@ -19,6 +19,7 @@ from imblens.run._install import install_head
 from imblens.run._neighbours import NeighbourGraph
 from imblens.run._npz import read_npz
 from imblens.run._read import read_run
+from imblens.run._rules import FROM_ARRAYS, FROM_SKLEARN, FROM_TABLE, NEIGHBOURS, SAVE
 from imblens.run._sklearn import read_estimator
 from imblens.run._split import Split
 from imblens.run._stored_graph import STORED_FROM, keep_graph, stored_graph
@@ -28,8 +29,6 @@ from imblens.run._write import write_run
 
 Task = Literal["multiclass", "multilabel"]
 Result = TypeVar("Result")
-META = mapping("facts to store", optional=True)
-COLUMN, COLUMN_S = column(optional=True), columns(optional=True)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Run:
         splits = {"train": self.train, "val": self.val, "test": self.test, "synthetic": self.synthetic}
         return {name: split for name, split in splits.items() if split is not None}
 
-    @checked(k=whole(1), approximate=flag(optional=True), progress=a_function(optional=True))
+    @checked(**NEIGHBOURS)
     def neighbours(
         self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
     ) -> NeighbourGraph:
@@ -148,7 +147,7 @@ class Run:
         return replace(self, head=plain, path=None, **splits)  # type: ignore[arg-type]
 
     @classmethod
-    @checked(meta=META, task=a_text(optional=True))
+    @checked(**FROM_ARRAYS)
     def from_arrays(
         cls,
         *,
@@ -197,17 +196,7 @@ class Run:
         return cls._of(checked, meta or {})
 
     @classmethod
-    @checked(
-        features=columns(),
-        label=COLUMN_S,
-        split=COLUMN,
-        logits=COLUMN_S,
-        id=COLUMN,
-        group=COLUMN,
-        preview=COLUMN,
-        meta=META,
-        task=a_text(optional=True),
-    )
+    @checked(**FROM_TABLE)
     def from_table(
         cls,
         source: Any,
@@ -264,7 +253,7 @@ class Run:
         return cls._of(checked, {**found, **(meta or {})})
 
     @classmethod
-    @checked(classes=listed("a list of names, or a mapping of label values to names", optional=True), meta=META)
+    @checked(**FROM_SKLEARN)
     def from_sklearn(
         cls,
         estimator: Any,
@@ -367,7 +356,7 @@ class Run:
             )
         return cls.from_arrays(**read_npz(path), task=task)
 
-    @checked(path=a_path(), force=flag())
+    @checked(**SAVE)
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the run as a folder and return it; refuses to overwrite without `force`."""
         with written(path, force=force) as place:
@@ -388,11 +377,7 @@ class Run:
 
 
 def as_runs(values: Any, asked: str) -> list[Run]:
-    """Return a list of runs as it is; see `as_run`.
-
-    Raises:
-        InputError: no list, or an entry that is no run.
-    """
+    """Return the runs of a list; see `as_run`."""
     if isinstance(values, (str, Path, Run, Mapping)) or not isinstance(values, Iterable):
         raise InputError(f"{asked}: runs must be a list of runs, found {described(values)}.", hint="Give two or more.")
     return [as_run(run, asked) for run in values]

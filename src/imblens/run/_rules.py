@@ -1,0 +1,25 @@
+"""What the arguments of `Run` may be."""
+
+from __future__ import annotations
+
+from imblens.base.arguments import Rule, a_function, a_path, a_text, column, columns, flag, listed, mapping, whole
+
+_META = {"meta": mapping("facts to store", optional=True)}
+_TASK = {"task": a_text(optional=True)}
+_ONE, _SOME = column(optional=True), columns(optional=True)
+FROM_ARRAYS: dict[str, Rule] = {**_META, **_TASK}
+FROM_TABLE: dict[str, Rule] = {
+    **FROM_ARRAYS,
+    **{"features": columns(), "label": _SOME, "logits": _SOME},
+    **{"split": _ONE, "id": _ONE, "group": _ONE, "preview": _ONE},
+}
+FROM_SKLEARN: dict[str, Rule] = {
+    **_META,
+    "classes": listed("a list of names, or a mapping of label values to names", optional=True),
+}
+NEIGHBOURS: dict[str, Rule] = {
+    "k": whole(1),
+    "approximate": flag(optional=True),
+    "progress": a_function(optional=True),
+}
+SAVE: dict[str, Rule] = {"path": a_path(), "force": flag()}
