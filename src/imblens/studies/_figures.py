@@ -266,7 +266,7 @@ def curve(results: Results) -> Drawing | None:
                 strokeDash=alt.StrokeDash(
                     "split:N",
                     scale=alt.Scale(domain=["train", "test"], range=[[4, 2], [1, 0]]),
-                    legend=top(lines=True, colour=BLACK),
+                    legend=None,
                 ),
             )
         )
@@ -278,7 +278,8 @@ def curve(results: Results) -> Drawing | None:
             layers.append(rule.mark_text(align="right", x=WIDE - 2, dy=-4, fontSize=7).encode(text="text:N"))
         panels.append(alt.layer(*layers).properties(width=WIDE, height=170, title=str(name)))
     marked = published.assign(epoch=float("nan"), split="published")
-    return Drawing(stack(panels, 1), pd.concat([table, marked], ignore_index=True) if len(marked) else table)
+    note = "Solid: test. Dashed: real training instances." + (" Dotted: published." if len(published) else "")
+    return Drawing(stack(panels, 1, note), pd.concat([table, marked], ignore_index=True) if len(marked) else table)
 
 
 def _published(results: Results, found: pd.DataFrame) -> pd.DataFrame:

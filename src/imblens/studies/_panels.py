@@ -126,10 +126,9 @@ def percents(title: str) -> Any:
     return alt.Axis(format="%", title=title, tickCount=5)
 
 
-def top(columns: int = 4, *, lines: bool = False, colour: str = "") -> Any:
-    """A legend above the panels; of lines with a piece of each, in one colour where that says nothing."""
+def top(columns: int = 4, *, lines: bool = False) -> Any:
+    """A legend above the panels; of lines with a piece of each."""
     import altair as alt
 
     symbol: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2} if lines else {}
-    symbol |= {"symbolStrokeColor": colour} if colour else {}
     return alt.Legend(title=None, orient="top", columns=columns, **symbol)
