@@ -11,7 +11,7 @@ from imblens.report import compare
 from imblens.run import Run
 from imblens.treatments import treat
 from tests.report.pages import parsed
-from tests.report.runs import make_run
+from tests.report.runs import HOSTILE, make_run
 
 LABELS = np.repeat([0, 1, 2], [12, 8, 4])
 CLASSES = ("a", "b", "c")
@@ -130,3 +130,12 @@ def test_a_map_needs_classes_that_exist_and_instances(treated):
         map_panels(common_map(treated))
     few = compare([run_of(LABELS), run_of(LABELS, seed=1)], names=["one", "two"], of=["b", "c"], draw_map=True)
     assert few.maps is not None
+
+
+def test_class_names_are_text_in_the_page_and_in_the_command(tmp_path):
+    names = (HOSTILE[0], "it's", "constructor")
+    runs = [make_run(names, n=60, per_test=4), make_run(names, n=60, per_test=4, seed=2)]
+    text = compare(runs, names=["one", "two"], of=names).save(tmp_path / "out", figures=False).read_text()
+    tree = parsed(text)
+    assert len(tree.named("script")) == 3 and "onerror" not in {key for _, tag in tree.tags for key in tag}
+    assert "--class 'it'\"'\"'s' --class constructor" in "".join(tree.text)
