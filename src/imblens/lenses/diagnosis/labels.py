@@ -7,6 +7,7 @@ from typing import Any
 
 from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
+from imblens.lenses.diagnosis.label_reasons import label_reasons
 from imblens.lenses.ranking import ranking
 from imblens.run import Run
 
@@ -14,18 +15,25 @@ WELL_RANKED = 0.8  # upper end of the AUROC's interval below which discriminatio
 THRESHOLD_MATTERS = 0.1  # recall gained by the label's own threshold from which 0.5 is too high
 TOO_MANY = 0.5  # false-positive rate above which 0.5 is too low
 LABEL_CAUSES = ("ranking", "threshold")
+LABEL_REASONS = ("overlap", "few_examples", "shortcut")
 Row = tuple[str, float, str, float, str, str]  # class, accuracy, cause, strength, evidence, treatment
 
 
 def label_rows(run: Run) -> list[Row]:
-    """One row per label: its cause, or "none found", or "too few to tell"."""
+    """Rows per label: what is at fault, ranking or threshold, then possible reasons; or "none found", or "too few to tell"."""
     found = ranking(run).tables
     ranks, thresholds = (_by_class(found.get(name)) for name in ("ranking", "ranking_thresholds"))
     recalls = _by_class(class_accuracy(run).tables["class_accuracy"])
-    return [
-        (name, float(recalls[name]["accuracy"]), *_cause(ranks[name], thresholds.get(name, {}), recalls[name]))
-        for name in run.classes
-    ]
+    reasons = label_reasons(run)
+    rows: list[Row] = []
+    for name in run.classes:
+        accuracy, first = float(recalls[name]["accuracy"]), _cause(ranks[name], thresholds.get(name, {}), recalls[name])
+        rows.append((name, accuracy, *first))
+        at_fault = first[0]
+        for reason in reasons.get(name, []) if at_fault in LABEL_CAUSES else []:
+            if at_fault == "ranking" or reason[0] != "few_examples":  # a threshold can be moved with few examples
+                rows.append((name, accuracy, *reason))
+    return rows
 
 
 def _by_class(table: Any) -> dict[str, dict[str, Any]]:

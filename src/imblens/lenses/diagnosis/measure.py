@@ -10,7 +10,7 @@ from imblens.lenses._contract import Finding, lens
 from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
 from imblens.lenses.diagnosis.chart import charts
-from imblens.lenses.diagnosis.labels import LABEL_CAUSES, Row, label_rows
+from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_REASONS, Row, label_rows
 from imblens.lenses.diagnosis.measures import MEASURES, class_recall
 from imblens.lenses.diagnosis.text import lines
 from imblens.run import Run
@@ -59,11 +59,18 @@ def diagnosis(run: Run) -> Finding:
     study reports. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the
     first cause is the planted one.
 
-    In a multi-label run there are two causes, at most one per label, from `ranking` and `class_accuracy` on the test split:
+    In a multi-label run the first row of a label is what is at fault, from `ranking` and `class_accuracy` on the test split:
 
     ranking: the 95% interval of the AUROC lies below 0.8. Strength: (0.8 - AUROC) / 0.3, at most 1.
     threshold: 0.5 is too high where the label's own threshold adds 0.1 of recall or more (strength: recall added), too low
         where the false-positive rate is above 0.5 (strength: that rate).
+
+    Possible reasons follow, judged against the other labels of the run:
+
+    overlap: the label is predicted for more negatives that have another label than for those without it: 20 points or more,
+        with 95% intervals apart (by group where groups are known). Strength: the difference / 0.6.
+    few_examples: less than half as many positives as the median label (groups with positives, where known), and weakly ranked.
+    shortcut: as above, of instances that have the label.
 
     Args:
         run: with predictions; a multi-label run also with a test split. What cannot be measured (no colours, or no test
@@ -85,7 +92,7 @@ def diagnosis(run: Run) -> Finding:
     """
     import pandas as pd
 
-    judged, notes = list(LABEL_CAUSES), list[str]()
+    judged, notes = [*LABEL_CAUSES, *LABEL_REASONS], list[str]()
     if run.task == "multilabel":
         try:
             rows = label_rows(run)
