@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from imblens.errors import DependencyError
 from imblens.extraction import capture
@@ -153,10 +154,10 @@ def test_bash_completes_with_the_script_that_it_is_given(tmp_path: Path) -> None
     command.write_text(f"#!{sys.executable}\n{main}\n")
     command.chmod(0o755)
     typed = """source <(_IMBLENS_COMPLETE=source_bash imblens); complete -p imblens
-        COMP_WORDS=(imblens treat RUN --with eo); COMP_CWORD=4; _imblens_completion imblens; echo "${COMPREPLY[@]}" """
+        COMP_WORDS=(imblens treat RUN --with adas); COMP_CWORD=4; _imblens_completion imblens; echo "${COMPREPLY[@]}" """
     env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", typed], env=env, capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["complete -o default -F _imblens_completion imblens", "eos"], done.stderr
+    assert done.stdout.splitlines() == ["complete -o default -F _imblens_completion imblens", "adasyn"], done.stderr
 
 
 def test_doctor_knows_every_extra_of_the_package() -> None:
@@ -173,15 +174,15 @@ def test_doctor_knows_every_extra_of_the_package() -> None:
 
 
 def test_doctor_reports_what_each_extra_adds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from imblens.base import extras
-    from imblens.cli import doctor
+    from imblens.cli import app
 
     find = extras.find_spec
     monkeypatch.setattr(extras, "find_spec", lambda package: None if package == "tensorboard" else find(package))
-    doctor.command(as_json=True, device=False)
-    report = json.loads(capsys.readouterr().out)
+    done = CliRunner().invoke(app, ["doctor", "--json", "--no-device"])
+    report = json.loads(done.stdout)
     assert report["[tensorboard]"].startswith("missing tensorboard: ") and "pip install" in report["[tensorboard]"]
     assert report["[train]"].startswith("installed: imblens train") and "pip install" not in report["[train]"]
 
