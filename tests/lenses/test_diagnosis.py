@@ -137,7 +137,10 @@ def test_a_label_that_is_ranked_badly_needs_data_and_no_threshold() -> None:
     finding = diagnosis(run)
     assert finding.lines()["red"].endswith("Try: more data or longer training.")
     assert finding.charts()["diagnosis"].to_dict()["layer"]
-    assert finding.summary == {"first_causes": {"ranking": 3}, "judged": ["ranking", "threshold"]}
+    assert finding.summary == {
+        "first_causes": {"ranking": 3},
+        "judged": ["ranking", "threshold", "overlap", "few_examples", "shortcut"],
+    }
 
 
 def test_labels_without_a_problem_or_with_few_positives_have_no_cause() -> None:
