@@ -1,7 +1,8 @@
 """Build the site, or refresh what the pages show of a real run.
 
     python -m docs.build                         the site, into build/site; reports of the gallery are made where missing
-    python -m docs.build examples [RUN_FOLDER]   figures, sentences and images of reports; without a folder, of `imblens demo`
+    python -m docs.build examples [RUN_FOLDER]   figures, sentences and images of reports; without a folder, of a new
+                                                `imblens demo`; with DEMO/run, of that demo and its comparison
 
 The example of a lens is docs/examples/NAME.md, which the site shows below the lens's page.
 """
@@ -91,7 +92,7 @@ def examples(run: str | None) -> None:
         for name in all_lenses():
             write_example(name, audit, written / "figures")
         photograph(written / "report.html", "shapes")
-        if (compared := Path(folder) / "comparison" / "report.html").exists():
+        if (compared := run_folder.parent / "comparison" / "report.html").exists():
             photograph_comparison(compared)
 
 

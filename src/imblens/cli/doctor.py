@@ -16,7 +16,7 @@ NETWORK_LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def command(
-    context: typer.Context,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by Typer
     as_json: bool = Json,
     device: bool = typer.Option(True, help="Report the device that torch uses (loads torch)."),
 ) -> None:
@@ -47,7 +47,8 @@ def command(
         import torch
 
         report["torch device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    group: Any = context.parent
-    report.update(described(group.command.commands, group))
+    if context is not None:
+        group: Any = context.parent
+        report.update(described(group.command.commands, group))
     lines = [f"{key}: {value or 'not installed'}" for key, value in report.items()]
     emit(report, [*lines, "next: imblens demo"], as_json=as_json)
