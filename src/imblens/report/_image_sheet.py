@@ -125,8 +125,8 @@ def thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
         rows = [i for i, name in enumerate(names) if name in wanted]
         start += len(part)
         if rows:
-            pictures = part.cells("thumbnail", rows)
-            found |= {str(names[i]): bytes(png) for i, png in zip(rows, pictures, strict=True) if _is_small_png(png)}
+            pngs = part.cells("thumbnail", rows)
+            found |= {str(names[i]): bytes(png) for i, png in zip(rows, pngs, strict=True) if _is_small_png(png)}
     return found
 
 
