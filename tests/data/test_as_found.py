@@ -32,6 +32,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     write_classes(tmp_path / "else", {"c": 4}, seed=1)
     (root / "a" / "more").symlink_to(tmp_path / "else" / "c")
     (root / "b" / "loop").symlink_to(root / "b")
+    (root / "a" / "up").symlink_to(root)  # the images of b are none of a
     images = load_images(root)
     assert len(images.train) + len(images.test) == 14
 

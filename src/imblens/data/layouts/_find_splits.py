@@ -171,8 +171,11 @@ def images_below(folder: Path, apart: frozenset[Path] = frozenset()) -> Iterator
 
 
 def files_below(folder: Path, apart: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield the files below a folder that are not hidden. Links to folders are followed, no folder is read twice."""
-    seen: set[str] = set()
+    """Yield the files below a folder that are not hidden.
+
+    Links to folders are followed, except to folders that this one lies in; no folder is read twice.
+    """
+    seen = {str(outer) for outer in Path(os.path.realpath(folder)).parents}
     for place, inner, files in os.walk(folder, onerror=refuse_unlisted, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
