@@ -158,8 +158,8 @@ def column(*, optional: bool = False) -> Rule:
     return Rule(read, "the name of a column", optional)
 
 
-def columns(*, optional: bool = False) -> Rule:
-    """One column of a table, or several; see `column`."""
+def columns(*, least: int = 0, optional: bool = False) -> Rule:
+    """One column of a table, or `least` or more; see `column`."""
     one = column()
 
     def read(value: Any) -> Any:
@@ -168,7 +168,7 @@ def columns(*, optional: bool = False) -> Rule:
         if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
             raise TypeError
         found = [one.read(name) for name in value]
-        if not found:
+        if len(found) < least:
             raise ValueError
         return found
 

@@ -10,7 +10,7 @@ _ONE, _SOME = column(optional=True), columns(optional=True)
 FROM_ARRAYS: dict[str, Rule] = {**_META, **_TASK}
 FROM_TABLE: dict[str, Rule] = {
     **FROM_ARRAYS,
-    **{"features": columns(), "label": _SOME, "logits": _SOME},
+    **{"features": columns(), "label": _SOME, "logits": columns(least=1, optional=True)},
     **{"split": _ONE, "id": _ONE, "group": _ONE, "preview": _ONE},
 }
 FROM_SKLEARN: dict[str, Rule] = {
