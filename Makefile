@@ -10,7 +10,7 @@ PEERS := .venv-peers
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile # a process more than cores, up to four, each with one thread
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check fix bench bench-scale docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test check fix bench bench-scale soak docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench: setup ## measure speed against public peers and the machine's limit
 
 bench-scale: setup ## measure time, memory and disk of audits of a million instances and of 10,000 classes (40 minutes)
 	$(BIN)/python -m benchmarks.scale
+
+soak: setup ## try awkward inputs and options (a minute); print the figures of kills and fuzzing
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trust.soak
 
 docs: setup ## build the site, with reports made here, into build/site
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build

@@ -1,11 +1,12 @@
 """Jobs that are killed at a random moment, started again, and compared with an undisturbed one.
 
     python -m tests.trust.kills --count 200        kill until results/kills.jsonl holds 200 trials; prints the figures
+    python -m tests.trust.kills --count 40 --jobs merge,treat      of these jobs
     python -m tests.trust.kills                    the figures only
 
 Each job runs in a child that is forked from this process after all imports, so that the moment falls into the work. After
 the kill (SIGKILL), what a reader would take for a whole result must be the whole result; the job is then started again, the
-way the command line says, and must end with the same result as an undisturbed one. One line per trial is appended at once,
+way a user would, and must end with the same result as an undisturbed one. One line per trial is appended at once,
 so that this harness itself can be killed and started again.
 """
 
@@ -270,16 +271,18 @@ def figures() -> list[str]:
     ]
 
 
-def run_trials(count: int) -> None:
+def run_trials(count: int, names: list[str]) -> None:
     """Kill until there are `count` trials whose kill came before the end."""
-    import torch
-
     import imblens.decisions
-    import imblens.report
-    import imblens.studies
-    import imblens.training  # noqa: F401  (before the fork)
+    import imblens.report  # before the fork
 
-    torch.set_num_threads(1)
+    if {"capture", "study", "train"} & set(names):
+        import torch
+
+        import imblens.studies
+        import imblens.training  # noqa: F401
+
+        torch.set_num_threads(1)
     known = read()
     have, number = sum(one["killed"] for one in known), max((one["trial"] for one in known), default=-1) + 1
     RESULTS.parent.mkdir(exist_ok=True)
@@ -287,7 +290,8 @@ def run_trials(count: int) -> None:
         given = Path(folder)
         prepare(given)
         usual: dict[str, tuple[float, str]] = {}
-        for name, work in JOBS.items():
+        for name in names:
+            work = JOBS[name]
             start = time.monotonic()
             if ended(child(work, given / f"whole-{name}", given, again=False), LONGEST) != 0:
                 raise SystemExit(f"{name} fails undisturbed.")
@@ -296,7 +300,7 @@ def run_trials(count: int) -> None:
             usual[name] = time.monotonic() - start, right
             print(f"{name}: {usual[name][0]:.2f} s undisturbed", flush=True)
         while have < count:
-            name = list(JOBS)[number % len(JOBS)]
+            name = names[number % len(names)]
             one = trial(name, number, given, *usual[name])
             with RESULTS.open("a") as file:
                 file.write(json.dumps(one) + "\n")
@@ -307,9 +311,10 @@ def main() -> int:
     """Run trials, if asked to, and print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=0)
-    count = parser.parse_args().count
-    if count:
-        run_trials(count)
+    parser.add_argument("--jobs", default=",".join(JOBS))
+    asked = parser.parse_args()
+    if asked.count:
+        run_trials(asked.count, asked.jobs.split(","))
     lines = figures()
     print(*lines, sep="\n")
     return int(len(lines) > 1)

@@ -2,7 +2,7 @@
 
     python -m tests.trust.options       the counts, and every value that is neither served nor refused as stated
 
-A refusal is one exception of imblens that names the argument (or what the argument is, where `CALLED` says so).
+A refusal is one exception of imblens that names the argument (or what the argument is, as listed in `CALLED`).
 """
 
 from __future__ import annotations
