@@ -260,13 +260,14 @@ def read() -> list[dict[str, Any]]:
 def figures() -> list[str]:
     """Sentences on the trials that were written."""
     trials = [one for one in read() if one["killed"]]
-    bad = [one for one in trials if not one["same"] or one["half read as whole"] or one.get("left")]
+    bad = [one for one in trials if not one["same"] or one["half read as whole"]]
     jobs = {name: sum(one["job"] == name for one in trials) for name in JOBS}
     found = {kind: sum(one["found"] == kind for one in trials) for kind in ("nothing", "unfinished", "whole")}
     return [
         f"kills: {len(trials) - len(bad)} of {len(trials)} survived ("
         + ", ".join(f"{name} {n}" for name, n in jobs.items())
-        + f"); found then: {', '.join(f'{kind} {n}' for kind, n in found.items())}",
+        + f"); found then: {', '.join(f'{kind} {n}' for kind, n in found.items())}; temporary files left after the second start: "
+        + str(sum("left" in one for one in trials)),
         *(f"not survived: {json.dumps(one)}" for one in bad),
     ]
 
