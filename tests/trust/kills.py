@@ -266,7 +266,7 @@ def figures() -> list[str]:
     return [
         f"kills: {len(trials) - len(bad)} of {len(trials)} survived ("
         + ", ".join(f"{name} {n}" for name, n in jobs.items())
-        + f"); found then: {', '.join(f'{kind} {n}' for kind, n in found.items())}; temporary files left after the second start: "
+        + f"); found then: {', '.join(f'{kind} {n}' for kind, n in found.items())}; temporary files still there: "
         + str(sum("left" in one for one in trials)),
         *(f"not survived: {json.dumps(one)}" for one in bad),
     ]
