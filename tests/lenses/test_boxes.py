@@ -189,7 +189,7 @@ def test_co_occurrence_against_a_loop_and_with_a_label_nobody_has():
             assert row["share"] == pytest.approx(row["count"] / len(own))
         else:
             assert np.isnan(row["share"]) and np.isnan(row["lift"])
-    assert any("No training image has d" in note for note in finding.notes)
+    assert any("No training instance has d" in note for note in finding.notes)
 
 
 def test_co_occurrence_needs_several_labels():
