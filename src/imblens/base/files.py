@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +32,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_temporary_of(path), dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -44,6 +45,11 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary_of(path: Path) -> str:
+    """How the temporary files of `path` begin: by them `claim_file` knows what a killed process left of it."""
+    return f"{TEMPORARY}{zlib.crc32(os.fsencode(path.name)):08x}-"
 
 
 def temporary_folder(within: Path) -> Path:
@@ -106,7 +112,7 @@ def claim(out: Path, *, force: bool) -> Path:
 
 
 def claim_file(path: Path, *, force: bool) -> Path:
-    """Check, before long work, that the file `path` can be written; return it.
+    """Check, before long work, that the file `path` can be written, and remove what a killed process left of it; return it.
 
     Raises:
         ExistsError: it exists and `force` is false, or is a folder.
@@ -121,9 +127,10 @@ def claim_file(path: Path, *, force: bool) -> Path:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
             _MADE.append(path.parent)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        handle, _ = tempfile.mkstemp(prefix=_temporary_of(path), dir=path.parent)
         os.close(handle)
-        Path(name).unlink()
+        for stale in path.parent.glob(_temporary_of(path) + "*"):
+            stale.unlink(missing_ok=True)
     except OSError as error:
         raise _storage_error(path, error) from error
     return path
