@@ -34,10 +34,8 @@ def main(paths: list[str]) -> int:
     if not paths:
         print(__doc__, file=sys.stderr)
         return 2
-    print(
-        "| network | asked | instances of a class | kept | kept, plain | recall | precision | recall, plain | precision, plain |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = ("network", "asked", "instances of a class", *(f"{what}{of}" for what in WHAT for of in ("", ", plain")))
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for path in paths:
         run = Run.load(Path(path))
         assert run.test is not None
