@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("imblens", deadline=None)  # no test depends on how fast the machine is
+settings.load_profile("imblens")
 ROOT = Path(__file__).resolve().parents[1]
 
 
