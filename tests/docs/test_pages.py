@@ -36,7 +36,7 @@ def commands(text: str, folder: Path) -> None:
             other += [line] * bool(line)
             continue
         done = imblens(*shlex.split(found[1]), cwd=folder)
-        assert done.returncode in (0, int(found[3] or 0)), f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        assert done.returncode == int(found[3] or 0), f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         if found[2]:
             (folder / found[2]).write_text(done.stdout)
 

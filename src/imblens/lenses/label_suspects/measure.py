@@ -14,6 +14,7 @@ from imblens.base.wording import counted, number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.label_suspects.chart import charts
 from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
+from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
 from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run
@@ -86,7 +87,7 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     known = evidence(run)
     score = suspect_scores(run)
     suspects = np.flatnonzero(known.suggested != run.train.labels)
-    rows = suspects[_listed(score[suspects], run.train.labels[suspects], per_class, limit)]
+    rows = suspects[most_suspect(score[suspects], run.train.labels[suspects], per_class, limit)]
     graph = run.neighbours(k)
     summary = {
         "suspects": len(suspects),
@@ -144,16 +145,6 @@ def _notes(run: Run, known: Evidence, summary: dict[str, Any]) -> list[str]:
     if not run.train.has_logits:
         notes.append("Predictions of the network are unknown.")
     return notes
-
-
-def _listed(score: Floats, labels: NDArray[np.int64], per_class: int, limit: int) -> Places:
-    """Rows to list, highest score first: at most `per_class` of one class and `limit` in all."""
-    order = np.argsort(-score, kind="stable")
-    by_class = np.argsort(labels[order], kind="stable")
-    sizes = np.unique(labels, return_counts=True)[1]
-    within = np.empty(len(order), np.int64)
-    within[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order[within < per_class][:limit]
 
 
 def _table(

@@ -12,6 +12,7 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import counted, listed, number
 from imblens.lenses._contract import Finding
 from imblens.lenses.label_suspects.label_evidence import label_evidence
+from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.run import NeighbourGraph, Run
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def multilabel_suspects(run: Run, k: int, per_class: int, limit: int) -> Finding
     usual = _usual(run, given)
     suspect = (score > 0.5) & (score > 1 - usual)  # less likely than the other value, and than in any instance
     rows, labels = np.nonzero(suspect)
-    chosen = _listed(score[rows, labels], labels, per_class, limit)
+    chosen = most_suspect(score[rows, labels], labels, per_class, limit)
     graph = run.neighbours(k)
     known = label_evidence(run)
     summary: dict[str, Any] = {
@@ -81,20 +82,6 @@ def _rank(run: Run) -> Floats:
             value = roc_auc_score(given[judged, c], present)
             found[c] = value if value >= LEAST_AUROC else np.nan
     return found
-
-
-def _listed(score: Floats, labels: Places, per_class: int, limit: int) -> Places:
-    order = np.argsort(-score, kind="stable")
-    taken: dict[int, int] = {}
-    chosen = []
-    for place in order.tolist():
-        label = int(labels[place])
-        if taken.get(label, 0) < per_class:
-            taken[label] = taken.get(label, 0) + 1
-            chosen.append(place)
-        if len(chosen) == limit:
-            break
-    return np.array(chosen, dtype=np.int64)
 
 
 def _values(present: NDArray[np.bool_]) -> NDArray[np.object_]:
