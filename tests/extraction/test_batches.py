@@ -295,3 +295,28 @@ def test_packed_sequences() -> None:
     model = seeded(Packed)
     run = capture(model, train=DataLoader(Items(int), batch_size=5, collate_fn=pack))
     check(run, model(pack(list(range(N)))[0]))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_mapping_behind_the_first_input_is_spread_by_keyword(named: bool) -> None:
+    class Masked(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4, 3)
+
+        if named:
+
+            def forward(self, x, mask):
+                return self.head(x * mask)
+        else:
+
+            def forward(self, x, **more):
+                return self.head(x * more["mask"])
+
+    rng = np.random.default_rng(0)
+    x, mask = (torch.tensor(rng.random((12, 4)), dtype=torch.float32) for _ in range(2))
+    data = [(x[i], {"mask": mask[i]}, i % 3) for i in range(12)]
+    model = Masked()
+    run = capture(model, train=data, test=data)
+    assert run.test is not None
+    np.testing.assert_allclose(run.test.logits, model.head(x * mask).detach().numpy(), atol=1e-5)

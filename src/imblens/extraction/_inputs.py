@@ -113,6 +113,7 @@ class Signature:
         positional = [p for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.POSITIONAL_ONLY)]
         unlimited = custom or any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
         self.n_positional = 10**6 if unlimited else len(positional)
+        self.positional = [p.name for p in positional]
         self.required = [p.name for p in positional if p.default is p.empty]
 
     def arguments(self, value: Any, name: str) -> Inputs:
@@ -131,10 +132,24 @@ class Signature:
         if isinstance(value, Mapping):
             return self._keywords(value, name)
         if isinstance(value, (tuple, list)):
-            return Inputs(tuple(value)[: self.n_positional])
+            return self._positions(value)
         if not self.custom and len(self.required) > 1 and all(hasattr(value, key) for key in self.required):
             return Inputs((), {key: getattr(value, key) for key in self.required})
         return Inputs((value,))
+
+    def _positions(self, values: Sequence[Any]) -> Inputs:
+        """By position; a mapping among them by keyword, where its keys are names of arguments that are still free."""
+        args: list[Any] = []
+        named: dict[str, Any] = {}
+        for value in values:
+            free = self.keywords - set(self.positional[: len(args)])
+            if isinstance(value, Mapping) and args and not self.custom:
+                known = bool(value) and set(value) <= free
+                if known or (self.any_keyword and len(args) >= self.n_positional):
+                    named |= value
+                    continue
+            args.append(value)
+        return Inputs(tuple(args)[: self.n_positional], named)
 
     def _keywords(self, values: Mapping[str, Any], name: str) -> Inputs:
         import torch
