@@ -57,13 +57,13 @@ def test_a_file_above_the_repository_does_not_count_and_outside_of_one_only_the_
     ("text", "error", "hint"),
     [
         ("[audti]\nmap = false", "there is no command [audti].", "Did you mean 'audit'?"),
-        ("seed = 1", "seed is in no section.", "Commands with --seed: train, capture."),
-        ('[audit]\nlenss = "errors"', "[audit] lenss is no option of imblens audit.", "Did you mean 'lens'?"),
+        ("seed = 1", "seed is outside any section.", "Commands with --seed: train, capture."),
+        ('[audit]\nlenss = "errors"', "[audit] lenss is not an option of imblens audit.", "Did you mean 'lens'?"),
         ('[audit]\nmap = "no"', "[audit] map = 'no' is not true or false.", "embedding map"),
         ("[audit]\nprototypes = 2.5", "[audit] prototypes = 2.5 is not a whole number.", "Prototypes"),
         ("[audit]\nprototypes = 0", "[audit] prototypes cannot be used:", "Prototypes"),
         ("[audit]\nlens = [1, true]", "[audit] lens = [1, True] is not text", "this lens"),
-        ("[audit]\nforce = true", "[audit] force cannot be kept.", "Type --force"),
+        ("[audit]\nforce = true", "[audit] force cannot be set in the file.", "Type --force"),
         ("[audit", "imblens.toml cannot be read:", "For example: [audit]"),
     ],
 )

@@ -83,7 +83,7 @@ def test_broken_tables_and_options_without_a_table(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", train_features=np.eye(4), train_labels=[0, 0, 1, 1])
     for words, said in (
         (("audit", "broken.parquet", *COLUMNS), "broken.parquet cannot be read"),
-        (("audit", "a.npz", *COLUMNS), "a.npz is no table, so --features, --label, --split cannot be used"),
+        (("audit", "a.npz", *COLUMNS), "a.npz is not a table, so --features, --label, --split cannot be used"),
         (("audit", "none.parquet", *COLUMNS), "no run at none.parquet"),
     ):
         done = imblens(*words, "--out", "out", cwd=tmp_path)

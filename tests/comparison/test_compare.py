@@ -161,7 +161,7 @@ def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
     assert (a["change"], a["gained"], a["lost"], a["paired"]) == (pytest.approx(0.2), 6, 2, True)
     assert a["change_low"] < 0.2 < a["change_high"]
     assert (b["accuracy"], b["change"], b["gained"], b["lost"]) == (1, 0, 0, 0)
-    assert b["change_low"] < 0 < b["change_high"]  # sixteen instances without a change are no certainty
+    assert b["change_low"] < 0 < b["change_high"]  # sixteen instances without a change are not certain
     pd.testing.assert_series_equal(
         found.tables["comparison"]["change"].iloc[2:],
         treatment_table(one, two)["change"],

@@ -283,7 +283,7 @@ def test_coco(tmp_path: Path) -> None:
         tmp_path, {"instances_train2017.json": instances([0, 1, 2, 3]), "instances_val2017.json": instances([4, 5])}
     )
     found = load_images(root)
-    assert found.classes == ("cat", "dog")  # by id; a super-category without boxes is no label
+    assert found.classes == ("cat", "dog")  # by id; a super-category without boxes is not a label
     assert (len(found.train), len(found.held_out)) == (4, 2)
     assert found.train.boxes[1].tolist() == [[1, 2, 3, 7, 9], [0, 0, 0, 16, 12]]
     assert found.train.labels.tolist() == [[1, 0], [1, 1], [1, 0], [1, 1]]

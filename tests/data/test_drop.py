@@ -48,7 +48,7 @@ def test_what_was_planted_in_them_goes_too(tmp_path):
         (None, MissingError, "no such file"),
         (b"name\nx\n", InputError, "no column 'id'"),
         (b"", InputError, "no column 'id'"),
-        (b"id\n\n", InputError, "names no instance"),
+        (b"id\n\n", InputError, "lists no instance"),
         (b"id\nnowhere\n", MissingError, "1 of 1 ids name no training image of toy: 'nowhere'"),
         (b"id\ntest/0\n", MissingError, "are held-out images of toy"),
         (b"id\n=t3\n", InputError, "all 1 training images of 'b'"),

@@ -114,7 +114,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path):
     assert len(loaded.train) == 4
     assert loaded.notes == (
         "Folders beside the splits were passed over: 'docs'.",
-        "Files passed over because they are no images: 2 (1 .txt, 1 .db).",
+        "Files passed over because they are not images: 2 (1 .txt, 1 .db).",
         "Images passed over because they lie outside class folders: 1.",
     )
 
@@ -316,5 +316,7 @@ def test_classes_whose_files_are_no_images_name_what_they_hold(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         for i in range(3):
             (tmp_path / name / f"{i}.dcm").write_bytes(b"\0" * 128 + b"DICM")
-    with pytest.raises(InputError, match=r"class folder of 'a', 'b'\. Files that are no images: 6 \.dcm; convert them"):
+    with pytest.raises(
+        InputError, match=r"class folder of 'a', 'b'\. Files that are not images: 6 \.dcm; convert them"
+    ):
         load_images(tmp_path)

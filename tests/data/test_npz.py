@@ -109,7 +109,7 @@ def test_val_alone_is_held_out(tmp_path):
         ({"test_labels": np.array([0, 1, 5])}, "no image of '5', though test has some", "training images"),
         ({"train_labels": np.zeros(6, int), "test_labels": np.zeros(3, int)}, "only '0'", "one subfolder"),
         ({"class_names": np.array(["a", "b"])}, "row 2 has label 2", "0 to 1"),
-        ({"class_names": np.array(["a", "b", "a"])}, "'a' stands twice", "differ"),
+        ({"class_names": np.array(["a", "b", "a"])}, "'a' appears twice", "differ"),
         ({"class_names": np.array(list("abcd"))}, "no image of 'd'", "take the class out"),
         ({"train_labels": np.array(list("abcaab"))}, "some splits have text", "one kind"),
         (

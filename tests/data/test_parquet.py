@@ -299,7 +299,7 @@ def test_a_folder_of_sets_names_them(tmp_path):
     for name in ("small", "tiles"):
         write_pair(tmp_path / name, table(pixels(2), label=["a", "b"]))
     write_parquet(tmp_path / "labels.parquet", pa.table({"image": ["x"], "a": [1]}))
-    with pytest.raises(InputError, match="in folders of their own: small, tiles") as caught:
+    with pytest.raises(InputError, match="several image sets: small, tiles") as caught:
         load_images(tmp_path)
     assert caught.value.hint == f"Give one of them, such as {tmp_path / 'small'}."
 

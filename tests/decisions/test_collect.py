@@ -113,8 +113,8 @@ def test_without_a_validation_split_a_note_states_what_chances_are() -> None:
     ("options", "error", "fragment"),
     [
         ({"count": 0}, InputError, "count=0"),
-        ({"classes": ["cow"]}, MissingError, "'cow' is no class"),
-        ({"classes": []}, InputError, "for no class"),
+        ({"classes": ["cow"]}, MissingError, "'cow' is not a class"),
+        ({"classes": []}, InputError, "classes is empty"),
         ({"pool": np.zeros((0, 6))}, InputError, "pool"),
         ({"pool": np.zeros((5, 3))}, ShapeError, "3 columns; the run has 6"),
         ({"pool": np.full((5, 6), np.nan)}, InputError, "NaN"),
@@ -166,7 +166,7 @@ def test_the_command_writes_the_list_and_the_gains(command) -> None:
         (["run", "--pool", "bare.parquet", "--out", "found"], "neither a column 'features' nor 'logits'"),
         (["run", "--pool", "damaged.parquet", "--out", "found"], "cannot be read"),
         (["run", "--pool", "pool.npz", "--count", "-1", "--out", "found"], "count=-1"),
-        (["run", "--pool", "pool.npz", "--class", "dgo", "--out", "found"], "'dgo' is no class"),
+        (["run", "--pool", "pool.npz", "--class", "dgo", "--out", "found"], "'dgo' is not a class"),
         (["nowhere", "--out", "found"], "no run at nowhere"),
     ],
 )

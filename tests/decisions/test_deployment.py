@@ -104,7 +104,7 @@ def test_rules_with_costs_and_shares_are_stored(tmp_path: Path) -> None:
     rule = Decision.fit(run, prior="equal", costs=1 - np.eye(4), min_recall={"dog": 0.9})
     again = Decision.load(rule.save(tmp_path / "rules.safetensors"))
     pd.testing.assert_frame_equal(again.predict(run.test.features), rule.predict(run.test.features))
-    with pytest.raises(InputError, match="cannot be moved"):
+    with pytest.raises(InputError, match="cannot be adapted"):
         again.with_shares(np.full(4, 0.25))
 
 
@@ -112,14 +112,14 @@ def test_rules_with_costs_and_shares_are_stored(tmp_path: Path) -> None:
     ("options", "error", "fragment"),
     [
         ({"prior": {**SHARES, "dog": 0.6}}, InputError, "sum to 1.2, not to 1"),
-        ({"prior": {**SHARES, "dog": np.nan}}, InputError, "is nan, no share"),
+        ({"prior": {**SHARES, "dog": np.nan}}, InputError, "is nan, not between 0 and 1"),
         ({"prior": {"ant": 1.0}}, MissingError, "no share of 'bee'"),
-        ({"prior": {**SHARES, "cow": 0.0}}, MissingError, "'cow' is no class"),
+        ({"prior": {**SHARES, "cow": 0.0}}, MissingError, "'cow' is not a class"),
         ({"prior": "uniform"}, InputError, "neither equal, training"),
         ({"costs": np.eye(4)}, InputError, "costs as much as any error"),
         ({"costs": np.full((4, 4), np.nan)}, InputError, "not a finite number"),
         ({"costs": np.eye(3)}, InputError, r"shape \(3, 3\) for 4 classes"),
-        ({"min_recall": {"cow": 0.9}}, MissingError, "'cow' is no class"),
+        ({"min_recall": {"cow": 0.9}}, MissingError, "'cow' is not a class"),
         ({"min_recall": {"dog": 0.9}}, InputError, "cannot be guaranteed from 6 held-out instances"),
         ({"min_recall": {"ant": 1.0}}, InputError, "is impossible"),
     ],
@@ -170,7 +170,7 @@ def test_the_command_takes_shares_costs_and_constraints(command) -> None:
         (["--costs", "other.csv"], "has no row for 'bee'"),
         (["--costs", "shares.csv"], "has no column for 'ant'"),
         (["--min-recall", "dog"], "is not CLASS=RECALL"),
-        (["--min-recall", "cow=0.9"], "'cow' is no class"),
+        (["--min-recall", "cow=0.9"], "'cow' is not a class"),
         (["--prior", "estimated", "--min-recall", "dog=0.9"], "exclude each other"),
     ],
 )

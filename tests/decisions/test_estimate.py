@@ -166,7 +166,7 @@ def test_input_that_does_not_fit_is_refused() -> None:
         estimate(run, unlabelled=features)
     with pytest.raises(ShapeError, match="unlabelled features have 5 columns; the run has 6"):
         estimate(run, unlabelled=features[:, :5], labels=(features, labels))
-    with pytest.raises(MissingError, match="'cow' is no class of the run"):
+    with pytest.raises(MissingError, match="'cow' is not a class of the run"):
         estimate(run, unlabelled=features, labels=(features[:2], ["ant", "cow"]))
     with pytest.raises(InputError, match="NaN"):
         estimate(run, unlabelled=np.full((9, 6), np.nan), labels=(features, labels))
@@ -219,7 +219,7 @@ def test_the_command_estimates_and_writes(command) -> None:
         (["--unlabelled", "gone.npz"], "there is no gone.npz"),
         (["--unlabelled", "new.npz", "--labels", "gone.csv"], "there is no gone.csv"),
         (["--unlabelled", "new.npz", "--labels", "unknown.csv"], "names the id 'x9'"),
-        (["--unlabelled", "new.npz", "--labels", "class.csv"], "'cow' is no class of the run"),
+        (["--unlabelled", "new.npz", "--labels", "class.csv"], "'cow' is not a class of the run"),
         (["--unlabelled", "new.npz", "--labels", "twice.csv"], "the id 'n1' twice"),
         (["--unlabelled", "new.npz", "--labels", "empty.csv"], "holds no label"),
         (["--unlabelled", "new.npz", "--labels", "columns.csv"], "has no column 'id'"),

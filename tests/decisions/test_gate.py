@@ -159,7 +159,7 @@ def test_a_broken_constraint_fails_and_an_unknown_one_is_refused() -> None:
     assert found.lines()[1] == "cat: recall 75%, below the minimum of 80% (12 test instances)."
     with pytest.raises(MissingError, match="no class of the run: 'dog'"):
         gate(run, run, min_recall={"dog": 0.8})
-    with pytest.raises(InputError, match="no share"):
+    with pytest.raises(InputError, match="not between 0 and 1"):
         gate(run, run, min_recall={"cat": 80})
 
 
@@ -219,7 +219,7 @@ def test_the_command_ends_with_3_and_writes_for_continuous_integration(command) 
         (["before", "--against", "before", "--min-recall", "cat"], "is not CLASS=SHARE"),
         (["before", "--against", "before", "--min-recall", "cat=2"], "is not CLASS=SHARE"),
         (["before", "--against", "before", "--min-recall", "dog=0.5"], "no class of the run: 'dog'"),
-        (["before", "--against", "before", "--max-drop", "-1"], "is no number of points"),
+        (["before", "--against", "before", "--max-drop", "-1"], "is not a valid number of points"),
         (["before", "--against", "before", "--false-alarms", "2"], "not between 0 and 0.5"),
     ],
 )

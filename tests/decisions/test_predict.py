@@ -184,7 +184,7 @@ def test_the_command_writes_predictions_and_rules(command) -> None:
         (["run", "gone.npz", "--out", "p.csv"], "there is no gone.npz"),
         (["run", "new.npz", "--out", "p.csv", "--sets", "clas"], "no kind of prediction set"),
         (["run", "new.npz", "--out", "p.csv", "--coverage", "90"], "not between 0 and 1"),
-        (["run", "new.npz", "--out", "p.csv", "--abstain", "2"], "is no share"),
+        (["run", "new.npz", "--out", "p.csv", "--abstain", "2"], "is not between 0 and 1"),
         (["run", "new.npz", "--out", "p.csv", "--choose-on", "train"], "cannot be chosen on 'train'"),
         (["noval", "new.npz", "--out", "p.csv"], "no val split"),
         (["rules.safetensors", "new.npz", "--out", "p.csv"], "there is no rules.safetensors"),

@@ -408,7 +408,7 @@ def test_nan_is_an_error_that_names_the_instance() -> None:
         ({"test": (TENSORS[:, :2], LABELS)}, InputError, r"cannot run on inputs of shape \(11, 2, 8, 6\)"),
         ({"train": (IMAGES[..., :2], LABELS)}, InputError, "uint8 of shape"),
         ({"classes": ["a", "b"]}, InputError, "3 outputs for 2 classes"),
-        ({"classes": ["a", "b", "b"]}, InputError, "stands twice"),
+        ({"classes": ["a", "b", "b"]}, InputError, "appears twice"),
         ({"layer": "nope"}, MissingError, "'nope' does not exist"),
         ({"layer": "3.0"}, InputError, "class"),
         ({"batch_size": 0}, InputError, "batch_size is 0"),

@@ -1,4 +1,4 @@
-"""How instances are shown that are no images: text, signals, values of rows; ids that the data set knows."""
+"""How instances are shown that are not images: text, signals, values of rows; ids that the data set knows."""
 
 from __future__ import annotations
 

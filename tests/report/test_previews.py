@@ -1,4 +1,4 @@
-"""Instances that are no images: texts, waveforms and unusual values are shown where images would be, from text to page."""
+"""Instances that are not images: texts, waveforms and unusual values are shown where images would be, from text to page."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_bad_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
         merge([parts[0], parts[2]], out)
     with pytest.raises(InputError, match=r"shard 0/3 was given twice"):
         merge([parts[0], parts[0], parts[1]], out)
-    with pytest.raises(InputError, match=r"is no shard, but a whole run"):
+    with pytest.raises(InputError, match=r"is not a shard, but a whole run"):
         merge([whole().save(tmp_path / "whole")], out)
     with pytest.raises(ExistsError, match="is one of the shards"):
         merge(parts, parts[0], force=True)

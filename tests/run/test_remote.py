@@ -130,7 +130,7 @@ def test_a_graph_that_was_searched_is_kept_with_the_run(
 def test_what_is_not_there_or_not_allowed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no run at memory://nothing/here"):
         Run.load("memory://nothing/here")
-    with pytest.raises(InputError, match="no storage is known under gibberish://"):
+    with pytest.raises(InputError, match="no storage is known for gibberish://"):
         Run.load("gibberish://bucket/run")
 
     def refused(*args: object, **options: object) -> None:

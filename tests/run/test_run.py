@@ -83,7 +83,7 @@ BAD = {
     "blank name": (dict(train=(FEATURES, LABELS), classes=["a", " ", "c"]), "blank"),
     "one class": (dict(train=(FEATURES, LABELS * 0)), "at least two"),
     "one class seen": (dict(train=(FEATURES, LABELS * 0), classes=["a", "b"]), "fewer than two classes"),
-    "same name": (dict(train=(FEATURES, LABELS), classes=["a", "b", "a"]), "'a' stands twice"),
+    "same name": (dict(train=(FEATURES, LABELS), classes=["a", "b", "a"]), "'a' appears twice"),
     "too few names": (dict(train=(FEATURES, LABELS, LOGITS), classes=["a", "b"]), "2 class names for 3 classes"),
     "logits shape": (dict(train=(FEATURES, LABELS, LOGITS[:5])), "train_logits has shape (5, 3)"),
     "dims": (dict(train=(FEATURES, LABELS), test=(FEATURES[:, :3], LABELS)), "test_features has 3 columns"),

@@ -171,7 +171,7 @@ BAD: dict[str, tuple[Any, tuple[Any, Any], str]] = {
     "pipeline not fitted": (make_pipeline(StandardScaler(), LinearSVC()), PAIR, "LinearSVC is not fitted"),
     "regressor": (LinearRegression().fit(*PAIR), PAIR, "LinearRegression is a regressor"),
     "class": (LogisticRegression, PAIR, "needs a fitted classifier"),
-    "transformer": (Pipeline([("scale", StandardScaler().fit(PAIR[0]))]), PAIR, "is no classifier"),
+    "transformer": (Pipeline([("scale", StandardScaler().fit(PAIR[0]))]), PAIR, "is not a classifier"),
     "several outputs": (
         MultiOutputClassifier(FITTED).fit(PAIR[0], [[0, 2], [1, 3]]),
         ([[0.0], [1.0]], [[0, 1], [1, 0]]),

@@ -183,7 +183,7 @@ def test_bagans_gaussians_have_the_moments_of_a_class() -> None:
 
 
 def test_deepsmotes_penalty_is_the_papers_or_the_released_one() -> None:
-    """With one image in the batch the shuffle is no shuffle, and both ask for the same."""
+    """With one image in the batch the shuffle changes nothing, and both ask for the same."""
     canvas = Canvas(colours().train.array())
     images = canvas.inputs(colours().train.array()[:12])
     found = {}

@@ -69,7 +69,7 @@ COUNT = {"2", "10^30", "np.int64(2)"}
 SEED = {"0", "2", "np.int64(2)"}
 FACTS = {"None", "mapping", "mapping to None", "share", "mapping to text"}
 NONE = {"None"}
-NO_TABLE = "needs a table|no table|holds no Parquet|mapping of tables"
+NO_TABLE = "needs a table|no table|not a table|holds no Parquet|mapping of tables"
 NO_COLUMN = "has no column|names of"
 
 
@@ -277,7 +277,7 @@ CALLED = {
     "source": NO_TABLE,
     **dict.fromkeys(("features", "label", "split", "logits", "id", "group", "preview"), NO_COLUMN),
     "of": "no class",
-    "classes": "is no class|class name",
+    "classes": "is not a class|class name",
     "lenses": "no lens",
     "skip": "no lens",
     "options": "no lens",
@@ -290,7 +290,7 @@ CALLED = {
     "abstain": "to send to a person",
     "prior": "of the run",
     "min_recall": "of the run|recall of",
-    "path": "is no name for|no run at|is a folder",
+    "path": "is not a valid name for|no run at|is a folder",
     "force": "",
 }
 

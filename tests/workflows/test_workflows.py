@@ -25,7 +25,9 @@ def test_each_option_goes_to_what_has_it() -> None:
 
 
 def test_options_of_nothing_are_refused() -> None:
-    with pytest.raises(InputError, match=r"--set kappa=3 belongs to no requested option.*--rebalanced-mixup: kappa"):
+    with pytest.raises(
+        InputError, match=r"--set kappa=3 does not belong to any requested option.*--rebalanced-mixup: kappa"
+    ):
         assign_settings(["kappa=3"], mixing="remix")
     with pytest.raises(MissingError, match="smote has no option 'tau'"):
         assign_settings(["tau=1"], oversample="smote")

@@ -95,7 +95,7 @@ class ArrayArchive:
                     )
                 claimed, held = math.prod(int(n) for n in shape) * dtype.itemsize, info.file_size - file.tell()
                 if min(shape, default=0) < 0 or claimed != held:
-                    raise InputError(f"{self.path}: {key!r} claims shape {shape}, but holds {held} bytes.", hint=AGAIN)
+                    raise InputError(f"{self.path}: {key!r} claims shape {shape}, but has {held} bytes.", hint=AGAIN)
                 yield file, shape, fortran, dtype
         except (InputError, StorageError):
             raise
@@ -148,7 +148,7 @@ def _checked_members(path: Path, infos: list[zipfile.ZipInfo], hint: str, mapped
     packed = path.stat().st_size  # members may share bytes, so their own sizes prove nothing
     if unpacked > LARGE_BYTES and unpacked > MAX_RATIO * packed:
         raise InputError(
-            f"{path} would unpack from {packed / 1e6:.1f} MB to {unpacked / 1e6:,.0f} MB, more than {MAX_RATIO}-fold.",
+            f"{path} would grow from {packed / 1e6:.1f} MB to {unpacked / 1e6:,.0f} MB, more than {MAX_RATIO}-fold.",
             hint="Do not read it unless you made it; then store it uncompressed, with numpy.savez.",
         )
     if unpacked > memory_limit() and not mapped:

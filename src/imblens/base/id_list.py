@@ -30,7 +30,7 @@ def read_ids(path: Path, option: str) -> tuple[list[str], str]:
         if "id" not in (rows.fieldnames or ()):
             found = ", ".join(map(repr, (rows.fieldnames or ())[:5])) or "nothing"
             raise InputError(
-                f"{option} {path} has no column 'id'; its first line holds {found}.",
+                f"{option} {path} has no column 'id'; its first line is {found}.",
                 hint="Give the CSV that the report's list of label suspects downloads, or one with a column id.",
             )
         ids = list(dict.fromkeys(row["id"] for row in rows if row["id"]))
@@ -42,7 +42,7 @@ def read_ids(path: Path, option: str) -> tuple[list[str], str]:
         ) from error
     if not ids:
         raise InputError(
-            f"{option} {path} names no instance.", hint=f"Leave {option} out, or tick instances in the report."
+            f"{option} {path} lists no instance.", hint=f"Leave {option} out, or tick instances in the report."
         )
     return ids, hashlib.sha256(raw).hexdigest()
 

@@ -82,7 +82,7 @@ class Registry(Mapping[str, Item], Generic[Item]):
         """Return an item by name; hyphens count as underscores.
 
         Raises:
-            InputError: `name` is no text.
+            InputError: `name` is not text.
             MissingError: there is none; the hint names the nearest.
         """
         known = self._all()

@@ -139,7 +139,7 @@ class Copies:
         return pushed
 
     def origin(self, local: Path) -> str | None:
-        """The address that a local file is a copy of; None where it is no copy."""
+        """The address that a local file is a copy of; None where it is not a copy."""
         for parent, folder in self._places.items():
             if folder in local.parents:
                 return f"{parent}/{local.relative_to(folder).as_posix()}"
@@ -219,7 +219,7 @@ def _file_system(address: str) -> tuple[Any, str]:
         if "Protocol not known" not in str(error):
             raise
         raise InputError(
-            f"no storage is known under {protocol}:// ({address}).", hint="Such as s3:// or gs://."
+            f"no storage is known for {protocol}:// ({address}).", hint="Known are, for example, s3:// and gs://."
         ) from error
     return system, str(root).rstrip("/")
 

@@ -36,7 +36,7 @@ LINE = _Line()
 
 @contextmanager
 def live() -> Iterator[None]:
-    """Draw the line while a command runs; nothing where stderr is no terminal."""
+    """Draw the line while a command runs; nothing where stderr is not a terminal."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield
         return

@@ -70,7 +70,9 @@ def read(path: Path, commands: Mapping[str, Any], context: Any) -> dict[str, dic
     found: dict[str, dict[str, Any]] = {}
     for name, section in sections.items():
         if not isinstance(section, dict):
-            raise InputError(f"{path}: {name} is in no section.", hint=f"Write [audit] above it. {_of(name, commands)}")
+            raise InputError(
+                f"{path}: {name} is outside any section.", hint=f"Write [audit] above it. {_of(name, commands)}"
+            )
         if name not in commands:
             raise InputError(f"{path}: there is no command [{name}].", hint=did_you_mean(name, list(commands)))
         found[name] = _section(path, name, section, commands[name], context)
@@ -105,9 +107,11 @@ def _section(path: Path, name: str, section: dict[str, Any], command: Any, conte
         where = f"{path}: [{name}] {key}"
         param = params.get(key.replace("_", "-"))
         if key.replace("_", "-") in TYPED:
-            raise InputError(f"{where} cannot be kept.", hint=f"Type --{key} with the command that needs it.")
+            raise InputError(
+                f"{where} cannot be set in the file.", hint=f"Type --{key} with the command that needs it."
+            )
         if param is None:
-            raise InputError(f"{where} is no option of imblens {name}.", hint=did_you_mean(key, list(params)))
+            raise InputError(f"{where} is not an option of imblens {name}.", hint=did_you_mean(key, list(params)))
         value = _checked(where, value, types[param.name], param, path.parent)
         try:
             param.process_value(own, value)

@@ -45,15 +45,17 @@ Task = typer.Option(
     None,
     "--task",
     metavar="multiclass|multilabel",
-    help="One label an instance, or several; default: as the labels show, which is stated.",
+    help="Single-label or multi-label; by default inferred from the labels, and stated.",
 )
 Range = typer.Option(
     None,
     "--pixel-range",
     metavar="BLACK,WHITE",
-    help="Of images of more than 8 bits; default: as training images show.",
+    help="Pixel values of black and white in images of more than 8 bits; by default inferred from training images.",
 )
-LabelColumn = typer.Option(None, "--label-column", metavar="COL", help="Column of a table or Parquet with the label.")
+LabelColumn = typer.Option(
+    None, "--label-column", metavar="COL", help="Column of a table or Parquet file with the label."
+)
 SplitColumn = typer.Option(
     None, "--split-column", metavar="COL|COL=VALUE", help="Column of the split; with VALUE, its rows are test."
 )
@@ -61,9 +63,9 @@ GroupColumn = typer.Option(
     None,
     "--group",
     metavar="COL",
-    help="Column of the patient, source image or site; intervals are then by group. Found by itself where it is patient_id.",
+    help="Column of the patient, source image or site; intervals are then by group. patient_id is found automatically.",
 )
-ImageColumn = typer.Option(None, "--image-column", metavar="COL", help="Column that names or holds the images.")
+ImageColumn = typer.Option(None, "--image-column", metavar="COL", help="Column with the images or their paths.")
 Root = typer.Option(
     None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
 )
@@ -237,7 +239,7 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
 
 
 def address(report: Path) -> list[str]:
-    """Return the address of a report, which terminals make clickable; nothing where stdout is no terminal."""
+    """Return the address of a report, which terminals make clickable; nothing where stdout is not a terminal."""
     return [f"open: {report.resolve().as_uri()}"] if sys.stdout.isatty() else []
 
 

@@ -20,12 +20,12 @@ Features = typer.Option(
     None,
     "--features",
     metavar="COL",
-    help="For a table: the column of feature lists, or columns of numbers between commas; f* names several.",
+    help="For a table: a column of feature lists, or several columns of numbers: a,b,c or a pattern such as f*.",
 )
 Label = typer.Option(None, "--label", metavar="COL", help="For a table: the column of labels.")
 SplitColumn = typer.Option(None, "--split", metavar="COL", help="For a table: the column with train, val and test.")
 Logits = typer.Option(
-    None, "--logits", metavar="COL", help="For a table: the column of logits; needs --classes for text."
+    None, "--logits", metavar="COL", help="For a table: the column of logits; text labels then need --classes."
 )
 Id = typer.Option(None, "--id", metavar="COL", help="For a table: the column that identifies instances.")
 Group = typer.Option(
@@ -44,7 +44,7 @@ Task = typer.Option(
     None,
     "--task",
     metavar="multiclass|multilabel",
-    help="For arrays and tables: one label an instance, or several; default: as the labels show, which is stated.",
+    help="For arrays and tables: single-label or multi-label; by default inferred from the labels, and stated.",
 )
 
 
@@ -93,7 +93,7 @@ def load(source: Path, options: TableOptions, *, mixed: bool = False, task: Any 
     if not is_table(source) or not source.exists():
         if options.given and not mixed and source.exists():
             names = ", ".join(f"--{name}" for name in options.given)
-            raise InputError(f"{source} is no table, so {names} cannot be used.", hint="Leave the option out.")
+            raise InputError(f"{source} is not a table, so {names} cannot be used.", hint="Leave the option out.")
         return Run.load(source, task=task)
     columns = Run.table_columns(source)
     needed = ["features", "label", *(["split"] if _needs_split(source) else [])]

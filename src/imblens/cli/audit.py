@@ -45,7 +45,7 @@ EXAMPLES = examples(
 def command(
     source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive of arrays, or a table."),
     out: Path | None = typer.Option(
-        None, "--out", metavar="DIR", help="Folder to write; by default beside what is audited: RUN-audit."
+        None, "--out", metavar="DIR", help="Folder to write to; by default RUN-audit, beside the run."
     ),
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
@@ -63,13 +63,13 @@ def command(
     approximate: bool | None = typer.Option(
         None,
         "--approximate/--exact",
-        help="How neighbours are searched; by default exactly up to 300,000 instances.",
+        help="Neighbour search; by default exact up to 300,000 instances.",
     ),
     engine: str = typer.Option(
         "local",
         "--engine",
         metavar="local|ray",
-        help="Where statistics over the parts of a large run are computed: here, or as Ray tasks.",
+        help="Compute statistics over the parts of a large run in this process, or in Ray tasks.",
     ),
     deploy: list[Path] = typer.Option(
         [],

@@ -48,13 +48,13 @@ def command(
         ...,
         "--model",
         metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY",
-        help="Network; see `imblens list models`. Or a function that builds it.",
+        help="Network: a name of `imblens list models`, or a function that builds it.",
     ),
     weights: Path | None = typer.Option(
         None,
         "--weights",
         metavar="FILE[:KEY]",
-        help="Its weights, read safely; KEY chooses one of several copies (EMA).",
+        help="Weights of the network; KEY chooses one of several sets, such as an average (EMA).",
     ),
     out: Path = Out,
     root: Path | None = Root,
@@ -72,10 +72,10 @@ def command(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
     ),
     layer: str | None = typer.Option(
-        None, "--layer", metavar="NAME", help="The last linear layer, when it is not found by itself."
+        None, "--layer", metavar="NAME", help="The last linear layer, if it is not found automatically."
     ),
     features: str | None = typer.Option(
-        None, "--features", metavar="NAME", help="Module whose output are the features, where there is no linear head."
+        None, "--features", metavar="NAME", help="Module whose output is used as features, if there is no linear head."
     ),
     classes: str | None = typer.Option(
         None, "--classes", metavar="A,B,C|FILE", help="Class names in the order of the network's outputs."
@@ -84,37 +84,47 @@ def command(
         None,
         "--mean",
         metavar="R,G,B",
-        help="Subtracted after scaling pixels to [0, 1]; default 0. One number: the network takes one grey channel.",
+        help="Subtracted after pixels are scaled to [0, 1]; default 0. A single number means one grey channel.",
     ),
-    std: str | None = typer.Option(None, "--std", metavar="R,G,B", help="Divided by after that; default 1."),
-    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: as they are."),
-    profile: str = typer.Option("natural", "--profile", metavar="exp:R|step:R|natural", help="Thin the training set."),
-    batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images at a time."),
+    std: str | None = typer.Option(None, "--std", metavar="R,G,B", help="Pixels are then divided by this; default 1."),
+    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: unchanged."),
+    profile: str = typer.Option(
+        "natural", "--profile", metavar="exp:R|step:R|natural", help="Subsample the training split."
+    ),
+    batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images per batch."),
     colours: bool = typer.Option(True, "--colours/--no-colours", help="Measure which colours drive predictions."),
     shortcuts: bool = typer.Option(
-        True, "--shortcuts/--no-shortcuts", help="Run a sample again without borders, colour, tint and surroundings."
+        True,
+        "--shortcuts/--no-shortcuts",
+        help="Test shortcuts: run a sample again without borders, colour, tint, surroundings.",
     ),
     maps: str | None = typer.Option(
         None,
         "--maps",
         metavar="NAME",
-        help="The last convolutional maps, held against boxes; default: found by itself.",
+        help="Module with the last convolutional maps, to compare with boxes; by default found automatically.",
     ),
     concepts: float = typer.Option(
-        0.01, "--concepts", metavar="SHARE", help="Share of activations that count as strong when concepts are counted."
+        0.01,
+        "--concepts",
+        metavar="SHARE",
+        help="Share of each channel's activations that count as strong (lens concepts).",
     ),
     shard: str | None = typer.Option(
         None,
         "--shard",
         metavar="I/N",
-        help="Capture part I of N (from 0), for `imblens merge`; runs anywhere, in any order.",
+        help="Capture only part I of N (I from 0), to join with `imblens merge`; on any machine, in any order.",
     ),
     engine: str = typer.Option(
-        "local", "--engine", metavar="local|ray", help="Capture here, or in Ray tasks, a shard each, and merge them."
+        "local",
+        "--engine",
+        metavar="local|ray",
+        help="Capture in this process, or in Ray tasks (one per shard) whose shards are merged.",
     ),
     address: str | None = Address,
     unsafe_pickle: bool = typer.Option(
-        False, "--unsafe-pickle", help="Read .pt files that run code. Only your own files."
+        False, "--unsafe-pickle", help="Read .pt files that can run code. Use it only for files that you trust."
     ),
     seed: int = Seed,
     force: bool = Force,

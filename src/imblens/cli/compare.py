@@ -31,7 +31,7 @@ def command(
         "--class",
         metavar="NAME",
         help="Show the errors of this class and the features it shares, in every run; may be repeated. With two or more, "
-        "maps are of these classes alone.",
+        "maps show only these classes.",
     ),
     draw_map: bool | None = typer.Option(
         None,

@@ -20,7 +20,7 @@ def command(
     as_json: bool = Json,
     device: bool = typer.Option(True, help="Report the device that torch uses (loads torch)."),
 ) -> None:
-    """List installed versions and what each extra adds: a block to paste into a bug report."""
+    """List installed versions and what each extra adds, for example for a bug report."""
     from imblens.base.extras import EXTRAS, missing_packages
     from imblens.base.versions import IMBLENS, version_of
     from imblens.cli._project import described

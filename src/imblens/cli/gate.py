@@ -19,18 +19,18 @@ def command(
     source: Path = typer.Argument(..., metavar="RUN|ARRAYS.npz", help="The new run."),
     against: Path = typer.Option(..., "--against", metavar="RUN0", help="The reference run, or an archive of arrays."),
     max_drop: float = typer.Option(
-        0.0, "--max-drop", metavar="POINTS", help="Drop of a class's recall, in percentage points, that is tolerated."
+        0.0, "--max-drop", metavar="POINTS", help="Tolerated drop of a class's recall, in percentage points."
     ),
     min_recall: list[str] = typer.Option(
-        [], "--min-recall", metavar="CLASS=SHARE", help="Least recall of a class, 0 to 1; may be repeated."
+        [], "--min-recall", metavar="CLASS=SHARE", help="Smallest recall of a class, 0 to 1; may be repeated."
     ),
     alpha: float = typer.Option(
-        0.05, "--false-alarms", metavar="SHARE", help="Largest chance that a run without any change fails."
+        0.05, "--false-alarms", metavar="SHARE", help="Largest probability that an unchanged run fails by chance."
     ),
     calibration: bool = typer.Option(
         True,
         "--calibration/--no-calibration",
-        help="Also fail where the probabilities of a label are calibrated worse.",
+        help="Also fail where calibration got worse.",
     ),
     junit: Path | None = typer.Option(None, "--junit", metavar="FILE.xml", help="Write the table as JUnit XML."),
     markdown: Path | None = typer.Option(None, "--markdown", metavar="FILE.md", help="Write the table as Markdown."),
@@ -44,7 +44,9 @@ def command(
     from imblens.run import Run
 
     if not 0 <= max_drop < 100:
-        raise InputError(f"--max-drop {max_drop:g} is no number of points.", hint="Give 2 for two points, below 100.")
+        raise InputError(
+            f"--max-drop {max_drop:g} is not a valid number of points.", hint="Give 2 for two points, below 100."
+        )
     minimum = dict(_constraint(text) for text in min_recall)
     run, reference = Run.load(source), Run.load(against)
     files = {path: kind for path, kind in ((junit, "junit"), (markdown, "markdown")) if path is not None}

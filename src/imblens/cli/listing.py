@@ -23,7 +23,7 @@ def command(
         help="Which list.",
         autocompletion=_lists,
     ),
-    name: str | None = typer.Argument(None, metavar="NAME", help="Explain this entry in full."),
+    name: str | None = typer.Argument(None, metavar="NAME", help="Name of an entry to explain in full."),
     as_json: bool = Json,
 ) -> None:
     """List the names that can be used, and explain them."""

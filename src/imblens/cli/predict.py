@@ -42,7 +42,9 @@ def command(
     sets: str = typer.Option(
         "class", "--sets", metavar="class|marginal|prevalence|interpolated", help="Kind of prediction set."
     ),
-    coverage: float = typer.Option(0.9, "--coverage", metavar="SHARE", help="Chance that a set has the true class."),
+    coverage: float = typer.Option(
+        0.9, "--coverage", metavar="SHARE", help="Probability that a set has the true class."
+    ),
     abstain: float | None = typer.Option(
         None,
         "--abstain",
@@ -53,7 +55,7 @@ def command(
         None,
         "--prior",
         metavar="equal|training|estimated|FILE",
-        help="Class shares at deployment: a CSV with columns class, share; `estimated` from DATA by EM.",
+        help="Class shares at deployment: a CSV with columns class, share; or `estimated`, from DATA by EM.",
     ),
     costs: Path | None = typer.Option(
         None,
@@ -62,10 +64,16 @@ def command(
         help="Cost of each error: a row per true class, a column per predicted class.",
     ),
     min_recall: list[str] = typer.Option(
-        [], "--min-recall", metavar="CLASS=SHARE", help="Recall to keep, with 95% confidence, at the best precision."
+        [],
+        "--min-recall",
+        metavar="CLASS=SHARE",
+        help="Recall of a class to guarantee with 95% confidence; may be repeated.",
     ),
     choose_on: str = typer.Option(
-        "val", "--choose-on", metavar="val|test", help="Split on which the rules are chosen; its accuracy is used up."
+        "val",
+        "--choose-on",
+        metavar="val|test",
+        help="Split on which the rules are chosen; accuracy on it is then optimistic.",
     ),
     model: Path | None = typer.Option(
         None, "--model", metavar="FILE.safetensors", help="The network of a treated run, as `treat --model` wrote it."
@@ -98,7 +106,7 @@ def command(
         changed = {key: value for key, value in chosen.items() if value != usual[key]}
         if stated:
             raise InputError(
-                f"{source} holds rules that were chosen before.", hint="Leave out the options, or give the run."
+                f"{source} contains rules that are already chosen.", hint="Leave out the options, or give the run."
             )
         rules = Decision.load(source, **changed)
     else:
@@ -119,7 +127,9 @@ def command(
     claim_file(out, force=force)
     if save is not None:
         if save.suffix != ".safetensors":
-            raise InputError(f"--save {save} is no name for a decision.", hint="Give a name that ends in .safetensors.")
+            raise InputError(
+                f"--save {save} is not a valid name for a decision.", hint="Give a name that ends in .safetensors."
+            )
         claim_file(save, force=force)
     found = new_instances(source, data, model=model, progress=progress, kept=parts_folder(out))
     if prior == "estimated" and run is not None:

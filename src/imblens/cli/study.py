@@ -28,13 +28,13 @@ def command(
     arrays: list[Path] = typer.Option(
         [], "--arrays", metavar="FILE.npz", help="Stored features for `diagnosis` to plant causes in; may be repeated."
     ),
-    quick: bool = typer.Option(False, "--quick", help="The size for two cores instead of the paper's."),
-    seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Instead of the study's."),
+    quick: bool = typer.Option(False, "--quick", help="A small version of the study, for two cores."),
+    seeds: str | None = typer.Option(None, "--seeds", metavar="0,1,2", help="Seeds, instead of those of the study."),
     cuts: str | None = typer.Option(
         None,
         "--cuts",
         metavar="0,10,100",
-        help="Seeds of the draws that thin the training images, instead of the study's.",
+        help="Seeds of the subsampling of training images, instead of those of the study.",
     ),
     workers: int | None = typer.Option(
         None, "--workers", min=1, metavar="N", help="Processes; default: one per core, or one on a GPU."

@@ -49,7 +49,7 @@ def command(
     drop: Path | None = typer.Option(None, metavar="FILE.csv", help="Leave out training images listed in column id."),
     arch: str = _name("smallnet", "--arch", "models", "Network", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY"),
     weights: Path | None = typer.Option(
-        None, metavar="FILE", help="Pretrained weights to start from; a head of other classes is left out."
+        None, metavar="FILE", help="Pretrained weights to start from; a head for other classes is left out."
     ),
     loss: str | None = _name(None, "--loss", "losses", "Loss; default ce, for multi-label data bce"),
     schedule: str | None = _name(
@@ -64,14 +64,14 @@ def command(
     oversample: str | None = _name(None, "--oversample", "oversamplers", "Balance with synthetic images"),
     remix: bool = typer.Option(False, "--remix", help="Balance each batch and mix its images (Bellinger et al. 2021)."),
     rebalanced_mixup: bool = typer.Option(
-        False, "--rebalanced-mixup", help="Mix images, with labels in favour of the rarer class (Chou et al. 2020)."
+        False, "--rebalanced-mixup", help="Mix images; mixed labels favour the rarer class (Chou et al. 2020)."
     ),
     eos: bool = typer.Option(False, "--eos", help="Over-sample each batch in feature space while training."),
     class_colours: Path | None = typer.Option(
         None,
         "--class-colours",
         metavar="RUN",
-        help="Change the colours that the network of RUN relies on for each class.",
+        help="Augment: vary the colours on which the network of RUN relies for each class.",
     ),
     devices: int = typer.Option(1, "--devices", min=1, help="GPUs, or processes on CPUs, that share each batch."),
     settings: list[str] = typer.Option(
@@ -80,7 +80,9 @@ def command(
     drw: bool = typer.Option(False, "--drw", help="Deferred re-weighting: class-balanced weights late in training."),
     epochs: int | None = typer.Option(None, min=1, help="Default: the schedule's."),
     batch_size: int | None = typer.Option(None, min=1, help="Default: the schedule's."),
-    precision: str | None = typer.Option(None, metavar="32-true|bf16-mixed", help="Default: the faster one here."),
+    precision: str | None = typer.Option(
+        None, metavar="32-true|bf16-mixed", help="Default: the faster one on this machine."
+    ),
     size: str | None = typer.Option(None, metavar="N|HxW", help="Resize images; default: unchanged."),
     seed: int = shared.Seed,
     resume: bool = typer.Option(False, "--resume", help="Resume from the last finished epoch in --out."),

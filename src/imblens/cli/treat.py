@@ -97,7 +97,9 @@ def _check_model(model: Path, source: Path, *, force: bool) -> None:
 
     require("torch", "imblens treat --model")
     if model.suffix != ".safetensors":
-        raise InputError(f"--model {model} is no name for a network.", hint="Give a name that ends in .safetensors.")
+        raise InputError(
+            f"--model {model} is not a valid name for a network.", hint="Give a name that ends in .safetensors."
+        )
     if not (source / "model.safetensors").is_file():
         raise InputError(
             f"{source} holds no network that imblens trained, so --model has nothing to write.",

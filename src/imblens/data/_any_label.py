@@ -26,8 +26,8 @@ def finding_or_none(images: ImageSet) -> ImageSet:
     """
     if images.task != "multilabel":
         raise InputError(
-            f"{images.name} is single-label, so any finding against none is not defined.",
-            hint="Use its classes as they are.",
+            f"{images.name} is single-label, so finding against no finding is not defined.",
+            hint="Use its classes unchanged.",
         )
     splits, left_out = binary_splits(images.splits)
     counts = {name: np.bincount(split.labels, minlength=2).tolist() for name, split in splits.items()}

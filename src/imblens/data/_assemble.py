@@ -122,7 +122,7 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
         )
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
-        raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
+        raise InputError(f"the class name {twice!r} appears twice.", hint="Class names must differ.")
     return names
 
 
@@ -229,7 +229,7 @@ def number_labels(
         where: how messages name the data.
 
     Raises:
-        ShapeError, InputError: splits that disagree, numbers out of range, text that is no class name.
+        ShapeError, InputError: splits that disagree, numbers out of range, text that is not a class name.
     """
     width = {s: a.shape[1] if a.ndim == 2 else 0 for s, a in raw.items()}
     if len(set(width.values())) > 1:

@@ -156,7 +156,7 @@ def _to_rgb(image: Image.Image, where: str, pixel_range: PixelRange | None) -> P
         if pixel_range is None and (image.mode == "F" or wide.min() < 0 or wide.max() > 65535):
             raise InputError(
                 f"{where} has 32-bit pixels, whose range from black to white is not known.",
-                hint="State it: pixel_range=(BLACK, WHITE), --pixel-range BLACK,WHITE.",
+                hint="Give it: pixel_range=(BLACK, WHITE) or --pixel-range BLACK,WHITE.",
             )
         grey = scaled(wide, pixel_range or (0, 65535))
         return np.repeat(grey[:, :, None], 3, axis=2)

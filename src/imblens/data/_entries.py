@@ -102,7 +102,7 @@ def read_entries(
     several = [entry.file for entry in entries if places.fits_several(entry.file)]
     if several:
         raise InputError(
-            f"{root}: several images fit {several[0]!a}, and {len(several) - 1:,} more names have that fault.",
+            f"{root}: several images fit {several[0]!a}, and so do {len(several) - 1:,} other names.",
             hint="Write the names with their folders.",
         )
     if not found:

@@ -90,7 +90,7 @@ class ImageSplit:
             raise ShapeError(f"{name} has {len(pixels)} images for {len(array)} labels.", hint="Give one label each.")
         texts = np.array([f"{i:06d}" for i in range(len(array))] if ids is None else list(ids), dtype=object)
         if len(set(texts.tolist())) != len(texts):
-            raise InputError("ids are not unique.", hint="Give every image an id of its own.")
+            raise InputError("ids are not unique.", hint="Give every image a different id.")
         found = None if boxes is None else tuple(_checked_boxes(b, i) for i, b in enumerate(boxes))
         return cls(array, texts, ArraySource(pixels, name), np.arange(len(array)), found)
 
@@ -143,7 +143,7 @@ class ImageSplit:
             InputError: they differ in size, or none is asked for.
         """
         if not len(indices):
-            raise InputError("no image was asked for.", hint="Give at least one index.")
+            raise InputError("no image was requested.", hint="Give at least one index.")
         return self._decoded(np.asarray(indices, dtype=np.int64), self.size)
 
     def array(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -207,7 +207,7 @@ class ImageSplit:
         if isinstance(self.source, ArraySource) and size is None:
             return in_colour(self.source.images[self.rows[indices]])
         if not len(indices):
-            raise InputError("no image was asked for.", hint="Give at least one index.")
+            raise InputError("no image was requested.", hint="Give at least one index.")
         first = self._at(int(indices[0]), size)
         pixels = room_for(len(indices), first, mapped=mapped)
         pixels[0] = first

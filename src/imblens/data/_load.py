@@ -118,7 +118,9 @@ def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: boo
         path = Path(data).expanduser()
         exists = path.exists()
     except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise InputError(f"{data!r} is not a path: {error}.", hint="Give a folder, an .npz file or a name.") from error
+        raise InputError(
+            f"{data!r} is not a valid path: {error}.", hint="Give a folder, an .npz file or a name."
+        ) from error
     if not exists:
         hint = did_you_mean(str(data), list(image_sets())).rstrip(".")
         raise MissingError(

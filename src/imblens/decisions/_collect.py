@@ -175,7 +175,7 @@ def collect(
 
     run = as_run(run, "collect")
     if pool is None and not gain:
-        raise InputError("collect: neither a pool nor gains were asked for.", hint="Pass pool=, or gain=True.")
+        raise InputError("collect: neither a pool nor gains were requested.", hint="Pass pool=, or gain=True.")
     aimed = _aimed(run, classes)
     table = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "aimed": aimed})
     tables, notes = {}, []
@@ -200,10 +200,10 @@ def _aimed(run: Run, classes: Sequence[str] | None) -> NDArray[np.bool_]:
         return found
     for name in classes:
         if name not in run.classes:
-            raise MissingError(f"collect: {name!r} is no class of the run.", hint=did_you_mean(name, run.classes))
+            raise MissingError(f"collect: {name!r} is not a class of the run.", hint=did_you_mean(name, run.classes))
         found[run.classes.index(name)] = True
     if not found.any():
-        raise InputError("collect: the list is for no class.", hint="Name a class, or leave out classes.")
+        raise InputError("collect: classes is empty.", hint="Name a class, or leave out classes.")
     return found
 
 
@@ -266,7 +266,7 @@ def _list(
         }
     )
     notes.append(
-        "The list is no random sample: its instances of frequent classes look like rare ones. Add those of the classes that "
+        "The list is not a random sample: its instances of frequent classes look like rare ones. Add those of the classes that "
         "it is for to training, and keep the others apart."
     )
     if left_out:

@@ -124,7 +124,7 @@ class Decision:
         run = as_run(run, "Decision.fit")
         if abstain is not None and not 0 <= abstain < 1:
             raise InputError(
-                f"a share of {abstain:g} to send to a person is no share below 1.",
+                f"a share of {abstain:g} to send to a person is not between 0 and 1.",
                 hint=share_hint(abstain) if abstain > 1 else "Give 0.1 to send 10% of the instances to a person.",
             )
         split, notes = held_out_split(run, choose_on)
@@ -180,7 +180,7 @@ class Decision:
             Saerens, Latinne and Decaestecker 2002, equation 2.4; Elkan 2001, The foundations of cost-sensitive learning.
         """
         if self.shares is None or self.thresholds is not None:
-            raise InputError("these rules cannot be moved to other class shares.", hint="Choose them with prior=.")
+            raise InputError("these rules cannot be adapted to other class shares.", hint="Choose them with prior=.")
         with np.errstate(divide="ignore"):  # a share of 0 is a bias of minus infinity
             step = np.log(shares) - np.log(self.shares)
             if self.multilabel:
@@ -203,7 +203,7 @@ class Decision:
         found, p = np.full(len(self.classes), np.nan), self.calibration(logits)
         for name, recall in min_recall.items():
             if name not in self.classes:
-                raise MissingError(f"{name!r} is no class of the run.", hint=did_you_mean(name, self.classes))
+                raise MissingError(f"{name!r} is not a class of the run.", hint=did_you_mean(name, self.classes))
             place = self.classes.index(name)
             own = labels[:, place] == 1 if self.multilabel else labels == place
             found[place] = recall_threshold(p[own, place], recall, confidence=confidence)
@@ -248,7 +248,7 @@ class Decision:
         """
         if Path(path).suffix == ".safetensors":
             if options:
-                raise InputError(f"{path} holds rules that were chosen before.", hint="Leave out the options.")
+                raise InputError(f"{path} contains rules that are already chosen.", hint="Leave out the options.")
             return cls(**read_decision(Path(path)))
         return cls.fit(Run.load(path), **options)
 

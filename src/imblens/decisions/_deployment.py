@@ -21,7 +21,7 @@ PRIORS = ("equal", "training", "estimated")
 
 
 def share_hint(value: Any) -> str:
-    """What to give instead of a number that is no share.
+    """What to give instead of a number that is not between 0 and 1.
 
     Example:
         >>> share_hint(95), share_hint(-1)
@@ -38,7 +38,7 @@ def class_number(run: Run, name: str) -> int:
         MissingError: there is no such class.
     """
     if name not in run.classes:
-        raise MissingError(f"{name!r} is no class of the run.", hint=did_you_mean(name, run.classes))
+        raise MissingError(f"{name!r} is not a class of the run.", hint=did_you_mean(name, run.classes))
     return run.classes.index(name)
 
 
@@ -70,7 +70,7 @@ def checked_prior(run: Run, prior: str | Mapping[str, float]) -> Floats:
         if name not in prior:
             raise MissingError(f"the prior has no share of {name!r}.", hint="Give one share for every class.")
         if not 0 <= share <= 1:
-            raise InputError(f"the prior of {name!r} is {share:g}, no share.", hint=share_hint(float(share)))
+            raise InputError(f"the prior of {name!r} is {share:g}, not between 0 and 1.", hint=share_hint(float(share)))
     if not multilabel and abs(shares.sum() - 1) > 1e-3:
         raise InputError(
             f"the shares of the prior sum to {shares.sum():.4g}, not to 1.", hint="Divide them by their sum."
@@ -96,7 +96,7 @@ def read_prior(run: Run, given: str) -> Floats:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{path} is no mapping of class names to numbers.", hint='Give {"cat": 0.9, ...}.'
+                f"{path} is not a mapping of class names to numbers.", hint='Give {"cat": 0.9, ...}.'
             ) from error
     frame = _csv(path, "class shares", ("class", "share"))
     twice = frame["class"][frame["class"].duplicated()]
@@ -110,7 +110,7 @@ def read_costs(run: Run, path: Path) -> Floats:
 
     Raises:
         MissingError: no such file, or a class is missing or unknown.
-        InputError: it cannot be read, or a cost is no finite number.
+        InputError: it cannot be read, or a cost is not a finite number.
     """
     frame = _csv(path, "costs", ())
     rows = [str(name) for name in frame.iloc[:, 0]]
@@ -142,7 +142,7 @@ def checked_costs(costs: Any, n_classes: int, multilabel: bool = False) -> Float
     try:
         matrix = np.asarray(costs, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError("the costs are no matrix of numbers.", hint="Rows: true, columns: predicted.") from error
+        raise InputError("the costs are not a matrix of numbers.", hint="Rows: true, columns: predicted.") from error
     if matrix.shape != (n_classes, n_classes):
         raise ShapeError(
             f"the costs have shape {matrix.shape} for {n_classes} classes.", hint="Rows: true, columns: predicted."
@@ -152,7 +152,7 @@ def checked_costs(costs: Any, n_classes: int, multilabel: bool = False) -> Float
     if (np.diag(matrix) >= matrix.max(axis=1)).any() or (np.diag(matrix) > matrix.min(axis=1)).any():
         raise InputError(
             "a correct prediction costs as much as any error, or more than one.",
-            hint="Rows are true classes, columns predicted; the least cost of a row belongs on the diagonal.",
+            hint="Rows are true classes, columns predicted; the smallest cost of a row belongs on the diagonal.",
         )
     return matrix
 
@@ -242,7 +242,7 @@ def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
     try:
         frame = pd.read_csv(io.StringIO(_text(path, what)), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no CSV.", hint="Give UTF-8 text with rows of one length.") from error
+        raise InputError(f"{path} is not a CSV file.", hint="Give UTF-8 text with rows of one length.") from error
     lacking = [name for name in columns if name not in frame]
     if lacking:
         raise MissingError(f"{path} has no column {lacking[0]!r}.", hint=f"Needed: {', '.join(columns)}.")

@@ -194,7 +194,7 @@ def gate(
 
 def _check_options(max_drop: float, alpha: float) -> None:
     if not 0 <= max_drop < 1:
-        raise InputError(f"gate: a tolerated drop of {max_drop} is no share.", hint=share_hint(max_drop))
+        raise InputError(f"gate: a tolerated drop of {max_drop} is not between 0 and 1.", hint=share_hint(max_drop))
     if not 0 < alpha < 0.5:
         raise InputError(
             f"gate: a chance of {alpha:g} of a false alarm is not between 0 and 0.5.",
@@ -233,7 +233,7 @@ def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, fl
         if name not in run.classes:
             raise MissingError(f"min_recall names no class of the run: {name!r}.", hint=did_you_mean(name, run.classes))
         if not 0 <= share <= 1:
-            raise InputError(f"min_recall of {name!r} is {share:g}, no share.", hint=share_hint(share))
+            raise InputError(f"min_recall of {name!r} is {share:g}, not between 0 and 1.", hint=share_hint(share))
         place = run.classes.index(name)
         if not (test.membership[:, place] & test.known[:, place]).any():
             raise InputError(

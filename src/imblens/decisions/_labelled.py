@@ -81,7 +81,7 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
 
     Raises:
         MissingError: no such file, column, id or class.
-        InputError: it is no CSV, is empty, or an id stands twice.
+        InputError: it is not a CSV file, is empty, or an id appears twice.
     """
     import pandas as pd
 
@@ -91,7 +91,7 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:
         raise InputError(
-            f"{path} is no CSV.", hint="Give UTF-8 text with the columns id, label and rows of one length."
+            f"{path} is not a CSV file.", hint="Give UTF-8 text with the columns id, label and rows of one length."
         ) from error
     multilabel = run.task == "multilabel"
     wanted = ["id", *(run.classes if multilabel else ("label",))]

@@ -21,7 +21,7 @@ EXPLANATIONS = {
         "What should be labelled next?",
         "Gains are those of a head refitted on these features with two and four times as many instances of a class, "
         "extrapolated from subsamples. The list prefers instances that are likely of a rare class although another is "
-        "predicted; it is no random sample.",
+        "predicted; it is not a random sample.",
     ),
     "gate": (
         "Did a class get worse?",

@@ -75,7 +75,7 @@ class Rules(Protocol):
 def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
     """Write the rules; see `Decision.save`."""
     if path.suffix != ".safetensors":
-        raise InputError(f"{path} is no name for a decision.", hint="End it with .safetensors.")
+        raise InputError(f"{path} is not a valid name for a decision.", hint="End it with .safetensors.")
     claim_file(path, force=force)
     write_bytes(path, decision_bytes(decision))
     return path
@@ -136,7 +136,7 @@ def read_decision(path: Path) -> dict[str, Any]:
         )
         of_distance: list[Any] = [arrays.get(name) for name in ("features", "starts", "scale", "grid")]
         if 0 < sum(part is None for part in of_distance) < len(of_distance):
-            raise ValueError("a part of the distances is lacking")
+            raise ValueError("a part of the distances is missing")
         return {
             "classes": tuple(facts["classes"]),
             "head": head,

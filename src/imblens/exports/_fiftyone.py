@@ -10,7 +10,7 @@ from imblens.exports._job import Instance, Job, need_images, write_json
 
 
 def check_fiftyone(job: Job) -> None:
-    """Refuse images that are no files: FiftyOne reads them from disk."""
+    """Refuse images that are not files: FiftyOne reads them from disk."""
     need_images(job)
     if job.media.kind == "address":
         raise InputError("fiftyone reads images from disk, not from an address.", hint="Give a folder with --images.")

@@ -113,7 +113,7 @@ def capture(
             that the data set knows, entries `id`, `idx`, `path` or `file` of batches, else positions.
         groups: the patient, source image or site of each instance, in the forms of `ids`: instances of one group are not
             independent, and intervals are then by group. By default the patients of an `ImageSplit`.
-        previews: how instances that are no images are shown: a function of the batch, or `{"train": [...], "test":
+        previews: how instances that are not images are shown: a function of the batch, or `{"train": [...], "test":
             [...]}`, of texts, images (uint8) or 1-D signals; `{"names": [...]}` names the values of rows of a table. By
             default text of the batch, decoded tokens, signals and rows of numbers are found. False stores none.
         tokenizer: decodes `input_ids` to text previews: an object with `batch_decode` or `decode`, a function, or the words
@@ -231,7 +231,7 @@ def capture(
             raise InputError(
                 f"{type(network).__name__} has one output, and the labels hold {first.labels.max():g}: as in regression, or "
                 "with more classes than outputs.",
-                hint="One output is read as two classes, 0 and 1. Divide a target into ranges and train a classifier on them.",
+                hint="One output means two classes, 0 and 1. Divide a continuous target into ranges and train a classifier.",
             )
         if names_of_data is not None and known != n_outputs:  # names of something else
             known_names, order = None, None

@@ -273,7 +273,7 @@ class ForwardPass:
         if off > allowed:
             raise InputError(
                 f"layer {self._layer!r}: its output differs from features @ weight.T + bias by up to {off:.3g}.",
-                hint="A hook or a forward of its own seems to change it. Pass layer=NAME of a plain linear layer.",
+                hint="A hook or a custom forward seems to change it. Pass layer=NAME of a plain linear layer.",
             )
 
 

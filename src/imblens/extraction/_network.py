@@ -195,7 +195,7 @@ def unwrap(model: Any) -> torch.nn.Module:
     """Return the network inside torch.compile, DataParallel or DistributedDataParallel, whose hooks do not all run.
 
     Raises:
-        InputError: it is no network with values: TorchScript, weights alone, lazy layers before their first pass.
+        InputError: it is not a network with values: TorchScript, weights alone, lazy layers before their first pass.
     """
     import torch
     from torch.nn.parameter import is_lazy

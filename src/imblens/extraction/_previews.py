@@ -1,4 +1,4 @@
-"""How instances that are no images are shown in reports: text, waveforms, values of a row; see `imblens.run.Split`."""
+"""How instances that are not images are shown in reports: text, waveforms, values of a row; see `imblens.run.Split`."""
 
 from __future__ import annotations
 

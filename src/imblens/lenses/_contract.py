@@ -260,11 +260,11 @@ def lens_info(function: Callable[..., Finding]) -> LensInfo:
     """Return what a lens declares.
 
     Raises:
-        TypeError: `function` is no lens: it is not decorated with `lens`.
+        TypeError: `function` is not a lens: it is not decorated with `lens`.
     """
     info = getattr(function, "info", None)
     if not isinstance(info, LensInfo):
-        raise TypeError(f"{function!r} is no lens: decorate it with imblens.lenses.lens.")
+        raise TypeError(f"{function!r} is not a lens: decorate it with imblens.lenses.lens.")
     return info
 
 

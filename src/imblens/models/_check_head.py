@@ -61,7 +61,7 @@ def trainable_head(model: nn.Module, sample: Tensor, n_classes: int) -> tuple[He
             weight, _ = found.head(model)
     one_logit = found.one_logit and n_classes > 1
     if found.link != "identity" or one_logit or found.skipped or found.kind == "features":
-        ends = "one output for two classes" if one_logit else "several outputs, the first of which are no logits"
+        ends = "one output for two classes" if one_logit else "several outputs, the first of which are not logits"
         ends = f"a {found.link} behind its last linear layer" if found.link != "identity" else ends
         raise InputError(f"{type(model).__name__} has {ends}; the loss takes logits (N, {n_classes}).", hint=_HINT)
     return found, int(weight.shape[1])

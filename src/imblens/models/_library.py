@@ -86,7 +86,7 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
         try:
             find_head(model, sample=sample, n_classes=n_classes)
         except InputError:
-            if not _gives_logits(model, sample, n_classes):  # another head, such as a 1 x 1 convolution, is no fault
+            if not _gives_logits(model, sample, n_classes):  # another head, such as a 1 x 1 convolution, is not a fault
                 raise
     return model
 

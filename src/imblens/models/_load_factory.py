@@ -33,7 +33,7 @@ def load_factory(reference: str, n_classes: int) -> nn.Module:
 
     Raises:
         MissingError: no such file, or no such name in it.
-        InputError: the reference is malformed, the file or the factory fails, or what it returns is no `nn.Module`.
+        InputError: the reference is malformed, the file or the factory fails, or what it returns is not an `nn.Module`.
     """
     from torch import nn
 

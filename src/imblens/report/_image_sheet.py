@@ -115,7 +115,7 @@ def _drawn(files: list[bytes], side: int) -> bytes:
 
 
 def thumbnails(split: Split, wanted: set[str]) -> dict[str, bytes]:
-    """Thumbnails by id; those that are no small PNG are left out."""
+    """Thumbnails by id; those that are not small PNG are left out."""
     found: dict[str, bytes] = {}
     if "thumbnail" not in split.columns:
         return found

@@ -1,4 +1,4 @@
-"""Instances that are no images: the start of a text, a small waveform, or a row's most unusual values."""
+"""Instances that are not images: the start of a text, a small waveform, or a row's most unusual values."""
 
 from __future__ import annotations
 

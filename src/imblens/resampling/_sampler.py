@@ -22,7 +22,7 @@ STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no types
     """Base of our samplers: checks inputs with messages that give the remedy, and keeps the type of floats.
 
-    Integer features become floats (float32 up to 16 bits, else float64): a point between two integers is no integer.
+    Integer features become floats (float32 up to 16 bits, else float64): a point between two integers is not an integer.
     With `random_state=None` a fresh generator is used; NumPy's global one is never touched.
     """
 

@@ -22,8 +22,8 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
 
     Raises:
         ShapeError: rows of different lengths.
-        InputError: masked entries, or a value that is no array.
-        EntryError: an entry of a matrix that is no number.
+        InputError: masked entries, or a value that is not an array.
+        EntryError: an entry of a matrix that is not a number.
     """
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.getmaskarray(values).any():

@@ -38,7 +38,7 @@ def install_head(
         )
     if (form or {}).get("kind") == "features":
         raise InputError(
-            f"the run's features are what leaves {layer_name!r} (features=NAME), behind which the network has no linear head.",
+            f"the run's features are what leaves {layer_name!r} (features=NAME), and no linear head follows it.",
             hint="Apply the head to these features: logits = run.head(features).",
         )
     if centre is not None:

@@ -47,8 +47,8 @@ def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) 
         force: overwrite a run in it.
 
     Raises:
-        MissingError: a shard is missing, or a folder is no run.
-        InputError: a shard was given twice; a run is no shard; shards differ in network, data, classes or settings.
+        MissingError: a shard is missing, or a folder is not a run.
+        InputError: a shard was given twice; a run is not a shard; shards differ in network, data, classes or settings.
         ExistsError: `out` holds something, or is one of the shards.
         StorageError: the disk is full.
 
@@ -130,7 +130,7 @@ def _in_order(folders: Sequence[Path]) -> list[Run]:
         shard = run.meta.get("shard")
         if not isinstance(shard, Mapping) or not {"index", "of", "instances"} <= set(shard):
             raise InputError(
-                f"{folder} is no shard, but a whole run.", hint="Give what `imblens capture --shard i/n` wrote."
+                f"{folder} is not a shard, but a whole run.", hint="Give what `imblens capture --shard i/n` wrote."
             )
         index, number = int(shard["index"]), int(shard["of"])
         if of is not None and number != of:

@@ -148,7 +148,7 @@ def _refuse(estimator: Any, kind: str) -> None:
 
     if estimator is None or isinstance(estimator, str) or not hasattr(estimator, "predict"):
         raise InputError(
-            f"the last step of {kind} is no classifier.", hint="Pass a pipeline that ends in a classifier."
+            f"the last step of {kind} is not a classifier.", hint="Pass a pipeline that ends in a classifier."
         )
     name = type(estimator).__name__
     if is_regressor(estimator):
@@ -161,7 +161,7 @@ def _refuse(estimator: Any, kind: str) -> None:
         pass  # not an estimator of scikit-learn itself
     found = getattr(estimator, "classes_", None)
     if found is None:
-        raise InputError(f"{name} has no classes_, so it is no fitted classifier.", hint="Pass a fitted classifier.")
+        raise InputError(f"{name} has no classes_, so it is not a fitted classifier.", hint="Pass a fitted classifier.")
     if isinstance(found, list):
         raise InputError(f"{name} has {len(found)} outputs per instance.", hint="Fit one classifier for each output.")
 
@@ -195,7 +195,7 @@ def _class_names(classes: Classes | None, known: list[str]) -> tuple[tuple[str, 
 
 
 def _positions(y: NDArray[Any], known: list[str], places: Mapping[str, int], name: str) -> NDArray[np.int64]:
-    """Labels as columns of the decision values; -1 stays -1 where it is no class."""
+    """Labels as columns of the decision values; -1 stays -1 where it is not a class."""
     if y.ndim != 1:
         raise ShapeError(f"{name} must have shape (N,), found {y.shape}.", hint="Give one label per instance.")
     distinct, inverse = np.unique(y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True)
@@ -234,7 +234,7 @@ def _dense(X: Any, name: str) -> NDArray[Any]:
     array = as_array(X, name)
     if array.ndim == 1 or array.dtype.kind not in "fiub":
         raise InputError(
-            f"{name} are no matrix of numbers: the classifier itself takes {array.dtype} of shape {array.shape}.",
+            f"{name} are not a matrix of numbers: the classifier itself takes {array.dtype} of shape {array.shape}.",
             hint="Pass a pipeline whose transformers make numbers.",
         )
     array = array.reshape(len(array), -1)

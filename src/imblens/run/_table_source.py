@@ -48,7 +48,7 @@ class Piece:
         stored = [name for name in columns if name not in self.constants]
         try:
             for batch in self.read(stored, rows):
-                batch.validate(full=True)  # text that is no UTF-8
+                batch.validate(full=True)  # text that is not UTF-8
                 for start in range(0, batch.num_rows, rows):
                     piece = batch.slice(start, rows)
                     arrays = [
@@ -206,7 +206,7 @@ def _open_file(path: Path, root: Path) -> Piece:
             with pa.memory_map(str(path)) as file:
                 schema = _arrow_reader(file).schema
             read = _arrow_batches(path)
-        _ = schema.names  # UnicodeDecodeError, a ValueError, where one is no text
+        _ = schema.names  # UnicodeDecodeError, a ValueError, where one is not text
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(str(path), error) from error
     return Piece(str(path), schema, read, {k: v for k, v in constants.items() if k not in schema.names}, split)

@@ -132,7 +132,7 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
         )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"the class name {twice!r} stands twice.", hint="Class names must differ.")
+        raise InputError(f"the class name {twice!r} appears twice.", hint="Class names must differ.")
     if len(names) < 2:
         raise InputError(
             f"there are {len(names)} classes; comparing classes needs at least two.",

@@ -182,7 +182,7 @@ def _instances(part: Part, low: int, known: dict[str, Any]) -> Any:
 
 
 def _write_manifest(path: Path, run: Stored, files: list[Path]) -> None:
-    """Write `run.json`, without which a folder is no run."""
+    """Write `run.json`, without which a folder is not a run."""
     manifest = {
         "schema": SCHEMA,
         "task": run.task,

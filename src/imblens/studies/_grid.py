@@ -231,7 +231,9 @@ def _quick(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     if isinstance(by_name, Mapping):
         unknown = [name for name in by_name if name not in [one.get("name") for one in spec["data"]]]
         if unknown:
-            raise InputError(f"{path.name}: quick.data names {unknown[0]!r}, which is not in data.", hint="Check it.")
+            raise InputError(
+                f"{path.name}: quick.data names {unknown[0]!r}, which is not in data.", hint="Name sets of data."
+            )
         changes["data"] = [{**one, **by_name.get(one.get("name"), {})} for one in spec["data"]]
     merged = _merged(spec, changes)
     ours = changes.get("train", {})

@@ -136,12 +136,12 @@ def find_study(
             f"{text} reads no stored features.", hint="Leave out --arrays, or run `imblens study diagnosis`."
         )
     if cuts and text in ("diagnosis", "fragility", "iml-table1"):
-        raise MissingError(f"{text} has no cuts of the training images.", hint="Leave out --cuts.")
+        raise MissingError(f"{text} does not subsample training images.", hint="Leave out --cuts.")
     if text == "fragility":
         return _fragile(data or {}, quick=quick, seeds=seeds)
     if text == "diagnosis":
         if data and arrays:
-            raise MissingError("--data and --arrays are two studies.", hint="Run them one after the other.")
+            raise MissingError("--data and --arrays cannot be combined.", hint="Run two studies, one with each.")
         return _planted(arrays, data or {}, quick=quick, seeds=seeds)
     if text == "iml-table1":
         if seeds:

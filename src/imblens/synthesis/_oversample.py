@@ -100,7 +100,7 @@ def _refuse(image_set: ImageSet, oversampler: Oversampler) -> None:
         raise InputError(
             f"{name}: {image_set.name} was over-sampled with {before['name']} before; its synthetic images would "
             "count as real ones.",
-            hint="Start from the set as it was.",
+            hint="Start from the original set.",
         )
     counts = image_set.class_counts
     small = int(np.argmin(np.where(counts > 0, counts, counts.max())))

@@ -115,7 +115,10 @@ def prepare(image_set: ImageSet, plan: TrainingPlan, folder: Path, *, resume: bo
     multilabel = image_set.task == "multilabel"
     negatives = _negative_counts(image_set, labels, counts) if multilabel else None
     if not multilabel and np.count_nonzero(counts) < 2:
-        raise InputError(f"the training split of {image_set.name} has fewer than two classes.", hint="Give more.")
+        raise InputError(
+            f"the training split of {image_set.name} has fewer than two classes.",
+            hint="Give images of two or more classes.",
+        )
     positives = counts.tolist()
     if not multilabel and find_loss(str(plan.loss)).multilabel and image_set.n_classes == 2:
         negatives, positives = positives[:1], positives[1:]  # one output: the second class is positive

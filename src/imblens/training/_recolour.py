@@ -71,7 +71,7 @@ def recolouring(class_colours: Mapping[str, Any] | None, classes: Sequence[str])
     absent = [name for name in classes if name not in class_colours["shares"]]
     if absent:
         raise InputError(
-            f"the class colours know nothing of class {absent[0]!r}; they are of {', '.join(class_colours['shares'])}.",
+            f"the class colours have no entry for class {absent[0]!r}; they are of {', '.join(class_colours['shares'])}.",
             hint="Take them from a run of the same data.",
         )
     return Recolour(class_colours["references"], [class_colours["shares"][name] for name in classes])

@@ -143,8 +143,8 @@ def held_out(run: Run, validation: Any) -> Split | None:
         )
     if run.test is not None and (validation is run.test or copies(run.test, validation).mean() > 0.5):
         raise InputError(
-            "validation is the test split; what is chosen on it could not be tested any more.",
-            hint="Hold out instances of their own, or leave validation out to choose on training features.",
+            "validation is the test split, on which nothing may be chosen.",
+            hint="Hold out other instances, or leave validation out to choose on training features.",
         )
     if copies(run.train, validation).mean() > 0.5:
         raise InputError(

@@ -50,7 +50,7 @@ def find_treatment(name: str) -> Treatment:
     """Return a treatment by name; hyphens count as underscores.
 
     Raises:
-        InputError: `name` is no text.
+        InputError: `name` is not text.
         MissingError: no such treatment; the hint names the nearest.
     """
     return TREATMENTS.find(name)

@@ -39,7 +39,7 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
 
     Raises:
         MissingError: no such treatment or option.
-        InputError: `run` is no run, an option or the head does not fit, or the data were resampled before they were
+        InputError: `run` is not a run, an option or the head does not fit, or the data were resampled before they were
             split.
         NotApplicable: the treatment has nothing to work on; the message is the reason.
 

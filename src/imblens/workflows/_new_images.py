@@ -40,7 +40,7 @@ def new_instances(
         kept: folder in which the results of images are kept, 2,048 at a time; what is there is not computed again.
 
     Raises:
-        MissingError, InputError: as `read_unlabelled` and `images_of_run`; or `model` is given and `data` are no images.
+        MissingError, InputError: as `read_unlabelled` and `images_of_run`; or `model` is given and `data` are not images.
     """
     if data.suffix in ARRAYS or (data / "run.json").exists() or not data.exists():
         if model is not None and data.exists():

@@ -54,7 +54,7 @@ def assign_settings(
         else:
             known = "; ".join(f"--{name.replace('_', '-')}: {', '.join(one.defaults)}" for name, one in MIXINGS.items())
             raise InputError(
-                f"--set {key}={text} belongs to no requested option.",
+                f"--set {key}={text} does not belong to any requested option.",
                 hint=f"Options of {known}; all others need --oversample NAME or --loss NAME.",
             )
     if oversample is not None:

@@ -229,7 +229,7 @@ def test_folders_without_the_files_say_which_and_from_where(tmp_path: Path) -> N
         with pytest.raises(MissingError, match=f"^{name}: ") as caught:
             load_images(name, root=tmp_path)
         assert entry.get in caught.value.hint
-    with pytest.raises(MissingError, match="is no folder"):
+    with pytest.raises(MissingError, match="is not a folder"):
         load_images("cifar10", root=tmp_path / "nowhere")
     with pytest.raises(InputError, match="--root goes with the name of a public set"):
         load_images("digits", root=tmp_path)
@@ -248,8 +248,8 @@ def test_damaged_and_hostile_files_are_named(tmp_path: Path, monkeypatch: pytest
     layouts.write_cifar10(tmp_path / "b", binary=True)
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_3"
     for content, message in (
-        (pickle.dumps({"data": Trap()}), "data_batch_3 is no batch of CIFAR: it holds a call of builtins.eval"),
-        (batch.read_bytes()[:1000], "data_batch_3 is no batch of CIFAR"),
+        (pickle.dumps({"data": Trap()}), "data_batch_3 is not a batch of CIFAR: it holds a call of builtins.eval"),
+        (batch.read_bytes()[:1000], "data_batch_3 is not a batch of CIFAR"),
         (python2_pickle({b"labels": [1]}), "no array 'data'"),
         (python2_pickle({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}), "no list 'labels' of 2"),
         (python2_pickle({b"data": np.zeros((1, 3072), np.uint8), b"labels": [12]}), "row 16 has label 12"),

@@ -57,7 +57,7 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
     inner = [] if tables else [p for p in folders(path) if any(p.glob("*.parquet")) or table_files(p)]
     if inner and _as_folder(path, reading) is None:
         raise InputError(
-            f"{path} holds image sets in folders of their own: {', '.join(p.name for p in inner[:5])}.",
+            f"{path} contains several image sets: {', '.join(p.name for p in inner[:5])}.",
             hint=f"Give one of them, such as {inner[0]}.",
         )
     loose = sorted(p for p in path.glob("*.parquet") if p.is_file())
@@ -150,14 +150,14 @@ def _as_folder(path: Path, reading: Reading) -> ImageSet | None:
 
 
 def _class_folders_only(path: Path, files: list[Path], columns: Columns) -> bool:
-    """Return whether Parquet files are no image sets, but lie beside class folders."""
+    """Return whether Parquet files are not image sets, but lie beside class folders."""
     if columns.stated or any(holds_images(file, columns) for file in files):
         return False
     return _as_folder(path, Reading(None, "ignore", None, Columns())) is not None
 
 
 def _only_beside(path: Path, tables: dict[str, Path], reading: Reading) -> bool:
-    """Return whether tables are no labels of images, but lie beside class folders."""
+    """Return whether tables are not labels of images, but lie beside class folders."""
     if any(names_images(table, reading.columns) for table in tables.values()):
         return False
     return _as_folder(path, replace(reading, seed=None)) is not None

@@ -82,7 +82,7 @@ def _search(root: Path) -> tuple[Path, dict[str, Path]]:
         if len(found) > 1:
             listed = ", ".join(ascii(place.relative_to(root).as_posix()) for place, _ in found[:5])
             raise InputError(
-                f"{root} holds several data sets with splits of their own: {listed}.", hint=f"Give one: {found[0][0]}"
+                f"{root} contains several data sets, each with splits: {listed}.", hint=f"Give one: {found[0][0]}"
             )
         if found:
             return found[0]

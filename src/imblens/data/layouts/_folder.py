@@ -18,7 +18,7 @@ from imblens.errors import InputError
 
 
 def read_folder(root: Path, *, seed: int | None) -> ImageSet:
-    """Read a folder of class folders. Hidden files are passed over, other files that are no images are counted.
+    """Read a folder of class folders. Hidden files are passed over, other files that are not images are counted.
 
     Splits may lie deeper (DATA/images/train/), inside the class folders (DATA/<class>/train/), and have any usual name.
 
@@ -76,7 +76,7 @@ def _remarks(root: Path, found: Found, ignored: Counter[str]) -> list[str]:
     notes = []
     if ignored:
         listed = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(5))
-        notes.append(f"Files passed over because they are no images: {ignored.total():,} ({listed}).")
+        notes.append(f"Files passed over because they are not images: {ignored.total():,} ({listed}).")
     loose = sum(is_image(path) for base in found.bases for path in _files(base))
     if loose:
         notes.append(f"Images passed over because they lie outside class folders: {loose:,}.")
@@ -110,7 +110,7 @@ def _refuse_empty(root: Path, classes: list[str], labels: list[int], ignored: Co
     if empty:
         listed = ", ".join(map(ascii, empty[:5])) + (", ..." if len(empty) > 5 else "")
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(3))
-        others = f" Files that are no images: {kinds}; convert them if they are meant." if kinds else ""
+        others = f" Files that are not images: {kinds}; convert them if they are meant." if kinds else ""
         raise InputError(
             f"{root}: no training image in the class folder of {listed}.{others}",
             hint=f"Add images ({', '.join(sorted(SUFFIXES))}) or remove the folder.",

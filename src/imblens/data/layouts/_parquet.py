@@ -266,7 +266,7 @@ def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column
                 boxes += box_tables(batch.column(columns["boxes"]), path)
         if len(labels) - start != file.metadata.num_rows:
             raise InputError(
-                f"{path} promises {file.metadata.num_rows} rows, found {len(labels) - start}.",
+                f"{path} states {file.metadata.num_rows} rows, but has {len(labels) - start}.",
                 hint="Write the file again.",
             )
     if not labels:
@@ -320,7 +320,7 @@ def _batches(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
 
     try:
         for batch in file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
-            batch.validate(full=True)  # text that is no UTF-8
+            batch.validate(full=True)  # text that is not UTF-8
             yield batch
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error

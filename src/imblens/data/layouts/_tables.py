@@ -164,7 +164,7 @@ def _read_table(path: Path, columns: Columns) -> tuple[list[Entry], tuple[str, .
     if image is None:
         raise InputError(
             f"{path} has no column that names images; its columns: {', '.join(header) or 'none'}.",
-            hint="Call it image or state it (--image-column); the labels stand in one column, or in one each of 0 and 1.",
+            hint="Call it image or name it (--image-column); labels need one column, or a column of 0 and 1 each.",
         )
     rows = list(lines)
     for number, row in rows:
@@ -236,7 +236,7 @@ def _labelled(
 def _label_columns(
     path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], taken: set[int | None]
 ) -> list[int]:
-    """Return the columns that hold label values only: 1, 0, -1 or blank, not all blank. "No Finding" is no label."""
+    """Return the columns that hold label values only: 1, 0, -1 or blank, not all blank. "No Finding" is not a label."""
     found = []
     for c, name in enumerate(header):
         if c in taken or not name or name.lower() in _NONE or plain_name(name) in (*FLAGS, *SPLIT):
@@ -253,7 +253,7 @@ def _label_columns(
     if not found:
         raise _NoLabelsError(
             f"{path} has no labels: neither a column `labels` nor columns of 0 and 1; its columns: {', '.join(header)}.",
-            hint="Call one labels or state it (--label-column), or give each label a column of 0 and 1.",
+            hint="Call one labels or name it (--label-column), or give each label a column of 0 and 1.",
         )
     return found
 

@@ -201,7 +201,7 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int | None, un
             hint=f"Download {entry.get}; give the folder that holds it, unpacked, with --root DIR{online}.",
         )
     if not root.is_dir():
-        raise MissingError(f"--root {root} is no folder.", hint="Give the folder that holds the published files.")
+        raise MissingError(f"--root {root} is not a folder.", hint="Give the folder that holds the published files.")
     try:
         return _read_tables(name, root, seed, uncertain) if entry.read is None else entry.read(name, root, seed)
     except MissingError as error:

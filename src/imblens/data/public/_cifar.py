@@ -130,6 +130,6 @@ def _unpickled(path: Path) -> dict[str, Any]:
         return unpickle(read_whole(path))
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is no batch of CIFAR: it holds {error}.",
-            hint="Nothing in it was run. Download the archive from its owner and unpack it again.",
+            f"{path} is not a batch of CIFAR: it holds {error}.",
+            hint="None of its code was run. Download the archive from its publisher and unpack it again.",
         ) from error

@@ -92,9 +92,7 @@ def set_of_files(
     for split, (files, numbers) in splits.items():
         for file in files:
             if file.startswith("/") or "\\" in file or ".." in PurePosixPath(file).parts:
-                raise InputError(
-                    f"{name}: the list of images names {file!a}.", hint="Do not use a list that is not yours."
-                )
+                raise InputError(f"{name}: the list of images names {file!a}.", hint="Use only lists that you trust.")
         if files and not (root / files[0]).is_file():
             raise MissingError(f"there is no image {str(root / files[0])!a}.")
         labels = np.asarray(numbers, dtype=np.int64)

@@ -69,7 +69,7 @@ def read_hub(name: str, hub: Hub, seed: int | None) -> ImageSet:
         if missing:
             raise InputError(
                 f"{hub.repository} has no column {missing[0]!r}; it has {', '.join(part.column_names[:10])}.",
-                hint="It has changed since: download the files of its owner and give --root DIR.",
+                hint="The set has changed: download the published files and give --root DIR.",
             )
         table = part.with_format("arrow").data.table
         values = np.stack([np.asarray(table[column]) for column in columns], axis=1)

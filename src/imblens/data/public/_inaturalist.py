@@ -51,7 +51,7 @@ def _read(path: Path) -> tuple[list[str], list[int]]:
         kind = {category["id"]: position[category["supercategory"]] for category in found["categories"]}
         rows = [(files[entry["image_id"]], kind[entry["category_id"]]) for entry in found["annotations"]]
         if not all(isinstance(file, str) for file, _ in rows):
-            raise TypeError("a file name that is no text")
+            raise TypeError("a file name that is not text")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is not an annotation file of iNaturalist 2017: {type(error).__name__} {str(error)[:80]}.",

@@ -138,7 +138,7 @@ class _Reader:
         elif name == "REDUCE":
             arguments, function = stack.pop(), stack.pop()
             if not any(function is known for known in _KNOWN.values()):
-                raise pickle.UnpicklingError("a call of something that is no function")
+                raise pickle.UnpicklingError("a call of something that is not a function")
             stack.append(function(*arguments))
         elif name == "BUILD":  # of nothing else, such as the functions that we lend
             state = stack.pop()

@@ -86,4 +86,4 @@ def _cause(
     if rank["outcome"] == "undetermined":
         text = f"{ranked}: {evidence(positives, groups, 'positive')} cannot show whether it is ranked well."
         return "too few to tell", 0.0, text, "more test instances that have the label"
-    return "none found", 0.0, f"It is ranked well ({ranked}), and 0.5 is no unsuitable threshold.", ""
+    return "none found", 0.0, f"It is ranked well ({ranked}), and 0.5 is a suitable threshold.", ""
