@@ -94,15 +94,15 @@ def test_a_flipped_run_is_reported_as_a_moved_threshold():
 def test_verdict_says_who_gains_and_who_loses():
     found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
     first, second = found.verdict()
-    assert first.startswith("two has a balanced accuracy of 76.7%, one of 76.7%: +0.0 points")
+    assert first.startswith("two: balanced accuracy 76.7%, compared with 76.7% for one: +0.0 points")
     assert first.endswith("which may be due to chance.")
     assert second == ("two: 1 of 3 classes gains: a +50.0 points; 1 of 3 classes loses: b \u221250.0 points.")
 
 
-def test_several_runs_are_told_best_first():
+def test_several_runs_are_stated_best_first():
     runs = [run_of({0: 20}), run_of({0: 10}), run_of({0: 2})]
     lines = compare(runs, names=["one", "two", "three"]).verdict()
-    assert lines[0].startswith("three has a balanced accuracy")
+    assert lines[0].startswith("three: balanced accuracy ")
     assert lines[1].startswith("three: ")
     assert lines[2].startswith("two: ")
 
@@ -130,7 +130,7 @@ def test_test_splits_with_other_classes_are_compared_over_the_classes_of_both():
     found = compare([whole, part], names=["whole", "part"])
     one, two = (row for _, row in found.tables["comparison_summary"].iterrows())
     assert two["change"] == pytest.approx(two["balanced_accuracy"] - one["balanced_accuracy"])
-    assert found.verdict()[0].startswith("part has a balanced accuracy of ")
+    assert found.verdict()[0].startswith("part: balanced accuracy ")
     assert "over the 2 classes that all test splits contain" in found.verdict()[0]
 
 
@@ -170,7 +170,7 @@ def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
     summary = found.tables["comparison_summary"].set_index("run")
     assert summary.loc["two", "balanced_accuracy"] == pytest.approx(0.95)
     assert summary.loc["two", "change"] == pytest.approx(0.1)
-    assert found.verdict()[0].startswith("two has a balanced accuracy of 95.0%, one of 85.0%: +10.0 points [")
+    assert found.verdict()[0].startswith("two: balanced accuracy 95.0%, compared with 85.0% for one: +10.0 points [")
     page = found.save(tmp_path / "out").read_text()
     assert "nan" not in found.verdict()[0] and "Sensitivity from 40% to 100%" in page.replace(
         '<span class="nb">', ""

@@ -40,7 +40,7 @@ def test_the_ceiling_is_what_the_best_line_between_two_normals_reaches():
     assert table.loc["rare", "accuracy"] < 0.6 < table.loc["rare", "best_head"]
     assert (table["ceiling_low"] <= table["ceiling"]).all() and (table["ceiling"] <= table["ceiling_high"]).all()
     assert abs(finding.summary["remaining"]) < 0.02
-    assert "`imblens treat RUN --with refit` gains most of it" in finding.lines()["rare"]
+    assert "`imblens treat RUN --with refit` gains most of this" in finding.lines()["rare"]
 
 
 def test_what_only_new_instances_show_is_found():
@@ -62,7 +62,7 @@ def test_what_varies_only_in_new_instances_gets_the_advice_for_more_varied_image
     new[:, 2] += np.random.default_rng(2).normal(size=len(new))
     head = (np.c_[BIASED[0], np.zeros(2)], BIASED[1])
     run = Run.from_arrays(train=(features, labels), test=(new, new_labels), classes=NAMES, head=head)
-    assert "more varied instances of it help" in headroom(run).lines()["rare"]
+    assert "more varied instances of the class help" in headroom(run).lines()["rare"]
 
 
 def test_a_head_at_the_ceiling_cannot_be_helped():

@@ -59,5 +59,5 @@ def test_the_balanced_form_has_as_many_images_as_the_long_tail() -> None:
 def test_names_and_sources_are_checked() -> None:
     with pytest.raises(MissingError, match="fragility has no data 'CIFAR'"):
         find_study("fragility", data={"CIFAR": "x"})
-    with pytest.raises(MissingError, match="no cuts"):
+    with pytest.raises(MissingError, match="does not subsample"):
         find_study("fragility", cuts=[0])

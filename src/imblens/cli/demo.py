@@ -53,7 +53,7 @@ def command(
         [
             *found.verdict(),
             *compared.verdict(),
-            "the same, command by command:",
+            "the same workflow, command by command:",
             *(f"  {line}" for line in commands),
             f"comparison: {comparison}",
             f"report: {report}",

@@ -92,8 +92,8 @@ def need_help(run: Run, rows: Sequence[Row]) -> str:
         verb, its = ("needs", "its 95% interval is") if len(low) == 1 else ("need", "their 95% intervals are")
         judged = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
         return (
-            f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. Of {judged} equally "
-            f"accurate classes, about {BELOW_BY_CHANCE * judged:.1f} would be by chance."
+            f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. If all {judged} classes "
+            f"were equally accurate, about {BELOW_BY_CHANCE * judged:.1f} would be there by chance."
         )
     enough = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
     if enough < 2:

@@ -41,4 +41,4 @@ def _observed(share: float, errors: int) -> str:
     if errors < FEW:
         return f"{share * errors:.0f} of its {errors} test errors went there, too few to tell"
     low, high = wilson(np.array(share * errors), np.array(errors))
-    return f"on the test split {share_with_interval(share, float(low), float(high))} did"
+    return f"on the test split {share_with_interval(share, float(low), float(high))} went there"

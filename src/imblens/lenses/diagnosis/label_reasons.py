@@ -51,7 +51,7 @@ def _confused(run: Run) -> Iterator[tuple[str, Reason]]:
                 f"{name} is predicted for {percent(with_it[other])} of {counted(int(n_with[other]), 'test instance')} that "
                 f"have {run.classes[other]} and not {name}, and for {percent(without[other])} of those with neither."
             )
-            advice = f"more instances with {run.classes[other]} and without {name}, and the other way round"
+            advice = f"more instances with {run.classes[other]} and without {name}, and vice versa"
             yield name, ("overlap", round(min(1.0, float(more[other]) / 0.6), 3), text, advice)
 
 

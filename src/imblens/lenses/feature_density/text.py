@@ -14,7 +14,7 @@ def lines(finding: Finding) -> dict[str, str]:
     for row in total.sort_values("ratio", ascending=False, kind="stable").itertuples():
         if row.ratio >= 2 and row.reference not in found:
             found[str(row.reference)] = (
-                f"The features of {row.reference} are among the strongest of {ratio(row.ratio)}x as many {row.adversary} "
-                f"instances as of its own, on average over its strongest."
+                f"{row.reference}: on average, one of its strongest features is among the strongest in "
+                f"{ratio(row.ratio)}x as many {row.adversary} instances as in its own."
             )
     return found

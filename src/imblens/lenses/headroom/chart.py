@@ -8,7 +8,7 @@ from imblens.lenses._contract import Finding
 
 
 def charts(finding: Finding) -> dict[str, Any]:
-    """The ceiling of each class with its interval, the head as it is as a tick; least ceiling first."""
+    """The ceiling of each class with its interval, the present head as a tick; least ceiling first."""
     import altair as alt
 
     from imblens.charts import interval_dots, tip
@@ -17,12 +17,12 @@ def charts(finding: Finding) -> dict[str, Any]:
     what = "recall" if finding.summary["task"] == "multiclass" else "balanced accuracy"
     tips = [
         tip("class:N"),
-        tip("accuracy:Q", ".0%", "as it is"),
+        tip("accuracy:Q", ".0%", "present head"),
         tip("best_head:Q", ".0%", "refitted on training features"),
         tip("ceiling:Q", ".0%", "best linear head"),
         tip("test_count:Q", ",", "test instances"),
     ]
-    axis = alt.Axis(format="%", title=f"{what}: best linear head (dot), as it is (tick)")
+    axis = alt.Axis(format="%", title=f"{what}: best linear head (dot), present head (tick)")
     mark = "accuracy" if table["accuracy"].notna().any() else None
     return {
         "headroom": interval_dots(

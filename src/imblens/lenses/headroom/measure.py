@@ -33,7 +33,7 @@ Integers = NDArray[np.int64]
     needs=("test",),
 )
 def headroom(run: Run) -> Finding:
-    """Recall of each class on the test split: by the head as it is, by one refitted on training features, and by the best.
+    """Recall of each class on the test split: by the present head, by one refitted on training features, and by the best.
 
     best_head: cross-entropy with an L2 penalty, solved on the training features, log shares taken out (the treatment
         `refit` with l2 = 0.5), measured on the test split.
@@ -174,5 +174,5 @@ def _notes(run: Run, table: pd.DataFrame, left_out: int) -> list[str]:
     if len(run.train) > most_rows(wide, run.dim, FITTED):
         notes.append(f"best_head was fitted on a sample of the {len(run.train):,} training instances.")
     if not (run.test is not None and run.test.has_logits):
-        notes.append("The test split has no predictions, so the head as it is cannot be compared.")
+        notes.append("The test split has no predictions, so the present head cannot be compared.")
     return notes

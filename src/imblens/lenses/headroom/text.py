@@ -27,10 +27,10 @@ def lines(finding: Finding) -> dict[str, str]:
 
 
 def _all_classes(summary: Any) -> str:
-    as_it_is = "" if summary["accuracy"] is None else f" {percent(summary['accuracy'])} as it is,"
+    as_it_is = "" if summary["accuracy"] is None else f" {percent(summary['accuracy'])} with the present head,"
     low, high = (100 * summary[f"remaining_{end}"] for end in ("low", "high"))
     text = (
-        f"Mean over classes:{as_it_is} {percent(summary['best_head'])} with a head refitted on training features; the best "
+        f"Mean over classes:{as_it_is} {percent(summary['best_head'])} with one refitted on training features; the best "
         f"linear head, cross-fitted on test instances, adds {points(summary['remaining'])} [{low:.1f}, {high:.1f}]."
     )
     if summary["remaining_high"] < NOTABLE:
@@ -45,7 +45,7 @@ def _advice(row: dict[str, Any], what: str) -> str:
     best = max(refitted, row["ceiling"])
     if max(best, now if known else 0) >= GOOD:
         return ""
-    start = f"{what} {percent(now)} as it is" if known else f"{what} unknown as it is"
+    start = f"{what} {percent(now)} with the present head" if known else f"{what} with the present head unknown"
     heads = f"{start}, {percent(refitted)} with a refitted head, {ceiling} with the best linear head"
     if known and best - now < NOTABLE:
         return (
@@ -54,9 +54,11 @@ def _advice(row: dict[str, Any], what: str) -> str:
         )
     if row["ceiling_low"] > refitted and row["ceiling"] - refitted >= NOTABLE:
         return (
-            f"{heads}: its training features do not show how new instances vary; more varied instances of it help, even where "
-            "only the head is fitted on them"
+            f"{heads}: its training features do not show how new instances vary; more varied instances of the class help, "
+            "even if only the head is fitted on them"
         )
     return (
-        f"{heads}: `imblens treat RUN --with refit` gains most of it" if known and refitted - now >= NOTABLE else heads
+        f"{heads}: `imblens treat RUN --with refit` gains most of this"
+        if known and refitted - now >= NOTABLE
+        else heads
     )

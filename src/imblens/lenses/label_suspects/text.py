@@ -27,8 +27,8 @@ def lines(finding: Finding) -> dict[str, str]:
                 text += ". The class is rare: a head often predicts other classes for it where labels are correct."
             else:
                 text += (
-                    f"; if it is correct, about {row.estimated:.0f} [{row.estimated_low:.0f}, {row.estimated_high:.0f}] "
-                    "are mislabelled."
+                    f"; if the evidence is correct, about {row.estimated:.0f} [{row.estimated_low:.0f}, "
+                    f"{row.estimated_high:.0f}] are mislabelled."
                 )
             for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
                 text += f" Check the label of {first['id']} first (suggested: {first['suggested']})."

@@ -40,7 +40,7 @@ def _enough(finding: Finding) -> str:
         return few
     return (
         f" {ranked - enough} of them {'has' if ranked - enough == 1 else 'have'} fewer than {FEW} positives or groups of "
-        f"them; without: AUROC {finding.summary['macro_auroc_enough']:.3f}, average precision "
+        f"them; without these: AUROC {finding.summary['macro_auroc_enough']:.3f}, average precision "
         f"{finding.summary['macro_average_precision_enough']:.3f}."
     )
 
@@ -51,7 +51,7 @@ def _thresholds(finding: Finding) -> str:
     if table is None or both is None or both.empty:
         return ""
     few = int((table["few"] & table["f1"].notna()).sum())
-    warning = f" {few} of the thresholds were chosen by fewer than {FEW} positives or groups of them." if few else ""
+    warning = f" {few} of the thresholds were chosen on fewer than {FEW} positives or groups of them." if few else ""
     return (
         f" With a threshold per label, chosen on {table['chosen_on'].iloc[0]} instances, mean F1 on test is "
         f"{both['f1'].mean():.3f}; with 0.5 for all labels {both['f1_at_half'].mean():.3f}.{warning}"

@@ -25,6 +25,6 @@ def charts(finding: Finding) -> dict[str, Any]:
         tip("usual:Q", ".0%", "usual, at most"),
         tip("image_count:Q", ",", "images"),
     ]
-    axis = alt.Axis(format="%", title="share of the evidence that the cue holds (dot), usual for this network (tick)")
+    axis = alt.Axis(format="%", title="share of the evidence explained by the cue (dot), usual for this network (tick)")
     few = (table["image_count"] < FEW).tolist()
     return {"shortcuts": interval_dots(table, "explained", axis=axis, few=few, tips=tips, mark="usual")}

@@ -30,6 +30,6 @@ def evidence(row: dict[str, Any]) -> str:
     without = WITHOUT.get(row["cue"], f"without {row['band']}")
     return (
         f"{without} its accuracy falls from {percent(row['accuracy'])} to {percent(row['accuracy_without'])}, by "
-        f"{100 * row['drop']:.0f} points {interval(row['drop_low'], row['drop_high'])}; the cue holds "
+        f"{100 * row['drop']:.0f} points {interval(row['drop_low'], row['drop_high'])}; the cue accounts for "
         f"{percent(row['explained'])} of the evidence for the class (usual in this network: up to {percent(row['usual'])})."
     )
