@@ -432,7 +432,7 @@ def test_one_label_stands_against_its_absence(tmp_path: Path) -> None:
     assert loaded.classes == ("no pneumonia", "pneumonia") and loaded.task == "multiclass"
     assert loaded.train.labels.tolist() == [1, 0, 0, 0]  # the uncertain image is left out
     assert loaded.train.unknown is None and "Images without a certain label were left out: 2." in loaded.notes
-    assert "One label only: 'no pneumonia' stands beside it." in loaded.notes
+    assert "One label only: 'no pneumonia' was added for images without it." in loaded.notes
 
 
 def test_several_labels_as_one_question_leave_out_what_is_uncertain(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ WORDS = {  # pattern -> what to write instead
     r"lit|ghosts?": "activated, blended images",
     r"mends?|mended|mending|torso|apolog(y|ies)|the door": "fix, incomplete, fallback text, validation",
     r"from above": "embedding map",
+    r"(?<!here )(is|are|was|were) no (?!longer|more|less)[a-z]+": "is not a",
+    r"stands? (behind|beside|twice|there)|as (it|they) stands?": "follows, is beside, appears twice, unchanged",
+    r"whoever|one's own|held against|in truth": "custom, compared with, really",
 }
 PATTERN = re.compile(r"(?<![A-Za-z0-9])(" + "|".join(WORDS) + r")(?![A-Za-z0-9])", re.IGNORECASE)
 SPACED_PERCENT = re.compile(r"(?<=[\d}]) %(?=[\s.,;:!?)\]\"'*]|$)", re.MULTILINE)

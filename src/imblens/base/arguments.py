@@ -1,4 +1,4 @@
-"""Arguments of public functions, checked on entry by rules that stand beside the signature."""
+"""Arguments of public functions, checked on entry by rules that are given beside the signature."""
 
 from __future__ import annotations
 

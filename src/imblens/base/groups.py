@@ -1,4 +1,4 @@
-"""Design effects: how much less instances determine where those of one group (patient, source image, site) are alike."""
+"""Design effects: how much information is lost where instances of one group (patient, source image, site) are similar."""
 
 from __future__ import annotations
 

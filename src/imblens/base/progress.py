@@ -1,4 +1,4 @@
-"""How far long loops have come, for whoever listens: the command line draws a line with the time left."""
+"""Progress of long loops, for listeners: the command line shows a line with the time left."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def listening() -> Iterator[list[Loop]]:
 
 
 def tracked(items: Iterable[T], what: str | Callable[[T], str], total: int | None = None) -> Iterator[T]:
-    """Pass items on, and count them for whoever listens.
+    """Pass items on, and count them for the listener.
 
     Args:
         items: what the loop goes over.

@@ -1,4 +1,4 @@
-"""How numbers are written in sentences, so that one number reads alike in report, terminal and tables."""
+"""How numbers are written in sentences, so that a number looks the same in report, terminal and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one engine for before and after: correct predictions of each class, their change and how sure it is.
+"""The one engine for before and after: correct predictions of each class, their change and how certain it is.
 
 `compare` and the tables of treatments are made from it.
 """

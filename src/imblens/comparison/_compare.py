@@ -96,7 +96,7 @@ def compare(
     draw_map: bool = False,
     of: str | Sequence[str] = (),
 ) -> Comparison:
-    """Compare runs of one data set: every class's accuracy, its change from the first run, and how sure that is.
+    """Compare runs of one data set: every class's accuracy, its change from the first run, and how certain that is.
 
     Where two runs predict the same test instances (equal ids and labels), the interval of a change is Agresti and
     Min's for paired shares, which is much narrower; otherwise it is Newcombe's for different instances. The column
@@ -214,7 +214,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
 
 
 class _Kept(NamedTuple):
-    """What became of each class's strongest features; without tables where no run can be held against the first."""
+    """Changes of each class's strongest features; no tables where no run can be compared with the first."""
 
     tables: dict[str, pd.DataFrame]
     notes: tuple[str, ...]

@@ -39,7 +39,7 @@ def assemble(
     if len(classes) == 1 and splits["train"].multilabel and 0 < splits["train"].labels.mean() < 1:
         splits, left_out = binary_splits(splits)
         classes, source = (f"no {classes[0]}", *classes), {**source, "task": BINARY}
-        remarks.append(f"One label only: {classes[0]!r} stands beside it.")
+        remarks.append(f"One label only: {classes[0]!r} was added for images without it.")
         remarks += left_out
     names = checked_classes(classes)
     train, test, val = splits["train"], splits.get("test"), splits.get("val")

@@ -102,7 +102,7 @@ def wide_values(encoded: bytes | Path) -> NDArray[Any] | None:
                     return None
                 _refuse_large(image, "")
                 return np.array(image)
-        except Exception:  # whoever decodes it reports it
+        except Exception:  # reported where the image is decoded
             return None
 
 
@@ -118,7 +118,7 @@ def narrow_colours(encoded: bytes | Path) -> int | None:
                     return None
                 _refuse_large(image, "")
                 return int(np.array(image)[..., :3].max())
-        except Exception:  # whoever decodes it reports it
+        except Exception:  # reported where the image is decoded
             return None
 
 

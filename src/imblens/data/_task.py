@@ -14,7 +14,7 @@ TASKS = ("multiclass", "multilabel")
 
 
 def with_task(images: ImageSet, task: str | None) -> ImageSet:
-    """Return the set as single-label ("multiclass") or "multilabel", whatever one rule has decided; None leaves it.
+    """Return the set as single-label ("multiclass") or "multilabel", regardless of what was inferred; None leaves it.
 
     Single labels become (N, C) rows with one 1, as they were before they were read as single-label.
 

@@ -126,7 +126,7 @@ def collect(
 
     p_c is the calibrated chance of class c at the class shares of the pool (EM), n_c the training instances of c plus those
     that the list is expected to hold already. So it prefers what is likely of a rare class although the network sees another:
-    instances that it recognises anyway teach a head little. Near-duplicates of training instances and of each other, nearer
+    instances that it already recognises add little. Near-duplicates of training instances and of each other, nearer
     than a fifth of the usual distance to training, are left out.
 
     The list is not a random sample. Instances of frequent classes are in it because they look like rare ones; a

@@ -38,7 +38,7 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
     and 50% of the training instances of a class, four times each, and on all of them; the other classes stay whole. Recall
     on held-out instances is then extrapolated by  recall(n) = a - b n^-g.  Held-out is the validation split, else the test
     split: nothing is chosen here. In multi-label runs the positives of a label are thinned, and balanced accuracy, the mean
-    of recall and specificity, stands in place of recall.
+    of recall and specificity, is used in place of recall.
 
     Intervals (95%) are percentiles over draws of the held-out instances, of the subsamples and of g, uniform in [0.3, 1],
     since three points do not determine it. Features stay as they are: retraining the whole network with the new instances

@@ -120,7 +120,7 @@ def gate(
       random exchange of the two runs, controlled over all labels.
     - `minimum`: fails where the measured recall of a class in `run` is below `min_recall`.
 
-    Where nothing changed in truth, the chance that any `recall`, `specificity` or `calibration` check fails is at most
+    If nothing really changed, the chance that any `recall`, `specificity` or `calibration` check fails is at most
     `alpha`; half of it belongs to each kind. A difference between two trainings with other seeds is a real difference of
     these two networks, and can fail.
 

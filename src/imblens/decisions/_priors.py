@@ -21,7 +21,7 @@ def adjusted_probabilities(
     Args:
         probability: (n, C) calibrated for the shares `prior`.
         prior, new: (C,) shares.
-        multilabel: each label by itself: odds are multiplied by the ratio of the odds of the shares.
+        multilabel: each label separately: odds are multiplied by the ratio of the odds of the shares.
 
     References:
         Saerens, Latinne and Decaestecker 2002, equation 2.4.
@@ -54,7 +54,7 @@ def em_prior(
     Args:
         probability: (n, C) calibrated for the shares `prior`.
         prior: (C,) shares of the classes in the data of the calibration, all above 0.
-        multilabel: each label by itself.
+        multilabel: each label separately.
         weights: (n,) of the instances; 1 by default.
         steps, tolerance: at most so many steps; stop when no share changes by more.
 

@@ -129,7 +129,7 @@ def capture(
             lens `shortcuts`: at most 50 images of a class and 5,000 in all (10 of each class where there are more than
             500), once for each of the four.
         thumbnails: store each image as PNG of at most 64 pixels on the longer side.
-        maps: name of the module that gives the last convolutional maps, where it is not found by itself.
+        maps: name of the module that gives the last convolutional maps, where it is not found automatically.
         alignment: where images have boxes, measure how the class activation maps lie to them: on the test split, or
             on the training split where only that has boxes.
         concepts: where test images have boxes, count the regions of strong activation that overlap them; the share

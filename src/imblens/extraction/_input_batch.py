@@ -1,4 +1,4 @@
-"""Instances on their way to the network: inputs, labels, and what stands beside them."""
+"""One batch of instances for the network: inputs, labels, ids, groups and previews."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InputBatch:
     """A batch before the network.
 
     Attributes:
-        inputs: arguments of forward, tensors of our own, so that the network may work in place.
+        inputs: arguments of forward, copies, so that the network may change them in place.
         labels: (b,) integers or (b, C) multi-hot.
         ids: b texts.
         pixels: (b, H, W, 3) uint8 as the network sees them before normalisation, or None where unknown.

@@ -47,7 +47,7 @@ class Figure:
         name: as the finding calls it.
         spec: Vega-Lite without data, sizes in "container", the chosen class as a signal.
         data: rows of each data set that `spec` names.
-        svg: the static drawing, ids of its own, safe to stand in HTML.
+        svg: the static drawing, with unique ids, safe inside HTML.
         many: whether it holds so much data that a page shows a bitmap of it.
         keys: columns of its data that name the classes of a mark; none where it is of all classes together.
     """

@@ -69,7 +69,7 @@ def _short(value: Any, digits: int) -> Any:
 
 
 def json_block(value: Any) -> str:
-    """JSON that can stand inside `<script type="application/json">`: no character there can end or open a tag.
+    """JSON that is safe inside `<script type="application/json">`: no character there can end or open a tag.
 
     >>> json_block("</script>")
     '"\\\\u003c/script\\\\u003e"'

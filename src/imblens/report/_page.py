@@ -119,7 +119,7 @@ def drawing(figure: Figure) -> Markup:
 
 
 def image(figure: Figure) -> Markup:
-    """The static drawing as an image of its own: notebooks that are not trusted show no SVG inside HTML."""
+    """The static drawing as a separate image: notebooks that are not trusted show no SVG inside HTML."""
     svg = figure.svg.encode()
     if figure.many or len(svg) > DRAWING_BYTES:
         return drawing(figure)

@@ -55,7 +55,7 @@ def write_papers(out: Path, figures: Mapping[str, Figure], tables: Mapping[str, 
 
 
 def column_figure(name: str, chart: Any) -> dict[str, bytes]:
-    """Draw a chart of one's own, sized for a column of 84 mm (317 pixels), as `svg`, `pdf` and `png`.
+    """Draw a custom chart, sized for a column of 84 mm (317 pixels), as `svg`, `pdf` and `png`.
 
     Args:
         name: of the figure, part of the ids in the drawing.

@@ -45,7 +45,7 @@ def save_audit(
     from imblens.report._summary import summary
 
     report = out / "report.html"
-    report.unlink(missing_ok=True)  # an incomplete audit is never taken for a complete one
+    report.unlink(missing_ok=True)  # an incomplete audit is never mistaken for a complete one
     stated = summary(audit)
     drawn = _render.figures(audit)
     names = table_files(audit.findings)

@@ -113,7 +113,7 @@ def sized(spec: Spec, width: int) -> Spec:
 
 
 def class_columns(data: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> list[str]:
-    """Columns that hold names of classes alone: the one a mark is of first, then the one it is mistaken for or shared with."""
+    """Columns that hold names of classes alone: the one a mark is of first, then the one that it is confused or shared with."""
     known = set(classes)
     for key in ("name", "class", "reference"):
         for rows in data.values():

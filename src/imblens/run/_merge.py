@@ -276,5 +276,5 @@ def _notes(shards: Sequence[Run], interleaved: bool) -> list[str]:
         for note in notes
         if note not in common
     ]
-    order = [] if interleaved else ["instances stand in the order of the shards, since some were left out."]
+    order = [] if interleaved else ["instances are in the order of the shards, since some were left out."]
     return [*common, *own, *order]

@@ -113,7 +113,7 @@ def nearest(base: NDArray[Any], queries: NDArray[Any], k: int) -> tuple[Indices,
 
     Args:
         base: (N, D) finite numbers.
-        queries: (M, D) finite numbers; one that also stands in `base` finds itself there, at distance 0.
+        queries: (M, D) finite numbers; one that is also in `base` finds itself there, at distance 0.
         k: neighbours wanted, at least 1; at most N are returned.
 
     Returns:

@@ -334,7 +334,7 @@ def _note_on_predictions(
     known: list[str],
     multilabel: bool,
 ) -> list[str]:
-    """State where the class of the largest logit is not what the estimator predicts, as with a threshold of its own."""
+    """State where the class of the largest logit is not what the estimator predicts, as with a custom threshold."""
     notes = []
     for name, (X, _) in given.items():
         if multilabel:
@@ -345,6 +345,6 @@ def _note_on_predictions(
         if differ:
             notes.append(
                 f"{type(estimator).__name__} predicts another class than that of the largest logit for {differ:,} of "
-                f"{len(predicted):,} {name} instances, as with a threshold of its own; the audit is of the largest logit."
+                f"{len(predicted):,} {name} instances, as with a custom threshold; the audit is of the largest logit."
             )
     return notes

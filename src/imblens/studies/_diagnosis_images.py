@@ -1,6 +1,6 @@
 """Does the diagnosis identify causes that are planted in real images, and does its advice help?
 
-Causes are planted in a sample of the images, one at a time and several together, each in classes of its own; a small network
+Causes are planted in a sample of the images, one at a time and several together, each in different classes; a small network
 is trained on them, captured, and diagnosed. Then each planted class gets the remedy that its first cause advises, and for
 comparison one that another cause advises.
 """
@@ -43,7 +43,7 @@ class PlantedImages(Job):
     Attributes:
         data: name of the set.
         source: what `load_images` reads.
-        plants: of `IN_IMAGES`; of several, each is in classes of its own.
+        plants: of `IN_IMAGES`; of several, each is in different classes.
         seed: of images, plants and network.
         advice: whether remedies are tried as well.
     """

@@ -1,4 +1,4 @@
-"""Causes planted in images, one at a time or several together, each in a class of its own."""
+"""Causes planted in images, one at a time or several together, each in a different class."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Images:
         self.touched += plant.touched
 
     def image_set(self, name: str) -> ImageSet:
-        """Return training and test images as they are now; a row that stands there twice is a near duplicate."""
+        """Return training and test images as they are now; a row that occurs twice is a near duplicate."""
         assert self.arrays.index is not None
         train = _split(self.train, self.arrays.index, self.arrays.train_labels, "train")
         return ImageSet(name, self.arrays.classes, "multiclass", train, self._tests(self.test))
@@ -257,7 +257,7 @@ ON_IMAGES: dict[str, tuple[str, Callable[[Images, np.random.Generator], Plant]]]
     "background": ("shortcut", _shortcut(_background)),
 }
 IN_IMAGES: dict[str, str] = {name: cause for name, (cause, _) in {**PLANTS, **ON_IMAGES}.items()}
-# plants of one network, each in classes of its own
+# plants of one network, each in different classes
 TOGETHER: tuple[tuple[str, ...], ...] = (
     ("10% from all", "merged", "split", "part absent", "frame", "few"),
     ("5% from one", "part thinned", "near duplicates", "group absent", "background", "few"),

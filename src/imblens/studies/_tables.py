@@ -100,7 +100,7 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
     A side is a treatment, or options such as `oversample=smote` (then untreated, other options at "none" or false).
 
     Returns:
-        A row for each claim and each data set (and whatever else is varied): difference (mean of left - right), its
+        A row for each claim and each data set (and whatever else varies): difference (mean of left - right), its
         standard deviation over pairs, pairs, and in how many the left side was larger.
     """
     import pandas as pd

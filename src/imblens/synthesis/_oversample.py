@@ -29,7 +29,7 @@ def oversample_pixels(
 ) -> ImageSet:
     """Return the set with synthetic images in its training split, until all classes have as many as the largest.
 
-    Real images come first, as they were; synthetic ones follow under ids of their own. Test and val are the same
+    Real images come first, as they were; synthetic ones follow under new ids. Test and val are the same
     objects: only training images are looked at, and only the training split grows. `balanced_svm` and the samplers
     that work at class borders may leave classes out of balance; a note then states it.
 

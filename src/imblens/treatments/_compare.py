@@ -34,7 +34,7 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
         change_low, change_high, gained, lost. 95% intervals, Wilson's for the shares; NaN for a class without test
         instances. No rows where the runs have no test split. In multi-label runs test_count is the number of positives,
         before and after are the means of recall and specificity at a logit of 0, and recall_before, recall_before_low,
-        recall_before_high, the same after, and specificity likewise stand in place of the intervals of before and after
+        recall_before_high, the same after, and specificity likewise replace the intervals of before and after
         and of gained and lost; NaN for a label without positives or without negatives in the test split.
 
     Raises:

@@ -154,7 +154,7 @@ TAU_NORM = Treatment(
     ),
     needs_head=True,
     per_label="tau_norm equalises the norms of competing rows; in multi-label runs, rows do not compete.",
-    per_label_hint="Try logit_adjustment, crt or eos, which treat each label by itself.",
+    per_label_hint="Try logit_adjustment, crt or eos, which treat each label separately.",
 )
 LWS = Treatment(
     "lws",

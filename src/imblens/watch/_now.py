@@ -1,4 +1,4 @@
-"""One audit of a network as it is now, and its figures for whatever keeps them."""
+"""One audit of a network during training, and its measures and charts for a tracker."""
 
 from __future__ import annotations
 

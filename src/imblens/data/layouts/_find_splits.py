@@ -1,4 +1,4 @@
-"""Where the splits of a folder of class folders lie, at whatever depth and under whichever of the usual names."""
+"""Find the splits in a folder of class folders, at any depth and under any of the usual names."""
 
 from __future__ import annotations
 

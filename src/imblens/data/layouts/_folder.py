@@ -101,7 +101,7 @@ def _refuse_strangers(split: str, strangers: list[str], classes: list[str]) -> N
         listed = ", ".join(map(ascii, strangers[:5])) + (", ..." if len(strangers) > 5 else "")
         raise InputError(
             f"{split} has classes that train has not: {listed}.",
-            hint=f"Class folders must be named alike; train has {', '.join(map(ascii, classes[:20]))}.",
+            hint=f"Class folders need the same names in all splits; train has {', '.join(map(ascii, classes[:20]))}.",
         )
 
 

@@ -19,7 +19,7 @@ CORNERS = ("x0", "y0", "x1", "y1")
 
 
 def encoded_images(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[str | None]]:
-    """Return the encoded bytes and the paths that stand beside them."""
+    """Return the encoded bytes and the paths beside them."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as types

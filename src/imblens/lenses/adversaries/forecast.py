@@ -309,7 +309,7 @@ def divergence(observed: Matrix, forecast: Matrix) -> float | None:
     """Mean over rows of KL(observed, forecast) in nats; None where no class has an observed error.
 
     Each row is normalised over the other classes, 0.001 is added to every entry, and it is normalised again. A row that the
-    forecast does not know stands as uniform.
+    forecast does not know is uniform.
     """
     found = divergences(observed, forecast)
     return float(np.mean(found)) if len(found) else None

@@ -44,7 +44,7 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
     less frequent in the test split than in training, and under-confident on one that is more frequent. `answered_...` is
     over the test instances predicted as the class: their mean confidence, and the share that is correct.
 
-    In a multi-label run each label is taken by itself: confidence is the mean sigmoid probability over all test instances,
+    In a multi-label run each label is a separate task: confidence is the mean sigmoid probability over all test instances,
     accuracy the share of positives, and `answered_...` is over instances with a probability above 0.5.
 
     Args:

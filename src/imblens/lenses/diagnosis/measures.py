@@ -1,4 +1,4 @@
-"""What is measured for each cause, against what is usual for the same network."""
+"""Measures of each cause, compared with what is usual for the same network."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _accuracy_text(region: regions.Region) -> str:
 
 
 def _sub_concepts(run: Run) -> Seen:
-    """The stronger of two kinds of evidence: a region with few training instances, or a cluster of its own."""
+    """The stronger of two kinds of evidence: a region with few training instances, or a separate cluster."""
     of_class = regions.clusters(run)
     cuts = Others({label: region.cut for label, region in of_class.items()}, USUAL_CUT)
     found: Seen = {}
@@ -218,7 +218,7 @@ def _sub_concepts(run: Run) -> Seen:
         usual = cuts.median(label)
         found[label] = (
             _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region),
-            f"{percent(region.trained)} of its training instances form a cluster of their own (links to the rest: "
+            f"{percent(region.trained)} of its training instances form a separate cluster (links to the rest: "
             f"{percent(region.cut)} of what chance gives; median of the other classes: {percent(usual)})"
             f"{_accuracy_text(region)}.",
         )

@@ -120,7 +120,7 @@ def clusters(run: Run) -> dict[int, Region]:
 
     k-means with 2, 3, 4, 6 and 9 centres (3 and 6 with more than 50 classes). A cluster is judged by the links to its ten
     nearest neighbours that leave it, over those that would leave a random set of its size: about 0.2 for a part of one dense
-    cloud, near 0 for a cloud of its own.
+    cloud, near 0 for a separate cloud.
     Held-out instances belong to the cluster of most of their five nearest training instances. A cluster that they hardly
     enter, with a third of its share in training or less, is not a sub-concept.
     """

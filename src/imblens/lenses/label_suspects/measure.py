@@ -48,7 +48,7 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     class of two is the only evidence for it: K there is over the nearest neighbour, and Q is not used. The only
     instance of a class cannot be judged: its score is NaN.
 
-    In a multi-label run each label is judged by itself, over its two values: a suspect is a pair of an instance and a label
+    In a multi-label run each label is judged separately, over its two values: a suspect is a pair of an instance and a label
     whose given value is less likely than the other, and less likely than in any instance. `suggested`, `predicted`,
     `neighbour_classes` and `often` are then "present" or "absent". Labels whose G has an out-of-sample AUROC below 0.8, fewer
     than three positives or negatives, and uncertain labels are not judged.
