@@ -1,1 +1,1 @@
-"""The ground floor: small parts that every room may use, each at home in one module. It imports only `errors`."""
+"""Base: small parts that every room may use, each in one module. It imports only `errors`."""

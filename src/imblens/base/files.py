@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Writing files so that a reader sees the old one or the new one, never a part of one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def _temporary_of(path: Path) -> str:
-    """How the temporary files of `path` begin: by them `claim_file` knows what a killed process left of it."""
+    """How the temporary files of `path` begin: by which `claim_file` recognises what a killed process left."""
     return f"{TEMPORARY}{zlib.crc32(os.fsencode(path.name)):08x}-"
 
 

@@ -1,4 +1,4 @@
-"""Arrays that may be larger than memory: in a temporary file without a name, which goes when the array goes."""
+"""Arrays that may be larger than memory: in an unnamed temporary file that is removed with the array."""
 
 from __future__ import annotations
 

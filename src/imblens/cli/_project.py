@@ -1,4 +1,4 @@
-"""imblens.toml: the options that a project usually gives, a section per command. What is typed wins."""
+"""imblens.toml: default options of a project, a section per command. Options on the command line take precedence."""
 
 from __future__ import annotations
 

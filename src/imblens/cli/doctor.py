@@ -1,4 +1,4 @@
-"""imblens doctor: which packages are installed, and what each extra adds; a block to paste into a bug report."""
+"""imblens doctor: which packages are installed, and what each extra adds; for example for a bug report."""
 
 from __future__ import annotations
 

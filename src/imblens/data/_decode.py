@@ -1,4 +1,4 @@
-"""From an encoded image to pixels, with the faults and traps of image files met in one place."""
+"""Decoding of images; faults of image files are handled here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One door for every layout and every built-in set."""
+"""One function for every layout and every built-in set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labelled instances on which rules are chosen: never those of the test split without the user's word."""
+"""The labelled instances on which rules are chosen: never those of the test split unless the user asks for it."""
 
 from __future__ import annotations
 

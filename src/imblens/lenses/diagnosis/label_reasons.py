@@ -1,4 +1,4 @@
-"""Why a label of several fails: confused with a label it occurs with, few positives, a shortcut."""
+"""Why a label of a multi-label run fails: confused with a label it occurs with, few positives, a shortcut."""
 
 from __future__ import annotations
 

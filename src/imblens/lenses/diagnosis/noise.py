@@ -24,7 +24,7 @@ STEPS = 150
 
 @dataclass(frozen=True)
 class Noise:
-    """What the labels of a class look like.
+    """Evidence on the labels of a class.
 
     Attributes:
         z: square root of the likelihood ratio between wrong labels and none.

@@ -1,4 +1,4 @@
-"""Cross-fitted scores of a linear discriminant on the stored features: cheap evidence that no head and no memory enters."""
+"""Cross-fitted scores of a linear discriminant on the stored features: evidence without head or memorised labels."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
     charts=charts,
 )
 def ranking(run: Run) -> Finding:
-    """AUROC and average precision of each class against the build on the test split.
+    """AUROC and average precision of each class against all others on the test split.
 
     auroc_c = P(probability of c for an instance of c > for another instance), ties counted half
 
