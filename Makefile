@@ -13,7 +13,7 @@ PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count()
 .PHONY: help setup demo quick test check fix bench bench-scale soak docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 $(STAMP): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt hatch_build.py
 
 setup: $(STAMP) ## build .venv with everything that development needs
 
-demo: setup ## train, capture, audit and report the built-in picture set
+demo: setup ## train, capture, audit and report the built-in image set
 	$(BIN)/imblens demo --out $(OUT) --force
 
 quick: setup ## the parts that most changes touch, in about 90 seconds
@@ -47,13 +47,13 @@ bench: setup ## measure speed against public peers and the machine's limit
 bench-scale: setup ## measure time, memory and disk of audits of a million instances and of 10,000 classes (40 minutes)
 	$(BIN)/python -m benchmarks.scale
 
-soak: setup ## try awkward inputs and options (a minute); print the figures of kills and fuzzing
+soak: setup ## try unusual inputs and options (a minute); print the results of kills and fuzzing
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trust.soak
 
 docs: setup ## build the site, with reports made here, into build/site
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build
 
-examples: setup ## refresh the examples and pictures in the docs from a new demo
+examples: setup ## refresh the examples and images in the docs from a new demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build examples
 
 notebooks: setup ## run the notebooks of the examples, and store what they show
@@ -64,7 +64,7 @@ $(ECOSYSTEM)/.ready: benchmarks/ecosystem.txt
 	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/ecosystem.txt -e '.[train]'
 	touch $@
 
-ecosystem: $(ECOSYSTEM)/.ready ## try networks of other libraries in an environment of their own (7 GB), write docs/ecosystem.md
+ecosystem: $(ECOSYSTEM)/.ready ## try networks of other libraries in a separate environment (7 GB), write docs/ecosystem.md
 	$(ECOSYSTEM)/bin/python -m benchmarks.ecosystem --out docs/ecosystem.md
 	$(ECOSYSTEM)/bin/python -m pytest -p no:cacheprovider tests/docs/test_pages.py -k "hugging or timm or monai or text"
 
@@ -73,7 +73,7 @@ $(PEERS)/.ready: tests/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/peers.txt -e '.[train,tensorboard,test]'
 	touch $@
 
-peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in an environment of their own (5 GB)
+peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a separate environment (5 GB)
 	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py
 
 clean: ## remove .venv and caches

@@ -81,7 +81,7 @@ def test_a_class_without_training_instances_is_named_with_its_wrong_test_instanc
 
 def test_uncovered_test_instances_are_not_called_by_the_name_of_another_measure() -> None:
     evidence = [text for _, text in MEASURES["uncovered_range"](confused(0.5)).values()]
-    assert evidence and all("training has hardly an instance" in text and "gap" not in text for text in evidence)
+    assert evidence and all("it has hardly any training instance" in text and "gap" not in text for text in evidence)
 
 
 def test_the_chart_names_causes_in_words_and_counts_in_the_singular() -> None:

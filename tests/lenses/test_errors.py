@@ -45,7 +45,7 @@ def test_a_limit_gives_every_pair_its_most_confident_error_first():
     assert cut.tables["error_pairs"]["listed"].tolist() == [1] * pairs
     first = whole.tables["errors"].drop_duplicates(["class", "predicted"])
     assert cut.tables["errors"]["id"].tolist() == first["id"].tolist()
-    assert any("Listed are" in note for note in cut.notes)
+    assert any("are listed: " in note for note in cut.notes)
 
 
 def test_labels_by_hand():

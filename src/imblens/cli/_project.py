@@ -31,7 +31,7 @@ def described(commands: Mapping[str, Any], context: Any) -> dict[str, str]:
     """Return which file holds and what it holds, a line per command, for `imblens doctor`; also where it cannot be used."""
     path = find(Path.cwd())
     if path is None:
-        return {FILE: "none here; it keeps a project's usual options"}
+        return {FILE: "none here; it sets default options of a project"}
     try:
         options = read(path, commands, context)
     except InputError as error:

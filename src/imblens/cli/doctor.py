@@ -42,7 +42,7 @@ def command(
         hint = f"; add it with: pip install 'imblens[{name}]'" if missing else ""
         report[f"[{name}]"] = f"{state}: {extra.purpose}{hint}"
     found = [f"{library} {version}" for library in NETWORK_LIBRARIES if (version := version_of(library))]
-    report["network libraries"] = f"{', '.join(found) or 'none'} of {', '.join(NETWORK_LIBRARIES)}"
+    report["network libraries"] = f"{', '.join(found) or 'none'} (of {', '.join(NETWORK_LIBRARIES)})"
     if device and not missing_packages("torch"):
         import torch
 

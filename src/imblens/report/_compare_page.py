@@ -32,7 +32,7 @@ TITLES = {
 }
 OF_CLASS = {  # charts of a named class, and the table of each
     "class_missed": ("Misclassified as", "class_errors"),
-    "class_false_positives": ("Mistaken for it", "class_errors"),
+    "class_false_positives": ("False positives, by true class", "class_errors"),
     "class_forecast": ("Errors, forecast and observed", "class_errors"),
     "class_strongest": ("Strongest features of each class", "class_strongest"),
     "class_density": ("Density of its strongest features in other classes", "class_density"),
@@ -152,7 +152,7 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     stayed = [whole[name] for name in ("diversity_changes", "feature_changes") if name in whole]
     contents += [{"id": "features", "text": "Which features stayed"}] if stayed else []
     contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
-    contents += [{"id": "frames", "text": "Maps in one frame"}] if frames else []
+    contents += [{"id": "frames", "text": "Embedding maps"}] if frames else []
     contents += [{"id": "reproduction", "text": "Reproduction"}]
     points = _points(comparison)
     sheet = _image_sheet.sheet(comparison.runs[0], points)

@@ -93,7 +93,7 @@ def need_help(run: Run, rows: Sequence[Row]) -> str:
         judged = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
         return (
             f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. If all {judged} classes "
-            f"were equally accurate, about {BELOW_BY_CHANCE * judged:.1f} would be there by chance."
+            f"were equally accurate, about {BELOW_BY_CHANCE * judged:.1f} would be below it by chance."
         )
     enough = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
     if enough < 2:

@@ -187,5 +187,5 @@ class Treatment:
 
 RANDOM_STATE = Option("random_state", 0, "the seed.", "int", low=0)
 CHECK_SPLIT = Option(
-    "check_split", True, "look for test instances that were resampled from training instances.", "flag"
+    "check_split", True, "check for test instances that were resampled from training instances.", "flag"
 )

@@ -346,7 +346,7 @@ def _notes(
     run: Run, split: str, sums: EmbeddingSums, equal_n: int, match: pd.DataFrame, n_rows: int
 ) -> tuple[str, ...]:
     notes = [
-        f"Distinct features are also counted as {equal_n} instances of each class need them together, so that large and "
+        f"Distinct features are also counted for {equal_n} random instances of each class, so that large and "
         "small classes can be compared."
     ]
     absent = [name for name, n in zip(run.classes, sums.count, strict=True) if n == 0]

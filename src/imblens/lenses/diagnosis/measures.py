@@ -182,7 +182,7 @@ def _uncovered(run: Run) -> Seen:
     return {
         label: (
             _region_strength(region, shares.median(label)) if region.absent else 0.0,
-            f"{percent(region.share)} of its test instances lie where training has hardly an instance of it "
+            f"{percent(region.share)} of its test instances lie where it has hardly any training instance "
             f"(median of the other classes: {percent(shares.median(label))}){_accuracy_text(region)}.",
         )
         for label, region in found.items()

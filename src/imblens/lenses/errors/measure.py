@@ -100,10 +100,10 @@ def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Find
         "confident": int(found.pairs[:, 3].sum()),
         "k": number(found.near.shape[1]),
     }
-    notes = [f"An error is confident from a probability of {SURE:.0%} of the prediction."]
+    notes = [f"An error is called confident if the probability of the prediction is {SURE:.0%} or more."]
     if len(table) < found.total:
         notes.append(
-            f"Listed are {len(table):,} of {counted(found.total, 'error')}: of each pair of classes the most confident."
+            f"{len(table):,} of {counted(found.total, 'error')} are listed: the most confident of each pair of classes."
         )
     return Finding({"errors": table, "error_pairs": pairs}, summary, notes=tuple(notes))
 

@@ -159,9 +159,7 @@ def _table(run: Run, accuracy: Floats, found: Any, counts: Integers) -> pd.DataF
 
 def _notes(run: Run, table: pd.DataFrame, left_out: int) -> list[str]:
     kind = "label" if run.task == "multilabel" else "class"
-    notes = [
-        "The ceiling is an estimate of what remains, from test labels; it is not a treatment, and no head of it may be used."
-    ]
+    notes = ["The ceiling is an estimate of what remains, not a treatment: its heads are fitted on test labels."]
     few = table.loc[table["ceiling"].isna(), "class"].tolist()
     if few:
         notes.append(f"Fewer than {ENOUGH} test instances of a kind, so no ceiling: {', '.join(few)}.")

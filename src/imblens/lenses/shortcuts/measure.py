@@ -149,8 +149,7 @@ def _usual(table: pd.DataFrame, row: Mapping[str, Any]) -> float:
 
 def _notes(table: pd.DataFrame, split: str) -> tuple[str, ...]:
     notes = [
-        f"Of each class the first {counted(int(table['image_count'].max()), 'image')} of the {split} split, at most, were "
-        "changed."
+        f"At most the first {counted(int(table['image_count'].max()), f'{split} image')} of each class were changed."
     ]
     few = table.loc[table["image_count"] < FEW, "class"].drop_duplicates().tolist()
     if few:

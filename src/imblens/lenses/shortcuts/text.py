@@ -11,7 +11,7 @@ from imblens.lenses.shortcuts.relied_on import relied_on
 WITHOUT = {
     "border": "without the borders of its images",
     "tint": "without the tint of its images",
-    "surroundings": "without what lies around its boxes",
+    "surroundings": "without the surroundings of its boxes",
 }
 
 
@@ -29,7 +29,7 @@ def evidence(row: dict[str, Any]) -> str:
     """Return one row in words."""
     without = WITHOUT.get(row["cue"], f"without {row['band']}")
     return (
-        f"{without} its accuracy falls from {percent(row['accuracy'])} to {percent(row['accuracy_without'])}, by "
+        f"{without}, its accuracy falls from {percent(row['accuracy'])} to {percent(row['accuracy_without'])}, by "
         f"{100 * row['drop']:.0f} points {interval(row['drop_low'], row['drop_high'])}; the cue accounts for "
         f"{percent(row['explained'])} of the evidence for the class (usual in this network: up to {percent(row['usual'])})."
     )
