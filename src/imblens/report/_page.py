@@ -16,6 +16,8 @@ from markupsafe import Markup
 from imblens.report._html import Shown, heading, kept_apart, turned, whole
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from imblens.report._figures import Figure
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -46,25 +48,13 @@ def render(
 
     `live` is whether charts come alive; a page without charts does not hold the script that draws them.
     """
-    import jinja2
-
     from imblens.base.versions import IMBLENS
     from imblens.charts import CHOSEN
     from imblens.report._figures import vega_bundle
     from imblens.report._packing import json_block, packed
     from imblens.report._theme import THEME
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    names = context.pop("names", ())
-    environment.filters["whole"] = partial(whole, isolated=turned(names))
-    environment.filters["kept_apart"] = partial(kept_apart, isolated=turned(names))
+    environment = _environment(tuple(turned(context.pop("names", ()))))
     vega, script = vega_bundle() if live else "", (TEMPLATES / "page.js").read_text(encoding="utf-8")
     block = {
         **data,
@@ -81,6 +71,24 @@ def render(
         data=Markup(json_block(block)),
         **context,
     )
+
+
+@lru_cache(maxsize=4)
+def _environment(isolated: tuple[str, ...]) -> Environment:
+    """The compiled templates, for pages that isolate the same names."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["whole"] = partial(whole, isolated=isolated)
+    environment.filters["kept_apart"] = partial(kept_apart, isolated=isolated)
+    return environment
 
 
 def policy(*scripts: str) -> str:
