@@ -90,6 +90,7 @@ def build(n_classes):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # tests/run/test_engine.py has Ray, kills and the same answer without a network
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_path: Path) -> None:
     for split, n in (("train", 9), ("test", 5)):

@@ -155,6 +155,7 @@ def test_a_network_that_cannot_be_captured_is_told_before_it_is_trained(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_endings_say_what_was_found_and_what_to_type_next(tmp_path: Path) -> None:
     """One way through the commands: each one's last line is a command, and that command is understood."""
     done = imblens("train", "digits", "--epochs", 1, "--out", "run", cwd=tmp_path)
@@ -188,6 +189,7 @@ def test_a_treatment_says_who_gains_and_who_has_one_instance(tmp_path: Path) -> 
     assert "one training instance" not in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     words = ["train", "digits", "--epochs", "500", "--out", "run"]
     process = subprocess.Popen(

@@ -47,6 +47,7 @@ def needed(page: Path) -> list[str]:
     return found[1].split() if found else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_tells_people_to_type_works(page: Path, tmp_path: Path) -> None:
     missing = [name for name in needed(page) if find_spec(name) is None]

@@ -37,6 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.slow
 def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in written_pages()}
     pages |= {Path("lenses", f"{name}.html") for name in all_lenses()}

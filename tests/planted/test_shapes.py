@@ -10,6 +10,8 @@ from imblens.data import ImageSet, shapes
 from imblens.lenses.archetypes import archetype_instances
 from imblens.report import Audit
 
+pytestmark = pytest.mark.slow  # a training of 30 epochs
+
 
 @pytest.fixture(scope="module")
 def images() -> ImageSet:

@@ -41,7 +41,10 @@ def audited(n_classes: int, n: int, *, points: int = 0, lenses: tuple[str, ...] 
     return replace(found, findings={**found.findings, "embedding_map": made}, skipped={})
 
 
-@pytest.mark.parametrize(("n_classes", "n", "points", "megabytes"), [(10, 800, 0, 1.6), (100, 3_000, POINTS, 3.0)])
+@pytest.mark.parametrize(
+    ("n_classes", "n", "points", "megabytes"),
+    [(10, 800, 0, 1.6), pytest.param(100, 3_000, POINTS, 3.0, marks=[pytest.mark.slow, pytest.mark.thorough])],
+)
 def test_a_page_keeps_its_budget(n_classes, n, points, megabytes):
     size = len(report_html(audited(n_classes, n, points=points)).encode())
     print(f"{n_classes} classes, {points} points: {size / 1e6:.2f} MB")

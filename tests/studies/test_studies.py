@@ -461,6 +461,7 @@ def test_the_table_of_the_diagnosis() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # tests/planted finds the causes in a network trained once
 def test_a_planted_cause_is_found(tmp_path: Path) -> None:
     job = _diagnosis.Planted("background", 3, 0, advice=False)
     store = Store.open(tmp_path / "out", {"name": "diagnosis"})
