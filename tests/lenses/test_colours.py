@@ -144,7 +144,9 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     black = rng.binomial(20, rng.beta(2, 6, size=30 * trials))  # images differ; the mean is 1/4
     count = np.stack([black, np.zeros_like(black), 20 - black], axis=1)
     names = [f"class {i}" for i in range(trials)]
-    table = colours(run_of(count, np.zeros((len(black), 9), int), np.repeat(range(trials), 30), names)).tables["colours"]
+    table = colours(run_of(count, np.zeros((len(black), 9), int), np.repeat(range(trials), 30), names)).tables[
+        "colours"
+    ]
     of_black = table.groupby("class").first()
     assert len(of_black) == trials
     assert 0.92 <= of_black.eval("share_low <= 0.25 <= share_high").mean() <= 0.98
