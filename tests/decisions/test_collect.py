@@ -105,7 +105,7 @@ def test_the_order_of_the_pool_and_random_state_do_not_matter() -> None:
 def test_without_a_validation_split_a_note_states_what_chances_are() -> None:
     found = imblens.collect(run_of(val=None), pool=POOL[0], count=5000, gain=False)
     assert any("No validation split" in note for note in found.notes)
-    assert any("the pool has no more" in note for note in found.notes)
+    assert any("the pool has no other" in note for note in found.notes)
     assert 0 < len(found.tables["list"]) <= len(POOL[0])
 
 

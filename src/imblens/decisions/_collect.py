@@ -272,7 +272,7 @@ def _list(
     if left_out:
         notes.append(f"Near-duplicates of training instances were left out: {left_out:,} of the best candidates.")
     if len(table) < count:
-        notes.append(f"The list has {counted(len(table), 'instance')}: the pool has no more that differ.")
+        notes.append(f"The list has {counted(len(table), 'instance')}: the pool has no other distinct candidates.")
     return table, shares, p.sum(axis=0), notes
 
 
@@ -280,7 +280,7 @@ def _calibration(run: Run) -> tuple[Calibration, list[str]]:
     if run.val is not None and len(run.val) and run.val.has_logits:
         return fit_calibration(np.asarray(run.val.logits), run.val.labels), []
     own = Calibration(1.0, np.zeros(run.n_classes), run.task == "multilabel")
-    return own, ["No validation split: chances of classes are the network's own, so expected numbers are rough."]
+    return own, ["No validation split: class probabilities are the network's own, so expected numbers are rough."]
 
 
 def _shares_before(run: Run, calibration: Calibration) -> Floats:

@@ -109,7 +109,9 @@ def markdown(found: Gated) -> str:
             f"**{row['result']}**" if row["result"] == "failed" else row["result"],
         ]
         out.append("| " + " | ".join(cells) + " |")
-    chance = f"- At most {percent(found.alpha)} of unchanged runs fail. p is controlled over all classes."
+    chance = (
+        f"- At most {percent(found.alpha)} of unchanged runs fail. p-values are corrected for the number of classes."
+    )
     return "\n".join([*out, "", chance, *(f"- {literal(note, code=False)}" for note in found.notes), ""])
 
 

@@ -32,8 +32,8 @@ def held_out_split(run: Run, choose_on: str) -> tuple[Split, list[str]]:
         hint = "Add val_features and val_labels."
         if choose_on == "val" and run.test is not None:
             hint = (
-                "Capture a validation split, or choose on the test split (choose_on='test', --choose-on test): its accuracy "
-                "then no longer holds for these rules."
+                "Capture a validation split, or choose on the test split (choose_on='test', --choose-on test): accuracy "
+                "on it is then optimistic for these rules."
             )
         raise InputError(f"the run has no {choose_on} split to choose rules on.", hint=hint)
     if not split.has_logits:
@@ -47,7 +47,7 @@ def held_out_split(run: Run, choose_on: str) -> tuple[Split, list[str]]:
             )
     notes = [f"Rules were chosen on {counted(len(split), 'instance')} of the {choose_on} split."]
     if choose_on == "test":
-        notes.append("The accuracy on this test split no longer holds for these rules.")
+        notes.append("Accuracy on this test split is optimistic for these rules.")
     return split, notes
 
 

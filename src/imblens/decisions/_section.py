@@ -82,8 +82,9 @@ def decision_section(rules: Decision, run: Run) -> dict[str, Any]:
     )
     least = table.sort_values("covered", kind="stable").iloc[0]
     lines = [
-        f"Sets of kind `{rules.sets.method}` state {percent(rules.sets.coverage)}; they hold the true class least often for "
-        f"{least['class']}: {with_interval(least['covered'], least['covered_low'], least['covered_high'])}.",
+        f"Prediction sets of kind `{rules.sets.method}` have a nominal coverage of {percent(rules.sets.coverage)}; measured "
+        f"coverage is lowest for {least['class']}: "
+        f"{with_interval(least['covered'], least['covered_low'], least['covered_high'])}.",
     ]
     most = table.sort_values("abstain", ascending=False, kind="stable").iloc[0]
     lines.append(f"Most often sent to a person: {most['class']}, {share(most['abstain'])} of its instances.")

@@ -14,8 +14,8 @@ ROWS = 12  # of a table on the page
 EXPLANATIONS = {
     "estimate": (
         "How accurate is it on the new data?",
-        "Each instance without a label counts for every class by its calibrated probability. Intervals combine what the "
-        "labels leave open with a bootstrap of the instances; they hold where only class shares differ.",
+        "Each unlabelled instance counts for every class by its calibrated probability. Intervals combine the uncertainty "
+        "from the labels with a bootstrap of the instances; they are valid if only class shares differ.",
     ),
     "collect": (
         "What should be labelled next?",
@@ -25,12 +25,12 @@ EXPLANATIONS = {
     ),
     "gate": (
         "Did a class get worse?",
-        "A class fails where its recall dropped beyond chance, controlled over all classes, where a constraint is broken, or "
-        "where its probabilities are calibrated worse.",
+        "A class fails where its recall dropped beyond chance (corrected for the number of classes), where a constraint is "
+        "broken, or where calibration got worse.",
     ),
     "predict": (
-        "Which rules decide, and who looks?",
-        "Measured on the test split: recall and precision under the rules, how often the prediction set holds the true "
+        "Which decision rules apply, and which cases go to a person?",
+        "Measured on the test split: recall and precision under the rules, how often the prediction set contains the true "
         "class, its mean size, and the share of instances that goes to a person.",
     ),
 }
