@@ -26,7 +26,7 @@ def test_a_table_of_pairs_has_rows_of_every_class():
     pairs = pd.DataFrame([(a, b, (7 * i + 3 * j) % 20) for i, a in enumerate(names) for j, b in enumerate(names)])
     pairs.columns = ["class", "predicted", "share"]
     found = shown(pairs, "confusion", "confusion", 20)
-    assert found.kept == "of each class the 3 largest by share" and found.rows == "60" and found.all_rows == "400"
+    assert found.kept == "the 3 largest of each class by share" and found.rows == "60" and found.all_rows == "400"
     assert all(found.html.count(f"<tr><td>{name}</td>") == 3 for name in names)
     assert found.html.count("<td>19</td>") == 20 and "<td>14</td>" not in found.html
     ten = pairs[pairs["class"].isin(names[:10]) & pairs["predicted"].isin(names[:10])]

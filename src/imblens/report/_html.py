@@ -73,7 +73,9 @@ def shown(table: pd.DataFrame, name: str, file: str, n_classes: int) -> Shown:
         by = next((key for key in MEASURES if key in table.columns and _is_number(table[key])), "")
         ranked = table.sort_values(by, ascending=False, kind="stable", na_position="last") if by else table
         part = table.loc[ranked.groupby(of, sort=False).head(each).index.sort_values()]
-        kept = f"of each {of} the {f'{each} ' if each > 1 else ''}" + (f"largest by {by}" if by else "first")
+        kept = f"the {f'{each} ' if each > 1 else ''}{'largest' if by else 'first'} of each {of}" + (
+            f" by {by}" if by else ""
+        )
     else:
         part = table.head(FEW_ROWS)
     return Shown(name, file, table_html(part), f"{len(part):,}", f"{len(table):,}", len(part) < len(table), kept)
