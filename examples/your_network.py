@@ -15,7 +15,7 @@ rng = np.random.default_rng(0)
 
 
 def images(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Grey squares whose brightness tells the class; yours come from your own data set."""
+    """Grey squares whose brightness indicates the class; yours come from your own data set."""
     labels = np.repeat(np.arange(3), counts)
     brightness = np.array([90, 120, 150])[labels] + rng.normal(0, 14, len(labels))
     noise = rng.normal(0, 8, (len(labels), 12, 12, 3))
