@@ -130,7 +130,7 @@ def _declare(
 
 EOS = _sampler(
     "eos",
-    "Rare classes lose to a similar class and leave their training range: extends it toward that class.",
+    "Rare classes are confused with a similar class and exceed their training range: extends it toward that class.",
     "Dablain et al. 2022, Efficient Augmentation for Imbalanced Deep Learning",
     _eos,
     (
@@ -166,7 +166,7 @@ SAMPLERS = (
     EOS,
     BALANCED_SVM,
     _declare(
-        "smote", "A first, mild try at balancing: points between instances of a rare class.",
+        "smote", "A mild first balance: points between instances of a rare class.",
         "Chawla et al. 2002, SMOTE", SMOTE, options=(SMOTE_K,),
     ),
     _declare(
@@ -195,7 +195,7 @@ SAMPLERS = (
         ),
     ),
     _declare(
-        "adasyn", "As smote, with more points for instances among enemies.", "He et al. 2008, ADASYN",
+        "adasyn", "As smote, with more points for instances among other classes.", "He et al. 2008, ADASYN",
         f"{_OVER}.ADASYN", options=(Option("n_neighbors", 5, "neighbours that set the difficulty.", "int", low=1),),
     ),
     _declare(
@@ -216,7 +216,7 @@ SAMPLERS = (
         "imbalanced-learn, ClusterCentroids", f"{_UNDER}.ClusterCentroids",
     ),
     _declare(
-        "instance_hardness_threshold", "Large classes hold mislabelled instances: drops those hard to classify.",
+        "instance_hardness_threshold", "Large classes contain mislabelled instances: drops those hard to classify.",
         "Smith et al. 2014, An instance level analysis of data complexity", f"{_UNDER}.InstanceHardnessThreshold",
     ),
     _declare(
