@@ -108,7 +108,7 @@ def compare(
     Args:
         runs: two or more; the first is what the others are compared with.
         names: one for each run; from their folders, data and treatment when None.
-        draw_map: whether to draw the runs' instances on maps of one frame (table `common_map`), which takes the longest.
+        draw_map: whether to draw the runs' instances on maps with common axes (table `common_map`), the slowest part.
         of: classes to show in full, one or several: where their errors go and what was forecast, and which of their
             strongest features other classes share, in each run (IML, Figs 6, 8 and 10). With two or more, maps are of
             these classes alone, synthetic instances marked (EOS, Fig. 6).
@@ -126,7 +126,7 @@ def compare(
         `comparison_ranking` (run, measure, change, change_low, change_high): changes of mean AUROC and mean average
         precision, which no threshold changes.
         Runs with a head and one label per instance have also `feature_changes` and `diversity_changes`, those of
-        `imblens.lenses.compare_class_features` from the first run to each other one, behind a column `run`.
+        `imblens.lenses.compare_class_features` from the first run to each other one, after a column `run`.
         With `of`: `class_errors` (run, class, other, missed, false_positives, observed, forecast, shared), `class_strongest`
         (run, class, other, rank, feature, share, shared) and `class_density` (run, class, adversary, rank, feature, ratio,
         rate_ratio); see `imblens.lenses.adversaries`, `feature_overlap` and `feature_density`.

@@ -125,7 +125,7 @@ def collect(
         sum over the classes c that it is for:  p_c (1 - p_c)^3 / n_c
 
     p_c is the calibrated chance of class c at the class shares of the pool (EM), n_c the training instances of c plus those
-    that the list is expected to hold already. So it prefers what is likely of a rare class although the network sees another:
+    that the list is expected to hold already. So it prefers what is likely of a rare class but is predicted as another:
     instances that it already recognises add little. Near-duplicates of training instances and of each other, nearer
     than a fifth of the usual distance to training, are left out.
 

@@ -114,10 +114,10 @@ def estimate(
         recall_c = sum p_c [predicted c] / sum p_c        precision_c = sum p_c [predicted c] / count [predicted c]
 
     Where the shares of the predictions differ between labelled and unlabelled data (p < 0.01), class shares are estimated
-    by EM and probabilities adjusted. A classifier between labelled and unlabelled instances, class shares made equal,
-    decides: with an area under the curve above 0.70 (lower end of its 90% interval) the estimate is refused, above 0.53
+    by EM and probabilities are adjusted. A classifier is trained to separate labelled from unlabelled instances, at equal
+    class shares: with an AUROC above 0.70 (lower end of its 90% interval) the estimate is refused, above 0.53 it is
     hedged: the intervals then do not include the error that this difference causes. With fewer than 40 labelled
-    instances that cannot be tested, and the estimate is hedged.
+    instances there is no test, and the estimate is hedged.
 
     Intervals (95%) are percentiles over draws: calibrations that the labels leave possible, times a bootstrap of the
     unlabelled instances; none is narrower than the Wilson interval of as many instances. They hold under label shift, not

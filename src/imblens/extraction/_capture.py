@@ -85,9 +85,9 @@ def capture(
 ) -> Run:
     """Run a data set through a network once and keep what every lens and treatment reads.
 
-    Features are what enters the linear layer behind the network's output, logits what leaves it; hooks read both. A
-    softmax, log-softmax, sigmoid, class-wise scale or shift, a mean or choice over tokens or positions, a 1 x 1
-    convolution and a single logit are recognised. The network, the data and every random state are left as they were
+    Features are the inputs of the last linear layer, logits its outputs; hooks read both. A softmax, log-softmax, sigmoid,
+    class-wise scale or shift, mean or choice over tokens or positions after that layer are recognised, and so are a 1 x 1
+    convolution and a single logit. The network, the data and every random state are left as they were
     found, also after an error. What is assumed is stated: through `progress` and in `meta["notes"]`.
 
     Args:
@@ -106,7 +106,7 @@ def capture(
         label: key, position or function of a batch that gives the labels.
         forward: function of (model, inputs) that runs the network and returns its output.
         layer: name of the last linear layer. If its output is not the network's, differing predictions are counted.
-        features: name of the module whose output are the features, where no linear head exists; the run has no head.
+        features: name of the module whose output is used as features, where no linear head exists; the run has no head.
         pool: "mean", "first", "last" or a function, where features have several vectors per instance.
         task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,), stated.
         ids: key of the ids in each batch, a function of the batch, or `{"train": [...], "test": [...]}`; default: paths
@@ -130,14 +130,14 @@ def capture(
             500), once for each of the four.
         thumbnails: store each image as PNG of at most 64 pixels on the longer side.
         maps: name of the module that gives the last convolutional maps, where it is not found automatically.
-        alignment: where images have boxes, measure how the class activation maps lie to them: on the test split, or
+        alignment: where images have boxes, compare the class activation maps with them: on the test split, or
             on the training split where only that has boxes.
         concepts: where test images have boxes, count the regions of strong activation that overlap them; the share
             of a channel's activations over the training split that are strong (LOOKING: 0.01 for maps of 28 x 28,
             0.04 for 7 x 7). None counts none.
         probes: further probes.
         precision: "bf16" computes features and logits under bfloat16 autocast, up to twice as fast and with 8 bits;
-            colours always run in float32, since rounding changes which pixels win.
+            colours always run in float32, since rounding changes which pixels are most salient.
         out: folder to write to, part by part, `run.json` last; without it the run stays in memory.
         force: write into a folder that holds something.
         device: where to run; by default where the network is. The network goes back afterwards.
