@@ -45,7 +45,7 @@ def test_vega_takes_over_every_chart(open_page, report):
     assert opened.page.locator("figure[id] > svg, figure[id] > img").count() == 0
 
 
-def test_answer_stands_on_the_first_screen(open_page, report):
+def test_verdict_is_on_the_first_screen(open_page, report):
     page = open_page(report).page
     lines = audit(make_run(images=True), lenses=["class_accuracy"]).verdict()
     assert page.inner_text("h1") == lines[0]
@@ -130,7 +130,7 @@ def alike(one: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("which", ["report", "comparison"])
-def test_every_chart_follows_the_chosen_class_or_says_why_not(open_page, request, which):
+def test_every_chart_follows_the_chosen_class_or_states_why_not(open_page, request, which):
     opened = open_page(request.getfixturevalue(which))
     opened.wait_for_charts()
     page = opened.page
@@ -316,7 +316,7 @@ def test_a_narrow_screen_sorts_by_a_list(open_page, report):
     assert column(page, ".classes", 1) == list(reversed(CIFAR))
 
 
-def test_classes_are_stepped_through_and_let_go_by_key(open_page, report):
+def test_classes_are_stepped_through_and_cleared_by_key(open_page, report):
     page = open_page(report).page
     page.focus("#after")
     page.keyboard.press("Enter")
@@ -331,7 +331,7 @@ def test_classes_are_stepped_through_and_let_go_by_key(open_page, report):
     assert chosen(page) == page.inner_text(".card h3")
 
 
-def test_the_chosen_class_is_told_by_every_lens(open_page, report):
+def test_the_chosen_class_is_reported_by_every_lens(open_page, report):
     page = open_page(report, fragment=f"#class={CIFAR[-1]}").page
     page.locator("#chosen summary").click()
     told = page.locator("#chosen .stated li")

@@ -41,7 +41,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_audit_writes_what_the_contract_says(arrays: Path, tmp_path: Path) -> None:
+def test_audit_writes_what_the_contract_states(arrays: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     source = shutil.copy(arrays, tmp_path / "in" / "cells.npz")
     done = imblens("audit", source, "--json", cwd=tmp_path)

@@ -219,7 +219,7 @@ STOPPED = {
 
 @pytest.mark.parametrize("command", STOPPED)
 @pytest.mark.parametrize("written", [False, True])
-def test_ctrl_c_says_what_is_left(
+def test_ctrl_c_states_what_is_left(
     imblens: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, written: bool
 ) -> None:
     for name in ("good", "same"):
@@ -263,7 +263,7 @@ def test_ctrl_c_waits_until_an_import_is_out_of_its_locks() -> None:
         signal.signal(signal.SIGINT, usual)
 
 
-def test_a_map_that_was_not_wanted_is_said_to_be_left_out(imblens: Run, tmp_path: Path) -> None:
+def test_a_map_that_was_not_requested_is_reported_as_left_out(imblens: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "good.npz", **GOOD)
     code, out, err = imblens("audit", "good.npz", "--no-map", "--out", "out")
     assert code == 0, err

@@ -42,7 +42,7 @@ CODE = "from imblens.cli import main; main()"
         (["treat", "--explain", "eoss"], "there is no treatment 'eoss'.", "Did you mean 'eos'?"),
     ],
 )
-def test_mistyped_words_are_told_in_three_parts(words: list[str], error: str, hint: str, tmp_path: Path) -> None:
+def test_mistyped_words_are_reported_in_three_parts(words: list[str], error: str, hint: str, tmp_path: Path) -> None:
     done = imblens(*words, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     first, second = done.stderr.strip().splitlines()
@@ -140,7 +140,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
         ("nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, n + 1)", "11 outputs for 10 classes"),
     ],
 )
-def test_a_network_that_cannot_be_captured_is_told_before_it_is_trained(
+def test_a_network_that_cannot_be_captured_is_reported_before_it_is_trained(
     network: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imblens.data import digits
@@ -156,7 +156,7 @@ def test_a_network_that_cannot_be_captured_is_told_before_it_is_trained(
 
 
 @pytest.mark.slow
-def test_endings_say_what_was_found_and_what_to_type_next(tmp_path: Path) -> None:
+def test_endings_state_what_was_found_and_what_to_type_next(tmp_path: Path) -> None:
     """One way through the commands: each one's last line is a command, and that command is understood."""
     done = imblens("train", "digits", "--epochs", 1, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -173,7 +173,7 @@ def test_endings_say_what_was_found_and_what_to_type_next(tmp_path: Path) -> Non
     assert lines[-1].startswith(("next: imblens audit run-", "next: imblens treat run --with best"))
 
 
-def test_a_treatment_says_who_gains_and_who_has_one_instance(tmp_path: Path) -> None:
+def test_a_treatment_states_who_gains_and_who_has_one_instance(tmp_path: Path) -> None:
     keep = np.flatnonzero((LABELS < 2) | (np.arange(len(LABELS)) == 42))
     np.savez(
         tmp_path / "lone.npz",
@@ -190,7 +190,7 @@ def test_a_treatment_says_who_gains_and_who_has_one_instance(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_states_how_to_resume(tmp_path: Path) -> None:
     words = ["train", "digits", "--epochs", "500", "--out", "run"]
     process = subprocess.Popen(
         [sys.executable, "-c", CODE, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

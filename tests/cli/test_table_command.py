@@ -68,7 +68,7 @@ def test_columns_by_pattern(table: Path, tmp_path: Path) -> None:
         ((*COLUMNS[:3], "embedding", *COLUMNS[4:]), "named as a feature and as something else"),
     ],
 )
-def test_what_is_missing_is_said_with_the_columns_found(
+def test_what_is_missing_is_stated_with_the_columns_found(
     table: Path, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     done = imblens("audit", table, *words, "--out", "out", cwd=tmp_path)

@@ -91,7 +91,7 @@ def test_a_flipped_run_is_reported_as_a_moved_threshold():
     )
 
 
-def test_verdict_says_who_gains_and_who_loses():
+def test_verdict_states_who_gains_and_who_loses():
     found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
     first, second = found.verdict()
     assert first.startswith("two: balanced accuracy 76.7%, compared with 76.7% for one: +0.0 points")
@@ -253,7 +253,7 @@ def test_names_come_from_what_is_known(tmp_path):
     assert twice.names == ("eos (1)", "eos (2)")
 
 
-def test_bad_calls_say_what_is_wrong():
+def test_bad_calls_state_what_is_wrong():
     run = run_of({})
     with pytest.raises(InputError, match=r"got 1 run\(s\)"):
         compare([run])
@@ -347,7 +347,7 @@ def test_notebook_needs_no_script():
     )
 
 
-def test_maps_have_one_frame_and_runs_say_what_sets_them_apart(tmp_path):
+def test_maps_have_one_frame_and_runs_state_what_sets_them_apart(tmp_path):
     first = make_run(n=200, per_test=8)
     head = type(first.head)(first.head.weight * 1.5, first.head.bias * 0)
     treatment = {"name": "tau_norm", "chosen": {"options": {"tau": 0.7}}}

@@ -135,7 +135,7 @@ def test_no_patient_is_on_both_sides_of_a_split_made_here(tmp_path: Path) -> Non
         assert not any("Patients in both" in note for note in found.notes)
 
 
-def test_lists_of_nih_give_the_split_and_shared_patients_are_told(tmp_path: Path) -> None:
+def test_lists_of_nih_give_the_split_and_shared_patients_are_reported(tmp_path: Path) -> None:
     rows = patients(12)
     root = nih(tmp_path / "nih", rows)
     (root / "train_val_list.txt").write_text("\n".join(name for name, _, _ in rows[:20]))
@@ -317,7 +317,7 @@ def test_broken_json(tmp_path: Path, content: Any, message: str) -> None:
         load_images(coco(tmp_path, {"instances_train.json": content}))
 
 
-def test_boxes_that_belong_to_nobody(tmp_path: Path) -> None:
+def test_boxes_of_unknown_images(tmp_path: Path) -> None:
     found = load_images(voc(tmp_path / "cells", CELLS))
     (tmp_path / "boxes.csv").write_text(f"{BOX_HEADER}\nother.png,RBC,1,1,5,5\n")
     with pytest.raises(InputError, match=r"none of the boxes .* such as 'other.png', the set has 'JPEGImages/cell"):
@@ -422,7 +422,7 @@ def test_real_tiles_have_the_labels_of_their_boxes(real_data: Path) -> None:
     assert found.class_counts.tolist() == [1746, 471, 208]
 
 
-def test_one_label_stands_against_its_absence(tmp_path: Path) -> None:
+def test_one_label_is_compared_with_its_absence(tmp_path: Path) -> None:
     rows = ["image,pneumonia,split"]
     for i in range(10):
         draw(tmp_path / f"{i}.png", shade=i)
@@ -458,7 +458,7 @@ def test_few_images_of_many_labels_still_give_a_fifth(tmp_path: Path) -> None:
     assert load_images(tmp_path).test.ids.tolist() == loaded.test.ids.tolist()
 
 
-def test_boxes_of_images_that_are_not_listed_are_told(tmp_path: Path) -> None:
+def test_boxes_of_images_that_are_not_listed_are_reported(tmp_path: Path) -> None:
     boxes = ["00000001_000.png,Mass,64,64,128,128", "00000099_000.png,Mass,64,64,128,128"]
     notes = load_images(nih(tmp_path, patients(12), boxes)).notes
     assert "BBox_List_2017.csv has boxes of images that the table does not list: 1 of 2." in notes

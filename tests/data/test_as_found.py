@@ -147,7 +147,7 @@ def test_images_of_a_split_without_classes_are_named(tmp_path: Path) -> None:
     assert any("'test' holds 4 images outside class folders" in note for note in load_images(tmp_path).notes)
 
 
-def test_folds_are_no_classes(tmp_path: Path) -> None:
+def test_folds_are_not_classes(tmp_path: Path) -> None:
     for k in range(3):
         write_classes(tmp_path / f"fold_{k}", {"a": 4, "b": 3}, seed=k)
     images = load_images(tmp_path, hold_out=False)

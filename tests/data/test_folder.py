@@ -119,7 +119,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path):
     )
 
 
-def test_a_class_folder_whose_name_begins_with_a_dot_is_told(tmp_path):
+def test_a_class_folder_whose_name_begins_with_a_dot_is_reported(tmp_path):
     write_classes(tmp_path / "train", {"a": 2, "b": 2, ".c": 2})
     write_classes(tmp_path / "test", {"a": 1, "b": 1})
     (tmp_path / "train" / ".cache").mkdir()
@@ -295,7 +295,7 @@ def test_names_that_are_not_there(tmp_path):
         assert caught.value.hint
 
 
-def test_a_captured_run_is_told_apart(tmp_path):
+def test_a_captured_run_is_recognised(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match="captured run") as caught:
         load_images(tmp_path)

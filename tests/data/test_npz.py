@@ -121,7 +121,7 @@ def test_val_alone_is_held_out(tmp_path):
         ({"train_images": pixels(6).transpose(0, 3, 1, 2)}, "shape (6, 3, 5, 7)", "transpose"),
     ],
 )
-def test_what_cannot_be_read_is_said(tmp_path, change, message, hint):
+def test_what_cannot_be_read_is_stated(tmp_path, change, message, hint):
     arrays = {key: value for key, value in sets(**change).items() if value is not None}
     with pytest.raises(InputError) as caught:
         load_images(save(tmp_path / "a.npz", arrays))
@@ -206,7 +206,7 @@ def test_odd_member_names_are_refused(tmp_path, name):
         load_images(path)
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path):
+def test_a_key_that_occurs_twice_is_refused(tmp_path):
     path = save(tmp_path / "a.npz", sets())
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("train_labels.npy", b"")

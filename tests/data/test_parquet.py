@@ -167,7 +167,7 @@ def test_a_class_without_training_images_is_a_note_in_multi_label_sets(tmp_path)
         (table(pixels(2), label=[0, 1], boxes=pa.array([[None], []], BOX)), None, "lacks", "x1"),
     ],
 )
-def test_what_cannot_be_read_is_said(tmp_path, content, features, message, hint):
+def test_what_cannot_be_read_is_stated(tmp_path, content, features, message, hint):
     with pytest.raises(InputError) as caught:
         load_images(write_pair(tmp_path, content, features=features))
     assert message in caught.value.message and hint in caught.value.hint
@@ -289,7 +289,7 @@ def test_one_file_is_split_here_and_names_of_nih_keep_patients_together(tmp_path
     assert any(note.startswith("Patients are taken from the image names") for note in loaded.notes)
 
 
-def test_boxes_that_name_no_label_of_their_image_are_told(tmp_path):
+def test_boxes_that_name_no_label_of_their_image_are_reported(tmp_path):
     boxes = pa.array([[box(1, 0, 0, 2, 2)], [box(0, 0, 0, 2, 2)]], type=BOX)
     write_pair(tmp_path, table(pixels(2), labels=[[1, 0], [1, 1]], boxes=boxes), label_names='["a", "b"]')
     assert any("2 of 4; labels stay as they are" in note for note in load_images(tmp_path).notes)

@@ -121,7 +121,7 @@ def small_set(multilabel: bool = False) -> ImageSet:
     return ImageSet("toy", ("a", "b", "c"), "multilabel" if multilabel else "multiclass", split, split)
 
 
-def test_with_profile_thins_train_only_and_says_what_is_short():
+def test_with_profile_thins_train_only_and_states_what_is_short():
     whole = small_set()
     thin = whole.with_profile("exp:2", 3)
     assert thin.class_counts.tolist() == [40, 28, 20]

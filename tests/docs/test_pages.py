@@ -49,7 +49,7 @@ def needed(page: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_tells_people_to_type_works(page: Path, tmp_path: Path) -> None:
+def test_commands_and_code_of_a_page_work(page: Path, tmp_path: Path) -> None:
     missing = [name for name in needed(page) if find_spec(name) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed; `make ecosystem` runs this page")

@@ -158,7 +158,7 @@ def test_without_boxes_or_maps_there_is_a_reason() -> None:
     assert "no convolution" in linear.meta["concepts"]["skipped"]
 
 
-def test_a_cut_gradient_is_told() -> None:
+def test_a_cut_gradient_is_reported() -> None:
     class Cut(Keep):
         def forward(self, x):
             return self.head(self.body(x).mean(dim=(2, 3)).detach())

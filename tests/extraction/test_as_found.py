@@ -134,7 +134,7 @@ def test_a_data_set_that_draws_random_numbers_moves_no_state() -> None:
     assert portrait(model) == before
 
 
-def test_training_goes_on_as_if_nothing_had_happened() -> None:
+def test_training_resumes_as_if_never_interrupted() -> None:
     def weights(interrupted: bool) -> list[bytes]:
         model = seeded(Pair).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

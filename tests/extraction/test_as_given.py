@@ -73,7 +73,7 @@ def logits(model: nn.Module, x: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["subclass", "wrapper", "wrapper without data set"])
-def test_a_loader_with_batches_of_its_own_is_read_as_it_comes(kind: str, x: torch.Tensor, y: torch.Tensor) -> None:
+def test_a_loader_with_prepared_batches_is_read_unchanged(kind: str, x: torch.Tensor, y: torch.Tensor) -> None:
     model, data = Plain(), TensorDataset(x, y)
     loader = Scaled(data, 8) if kind == "subclass" else Wrapped(DataLoader(data, 8), kind == "wrapper")
     run = imblens.capture(model, train=loader, test=loader)

@@ -220,7 +220,7 @@ def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> N
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-def test_meta_says_what_made_it() -> None:
+def test_meta_states_what_made_it() -> None:
     given = {"data": {"source": "mine"}, "model": {"factory": "net.py:make"}, "loss": "ldam", "seed": 3}
     meta = capture(seeded(sequential), train=(IMAGES, LABELS), meta=given, batch_size=5).meta
     assert meta["data"] == {"layout": "images", "source": "mine"}

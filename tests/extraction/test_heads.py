@@ -282,7 +282,7 @@ def test_sums_of_heads_without_bias_or_with_a_convolution() -> None:
     check(seeded(lambda: TwoHeads(lambda a, b: a + b, second)), lambda o: o)
 
 
-def test_a_head_that_reads_another_head_is_no_sum() -> None:
+def test_a_head_that_reads_another_head_is_not_a_sum() -> None:
     with pytest.raises(InputError, match="not the output of a linear layer"):
         capture(seeded(lambda: TwoHeads(lambda a, b: a + b, chained=True)), train=(X, Y))
 

@@ -74,7 +74,7 @@ def test_programs_inside_a_network_run(body: Callable[[nn.Module], Any]) -> None
     np.testing.assert_allclose(run.train.logits, inner(X).detach(), atol=1e-4)
 
 
-def test_lazy_layers_with_weights_become_what_they_stand_for() -> None:
+def test_lazy_layers_with_weights_become_ordinary_layers() -> None:
     filled = seeded(plain)
     model = lazy()
     model.load_state_dict(filled.state_dict())

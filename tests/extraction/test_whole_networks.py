@@ -58,7 +58,7 @@ def test_it_is_read_with_the_file_of_its_class(saved: Path) -> None:
     assert not list(saved.parent.glob("__pycache__"))
 
 
-def test_without_that_file_it_is_told_what_is_missing(saved: Path) -> None:
+def test_without_that_file_an_error_states_what_is_missing(saved: Path) -> None:
     with pytest.raises(InputError) as told:
         load_weights(nn.Linear(3, 2), saved, unsafe_pickle=True)
     assert told.value.message.endswith(

@@ -225,7 +225,7 @@ def test_a_large_offset_does_not_blur_neighbours(name: str) -> None:
 @quiet
 @every_sampler
 @pytest.mark.parametrize("scale", [1e-300, 1e200])
-def test_extreme_scales_are_served(name: str, scale: float) -> None:
+def test_extreme_scales_are_accepted(name: str, scale: float) -> None:
     sampler = MAKE[name]()
     features, labels = data(8)
     sampler.fit_resample(features, labels)

@@ -124,7 +124,7 @@ def test_the_quasi_symmetric_fit_keeps_its_margins_and_has_no_direction_of_cycle
     np.testing.assert_allclose(quasi_symmetric(found)[~np.eye(6, dtype=bool)], found[~np.eye(6, dtype=bool)], rtol=1e-5)
 
 
-def test_a_class_that_no_draw_is_mistaken_from_shows_what_its_answers_lean_to():
+def test_a_class_without_misclassified_draws_shows_its_mean_softmax():
     logits = np.array([[90.0, 30, 0], [90, 30, 0], [0, 90, 0], [0, 90, 1], [0, 0, 90], [0, 0, 90]])
     run = Run.from_arrays(train=(np.arange(6.0)[:, None], [0, 0, 1, 1, 2, 2], logits), classes=list("abc"))
     table = adversaries(run, k=2).tables["adversaries"].set_index(["class", "adversary"])
@@ -212,7 +212,7 @@ def test_fisher_where_nothing_varies():
     assert np.isnan(found[1]).all()  # b overlaps with none
 
 
-def test_fisher_of_classes_that_nothing_tells_apart():
+def test_fisher_of_classes_that_nothing_separates():
     found = fisher_forecast(moments([[1], [1], [4], [1]], [[2], [1], [1], [0]]))
     assert found[0, 1:].tolist() == [0.5, 0, 0.5]  # all the overlap there is, shared evenly
     np.testing.assert_allclose(np.nansum(found, axis=1), 1)
@@ -237,7 +237,7 @@ def test_divergence_of_a_forecast_from_itself_is_zero():
     assert divergence(np.full((3, 3), np.nan), shares(np.ones((3, 3)))) is None
 
 
-def test_lines_say_what_was_expected_and_what_came():
+def test_lines_state_what_was_expected_and_what_came():
     finding = adversaries(make_run())
     soft = matrix(finding, "soft")
     for name, line in finding.lines().items():

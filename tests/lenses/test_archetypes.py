@@ -171,7 +171,7 @@ def test_refusals():
 
 
 @pytest.mark.parametrize(("n", "said"), [(59, True), (60, False)])
-def test_many_features_for_few_instances_are_told(n, said):
+def test_many_features_for_few_instances_are_reported(n, said):
     rng = np.random.default_rng(0)
     run = Run.from_arrays(train=(rng.normal(size=(n, 6)), np.arange(n) % 2))
     assert any("6 features for 59 training instances are many" in note for note in archetypes(run).notes) == said
@@ -228,7 +228,7 @@ def test_fewer_instances_than_prototypes():
         archetypes(run, prototypes=0)
 
 
-def test_prototypes_of_a_large_cell_are_drawn_from_a_part_and_stand_for_all(monkeypatch):
+def test_prototypes_of_a_large_cell_are_drawn_from_a_part_and_represent_all(monkeypatch):
     monkeypatch.setattr(import_module("imblens.lenses.archetypes.medoids"), "MEDOIDS_SAMPLE", 50)
     points = np.concatenate([np.zeros((300, 2)), np.ones((100, 2))]) + np.random.default_rng(0).normal(
         0, 0.01, (400, 2)

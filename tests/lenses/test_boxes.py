@@ -69,7 +69,7 @@ def test_alignment_by_hand():
         json.dumps(chart.to_dict(), allow_nan=False)
 
 
-def test_what_the_lines_say_of_where_the_network_looks():
+def test_what_the_lines_state_of_where_the_network_looks():
     rng = np.random.default_rng(0)
     ior = np.stack([rng.normal(0.6, 0.05, 40), rng.normal(0.25, 0.1, 40), rng.normal(0.1, 0.02, 40)], axis=1)
     lines = alignment(make(maps(ior))).lines()
@@ -177,7 +177,7 @@ def test_co_occurrence_by_hand():
         json.dumps(chart.to_dict(), allow_nan=False)
 
 
-def test_co_occurrence_against_a_loop_and_with_a_label_nobody_has():
+def test_co_occurrence_against_a_loop_and_with_a_label_without_instances():
     rng = np.random.default_rng(2)
     labels = (rng.random((57, 4)) < [0.5, 0.3, 0.1, 0]).astype(int)
     finding = co_occurrence(Run.from_arrays(train=(np.ones((57, 2)), labels), classes=list("abcd")))

@@ -244,7 +244,7 @@ def test_without_test_split_magnitudes_are_unknown():
     assert "magnitude_match" not in finding.charts()
 
 
-def test_stored_answers_that_are_not_the_heads_are_told():
+def test_stored_logits_that_are_not_the_heads_are_reported():
     run = make(seed=3, test=False)
     logits = run.head(run.train.features)
     logits[:5] = -logits[:5]
@@ -343,7 +343,7 @@ def test_comparison_refuses_foreign_classes():
         compare_class_features(make(), make(), k=0)
 
 
-def test_a_weakness_that_rounds_to_nothing_is_not_said():
+def test_a_weakness_that_rounds_to_zero_is_not_stated():
     finding = class_features(make(n=300, m=300))
     diversity, match = finding.tables["class_diversity"], finding.tables["magnitude_match"]
     few = diversity.assign(effective_number=np.where(diversity["class"] == "ash", 1.0, 9.0))

@@ -138,7 +138,7 @@ def test_the_interval_follows_the_spread_between_images() -> None:
     assert 0 < tight["share_high"] - tight["share_low"] < 0.5 * (wide["share_high"] - wide["share_low"])
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_truth_as_often_as_stated() -> None:
     rng = np.random.default_rng(11)
     trials = 300  # a class each
     black = rng.binomial(20, rng.beta(2, 6, size=30 * trials))  # images differ; the mean is 1/4
@@ -172,7 +172,7 @@ def test_a_class_without_images_is_unknown_not_zero() -> None:
     finding.charts()["colours"].to_dict()
 
 
-def test_grey_images_are_said_to_be_grey() -> None:
+def test_grey_images_are_reported_as_grey() -> None:
     count, rgb, labels = drawn()
     count[:, 1] = 0
     notes = colours(run_of(count, rgb, labels, ["a", "b", "c"])).notes

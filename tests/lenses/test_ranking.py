@@ -122,7 +122,7 @@ def test_one_positive_has_an_interval():
     assert 0 <= low < 2 / 3 < high <= 1
 
 
-def test_classes_without_positives_or_negatives_are_unknown_and_told():
+def test_classes_without_positives_or_negatives_are_unknown_and_reported():
     labels = np.array([[1, 0, 1], [1, 0, 0]])
     finding = ranking(make(labels, [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]], classes=["all", "none", "one"]))
     table = finding.tables["ranking"].set_index("class")
@@ -291,14 +291,14 @@ def test_thresholds_come_from_val_and_never_from_test():
     assert "AUROC 0." in finding.sentence()
 
 
-def test_without_val_thresholds_come_from_training_and_that_is_told():
+def test_without_val_thresholds_come_from_training_and_that_is_reported():
     finding = ranking(several(val=False))
     assert (finding.tables["ranking_thresholds"]["chosen_on"] == "train").all()
     assert any("no validation split" in note for note in finding.notes)
 
 
 @pytest.mark.parametrize("none", ["in val", "anywhere"])
-def test_a_label_without_positives_has_no_threshold_and_that_is_told(none):
+def test_a_label_without_positives_has_no_threshold_and_that_is_reported(none):
     finding = ranking(several(none=none))
     row = finding.tables["ranking_thresholds"].set_index("class").loc["rare"]
     assert row["positives"] == 0 and np.isnan(row[["threshold", "precision", "recall", "f1"]].astype(float)).all()

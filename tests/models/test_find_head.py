@@ -42,7 +42,7 @@ class Auxiliary(nn.Module):
 
 
 @pytest.mark.parametrize("answer", ["tensor", "tuple", "mapping", "mapping without logits", "object"])
-def test_a_sample_tells_which_layer_answers(answer: str) -> None:
+def test_a_sample_shows_which_layer_gives_the_logits(answer: str) -> None:
     model = Auxiliary(answer)
     name, layer = find_head(model, sample=torch.rand(2, 4), n_classes=3)
     assert name == "real" and layer is model.real

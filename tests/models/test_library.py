@@ -91,7 +91,7 @@ def test_transformers_by_kind_are_made_for_the_images() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_cannot_work_says_why() -> None:
+def test_what_cannot_work_states_why() -> None:
     installed("timm")
     with pytest.raises(InputError, match="no linear layer"):  # ends in a 1 x 1 convolution
         make_network("timm:resnetv2_50x1_bit", 3, size=(64, 64))
@@ -110,7 +110,7 @@ def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, l
     assert f"{library}:" in model_descriptions()[library]
 
 
-def test_a_library_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_library_that_does_not_load_states_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As torchvision does beside a torch of another build."""
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)

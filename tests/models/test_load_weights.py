@@ -210,7 +210,7 @@ def test_names_that_belong_to_the_network_keep_their_prefix(tmp_path: Path) -> N
     assert equal(load_weights(target, tmp_path / "w.pt"), source)
 
 
-def test_tied_weights_may_stand_once(tmp_path: Path) -> None:
+def test_tied_weights_may_occur_once(tmp_path: Path) -> None:
     source, target = (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(2))
     for model in (source, target):
         model[1].weight = model[0].weight

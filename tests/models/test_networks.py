@@ -158,7 +158,7 @@ def test_a_run_installs_its_head_into_a_normalised_one() -> None:
     np.testing.assert_allclose(model.head(features).detach().numpy(), run.head(features.numpy()), rtol=1e-5, atol=1e-5)
 
 
-def test_bad_requests_say_what_to_do() -> None:
+def test_bad_requests_state_what_to_do() -> None:
     with pytest.raises(MissingError, match=r"no network 'resnet23'.*Did you mean 'resnet32'"):
         build_model("resnet23", 10)
     with pytest.raises(InputError, match="n_classes is 0"):

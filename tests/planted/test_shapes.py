@@ -34,7 +34,7 @@ def audit(images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Audit:
     return imblens.audit(run, skip=["embedding_map"])
 
 
-def test_the_network_is_good_enough_to_say_something(audit: Audit) -> None:
+def test_the_network_is_good_enough_to_state_something(audit: Audit) -> None:
     summary = audit["class_accuracy"].summary
     assert 0.5 < summary["balanced_accuracy"] < 0.95
 

@@ -162,7 +162,7 @@ def test_rows_of_few_errors_are_grey_and_leave_the_colours_alone(lens, chart):
     assert "too few to tell" in figure.svg
 
 
-def test_of_a_class_of_few_errors_the_chart_of_some_classes_says_how_many_they_are():
+def test_of_a_class_of_few_errors_the_chart_of_some_classes_states_how_many_they_are():
     from imblens.report._render import _of_classes
 
     finding = adversaries(made_errors([1, 14, 3]))
@@ -171,7 +171,7 @@ def test_of_a_class_of_few_errors_the_chart_of_some_classes_says_how_many_they_a
 
 
 @pytest.mark.parametrize("width", [400, 800])
-def test_names_of_bands_stand_in_bars_that_hold_them(monkeypatch, width):
+def test_names_of_bands_are_in_bars_that_are_wide_enough(monkeypatch, width):
     count = np.tile([[9, 1, 10]], (30, 1))
     rgb = count[:, :, None] * np.array([[10, 10, 10], [200, 30, 30], [250, 250, 250]])
     finding = colours(run_of(count, rgb.reshape(30, 9), np.arange(30) % 3, ["a", "b", "c"]))

@@ -60,7 +60,7 @@ def test_page_has_the_parts_that_readers_and_machines_look_for(text):
     assert "".join(tree.text).count("Show as table") == 2
 
 
-def test_answer_stands_before_the_first_chart_and_needs_no_script(text):
+def test_verdict_is_before_the_first_chart_and_needs_no_script(text):
     lines = audit(make_run(), lenses=["class_accuracy"]).verdict()
     shown = re.sub(r"<[^>]+>", "", text)
     assert shown.index(lines[0]) < shown.index(lines[1])
@@ -172,7 +172,7 @@ def test_a_sheet_keeps_its_limit_and_what_was_asked_for_first():
     assert list(small.places) == names[: len(small.places)]
 
 
-def test_suspects_stand_beside_their_neighbours(tmp_path):
+def test_suspects_are_beside_their_neighbours(tmp_path):
     run = make_run(images=True)
     found = audit(run, lenses=["label_suspects", "archetypes"])
     listed = found["label_suspects"].tables["label_suspects"]
@@ -212,7 +212,7 @@ def test_a_class_has_a_short_page_of_its_own(tmp_path):
     assert not (tmp_path / "out" / "class.html").exists()
 
 
-def test_the_command_of_a_report_says_how_many_prototypes():
+def test_the_command_of_a_report_states_how_many_prototypes():
     options = {"archetypes": {"prototypes": 3}}
     found = audit(make_run(), lenses=["archetypes"], options=options, of="truck")
     assert summary(found)["commands"]["audit"] == "imblens audit RUN --lens archetypes --class truck --prototypes 3"

@@ -27,7 +27,7 @@ def test_a_hundred_classes_have_a_page_and_a_label_each():
 
 
 @pytest.mark.parametrize(("letters", "length", "numbers"), [("abcdef", 3, True), ("abcdefghijklmnopqrst", 40, False)])
-def test_numbers_stand_in_cells_that_hold_them_and_counts_are_whole(letters, length, numbers):
+def test_numbers_are_in_cells_that_are_wide_enough_and_counts_are_whole(letters, length, numbers):
     drawn = figures(tuple(letter * length for letter in letters))
     assert (f'font-size="{_papers.CELL_TEXT}px"' in drawn["confusion"]) == numbers
     assert drawn["class_accuracy"].count("x rarer)") == len(letters) - 1

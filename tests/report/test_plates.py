@@ -36,7 +36,7 @@ def test_a_class_has_an_image_of_each_of_its_archetypes_in_its_own_pixels(found)
     assert [text for text in texts if text in CIFAR] == list(CIFAR)  # largest first
 
 
-def test_colours_stand_under_the_images_by_share(found):
+def test_colours_are_under_the_images_by_share(found):
     rows = [
         ("truck", "black", 0.6, 10, 10, 10),
         ("truck", "white", 0.4, 250, 250, 250),

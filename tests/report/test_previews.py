@@ -104,7 +104,7 @@ def test_waveforms_are_small_drawings() -> None:
     assert 'viewBox="0 0 128 32"' in page and '<path d="M0 31V' in page
 
 
-def test_a_wrong_order_of_classes_is_the_first_thing_said() -> None:
+def test_a_wrong_order_of_classes_is_the_first_thing_stated() -> None:
     rng = np.random.default_rng(6)
     labels = np.repeat([0, 1, 2], (60, 30, 15))
     features = (rng.normal(size=(105, 3)) + 3 * np.eye(3)[labels]).astype(np.float32)

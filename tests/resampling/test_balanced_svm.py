@@ -67,7 +67,7 @@ def test_a_class_too_small_is_named_with_the_way_out() -> None:
     assert len(X) == 35 + 11 + 15
 
 
-def test_a_large_fit_is_thinned_and_told() -> None:
+def test_a_large_fit_is_thinned_and_reported() -> None:
     features, labels = blobs((300, 40, 9, 7))
     with pytest.warns(ImblensWarning, match=r"fitted on 100 of 1,200 rows"):
         BalancedSVM(3, random_state=0, max_fit=100).fit_resample(features, labels)

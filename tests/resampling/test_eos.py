@@ -75,7 +75,7 @@ def test_agrees_with_the_loop_in_distribution(released: bool) -> None:
         np.testing.assert_allclose(row, features[base] + r * (features[enemy] - features[base]))
 
 
-def test_a_class_without_enemies_is_told_and_served() -> None:
+def test_a_class_without_enemies_is_reported_and_treated() -> None:
     rng = np.random.default_rng(2)
     features = np.concatenate([rng.normal(size=(30, 2)), rng.normal(size=(12, 2)) + 50])
     labels = np.repeat([0, 1], [30, 12])
@@ -88,7 +88,7 @@ def test_a_class_without_enemies_is_told_and_served() -> None:
     assert np.isfinite(resampled).all()
 
 
-def test_more_neighbours_than_instances_is_told() -> None:
+def test_more_neighbours_than_instances_is_reported() -> None:
     with pytest.warns(ImblensWarning, match=r"k_neighbors=9 needs 10 instances, there are 5; all 4 others"):
         sampler = EOS(9, random_state=0)
         sampler.fit_resample(X, Y)
@@ -161,7 +161,7 @@ BAD: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("sampler", [EOS, BalancedSVM])
 @pytest.mark.parametrize("case", list(BAD))
-def test_bad_input_says_what_to_do(sampler: Any, case: str) -> None:
+def test_bad_input_states_what_to_do(sampler: Any, case: str) -> None:
     X_bad, y_bad, options, message = BAD[case]
     with pytest.raises(InputError, match=message) as caught:
         sampler(3, random_state=0, **options).fit_resample(X_bad, y_bad)

@@ -67,7 +67,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_says_the_same_and_is_gone_afterwards(tmp_path: Path) -> None:
+def test_ray_gives_the_same_result_and_is_stopped_afterwards(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     done = subprocess.run(
@@ -116,7 +116,7 @@ def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
 
 
-def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_address_without_a_cluster_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
     with pytest.raises(InputError, match="is that of a Ray cluster"):
         audit(run, address="10.0.0.1:6379")
@@ -137,7 +137,7 @@ def test_an_address_without_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch, t
     assert "no Ray cluster at 10.0.0.1:6379" in str(told.exception)
 
 
-def test_an_engine_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
     with pytest.raises(MissingError, match="Did you mean 'ray'"), engine("rai"):
         pass

@@ -342,7 +342,7 @@ def test_a_large_run_keeps_its_graph_for_other_commands(tmp_path, monkeypatch):
     np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(features[::-1], 7).indices)
 
 
-def test_the_time_left_is_told(monkeypatch):
+def test_the_time_left_is_reported(monkeypatch):
     monkeypatch.setattr(exact, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(exact, "PRODUCT_NUMBERS", 2**10)
     told = []

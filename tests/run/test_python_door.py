@@ -38,7 +38,7 @@ NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Linear(4, 3))
         (lambda: Run.from_arrays(train=(FEATURES, [[1], [1, 2]])), "train_labels has rows of different", "columns"),
     ],
 )
-def test_mistakes_are_told_in_our_words(call: Any, said: str, hint: str) -> None:
+def test_mistakes_are_reported_in_our_words(call: Any, said: str, hint: str) -> None:
     with pytest.raises(ImblensError) as told:
         call()
     assert isinstance(told.value, InputError)

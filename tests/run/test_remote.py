@@ -127,7 +127,7 @@ def test_a_graph_that_was_searched_is_kept_with_the_run(
     assert again.searched is None and np.array_equal(again.neighbours(5).indices, graph.indices)
 
 
-def test_what_is_not_there_or_not_allowed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_missing_or_not_allowed_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no run at memory://nothing/here"):
         Run.load("memory://nothing/here")
     with pytest.raises(InputError, match="no storage is known for gibberish://"):
@@ -159,7 +159,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, add
         Run.load(address)
 
 
-def test_addresses_are_told_from_local_paths() -> None:
+def test_addresses_are_distinguished_from_local_paths() -> None:
     assert address_of(Path("gs://bucket/a/b/")) == "gs://bucket/a/b"
     assert address_of(Path("file:///data/run")) == "file:///data/run"
     assert [address_of(path) for path in ("C:\\runs", "C:/runs", "runs/a:b", "timm:resnet18", "/a/b")] == [None] * 5

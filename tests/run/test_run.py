@@ -203,7 +203,7 @@ def test_batches_are_bounded_and_cover_everything(monkeypatch: pytest.MonkeyPatc
     assert [b.start for b in batches][:2] == [0, 256]
 
 
-def test_a_new_head_keeps_features_and_forgets_answers() -> None:
+def test_a_new_head_keeps_features_and_drops_predictions() -> None:
     run = Run.from_arrays(train=(FEATURES, LABELS, LOGITS), test=(FEATURES, LABELS, LOGITS))
     graph = run.neighbours(2)
     head = Head(np.ones((3, 4), np.float32), np.array([0, 1, 0], np.float32))

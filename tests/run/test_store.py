@@ -67,7 +67,7 @@ def test_save_and_load_are_inverse(tmp_path: Path) -> None:
     assert [len(p) for p in back.train.parts] == [7, 7]
 
 
-def test_the_manifest_always_says_what_is_known(tmp_path: Path) -> None:
+def test_the_manifest_always_states_what_is_known(tmp_path: Path) -> None:
     run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
     run.save(tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -157,7 +157,7 @@ def test_a_strange_manifest_is_refused(tmp_path: Path, change: dict, fragment: s
         Run.load(folder)
 
 
-def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_json_is_refused(tmp_path: Path) -> None:
     folder = make().save(tmp_path / "run")
     (folder / "run.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
@@ -312,7 +312,7 @@ def test_hostile_archives_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "pwned").exists()
 
 
-def test_missing_files_are_told(tmp_path: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no run at"):
         Run.load(tmp_path / "nothing")
     with pytest.raises(MissingError, match=r"without run\.json"):

@@ -113,7 +113,7 @@ def test_another_study_in_the_folder_is_refused(tmp_path: Path, mine: Path) -> N
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_goes_on(tmp_path: Path, mine: Path) -> None:
+def test_killed_and_started_again_it_resumes(tmp_path: Path, mine: Path) -> None:
     out = tmp_path / "out"
     words = ("study", str(mine), "--out", str(out), "--workers", "1")
     command = [sys.executable, "-m", "imblens", *words]

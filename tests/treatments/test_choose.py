@@ -79,7 +79,7 @@ def test_chosen_values_are_recorded_with_what_was_tried() -> None:
     assert "chosen" not in fixed.meta["treatment"]
 
 
-def test_a_temperature_without_held_out_instances_is_told_to_be_a_guess() -> None:
+def test_a_temperature_without_held_out_instances_is_reported_as_a_guess() -> None:
     run = blobs_run((400, 60, 25, 15))
     with pytest.warns(ImblensWarning, match="this temperature is a guess"):
         treat(run, "temperature")
@@ -96,7 +96,7 @@ def test_a_temperature_without_held_out_instances_is_told_to_be_a_guess() -> Non
     assert abs(np.log(found / best)) < 0.07
 
 
-def test_best_says_which_won_and_by_how_much() -> None:
+def test_best_states_which_won_and_by_how_much() -> None:
     run = blobs_run((400, 90, 40, 25), seed=1, test=blobs((300,) * 4, seed=2))
     better = treat(run, "best")
     facts = better.meta["treatment"]["facts"]
@@ -172,7 +172,7 @@ def test_on_memorised_features_best_takes_what_transfers() -> None:
         (memorised((60, 60, 60, 60)), "classes are of similar size"),
     ],
 )
-def test_a_memorised_head_stays_where_nothing_speaks_for_a_change(run: Run, reason: str) -> None:
+def test_a_memorised_head_is_kept_without_evidence_for_a_change(run: Run, reason: str) -> None:
     with pytest.warns(ImblensWarning, match=reason):
         better = treat(run, "best")
     np.testing.assert_array_equal(better.head.weight, run.head.weight)

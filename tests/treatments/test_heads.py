@@ -23,7 +23,7 @@ def test_logit_adjustment_by_hand() -> None:
     np.testing.assert_allclose(better.head.bias - run.head.bias, -1.5 * np.log([0.8, 0.2]), rtol=1e-5)
 
 
-def test_logit_adjustment_of_an_absent_class_is_told() -> None:
+def test_logit_adjustment_of_an_absent_class_is_reported() -> None:
     features, labels = blobs((40, 10))
     head = (np.ones((3, 6)), np.zeros(3))
     run = Run.from_arrays(train=(features, labels), head=head, classes=["a", "b", "c"])
@@ -32,7 +32,7 @@ def test_logit_adjustment_of_an_absent_class_is_told() -> None:
     np.testing.assert_allclose(better.head.bias, -np.log([0.8, 0.2, 0.2]), rtol=1e-5)
 
 
-def test_adjusting_a_balanced_head_again_is_told() -> None:
+def test_adjusting_a_balanced_head_again_is_reported() -> None:
     better = treat(blobs_run(), "crt")
     with pytest.warns(ImblensWarning, match="crt has balanced this head already"):
         twice = treat(better, "logit_adjustment", tau=1)
@@ -155,7 +155,7 @@ def test_without_a_head_these_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tau_norm", "lws", "logit_adjustment", "temperature"])
-def test_without_a_head_these_say_so(name: str) -> None:
+def test_without_a_head_these_state_so(name: str) -> None:
     run = Run.from_arrays(train=blobs((60, 20, 9)))
     with pytest.raises(
         NotApplicable, match=rf"{name} changes the network's own head, and this run has none.*refit, crt, ncm"

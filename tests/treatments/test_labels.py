@@ -82,7 +82,7 @@ def test_a_label_is_treated_without_regard_to_the_others() -> None:
     np.testing.assert_allclose(heads[0].weight[2], two.weight[1] - two.weight[0], rtol=1e-6)
 
 
-def test_what_nobody_could_tell_does_not_count() -> None:
+def test_uncertain_labels_do_not_count() -> None:
     unknown = np.random.default_rng(1).random((400, 3)) < 0.3
     features, labels = labelled(400, 0)
     heads = []
@@ -98,7 +98,7 @@ def test_what_nobody_could_tell_does_not_count() -> None:
     np.testing.assert_allclose(heads[0].weight[2], two.weight[1] - two.weight[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_label_that_cannot_be_treated_keeps_its_head_and_is_told() -> None:
+def test_a_label_that_cannot_be_treated_keeps_its_head_and_is_reported() -> None:
     features, labels = labelled(400, 0)
     labels[:, 1] = 0
     run = made(train=(features, labels))
@@ -155,7 +155,7 @@ def test_a_treated_run_is_stored_and_read(tmp_path: Path) -> None:
     assert again.meta["treatment"]["name"] == "crt"
 
 
-def test_a_loss_that_balances_is_told() -> None:
+def test_a_loss_that_balances_is_reported() -> None:
     run = replace(made(), meta={"loss": "wbce"})
     with pytest.warns(ImblensWarning, match="^logit_adjustment: .*trained with wbce.*over-corrects"):
         better = treat(run, "logit_adjustment", tau=1)

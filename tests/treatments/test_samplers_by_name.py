@@ -135,7 +135,7 @@ def test_a_class_too_small_for_smote() -> None:
     assert told.value.hint == "Use eos or random, which can start from one instance."
 
 
-def test_classes_left_unbalanced_are_told() -> None:
+def test_classes_left_unbalanced_are_reported() -> None:
     features, labels = blobs((60, 20, 12, 9), apart=30)  # so far apart that nothing is in danger
     run = Run.from_arrays(train=(features, labels), classes=NAMES)
     with pytest.warns(ImblensWarning, match=r"borderline_smote left class 'bee' at 20 of 60, 'cat' at 12 of 60"):
@@ -173,7 +173,9 @@ def test_a_sampler_that_cannot_is_refused_with_its_reason() -> None:
         ),
     ],
 )
-def test_what_imbalanced_learn_says_is_told_with_the_name_of_the_class(name: str, message: str, hint: str) -> None:
+def test_what_imbalanced_learn_states_is_reported_with_the_name_of_the_class(
+    name: str, message: str, hint: str
+) -> None:
     features, labels = blobs((60, 60, 60, 3), apart=1)
     run = Run.from_arrays(train=(features, labels), classes=NAMES)
     options = {"near_miss": {"n_neighbors": 4}, "kmeans_smote": {"k_neighbors": 3}}.get(name, {})
@@ -184,7 +186,7 @@ def test_what_imbalanced_learn_says_is_told_with_the_name_of_the_class(name: str
         treat(run, name, n_neighbors=int(hint[len("Pass n_neighbors=")]))
 
 
-def test_a_class_without_enemies_is_told_by_name() -> None:
+def test_a_class_without_enemies_is_reported_by_name() -> None:
     features, labels = blobs((60, 20, 12, 9), apart=30)
     run = Run.from_arrays(train=(features, labels), classes=NAMES)
     with pytest.warns(ImblensWarning) as told:

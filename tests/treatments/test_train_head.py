@@ -77,7 +77,7 @@ def test_same_seed_same_bytes() -> None:
     assert heads[0].weight.tobytes() != heads[2].weight.tobytes()
 
 
-def test_balanced_draws_give_every_class_the_same_say() -> None:
+def test_balanced_draws_give_every_class_the_same_state() -> None:
     features, labels = blobs((400, 40, 12, 5), seed=6)
     plain = train_head(features, labels, 4)(features).argmax(axis=1)
     even = train_head(features, labels, 4, recipe=Recipe(balanced=True))(features).argmax(axis=1)
@@ -100,7 +100,7 @@ def test_a_class_without_instances_is_never_answered() -> None:
     assert set(answers.tolist()) <= {0, 1, 2}
 
 
-def test_a_descent_that_diverges_says_so() -> None:
+def test_a_descent_that_diverges_states_so() -> None:
     features, labels = blobs()
     with pytest.raises(InputError, match=r"diverged with learning_rate=1e\+30\. Pass a lower"):
         train_head(features, labels, 4, recipe=Recipe(learning_rate=1e30))

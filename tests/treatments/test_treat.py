@@ -75,7 +75,7 @@ def test_install_puts_the_head_back() -> None:
         better.install(5)
 
 
-def test_unknown_names_say_which_is_near() -> None:
+def test_unknown_names_state_which_is_near() -> None:
     run = blobs_run()
     with pytest.raises(MissingError, match=r"no treatment 'esso'\..*Known: best"):
         treat(run, "esso")
@@ -114,7 +114,7 @@ def test_options_from_text() -> None:
         ("learning_rate=-1", r"learning_rate='-1' is not allowed\. Give a number of 1e-09 or more or 'auto'"),
     ],
 )
-def test_bad_options_say_what_is_allowed(pair: str, message: str) -> None:
+def test_bad_options_state_what_is_allowed(pair: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_options("eos", [pair])
 

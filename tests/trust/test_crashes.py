@@ -12,7 +12,7 @@ CRASHES = sorted((Path(__file__).parent / "results").glob("fuzz-*.bin"))
 
 
 @pytest.mark.parametrize("path", CRASHES, ids=lambda path: path.stem)
-def test_a_crash_stays_mended(path: Path) -> None:
+def test_a_crash_stays_fixed(path: Path) -> None:
     reader = path.stem.removeprefix("fuzz-").rsplit("-", 1)[0]
     assert fault(READERS[reader], path.read_bytes()) is None
 

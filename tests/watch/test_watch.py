@@ -113,7 +113,7 @@ def test_numbers_are_those_of_the_tables_and_undefined_ones_are_left_out(data):
     json.dumps(kept)
 
 
-def test_what_cannot_be_logged_to_is_told_before_the_work(data):
+def test_loggers_that_do_not_fit_are_refused_before_the_work(data):
     with pytest.raises(InputError, match="log is a int"):
         audit_now(network(), train=None, log=3)
 

@@ -213,7 +213,7 @@ def test_the_counts_of_medmnist_add_up(name: str) -> None:
         assert sum(entry.counts) == entry.images[0] and len(entry.counts) == len(entry.classes)
 
 
-def test_every_public_set_says_what_to_download() -> None:
+def test_every_public_set_states_what_to_download() -> None:
     for name, text in image_sets().items():
         if name not in PUBLIC:
             continue
@@ -224,7 +224,7 @@ def test_every_public_set_says_what_to_download() -> None:
         assert PUBLIC[name].get in caught.value.hint and "--root DIR" in caught.value.hint
 
 
-def test_folders_without_the_files_say_which_and_from_where(tmp_path: Path) -> None:
+def test_folders_without_the_files_state_which_and_from_where(tmp_path: Path) -> None:
     for name, entry in PUBLIC.items():
         with pytest.raises(MissingError, match=f"^{name}: ") as caught:
             load_images(name, root=tmp_path)
@@ -322,7 +322,7 @@ def test_sets_come_through_hugging_face(repository, tmp_path: Path, monkeypatch:
     assert "--root DIR" in caught.value.hint
 
 
-def test_lists_that_are_cut_off_or_renamed_are_told(tmp_path: Path) -> None:
+def test_lists_that_are_cut_off_or_renamed_are_reported(tmp_path: Path) -> None:
     layouts.write_celeba(tmp_path / "c", folders=False)
     path = tmp_path / "c" / "list_attr_celeba.txt"
     path.write_text("\n".join(path.read_text().splitlines()[:6]))
