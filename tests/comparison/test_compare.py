@@ -94,7 +94,7 @@ def test_a_flipped_run_is_reported_as_a_moved_threshold():
 def test_verdict_states_who_gains_and_who_loses():
     found = compare([run_of({0: 20, 2: 2}), run_of({1: 15, 2: 2})], names=["one", "two"])
     first, second = found.verdict()
-    assert first.startswith("two: balanced accuracy 76.7%, compared with 76.7% for one: +0.0 points")
+    assert first.startswith("two: balanced accuracy 76.7% (one: 76.7%), a change of +0.0 points")
     assert first.endswith("which may be due to chance.")
     assert second == ("two: 1 of 3 classes gains: a +50.0 points; 1 of 3 classes loses: b \u221250.0 points.")
 
@@ -170,7 +170,7 @@ def test_several_labels_are_compared_by_recall_and_specificity(tmp_path):
     summary = found.tables["comparison_summary"].set_index("run")
     assert summary.loc["two", "balanced_accuracy"] == pytest.approx(0.95)
     assert summary.loc["two", "change"] == pytest.approx(0.1)
-    assert found.verdict()[0].startswith("two: balanced accuracy 95.0%, compared with 85.0% for one: +10.0 points [")
+    assert found.verdict()[0].startswith("two: balanced accuracy 95.0% (one: 85.0%), a change of +10.0 points [")
     page = found.save(tmp_path / "out").read_text()
     assert "nan" not in found.verdict()[0] and "Sensitivity from 40% to 100%" in page.replace(
         '<span class="nb">', ""

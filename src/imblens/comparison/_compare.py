@@ -253,8 +253,8 @@ def _headline(comparison: Comparison, name: str) -> str:
     now, then = table.loc[name], table.loc[reference]
     if np.isfinite(now["balanced_accuracy"]) and np.isfinite(then["balanced_accuracy"]):
         text = (
-            f"{name}: balanced accuracy {100 * now['balanced_accuracy']:.1f}%, compared with "
-            f"{100 * then['balanced_accuracy']:.1f}% for {reference}: {points(now['change'])} "
+            f"{name}: balanced accuracy {100 * now['balanced_accuracy']:.1f}% ({reference}: "
+            f"{100 * then['balanced_accuracy']:.1f}%), a change of {points(now['change'])} "
             f"[{_signed(now['change_low'])}, {_signed(now['change_high'])}]"
         )
         tested = classes_known_in_all(comparison.tables["comparison"])
@@ -264,10 +264,7 @@ def _headline(comparison: Comparison, name: str) -> str:
         return f"{text}." if sure else f"{text}, which may be due to chance."
     if np.isfinite(now["mean_auroc"]) and np.isfinite(then["mean_auroc"]):
         change = now["mean_auroc"] - then["mean_auroc"]
-        return (
-            f"{name}: mean AUROC {now['mean_auroc']:.3f}, compared with {then['mean_auroc']:.3f} for {reference}: "
-            f"{change:+.3f}."
-        )
+        return f"{name}: mean AUROC {now['mean_auroc']:.3f} ({reference}: {then['mean_auroc']:.3f}), a change of {change:+.3f}."
     return f"{name} and {reference} have no measure in common."
 
 
