@@ -62,16 +62,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def help_of(name: str) -> str:
-    """Return what `imblens NAME --help` prints, without boxes."""
-    import typer
+    """Return what `imblens NAME --help` prints."""
     from typer.testing import CliRunner
 
     from imblens.cli import app
 
-    plain = typer.Typer(rich_markup_mode=None, context_settings=app.info.context_settings)
-    plain.registered_commands = app.registered_commands
-    output = CliRunner().invoke(plain, [name, "--help"], prog_name="imblens", terminal_width=82).output
-    return re.sub(r"\n\n+(?=\s*\$ )", "\n", output.strip())
+    return CliRunner().invoke(app, [name, "--help"], prog_name="imblens", terminal_width=82).output.strip()
 
 
 def lens_table() -> str:

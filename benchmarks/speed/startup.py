@@ -16,7 +16,7 @@ def rows() -> Iterator[dict[str, Any]]:
     """The help, a list and a usage error; beside them an empty Python, and one that imports torch."""
     empty, torch = best("-c", ""), best("-c", "import torch")
     for words, target in (
-        (["--help"], "<= 0.4 s"),
+        (["--help"], "<= 0.3 s"),
         (["audit", "--help"], "-"),
         (["list", "lenses"], "-"),
         (["audti"], "-"),

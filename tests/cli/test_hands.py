@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from imblens.cli import app
 from tests.cli.test_bad_input import GOOD, LABELS
@@ -87,10 +88,24 @@ assert "torch" not in sys.modules
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
 
 
+def test_the_help_of_all_commands_imports_none_of_them(tmp_path: Path) -> None:
+    code = """
+import contextlib, sys
+from imblens.cli import app
+with contextlib.suppress(SystemExit):
+    app(["--help"], prog_name="imblens", standalone_mode=False)
+heavy = {"rich", "pydantic", "pandas", "altair", "torch", "imblens.cli.audit", "imblens.cli.doctor"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    listed = " ".join(done.stdout.partition("Commands:")[2].partition("Examples:")[0].split())
+    commands = typer.main.get_command(app).commands
+    first = [f"{name} {' '.join(one.help.partition(chr(10) * 2)[0].split())}" for name, one in commands.items()]
+    assert listed == " ".join(first)  # in one line what each command's own help says first
+
+
 def test_every_command_has_json_and_examples_that_parse() -> None:
     """The examples in a command's help are lines of their own, and their options exist."""
-    import typer
-
     for name, command in typer.main.get_command(app).commands.items():
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert "--json" in options, name

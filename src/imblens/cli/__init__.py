@@ -1,6 +1,7 @@
 """The command line, one file per command. Each parses, calls the library, writes, and prints the output path.
 
-Start-up imports Typer only; torch, Altair and pandas are loaded by the commands that use them.
+Start-up imports Typer only; a command's module is imported when it is used, and torch, Altair and pandas by the commands
+that need them.
 """
 
 from __future__ import annotations
@@ -17,39 +18,17 @@ from typing import Any
 
 import typer
 
-from imblens.cli import (
-    audit,
-    capture,
-    collect,
-    compare,
-    demo,
-    doctor,
-    estimate,
-    export,
-    gate,
-    listing,
-    merge,
-    predict,
-    study,
-    train,
-    treat,
-)
-from imblens.cli._project import usual
-from imblens.cli._shared import CLAIMED, Command, Commands, anywhere, examples
+from imblens.cli._commands import Commands
+from imblens.cli._shared import CLAIMED, examples
 
 app = typer.Typer(
     name="imblens",
     cls=Commands,
     help="Find out why a network fails on its rare classes, and fix what can be fixed without retraining it.",
     epilog=examples("imblens demo", "imblens audit ARRAYS.npz", "imblens train DATA --out RUN"),
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (demo, train, capture, merge, audit, treat, compare, predict, estimate, collect, gate, export, study):
-    app.command(name=module.__name__.rsplit(".", 1)[1], cls=Command, epilog=module.EXAMPLES)(anywhere(module.command))
-app.command(name="list", cls=Command, epilog=listing.EXAMPLES)(listing.command)
-app.command(name="doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.command)
 
 
 @app.callback(invoke_without_command=True)
@@ -61,7 +40,12 @@ def _root(
 
         typer.echo(f"imblens {IMBLENS}")
         raise typer.Exit
-    if context.invoked_subcommand not in (None, "list", "doctor") and not {"-h", "--help"} & set(sys.argv):
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+    if context.invoked_subcommand not in ("list", "doctor") and not {"-h", "--help"} & set(sys.argv):
+        from imblens.cli._project import usual
+
         context.default_map = usual(context.command.commands, context)  # type: ignore[attr-defined]
 
 
@@ -99,8 +83,7 @@ def _run() -> int:
         _report("error", f"not enough memory: {error}", "Use fewer instances, or imblens audit --approximate.")
     except Exception as error:
         if hasattr(error, "format_message"):
-            if error.format_message():  # empty when the help was printed
-                _report("error", *_misuse(error))
+            _report("error", *_misuse(error))
             return 2
         code = 1
         _leave_nothing()

@@ -9,15 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import typer
-import typer.core
 
-from imblens.cli._live import LINE, live
+from imblens.cli._live import LINE
 from imblens.cli._text import one_line
 from imblens.errors import ImblensError, InputError
 
@@ -79,68 +76,6 @@ Papers = typer.Option(
 )
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
 DryRun = typer.Option(False, "--dry-run", help="Check everything, report what would be done, and exit.")
-
-
-class Command(typer.core.TyperCommand):
-    """A command whose help shows no value for flags; states options of imblens.toml, and shows the time left."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        from imblens.cli._project import FILE, given
-
-        usual = given(ctx)
-        if usual:
-            progress(f"from {FILE}: {' '.join(usual)}")
-        with live():
-            return super().invoke(ctx)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
-        _import_help()
-        super().format_help(ctx, formatter)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options and arguments."""
-        return _bare_flags(super().get_params(ctx))
-
-
-class Commands(typer.core.TyperGroup):
-    """The same for the group of all commands."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
-        _import_help()
-        super().format_help(ctx, formatter)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options."""
-        return _bare_flags(super().get_params(ctx))
-
-
-def _import_help() -> None:
-    """Import what draws the help, without the parts of Rich that are for Markdown and tracebacks.
-
-    Our help has neither, and they take a third of the start-up time. Placeholders stand for them during the import.
-    """
-    unused = [name for name in ("rich.markdown", "rich.traceback") if name not in sys.modules]
-    if "typer.rich_utils" in sys.modules:
-        return
-    for name in unused:
-        module = ModuleType(name)
-        module.__getattr__ = lambda attribute: type(attribute, (), {})  # type: ignore[method-assign]
-        sys.modules[name] = module
-    try:
-        import_module("typer.rich_utils")
-    finally:
-        for name in unused:
-            del sys.modules[name]
-
-
-def _bare_flags(params: Sequence[Any]) -> list[Any]:
-    for param in params:
-        if getattr(param, "is_flag", False):
-            param.metavar = ""  # otherwise Typer prints <bool>, as if a value had to follow
-    return list(params)
 
 
 def anywhere(command: Callable[..., None]) -> Callable[..., None]:
