@@ -28,7 +28,7 @@ DONE_BY = {
     "study": "Run or resume a study, and print its table: mean and standard deviation over seeds, with the paper's "
     "values.",
     "list": "List the names that can be used, and explain them.",
-    "doctor": "List installed versions and what each extra adds: a block to paste into a bug report.",
+    "doctor": "List installed versions and what each extra adds, for example for a bug report.",
 }
 
 
