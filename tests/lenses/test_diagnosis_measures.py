@@ -58,6 +58,33 @@ def test_the_share_of_wrong_labels_is_estimated(arrays: Arrays, share: float, so
     assert all(found[other].z < 3.6 for other in range(1, 5))
 
 
+def test_wrong_labels_are_found_where_the_network_confuses_nothing() -> None:
+    rng = np.random.default_rng(4)
+    labels, tested = np.repeat([0, 1], [260, 220]), np.repeat([0, 1], 100)
+    centres = 12 * np.eye(2, 6)
+    labelled = labels.copy()
+    labelled[260:275] = 0  # images of the second class
+    found = label_noise(
+        Run.from_arrays(
+            train=((centres[labels] + rng.normal(size=(480, 6))).astype(np.float32), labelled),
+            test=((centres[tested] + rng.normal(size=(200, 6))).astype(np.float32), tested),
+        )
+    )
+    assert found[0].z > 3.0 and found[0].share == pytest.approx(15 / 275, abs=0.015)
+    assert found[1].z < 1.0
+
+
+def test_a_cluster_of_a_class_without_errors_is_no_cause_of_errors(arrays: Arrays) -> None:
+    changed = [values.copy() for values in (arrays.train, arrays.test)]
+    for values, labels in zip(changed, (arrays.train_labels, arrays.test_labels), strict=True):
+        own = np.flatnonzero(labels == 0)
+        values[own] += 30 * np.eye(10, dtype=np.float32)[8]  # far from all other classes
+        values[own[::8]] += 12 * np.eye(10, dtype=np.float32)[9]
+    apart = Arrays(changed[0], arrays.train_labels, changed[1], arrays.test_labels, arrays.classes)
+    table = diagnosis(apart.fitted(0)).tables["diagnosis"].set_index("class")
+    assert table.loc["a", "accuracy"] == 1.0 and table.loc["a", "cause"] == "none found"
+
+
 @pytest.mark.parametrize("plant", ["group absent", "merged", "split", "10% from one", "few"])
 def test_the_planted_cause_is_first(arrays: Arrays, plant: str) -> None:
     cause = {"group absent": "uncovered_range", "merged": "sub_concepts", "split": "overlap", "few": "few_examples"}

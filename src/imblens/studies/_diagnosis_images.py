@@ -105,11 +105,9 @@ class PlantedImages(Job):
         return bool(key["plant"] == self.plants[0] and key["place"] == 0)
 
     def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
-        """Train a network, or take the one that is stored; its split `val` has the test images without planted marks."""
+        """Train a network, or read the one that is stored; the split `val` has the test images without planted marks."""
         own = {"data": self.data, "source": self.source, "together": list(self.plants), "seed": self.seed}
         folder = store.network({**own, "most": list(MOST), "training": TRAINING, "which": which})
-        if (folder / "run.json").exists():
-            return Run.load(folder)
         begun = (folder / "checkpoints" / "last.ckpt").exists()
         plan = TrainingPlan(seed=self.seed, **TRAINING)
         asked: dict[str, Any] = {"resume": begun, "overwrite": not begun, "thumbnails": False, "val": plain}

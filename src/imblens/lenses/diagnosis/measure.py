@@ -36,8 +36,8 @@ def diagnosis(run: Run) -> Finding:
         Or a region of the test instances that training covers thinly.
     label_noise: likelihood ratio of a model in which a share of the training instances are like those of other classes, to
         one in which they are like the test instances of the class; both as scored by cross-fitted linear discriminants. With
-        z its root, 0 at 2.6 (more where the reference is above 1.4), 1 at one more. 0.9 of it is attributed to a region that
-        training covers thinly, where there is one.
+        z its root, 0 at 2.6 (at the reference plus 1.2 where that is more), 1 at one more. 0.9 of it is attributed to a region
+        that training covers thinly, where there is one.
     uncovered_range: share of test instances of the class with at most 2 training instances among the 15 nearest others,
         from as many training as test instances; chance gives 0.4%. 0 at 2% plus twice the reference, 1 at 5% plus that.
         Where training has practically none of that region (less than 3% to 5.5% of the density of the test split) it is
@@ -49,15 +49,17 @@ def diagnosis(run: Run) -> Finding:
     shortcut_colours: share of one colour band among salient pixels, less its mean share in the other classes: 0 at 0.15, 1
         at 0.45. Not where the colour that a class has above the others was removed and costs it little.
 
-    A region or cluster counts half where its test instances are as accurate as the others, in full where they are 25 points
-    less accurate. One cause can lead to another: each strength is reduced by what the others explain, as `LEADS_TO` states
-    (few examples by overlap, for example, which no number of examples would end). A cause of 0.25 or more is named; two of
-    similar strength are both shown. Where the lens `headroom` finds that no linear head gains 2 points, no treatment of the
-    head is advised; after a loss or treatment that balances classes `refit` takes the place of `logit_adjustment`.
+    A region or cluster counts half where its test instances are as accurate as the others (a cluster times min(1, errors /
+    0.15)), in full where they are 25 points less accurate. One cause can lead to another: each strength is reduced by what
+    the others explain, as `LEADS_TO` states (few examples by overlap, for example, which no number of examples would end). A
+    cause of 0.25 or more is named; two of similar strength are both shown. Where the lens `headroom` finds that no linear
+    head gains 2 points, no treatment of the head is advised; after a loss or treatment that balances classes `refit` takes
+    the place of `logit_adjustment`.
 
     Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
-    study reports. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the
-    first cause is the planted one.
+    study reports; the reference plus 1.2, and the weight of clusters in classes without errors, on images of CIFAR-10 and
+    BCCD. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the first cause
+    is the planted one.
 
     In a multi-label run the first row of a label is what is at fault, from `ranking` and `class_accuracy` on the test split:
 

@@ -30,6 +30,7 @@ THIN_EXPLAINS = (
 )
 OTHERS = 3  # other classes that a reference needs; with fewer, the usual value of trained networks is taken
 USUAL_Z, USUAL_CUT = 1.4, 0.2  # medians over classes without a planted cause
+LEAST_Z, ABOVE_Z = 2.6, 1.2  # evidence on wrong labels counts from there, and from so far above the other classes'
 
 
 def class_recall(run: Run) -> NDArray[np.float64]:
@@ -191,7 +192,7 @@ def _uncovered(run: Run) -> Seen:
 
 def _region_strength(region: regions.Region, usual: float) -> float:
     """Strength of a region that training covers less: share beyond the other classes' and chance, and accuracy lost."""
-    return _thin(region, usual) * _harm_weight(region)
+    return _thin(region, usual) * _harm_weight(region, 1.0)
 
 
 def _thin(region: regions.Region, usual: float) -> float:
@@ -199,8 +200,9 @@ def _thin(region: regions.Region, usual: float) -> float:
     return _between(region.share, 0.02 + 2 * usual, 0.05 + 2 * usual)
 
 
-def _harm_weight(region: regions.Region) -> float:
-    return HARMLESS + (1 - HARMLESS) * _between(region.harm, 0.0, HARM)
+def _harm_weight(region: regions.Region, errors: float) -> float:
+    """Weight of a region, 1 where it costs much accuracy; where it costs none, half that of the class's errors."""
+    return HARMLESS * errors + (1 - HARMLESS * errors) * _between(region.harm, 0.0, HARM)
 
 
 def _accuracy_text(region: regions.Region) -> str:
@@ -213,11 +215,12 @@ def _sub_concepts(run: Run) -> Seen:
     """The stronger of two kinds of evidence: a region with few training instances, or a separate cluster."""
     of_class = regions.clusters(run)
     cuts = Others({label: region.cut for label, region in of_class.items()}, USUAL_CUT)
+    errors = _error_weight(run)
     found: Seen = {}
     for label, region in of_class.items():
         usual = cuts.median(label)
         found[label] = (
-            _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region),
+            _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region, errors[label]),
             f"{percent(region.trained)} of its training instances form a separate cluster (links to the rest: "
             f"{percent(region.cut)} of what chance gives; median of the other classes: {percent(usual)})"
             f"{_accuracy_text(region)}.",
@@ -249,7 +252,7 @@ def _label_noise(run: Run) -> Seen:
     seen: Seen = {}
     for label, one in found.items():
         usual = ratios.median(label)
-        nothing = 2.6 * max(1.0, usual / USUAL_Z)
+        nothing = max(LEAST_Z, usual + ABOVE_Z)
         covered = _thin(thin[label], shares.median(label)) if label in thin else 0.0
         source = "other classes" if one.source is None else run.classes[one.source]
         seen[label] = (

@@ -20,6 +20,7 @@ EDGES = (
 FEWEST_TRAINED, FEWEST_HELD_OUT = 50, 30
 SOURCES = 12  # other classes, those most often suggested, that are tried as the only source
 STEPS = 150
+MOST_FACTOR = 1.0  # training instances are no more often contradicted than held-out ones, but for wrong labels
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def label_noise(run: Run) -> dict[int, Noise]:
     """Return the evidence on wrong labels for each class with enough instances.
 
     Instances whose own label has a log probability below -3 are counted by predicted class and by stratum of that log
-    probability. Held-out instances of the class give the counts without wrong labels, up to a factor (a network knows its
-    training instances better); held-out instances of other classes show what their instances would add. The model is
+    probability. Held-out instances of the class give the counts without wrong labels, up to a factor of at most 1 (a network
+    knows its training instances better); held-out instances of other classes show what their instances would add. The model is
     training counts ~ Poisson(n (factor held-out share + share of wrong labels x share of the source)), and sources are
     every class alike (in proportion to size) and single classes. Both shares have sampling errors: counts are multiplied
     by m / (n + m), n training and m held-out instances.
@@ -101,7 +102,7 @@ def _shape(cells: NDArray[np.int64], labels: NDArray[np.int64], weight: Floats, 
 
 
 def _mixtures(counts: Floats, base: Floats, shapes: Floats, n: float) -> tuple[Floats, Floats]:
-    """Fit counts ~ Poisson(n (factor base + share shape)) for each shape by expectation maximisation.
+    """Fit counts ~ Poisson(n (factor base + share shape)) for each shape by expectation maximisation, factor at most 1.
 
     Returns:
         Twice the gain in log-likelihood over share 0, and the shares.
@@ -109,12 +110,14 @@ def _mixtures(counts: Floats, base: Floats, shapes: Floats, n: float) -> tuple[F
     used = (counts > 0) | (base > 0)
     counts, base, shapes = counts[used], base[used] + 1e-12, shapes[:, used]
     total, whole, mass = counts.sum(), base.sum(), np.maximum(shapes.sum(axis=1), 1e-12)
-    factor, share = np.full(len(shapes), 0.7 * total / (n * whole)), 0.3 * total / (n * mass)
+    alone = min(MOST_FACTOR, total / (n * whole))
+    factor, share = np.full(len(shapes), 0.7 * alone), 0.3 * total / (n * mass)
     for _ in range(STEPS):
         expected = factor[:, None] * base + share[:, None] * shapes
         part = counts / expected
-        factor, share = factor * (part @ base) / (n * whole), share * (part * shapes).sum(axis=1) / (n * mass)
+        factor = np.minimum(MOST_FACTOR, factor * (part @ base) / (n * whole))
+        share = share * (part * shapes).sum(axis=1) / (n * mass)
     expected = n * (factor[:, None] * base + share[:, None] * shapes)
-    alone = total / whole * base
-    gain = (counts * np.log(expected / alone)).sum(axis=1) - expected.sum(axis=1) + alone.sum()
+    without = n * alone * base
+    gain = (counts * np.log(expected / without)).sum(axis=1) - expected.sum(axis=1) + without.sum()
     return np.maximum(2 * gain, 0.0), share
