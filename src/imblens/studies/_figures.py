@@ -79,21 +79,20 @@ def archetypes(results: Results) -> Drawing | None:
         return None
     table = ends(table)
     kinds = list(ARCHETYPE_COLOURS)
-    panels = [
-        alt.Chart(part)
-        .mark_bar()
-        .encode(
-            x=class_places(part),
-            xOffset=alt.XOffset("archetype:N", scale=alt.Scale(domain=kinds)),
-            y=alt.Y("accuracy:Q", scale=share(), axis=percents("correct in training")),
-            color=alt.Color(
-                "archetype:N", scale=alt.Scale(domain=kinds, range=list(ARCHETYPE_COLOURS.values())), legend=top()
-            ),
-        )
-        .properties(width=WIDE, height=HIGH, title=str(name))
-        for name, part in table.groupby("panel", sort=False)
-    ]
-    return Drawing(stack(panels, 1), table)
+    offset = alt.XOffset("archetype:N", scale=alt.Scale(domain=kinds))
+    colour = alt.Color(
+        "archetype:N", scale=alt.Scale(domain=kinds, range=list(ARCHETYPE_COLOURS.values())), legend=top()
+    )
+    panels = []
+    for name, part in table.groupby("panel", sort=False):
+        x = class_places(part)
+        y = alt.Y("accuracy:Q", scale=share(), axis=percents("correct in training"))
+        bars = alt.Chart(part).mark_bar().encode(x=x, xOffset=offset, y=y, color=colour)
+        none = alt.Chart(part[part["accuracy"] == 0]).mark_text(text="0", dy=-4, fontSize=6)
+        zeros = none.encode(x=x, xOffset=offset, y=y)
+        panels.append(alt.layer(bars, zeros).properties(width=WIDE, height=HIGH, title=str(name)))
+    note = "0: none of the instances is correct. No bar: no instance."
+    return Drawing(stack(panels, 1, note), table)
 
 
 def adversaries(results: Results) -> Drawing | None:
