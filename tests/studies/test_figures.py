@@ -195,3 +195,9 @@ def test_unknown_figures_are_refused(tmp_path):
     path.write_text(MINE.replace('"curve"', '"curves"'))
     with pytest.raises(MissingError, match="no figure 'curves'"):
         find_study(path)
+
+
+def test_titles_name_options_that_are_on():
+    rows = pd.DataFrame({"data": ["a", "a"], "loss": ["ce", "ldam"], "drw": [False, True], "seed": [0, 0]})
+    results = FigureResults(rows, ["data", "loss", "drw"])
+    assert results.panel_of(rows).tolist() == ["a, ce", "a, ldam, drw"]

@@ -43,8 +43,11 @@ class Results:
 
     def panel_of(self, table: pd.DataFrame, without: Sequence[str] = ()) -> pd.Series[str]:
         """Title of the panel of each row: data, and the options that differ."""
+        import pandas as pd
+
         left = [key for key in self.group if key not in without and (key == "data" or varies(table[key]))]
-        return table[left].astype(str).agg(", ".join, axis=1)
+        rows = table[left].astype(str).to_dict("records")
+        return pd.Series([", ".join(filter(None, map(_shown, row, row.values()))) for row in rows], table.index)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class Drawing:
 
     chart: Any
     table: pd.DataFrame = field(repr=False)
+
+
+def _shown(option: str, value: str) -> str:
+    """A value in a title; of an option that is on or off its name where it is on."""
+    return {"True": option, "False": ""}.get(value, value)
 
 
 def varies(column: pd.Series[Any]) -> bool:
