@@ -47,6 +47,12 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of drawing itself: what was drawn before is not taken."""
+    monkeypatch.setenv("DRAWN_ANEW", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What has been drawn from the same specification is not drawn again: a report has twenty charts.
@@ -63,7 +69,7 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         def drawn(*given: Any, **options: Any) -> Any:
             asked = json.dumps((draw.__name__, given, options))
             kept = folder / hashlib.sha256(asked.encode()).hexdigest()
-            if kept.exists():
+            if kept.exists() and "DRAWN_ANEW" not in os.environ:
                 return pickle.loads(kept.read_bytes())
             drawing = draw(*given, **options)
             new = kept.with_suffix(f".{os.getpid()}-{get_ident()}")

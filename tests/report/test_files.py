@@ -90,7 +90,7 @@ def test_the_same_run_gives_the_same_bytes_in_another_process(saved, tmp_path):
     assert digests(tmp_path / "again") == digests(saved)
 
 
-def test_a_chart_does_not_depend_on_what_was_drawn_before(saved, tmp_path):
+def test_a_chart_does_not_depend_on_what_was_drawn_before(saved, tmp_path, drawn_anew):
     audit(make_run(HOSTILE, seed=3), lenses=["class_accuracy"]).save(tmp_path / "other")
     audit(make_run(), lenses=["class_accuracy"]).save(tmp_path / "again")
     assert digests(tmp_path / "again") == digests(saved)
