@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     left = sum(str(report.longrepr[2]).endswith(LEFT_OUT) for report in skipped if isinstance(report.longrepr, tuple))
     if left:
-        terminalreporter.write_line(f"left out: {left} thorough tests, which `make test-all` runs")
+        terminalreporter.write_line(f"thorough tests left out: {left}; `make test-all` runs them")
 
 
 @pytest.fixture(scope="session")
