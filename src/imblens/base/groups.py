@@ -69,7 +69,7 @@ def design_effects(
         >>> alike.tolist(), alone.tolist()
         ([3.0], [1.0])
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     number = np.asarray(value, dtype=np.float64)
     count = np.bincount(kind, minlength=n_kinds)
@@ -90,7 +90,7 @@ def design_effects(
     effective = np.where(count > 0, divide(count.astype(np.float64) ** 2, squared), 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         highest = np.where(count > 0, squared / count * (2 - effective / n_groups), 1.0)
-        wider = (t.ppf(0.975, np.maximum(effective - 1, 1)) / Z95) ** 2
+        wider = (stdtrit(np.maximum(effective - 1, 1), 0.975) / Z95) ** 2
         estimate = together / apart * n_groups / (n_groups - 1) * wider
     known = (apart > 1e-12 * np.maximum(count, 1)) & (n_groups > 1)
     estimate = np.clip(np.where(known, estimate, highest), 1.0, highest)
@@ -104,10 +104,10 @@ def t_factor(group: NDArray[Any]) -> float:
         >>> round(t_factor(np.array([0, 0, 1, 1, 2, 2])), 2), round(t_factor(np.arange(1000)), 2)
         (2.2, 1.0)
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     sizes = np.unique(group, return_counts=True)[1].astype(np.float64)
-    return float(t.ppf(0.975, max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 1.0)) / Z95)
+    return float(stdtrit(max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 1.0), 0.975) / Z95)
 
 
 def _width(group: NDArray[Any]) -> int:

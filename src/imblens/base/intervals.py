@@ -123,7 +123,7 @@ def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Float
         >>> int(n[0]), [round(float(v[0]), 2) for v in (mean, low, high)]
         (2, [0.3, -0.97, 1.57])
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     known = np.isfinite(values)
     n = known.sum(axis=0)
@@ -131,5 +131,5 @@ def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Float
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(n > 0, filled.sum(axis=0) / n, np.nan)
         squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
-        step = np.where(n > 1, t.ppf(0.975, np.maximum(n - 1, 1)) * np.sqrt(squares / (n - 1) / n), np.nan)
+        step = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975) * np.sqrt(squares / (n - 1) / n), np.nan)
     return n.astype(np.int64), mean, mean - step, mean + step

@@ -1,8 +1,8 @@
 """Which classes is each class confused with?"""
 
+from imblens.lenses.adversaries.fisher import fisher_forecast
 from imblens.lenses.adversaries.forecast import (
     divergence,
-    fisher_forecast,
     neighbour_forecast,
     quasi_symmetric,
     sampling_floor,

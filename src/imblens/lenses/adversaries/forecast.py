@@ -5,6 +5,7 @@ A row sums to 1 over the other classes and is NaN on the diagonal; a row without
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -12,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from imblens.base.arrays import divide
+from imblens.base.arrays import divide, softmax
 from imblens.base.blocks import row_blocks
-from imblens.run import Batch, Moments, Run, Statistic
+from imblens.run import Batch, Run, Statistic
 
 Matrix = NDArray[np.float64]
 ENOUGH_ERRORS = 10
-FISHER_NUMBERS = 2**15  # of other classes that one is compared with at a time
 RANDOM_ROWS = 100  # rows of random shares, whose mean KL is the paper's baseline
 SMOOTHING = 0.001
 # together the best on the networks of `python -m benchmarks.science.forecasts`
@@ -60,50 +60,6 @@ def neighbour_forecast(run: Run, k: int, least_errors: int = ENOUGH_ERRORS) -> N
     places = own[others], near[others]
     counts = coo_array((np.ones(len(places[0]), np.int64), places), shape=(run.n_classes, run.n_classes)).tocsr()
     return NeighbourClasses(counts, of_errors)
-
-
-def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
-    """1 / mean over features of (mu_i - mu_k)^2 / (var_i + var_k), as a share of the row.
-
-    A feature that is constant in both classes carries no information when their means agree (it is left out) and all when
-    they differ (the pair then has no overlap, value 0). A pair that no feature separates overlaps completely: such
-    pairs share the row evenly.
-
-    Args:
-        moments: of all classes.
-        classes: consecutive classes whose rows are wanted.
-    """
-    n_classes = len(moments.count)
-    wanted = range(*classes.indices(n_classes))
-    values = np.full((len(wanted), n_classes), np.nan)
-    present = np.flatnonzero(moments.count)
-    step = max(1, FISHER_NUMBERS // moments.mean.shape[1])
-    spare = np.empty((2, step, moments.mean.shape[1]))
-    mean = np.empty(n_classes)
-    for row, i in enumerate(wanted):
-        if not moments.count[i]:
-            continue
-        for low in range(0, n_classes, step):  # pieces that stay in the processor's cache
-            some = slice(low, min(low + step, n_classes))
-            mean[some] = _mean_fisher(moments, i, some, spare)
-        others = present[present != i]
-        known = mean[others]
-        values[row, others] = known == 0 if (known == 0).any() else 1 / known
-    return shares(values, wanted.start)
-
-
-def _mean_fisher(moments: Moments, i: int, others: slice, spare: Matrix) -> NDArray[np.float64]:
-    """Mean over features of Fisher's ratio of class i and some others; infinite where a constant feature separates them."""
-    n = others.stop - others.start
-    apart = np.subtract(moments.mean[i], moments.mean[others], out=spare[0, :n])  # (n, D)
-    np.multiply(apart, apart, out=apart)
-    spread = np.add(moments.variance[i], moments.variance[others], out=spare[1, :n])
-    if spread.min(initial=1.0) > 0:  # the usual case, in fewer steps; NaN stays NaN
-        return np.asarray(np.divide(apart, spread, out=apart).sum(axis=1) / spread.shape[1])
-    ratio = np.divide(apart, spread, out=np.where(apart > 0, np.inf, np.nan), where=spread > 0)
-    known = ~np.isnan(ratio)
-    total = np.where(known, ratio, 0).sum(axis=1)
-    return np.divide(total, known.sum(axis=1), out=np.zeros(n), where=known.any(axis=1))
 
 
 class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64]]]):
@@ -156,12 +112,10 @@ class MeanSoftmax(Statistic[Matrix]):
 
     def update(self, batch: Batch) -> None:
         """Take in a batch."""
-        from scipy.special import softmax
-
         assert batch.logits is not None
         members = batch.membership
         self._count += np.asarray(members.sum(axis=1)).ravel()
-        self._sum += members @ softmax(np.asarray(batch.logits, dtype=np.float64), axis=1)
+        self._sum += members @ softmax(batch.logits)
 
     def merge(self, other: Self) -> Self:
         """Take in what `other` saw; return self."""
@@ -190,22 +144,20 @@ def cloud_forecast(run: Run) -> Matrix:
     Where fewer are misclassified even sixteen times as wide, and for all classes where there are more than 256, the mean
     softmax of the class's training instances replaces the cloud's shares.
     """
-    softmax = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
-    direct = _direct(run, _cloud_predictions(run, softmax), slice(0, run.n_classes))
+    otherwise = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
+    direct = _direct(run, _cloud_predictions(run, otherwise), slice(0, run.n_classes))
     return shares((1 - PAIRS) * direct + PAIRS * quasi_symmetric(direct))
 
 
 def softmax_forecast(run: Run, classes: slice) -> Matrix:
     """(n, C) rows of `cloud_forecast` for consecutive classes where there are more than 256."""
-    from scipy.special import softmax
-
     split = run.train
     order = split.remember("rows by class", lambda: np.argsort(split.labels, kind="stable"))
     starts = np.concatenate([[0], np.cumsum(split.class_counts)])
     rows = order[starts[classes.start] : starts[classes.stop]]
     total = np.zeros((classes.stop - classes.start, run.n_classes))
     for block in row_blocks(len(rows), run.n_classes):
-        probability = softmax(split.logits_of(rows[block]).astype(np.float64), axis=1)
+        probability = softmax(split.logits_of(rows[block]))
         own = split.labels[rows[block]] - classes.start  # ascending
         first = np.flatnonzero(np.r_[True, own[1:] != own[:-1]])
         total[own[first]] += np.add.reduceat(probability, first, axis=0)
@@ -317,12 +269,22 @@ def divergence(observed: Matrix, forecast: Matrix) -> float | None:
 
 def divergences(observed: Matrix, forecast: Matrix, start: int = 0) -> NDArray[np.float64]:
     """KL(observed, forecast) of the rows with observed errors, as `divergence` averages them; see `shares` for `start`."""
+    n_others = observed.shape[1] - 1
+    whole, level = _smoothed(n_others)
     found = []
-    for row in np.flatnonzero(np.nansum(observed, axis=1) > 0):
-        off = np.arange(observed.shape[1]) != start + row
-        p, q = _smooth(observed[row, off]), _smooth(forecast[row, off])
-        found.append(float((p * np.log(p / q)).sum()))
-    return np.array(found)
+    for rows, at, p in _observed(observed, start):
+        q = np.nan_to_num(forecast[rows])
+        q[np.arange(len(rows)), start + rows] = 0
+        total = q.sum(axis=1, keepdims=True)
+        q = divide(q, total, otherwise=0.0) + SMOOTHING
+        q /= np.where(total > 0, whole, SMOOTHING * n_others)
+        apart = np.log(
+            np.divide(level, q, out=q), out=q
+        )  # log of the share without an observed error over the forecast
+        apart[np.arange(len(rows)), start + rows] = 0
+        beyond = (p - level) * apart[at] + p * np.log(p / level)  # where errors were observed
+        found.append(level * apart.sum(axis=1) + np.bincount(at[0], weights=beyond, minlength=len(rows)))
+    return np.maximum(np.concatenate([np.empty(0), *found]), 0.0)
 
 
 def sampling_floor(counts: Any) -> float | None:
@@ -355,12 +317,14 @@ def random_divergences(observed: Matrix, start: int = 0) -> NDArray[np.float64]:
     Shares are uniform random numbers divided by their sum, smoothed as forecasts are. The logarithm is averaged over
     classes too, so that their order changes nothing.
     """
-    level = _random_level(observed.shape[1] - 1)
+    n_others = observed.shape[1] - 1
+    _, level = _smoothed(n_others)
     found = []
-    for row in np.flatnonzero(np.nansum(observed, axis=1) > 0):
-        p = _smooth(observed[row, np.arange(observed.shape[1]) != start + row])
-        found.append(float((p * np.log(p)).sum()) - level)
-    return np.array(found)
+    for rows, at, p in _observed(observed, start):
+        seen = np.bincount(at[0], weights=p * np.log(p), minlength=len(rows))
+        unseen = n_others - np.bincount(at[0], minlength=len(rows))
+        found.append(seen + unseen * level * np.log(level) - _random_level(n_others))
+    return np.concatenate([np.empty(0), *found])
 
 
 @lru_cache(maxsize=4)
@@ -371,8 +335,19 @@ def _random_level(n_others: int) -> float:
     return float(np.log(drawn / drawn.sum(axis=1, keepdims=True)).mean())
 
 
-def _smooth(row: Matrix) -> Matrix:
-    mass = np.nan_to_num(row)
-    total = mass.sum()
-    smoothed = (mass / total if total > 0 else mass) + SMOOTHING
-    return smoothed / smoothed.sum()
+def _smoothed(n_others: int) -> tuple[float, float]:
+    """Sum of smoothed shares of a number of other classes, and the share of one without an error."""
+    whole = 1 + SMOOTHING * n_others
+    return whole, SMOOTHING / whole
+
+
+def _observed(observed: Matrix, start: int) -> Iterator[tuple[NDArray[np.int64], tuple[Any, Any], NDArray[np.float64]]]:
+    """Blocks of rows with observed errors: row numbers, places (in the block) of errors, and smoothed shares there."""
+    whole, _ = _smoothed(observed.shape[1] - 1)
+    with_errors = np.flatnonzero(np.nansum(observed, axis=1) > 0)
+    for block in row_blocks(len(with_errors), observed.shape[1]):
+        rows = with_errors[block]
+        mass = np.nan_to_num(observed[rows])
+        mass[np.arange(len(rows)), start + rows] = 0
+        at = np.nonzero(mass)
+        yield rows, at, (mass[at] / mass.sum(axis=1)[at[0]] + SMOOTHING) / whole

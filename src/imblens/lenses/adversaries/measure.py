@@ -14,6 +14,7 @@ from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
 from imblens.lenses._pairs import kept_pairs, pairs_note
 from imblens.lenses.adversaries.chart import charts
+from imblens.lenses.adversaries.fisher import fisher_forecast
 from imblens.lenses.adversaries.forecast import (
     CLOUD_CLASSES,
     ENOUGH_ERRORS,
@@ -21,7 +22,6 @@ from imblens.lenses.adversaries.forecast import (
     NeighbourClasses,
     cloud_forecast,
     divergences,
-    fisher_forecast,
     neighbour_forecast,
     random_divergences,
     sampling_floor,

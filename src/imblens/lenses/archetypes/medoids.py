@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.blocks import row_blocks
 
 MEDOID_SAMPLE = 10_000  # a larger cell is represented by an instance among this many drawn ones
+FEW_POINTS = 64  # up to which all distances are computed directly
 MEDOIDS_SAMPLE = 2_000  # the same where several are sought, which takes all distances at once
 
 
@@ -63,12 +64,17 @@ def medoid(features: NDArray[Any], rows: NDArray[np.int64]) -> int:
         >>> medoid(np.array([[0.0], [1.0], [5.0]]), np.arange(3))
         1
     """
+    if len(rows) <= 2:  # both have the same sum
+        return int(rows[0])
     from scipy.spatial.distance import cdist
 
     if len(rows) > MEDOID_SAMPLE:
         rows = np.sort(np.random.default_rng(0).choice(rows, MEDOID_SAMPLE, replace=False))
     points = np.asarray(features[rows], dtype=np.float64)
     points -= points.mean(axis=0)
+    if len(rows) <= FEW_POINTS:
+        sums = cdist(points, points).sum(axis=1)
+        return int(rows[np.argmax(sums <= sums.min() * (1 + 1e-12))])
     squares = np.einsum("nd,nd->n", points, points)
     rough = np.empty(len(points))
     for part in row_blocks(len(points), len(points)):

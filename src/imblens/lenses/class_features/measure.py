@@ -154,7 +154,7 @@ class _Embeddings(Statistic[EmbeddingSums]):
     def update(self, batch: Batch) -> None:
         members = batch.membership.tocsc()
         self._count += np.bincount(batch.labels, minlength=len(self._count))
-        for rows in row_blocks(len(batch), batch.features.shape[1]):
+        for rows in row_blocks(len(batch), max(self._weight.shape)):
             features = np.asarray(batch.features[rows], dtype=np.float64)
             embeddings, base, runner_up, predicted = classification_embeddings(features, self._weight, self._bias)
             positive = np.maximum(embeddings, 0)
@@ -195,7 +195,8 @@ def classification_embeddings(
     predicted = logits.argmax(axis=1)
     embeddings = features * weight[predicted]  # (b, D)
     base = bias[predicted] + np.minimum(embeddings, 0).sum(axis=1)
-    runner_up = np.partition(logits, -2, axis=1)[:, -2]
+    logits[np.arange(len(logits)), predicted] = -np.inf
+    runner_up = logits.max(axis=1)
     return embeddings, base, runner_up, predicted
 
 

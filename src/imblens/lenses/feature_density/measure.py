@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
+from imblens.base.blocks import row_blocks
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments, strongest_features
@@ -14,8 +14,6 @@ from imblens.lenses._pairs import kept_pairs, pairs_note
 from imblens.lenses.feature_density.chart import charts
 from imblens.lenses.feature_density.text import lines
 from imblens.run import Run, TopKCounts
-
-BLOCK = 2**21  # values of pairs and features that are held at once
 
 
 @lens(
@@ -58,37 +56,37 @@ def feature_density(run: Run, *, top: int = 10) -> Finding:
     strongest, sizes = strongest_features(moments, k), moments.count  # (C, k), (C,)
     names, found = np.asarray(run.classes, dtype=object), []
     total, defined = 0.0, 0
-    step = max(1, BLOCK // (run.n_classes * k))
-    for start in range(0, run.n_classes, step):
-        block = np.arange(start, min(start + step, run.n_classes))
-        own = counts[block[:, None], strongest[block]]  # (n, k)
-        other = counts.T[strongest[block]]  # (n, k, C)
-        ratio = divide(other, own[..., None])
-        rate = divide(divide(other, sizes), divide(own, sizes[block][:, None])[..., None])
-        reference, adversary = kept_pairs([_mean(ratio), _mean(rate)], start=start)
+    by_feature = np.ascontiguousarray(counts.T).astype(np.float64)  # (D, C)
+    own_counts = np.take_along_axis(counts, strongest, axis=1)  # (C, k)
+    n_known, n_present = (own_counts > 0).sum(axis=1), np.count_nonzero(sizes)
+    for block in row_blocks(run.n_classes, run.n_classes):
+        classes = np.arange(block.start, block.stop)
+        weight = divide(1.0, own_counts[block], otherwise=0.0)
+        ratio = np.zeros((len(classes), run.n_classes))  # sum over features, then mean
+        for place in range(k):
+            ratio += by_feature[strongest[block, place]] * weight[:, [place]]
+        ratio = divide(ratio, n_known[block, None])
+        rate = ratio * divide(sizes[block, None], sizes)
+        reference, adversary = kept_pairs([ratio, rate], start=block.start)
         exists = (sizes[reference] > 0) & (sizes[adversary] > 0)
         reference, adversary = reference[exists], adversary[exists]
-        total += np.nansum(rate) - np.nansum(rate[np.arange(len(block)), :, block])
-        defined += int(np.isfinite(rate).sum() - np.isfinite(rate[np.arange(len(block)), :, block]).sum())
-        cells = (np.repeat(reference - start, k), np.tile(np.arange(k), len(reference)), np.repeat(adversary, k))
+        rate[np.arange(len(classes)), classes] = np.nan
+        total += float(np.nansum(rate * n_known[block, None]))
+        defined += int(n_known[block].sum()) * (n_present - 1)
+        own, other = own_counts[reference], by_feature[strongest[reference], adversary[:, None]]  # (P, k)
+        own_rate = divide(own, sizes[reference][:, None])
         found.append(
             pd.DataFrame(
                 {
                     "reference": names[np.repeat(reference, k)],
                     "adversary": names[np.repeat(adversary, k)],
                     "feature": strongest[reference].ravel(),
-                    "reference_count": own[cells[:2]],
-                    "adversary_count": other[cells],
-                    "ratio": ratio[cells],
-                    "rate_ratio": rate[cells],
+                    "reference_count": own.ravel(),
+                    "adversary_count": other.astype(counts.dtype).ravel(),
+                    "ratio": divide(other, own).ravel(),
+                    "rate_ratio": divide(divide(other, sizes[adversary][:, None]), own_rate).ravel(),
                 }
             )
         )
     summary = {"top": k, "mean_rate_ratio": number(total / defined) if defined else None}
     return Finding({"feature_density": pd.concat(found, ignore_index=True)}, summary, notes=pairs_note(run.n_classes))
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, C) mean over the features (n, k, C) that have a value; NaN where none has."""
-    known = np.isfinite(values)
-    return divide(np.where(known, values, 0).sum(axis=1), known.sum(axis=1))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from imblens.base.arrays import divide
+from imblens.base.blocks import row_blocks
 from imblens.run import Batch, ClassMoments, Run, Statistic
 
 if TYPE_CHECKING:
@@ -84,13 +85,29 @@ def embedding_quality(run: Run) -> pd.DataFrame:
 
 def _separation(means: Floats, within: Floats) -> tuple[NDArray[np.int64], Floats]:
     """(C,) the class that is nearest in units of both spreads (-1: none), and how far it is."""
-    n = len(means)
-    found, nearest = np.full(n, np.nan), np.full(n, -1)
-    for c in range(n):  # rows of C x C at a time: memory stays C x D
-        apart = np.linalg.norm(means - means[c], axis=1)
-        apart[c] = np.nan
-        ratio = divide(apart, within + within[c])
-        if np.isfinite(ratio).any():
-            nearest[c] = int(np.nanargmin(ratio))
-            found[c] = ratio[nearest[c]]
+    found, nearest = np.full(len(means), np.nan), np.full(len(means), -1)
+    present = np.flatnonzero(np.isfinite(within))
+    own = within[present]
+    points = means[present] - means[present].mean(axis=0) if len(present) else means[present]
+    squares = np.einsum("cd,cd->c", points, points)
+    error = np.sqrt(4 * (points.shape[1] + 8) * 2.0**-53 * squares)  # bounds that of distances from the product
+    for block in row_blocks(len(present), 4 * len(present)):  # rows of C x C at a time
+        both = own[block, None] + own
+        squared = np.maximum(squares[block, None] + squares - 2 * points[block] @ points.T, 0)
+        limit = (error[block, None] + error) ** 2
+        undefined = ~(both > 0)
+        undefined[np.arange(len(both)), np.arange(block.start, block.stop)] = True
+        least = divide(np.sqrt(np.maximum(squared - limit, 0)), both, otherwise=np.inf)
+        most = divide(np.sqrt(squared + limit), both, otherwise=np.inf)
+        least[undefined] = most[undefined] = np.inf
+        rows, columns = np.nonzero((least <= most.min(axis=1, keepdims=True)) & ~undefined)
+        first, second = present[rows + block.start], present[columns]
+        apart = [
+            np.linalg.norm(means[second[some]] - means[first[some]], axis=1)
+            for some in row_blocks(len(rows), points.shape[1])
+        ]
+        ratio = np.concatenate([np.empty(0), *apart]) / (within[second] + within[first])
+        order = np.lexsort((second, ratio, first))
+        best = order[np.r_[True, np.diff(first[order]) != 0]] if len(order) else order
+        found[first[best]], nearest[first[best]] = ratio[best], second[best]
     return nearest, found

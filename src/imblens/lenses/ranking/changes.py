@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from imblens.base.groups import t_factor
 from imblens.base.intervals import Z95
-from imblens.lenses.ranking.bootstrap import areas, resample_counts
+from imblens.lenses.ranking.bootstrap import resample_counts
 from imblens.lenses.ranking.intervals import effect
+from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import normaliser_of, probability_of
 from imblens.run import Split
 
@@ -72,8 +73,9 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
             )
         ]
         group = None if groups is None else groups[known]
-        drawn = [areas(own, score, counts[known]) for score in scores]
-        whole = [areas(own, score, np.ones((len(own), 1), np.float32)) for score in scores]
+        ranks = [Ranks(own, score) for score in scores]
+        drawn = [one.areas(counts[known]) for one in ranks]
+        whole = [one.areas(np.ones((len(own), 1), np.float32)) for one in ranks]
         wider = 1.0 if group is None else t_factor(group[own])
         for place, name in enumerate(MEASURES):
             change = float(whole[1][place][0] - whole[0][place][0])
@@ -82,7 +84,7 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
             known_draws = moved[np.isfinite(moved)]
             step = wider * Z95 * float(known_draws.std(ddof=1)) if len(known_draws) > 1 else np.nan
             if name == "auroc":
-                step = max(Z95 * _delong_step(own, scores, group), 0.0)
+                step = max(Z95 * _delong_step(ranks, group), 0.0)
             found[name].append(np.array([change, change - step, change + step]))
     mean = {name: _mean(np.array(values), draws[name], groups) for name, values in found.items()}
     columns = {name: np.array(values).T for name, values in found.items()}
@@ -90,18 +92,14 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
     return RankingChanges(changes, lows, highs, mean)
 
 
-def _delong_step(own: NDArray[np.bool_], scores: list[Floats], group: NDArray[Any] | None) -> float:
+def _delong_step(ranks: list[Ranks], group: NDArray[Any] | None) -> float:
     """Standard error of the change of the AUROC."""
-    from scipy.stats import rankdata
-
-    parts = []
-    for score in scores:
-        positives, negatives = score[own], score[~own]
-        n, m = len(positives), len(negatives)
-        ranks = rankdata(np.concatenate([positives, negatives]))
-        parts.append(((ranks[:n] - rankdata(positives)) / m, 1 - (ranks[n:] - rankdata(negatives)) / n))
+    before, after = ranks
+    own = before.is_positive
     variance = 0.0
-    for values, which in zip((parts[1][0] - parts[0][0], parts[1][1] - parts[0][1]), (own, ~own), strict=True):
+    for values, which in zip(
+        (after.beaten() - before.beaten(), after.outranked() - before.outranked()), (own, ~own), strict=True
+    ):
         if len(values) > 1:
             variance += float(values.var(ddof=1)) / len(values) * effect(values, group, which)
     return float(np.sqrt(variance))

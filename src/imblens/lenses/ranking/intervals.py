@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.base.groups import design_effects
 from imblens.base.intervals import Z95, wilson
+from imblens.lenses.ranking.ranks import Ranks
 
 Floats = NDArray[np.float64]
 
@@ -29,14 +30,13 @@ def auroc_interval(
         >>> round(low, 2), high  # two against three, in perfect order: little evidence
         (0.44, 1.0)
     """
-    from scipy.stats import rankdata
+    return interval_of(Ranks(is_positive, score), group)
 
-    positives, negatives = score[is_positive], score[~is_positive]
-    n, m = len(positives), len(negatives)
-    ranks = rankdata(np.concatenate([positives, negatives]))
-    beaten = (ranks[:n] - rankdata(positives)) / m  # share of negatives below each positive
-    outranked = 1 - (ranks[n:] - rankdata(negatives)) / n  # share of positives above each negative
-    auroc = float(beaten.mean())
+
+def interval_of(ranks: Ranks, group: NDArray[Any] | None = None) -> tuple[float, float]:
+    """`auroc_interval` of instances whose ranks are known."""
+    is_positive, beaten, outranked = ranks.is_positive, ranks.beaten(), ranks.outranked()
+    n, m, auroc = len(beaten), len(outranked), float(beaten.mean())
     worth_n, worth_m = n / effect(beaten, group, is_positive), m / effect(outranked, group, ~is_positive)
     score_low = _score_end(auroc, worth_n, worth_m, 0.0)
     score_high = _score_end(auroc, worth_n, worth_m, 1.0)

@@ -11,10 +11,11 @@ from imblens.base.groups import t_factor
 from imblens.base.intervals import Z95, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.ranking.bootstrap import areas, auroc, precision_at_positives, resample_counts
+from imblens.lenses.ranking.bootstrap import resample_counts
 from imblens.lenses.ranking.chart import charts
-from imblens.lenses.ranking.intervals import auroc_interval, effect, share_interval
+from imblens.lenses.ranking.intervals import effect, interval_of, share_interval
 from imblens.lenses.ranking.outcomes import outcome
+from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
 from imblens.lenses.ranking.text import lines
 from imblens.lenses.ranking.thresholds import threshold_table
@@ -120,10 +121,11 @@ def ranking(run: Run) -> Finding:
             low, high = (middle + wider * (end - middle) for end in (low, high))
             row |= {f"{mean}_low": max(low[0], 0.0), f"{mean}_high": min(high[0], 1.0)}
         if 0 < n_positive < len(probability):
-            precise = precision_at_positives(is_positive, probability)
-            row["auroc"], row["average_precision"] = auroc(is_positive, probability), float(precise.mean())
-            row["auroc_low"], row["auroc_high"] = auroc_interval(is_positive, probability, group)
-            drawn.append(areas(is_positive, probability, counts[known]))
+            ranks = Ranks(is_positive, probability)
+            precise = ranks.precisions()
+            row["auroc"], row["average_precision"] = ranks.auroc(), float(precise.mean())
+            row["auroc_low"], row["auroc_high"] = interval_of(ranks, group)
+            drawn.append(ranks.areas(counts[known]))
             worth = n_positive / effect(precise, group, is_positive)
             wider = 1.0 if group is None else t_factor(group[is_positive])
             low_high = share_interval(row["average_precision"], drawn[-1][1], worth, wider)

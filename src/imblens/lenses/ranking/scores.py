@@ -17,14 +17,14 @@ def normaliser_of(split: Split) -> Floats | None:
     """(N,) log of the sum of exponentials of a row's logits; None in a multi-label split."""
     if split.multilabel:
         return None
-    from scipy.special import logsumexp
-
     found = np.empty(len(split))
     start = 0
     for batch in split.batches(logits=True):
         for rows in row_blocks(len(batch), split.n_classes):
-            logits = np.asarray(batch.logits[rows], dtype=np.float64)  # type: ignore[index]
-            found[start + rows.start : start + rows.stop] = logsumexp(logits, axis=1)
+            logits = np.array(batch.logits[rows], dtype=np.float64)  # type: ignore[index]
+            largest = logits.max(axis=1)
+            logits -= largest[:, None]
+            found[start + rows.start : start + rows.stop] = np.log(np.exp(logits, out=logits).sum(axis=1)) + largest
         start += len(batch)
     return found
 
