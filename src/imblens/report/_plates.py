@@ -37,7 +37,8 @@ def plate(audit: AuditData) -> str:
     found = prototypes(audit.findings)
     wanted = {str(row["prototype"]) for rows in found.values() for row in rows if row["prototype"]}
     images = thumbnails(audit.run.train, wanted) if wanted else {}
-    order = sorted(audit.run.classes, key=lambda name: -audit.run.train.class_counts[audit.run.classes.index(name)])
+    counts = dict(zip(audit.run.classes, audit.run.train.class_counts.tolist(), strict=True))
+    order = sorted(audit.run.classes, key=lambda name: -counts[name])
     order = [name for name in order if any(str(row["prototype"]) in images for row in found.get(name, []))]
     if not order:
         return ""
@@ -49,8 +50,7 @@ def plate(audit: AuditData) -> str:
     for y, name in enumerate(shown):
         top = HEAD + row_height * y
         parts.append(_text(name, 0, top + SIDE / 2, 9, 13))
-        count = int(audit.run.train.class_counts[audit.run.classes.index(name)])
-        parts.append(_text(f"{count:,} in training", 0, top + SIDE / 2 + 11, SMALL))
+        parts.append(_text(f"{counts[name]:,} in training", 0, top + SIDE / 2 + 11, SMALL))
         first = {str(row["archetype"]): images.get(str(row["prototype"])) for row in reversed(found.get(name, []))}
         for x, kind in enumerate(KINDS):
             png = first.get(kind)

@@ -20,9 +20,12 @@ def lines(finding: Finding) -> dict[str, str]:
     largest = table.loc[table["train_count"].idxmax(), "class"]
     found: dict[str, str] = {}
     mean = table["accuracy"].mean()
+    wrong = confusion[confusion["class"] != confusion["predicted"]]
+    places, count, predicted = wrong.groupby("class").indices, wrong["count"].to_numpy(), wrong["predicted"].to_numpy()
     for row in table[table["accuracy"] < mean].sort_values("accuracy", kind="stable").itertuples():
         name = str(row[1])
-        errors = confusion[(confusion["class"] == name) & (confusion["predicted"] != name)]
+        own = places.get(name, np.empty(0, np.int64))
+        errors = int(count[own].sum())
         text = (
             f"{name} is classified correctly "
             f"{share_with_interval(row.accuracy, row.accuracy_low, row.accuracy_high)} of the time"
@@ -33,10 +36,10 @@ def lines(finding: Finding) -> dict[str, str]:
             )
         if row.imbalance >= 1.5:
             text += f", {ratio(row.imbalance)}x rarer than {largest}"
-        if errors["count"].sum():
-            worst = errors.loc[errors["count"].idxmax()]
-            text += f"; {_errors_to(int(worst['count']), int(errors['count'].sum()))} to {worst['predicted']}"
-            text += ", too few to tell" if errors["count"].sum() < FEW <= _basis_of(row) else ""
+        if errors:
+            worst = own[count[own].argmax()]
+            text += f"; {_errors_to(int(count[worst]), errors)} to {predicted[worst]}"
+            text += ", too few to tell" if errors < FEW <= _basis_of(row) else ""
         found[name] = text + "."
     return found
 

@@ -16,10 +16,11 @@ def lines(finding: Finding) -> dict[str, str]:
     named = table[table["strength"] > 0]
     first = named.groupby("class", sort=False).head(1)
     first = first.sort_values(["accuracy", "strength"], ascending=[True, False], kind="stable")
+    places = named.groupby("class").indices
     found = {}
     for row in first.to_dict("records"):
-        others = named[(named["class"] == row["class"]) & (named["cause"] != row["cause"])]
-        near = others[others["strength"] >= NEAR_TIE * row["strength"]]
+        near = named.iloc[places[row["class"]]]
+        near = near[(near["cause"] != row["cause"]) & (near["strength"] >= NEAR_TIE * row["strength"])]
         ties = "; ".join(
             f"{cause.replace('_', ' ')} (try: {what})"
             for cause, what in zip(near["cause"], near["treatment"], strict=True)

@@ -11,6 +11,7 @@ NOTABLE = 0.01  # share of a class that is suspect from which the class gets a l
 def lines(finding: Finding) -> dict[str, str]:
     """One line for each class of which at least 1% is suspect, largest share first."""
     counts, suspects = finding.tables["label_suspect_counts"], finding.tables["label_suspects"]
+    first = {row["class"]: row for row in suspects.drop_duplicates("class").to_dict("records")}
     found: dict[str, str] = {}
     for row in counts.sort_values("share", ascending=False, kind="stable").itertuples():
         if row.suspects and row.share >= NOTABLE:
@@ -30,8 +31,8 @@ def lines(finding: Finding) -> dict[str, str]:
                     f"; if the evidence is correct, about {row.estimated:.0f} [{row.estimated_low:.0f}, "
                     f"{row.estimated_high:.0f}] are mislabelled."
                 )
-            for first in suspects[suspects["class"] == row[1]].head(1).to_dict("records"):  # none beyond the limit
-                text += f" Check the label of {first['id']} first (suggested: {first['suggested']})."
+            if row[1] in first:  # none beyond the limit
+                text += f" Check the label of {first[row[1]]['id']} first (suggested: {first[row[1]]['suggested']})."
             found[str(row[1])] = text
     none = (
         f"The evidence favours another label for {counted(finding.summary['suspects'], 'training instance')}, less than 1% of "
