@@ -151,7 +151,16 @@ class Finding:
 
     def charts(self) -> dict[str, Any]:
         """Altair charts by name, the most informative first. No chart computes: it draws `tables`."""
-        return {} if self.info.charts is None else self.info.charts(self)
+        if self.info.charts is None:
+            return {}
+        if not self.info.built_in:
+            return self.info.charts(self)
+        from altair.utils import schemapi  # type: ignore[import-untyped, unused-ignore]
+
+        with schemapi.debug_mode(
+            False
+        ):  # our charts are tested: every part checked against the schema takes a third longer
+            return self.info.charts(self)
 
     def sentence(self) -> str:
         """Return the lines of this finding as text."""
