@@ -39,8 +39,8 @@ def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
             values[low : low + len(found), some] = found
     at = np.arange(len(wanted))
     values[at, wanted.start + at] = np.nan
-    for row in values:
-        row[:] = row == 0 if (row == 0).any() else 1 / row
+    for ratios in values:
+        ratios[:] = ratios == 0 if (ratios == 0).any() else 1 / ratios
     values[~present[wanted.start : wanted.stop]] = np.nan
     values[:, ~present] = np.nan
     return shares(values, wanted.start)

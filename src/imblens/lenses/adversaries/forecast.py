@@ -341,7 +341,7 @@ def _smoothed(n_others: int) -> tuple[float, float]:
     return whole, SMOOTHING / whole
 
 
-def _observed(observed: Matrix, start: int) -> Iterator[tuple[NDArray[np.int64], tuple[Any, Any], NDArray[np.float64]]]:
+def _observed(observed: Matrix, start: int) -> Iterator[tuple[NDArray[np.int64], Any, Matrix]]:
     """Blocks of rows with observed errors: row numbers, places (in the block) of errors, and smoothed shares there."""
     whole, _ = _smoothed(observed.shape[1] - 1)
     with_errors = np.flatnonzero(np.nansum(observed, axis=1) > 0)

@@ -58,7 +58,7 @@ def feature_density(run: Run, *, top: int = 10) -> Finding:
     total, defined = 0.0, 0
     by_feature = np.ascontiguousarray(counts.T).astype(np.float64)  # (D, C)
     own_counts = np.take_along_axis(counts, strongest, axis=1)  # (C, k)
-    n_known, n_present = (own_counts > 0).sum(axis=1), np.count_nonzero(sizes)
+    n_known, n_present = (own_counts > 0).sum(axis=1), int(np.count_nonzero(sizes))
     for block in row_blocks(run.n_classes, run.n_classes):
         classes = np.arange(block.start, block.stop)
         weight = divide(1.0, own_counts[block], otherwise=0.0)
