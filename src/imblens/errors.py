@@ -33,31 +33,73 @@ class ImblensError(Exception):
 
 
 class InputError(ImblensError, ValueError):
-    """The user's input cannot be used. The command line ends with exit code 2."""
+    """The user's input cannot be used. The command line ends with exit code 2.
+
+    Example:
+        >>> import imblens
+        >>> imblens.audit("nowhere.npz")
+        Traceback (most recent call last):
+        imblens.errors.InputError: ...
+    """
 
 
 class ShapeError(InputError):
-    """Lengths or dimensions disagree."""
+    """Lengths or dimensions disagree.
+
+    Example:
+        >>> from imblens import Run
+        >>> Run.from_arrays(train=([[1.0], [2.0]], [0, 1, 1]))
+        Traceback (most recent call last):
+        imblens.errors.ShapeError: ...
+    """
 
 
 class EntryError(InputError, TypeError):
-    """An entry of an array is of a type that cannot be used (None, text, a list among numbers)."""
+    """An entry of an array is of a type that cannot be used (None, text, a list among numbers).
+
+    Example:
+        >>> issubclass(EntryError, TypeError), issubclass(EntryError, InputError)
+        (True, True)
+    """
 
 
 class MissingError(InputError, LookupError):
-    """A file, a key, a class or a name that was asked for does not exist."""
+    """A file, a key, a class or a name that was asked for does not exist.
+
+    Example:
+        >>> import imblens
+        >>> imblens.Run.load("nowhere")
+        Traceback (most recent call last):
+        imblens.errors.MissingError: ...
+    """
 
 
 class ExistsError(InputError):
-    """The output exists and `force` was not given."""
+    """The output exists and `force` was not given.
+
+    Example:
+        >>> error = ExistsError("RUN2 already exists.", hint="Use --force to overwrite it.")
+        >>> error.message, error.hint
+        ('RUN2 already exists.', 'Use --force to overwrite it.')
+    """
 
 
 class DependencyError(InputError, ImportError):
-    """An optional package is not installed. The hint names the extra."""
+    """An optional package is not installed. The hint names the extra.
+
+    Example:
+        >>> issubclass(DependencyError, ImportError)
+        True
+    """
 
 
 class StorageError(ImblensError, OSError):
-    """Writing failed (disk full, read-only). Nothing under the final name was changed."""
+    """Writing failed (disk full, read-only). Nothing under the final name was changed.
+
+    Example:
+        >>> issubclass(StorageError, OSError), issubclass(StorageError, InputError)
+        (True, False)
+    """
 
     def __str__(self) -> str:
         """Return message and hint (OSError would print only its first argument)."""
@@ -65,11 +107,24 @@ class StorageError(ImblensError, OSError):
 
 
 class NotApplicable(ImblensError):  # noqa: N818  (a state of the run, not a fault)
-    """A lens or a treatment does not apply to this run; the message is the reason shown to the user."""
+    """A lens or a treatment does not apply to this run; the message is the reason shown to the user.
+
+    Example:
+        >>> from imblens import Run
+        >>> from imblens.lenses import class_accuracy
+        >>> class_accuracy(Run.from_arrays(train=([[1.0], [2.0]], [0, 1])))
+        Traceback (most recent call last):
+        imblens.errors.NotApplicable: ...
+    """
 
 
 class ImblensWarning(UserWarning):
-    """The result is valid, with a limitation to know about (a class without enemies, a count not reached)."""
+    """The result is valid, with a limitation to know about (a class without enemies, a count not reached).
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore", ImblensWarning)
+    """
 
 
 def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -23,6 +23,10 @@ class Calibration:
         multilabel: whether labels are independent.
         n_labels: instances it was fitted on; 0 for the network's own probabilities.
         own: (C,) added to the logit of a class where the network predicts it; None adds nothing.
+
+    Example:
+        >>> Calibration(temperature=2.0, bias=np.zeros(2))(np.array([[0.0, 2.0]])).round(3).tolist()
+        [[0.269, 0.731]]
     """
 
     temperature: float

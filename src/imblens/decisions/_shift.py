@@ -27,6 +27,10 @@ class Shift:
         auc: how well a classifier distinguishes unlabelled from labelled instances, class shares made equal; 0.5: not
             at all. NaN with too few instances.
         auc_low: lower end of its 90% interval.
+
+    Example:
+        >>> Shift(label_p=0.8, auc=0.51, auc_low=0.49).verdict
+        'shown'
     """
 
     label_p: float

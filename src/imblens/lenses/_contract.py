@@ -70,6 +70,11 @@ class LensInfo:
         page: its explanation in Markdown, or None.
         pairs: its tables with a row for each pair of classes, each with the column whose largest values matter most.
         built_in: whether it comes with imblens.
+
+    Example:
+        >>> from imblens.lenses import archetypes, lens_info
+        >>> lens_info(archetypes).name, lens_info(archetypes).built_in
+        ('archetypes', True)
     """
 
     name: str
@@ -142,7 +147,19 @@ class Finding:
 
     @property
     def lens(self) -> str:
-        """Name of the lens."""
+        """Name of the lens.
+
+        Example:
+            >>> import numpy as np, pandas as pd
+            >>> from imblens.run import Run
+            >>> @lens("How large are the features of each class?", lines=lambda found: {"": "all means are known"})
+            ... def mean_feature(run):
+            ...     means = [run.train.features[run.train.labels == c].mean() for c in range(run.n_classes)]
+            ...     return Finding({"mean_feature": pd.DataFrame({"class": run.classes, "mean": means})}, {})
+            >>> run = Run.from_arrays(train=(np.eye(2)[[0, 0, 1]], [0, 0, 1]), classes=["cat", "dog"])
+            >>> mean_feature(run).tables["mean_feature"]["mean"].tolist()
+            [0.5, 0.5]
+        """
         return self.info.name
 
     def lines(self) -> dict[str, str]:

@@ -27,6 +27,13 @@ class ClassLoss(nn.Module):
     Attributes:
         class_weight: (C,) float32; not part of the state dict, since it follows from the counts.
         needs_features: whether the trainer adds `penalty` of the features of each batch.
+
+    Example:
+        >>> class SquaredError(ClassLoss):
+        ...     def per_instance(self, logits, targets):
+        ...         return (1 - logits.softmax(1).gather(1, targets[:, None])[:, 0]) ** 2
+        >>> round(float(SquaredError(2, weights=[1, 3])(torch.zeros(2, 2), torch.tensor([0, 1]))), 3)
+        0.5
     """
 
     class_weight: Tensor

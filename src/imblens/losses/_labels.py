@@ -29,6 +29,13 @@ class LabelLoss(nn.Module):
 
     References:
         Khakzar et al. 2022 (LOOKING), eq. 1; they sum where this takes the mean.
+
+    Example:
+        >>> class Plain(LabelLoss):
+        ...     def per_target(self, logits):
+        ...         return nn.functional.softplus(-logits), nn.functional.softplus(logits)
+        >>> round(float(Plain([3, 1], [1, 1])(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))), 3)  # (3 + 1) log(2) / 2
+        1.386
     """
 
     positive_weight: Tensor

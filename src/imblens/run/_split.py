@@ -45,6 +45,12 @@ class Split:
     - `values`: the F numbers that the network receives for a row of a table; their names are `run.meta["value_names"]`.
 
     What is unknown for one instance is null (NaN in a list).
+
+    Example:
+        >>> from imblens.run import Run
+        >>> split = Run.from_arrays(train=(np.eye(2)[[0, 0, 0, 1]], [0, 0, 0, 1]), classes=["cat", "dog"]).train
+        >>> len(split), split.features.shape, split.class_counts.tolist()
+        (4, (4, 2), [3, 1])
     """
 
     parts: tuple[Part, ...]

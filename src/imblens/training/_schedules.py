@@ -37,6 +37,11 @@ class Schedule:
         jitter: largest relative change of brightness, contrast and saturation; 0 for none.
         small_until: share of the epochs, from the first, in which images are shrunk to three quarters of their height
             and width, which takes 0.56 of the time. Images below 32 pixels keep their size.
+
+    Example:
+        >>> from imblens.training import find_schedule
+        >>> find_schedule("short").optimizer
+        'sgd'
     """
 
     name: str

@@ -30,6 +30,10 @@ class Option:
         words: texts allowed; for a number, words allowed in its place, such as "auto".
         grid: what "auto" chooses from, on held-out training features; empty where "auto" is a rule of its own.
         published: the paper's value, which "auto" keeps while nothing in the grid is clearly better.
+
+    Example:
+        >>> Option("power", 1.0, "Exponent.", low=0.0, high=4.0).check("2", "x")
+        2.0
     """
 
     name: str

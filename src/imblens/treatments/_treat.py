@@ -121,7 +121,15 @@ def _treat_labels(
 
 
 def treatment_lines(run: Run) -> list[str]:
-    """Sentences on the chosen options and the notes of a treated run; [] for other runs."""
+    """Sentences on the chosen options and the notes of a treated run; [] for other runs.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.repeat([0, 1], [90, 10])
+        >>> run = Run.from_arrays(train=(np.random.default_rng(0).normal(size=(100, 3)), labels), classes=["cat", "dog"])
+        >>> treatment_lines(run), treat(run, "ncm").meta["treatment"]["name"]
+        ([], 'ncm')
+    """
     record = run.meta.get("treatment")
     if not isinstance(record, Mapping):
         return []

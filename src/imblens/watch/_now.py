@@ -106,6 +106,14 @@ def log_audit(found: Audit, log: Any, *, step: int = 0, figures: bool = True, re
 
     Raises:
         InputError: `log` is none of these.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> y, kept = np.repeat([0, 1], [30, 10]), {}
+        >>> run = imblens.Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]))
+        >>> log_audit(imblens.audit(run, lenses="class_accuracy"), lambda metrics, step: kept.update(metrics), step=3)
+        >>> kept["imblens/balanced_accuracy"]
+        1.0
     """
     where = tracker(log)
     where.metrics(class_metrics(found), step)
@@ -124,6 +132,14 @@ def class_metrics(found: Audit) -> dict[str, float]:
     """Numbers of an audit by name: `imblens/balanced_accuracy`, `imblens/accuracy/CLASS`, `imblens/safe_share/CLASS`, ...
 
     CLASS is the class's name as `metric_names` writes it. What is undefined is left out.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> run = imblens.Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]), classes=["a b", "c/d"])
+        >>> metrics = class_metrics(imblens.audit(run, lenses="class_accuracy"))
+        >>> [name for name in metrics if "accuracy/" in name]
+        ['imblens/accuracy/a_b', 'imblens/accuracy/c_d']
     """
     metrics: dict[str, float] = {}
     accuracy = found.findings.get("class_accuracy")
