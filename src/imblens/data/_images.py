@@ -253,12 +253,6 @@ class ImageSet:
         planted: the planted causes of a synthetic set (see `shapes`); empty for others. Facts about single
             training images are under `planted[cause]["train"]`, by id.
         source: plain JSON values: path, layout, profile, seed, counts per split.
-
-    Example:
-        >>> from imblens.data import digits
-        >>> found = digits()
-        >>> found.n_classes, found.task, found.train.image(0).shape
-        (10, 'multiclass', (32, 32, 3))
     """
 
     name: str
