@@ -53,14 +53,6 @@ class GateResult:
         level: p-value up to which a drop of one class is reported after the control over all classes.
         paired: whether both runs have the same test instances.
         names: of the run and of the reference.
-
-    Example:
-        >>> import numpy as np
-        >>> y = np.repeat([0, 1], [40, 12])
-        >>> run = Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]), classes=["cat", "rare"])
-        >>> found = gate(run, run, calibration=False)
-        >>> found.failed, found.paired
-        (False, True)
     """
 
     table: pd.DataFrame = field(repr=False)

@@ -45,14 +45,6 @@ class Run:
         synthetic: training instances that a treatment added in feature space, or None.
         val: the validation split, on which thresholds and options of treatments are chosen; or None.
         path: the folder it was read from, or None.
-
-    Example:
-        >>> import numpy as np
-        >>> run = Run.from_arrays(train=(np.eye(2)[[0, 0, 0, 1]], [0, 0, 0, 1]), classes=["cat", "dog"])
-        >>> run
-        Run(...)
-        >>> len(run.train), run.n_classes, run.test
-        (4, 2, None)
     """
 
     train: Split
