@@ -118,6 +118,7 @@ def test_without_a_validation_split_a_note_states_what_chances_are() -> None:
         ({"pool": np.zeros((0, 6))}, InputError, "pool"),
         ({"pool": np.zeros((5, 3))}, ShapeError, "3 columns; the run has 6"),
         ({"pool": np.full((5, 6), np.nan)}, InputError, "NaN"),
+        ({"pool": Unlabelled(POOL[0][:3], ids=["a", "b", "a"])}, InputError, "have the id 'a'"),
         ({"pool": None}, InputError, "neither a pool nor gains"),
     ],
 )

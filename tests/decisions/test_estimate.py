@@ -186,11 +186,13 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     features, labels = sample((300, 200, 100, 80), 5)
     np.savez("new.npz", features=features, ids=[f"n{i}" for i in range(680)])
     np.savez("far.npz", features=2 * features + 2)
+    np.savez("same.npz", features=features[:99], ids=[f"n{i % 50}" for i in range(99)])
     rows = "\n".join(f"n{i},{NAMES[labels[i]]}" for i in range(60))
     Path("labels.csv").write_text(f"id,label\n{rows}\n")
     Path("unknown.csv").write_text("id,label\nx9,ant\n")
     Path("class.csv").write_text("id,label\nn1,cow\n")
     Path("twice.csv").write_text("id,label\nn1,ant\nn1,bee\n")
+    Path("one.csv").write_text("id,label\nn1,ant\n")
     Path("empty.csv").write_text("id,label\n")
     Path("columns.csv").write_text("name,label\nn1,ant\n")
 
@@ -221,6 +223,7 @@ def test_the_command_estimates_and_writes(command) -> None:
         (["--unlabelled", "new.npz", "--labels", "unknown.csv"], "names the id 'x9'"),
         (["--unlabelled", "new.npz", "--labels", "class.csv"], "'cow' is not a class of the run"),
         (["--unlabelled", "new.npz", "--labels", "twice.csv"], "the id 'n1' twice"),
+        (["--unlabelled", "same.npz", "--labels", "one.csv"], "several unlabelled instances have the id 'n1'"),
         (["--unlabelled", "new.npz", "--labels", "empty.csv"], "holds no label"),
         (["--unlabelled", "new.npz", "--labels", "columns.csv"], "has no column 'id'"),
         (["--unlabelled", "new.npz", "--choose-on", "train"], "cannot be chosen on 'train'"),

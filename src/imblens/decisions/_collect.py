@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 DOUBT = 3  # power of the chance to be another class
+LOST = 0.1  # EM that finds less than this part of the share of a class says that the network does not know the class
 PER_LISTED, FEWEST = 20, 2000  # candidates that are compared: so many for each place of the list, at least so many
 FOR_SHARES = 20_000  # instances of the pool that class shares are estimated from
 SAME = 0.2  # share of the usual distance to training up to which two instances are near-duplicates
@@ -151,7 +152,8 @@ def collect(
         distance_rank, duplicates (instances of the pool that were left out for it).
 
     Raises:
-        InputError, ShapeError: arrays that do not fit, an empty pool, a count below 1; no pool and no gain.
+        InputError, ShapeError: arrays that do not fit, an empty pool, an id that stands twice, a count below 1; no pool and
+            no gain.
         MissingError: an unknown class.
 
     References:
@@ -231,6 +233,11 @@ def _list(
 
     if not len(data.ids):
         raise InputError("collect: the pool is empty.", hint="Give features of at least one instance.")
+    if not (known := pd.Index(data.ids)).is_unique:
+        raise InputError(
+            f"collect: several instances of the pool have the id {known[known.duplicated()][0]!r}.",
+            hint="Give every instance an id of its own, so that annotators find it.",
+        )
     rng = np.random.default_rng(seed)
     new = as_instances(run, data, "pool")
     calibration, notes = _calibration(run)
@@ -238,7 +245,15 @@ def _list(
     n = len(new.logits)
     some = np.arange(n) if n <= FOR_SHARES else np.sort(rng.choice(n, FOR_SHARES, replace=False))
     multilabel = run.task == "multilabel"
-    shares = em_prior(calibration(new.logits[some]), before, multilabel=multilabel)
+    chance = calibration(new.logits[some])
+    shares = em_prior(chance, before, multilabel=multilabel)
+    lost = aimed & (shares < LOST * before)
+    if lost.any():
+        shares = em_prior(chance, before, multilabel=multilabel, strength=1.0)
+        notes.append(
+            f"Hardly any {listed(np.asarray(run.classes)[lost].tolist(), 5)} was found in the pool; the network may not "
+            "know them, so class shares count half as found and half as in the labelled instances."
+        )
     shares = (n * shares + 0.5) / (n + (1.0 if multilabel else 0.5 * run.n_classes))  # none is 0
 
     def chances(rows: Any) -> Floats:

@@ -81,7 +81,7 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
 
     Raises:
         MissingError: no such file, column, id or class.
-        InputError: it is not a CSV file, is empty, or an id appears twice.
+        InputError: it is not a CSV file, is empty, or an id appears twice, there or in the data.
     """
     import pandas as pd
 
@@ -107,6 +107,13 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
     twice = frame["id"][frame["id"].duplicated()]
     if len(twice):
         raise InputError(f"{path} names the id {twice.iloc[0]!r} twice.", hint="Give one label for each instance.")
+    if len(position) < len(data.ids):
+        ambiguous = set(pd.Index(data.ids)[pd.Index(data.ids).duplicated()]) & set(frame["id"])
+        if ambiguous:
+            raise InputError(
+                f"several unlabelled instances have the id {min(ambiguous)!r}, which {path} names.",
+                hint="Give every instance an id of its own.",
+            )
     rows = np.array([position[name] for name in frame["id"]])
     chosen = Unlabelled(*(None if array is None else np.asarray(array)[rows] for array in (data.features, data.logits)))
     if not multilabel:

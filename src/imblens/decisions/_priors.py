@@ -44,6 +44,7 @@ def em_prior(
     *,
     multilabel: bool = False,
     weights: NDArray[Any] | None = None,
+    strength: float = 0.0,
     steps: int = 500,
     tolerance: float = 1e-6,
 ) -> Floats:
@@ -56,6 +57,8 @@ def em_prior(
         prior: (C,) shares of the classes in the data of the calibration, all above 0.
         multilabel: each label separately.
         weights: (n,) of the instances; 1 by default.
+        strength: weight of `prior` as a prior distribution (Dirichlet), as a share of the weight of all instances: 1 counts
+            it as much as the data. Above 0, no class of a weak network gets a share of 0.
         steps, tolerance: at most so many steps; stop when no share changes by more.
 
     Raises:
@@ -82,6 +85,7 @@ def em_prior(
         found = np.average(
             adjusted_probabilities(probability, prior, shares, multilabel=multilabel), axis=0, weights=weights
         )
+        found = (found + strength * prior) / (1 + strength)
         done = np.abs(found - shares).max() < tolerance
         shares = found
         if done:
