@@ -15,7 +15,7 @@ from imblens.cli import main
 from imblens.decisions import Unlabelled, collect, collection_gain
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run import Run
-from tests.decisions.runs import run_of, sample
+from tests.decisions.runs import CENTRES, run_of, sample
 
 POOL = sample((800, 300, 100, 40), 50)
 
@@ -76,6 +76,15 @@ def test_the_list_holds_more_of_the_rare_class_than_a_random_one() -> None:
     assert classes["expected"].sum() == pytest.approx(60)
     named = collect(run_of(), pool=features, count=30, classes=["cat", "bee"], gain=False).tables["list"]
     assert set(named["for_class"]) <= {"cat", "bee"} and named["for_class"][0] == "cat"
+
+
+def test_a_class_that_is_not_found_in_the_pool_keeps_half_of_its_share() -> None:
+    features, truth = POOL
+    found = collect(run_of(), pool=features[(truth != 3) & (features @ CENTRES[3] < 0)], count=20, gain=False)
+    assert any("Hardly any dog was found in the pool" in note for note in found.notes)
+    share = found.tables["classes"]["pool_share"][3]
+    assert 0.5 * 6 / 216 - 0.005 < share < 6 / 216
+    assert not any("Hardly any" in note for note in collect(run_of(), pool=features, count=20, gain=False).notes)
 
 
 def test_near_duplicates_are_left_out() -> None:

@@ -44,6 +44,7 @@ def test_em_is_the_maximum_of_the_likelihood() -> None:
     assert em_prior(p, prior, steps=5000, tolerance=1e-9) == pytest.approx(np.exp(best) / np.exp(best).sum(), abs=1e-4)
     with pytest.raises(InputError, match="share of 0"):
         em_prior(p, np.array([0.5, 0.5, 0.0]))
+    assert em_prior(p, prior, strength=1e9) == pytest.approx(prior, abs=1e-6)
 
 
 def test_adjusted_probabilities_follow_bayes() -> None:
