@@ -4,19 +4,16 @@
 
 DATA (cifar10-lt) is divided as in `benchmarks.science.collect`: half of the training images are the pool, a tenth the
 validation split. A `smallnet` is trained on the rest with the loss `logit_adjusted`; it chooses the list. Then networks are
-trained from the beginning, by the same plan and seed, with instances of the pool added under their true labels:
+trained from the beginning, by the same plan and seed, with the whole list added under its true labels, or with as many
+instances of the pool drawn at random.
 
-    whole list    all instances of the list, of whatever class
-    rare only     those of the list that are of the rarest third of the classes, as `imblens collect` advises
-    random        as many as the whole list has, drawn at random
-
-Gains are points of recall on the test split against the network without them. OUT keeps a file per training, and a second
-call continues there. Images are shrunk to 16 x 16 pixels, so that one core trains a network in about a minute.
+Gains, in points on the test split, are against the network without them: recall, and average precision of the class's
+probability, which does not depend on how a network trades classes against each other. OUT keeps the networks, and a
+second call continues there. Images are shrunk to 16 x 16 pixels, so that one core trains a network in half a minute.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from dataclasses import dataclass, replace
@@ -24,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.science.collect import divided
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.metrics import average_precision_score
+
 from imblens import capture
 from imblens.data import ImageSet, load_images
 from imblens.decisions import Unlabelled, collect
@@ -38,6 +37,7 @@ SEEDS = range(3)
 COUNTS = (200, 500)
 PIXELS, EPOCHS = 16, 15
 Rows = NDArray[np.int64]
+Measures = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,12 @@ class Trial:
             network.model, train=seen, out=out, colours=False, thumbnails=False, force=True, **options, **splits
         )
 
-    def recalls(self, rows: Rows, name: str) -> NDArray[np.float64]:
-        """(C,) recall on the test split of a network trained with these rows of the pool added."""
-        kept = self.folder / f"recall-{self.seed}-{name}.json"
-        if not kept.exists():
-            network = self.trained(rows, name)
-            run = self.captured(network, self.folder / f"run-{self.seed}-{name}", test=self.images.test)
-            assert run.test is not None
-            found = [float(run.test.correct[run.test.labels == place].mean()) for place in range(run.n_classes)]
-            kept.write_text(json.dumps({"added": len(rows), "recall": found}))
-        return np.array(json.loads(kept.read_text())["recall"])
+    def measured(self, rows: Rows, name: str) -> Measures:
+        """Measures of a network that is trained with these rows of the pool added."""
+        kept = self.folder / f"run-{self.seed}-{name}"
+        if not (kept / "run.json").exists():
+            self.captured(self.trained(rows, name), kept, test=self.images.test)
+        return measures(Run.load(kept))
 
     def base(self) -> tuple[Run, Split]:
         """The run that chooses, and its pool."""
@@ -108,26 +104,33 @@ def listed(run: Run, pool: Split, count: int) -> Rows:
     return np.array([place[one] for one in table["id"]])
 
 
-def measured(trial: Trial) -> list[tuple[str, list[float]]]:
-    """Kind of list; its rare instances, and gains of recall of the rarest third and of all classes."""
-    run, pool = trial.base()
+def measures(run: Run) -> Measures:
+    """(2, C): recall of each class on the test split, and average precision of its probability."""
     assert run.test is not None
+    z, y = np.asarray(run.test.logits), run.test.labels
+    places = range(run.n_classes)
+    recall = [100 * float(run.test.correct[y == place].mean()) for place in places]
+    return np.array(
+        [recall, [100 * average_precision_score(y == place, softmax(z, axis=1)[:, place]) for place in places]]
+    )
+
+
+def rows_of(trial: Trial) -> list[tuple[str, list[float]]]:
+    """Kind of list; its rare instances, and gains of recall and precision of the rarest third and of all classes."""
+    run, pool = trial.base()
+    before = measures(run)
     rare = np.argsort(run.train.class_counts, kind="stable")[: run.n_classes // 3]
-    before = np.array([run.test.correct[run.test.labels == place].mean() for place in range(run.n_classes)])
-    found = [("none", [0.0, 100 * float(before[rare].mean()), 100 * float(before.mean())])]
+
+    def row(values: Measures, chosen: Rows) -> list[float]:
+        found = float(np.isin(pool.labels[chosen], rare).sum())
+        return [found, *values[:, rare].mean(axis=1), *values.mean(axis=1)]
+
+    found = [("none", row(before, np.empty(0, np.int64)))]
     for count in COUNTS:
-        chosen = listed(run, pool, count)
         drawn = np.random.default_rng(trial.seed).choice(len(pool), count, replace=False)
-        kinds = {
-            "whole list": chosen,
-            "random": drawn,
-            "rare only": chosen[np.isin(pool.labels[chosen], rare)],
-        }
-        for kind, rows in kinds.items():
-            after = trial.recalls(rows, f"{kind}-{count}".replace(" ", "-"))
-            gain = 100 * (after - before)
-            some = float(np.isin(pool.labels[rows], rare).sum())
-            found.append((f"{kind}, {count}", [some, float(gain[rare].mean()), float(gain.mean())]))
+        for kind, chosen in (("list", listed(run, pool, count)), ("random", drawn)):
+            after = trial.measured(chosen, f"{kind}-{count}")
+            found.append((f"{kind} of {count}", row(after - before, chosen)))
     return found
 
 
@@ -138,20 +141,21 @@ def main(arguments: list[str]) -> int:
         return 2
     warnings.simplefilter("ignore", ImblensWarning)
     images = load_images(arguments[0]).resized((PIXELS, PIXELS))
-    print("| seed | list | rare instances | rarest third | all classes |\n|---|---|---|---|---|", flush=True)
+    columns = "rare instances | recall, rarest third | precision, rarest third | recall | precision"
+    print(f"| seed | added | {columns} |\n|{'---|' * 7}", flush=True)
     totals: dict[str, list[list[float]]] = {}
     for seed in [int(text) for text in arguments[2:]] or SEEDS:
         trial = Trial(images, divided(images.train.labels, seed), Path(arguments[1]), seed)
-        for kind, values in measured(trial):
+        for kind, values in rows_of(trial):
             sign = "" if kind == "none" else "+"
-            print(f"| {seed} | {kind} | {values[0]:.0f} | {values[1]:{sign}.1f} | {values[2]:{sign}.1f} |", flush=True)
+            cells = [f"{value:{sign}.1f}" for value in values[1:]]
+            print(f"| {seed} | {kind} | {values[0]:.0f} | {' | '.join(cells)} |", flush=True)
             totals.setdefault(kind, []).append(values)
-    for kind, rows in totals.items():
-        means = np.mean(rows, axis=0)
-        errors = np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.full(3, np.nan)
-        sign = "" if kind == "none" else "+"
+    for kind, found in totals.items():
+        means, sign = np.mean(found, axis=0), "" if kind == "none" else "+"
+        errors = np.std(found, axis=0, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.full(5, np.nan)
         cells = [f"{mean:{sign}.1f} ({error:.1f})" for mean, error in zip(means[1:], errors[1:], strict=True)]
-        print(f"| mean (standard error) | {kind} | {means[0]:.1f} | {cells[0]} | {cells[1]} |")
+        print(f"| mean (standard error) | {kind} | {means[0]:.1f} | {' | '.join(cells)} |")
     return 0
 
 

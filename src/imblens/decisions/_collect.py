@@ -19,7 +19,7 @@ from imblens.decisions._gain import FACTORS, collection_gain
 from imblens.decisions._labelled import Instances, as_instances
 from imblens.decisions._predict import Unlabelled
 from imblens.decisions._priors import adjusted_probabilities, em_prior
-from imblens.decisions._section_text import points, section, share
+from imblens.decisions._section_text import class_share, points, section
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, as_array, as_run
 
@@ -78,7 +78,7 @@ class Collection:
             triples = table[[f"gain_{factor}{end}" for end in ("", "_low", "_high")]].to_numpy()
             columns[f"points from {factor} times as many"] = [points(*row) for row in triples]
         if "list" in self.tables:
-            columns["share of the pool"] = [share(value) for value in table["pool_share"]]
+            columns["share of the pool"] = [class_share(value) for value in table["pool_share"]]
             columns["expected in the list"] = [f"{value:.0f}" for value in table["expected"]]
             columns["in a random list"] = [f"{value:.1f}" for value in table["expected_random"]]
         return section("collect", self.lines(), pd.DataFrame(columns), self.notes)
@@ -127,8 +127,10 @@ def collect(
 
     p_c is the calibrated chance of class c at the class shares of the pool (EM), n_c the training instances of c plus those
     that the list is expected to hold already. So it prefers what is likely of a rare class but is predicted as another:
-    instances that it already recognises add little. Near-duplicates of training instances and of each other, nearer
-    than a fifth of the usual distance to training, are left out.
+    instances that it already recognises add little. Where EM finds less than a tenth of the share of a class that the list
+    is for, the network may not know it, and shares count half as found and half as in the labelled instances.
+    Near-duplicates of training instances and of each other, nearer than a fifth of the usual distance to training, are
+    left out.
 
     The list is not a random sample. Instances of frequent classes are in it because they look like rare ones; a
     head that is trained with them loses recall of rare classes. Add those that turn out to be of the classes that the list is

@@ -14,13 +14,13 @@ from imblens.base.arguments import a_seed, a_text, checked, whole
 from imblens.base.arrays import divide
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
-from imblens.base.wording import counted, percent, share_with_interval
+from imblens.base.wording import counted, share_with_interval
 from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
 from imblens.decisions._expected import Measures, black_box_shares, expected_measures, widened
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._labelled import Instances, as_instances, labelled_instances
 from imblens.decisions._priors import adjusted_probabilities, em_prior
-from imblens.decisions._section_text import section, share, with_interval
+from imblens.decisions._section_text import class_share, section, with_interval
 from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
 from imblens.errors import InputError
 from imblens.run import Run, as_run
@@ -79,7 +79,7 @@ class Estimate:
             columns[f"estimated {name}"] = [with_interval(*row) for row in triples]
         shares = self.tables["priors"].loc[table.index]
         columns["share"] = [with_interval(*row) for row in shares[["share", "share_low", "share_high"]].to_numpy()]
-        columns["share in training"] = [share(value) for value in shares["train_share"]]
+        columns["share in training"] = [class_share(value) for value in shares["train_share"]]
         return section("estimate", self.lines(), pd.DataFrame(columns), self.notes)
 
     def save(self, out: str | Path, *, force: bool = False) -> Path:
@@ -396,5 +396,5 @@ def share_lines(found: Estimate) -> list[str]:
     for row in found.tables["priors"].to_dict("records"):
         if row["share_low"] > row["train_share"] or row["share_high"] < row["train_share"]:
             value = share_with_interval(row["share"], row["share_low"], row["share_high"])
-            lines.append(f"{row['class']}: estimated share {value}, {percent(row['train_share'])} in training.")
+            lines.append(f"{row['class']}: estimated share {value}, {class_share(row['train_share'])} in training.")
     return lines

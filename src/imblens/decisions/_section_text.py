@@ -19,9 +19,9 @@ EXPLANATIONS = {
     ),
     "collect": (
         "What should be labelled next?",
-        "Gains are those of a head refitted on these features with two and four times as many instances of a class, "
-        "extrapolated from subsamples. The list prefers instances that are likely of a rare class although another is "
-        "predicted; it is not a random sample.",
+        "Gains, where computed, are those of a head refitted on these features with two and four times as many instances "
+        "of a class, extrapolated from subsamples. The list prefers instances that are likely of a rare class although "
+        "another is predicted; it is not a random sample.",
     ),
     "gate": (
         "Did a class get worse?",
@@ -65,6 +65,18 @@ def with_interval(value: float, low: float, high: float) -> str:
 def share(value: float) -> str:
     """A share in percent; empty where unknown."""
     return "" if value != value else percent(value)
+
+
+def class_share(value: float) -> str:
+    """The share of a class, which may be rare, in percent; empty where unknown.
+
+    Example:
+        >>> class_share(0.4), class_share(0.004), class_share(0.0001), class_share(0.0)
+        ('40%', '0.4%', 'under 0.1%', '0%')
+    """
+    if not 0 < value < 0.00995:
+        return share(value)
+    return f"{100 * value:.1f}%" if value >= 0.0005 else "under 0.1%"
 
 
 def points(value: float, low: float, high: float) -> str:
