@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 DOUBT = 3  # power of the chance to be another class
-LOST = 0.1  # EM that finds less than this part of the share of a class says that the network does not know the class
+LOST = 0.1  # EM that finds less than this part of the share of a class means that the network may not know the class
 PER_LISTED, FEWEST = 20, 2000  # candidates that are compared: so many for each place of the list, at least so many
 FOR_SHARES = 20_000  # instances of the pool that class shares are estimated from
 SAME = 0.2  # share of the usual distance to training up to which two instances are near-duplicates
@@ -154,7 +154,7 @@ def collect(
         distance_rank, duplicates (instances of the pool that were left out for it).
 
     Raises:
-        InputError, ShapeError: arrays that do not fit, an empty pool, an id that stands twice, a count below 1; no pool and
+        InputError, ShapeError: arrays that do not fit, an empty pool, an id that appears twice, a count below 1; no pool and
             no gain.
         MissingError: an unknown class.
 
