@@ -139,7 +139,7 @@ def test_a_run_does_not_differ_from_itself():
     found = compare([run, run], names=["one", "two"])
     rows = found.tables["comparison"].set_index("run")
     assert (rows.loc["two", "change"] == 0).all() and rows.loc["one", "change"].isna().all()
-    assert "one of 83.3%: +0.0 points" in found.verdict()[0] and "nan" not in found.verdict()[0]
+    assert "(one: 83.3%), a change of +0.0 points" in found.verdict()[0] and "nan" not in found.verdict()[0]
 
 
 def labels_run(said, labels, *, names=("a", "b")) -> Run:
