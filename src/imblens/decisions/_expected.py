@@ -13,6 +13,8 @@ from imblens.decisions._priors import black_box_prior
 
 Floats = NDArray[np.float64]
 
+TAIL = 0.025  # probability on either side of a 95% interval
+
 
 class Measures(NamedTuple):
     """Estimates of one draw; (C,) but for `confusion` (C, C) and `accuracy`."""
@@ -75,10 +77,14 @@ def black_box_shares(
 def widened(low: Floats, high: Floats, share: Any, count: Any) -> tuple[Floats, Floats]:
     """At least as wide as the Wilson interval of a share of `count` instances: few instances determine little.
 
+    The share is that of these very instances: an end where none of them (or all) would be counted with a probability above
+    2.5% is 0 (or 1).
+
     Example:
-        >>> low, high = widened(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1))  # 0 of one instance
+        >>> low, high = widened(np.zeros(1), np.zeros(1), np.zeros(1), np.full(1, 10))  # 0 of ten
         >>> float(low[0]), round(float(high[0]), 2)
-        (0.0, 0.79)
+        (0.0, 0.28)
     """
     least, most = wilson(np.asarray(share) * count, np.asarray(count))
-    return np.fmin(low, least), np.fmax(high, most)
+    low, high = np.fmin(low, least), np.fmax(high, most)
+    return np.where((1 - low) ** count > TAIL, 0.0, low), np.where(high**count > TAIL, 1.0, high)
