@@ -120,8 +120,8 @@ def estimate(
     instances there is no test, and the estimate is hedged.
 
     Intervals (95%) are percentiles over draws: calibrations that the labels leave possible, times a bootstrap of the
-    unlabelled instances; none is narrower than the Wilson interval of as many instances, and 1 (0) is in it where all (none)
-    may be right by chance. They hold under label shift, not under other shift.
+    unlabelled instances; none is narrower than the Wilson interval of as many instances, and each holds 1 (0) where all (none)
+    may be correct by chance. They hold under label shift, not under other shift.
 
     Args:
         run: the network; with a head, or pass logits.
