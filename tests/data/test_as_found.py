@@ -44,7 +44,7 @@ def test_content_decides_what_is_an_image(tmp_path: Path) -> None:
     (tmp_path / "a" / "notes").write_text("no image")
     images = load_images(tmp_path)
     assert len(images.train) + len(images.test) == 13
-    assert any("no images: 1" in note for note in images.notes)
+    assert any("not images: 1" in note for note in images.notes)
 
 
 def test_numbers_as_class_names_are_in_numeric_order(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_features_without_a_linear_head() -> None:
     assert run.head is None
     with pytest.raises(NotApplicable):
         run.install(model)
-    with pytest.raises(InputError, match="the network has no linear head"):
+    with pytest.raises(InputError, match="no linear head follows it"):
         treat(run, "ncm").install(model)
     first, last, custom = (
         capture(model, train=(X, Y), features="body", pool=pool).train.features
