@@ -34,7 +34,7 @@ from imblens.run import Run, Split
 from imblens.training import TrainingPlan, train
 
 SEEDS = range(3)
-COUNTS = (200, 500)
+COUNT = 200
 PIXELS, EPOCHS = 16, 15
 Rows = NDArray[np.int64]
 Measures = NDArray[np.float64]
@@ -126,11 +126,10 @@ def rows_of(trial: Trial) -> list[tuple[str, list[float]]]:
         return [found, *values[:, rare].mean(axis=1), *values.mean(axis=1)]
 
     found = [("none", row(before, np.empty(0, np.int64)))]
-    for count in COUNTS:
-        drawn = np.random.default_rng(trial.seed).choice(len(pool), count, replace=False)
-        for kind, chosen in (("list", listed(run, pool, count)), ("random", drawn)):
-            after = trial.measured(chosen, f"{kind}-{count}")
-            found.append((f"{kind} of {count}", row(after - before, chosen)))
+    drawn = np.random.default_rng(trial.seed).choice(len(pool), COUNT, replace=False)
+    for kind, chosen in (("list", listed(run, pool, COUNT)), ("random", drawn)):
+        after = trial.measured(chosen, f"{kind}-{COUNT}")
+        found.append((f"{kind} of {COUNT}", row(after - before, chosen)))
     return found
 
 

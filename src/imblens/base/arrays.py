@@ -24,21 +24,6 @@ def divide(above: Any, below: Any, *, otherwise: float = np.nan) -> NDArray[np.f
     return np.divide(above, below, out=out, where=below > 0)
 
 
-def softmax(logits: Any) -> NDArray[np.float64]:
-    """Return the softmax of each row of logits (n, C), in one new array.
-
-    Example:
-        >>> softmax([[0.0, 0.0], [800.0, 0.0]])
-        array([[0.5, 0.5],
-               [1. , 0. ]])
-    """
-    found = np.array(logits, dtype=np.float64)
-    found -= found.max(axis=1, keepdims=True)
-    np.exp(found, out=found)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
-
-
 def imbalance(class_counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """(C,) count of the largest class over the count of each; NaN for a class without instances.
 

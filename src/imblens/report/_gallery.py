@@ -112,17 +112,8 @@ def _html(
     pages: Sequence[Mapping[str, Any]] = (),
     native: bool = False,
 ) -> str:
-    import jinja2
-
     from imblens.base.versions import IMBLENS
-    from imblens.report._page import TEMPLATES
+    from imblens.report._page import templates
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("gallery.html")
+    template = templates().get_template("gallery.html")
     return template.render(title=title, entries=entries, left=left, pages=pages, native=native, version=IMBLENS)

@@ -54,7 +54,7 @@ def render(
     from imblens.report._packing import json_block, packed
     from imblens.report._theme import THEME
 
-    environment = _environment(tuple(turned(context.pop("names", ()))))
+    environment = templates(tuple(turned(context.pop("names", ()))))
     vega, script = vega_bundle() if live else "", (TEMPLATES / "page.js").read_text(encoding="utf-8")
     block = {
         **data,
@@ -74,7 +74,7 @@ def render(
 
 
 @lru_cache(maxsize=4)
-def _environment(isolated: tuple[str, ...]) -> Environment:
+def templates(isolated: tuple[str, ...] = ()) -> Environment:
     """The compiled templates, for pages that isolate the same names."""
     import jinja2
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from imblens.base.arrays import divide, softmax
+from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.run import Batch, Run, Statistic
 
@@ -112,10 +112,12 @@ class MeanSoftmax(Statistic[Matrix]):
 
     def update(self, batch: Batch) -> None:
         """Take in a batch."""
+        from scipy.special import softmax
+
         assert batch.logits is not None
         members = batch.membership
         self._count += np.asarray(members.sum(axis=1)).ravel()
-        self._sum += members @ softmax(batch.logits)
+        self._sum += members @ softmax(np.asarray(batch.logits, dtype=np.float64), axis=1)
 
     def merge(self, other: Self) -> Self:
         """Take in what `other` saw; return self."""
@@ -151,13 +153,15 @@ def cloud_forecast(run: Run) -> Matrix:
 
 def softmax_forecast(run: Run, classes: slice) -> Matrix:
     """(n, C) rows of `cloud_forecast` for consecutive classes where there are more than 256."""
+    from scipy.special import softmax
+
     split = run.train
     order = split.remember("rows by class", lambda: np.argsort(split.labels, kind="stable"))
     starts = np.concatenate([[0], np.cumsum(split.class_counts)])
     rows = order[starts[classes.start] : starts[classes.stop]]
     total = np.zeros((classes.stop - classes.start, run.n_classes))
     for block in row_blocks(len(rows), run.n_classes):
-        probability = softmax(split.logits_of(rows[block]))
+        probability = softmax(split.logits_of(rows[block]).astype(np.float64), axis=1)
         own = split.labels[rows[block]] - classes.start  # ascending
         first = np.flatnonzero(np.r_[True, own[1:] != own[:-1]])
         total[own[first]] += np.add.reduceat(probability, first, axis=0)
