@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -94,7 +95,7 @@ def other_names(module: str) -> str:
     """Return a table of the public names of a module that no page of the reference describes in full."""
     room = import_module(module)
     rows = []
-    for name in sorted(set(room.__all__) - described_names()):
+    for name in sorted(public_names(module) - described_names()):
         found = getattr(room, name)
         what = "value" if not callable(found) else "class" if isinstance(found, type) else "function"
         first = (inspect.getdoc(found) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
@@ -102,6 +103,13 @@ def other_names(module: str) -> str:
     if not rows:
         return ""
     return "\n".join([f"## Also in {module}", "", "| name | kind | what it is |", "|---|---|---|", *rows])
+
+
+def public_names(module: str) -> set[str]:
+    """The names that a room exports: those that its `__init__` imports as themselves."""
+    tree = ast.parse(Path(str(import_module(module).__file__)).read_text(encoding="utf-8"))
+    imported = [alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    return {alias.name for alias in imported if alias.name == alias.asname}
 
 
 @cache

@@ -12,9 +12,9 @@ Names are loaded when they are first used, so that importing the package costs n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from imblens.base.lazy import lazy
 from imblens.base.versions import IMBLENS as __version__  # noqa: N811
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ _HOME = {
     "treat": "imblens.treatments",
 }
 __all__ = [*sorted(_HOME), "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'imblens' has no attribute {name!r}")
-    found = getattr(import_module(_HOME[name]), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

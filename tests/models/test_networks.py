@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-import imblens.models
 from imblens.errors import InputError, MissingError
 from imblens.models import build_model, find_head, load_pretrained, model_names
 from imblens.models.normed import NormedLinear
@@ -167,7 +166,3 @@ def test_bad_requests_state_what_to_do() -> None:
         build_model("resnet32", 2, in_channels=0)
     with pytest.raises(InputError, match="scale is 0"):
         build_model("resnet32", 2, scale=0)
-
-
-def test_every_public_name_is_there() -> None:
-    assert all(hasattr(imblens.models, name) for name in imblens.models.__all__)

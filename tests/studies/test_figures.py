@@ -11,7 +11,7 @@ from PIL import Image
 
 from imblens.errors import MissingError
 from imblens.report import column_figure
-from imblens.studies import FIGURES, FigureResults, find_study, open_jobs, run_study
+from imblens.studies import FIGURES, Results, find_study, open_jobs, run_study
 
 COLUMN = 992  # pixels of 84 mm at 300 dots an inch
 CLASSES = [f"class {i}" for i in range(10)]
@@ -109,7 +109,7 @@ ROWS = {
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_every_figure_is_as_wide_as_a_column(name):
-    drawing = FIGURES[name].draw(FigureResults(ROWS[name](), GROUP, paper=PAPER))
+    drawing = FIGURES[name].draw(Results(ROWS[name](), GROUP, paper=PAPER))
     files = column_figure(name, drawing.chart)
     width = Image.open(io.BytesIO(files["png"])).width
     assert 0.75 * COLUMN < width < 1.03 * COLUMN
@@ -117,7 +117,7 @@ def test_every_figure_is_as_wide_as_a_column(name):
 
 
 def test_gaps_are_means_over_seeds_largest_class_first_with_the_line_of_imbalance():
-    drawing = FIGURES["gap"].draw(FigureResults(class_rows(), GROUP))
+    drawing = FIGURES["gap"].draw(Results(class_rows(), GROUP))
     table = drawing.table.set_index(["treatment", "class"])["gap"]
     assert table["none", "class 0"] == 3.5  # seeds 0 and 1
     assert table["eos k_neighbors=10", "class 9"] == pytest.approx(0.4 * 12 + 0.5)
@@ -127,7 +127,7 @@ def test_gaps_are_means_over_seeds_largest_class_first_with_the_line_of_imbalanc
 
 
 def test_the_curve_marks_the_published_values_of_its_network():
-    drawing = FIGURES["curve"].draw(FigureResults(curve_rows(), GROUP, paper=PAPER))
+    drawing = FIGURES["curve"].draw(Results(curve_rows(), GROUP, paper=PAPER))
     marked = drawing.table[drawing.table["split"] == "published"].set_index("method")["value"]
     assert marked.to_dict() == {"smote": 0.739, "eos": 0.757}
     last = drawing.table[(drawing.table["epoch"] == 30) & (drawing.table["split"] == "test")]
@@ -135,25 +135,25 @@ def test_the_curve_marks_the_published_values_of_its_network():
 
 
 def test_chosen_classes_alone_are_drawn():
-    drawing = FIGURES["adversaries"].draw(FigureResults(error_rows(), GROUP, classes=["class 9", "class 3"]))
+    drawing = FIGURES["adversaries"].draw(Results(error_rows(), GROUP, classes=["class 9", "class 3"]))
     assert set(drawing.table["class"]) == {"class 3", "class 9"}
     assert drawing.table.groupby("class")["observed"].sum().tolist() == pytest.approx([1, 1])
 
 
 def test_of_many_classes_archetypes_are_of_the_largest_and_smallest():
     many = pd.concat([archetype_rows().assign(**{"class": lambda t, k=k: t["class"] + f" {k}"}) for k in range(3)])
-    drawing = FIGURES["archetypes"].draw(FigureResults(many, GROUP))
+    drawing = FIGURES["archetypes"].draw(Results(many, GROUP))
     assert drawing.table["class"].nunique() == 10
     assert {name[:7] for name in drawing.table["class"]} == {"class 0", "class 1", "class 8", "class 9"}
 
 
 def test_nothing_is_drawn_of_nothing():
     assert (
-        FIGURES["curve"].draw(FigureResults(pd.DataFrame([{"data": "a", "treatment": "none"}]), ["data", "treatment"]))
+        FIGURES["curve"].draw(Results(pd.DataFrame([{"data": "a", "treatment": "none"}]), ["data", "treatment"]))
         is None
     )
     unknown = class_rows().assign(weight_norm=None)
-    assert FIGURES["weight_norms"].draw(FigureResults(unknown, GROUP)) is None
+    assert FIGURES["weight_norms"].draw(Results(unknown, GROUP)) is None
 
 
 MINE = """
@@ -199,5 +199,5 @@ def test_unknown_figures_are_refused(tmp_path):
 
 def test_titles_name_options_that_are_on():
     rows = pd.DataFrame({"data": ["a", "a"], "loss": ["ce", "ldam"], "drw": [False, True], "seed": [0, 0]})
-    results = FigureResults(rows, ["data", "loss", "drw"])
+    results = Results(rows, ["data", "loss", "drw"])
     assert results.panel_of(rows).tolist() == ["a, ce", "a, ldam, drw"]

@@ -1,58 +1,29 @@
 """Parts that charts share: colours, axes, dots with intervals, bars, matrices. Charts draw tables and compute nothing."""
 
-from imblens.charts.bars import class_bars, stacked
-from imblens.charts.dots import interval_dots, paired_dots
-from imblens.charts.matrix import error_chart, matrix_chart
-from imblens.charts.parts import (
-    ARCHETYPE_COLOURS,
-    BLACK,
-    BLUE,
-    CHOSEN,
-    ERROR_RANGE,
-    GREEN,
-    GREY,
-    LABEL_LIMIT,
-    NUMBERED,
-    ORANGE,
-    PURPLE,
-    RED,
-    ROW_HEIGHT,
-    SKY,
-    YELLOW,
-    chosen_class,
-    class_axis,
-    present,
-    table_chart,
-    tip,
-    top_axis,
-)
-
-__all__ = [
-    "ARCHETYPE_COLOURS",
-    "BLACK",
-    "BLUE",
-    "CHOSEN",
-    "ERROR_RANGE",
-    "GREEN",
-    "GREY",
-    "LABEL_LIMIT",
-    "NUMBERED",
-    "ORANGE",
-    "PURPLE",
-    "RED",
-    "ROW_HEIGHT",
-    "SKY",
-    "YELLOW",
-    "chosen_class",
-    "class_axis",
-    "class_bars",
-    "error_chart",
-    "interval_dots",
-    "matrix_chart",
-    "paired_dots",
-    "present",
-    "stacked",
-    "table_chart",
-    "tip",
-    "top_axis",
-]
+from imblens.charts.bars import class_bars as class_bars
+from imblens.charts.bars import stacked as stacked
+from imblens.charts.dots import interval_dots as interval_dots
+from imblens.charts.dots import paired_dots as paired_dots
+from imblens.charts.matrix import error_chart as error_chart
+from imblens.charts.matrix import matrix_chart as matrix_chart
+from imblens.charts.parts import ARCHETYPE_COLOURS as ARCHETYPE_COLOURS
+from imblens.charts.parts import BLACK as BLACK
+from imblens.charts.parts import BLUE as BLUE
+from imblens.charts.parts import CHOSEN as CHOSEN
+from imblens.charts.parts import ERROR_RANGE as ERROR_RANGE
+from imblens.charts.parts import GREEN as GREEN
+from imblens.charts.parts import GREY as GREY
+from imblens.charts.parts import LABEL_LIMIT as LABEL_LIMIT
+from imblens.charts.parts import NUMBERED as NUMBERED
+from imblens.charts.parts import ORANGE as ORANGE
+from imblens.charts.parts import PURPLE as PURPLE
+from imblens.charts.parts import RED as RED
+from imblens.charts.parts import ROW_HEIGHT as ROW_HEIGHT
+from imblens.charts.parts import SKY as SKY
+from imblens.charts.parts import YELLOW as YELLOW
+from imblens.charts.parts import chosen_class as chosen_class
+from imblens.charts.parts import class_axis as class_axis
+from imblens.charts.parts import present as present
+from imblens.charts.parts import table_chart as table_chart
+from imblens.charts.parts import tip as tip
+from imblens.charts.parts import top_axis as top_axis

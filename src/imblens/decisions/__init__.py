@@ -1,70 +1,45 @@
 """After the audit: decisions for deployment. Arrays only; nothing here needs the network."""
 
-from imblens.decisions._blocks import digest_of, forget, kept_arrays, parts_folder
-from imblens.decisions._calibration import Calibration, fit_calibration
-from imblens.decisions._collect import Collection, collect
-from imblens.decisions._decision import Decision
-from imblens.decisions._deployment import (
-    checked_prior,
-    constraints_of,
-    read_costs,
-    read_prior,
-    recall_threshold,
-    share_hint,
-)
-from imblens.decisions._drops import detectable_drop, drop_power, sign_p_values
-from imblens.decisions._estimate import Estimate, estimate, estimated_shares, refused, share_lines
-from imblens.decisions._gain import collection_gain
-from imblens.decisions._gate import GateResult, gate
-from imblens.decisions._labelled import read_labels
-from imblens.decisions._predict import SUFFIXES, Unlabelled, read_unlabelled, write_decisions
-from imblens.decisions._priors import adjusted_probabilities, black_box_prior, em_prior
-from imblens.decisions._section import decision_section, read_section
-from imblens.decisions._sets import SET_METHODS, SetRule, conformal_quantile, fit_sets, needed_for, set_coverage
-from imblens.decisions._shift import Shift
-
-__all__ = [
-    "SET_METHODS",
-    "SUFFIXES",
-    "Calibration",
-    "Collection",
-    "Decision",
-    "Estimate",
-    "GateResult",
-    "SetRule",
-    "Shift",
-    "Unlabelled",
-    "adjusted_probabilities",
-    "black_box_prior",
-    "checked_prior",
-    "collect",
-    "collection_gain",
-    "conformal_quantile",
-    "constraints_of",
-    "decision_section",
-    "detectable_drop",
-    "digest_of",
-    "drop_power",
-    "em_prior",
-    "estimate",
-    "estimated_shares",
-    "fit_calibration",
-    "fit_sets",
-    "forget",
-    "gate",
-    "kept_arrays",
-    "needed_for",
-    "parts_folder",
-    "read_costs",
-    "read_labels",
-    "read_prior",
-    "read_section",
-    "read_unlabelled",
-    "recall_threshold",
-    "refused",
-    "set_coverage",
-    "share_hint",
-    "share_lines",
-    "sign_p_values",
-    "write_decisions",
-]
+from imblens.decisions._blocks import digest_of as digest_of
+from imblens.decisions._blocks import forget as forget
+from imblens.decisions._blocks import kept_arrays as kept_arrays
+from imblens.decisions._blocks import parts_folder as parts_folder
+from imblens.decisions._calibration import Calibration as Calibration
+from imblens.decisions._calibration import fit_calibration as fit_calibration
+from imblens.decisions._collect import Collection as Collection
+from imblens.decisions._collect import collect as collect
+from imblens.decisions._decision import Decision as Decision
+from imblens.decisions._deployment import checked_prior as checked_prior
+from imblens.decisions._deployment import constraints_of as constraints_of
+from imblens.decisions._deployment import read_costs as read_costs
+from imblens.decisions._deployment import read_prior as read_prior
+from imblens.decisions._deployment import recall_threshold as recall_threshold
+from imblens.decisions._deployment import share_hint as share_hint
+from imblens.decisions._drops import detectable_drop as detectable_drop
+from imblens.decisions._drops import drop_power as drop_power
+from imblens.decisions._drops import sign_p_values as sign_p_values
+from imblens.decisions._estimate import Estimate as Estimate
+from imblens.decisions._estimate import estimate as estimate
+from imblens.decisions._estimate import estimated_shares as estimated_shares
+from imblens.decisions._estimate import refused as refused
+from imblens.decisions._estimate import share_lines as share_lines
+from imblens.decisions._gain import collection_gain as collection_gain
+from imblens.decisions._gate import GateResult as GateResult
+from imblens.decisions._gate import gate as gate
+from imblens.decisions._labelled import read_labels as read_labels
+from imblens.decisions._predict import SUFFIXES as SUFFIXES
+from imblens.decisions._predict import Unlabelled as Unlabelled
+from imblens.decisions._predict import read_unlabelled as read_unlabelled
+from imblens.decisions._predict import write_decisions as write_decisions
+from imblens.decisions._priors import adjusted_probabilities as adjusted_probabilities
+from imblens.decisions._priors import black_box_prior as black_box_prior
+from imblens.decisions._priors import em_prior as em_prior
+from imblens.decisions._section import decision_section as decision_section
+from imblens.decisions._section import read_section as read_section
+from imblens.decisions._sets import SET_METHODS as SET_METHODS
+from imblens.decisions._sets import SetRule as SetRule
+from imblens.decisions._sets import conformal_quantile as conformal_quantile
+from imblens.decisions._sets import fit_sets as fit_sets
+from imblens.decisions._sets import needed_for as needed_for
+from imblens.decisions._sets import set_coverage as set_coverage
+from imblens.decisions._shift import Shift as Shift

@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imblens.lenses._contract import Finding, LensInfo, Measure, lens, lens_info
-from imblens.lenses._registry import HEADINGS, Lens, all_lenses, built_in_lenses, find_lens, lens_page
-from imblens.lenses._running import ClassMeasure, class_measures, run_lenses
-from imblens.run import common_rows, same_features
+from imblens.lenses._contract import Finding as Finding
+from imblens.lenses._contract import LensInfo as LensInfo
+from imblens.lenses._contract import Measure as Measure
+from imblens.lenses._contract import lens as lens
+from imblens.lenses._contract import lens_info as lens_info
+from imblens.lenses._registry import HEADINGS as HEADINGS
+from imblens.lenses._registry import Lens, built_in_lenses
+from imblens.lenses._registry import all_lenses as all_lenses
+from imblens.lenses._registry import find_lens as find_lens
+from imblens.lenses._registry import lens_page as lens_page
+from imblens.lenses._running import ClassMeasure as ClassMeasure
+from imblens.lenses._running import class_measures as class_measures
+from imblens.lenses._running import run_lenses as run_lenses
+from imblens.run import common_rows as common_rows
+from imblens.run import same_features as same_features
 
-from imblens.lenses.class_features import compare_class_features  # isort: skip
-from imblens.lenses.embedding_map import CLASS_COLOURS, common_map, map_panels  # isort: skip
+from imblens.lenses.class_features import compare_class_features as compare_class_features  # isort: skip
+from imblens.lenses.embedding_map import CLASS_COLOURS as CLASS_COLOURS  # isort: skip
+from imblens.lenses.embedding_map import common_map as common_map  # isort: skip
+from imblens.lenses.embedding_map import map_panels as map_panels  # isort: skip
 
 if TYPE_CHECKING:
     from imblens.lenses.adversaries import adversaries as adversaries
@@ -41,26 +54,3 @@ if TYPE_CHECKING:
 
 BUILT_IN: tuple[Lens, ...] = tuple(built_in_lenses().values())
 globals().update(built_in_lenses())  # each function in place of the folder of its name, now that all are imported
-
-__all__ = [
-    "BUILT_IN",
-    "CLASS_COLOURS",
-    "HEADINGS",
-    "ClassMeasure",
-    "Finding",
-    "LensInfo",
-    "Measure",
-    "all_lenses",
-    "class_measures",
-    "common_rows",
-    "same_features",
-    "common_map",
-    "compare_class_features",
-    "find_lens",
-    "lens",
-    "lens_info",
-    "lens_page",
-    "map_panels",
-    "run_lenses",
-    *built_in_lenses(),
-]

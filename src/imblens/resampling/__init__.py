@@ -9,46 +9,25 @@ The samplers are imported on first use: imbalanced-learn takes seconds to import
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imblens.resampling._adapters import Resampled, TrainingRows, fitting_k, resample_with
-from imblens.resampling._draw import Draw, draw_eos, interpolate, isolated_note
-from imblens.resampling._numeric import check_counts, class_seeds, refuse_too_many, stratified
+from imblens.base.lazy import lazy
+from imblens.resampling._adapters import Resampled as Resampled
+from imblens.resampling._adapters import TrainingRows as TrainingRows
+from imblens.resampling._adapters import fitting_k as fitting_k
+from imblens.resampling._adapters import resample_with as resample_with
+from imblens.resampling._draw import Draw as Draw
+from imblens.resampling._draw import draw_eos as draw_eos
+from imblens.resampling._draw import interpolate as interpolate
+from imblens.resampling._draw import isolated_note as isolated_note
+from imblens.resampling._numeric import check_counts as check_counts
+from imblens.resampling._numeric import class_seeds as class_seeds
+from imblens.resampling._numeric import refuse_too_many as refuse_too_many
+from imblens.resampling._numeric import stratified as stratified
 
 if TYPE_CHECKING:
     from imblens.resampling._balanced_svm import BalancedSVM as BalancedSVM
     from imblens.resampling._balanced_svm import RecordingSMOTE as RecordingSMOTE
     from imblens.resampling._eos import EOS as EOS
 
-_LATE = {
-    "EOS": "imblens.resampling._eos",
-    "BalancedSVM": "imblens.resampling._balanced_svm",
-    "RecordingSMOTE": "imblens.resampling._balanced_svm",
-}
-
-__all__ = [
-    "EOS",
-    "BalancedSVM",
-    "Draw",
-    "RecordingSMOTE",
-    "Resampled",
-    "TrainingRows",
-    "check_counts",
-    "class_seeds",
-    "draw_eos",
-    "fitting_k",
-    "interpolate",
-    "isolated_note",
-    "refuse_too_many",
-    "resample_with",
-    "stratified",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    sampler = getattr(import_module(_LATE[name]), name)
-    globals()[name] = sampler
-    return sampler
+__getattr__ = lazy(__name__, {"EOS": "._eos", "BalancedSVM": "._balanced_svm", "RecordingSMOTE": "._balanced_svm"})

@@ -1,87 +1,53 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
-from imblens.run._balanced import balanced_by
-from imblens.run._class_order import permutation_note
-from imblens.run._copies import copied_within, copies
-from imblens.run._engine import ENGINES, connected, engine, tasks
-from imblens.run._foreign import as_array
-from imblens.run._groups import class_groups, group_effects, group_name
-from imblens.run._head import Head
-from imblens.run._inputs_name import inputs_name
-from imblens.run._install import unwrapped
-from imblens.run._merge import merge, shard_note
-from imblens.run._neighbours import APPROXIMATE_ABOVE, NeighbourGraph, nearest, neighbour_graph
-from imblens.run._part import GROUP, UNKNOWN, Part
-from imblens.run._read import read_part
-from imblens.run._run import Run, as_run, as_runs
-from imblens.run._same_instances import common_rows, same_features
-from imblens.run._split import PREVIEWS, Split
-from imblens.run._table_source import is_table
-from imblens.run._validation import class_names, features_matrix, labels_vector, legible, refuse_mixed_labels
-from imblens.run._write import seal, staged, write_part
-from imblens.run.statistics import (
-    Batch,
-    ClassMoments,
-    ClassRange,
-    Confusion,
-    Moments,
-    Range,
-    Statistic,
-    TopKCounts,
-    confusion_summary,
-    top_k_mask,
-)
-
-__all__ = [
-    "APPROXIMATE_ABOVE",
-    "ENGINES",
-    "GROUP",
-    "PREVIEWS",
-    "UNKNOWN",
-    "Batch",
-    "ClassMoments",
-    "ClassRange",
-    "Confusion",
-    "Head",
-    "Moments",
-    "NeighbourGraph",
-    "Part",
-    "Range",
-    "Run",
-    "Split",
-    "Statistic",
-    "TopKCounts",
-    "as_array",
-    "as_run",
-    "as_runs",
-    "balanced_by",
-    "class_groups",
-    "class_names",
-    "common_rows",
-    "confusion_summary",
-    "connected",
-    "copied_within",
-    "copies",
-    "engine",
-    "features_matrix",
-    "group_effects",
-    "group_name",
-    "inputs_name",
-    "is_table",
-    "labels_vector",
-    "legible",
-    "merge",
-    "nearest",
-    "neighbour_graph",
-    "permutation_note",
-    "read_part",
-    "refuse_mixed_labels",
-    "same_features",
-    "seal",
-    "shard_note",
-    "staged",
-    "tasks",
-    "top_k_mask",
-    "unwrapped",
-    "write_part",
-]
+from imblens.run._balanced import balanced_by as balanced_by
+from imblens.run._class_order import permutation_note as permutation_note
+from imblens.run._copies import copied_within as copied_within
+from imblens.run._copies import copies as copies
+from imblens.run._engine import ENGINES as ENGINES
+from imblens.run._engine import connected as connected
+from imblens.run._engine import engine as engine
+from imblens.run._engine import tasks as tasks
+from imblens.run._foreign import as_array as as_array
+from imblens.run._groups import class_groups as class_groups
+from imblens.run._groups import group_effects as group_effects
+from imblens.run._groups import group_name as group_name
+from imblens.run._head import Head as Head
+from imblens.run._inputs_name import inputs_name as inputs_name
+from imblens.run._install import unwrapped as unwrapped
+from imblens.run._merge import merge as merge
+from imblens.run._merge import shard_note as shard_note
+from imblens.run._neighbours import APPROXIMATE_ABOVE as APPROXIMATE_ABOVE
+from imblens.run._neighbours import NeighbourGraph as NeighbourGraph
+from imblens.run._neighbours import nearest as nearest
+from imblens.run._neighbours import neighbour_graph as neighbour_graph
+from imblens.run._part import GROUP as GROUP
+from imblens.run._part import UNKNOWN as UNKNOWN
+from imblens.run._part import Part as Part
+from imblens.run._read import read_part as read_part
+from imblens.run._run import Run as Run
+from imblens.run._run import as_run as as_run
+from imblens.run._run import as_runs as as_runs
+from imblens.run._same_instances import common_rows as common_rows
+from imblens.run._same_instances import same_features as same_features
+from imblens.run._split import PREVIEWS as PREVIEWS
+from imblens.run._split import Split as Split
+from imblens.run._table_source import is_table as is_table
+from imblens.run._validation import class_names as class_names
+from imblens.run._validation import features_matrix as features_matrix
+from imblens.run._validation import labels_vector as labels_vector
+from imblens.run._validation import legible as legible
+from imblens.run._validation import refuse_mixed_labels as refuse_mixed_labels
+from imblens.run._write import seal as seal
+from imblens.run._write import staged as staged
+from imblens.run._write import write_part as write_part
+from imblens.run.statistics import Batch as Batch
+from imblens.run.statistics import ClassMoments as ClassMoments
+from imblens.run.statistics import ClassRange as ClassRange
+from imblens.run.statistics import Confusion as Confusion
+from imblens.run.statistics import Moments as Moments
+from imblens.run.statistics import Range as Range
+from imblens.run.statistics import Statistic as Statistic
+from imblens.run.statistics import TopKCounts as TopKCounts
+from imblens.run.statistics import confusion_summary as confusion_summary
+from imblens.run.statistics import top_k_mask as top_k_mask

@@ -7,37 +7,19 @@ True
 
 from __future__ import annotations
 
-from imblens.studies._figures import FIGURES
-from imblens.studies._fragility_claims import measured_pair
-from imblens.studies._panels import Drawing
-from imblens.studies._panels import Results as FigureResults
-from imblens.studies._planting import PLANTS, Arrays, Plant, planted_in
-from imblens.studies._study import (
-    Result,
-    Study,
-    find_study,
-    open_jobs,
-    run_study,
-    study_descriptions,
-    study_file,
-    study_names,
-)
-
-__all__ = [
-    "FIGURES",
-    "PLANTS",
-    "Arrays",
-    "Drawing",
-    "FigureResults",
-    "Plant",
-    "Result",
-    "Study",
-    "find_study",
-    "measured_pair",
-    "open_jobs",
-    "planted_in",
-    "run_study",
-    "study_descriptions",
-    "study_file",
-    "study_names",
-]
+from imblens.studies._figures import FIGURES as FIGURES
+from imblens.studies._fragility_claims import measured_pair as measured_pair
+from imblens.studies._panels import Drawing as Drawing
+from imblens.studies._panels import Results as Results
+from imblens.studies._planting import PLANTS as PLANTS
+from imblens.studies._planting import Arrays as Arrays
+from imblens.studies._planting import Plant as Plant
+from imblens.studies._planting import planted_in as planted_in
+from imblens.studies._study import Result as Result
+from imblens.studies._study import Study as Study
+from imblens.studies._study import find_study as find_study
+from imblens.studies._study import open_jobs as open_jobs
+from imblens.studies._study import run_study as run_study
+from imblens.studies._study import study_descriptions as study_descriptions
+from imblens.studies._study import study_file as study_file
+from imblens.studies._study import study_names as study_names

@@ -5,51 +5,38 @@ Names that need torch are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imblens.synthesis._base import Oversampler
-from imblens.synthesis._generators import GENERATORS, class_gaussians
-from imblens.synthesis._oversample import oversample_pixels
-from imblens.synthesis._registry import find_oversampler, oversampler_descriptions, oversamplers, parse_options
+from imblens.base.lazy import lazy
+from imblens.synthesis._base import Oversampler as Oversampler
+from imblens.synthesis._generators import GENERATORS as GENERATORS
+from imblens.synthesis._generators import class_gaussians as class_gaussians
+from imblens.synthesis._oversample import oversample_pixels as oversample_pixels
+from imblens.synthesis._registry import find_oversampler as find_oversampler
+from imblens.synthesis._registry import oversampler_descriptions as oversampler_descriptions
+from imblens.synthesis._registry import oversamplers as oversamplers
+from imblens.synthesis._registry import parse_options as parse_options
 
 if TYPE_CHECKING:
-    from imblens.synthesis._fit import GameBatches, fit_game
-    from imblens.synthesis._games import Autoencoder, ClassGame, ConvexGame
-    from imblens.synthesis._networks import Canvas, Decoder, Encoder
+    from imblens.synthesis._fit import GameBatches as GameBatches
+    from imblens.synthesis._fit import fit_game as fit_game
+    from imblens.synthesis._games import Autoencoder as Autoencoder
+    from imblens.synthesis._games import ClassGame as ClassGame
+    from imblens.synthesis._games import ConvexGame as ConvexGame
+    from imblens.synthesis._networks import Canvas as Canvas
+    from imblens.synthesis._networks import Decoder as Decoder
+    from imblens.synthesis._networks import Encoder as Encoder
 
-_LAZY = {
-    "Autoencoder": "_games",
-    "Canvas": "_networks",
-    "ClassGame": "_games",
-    "ConvexGame": "_games",
-    "Decoder": "_networks",
-    "Encoder": "_networks",
-    "GameBatches": "_fit",
-    "fit_game": "_fit",
-}
-__all__ = [
-    "GENERATORS",
-    "Autoencoder",
-    "Canvas",
-    "ClassGame",
-    "ConvexGame",
-    "Decoder",
-    "Encoder",
-    "GameBatches",
-    "Oversampler",
-    "class_gaussians",
-    "find_oversampler",
-    "fit_game",
-    "oversample_pixels",
-    "oversampler_descriptions",
-    "oversamplers",
-    "parse_options",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Load what needs torch."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"imblens.synthesis.{_LAZY[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Autoencoder": "._games",
+        "Canvas": "._networks",
+        "ClassGame": "._games",
+        "ConvexGame": "._games",
+        "Decoder": "._networks",
+        "Encoder": "._networks",
+        "GameBatches": "._fit",
+        "fit_game": "._fit",
+    },
+)

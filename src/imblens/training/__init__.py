@@ -5,75 +5,56 @@ Names that need torch are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imblens.training._mixing import MIXINGS, Mixed, Mixing, batch_options, rebalanced_mixup, remix
-from imblens.training._pixels import channel_statistics, rare_classes
-from imblens.training._plan import TrainingPlan
-from imblens.training._prepare import check_training
-from imblens.training._samplers import Batches, draw_epoch, find_sampler, sampler_descriptions
-from imblens.training._schedules import SCHEDULES, Schedule, find_schedule, schedule_descriptions
-from imblens.training._train import Trained, train
+from imblens.base.lazy import lazy
+from imblens.training._mixing import MIXINGS as MIXINGS
+from imblens.training._mixing import Mixed as Mixed
+from imblens.training._mixing import Mixing as Mixing
+from imblens.training._mixing import batch_options as batch_options
+from imblens.training._mixing import rebalanced_mixup as rebalanced_mixup
+from imblens.training._mixing import remix as remix
+from imblens.training._pixels import channel_statistics as channel_statistics
+from imblens.training._pixels import rare_classes as rare_classes
+from imblens.training._plan import TrainingPlan as TrainingPlan
+from imblens.training._prepare import check_training as check_training
+from imblens.training._samplers import Batches as Batches
+from imblens.training._samplers import draw_epoch as draw_epoch
+from imblens.training._samplers import find_sampler as find_sampler
+from imblens.training._samplers import sampler_descriptions as sampler_descriptions
+from imblens.training._schedules import SCHEDULES as SCHEDULES
+from imblens.training._schedules import Schedule as Schedule
+from imblens.training._schedules import find_schedule as find_schedule
+from imblens.training._schedules import schedule_descriptions as schedule_descriptions
+from imblens.training._train import Trained as Trained
+from imblens.training._train import train as train
 
 if TYPE_CHECKING:
-    from imblens.training._features import eos_in_batch
-    from imblens.training._global_state import left_as_found, quiet_lightning, seed_everything
-    from imblens.training._lightning import fit
-    from imblens.training._module import Fitting, augmentation, shrunk
-    from imblens.training._recolour import Recolour
-    from imblens.training._tallies import Aurocs, Recalls
+    from imblens.training._features import eos_in_batch as eos_in_batch
+    from imblens.training._global_state import left_as_found as left_as_found
+    from imblens.training._global_state import quiet_lightning as quiet_lightning
+    from imblens.training._global_state import seed_everything as seed_everything
+    from imblens.training._lightning import fit as fit
+    from imblens.training._module import Fitting as Fitting
+    from imblens.training._module import augmentation as augmentation
+    from imblens.training._module import shrunk as shrunk
+    from imblens.training._recolour import Recolour as Recolour
+    from imblens.training._tallies import Aurocs as Aurocs
+    from imblens.training._tallies import Recalls as Recalls
 
-_LAZY = {
-    "Aurocs": "_tallies",
-    "Fitting": "_module",
-    "Recalls": "_tallies",
-    "Recolour": "_recolour",
-    "augmentation": "_module",
-    "eos_in_batch": "_features",
-    "fit": "_lightning",
-    "left_as_found": "_global_state",
-    "quiet_lightning": "_global_state",
-    "seed_everything": "_global_state",
-    "shrunk": "_module",
-}
-__all__ = [
-    "MIXINGS",
-    "SCHEDULES",
-    "Aurocs",
-    "Batches",
-    "Fitting",
-    "Mixed",
-    "Mixing",
-    "Recalls",
-    "Recolour",
-    "Schedule",
-    "Trained",
-    "TrainingPlan",
-    "augmentation",
-    "batch_options",
-    "channel_statistics",
-    "check_training",
-    "draw_epoch",
-    "eos_in_batch",
-    "find_sampler",
-    "find_schedule",
-    "fit",
-    "left_as_found",
-    "quiet_lightning",
-    "rare_classes",
-    "rebalanced_mixup",
-    "remix",
-    "sampler_descriptions",
-    "schedule_descriptions",
-    "seed_everything",
-    "shrunk",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Load what needs torch."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"imblens.training.{_LAZY[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Aurocs": "._tallies",
+        "Fitting": "._module",
+        "Recalls": "._tallies",
+        "Recolour": "._recolour",
+        "augmentation": "._module",
+        "eos_in_batch": "._features",
+        "fit": "._lightning",
+        "left_as_found": "._global_state",
+        "quiet_lightning": "._global_state",
+        "seed_everything": "._global_state",
+        "shrunk": "._module",
+    },
+)

@@ -10,60 +10,33 @@ Other packages add treatments through the entry-point group `imblens.treatments`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imblens.resampling import Resampled
-from imblens.treatments._base import Option, Outcome, Treatment
-from imblens.treatments._best import best_candidates
-from imblens.treatments._choose import Trial
-from imblens.treatments._compare import treatment_summary, treatment_table
-from imblens.treatments._cross_validation import cross_validated
-from imblens.treatments._registry import (
-    all_treatments,
-    find_treatment,
-    parse_options,
-    parse_pairs,
-    treatment_descriptions,
-    treatment_names,
-)
-from imblens.treatments._resample import resample, sampling_options
-from imblens.treatments._train_head import Recipe, train_head
-from imblens.treatments._treat import treat, treatment_lines
+from imblens.base.lazy import lazy
+from imblens.resampling import Resampled as Resampled
+from imblens.treatments._base import Option as Option
+from imblens.treatments._base import Outcome as Outcome
+from imblens.treatments._base import Treatment as Treatment
+from imblens.treatments._best import best_candidates as best_candidates
+from imblens.treatments._choose import Trial as Trial
+from imblens.treatments._compare import treatment_summary as treatment_summary
+from imblens.treatments._compare import treatment_table as treatment_table
+from imblens.treatments._cross_validation import cross_validated as cross_validated
+from imblens.treatments._registry import all_treatments as all_treatments
+from imblens.treatments._registry import find_treatment as find_treatment
+from imblens.treatments._registry import parse_options as parse_options
+from imblens.treatments._registry import parse_pairs as parse_pairs
+from imblens.treatments._registry import treatment_descriptions as treatment_descriptions
+from imblens.treatments._registry import treatment_names as treatment_names
+from imblens.treatments._resample import resample as resample
+from imblens.treatments._resample import sampling_options as sampling_options
+from imblens.treatments._train_head import Recipe as Recipe
+from imblens.treatments._train_head import train_head as train_head
+from imblens.treatments._treat import treat as treat
+from imblens.treatments._treat import treatment_lines as treatment_lines
 
 if TYPE_CHECKING:
     from imblens.resampling import EOS as EOS
     from imblens.resampling import BalancedSVM as BalancedSVM
 
-__all__ = [
-    "EOS",
-    "BalancedSVM",
-    "Option",
-    "Outcome",
-    "Recipe",
-    "Resampled",
-    "Treatment",
-    "Trial",
-    "all_treatments",
-    "best_candidates",
-    "cross_validated",
-    "find_treatment",
-    "parse_options",
-    "parse_pairs",
-    "resample",
-    "sampling_options",
-    "train_head",
-    "treat",
-    "treatment_descriptions",
-    "treatment_lines",
-    "treatment_names",
-    "treatment_summary",
-    "treatment_table",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in {"EOS", "BalancedSVM"}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from imblens import resampling
-
-    return getattr(resampling, name)
+__getattr__ = lazy(__name__, {"EOS": "imblens.resampling", "BalancedSVM": "imblens.resampling"})

@@ -6,14 +6,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from imblens.watch._names import metric_names
-from imblens.watch._now import audit_now, class_metrics, log_audit
+from imblens.watch._names import metric_names as metric_names
+from imblens.watch._now import audit_now as audit_now
+from imblens.watch._now import class_metrics as class_metrics
+from imblens.watch._now import log_audit as log_audit
 
 if TYPE_CHECKING:
     from imblens.watch._callback import AuditCallback as AuditCallback
     from imblens.watch._trainer_callback import TrainerAuditCallback as TrainerAuditCallback
 
-__all__ = ["AuditCallback", "TrainerAuditCallback", "audit_now", "class_metrics", "log_audit", "metric_names"]
 _CALLBACKS = {
     "AuditCallback": ("lightning", "imblens.watch._callback", "pip install 'imblens[train]'"),
     "TrainerAuditCallback": ("transformers", "imblens.watch._trainer_callback", "pip install transformers accelerate"),

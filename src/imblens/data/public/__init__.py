@@ -12,27 +12,18 @@ from imblens.data._images import ImageSet
 from imblens.data.layouts._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
 from imblens.data.public._cifar import read_cifar
-from imblens.data.public._hub import Hub, read_hub
+from imblens.data.public._hub import Hub as Hub
+from imblens.data.public._hub import read_hub as read_hub
 from imblens.data.public._inaturalist import SUPER_CATEGORIES, read_inaturalist
-from imblens.data.public._medmnist import MEDMNIST, MedMnist, read_medmnist
-from imblens.data.public._places import HUNDRED, MOST, TEN, read_places
+from imblens.data.public._medmnist import MEDMNIST as MEDMNIST
+from imblens.data.public._medmnist import MedMnist, read_medmnist
+from imblens.data.public._places import HUNDRED as HUNDRED
+from imblens.data.public._places import MOST as MOST
+from imblens.data.public._places import TEN as TEN
+from imblens.data.public._places import read_places
 from imblens.data.public._svhn import read_svhn
-from imblens.data.public._unpickle import unpickle
+from imblens.data.public._unpickle import unpickle as unpickle
 from imblens.errors import InputError, MissingError
-
-__all__ = [
-    "HUNDRED",
-    "MEDMNIST",
-    "MOST",
-    "PUBLIC",
-    "TEN",
-    "Hub",
-    "PublicSet",
-    "describe",
-    "read_hub",
-    "read_public",
-    "unpickle",
-]
 
 
 @dataclass(frozen=True)

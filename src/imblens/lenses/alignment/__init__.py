@@ -1,5 +1,3 @@
 """Does the network look inside the boxes?"""
 
-from imblens.lenses.alignment.measure import alignment
-
-__all__ = ["alignment"]
+from imblens.lenses.alignment.measure import alignment as alignment

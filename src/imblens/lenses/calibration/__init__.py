@@ -1,5 +1,3 @@
 """Is the network over-confident on rare classes?"""
 
-from imblens.lenses.calibration.measure import calibration
-
-__all__ = ["calibration"]
+from imblens.lenses.calibration.measure import calibration as calibration

@@ -1,5 +1,3 @@
 """How accurate is each class?"""
 
-from imblens.lenses.class_accuracy.measure import class_accuracy
-
-__all__ = ["class_accuracy"]
+from imblens.lenses.class_accuracy.measure import class_accuracy as class_accuracy

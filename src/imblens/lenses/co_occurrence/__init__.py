@@ -1,5 +1,3 @@
 """Which labels occur together?"""
 
-from imblens.lenses.co_occurrence.measure import co_occurrence
-
-__all__ = ["co_occurrence"]
+from imblens.lenses.co_occurrence.measure import co_occurrence as co_occurrence

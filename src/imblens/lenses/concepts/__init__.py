@@ -1,5 +1,3 @@
 """How many channels respond inside the boxes?"""
 
-from imblens.lenses.concepts.measure import concepts
-
-__all__ = ["concepts"]
+from imblens.lenses.concepts.measure import concepts as concepts

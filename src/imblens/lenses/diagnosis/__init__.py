@@ -1,8 +1,10 @@
 """Why does each class fail, and what should be tried?"""
 
-from imblens.lenses.diagnosis.causes import CAUSES, Cause, strengths
-from imblens.lenses.diagnosis.measure import diagnosis
-from imblens.lenses.diagnosis.measures import MEASURES, equal_error_rate
-from imblens.lenses.diagnosis.text import NEAR_TIE, lines
-
-__all__ = ["CAUSES", "MEASURES", "NEAR_TIE", "Cause", "diagnosis", "equal_error_rate", "lines", "strengths"]
+from imblens.lenses.diagnosis.causes import CAUSES as CAUSES
+from imblens.lenses.diagnosis.causes import Cause as Cause
+from imblens.lenses.diagnosis.causes import strengths as strengths
+from imblens.lenses.diagnosis.measure import diagnosis as diagnosis
+from imblens.lenses.diagnosis.measures import MEASURES as MEASURES
+from imblens.lenses.diagnosis.measures import equal_error_rate as equal_error_rate
+from imblens.lenses.diagnosis.text import NEAR_TIE as NEAR_TIE
+from imblens.lenses.diagnosis.text import lines as lines

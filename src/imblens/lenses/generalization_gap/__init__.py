@@ -1,5 +1,3 @@
 """Do training features cover test features?"""
 
-from imblens.lenses.generalization_gap.measure import generalization_gap
-
-__all__ = ["generalization_gap"]
+from imblens.lenses.generalization_gap.measure import generalization_gap as generalization_gap

@@ -1,7 +1,7 @@
 """Which training instances may be mislabelled?"""
 
-from imblens.lenses.label_suspects.evidence import class_evidence
-from imblens.lenses.label_suspects.measure import label_suspects, suggested_labels, suspect_scores
-from imblens.lenses.label_suspects.of_labels import label_scores
-
-__all__ = ["class_evidence", "label_scores", "label_suspects", "suggested_labels", "suspect_scores"]
+from imblens.lenses.label_suspects.evidence import class_evidence as class_evidence
+from imblens.lenses.label_suspects.measure import label_suspects as label_suspects
+from imblens.lenses.label_suspects.measure import suggested_labels as suggested_labels
+from imblens.lenses.label_suspects.measure import suspect_scores as suspect_scores
+from imblens.lenses.label_suspects.of_labels import label_scores as label_scores

@@ -1,5 +1,3 @@
 """Is the classifier biased towards frequent classes?"""
 
-from imblens.lenses.weight_norms.measure import weight_norms
-
-__all__ = ["weight_norms"]
+from imblens.lenses.weight_norms.measure import weight_norms as weight_norms
