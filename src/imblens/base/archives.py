@@ -28,7 +28,6 @@ class ArrayArchive:
     """An opened .npz whose directory was checked; see `open_arrays`."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
-        """Keep what `open_arrays` found."""
         self.path = path
         self._archive, self._members = archive, members
 

@@ -20,7 +20,6 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._results: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, compute: Callable[[], Result]) -> Result:

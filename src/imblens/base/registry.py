@@ -51,7 +51,6 @@ class Registry(Mapping[str, Item], Generic[Item]):
         check: Callable[[object], str | None] | None = None,
         broken: Callable[[str, str], Item] | None = None,
     ) -> None:
-        """See the class."""
         self.kind = kind
         self._items, self._group, self._check, self._broken = items, group, check, broken
 
@@ -67,11 +66,9 @@ class Registry(Mapping[str, Item], Generic[Item]):
         return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names, built-in ones first."""
         return iter(self._all())
 
     def __len__(self) -> int:
-        """Return how many there are."""
         return len(self._all())
 
     def copy(self) -> dict[str, Item]:

@@ -38,7 +38,6 @@ class Copies:
     """Local copies of files in object storage, and what was written beside them."""
 
     def __init__(self) -> None:
-        """Start without a copy."""
         self._temporary: Any = None
         self._places: dict[str, Path] = {}  # address of a folder -> its local folder
         self._copied: dict[

@@ -54,7 +54,6 @@ class ImageSplit:
     _cache: dict[tuple[int, int] | None, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse lengths that disagree."""
         for name in ("ids", "rows", "boxes", "unknown", "patients"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.labels):
@@ -95,7 +94,6 @@ class ImageSplit:
         return cls(array, texts, ArraySource(pixels, name), np.arange(len(array)), found)
 
     def __len__(self) -> int:
-        """Return N."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Pixels, Any]:
@@ -104,7 +102,6 @@ class ImageSplit:
         return self.image(index), label.copy() if self.multilabel else int(label)
 
     def __iter__(self) -> Iterator[tuple[Pixels, Any]]:
-        """Yield (image, label) in order."""
         return (self[i] for i in range(len(self)))
 
     @property

@@ -17,25 +17,19 @@ from imblens.errors import InputError, ShapeError
 class Source(Protocol):
     """Images by row. `name` is the row's name in messages, `digest` is equal for exact copies."""
 
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        ...
+    def __len__(self) -> int: ...
 
     def name(self, row: int) -> str:
         """Return the image's name in messages."""
-        ...
 
     def image(self, row: int) -> Pixels:
         """Return (H, W, 3) uint8; the caller may change it."""
-        ...
 
     def size(self, row: int) -> tuple[int, int]:
         """Return (H, W)."""
-        ...
 
     def digest(self, row: int) -> bytes:
         """Return a fingerprint that is equal for exact copies."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +40,6 @@ class ArraySource:
     label: str = "image"
 
     def __len__(self) -> int:
-        """Return N."""
         return len(self.images)
 
     def name(self, row: int) -> str:
@@ -76,7 +69,6 @@ class EncodedSource:
     pixel_range: PixelRange | None = None
 
     def __len__(self) -> int:
-        """Return how many images there are."""
         return len(self.encoded)
 
     def name(self, row: int) -> str:
@@ -109,7 +101,6 @@ class FileSource:
     pixel_range: PixelRange | None = None
 
     def __len__(self) -> int:
-        """Return how many images there are."""
         return len(self.files)
 
     def name(self, row: int) -> str:

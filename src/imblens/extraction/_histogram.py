@@ -26,7 +26,6 @@ class ChannelHistogram:
     """
 
     def __init__(self, n_channels: int) -> None:
-        """Start empty."""
         from imblens.extraction._loops import BINS
 
         self._counts = np.zeros((n_channels, 2, BINS), dtype=np.uint32)

@@ -80,7 +80,6 @@ class ImageReader(SplitReader):
         self.groups = None if images.patients is None else images.patients.tolist()
 
     def __len__(self) -> int:
-        """Return N."""
         return len(self._images)
 
     def batches(self, size: int) -> Iterator[InputBatch]:

@@ -55,7 +55,6 @@ class _Collate:
     """The trainer's collator on the columns that its network takes, with the text beside for previews."""
 
     def __init__(self, trainer: Any) -> None:
-        """Read which columns the trainer keeps."""
         self._collator: Callable[[list[Any]], Any] = trainer.data_collator
         self._columns: set[str] | None = None
         if trainer.args.remove_unused_columns:

@@ -51,7 +51,6 @@ class Measure:
     after: str = ""
 
     def __post_init__(self) -> None:
-        """Name the measure after its column by default."""
         object.__setattr__(self, "name", self.name or self.column)
 
 

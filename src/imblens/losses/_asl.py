@@ -34,7 +34,6 @@ class Asymmetric(ClassLoss):
     def __init__(
         self, class_counts: Sequence[int], gamma_pos: float = 0.0, gamma_neg: float = 4.0, smoothing: float = 0.1
     ) -> None:
-        """See the class."""
         super().__init__(len(class_counts))
         self.gamma_pos = number("gamma_pos", gamma_pos, 0)
         self.gamma_neg = number("gamma_neg", gamma_neg, 0)

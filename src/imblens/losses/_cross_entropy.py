@@ -19,7 +19,6 @@ class CrossEntropy(ClassLoss):
     """
 
     def __init__(self, class_counts: Sequence[int], weights: Sequence[float] | None = None) -> None:
-        """See the class."""
         super().__init__(len(class_counts), weights)
 
     def per_instance(self, logits: Tensor, targets: Tensor) -> Tensor:

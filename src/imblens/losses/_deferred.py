@@ -28,7 +28,6 @@ class DeferredReweighting(ClassLoss):
     late_weight: Tensor
 
     def __init__(self, loss: ClassLoss, class_counts: Sequence[int], beta: float = 0.9999, start: float = 0.8) -> None:
-        """Start as the plain loss."""
         super().__init__(len(class_counts))
         self.loss = loss
         self.start = start

@@ -26,7 +26,6 @@ class Focal(ClassLoss):
     """
 
     def __init__(self, class_counts: Sequence[int], gamma: float = 2.0, weights: Sequence[float] | None = None) -> None:
-        """See the class."""
         super().__init__(len(class_counts), weights)
         self.gamma = number("gamma", gamma, 0)
 

@@ -42,7 +42,6 @@ class LabelLoss(nn.Module):
     negative_weight: Tensor
 
     def __init__(self, positive: Sequence[float], negative: Sequence[float]) -> None:
-        """Keep the weights (C,) as they are."""
         super().__init__()
         self.register_buffer("positive_weight", torch.tensor(positive, dtype=torch.float32), persistent=False)
         self.register_buffer("negative_weight", torch.tensor(negative, dtype=torch.float32), persistent=False)
@@ -122,7 +121,6 @@ class AsymmetricLabels(LabelLoss):
         gamma_neg: float = 4.0,
         margin: float = 0.05,
     ) -> None:
-        """See the class."""
         super().__init__([1.0] * len(positives), [1.0] * len(negatives))
         self.gamma_pos = number("gamma_pos", gamma_pos, 0)
         self.gamma_neg = number("gamma_neg", gamma_neg, 0)

@@ -32,7 +32,6 @@ class LDAM(ClassLoss):
     margin: Tensor
 
     def __init__(self, class_counts: Sequence[int], max_m: float = 0.5, s: float = 30.0) -> None:
-        """See the class."""
         super().__init__(len(class_counts))
         max_m, s = number("max_m", max_m, 0), number("s", s, 1e-6)
         counts = torch.tensor(class_counts, dtype=torch.float64)

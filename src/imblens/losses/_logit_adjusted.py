@@ -28,7 +28,6 @@ class LogitAdjusted(ClassLoss):
     shift: Tensor
 
     def __init__(self, class_counts: Sequence[int], tau: float = 1.0) -> None:
-        """See the class."""
         super().__init__(len(class_counts))
         tau = number("tau", tau)
         counts = torch.tensor(class_counts, dtype=torch.float64).clamp_min(1)

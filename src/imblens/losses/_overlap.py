@@ -37,7 +37,6 @@ class OverlapCrossEntropy(ClassLoss):
     needs_features = True
 
     def __init__(self, class_counts: Sequence[int], strength: float = 1.0, top: int = 10) -> None:
-        """See the class."""
         super().__init__(len(class_counts))
         self.strength, self.top = number("strength", strength, 0), int(number("top", top, 1))
         self._sums: Tensor | None = None  # (C, D), since the epoch began

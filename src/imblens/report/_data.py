@@ -56,7 +56,6 @@ class AuditData:
         raise MissingError(f"there is no lens {name!r}.", hint=did_you_mean(name, known))
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names of the lenses that have a finding."""
         return iter(self.findings)
 
 

@@ -98,7 +98,6 @@ class BalancedSVM(Sampler):
         fit_on: FitOn = "resampled",
         max_fit: int = 5_000,
     ) -> None:
-        """Keep the options; they are checked by `fit_resample`."""
         super().__init__(sampling_strategy=sampling_strategy)
         self.k_neighbors = k_neighbors
         self.random_state = random_state

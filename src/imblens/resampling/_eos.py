@@ -70,7 +70,6 @@ class EOS(Sampler):
         direction: Direction = "toward",
         indexing: Indexing = "exact",
     ) -> None:
-        """Keep the options; they are checked by `fit_resample`."""
         super().__init__(sampling_strategy=sampling_strategy)
         self.k_neighbors = k_neighbors
         self.random_state = random_state

@@ -77,7 +77,6 @@ class Frame:
     """
 
     def __init__(self, features: NDArray[Any]) -> None:
-        """Measure centre and scale of (N, D) features."""
         self._first = _exponent(features)
         small = np.ldexp(features.astype(np.float64), -self._first)
         self._centre = small.mean(axis=0)

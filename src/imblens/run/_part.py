@@ -45,7 +45,6 @@ class Part:
     table_path: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse lengths that disagree."""
         n = len(self.features)
         for name in ("labels", "logits", "table"):
             rows = getattr(self, name)
@@ -53,7 +52,6 @@ class Part:
                 raise ShapeError(f"{name} has {len(rows)} rows, the features {n}.", hint="Give one row per instance.")
 
     def __len__(self) -> int:
-        """Return n."""
         return len(self.features)
 
     def columns(self) -> tuple[str, ...]:

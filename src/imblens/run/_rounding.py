@@ -31,7 +31,6 @@ class Extent:
     """Lowest and highest value, mean and largest rounding error of every column of one split."""
 
     def __init__(self, columns: int) -> None:
-        """Start empty."""
         self.low: Doubles = np.full(columns, np.inf)
         self.high: Doubles = np.full(columns, -np.inf)
         self._lost: Doubles = np.zeros(columns)

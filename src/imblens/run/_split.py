@@ -61,7 +61,6 @@ class Split:
     _memo_of_features: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)  # no head changes it
 
     def __len__(self) -> int:
-        """Return N."""
         return sum(len(part) for part in self.parts)
 
     @property

@@ -44,7 +44,6 @@ class Batch:
     n_classes: int
 
     def __len__(self) -> int:
-        """Return b."""
         return len(self.features)
 
     @cached_property
@@ -100,7 +99,6 @@ class ClassMoments(Statistic[Moments]):
     """Per-class count, mean and variance of the features, merged with Chan's pairwise update."""
 
     def __init__(self, n_classes: int, dim: int) -> None:
-        """Start empty, for C classes and D features."""
         self._count = np.zeros(n_classes)
         self._mean = np.zeros((n_classes, dim))
         self._squares = np.zeros((n_classes, dim))  # sum of squared deviations from the mean
@@ -152,7 +150,6 @@ class ClassRange(Statistic["Range"]):
     """
 
     def __init__(self, n_classes: int, dim: int, keep: str = "all") -> None:
-        """Start empty."""
         self.needs_logits = keep != "all"
         self._keep = keep
         self._low = np.full((n_classes, dim), np.inf)
@@ -201,7 +198,6 @@ class Confusion(Statistic[NDArray[np.int64]]):
     needs_logits = True
 
     def __init__(self, n_classes: int) -> None:
-        """Start empty, for C classes."""
         self._counts = np.zeros((n_classes, n_classes), dtype=np.int64)
 
     def update(self, batch: Batch) -> None:
@@ -226,7 +222,6 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
     """
 
     def __init__(self, n_classes: int, dim: int, k: int) -> None:
-        """Start empty, for C classes, D features and the k largest."""
         self._k = min(k, dim)
         self._counts = np.zeros((n_classes, dim), dtype=np.int64)
 

@@ -25,16 +25,13 @@ class GameBatches:
     def __init__(
         self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], canvas: Canvas, draw: Draw, steps: int, seed: int
     ) -> None:
-        """Store the arguments; nothing is drawn yet."""
         self._pixels, self._labels, self._canvas, self._draw = pixels, labels, canvas, draw
         self._steps, self._seed = steps, seed
 
     def __len__(self) -> int:
-        """Return the number of steps."""
         return self._steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches."""
         rng = np.random.default_rng(self._seed)
         for _ in range(self._steps):
             rows = self._draw(rng)

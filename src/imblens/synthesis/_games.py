@@ -22,7 +22,6 @@ class Game(lightning.LightningModule):
     """
 
     def __init__(self, learning_rate: float) -> None:
-        """Start with no step."""
         super().__init__()
         self.automatic_optimization = False
         self.learning_rate = learning_rate

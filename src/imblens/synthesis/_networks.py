@@ -27,7 +27,6 @@ class Canvas:
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        """Measure (N, H, W, 3) images."""
         self._size = pixels.shape[1:3]
         self.channels = 1 if bool((pixels == pixels[..., :1]).all()) else 3
         self.levels = max(1, math.ceil(math.log2(max(min(self._size), 2) / _SMALLEST)))

@@ -41,7 +41,6 @@ class KeepLast(lightning.Callback):
     """Write `checkpoints/last.ckpt` after each epoch. No best epoch is selected: the last one counts."""
 
     def __init__(self, out: Path) -> None:
-        """Write under `out`."""
         self.path = out / LAST
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

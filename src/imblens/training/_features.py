@@ -25,7 +25,6 @@ class FeatureTap:
     """
 
     def __init__(self, model: nn.Module, reading: HeadReading, what: str) -> None:
-        """See the class."""
         layers = dict(model.named_modules())
         simple = reading.kind in ("linear", "affine") and reading.reduce == "none" and reading.layer in layers
         if not simple or reading.scale is not None or reading.layout or reading.n_calls != 1:

@@ -60,7 +60,6 @@ class Fitting(lightning.LightningModule):
         tap: FeatureTap | None = None,
         recolour: nn.Module | None = None,
     ) -> None:
-        """See the class."""
         super().__init__()
         self.tap, self.recolour = tap, recolour
         self.model, self.loss, self.plan = model, loss, plan

@@ -90,7 +90,6 @@ class TrainingPlan:
     precision: str | None = None
 
     def __post_init__(self) -> None:
-        """Check and normalise all values."""
         find_model(self.arch)
         if self.loss is not None:
             find_loss(self.loss)

@@ -30,7 +30,6 @@ class EpochLog(lightning.Callback):
     """
 
     def __init__(self, out: Path, rare: NDArray[np.int64], labels: Sequence[str] = (), *, show: bool) -> None:
-        """Start with no epoch."""
         self.rows: list[dict[str, Any]] = []
         self._path, self._rare, self._labels, self._show = out / "log.csv", rare, tuple(labels), show
         self._validated = False

@@ -39,7 +39,6 @@ class Recolour(nn.Module):
     def __init__(
         self, references: Sequence[Sequence[float]], shares: Sequence[Sequence[float]], p: float = 0.5
     ) -> None:
-        """See the class."""
         super().__init__()
         self.p = p
         self.register_buffer("references", torch.tensor(references, dtype=torch.float32) / 255, persistent=False)

@@ -110,11 +110,9 @@ class Batches:
         self.order: Sequence[int] | NDArray[np.int64] = np.arange(len(labels))
 
     def __len__(self) -> int:
-        """Return the number of batches."""
         return self._n_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of `order`."""
         import torch
 
         for rows in np.array_split(np.asarray(self.order), self._n_batches):

@@ -25,11 +25,9 @@ class Tally(Protocol):
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: logits (B, C), labels (B,) or (B, C)."""
-        ...
 
     def values(self) -> NDArray[np.float64]:
         """Return (C,), NaN where undefined."""
-        ...
 
 
 class Recalls:
@@ -39,7 +37,6 @@ class Recalls:
     mean: ClassVar[str] = "balanced_accuracy"
 
     def __init__(self, n_classes: int) -> None:
-        """Start with nothing seen."""
         self.n_classes = n_classes
         self._confusion: Tensor | None = None
 
@@ -64,7 +61,6 @@ class Aurocs:
     mean: ClassVar[str] = "auroc"
 
     def __init__(self, n_classes: int) -> None:
-        """Start with nothing seen."""
         self.n_classes = n_classes
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []

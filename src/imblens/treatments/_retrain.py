@@ -71,7 +71,6 @@ class Curve:
     """Balanced accuracy of a head in training, epoch by epoch, on real training instances and on test instances."""
 
     def __init__(self, run: Run) -> None:
-        """Record nothing yet."""
         self.run = run
         self.rows: list[dict[str, Any]] = []
 

@@ -50,7 +50,6 @@ class AuditCallback(lightning.Callback):
         out: str | Path | None = None,
         **capture_options: Any,
     ) -> None:
-        """See the class."""
         if every < 1:
             raise InputError(f"AuditCallback: every={every} epochs.", hint="Give a whole number, 1 or more.")
         self.audit: Audit | None = None

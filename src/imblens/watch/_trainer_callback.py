@@ -52,7 +52,6 @@ class TrainerAuditCallback(transformers.TrainerCallback):  # type: ignore[misc] 
         out: str | Path | None = None,
         **capture_options: Any,
     ) -> None:
-        """See the class."""
         if every < 1:
             raise InputError(f"TrainerAuditCallback: every={every} epochs.", hint="Give a whole number, 1 or more.")
         self.audit: Audit | None = None

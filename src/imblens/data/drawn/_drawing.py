@@ -83,7 +83,6 @@ class Layout:
     stretch: Floats
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Layout:
-        """Return those entries."""
         return Layout(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 

@@ -68,7 +68,6 @@ class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64
     needs_logits = True
 
     def __init__(self, n_classes: int) -> None:
-        """Start empty, for C classes."""
         self._count = np.zeros(n_classes, dtype=np.int64)
         self._sum = np.zeros((n_classes, n_classes))
         self._outer = np.zeros((n_classes, n_classes, n_classes))
@@ -106,7 +105,6 @@ class MeanSoftmax(Statistic[Matrix]):
     needs_logits = True
 
     def __init__(self, n_classes: int) -> None:
-        """Start empty, for C classes."""
         self._count = np.zeros(n_classes)
         self._sum = np.zeros((n_classes, n_classes))
 

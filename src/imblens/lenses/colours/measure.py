@@ -108,7 +108,6 @@ class _Sums:
     silent: int
 
     def __add__(self, other: _Sums) -> _Sums:
-        """Return the sums over both."""
         return _Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
