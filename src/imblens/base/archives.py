@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -126,7 +127,7 @@ def open_arrays(path: Path, *, hint: str = AGAIN, mapped: bool = False) -> Itera
         raise InputError(f"{path} is a folder, not an .npz.", hint="Give the archive itself.")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error) as error:
         raise InputError(f"{path} is damaged, or not an .npz archive ({error}).", hint=hint) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
