@@ -21,6 +21,7 @@ import typer
 from imblens.cli._commands import Commands
 from imblens.cli._shared import CLAIMED, examples
 
+LESS = "Use fewer instances, or imblens audit --approximate."
 app = typer.Typer(
     name="imblens",
     cls=Commands,
@@ -80,17 +81,36 @@ def _run() -> int:
         _leave_nothing()
         _report("error", *lacking)
     except MemoryError as error:
-        _report("error", f"not enough memory: {error}", "Use fewer instances, or imblens audit --approximate.")
+        _report("error", f"not enough memory: {error}", LESS)
     except Exception as error:
         if hasattr(error, "format_message"):
             _report("error", *_misuse(error))
             return 2
-        code = 1
+        code = 2 if isinstance(error, OSError) else 1
         _leave_nothing()
         if os.environ.get("IMBLENS_DEBUG"):
             raise
-        _report("error", *_failed(error))
+        if _lacks_memory(error):
+            code = 2
+            _report("error", f"not enough memory: {error}", LESS)
+        else:
+            _report("error", *(_refused(error) if isinstance(error, OSError) else _failed(error)))
     return code
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether another library failed for want of memory, with an exception of its own."""
+    said = str(error).lower()
+    return any(text in said for text in ("failed to map segment", "can't allocate memory", "cannot allocate memory"))
+
+
+def _refused(error: OSError) -> tuple[str, str]:
+    """Describe what the system refused: a file that vanished, a disk that fails, too many open files."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return (
+        f"{error.filename}: {reason}." if error.filename else f"the system reports: {reason}.",
+        "Check the file and its disk, then run the command again. IMBLENS_DEBUG=1 shows where it happened.",
+    )
 
 
 def _failed(error: Exception) -> tuple[str, str]:

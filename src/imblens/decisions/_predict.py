@@ -49,6 +49,11 @@ class Unlabelled:
         """Keep what was read; ids are positions where there are none."""
         self.features, self.logits = features, logits
         known = features if features is not None else logits
+        if getattr(known, "ndim", 1) == 0 or not hasattr(known, "__len__"):
+            raise ShapeError(
+                f"features and logits need a row per instance; {known!r:.40} is none.",
+                hint="Give features (n, D) or logits (n, C).",
+            )
         self.ids = np.arange(len(known)).astype(str) if ids is None else np.asarray(ids).astype(str)
         if self.ids.shape != (len(known),):
             raise ShapeError(f"there are {self.ids.size} ids for {len(known)} instances.", hint="Give one id for each.")

@@ -159,7 +159,10 @@ class BalancedSVM(Sampler):
         steps: list[Any] = [StandardScaler()]
         if min(rows.shape) > _COMPONENTS:  # an SVC's time grows with the columns: minutes on raw pixels
             steps.append(PCA(_COMPONENTS, svd_solver="randomized", random_state=seed % 2**32))
-        return make_pipeline(*steps, SVC()).fit(rows, labels)
+        machine = SVC(
+            random_state=seed % 2**32
+        )  # it draws a seed when it is fitted: without this from the global state
+        return make_pipeline(*steps, machine).fit(rows, labels)
 
     @staticmethod
     def _steps(new: NDArray[Any], scaled: NDArray[Any], base: Any, mate: Any) -> NDArray[np.float64]:
