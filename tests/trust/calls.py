@@ -324,7 +324,8 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
     return calls
 
 
-TREATED = (
+SAMPLED = ("eos", "balanced_svm", "svm_smote", "kmeans_smote", "near_miss")
+TREATED = ("best", "logit_adjustment", "temperature", "refit", "crt", "lws", "ncm", *SAMPLED)
     "best",
     "logit_adjustment",
     "temperature",

@@ -79,6 +79,15 @@ def prepare(given: Path) -> None:
     (given / "net.py").write_text(NETWORK)
 
 
+def opens(event: str, given: tuple[Any, ...], where: Path) -> bool:
+    """Whether an event is the opening of a file at or below `where`."""
+    return (
+        event == "open"
+        and isinstance(given[0], (str, bytes))
+        and Path(os.fsdecode(given[0])).absolute().is_relative_to(where)
+    )
+
+
 @contextmanager
 def opening_fails(where: Path, what: int, at: int) -> Iterator[None]:
     """The `at`-th opening of a file below `where` fails with that number of error; those before and after it do not."""
