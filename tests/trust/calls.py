@@ -326,19 +326,6 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
 
 SAMPLED = ("eos", "balanced_svm", "svm_smote", "kmeans_smote", "near_miss")
 TREATED = ("best", "logit_adjustment", "temperature", "refit", "crt", "lws", "ncm", *SAMPLED)
-    "best",
-    "logit_adjustment",
-    "temperature",
-    "refit",
-    "crt",
-    "lws",
-    "ncm",
-    "eos",
-    "balanced_svm",
-    "svm_smote",
-    "kmeans_smote",
-    "near_miss",
-)
 
 
 def exported(to: str, **options: Any) -> object:
