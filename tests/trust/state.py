@@ -305,7 +305,13 @@ def trials(name: str, *, interrupts: int = INTERRUPTS) -> list[str]:
         if wrong is not None:
             tried("refused", wrong)
         if interrupts:
-            total = interrupted(right, 0)
+            total = 0
+
+            def count() -> None:
+                nonlocal total
+                total = interrupted(right, 0)
+
+            tried("counted", count, compared=False)
             rng = np.random.default_rng([*name.encode()])
             for at in sorted({int(rng.integers(1, total + 1)) for _ in range(interrupts)} if total else ()):
                 tried(f"interrupted at {at} of {total}", lambda at=at: interrupted(right, at))
