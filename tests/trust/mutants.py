@@ -1,0 +1,199 @@
+"""Do the tests notice small faults in the code? Mutation testing of the rooms that compute results.
+
+    python -m tests.trust.mutants --count 70 --seed 1          70 mutants of each room, drawn at random; prints the figures
+    python -m tests.trust.mutants --rooms lenses --count 20    of this room
+    python -m tests.trust.mutants --again --seed 1             the survivors of this seed once more, with the tests of today
+    python -m tests.trust.mutants                              the figures only
+
+Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator, another comparison,
+a number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of
+it. First come the tests that run the line of the mutant (the quickest first, 12 seconds of them), then, for a survivor, all tests in
+their files, in a process that loads the room anew. Tests in other rooms, slow ones, and processes that tests start do not count.
+
+One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that are no gap
+are in results/mutants-explained.jsonl, each with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imblens.base.intervals import wilson
+
+RESULTS = Path(__file__).parent / "results" / "mutants.jsonl"
+EXPLAINED = RESULTS.with_name("mutants-explained.jsonl")
+ROOMS = ("lenses", "resampling", "treatments", "decisions")
+LAWS = {"lenses": ["tests/laws/test_lenses.py"], "resampling": ["tests/laws/test_samplers.py"]}
+LAWS["treatments"] = LAWS["resampling"]
+LOADED = ("numpy", "scipy.stats", "pandas", "pyarrow.parquet", "sklearn.linear_model", "imblearn", "altair", "torch")
+
+
+def read(file: Path = RESULTS) -> list[dict[str, Any]]:
+    """Every mutant that was tried."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def key(one: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a mutant from others: code, not line numbers, which move."""
+    return one["file"], one["operator"], one["before"], one["after"]
+
+
+def latest() -> list[dict[str, Any]]:
+    """The last trial of each mutant of each seed."""
+    return list({(one["seed"], one["line"], one["occurrence"], *key(one)): one for one in read()}.values())
+
+
+def share(found: list[dict[str, Any]]) -> str:
+    """Killed of tried, with a 95 % interval."""
+    killed = sum(one["outcome"] != "survived" for one in found)
+    low, high = wilson(np.array([killed]), np.array([len(found)]))
+    return f"{killed} of {len(found)} ({killed / len(found):.0%}, 95 % interval {low[0]:.0%} to {high[0]:.0%})"
+
+
+def figures() -> list[str]:
+    """What to print; a second line where a survivor is not explained."""
+    tried = latest()
+    if not tried:
+        return ["mutants: none tried"]
+    explained = {key(one) for one in read(EXPLAINED)}
+    lines = []
+    for seed in sorted({one["seed"] for one in tried}):
+        drawn = [one for one in tried if one["seed"] == seed]
+        real = [one for one in drawn if one["outcome"] != "survived" or key(one) not in explained]
+        rooms = ", ".join(f"{room} {share(some)}" for room in ROOMS if (some := [x for x in real if x["room"] == room]))
+        slow = Counter(one["outcome"] for one in drawn)["timeout"]
+        lines.append(
+            f"mutants, sample {seed}: killed {share(drawn)}, {slow} of them by a timeout; "
+            f"without {len(drawn) - len(real)} that change no result: {share(real)}; {rooms}"
+        )
+    return ["\n".join(lines)]
+
+
+def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
+    """Draw mutants of a room and try those that are not in the results."""
+    from tests.trust import mutation
+    from tests.trust.mutation import OPTIONS, ROOT, Loop, in_child
+
+    files = sorted((ROOT / "src/imblens" / room).rglob("*.py"))
+    mutants, places = mutation.draw(files, count, random.Random(f"{room} {seed}"))
+    if again:
+        chosen = {key(one) for one in latest() if one["seed"] == seed and one["outcome"] == "survived"}
+        chosen -= {key(one) for one in read(EXPLAINED)}
+    else:
+        chosen = {key(vars(one)) for one in mutants} - {key(one) for one in read() if one["seed"] == seed}
+    left = [one for one in mutants if key(vars(one)) in chosen]
+    print(f"{room}: {len(left)} to try of {len(mutants)} drawn from {places} places", flush=True)
+    if not left:
+        return
+    tests = [f"tests/{room}", *LAWS.get(room, []), f"src/imblens/{room}"]
+    later: list[tuple[Any, list[str], float]] = []
+
+    def note(mutant: Any, outcome: str | None, by: str, start: float) -> None:
+        words = "survived" if outcome is None else "timeout" if outcome == "" else "killed"
+        line = {"room": room, "seed": seed, "places": places, "outcome": words, "by": outcome or "", "tried with": by}
+        line |= {name: getattr(mutant, name) for name in ("file", "line", "operator", "occurrence", "before", "after")}
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(line | {"seconds": round(time.monotonic() - start, 1)}) + "\n")
+        print(words, mutant.file, mutant.line, mutant.after, flush=True)
+
+    def in_session(session: Any) -> None:
+        ran = work / f"{room}.json"
+        lines = mutation.Lines(room)
+
+        def measure() -> bool:
+            session.config.pluginmanager.register(lines)
+            lines.coverage.start()
+            failed = mutation.run_items(session, session.items)
+            lines.coverage.stop()
+            ran.write_text(json.dumps(lines.found()))
+            return failed is None or failed
+
+        if (fine := in_child(measure, 3600, work / "log")) is not True:
+            raise SystemExit(f"{room}: the tests fail without a mutant: {fine}, {(work / 'log').read_text()[-2000:]}")
+        found = json.loads(ran.read_text())
+        print(f"{room}: {len(found)} tests in {sum(one['seconds'] for one in found.values()):.0f} s", flush=True)
+        functions = mutation.functions_by_place()
+        for mutant in left:
+            start = time.monotonic()
+            here = [name for name, one in found.items() if one["lines"].get(mutant.file)]
+            inside = [name for name in here if mutant.line in found[name]["lines"][mutant.file]] if mutant.function else here
+            inside.sort(key=lambda name: found[name]["seconds"])
+            quick, used = [], 0.0
+            for name in inside:
+                if quick and used + found[name]["seconds"] > mutation.QUICK:
+                    break
+                quick.append(name)
+                used += found[name]["seconds"]
+            items = [item for name in quick for item in session.items if item.nodeid == name]
+            objects = functions.get((str(ROOT / mutant.file), mutant.function or ""), [])
+
+            def attempt(mutant: Any = mutant, items: Any = items, objects: Any = objects) -> Any:
+                return mutation.run_items(session, items) if mutation.patch(mutant, objects) else False
+
+            outcome: Any = False
+            if mutant.function and items:
+                outcome = in_child(attempt, 30 + 8 * used, work / "log")
+                if outcome:
+                    note(mutant, outcome, "the tests of its line", start)
+                    continue
+                outcome = "" if outcome is None and time.monotonic() - start >= 30 + 8 * used else outcome
+                if outcome == "":
+                    note(mutant, "", "the tests of its line", start)
+                    continue
+            whole: dict[str, float] = defaultdict(float)
+            for name, one in found.items():
+                whole[name.split("::")[0]] += one["seconds"]
+            of_files = sorted({name.split("::")[0] for name in inside or here}, key=whole.__getitem__)
+            later.append((mutant, of_files, sum(whole[name] for name in of_files)))
+        (work / "later.json").write_text(json.dumps([(list(one.key), names, long) for one, names, long in later]))
+
+    def collect() -> int:
+        import pytest
+
+        return int(pytest.main([*OPTIONS, *tests], plugins=[Loop(in_session)]))
+
+    code = in_child(collect, 36000, work / "session")
+    if not (work / "later.json").exists():
+        raise SystemExit(f"{room}: {code}: {(work / 'session').read_text()[-3000:]}")
+    for chosen_key, names, long in json.loads((work / "later.json").read_text()):
+        mutant = next(one for one in left if one.key == tuple(chosen_key))
+        start, longest = time.monotonic(), 90 + 8 * long
+        outcome = in_child(lambda m=mutant, n=names: mutation.fresh(m, n), longest, work / "log") if names else None
+        hangs = outcome is None and time.monotonic() - start >= longest
+        note(mutant, "" if hangs else outcome, "all tests of these files" if names else "no test runs it", start)
+
+
+def main() -> int:
+    """Try mutants, if asked to, and print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rooms", default=",".join(ROOMS))
+    parser.add_argument("--again", action="store_true")
+    asked = parser.parse_args()
+    if asked.count:
+        for name in LOADED:
+            __import__(name)
+        loaded = {name for name in sys.modules if name.split(".")[0] == "imblens"}
+        for name in loaded:  # children load the room with the mutant
+            del sys.modules[name]
+        for room in asked.rooms.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                try_room(room, asked.count, asked.seed, asked.again, Path(folder))
+    lines = figures()
+    print(*lines, sep="\n")
+    return int(len(lines) > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
