@@ -5,13 +5,14 @@
     python -m tests.trust.mutants --again --seed 1             the survivors of this seed once more, with the tests of today
     python -m tests.trust.mutants                              the figures only
 
-Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator, another comparison,
-a number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of
-it. First come the tests that run the line of the mutant (the quickest first, 12 seconds of them), then, for a survivor, all tests in
-their files, in a process that loads the room anew. Tests in other rooms, slow ones, and processes that tests start do not count.
+Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator or comparison, a
+number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of it.
+First come the tests that run the line of the mutant, the quickest first, 12 seconds of them; then, for a survivor, all tests of
+their files, in a process that loads the room anew. Tests of other rooms and slow tests do not count,
+nor processes that tests start.
 
 One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that are no gap
-are in results/mutants-explained.jsonl, each with the reason.
+are in results/mutants-explained.jsonl, each with its kind (equivalent, harmless, removed, gap) and the reason.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ import numpy as np
 from imblens.base.intervals import wilson
 
 RESULTS = Path(__file__).parent / "results" / "mutants.jsonl"
+NO_FAULT = ("equivalent", "harmless", "removed")  # the same result; only looks or speed; the code is gone
+KEPT = Path(__file__).resolve().parents[2] / "build" / "mutants"  # which test runs which line
 EXPLAINED = RESULTS.with_name("mutants-explained.jsonl")
 ROOMS = ("lenses", "resampling", "treatments", "decisions")
 LAWS = {"lenses": ["tests/laws/test_lenses.py"], "resampling": ["tests/laws/test_samplers.py"]}
@@ -48,35 +51,41 @@ def key(one: dict[str, Any]) -> tuple[Any, ...]:
     return one["file"], one["operator"], one["before"], one["after"]
 
 
-def latest() -> list[dict[str, Any]]:
-    """The last trial of each mutant of each seed."""
-    return list({(one["seed"], one["line"], one["occurrence"], *key(one)): one for one in read()}.values())
+def trials(*, last: bool) -> list[dict[str, Any]]:
+    """The first or last trial of each mutant of each sample."""
+    lines = read() if last else read()[::-1]
+    return list({(one["seed"], *key(one), one["drawn"]): one for one in lines}.values())
 
 
 def share(found: list[dict[str, Any]]) -> str:
     """Killed of tried, with a 95 % interval."""
     killed = sum(one["outcome"] != "survived" for one in found)
     low, high = wilson(np.array([killed]), np.array([len(found)]))
-    return f"{killed} of {len(found)} ({killed / len(found):.0%}, 95 % interval {low[0]:.0%} to {high[0]:.0%})"
+    return f"{killed} of {len(found)} ({killed / len(found):.0%}, interval {low[0]:.0%} to {high[0]:.0%})"
 
 
 def figures() -> list[str]:
-    """What to print; a second line where a survivor is not explained."""
-    tried = latest()
-    if not tried:
-        return ["mutants: none tried"]
-    explained = {key(one) for one in read(EXPLAINED)}
-    lines = []
-    for seed in sorted({one["seed"] for one in tried}):
-        drawn = [one for one in tried if one["seed"] == seed]
-        real = [one for one in drawn if one["outcome"] != "survived" or key(one) not in explained]
-        rooms = ", ".join(f"{room} {share(some)}" for room in ROOMS if (some := [x for x in real if x["room"] == room]))
+    """What to print; more than one line where a survivor is not explained."""
+    explained = {key(one): one["kind"] for one in read(EXPLAINED)}
+    first, now = trials(last=False), trials(last=True)
+    lines = [] if first else ["mutants: none tried"]
+    for seed in sorted({one["seed"] for one in first}):
+        drawn = [one for one in first if one["seed"] == seed]
+        real = [one for one in drawn if one["outcome"] != "survived" or explained.get(key(one)) not in NO_FAULT]
+        today = [one for one in now if one["seed"] == seed]
+        today = [one for one in today if one["outcome"] != "survived" or explained.get(key(one)) not in NO_FAULT]
         slow = Counter(one["outcome"] for one in drawn)["timeout"]
-        lines.append(
-            f"mutants, sample {seed}: killed {share(drawn)}, {slow} of them by a timeout; "
-            f"without {len(drawn) - len(real)} that change no result: {share(real)}; {rooms}"
-        )
-    return ["\n".join(lines)]
+        rooms = [(room, [one for one in today if one["room"] == room]) for room in ROOMS]
+        lines += [
+            f"mutants, sample {seed}: killed at first {share(drawn)}, {slow} by a timeout;",
+            f"  without {len(drawn) - len(real)} that change no result {share(real)}; with the tests of today {share(today)};",
+            "  " + ", ".join(f"{room} {share(some)}" for room, some in rooms if some),
+        ]
+    open_ones = [one for one in now if one["outcome"] == "survived" and key(one) not in explained]
+    said = [
+        f"survived, not explained: {one['file']}:{one['line']} {one['before']}  ->  {one['after']}" for one in open_ones
+    ]
+    return ["\n".join(lines), *said]
 
 
 def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
@@ -85,29 +94,31 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
     from tests.trust.mutation import OPTIONS, ROOT, Loop, in_child
 
     files = sorted((ROOT / "src/imblens" / room).rglob("*.py"))
-    mutants, places = mutation.draw(files, count, random.Random(f"{room} {seed}"))
+    known = [one for one in trials(last=True) if one["seed"] == seed and one["room"] == room]
     if again:
-        chosen = {key(one) for one in latest() if one["seed"] == seed and one["outcome"] == "survived"}
-        chosen -= {key(one) for one in read(EXPLAINED)}
+        no_fault = {key(one) for one in read(EXPLAINED) if one["kind"] in NO_FAULT}
+        survived = [one for one in known if one["outcome"] == "survived" and key(one) not in no_fault]
+        left = [(one["drawn"], mutant) for one in survived if (mutant := mutation.find(one))]
     else:
-        chosen = {key(vars(one)) for one in mutants} - {key(one) for one in read() if one["seed"] == seed}
-    left = [one for one in mutants if key(vars(one)) in chosen]
-    print(f"{room}: {len(left)} to try of {len(mutants)} drawn from {places} places", flush=True)
+        done = {one["drawn"] for one in known}
+        mutants = mutation.draw(files, count, random.Random(f"{room} {seed}"))
+        left = [(number, one) for number, one in enumerate(mutants) if number not in done]
+    print(f"{room}: {len(left)} to try", flush=True)
     if not left:
         return
     tests = [f"tests/{room}", *LAWS.get(room, []), f"src/imblens/{room}"]
-    later: list[tuple[Any, list[str], float]] = []
+    later: list[tuple[int, list[str], float]] = []
 
-    def note(mutant: Any, outcome: str | None, by: str, start: float) -> None:
+    def note(number: int, mutant: Any, outcome: str | None, by: str, start: float) -> None:
         words = "survived" if outcome is None else "timeout" if outcome == "" else "killed"
-        line = {"room": room, "seed": seed, "places": places, "outcome": words, "by": outcome or "", "tried with": by}
+        line = {"room": room, "seed": seed, "drawn": number, "outcome": words, "by": outcome or "", "tried with": by}
         line |= {name: getattr(mutant, name) for name in ("file", "line", "operator", "occurrence", "before", "after")}
         with RESULTS.open("a") as file:
             file.write(json.dumps(line | {"seconds": round(time.monotonic() - start, 1)}) + "\n")
         print(words, mutant.file, mutant.line, mutant.after, flush=True)
 
     def in_session(session: Any) -> None:
-        ran = work / f"{room}.json"
+        ran = KEPT / f"{room}-{mutation.digest(tests)}.json"
         lines = mutation.Lines(room)
 
         def measure() -> bool:
@@ -115,18 +126,22 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
             lines.coverage.start()
             failed = mutation.run_items(session, session.items)
             lines.coverage.stop()
-            ran.write_text(json.dumps(lines.found()))
+            if failed is None:
+                ran.parent.mkdir(parents=True, exist_ok=True)
+                ran.write_text(json.dumps(lines.found()))
             return failed is None or failed
 
-        if (fine := in_child(measure, 3600, work / "log")) is not True:
+        if not ran.exists() and (fine := in_child(measure, 3600, work / "log")) is not True:
             raise SystemExit(f"{room}: the tests fail without a mutant: {fine}, {(work / 'log').read_text()[-2000:]}")
         found = json.loads(ran.read_text())
         print(f"{room}: {len(found)} tests in {sum(one['seconds'] for one in found.values()):.0f} s", flush=True)
         functions = mutation.functions_by_place()
-        for mutant in left:
+        for number, mutant in left:
             start = time.monotonic()
             here = [name for name, one in found.items() if one["lines"].get(mutant.file)]
-            inside = [name for name in here if mutant.line in found[name]["lines"][mutant.file]] if mutant.function else here
+            inside = (
+                [name for name in here if mutant.line in found[name]["lines"][mutant.file]] if mutant.function else here
+            )
             inside.sort(key=lambda name: found[name]["seconds"])
             quick, used = [], 0.0
             for name in inside:
@@ -144,18 +159,18 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
             if mutant.function and items:
                 outcome = in_child(attempt, 30 + 8 * used, work / "log")
                 if outcome:
-                    note(mutant, outcome, "the tests of its line", start)
+                    note(number, mutant, outcome, "the tests of its line", start)
                     continue
                 outcome = "" if outcome is None and time.monotonic() - start >= 30 + 8 * used else outcome
                 if outcome == "":
-                    note(mutant, "", "the tests of its line", start)
+                    note(number, mutant, "", "the tests of its line", start)
                     continue
             whole: dict[str, float] = defaultdict(float)
             for name, one in found.items():
                 whole[name.split("::")[0]] += one["seconds"]
             of_files = sorted({name.split("::")[0] for name in inside or here}, key=whole.__getitem__)
-            later.append((mutant, of_files, sum(whole[name] for name in of_files)))
-        (work / "later.json").write_text(json.dumps([(list(one.key), names, long) for one, names, long in later]))
+            later.append((number, of_files, sum(whole[name] for name in of_files)))
+        (work / "later.json").write_text(json.dumps(later))
 
     def collect() -> int:
         import pytest
@@ -165,12 +180,14 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
     code = in_child(collect, 36000, work / "session")
     if not (work / "later.json").exists():
         raise SystemExit(f"{room}: {code}: {(work / 'session').read_text()[-3000:]}")
-    for chosen_key, names, long in json.loads((work / "later.json").read_text()):
-        mutant = next(one for one in left if one.key == tuple(chosen_key))
+    for number, names, long in json.loads((work / "later.json").read_text()):
+        mutant = dict(left)[number]
         start, longest = time.monotonic(), 90 + 8 * long
         outcome = in_child(lambda m=mutant, n=names: mutation.fresh(m, n), longest, work / "log") if names else None
         hangs = outcome is None and time.monotonic() - start >= longest
-        note(mutant, "" if hangs else outcome, "all tests of these files" if names else "no test runs it", start)
+        note(
+            number, mutant, "" if hangs else outcome, "all tests of these files" if names else "no test runs it", start
+        )
 
 
 def main() -> int:
@@ -181,7 +198,7 @@ def main() -> int:
     parser.add_argument("--rooms", default=",".join(ROOMS))
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
-    if asked.count:
+    if asked.count or asked.again:
         for name in LOADED:
             __import__(name)
         loaded = {name for name in sys.modules if name.split(".")[0] == "imblens"}

@@ -6,7 +6,9 @@ Modules and tests are loaded once; each mutant is tried in a forked child, which
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
+import hashlib
 import importlib.abc
 import importlib.util
 import json
@@ -46,11 +48,6 @@ class Mutant:
     source: str  # of the whole file, with the fault
     function: str | None  # dotted name of the outermost function around it; None outside functions
 
-    @property
-    def key(self) -> tuple[str, int, str, int]:
-        """What tells it from others."""
-        return self.file, self.line, self.operator, self.occurrence
-
 
 def _meaning(source: str) -> str:
     """What runs: without annotations and docstrings."""
@@ -83,15 +80,15 @@ def _function_around(source: str, at: tuple[int, int]) -> str | None:
     return look(ast.parse(source).body, "")
 
 
-def draw(files: list[Path], count: int, rng: random.Random) -> tuple[list[Mutant], int]:
-    """`count` mutants of `files`, and how many places there are: a place is drawn first, then one of its mutants.
+def draw(files: list[Path], count: int, rng: random.Random) -> list[Mutant]:
+    """`count` mutants of `files`: a place is drawn first, then one of its mutants.
 
     Left out: what changes only annotations or docstrings, and what is no Python.
     """
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
     from cosmic_ray.operators.provider import OperatorProvider
+    from cosmic_ray.plugins import get_operator
 
     kinds = [(name, get_operator(f"core/{name}")()) for name in OperatorProvider() if not name.startswith("Variable")]
     of_words = [(name, kind) for name, kind in kinds if "BinaryOperator" not in name and "Comparison" not in name]
@@ -122,12 +119,32 @@ def draw(files: list[Path], count: int, rng: random.Random) -> tuple[list[Mutant
                 continue
             if changed is None or not differs:
                 continue
-            at = next(i for i, (a, b) in enumerate(zip(source.split("\n"), changed.split("\n"))) if a != b)
-            texts = [text.split("\n")[at].strip() for text in (source, changed)]
-            function = _function_around(source, start)
-            found.append(Mutant(path, at + 1, name, occurrence, *texts, changed, function))
+            found.append(_mutant(path, source, changed, name, occurrence))
             break
-    return found, len(order)
+    return found
+
+
+def _mutant(path: str, source: str, changed: str, name: str, occurrence: int) -> Mutant:
+    """What was changed, and where."""
+    pairs = enumerate(zip(source.split("\n"), changed.split("\n"), strict=False))
+    at, (before, after) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+    column = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+    function = _function_around(source, (at + 1, column))
+    return Mutant(path, at + 1, name, occurrence, before.strip(), after.strip(), changed, function)
+
+
+def find(one: dict[str, Any]) -> Mutant | None:
+    """A mutant that was tried before, in the code of today: the nearest line that reads the same."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    source, found, occurrence = (ROOT / one["file"]).read_text(), [], 0
+    while changed := mutate_code(source, get_operator(f"core/{one['operator']}")(), occurrence):
+        mutant = _mutant(one["file"], source, changed, one["operator"], occurrence)
+        if (mutant.before, mutant.after) == (one["before"], one["after"]):
+            found.append(mutant)
+        occurrence += 1
+    return min(found, key=lambda mutant: abs(mutant.line - one["line"]), default=None)
 
 
 class _Loader(SourceFileLoader):
@@ -183,11 +200,18 @@ def in_child(work: Callable[[], Any], longest: float, log: Path) -> Any:
         return None
     finally:
         os.close(reading)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         os.waitpid(pid, 0)
+
+
+def digest(folders: list[str]) -> str:
+    """What the code and tests in these folders and files are known by."""
+    found = hashlib.sha256()
+    for one in folders:
+        for file in sorted((ROOT / one).rglob("*.py")) or [ROOT / one]:
+            found.update(str(file).encode() + file.read_bytes())
+    return found.hexdigest()[:12]
 
 
 class Watch:
@@ -214,7 +238,9 @@ class Lines:
     def __init__(self, room: str) -> None:
         import coverage
 
-        self.coverage = coverage.Coverage(data_file=None, include=[str(ROOT / "src/imblens" / room / "*")], config_file=False)
+        self.coverage = coverage.Coverage(
+            data_file=None, include=[str(ROOT / "src/imblens" / room / "*")], config_file=False
+        )
         self.seconds: dict[str, float] = {}
         self.fixtures: dict[str, list[str]] = {}
         self.context = ""
@@ -266,7 +292,7 @@ def run_items(session: Any, items: list[Any]) -> str | None:
     """The first of `items` that fails."""
     watch = Watch()
     session.config.pluginmanager.register(watch)
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip(items, [*items[1:], None][: len(items)], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if watch.failed:
             break
@@ -291,7 +317,7 @@ def functions_by_place() -> dict[tuple[str, str], list[types.FunctionType]]:
     """All functions in memory by file and dotted name."""
     found: dict[tuple[str, str], list[types.FunctionType]] = defaultdict(list)
     for one in gc.get_objects():
-        if isinstance(one, types.FunctionType) and "/imblens/" in one.__code__.co_filename:
+        if type(one) is types.FunctionType and "/imblens/" in one.__code__.co_filename:
             found[one.__code__.co_filename, one.__code__.co_qualname].append(one)
     return found
 
