@@ -36,8 +36,12 @@ NO_FAULT = ("equivalent", "harmless", "removed")  # the same result; only looks 
 KEPT = Path(__file__).resolve().parents[2] / "build" / "mutants"  # which test runs which line
 EXPLAINED = RESULTS.with_name("mutants-explained.jsonl")
 ROOMS = ("lenses", "resampling", "treatments", "decisions")
-LAWS = {"lenses": ["tests/laws/test_lenses.py"], "resampling": ["tests/laws/test_samplers.py"]}
-LAWS["treatments"] = LAWS["resampling"]
+BESIDES = {  # tests of a room that are not in its folder
+    "lenses": ["tests/laws/test_lenses.py"],
+    "resampling": ["tests/laws/test_samplers.py", "tests/treatments/test_samplers_by_name.py"],
+    "treatments": [],
+    "decisions": [],
+}
 LOADED = ("numpy", "scipy.stats", "pandas", "pyarrow.parquet", "sklearn.linear_model", "imblearn", "altair", "torch")
 
 
@@ -106,7 +110,7 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
     print(f"{room}: {len(left)} to try", flush=True)
     if not left:
         return
-    tests = [f"tests/{room}", *LAWS.get(room, []), f"src/imblens/{room}"]
+    tests = [f"tests/{room}", *BESIDES[room], f"src/imblens/{room}"]
     later: list[tuple[int, list[str], float]] = []
 
     def note(number: int, mutant: Any, outcome: str | None, by: str, start: float) -> None:
