@@ -52,7 +52,7 @@ bench: setup ## measure speed against public peers and the machine's limit
 bench-scale: setup ## measure time, memory and disk of audits of a million instances and of 10,000 classes (40 minutes)
 	$(BIN)/python -m benchmarks.scale
 
-soak: setup ## try unusual inputs and options (a minute); print the results of kills and fuzzing
+soak: setup ## try unusual inputs and options (a minute); print the results of kills, fuzzing and mutants
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trust.soak
 
 docs: setup ## build the site, with reports made here, into build/site

@@ -7,9 +7,10 @@
 
 Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator or comparison, a
 number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of it.
-First come the tests that run the line of the mutant, the quickest first, 12 seconds of them; then, for a survivor, all tests of
-their files, in a process that loads the room anew. Tests of other rooms and slow tests do not count,
-nor processes that tests start.
+First come the tests that run the line of the mutant, the quickest first, 4 seconds of them; then, for a survivor, all others of
+their files, up to a minute. A mutant outside functions is tried in a process that loads the room anew, with all tests of these
+files. Tests of other rooms and slow tests do not count, nor processes that tests start. A test that takes 30 seconds and five
+times as long as usual is a timeout; it counts as killed, and its number is stated.
 
 One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that are no gap
 are in results/mutants-explained.jsonl, each with its kind (equivalent, harmless, removed, gap) and the reason.
@@ -23,7 +24,7 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,11 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
     if not left:
         return
     tests = [f"tests/{room}", *BESIDES[room], f"src/imblens/{room}"]
-    later: list[tuple[int, list[str], float]] = []
+    later: list[tuple[int, list[str]]] = []
 
-    def note(number: int, mutant: Any, outcome: str | None, by: str, start: float) -> None:
-        words = "survived" if outcome is None else "timeout" if outcome == "" else "killed"
-        line = {"room": room, "seed": seed, "drawn": number, "outcome": words, "by": outcome or "", "tried with": by}
+    def note(number: int, mutant: Any, outcome: str | None, tests: int, start: float) -> None:
+        words = "survived" if outcome is None else "timeout" if outcome == mutation.HANGS else "killed"
+        line = {"room": room, "seed": seed, "drawn": number, "outcome": words, "by": outcome or "", "tests": tests}
         line |= {name: getattr(mutant, name) for name in ("file", "line", "operator", "occurrence", "before", "after")}
         with RESULTS.open("a") as file:
             file.write(json.dumps(line | {"seconds": round(time.monotonic() - start, 1)}) + "\n")
@@ -135,45 +136,29 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
                 ran.write_text(json.dumps(lines.found()))
             return failed is None or failed
 
-        if not ran.exists() and (fine := in_child(measure, 3600, work / "log")) is not True:
+        if not ran.exists() and (fine := in_child(measure, 7200, work / "log")) is not True:
             raise SystemExit(f"{room}: the tests fail without a mutant: {fine}, {(work / 'log').read_text()[-2000:]}")
         found = json.loads(ran.read_text())
         print(f"{room}: {len(found)} tests in {sum(one['seconds'] for one in found.values()):.0f} s", flush=True)
         functions = mutation.functions_by_place()
         for number, mutant in left:
             start = time.monotonic()
-            here = [name for name, one in found.items() if one["lines"].get(mutant.file)]
-            inside = (
-                [name for name in here if mutant.line in found[name]["lines"][mutant.file]] if mutant.function else here
-            )
-            inside.sort(key=lambda name: found[name]["seconds"])
-            quick, used = [], 0.0
-            for name in inside:
-                if quick and used + found[name]["seconds"] > mutation.QUICK:
-                    break
-                quick.append(name)
-                used += found[name]["seconds"]
-            items = [item for name in quick for item in session.items if item.nodeid == name]
+            chosen = mutation.choose(found, mutant)
             objects = functions.get((str(ROOT / mutant.file), mutant.function or ""), [])
-
-            def attempt(mutant: Any = mutant, items: Any = items, objects: Any = objects) -> Any:
-                return mutation.run_items(session, items) if mutation.patch(mutant, objects) else False
-
             outcome: Any = False
-            if mutant.function and items:
-                outcome = in_child(attempt, 30 + 8 * used, work / "log")
-                if outcome:
-                    note(number, mutant, outcome, "the tests of its line", start)
-                    continue
-                outcome = "" if outcome is None and time.monotonic() - start >= 30 + 8 * used else outcome
-                if outcome == "":
-                    note(number, mutant, "", "the tests of its line", start)
-                    continue
-            whole: dict[str, float] = defaultdict(float)
-            for name, one in found.items():
-                whole[name.split("::")[0]] += one["seconds"]
-            of_files = sorted({name.split("::")[0] for name in inside or here}, key=whole.__getitem__)
-            later.append((number, of_files, sum(whole[name] for name in of_files)))
+            for names in chosen if mutant.function and chosen[0] else ():
+                items = [item for name in names for item in session.items if item.nodeid == name]
+
+                def attempt(mutant: Any = mutant, items: Any = items, objects: Any = objects) -> Any:
+                    return mutation.run_items(session, items) if mutation.patch(mutant, objects) else False
+
+                outcome = in_child(attempt, mutation.limit(found, names), work / "log")
+                if outcome is not None:
+                    break
+            if outcome is False:
+                later.append((number, list(dict.fromkeys(name.split("::")[0] for names in chosen for name in names))))
+            else:
+                note(number, mutant, outcome, sum(map(len, chosen)), start)
         (work / "later.json").write_text(json.dumps(later))
 
     def collect() -> int:
@@ -181,17 +166,13 @@ def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:
 
         return int(pytest.main([*OPTIONS, *tests], plugins=[Loop(in_session)]))
 
-    code = in_child(collect, 36000, work / "session")
+    code = in_child(collect, 72000, work / "session")
     if not (work / "later.json").exists():
         raise SystemExit(f"{room}: {code}: {(work / 'session').read_text()[-3000:]}")
-    for number, names, long in json.loads((work / "later.json").read_text()):
-        mutant = dict(left)[number]
-        start, longest = time.monotonic(), 90 + 8 * long
-        outcome = in_child(lambda m=mutant, n=names: mutation.fresh(m, n), longest, work / "log") if names else None
-        hangs = outcome is None and time.monotonic() - start >= longest
-        note(
-            number, mutant, "" if hangs else outcome, "all tests of these files" if names else "no test runs it", start
-        )
+    for number, names in json.loads((work / "later.json").read_text()):
+        mutant, start = dict(left)[number], time.monotonic()
+        outcome = in_child(lambda m=mutant, n=names: mutation.fresh(m, n), 300, work / "log") if names else None
+        note(number, mutant, outcome, 0, start)
 
 
 def main() -> int:

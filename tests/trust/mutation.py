@@ -15,6 +15,7 @@ import json
 import os
 import random
 import resource
+import select
 import signal
 import sys
 import time
@@ -29,7 +30,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = 12.0  # seconds of tests that a mutant is tried with first
+HANGS = ""
+QUICK = 4.0  # seconds of processor time of tests that a mutant is tried with first
+MORE = 60.0  # and of further ones
 MEMORY = 16 << 30
 OPTIONS = ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", "--show-capture=no"]
 OPTIONS += ["-m", "not slow and not browser and not thorough"]
@@ -169,13 +172,14 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, loader.path, loader=loader)
 
 
-def in_child(work: Callable[[], Any], longest: float, log: Path) -> Any:
-    """Result of `work` in a forked child, None where it hangs; where the child dies, the signal as text."""
+def in_child(work: Callable[[], Any], seconds: int, log: Path) -> Any:
+    """Result of `work` in a forked child; HANGS after `seconds` of processor time, or 40 times as long by the clock."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -185,24 +189,16 @@ def in_child(work: Callable[[], Any], longest: float, log: Path) -> Any:
             os.write(writing, json.dumps(f"{type(error).__name__}: {error}"[:300]).encode())
         os._exit(0)
     os.close(writing)
-    until, got = time.monotonic() + longest, b""
-    os.set_blocking(reading, False)
-    try:
-        while time.monotonic() < until:
-            try:
-                piece = os.read(reading, 1 << 16)
-            except BlockingIOError:
-                time.sleep(0.01)
-                continue
-            if not piece:
-                return json.loads(got) if got else "the process died"
-            got += piece
-        return None
-    finally:
-        os.close(reading)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    got, ended = b"", bool(select.select([reading], [], [], 40 * seconds)[0])
+    while ended and (piece := os.read(reading, 1 << 16)):
+        got += piece
+    os.close(reading)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL if not ended else 0)
+    _, status = os.waitpid(pid, 0)
+    if not ended or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)):
+        return HANGS
+    return json.loads(got) if got else "the process died"
 
 
 def digest(folders: list[str]) -> str:
@@ -252,13 +248,13 @@ class Lines:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
-        start = time.monotonic()
+        start = time.process_time()
         self.fixtures[item.nodeid] = list(getattr(item, "fixturenames", []))
         self._switch(item.nodeid)
         try:
             return (yield)
         finally:
-            self.seconds[item.nodeid] = time.monotonic() - start
+            self.seconds[item.nodeid] = time.process_time() - start
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
@@ -297,6 +293,32 @@ def run_items(session: Any, items: list[Any]) -> str | None:
         if watch.failed:
             break
     return watch.failed
+
+
+def choose(found: dict[str, Any], mutant: Mutant) -> tuple[list[str], list[str]]:
+    """The tests for a mutant: the quickest that run its line; then others that do, and all in the same files."""
+    in_file = [name for name, one in found.items() if one["lines"].get(mutant.file)]
+    on_line = [name for name in in_file if mutant.line in found[name]["lines"][mutant.file]]
+    first = sorted(on_line or in_file, key=lambda name: found[name]["seconds"])
+    files = {name.split("::")[0] for name in first}
+    known = set(first)
+    others = [name for name in found if name not in known and name.split("::")[0] in files]
+    others.sort(key=lambda name: found[name]["seconds"])
+    quick, more, used = [], [], 0.0
+    for name in [*first, *others]:
+        if name in known and (not quick or used + found[name]["seconds"] <= QUICK):
+            quick.append(name)
+        elif used + found[name]["seconds"] <= MORE:
+            more.append(name)
+        else:
+            continue
+        used += found[name]["seconds"]
+    return quick, more
+
+
+def limit(found: dict[str, Any], names: list[str]) -> int:
+    """Seconds of processor time after which these tests hang."""
+    return 30 + int(5 * sum(found[name]["seconds"] for name in names))
 
 
 class Loop:
