@@ -431,6 +431,38 @@ def test_a_class_among_very_many_is_found_by_name(open_page, tmp_path):
     assert counts == sorted(counts) and counts[0] < counts[-1]
 
 
+def test_a_class_that_the_page_holds_packed_is_found_sorted_and_addressed(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr("imblens.report._class_table.ALL_ROWS", 130)
+    monkeypatch.setattr("imblens.report._class_table.WORST", 10)
+    names = tuple(f"kind {i:03d}" for i in range(150))
+    made = audit(make_run(names, n=3000, per_test=4), lenses=["class_accuracy", "adversaries"])
+    file = made.save(tmp_path / "out", figures=False)
+    whole = set(re.findall('<tr data-class="([^"]+)"', file.read_text()))
+    packed = next(name for name in names if name not in whole)
+    opened = open_page(file)
+    page = opened.page
+    rows = page.locator(".classes tbody tr:visible")
+    assert rows.count() == 60 and page.locator(".classes tbody tr").count() == len(whole) < 75
+    page.fill("#find", packed)
+    rows.filter(has_text=packed).first.wait_for()
+    assert column(page, ".classes", 1) == [packed]
+    page.fill("#find", "")
+    page.get_by_role("columnheader", name="Class").get_by_role("button").click()
+    assert column(page, ".classes", 1) == [*names[:30], *names[-30:]]
+    page.get_by_role("columnheader", name="Training").get_by_role("button").click()
+    counts = [int(text) for text in column(page, ".classes", 2)]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+    page.goto(file.as_uri() + "#class=" + packed.replace(" ", "%20"))
+    page.reload()
+    page.locator("#chosen h2").wait_for()
+    assert page.inner_text("#chosen h2") == packed == chosen(page)
+    assert "Accuracy" in page.inner_text("#chosen") and "Results of each lens" in page.inner_text("#chosen")
+    assert packed in column(page, ".classes", 1)
+    assert opened.messages == []
+    plain = open_page(file, java_script_enabled=False).page
+    assert plain.locator(".classes tbody tr:visible").count() == len(whole)
+
+
 def test_zoomed_to_twice_the_size_nothing_is_cut(open_page, report):
     opened = open_page(report, width=640, height=450)  # what 200 % makes of 1280 x 900
     opened.wait_for_charts()

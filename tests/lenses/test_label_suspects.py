@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from imblens import Run
 from imblens.errors import InputError
 from imblens.lenses import label_suspects
-from imblens.lenses.label_suspects import suspect_scores
+from imblens.lenses.label_suspects import class_evidence, suggested_labels, suspect_scores
 
 
 def blobs(seed, counts=(900, 500, 300, 60, 25), dim=8, apart=1.4, flip=0.06):
@@ -176,6 +176,25 @@ def test_a_sample_is_fitted_where_there_are_many(monkeypatch):
     assert 390 <= finding.summary["fitted"] <= 420
     assert any("stratified sample of" in note for note in finding.notes)
     assert average_precision_score(labels != true, suspect_scores(run)) > 0.6
+
+
+def test_single_precision_where_there_are_many_gives_the_same_evidence(monkeypatch):
+    module = sys.modules["imblens.lenses.label_suspects.evidence"]
+    features, labels, _, _ = blobs(6)
+    lone, pair = (features[:1] + 9, [7]), (features[1:3] + 12, [8, 8])
+    features, labels = np.concatenate([features, lone[0], pair[0]]), np.concatenate([labels, lone[1], pair[1]])
+    plain = Run.from_arrays(train=(features, labels))
+    scores = suspect_scores(plain)
+    monkeypatch.setattr(module, "WORK", 250 * len(labels) * features.shape[1] * plain.n_classes)
+    quick = Run.from_arrays(train=(features, labels))
+    assert any("250 iterations instead of 300" in note for note in label_suspects(quick).notes)
+    np.testing.assert_allclose(suspect_scores(quick), scores, atol=2e-5)
+    np.testing.assert_array_equal(suggested_labels(quick), suggested_labels(plain))
+    for rows, shares in class_evidence(quick):
+        judged = ~np.isnan(scores[rows])
+        np.testing.assert_allclose(
+            1 - shares[judged, quick.train.labels[rows][judged]], scores[rows][judged], atol=2e-5
+        )
 
 
 def test_no_head_is_fitted_where_there_are_too_many_classes(monkeypatch):

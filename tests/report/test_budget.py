@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 
 from imblens.lenses import Finding, embedding_map, lens_info
 from imblens.report import Audit, audit, report_html
-from imblens.report._class_table import ENDS
+from imblens.report._class_table import ENDS, WORST
 from imblens.report._image_sheet import SHEET_BYTES
 from tests.report.runs import make_run
 
@@ -63,6 +66,22 @@ def test_of_very_many_classes_a_page_draws_the_ends_and_holds_a_row_for_each():
     assert len(page["classes"]) == 1_000
     rows = {data["n"] for chart in page["charts"].values() for data in chart["data"].values()}
     assert max(rows) <= (2 * ENDS) ** 2
+
+
+def test_of_more_classes_most_rows_are_packed():
+    names = [f"kind {i}" for i in range(1_010)]
+    text = report_html(audited(len(names), 4_000, lenses=("class_accuracy",)))
+    start = text.index('id="table-of-classes"')
+    whole = re.findall('<tr data-class="([^"]+)"', text[start : text.index("</table>", start)])
+    assert 2 * ENDS < len(whole) <= 2 * ENDS + WORST
+    page = json.loads(text.split('id="imblens-page">')[1].split("</script>")[0])
+    more = json.loads(zlib.decompress(base64.b64decode(page["more"])))
+    packed = [re.match('<tr data-class="([^"]+)" class="rest">', row)[1] for row in more["rows"]]
+    assert sorted(packed + whole) == sorted(names)
+    assert len(more["places"]) == len(packed) and more["places"] == sorted(set(more["places"]))
+    assert min(more["places"]) >= ENDS and max(more["places"]) < len(names) - ENDS
+    assert "lines" not in page and {"lines", "sentences"} < set(more)
+    assert 'href="tables/class_accuracy.csv"' in text
 
 
 def test_images_fit_beside_the_largest_page():

@@ -15,6 +15,7 @@ from imblens.report import (
     _image_sheet,
     _lens_parts,
     _overlays,
+    _packing,
     _page,
     _previews,
     _render,
@@ -73,6 +74,7 @@ def report_html(
         (section["figures"].pop(0) for section in sections if section["key_chart"] and section["figures"]), None
     )
     columns, rows = _class_table.table(stated, _errors.anchors(error_rows))
+    by_class = {"lines": lines, "sentences": _sentences(stated)}  # only the script shows these
     made = synthetic(run)
     facts = [("task", stated["task"]), ("instances", _eyebrow(stated)), *stated["reproduction"]["settings"].items()]
     areas = [row["auroc"] for row in stated["class_table"] if row["multilabel"] and row["auroc"] is not None]
@@ -89,8 +91,7 @@ def report_html(
             "images": sheet.data(),
             "previews": others.data(),
             "key": _errors.key(audit),
-            "lines": lines,
-            "sentences": _sentences(stated),
+            **(_packed(rows, mean, by_class) if any(row["packed"] for row in rows) else by_class),
             "errors": _errors.data(audit, errors),
         },
         names=run.classes,
@@ -112,7 +113,7 @@ def report_html(
         on_paper=on_paper,
         notable=len(notable),
         multilabel=stated["task"] == "multilabel",
-        mean=None if mean is None else f"{100 * mean:.2f}",
+        mean=_at(mean),
         first=first,
         classes=run.classes,
         maps_key=_overlays.KEY,
@@ -122,6 +123,8 @@ def report_html(
         measures=_measures(stated),
         ends=ENDS,
         many=len(rows) > MANY_CLASSES,
+        packed=sum(row["packed"] for row in rows),
+        all_in=_with_all_classes(audit),
         lenses=sections,
         lines=lines,
         contents=_contents(audit, sections, in_full is not None, made is not None, bool(stated["assumptions"])),
@@ -153,6 +156,24 @@ def _sentences(stated: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         row["class"]: [row["sentence"], row["reason"]] for row in rows if len(rows) <= MANY_CLASSES or row["reason"]
     }
+
+
+def _packed(rows: Sequence[Mapping[str, Any]], mean: float | None, by_class: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of the table of classes that the page does not hold as HTML, with their places, and the sentences of classes."""
+    places = [place for place, row in enumerate(rows) if row["packed"]]
+    written = _page.class_rows([rows[place] for place in places], [row["name"] for row in rows], _at(mean))
+    return {"more": _packing.deflated({"rows": written, "places": places, **by_class})}
+
+
+def _at(mean: float | None) -> str | None:
+    """A share as a position on a ruler."""
+    return None if mean is None else f"{100 * mean:.2f}"
+
+
+def _with_all_classes(audit: AuditData) -> str:
+    """The file with a row for each class, where there is one."""
+    file = table_files(audit.findings).get((_lens_parts.ACCURACY, _lens_parts.ACCURACY))
+    return f"tables/{file}.csv" if file else ""
 
 
 def _image_note(sheet: Sheet) -> str:

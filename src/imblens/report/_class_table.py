@@ -11,6 +11,7 @@ from imblens.report._html import anchor
 from imblens.report._lens_parts import KINDS
 
 MANY_CLASSES, ENDS = 120, 30  # of more classes, as many are shown at either end; the others are found by search
+ALL_ROWS, WORST = 1_000, 240  # of more classes, only the ends and the worst are HTML; the script unpacks the others
 PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": "", "sort": None}
 HARD = ("rare", "outlier")
 Row = Mapping[str, Any]
@@ -38,6 +39,7 @@ def table(stated: Mapping[str, Any], cells: Collection[str] = ()) -> tuple[list[
     `cells` are the addresses of errors that the page has; see `_errors.anchor`.
     """
     rows = sorted(stated["class_table"], key=lambda row: -row["train_count"])
+    worst = set(stated["order"][:WORST])
     multilabel = stated["task"] == "multilabel"
     accuracy = "Sensitivity" if multilabel else "Accuracy"
     areas = any(row["auroc"] is not None for row in rows)
@@ -65,7 +67,8 @@ def table(stated: Mapping[str, Any], cells: Collection[str] = ()) -> tuple[list[
                 "name": row["class"],
                 "cells": [{"title": title, **PLAIN_CELL, **shown_cells[title]} for title in titles],
                 "view": measured,
-                "rest": len(rows) > MANY_CLASSES and ENDS <= place < len(rows) - ENDS,
+                "rest": (rest := len(rows) > MANY_CLASSES and ENDS <= place < len(rows) - ENDS),
+                "packed": rest and len(rows) > ALL_ROWS and row["class"] not in worst,
             }
         )
     return titles, shown

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +11,7 @@ from urllib.parse import quote
 from imblens.base.wording import percent
 from imblens.lenses.errors import Listed, listed_errors, near_classes
 from imblens.report import _lens_parts, _overlays
+from imblens.report._packing import deflated
 
 if TYPE_CHECKING:
     from imblens.report._data import AuditData
@@ -148,5 +146,4 @@ def data(audit: AuditData, found: Sequence[Mapping[str, Any]]) -> str | None:
         for a, b, n, sure in zip(pairs["class"], pairs["predicted"], pairs["count"], pairs["confident"], strict=True)
     ]
     held = {"errors": listed_, "ids": list(ids), "pairs": counted, "predictions": predictions}
-    text = json.dumps(held, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
+    return deflated(held)

@@ -39,8 +39,16 @@ def packed(figures: Iterable[Figure]) -> dict[str, Any]:
         charts[figure.name] = {"spec": figure.spec, "data": data, "dense": figure.dense, "keys": figure.keys}
     text = f"[{','.join(places)}]"
     small = len(text) <= PLAIN_BYTES
-    columns = json.loads(text) if small else base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
-    return {"charts": charts, "columns": columns}
+    return {"charts": charts, "columns": json.loads(text) if small else _deflated(text)}
+
+
+def deflated(value: Any) -> str:
+    """JSON as a page's script inflates it: deflated, in base64."""
+    return _deflated(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _deflated(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
 def _compact(value: Any) -> str:

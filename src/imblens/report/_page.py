@@ -73,6 +73,12 @@ def render(
     )
 
 
+def class_rows(rows: Iterable[Mapping[str, Any]], names: Iterable[str], mean: str | None) -> list[str]:
+    """Rows of the table of classes as HTML, for the script to insert where a reader asks for them."""
+    parts: Any = templates(tuple(turned(names))).get_template("parts.html").module
+    return [str(parts.class_row(row, mean)).strip() for row in rows]
+
+
 @lru_cache(maxsize=4)
 def templates(isolated: tuple[str, ...] = ()) -> Environment:
     """The compiled templates, for pages that isolate the same names."""

@@ -19,6 +19,7 @@ from imblens.base.progress import tracked
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces, starts
 
 PRODUCT_NUMBERS = 2**22  # in one block of the product: 16 MiB of float32
+FEW_NUMBERS = 2**20  # of all products together, up to which a search is not split among threads
 REPORT_SECONDS = 5.0  # between two lines of progress
 _BLAS = Lock()  # one search at a time holds the BLAS at one thread
 Progress = Callable[[str], object]
@@ -71,6 +72,10 @@ class _Search:
         """Fill `indices` and `squared` for those queries; return the ones for which this precision is too loose."""
         size = int(np.clip(PRODUCT_NUMBERS // self._width, 32, 256))
         blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+        if len(rows) * self._width <= FEW_NUMBERS:  # finding the BLAS and starting threads would take longer
+            product = np.empty((size, self._width), self._columns.dtype)
+            done = (self._block(block, product[: len(block)], indices, squared) for block in blocks)
+            return np.concatenate(list(_reported(done, len(blocks), len(rows), progress)))
         with _single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
             products: SimpleQueue[Matrix] = SimpleQueue()  # one for each thread, used again and again
             for _ in range(min(n_threads, len(blocks))):

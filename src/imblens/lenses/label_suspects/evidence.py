@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.base.memory import cores
 from imblens.errors import NotApplicable
 from imblens.lenses._content_order import canonical_order, content_keys
+from imblens.lenses.label_suspects.quick_head import QuickHead
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -25,7 +28,9 @@ DOUBTFUL = 0.1  # an instance of lower probability that is predicted otherwise i
 FITTED = 50_000  # most instances that the head is fitted to
 ITERATIONS = 300
 TOLERANCE = 1e-3  # a third of the time of 1e-4, for the same order
-WORK = 3e10  # iterations x instances x features x classes from which there are fewer iterations
+WORK = (
+    3e10  # iterations x instances x features x classes from which there are fewer iterations, and `QuickHead` is used
+)
 LARGEST = 10**8  # instances x classes from which no head is fitted
 FEWEST = 3  # instances of a class that the head can judge out of sample
 SMALLEST = 1e-12
@@ -62,13 +67,16 @@ def _compute(run: Run) -> Evidence:
             own[of_pair], suggested[of_pair] = _from_neighbours(labels, of_pair, near[of_pair, :1], prior)
         own[alone], suggested[alone] = np.nan, labels[alone]
         return Evidence(own, suggested, 0, heads.iterations)
-    for rows, log_g in _judged(run, heads, is_kept, near):
-        local = labels[rows]
-        g = np.exp(log_g)
-        at = np.arange(len(local))
-        own[rows] = g[at, local] / g.sum(axis=1)
-        best = log_g.argmax(axis=1)
-        suggested[rows] = np.where(log_g[at, local] == 0, local, best)  # the label itself on ties
+
+    def judge(rows: slice) -> None:
+        log_g = _log_g(run, heads, is_kept, near, rows)
+        local, at = labels[rows], np.arange(len(log_g))
+        best, of_label = log_g.argmax(axis=1), log_g[at, local]
+        suggested[rows] = np.where(of_label == 0, local, best)  # the label itself on ties
+        np.exp(log_g, out=log_g)
+        own[rows] = log_g[at, local] / log_g.sum(axis=1)
+
+    _at_once(judge, row_blocks(n, run.n_classes + run.dim), heads.quick)
     own[alone], suggested[alone] = np.nan, labels[alone]
     return Evidence(own, suggested, heads.n_fitted, heads.iterations)
 
@@ -79,11 +87,14 @@ def class_evidence(run: Run) -> Iterator[tuple[slice, Floats]]:
     Raises:
         NotApplicable: no head was fitted, so that there are only neighbours.
     """
+    from threadpoolctl import threadpool_limits
+
     heads, is_kept, near = _prepared(run)
     if not heads.n_fitted:
         raise NotApplicable("no head can be cross-validated on this run, so no probabilities out of sample are known.")
-    for rows, log_g in _judged(run, heads, is_kept, near):
-        g = np.exp(log_g)
+    for rows in row_blocks(len(run.train), run.n_classes + run.dim):
+        with threadpool_limits(1, user_api="blas"):
+            g = np.exp(_log_g(run, heads, is_kept, near, rows).astype(np.float64))
         yield rows, g / g.sum(axis=1, keepdims=True)
 
 
@@ -101,25 +112,34 @@ def _prepared(run: Run) -> tuple[_Heads, NDArray[np.bool_], Integers]:
     return heads, is_kept, near
 
 
-def _judged(run: Run, heads: _Heads, is_kept: NDArray[np.bool_], near: Integers) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of training instances and their (S, C) log G of every class, with 0 as the largest of a row."""
+def _log_g(run: Run, heads: _Heads, is_kept: NDArray[np.bool_], near: Integers, rows: slice) -> NDArray[Any]:
+    """(S, C) log G of every class for a block of training instances, with 0 as the largest of a row."""
+    labels, counts, n = run.train.labels, run.train.class_counts, len(run.train)
+    prior = counts / n
+    shares = log_shares if heads.quick else lambda *given: np.log(neighbour_shares(*given))
+    log_g = shares(labels, near[rows], is_kept, prior)
+    pair = counts[labels[rows]] < FEWEST
+    if pair.any():  # among 20 neighbours, the one other instance of the class could never be more than a few
+        log_g[pair] = shares(labels, near[rows][pair][:, :1], np.ones(n, bool), prior)
+    judged = slice(None) if not pair.any() else np.flatnonzero(~pair)
+    from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
+    from_head *= HEAD_WEIGHT
+    if isinstance(judged, slice):
+        log_g *= 1 - HEAD_WEIGHT
+        log_g += from_head
+    else:
+        log_g[judged] = from_head + (1 - HEAD_WEIGHT) * log_g[judged]
+    log_g -= log_g.max(axis=1, keepdims=True)
+    return log_g
+
+
+def _at_once(work: Callable[[Any], Any], items: Iterable[Any], quick: bool) -> None:
+    """Do the work for each item, on every core where it is large; a thread of NumPy's holds no lock in arithmetic."""
     from threadpoolctl import threadpool_limits
 
-    labels, n = run.train.labels, len(run.train)
-    counts = run.train.class_counts
-    prior = counts / n
-    for rows in row_blocks(n, run.n_classes + run.dim):
-        with threadpool_limits(1, user_api="blas"):
-            log_g = np.log(neighbour_shares(labels, near[rows], is_kept, prior))
-            pair = counts[labels[rows]] < FEWEST
-            if pair.any():  # among 20 neighbours, the one other instance of the class could never be more than a few
-                nearest = near[rows][pair][:, :1]
-                log_g[pair] = np.log(neighbour_shares(labels, nearest, np.ones(n, bool), prior))
-            judged = np.flatnonzero(~pair)
-            from_head = heads.log_probability(np.arange(rows.start, rows.stop)[judged])
-            log_g[judged] = HEAD_WEIGHT * from_head + (1 - HEAD_WEIGHT) * log_g[judged]
-            log_g -= log_g.max(axis=1, keepdims=True)
-        yield rows, log_g
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores() if quick else 1) as pool:
+        for _ in pool.map(work, items):
+            pass
 
 
 def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_], prior: Floats) -> Floats:
@@ -141,6 +161,25 @@ def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_
     counts = np.bincount(key.ravel(), weights=is_kept[near].ravel().astype(np.float64), minlength=size * n_classes)
     shares = counts.reshape(size, n_classes) + np.maximum(prior, SMALLEST)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def log_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_], prior: Floats) -> NDArray[np.float32]:
+    """Return the logarithm of `neighbour_shares` in float32, which is computed for the classes among the neighbours alone.
+
+    Example:
+        >>> labels, prior = np.array([0, 0, 1, 1]), np.array([0.5, 0.5])
+        >>> np.exp(log_shares(labels, np.array([[1, 2, 3]]), np.array([True, True, True, False]), prior)).round(3)
+        array([[0.5, 0.5]], dtype=float32)
+    """
+    spread = np.maximum(prior, SMALLEST)
+    kept = is_kept[near]
+    total = np.log(kept.sum(axis=1) + spread.sum())
+    found = (np.log(spread)[None, :] - total[:, None]).astype(np.float32)
+    key = (np.arange(len(near))[:, None] * len(prior) + labels[near])[kept]
+    cells, number_of = np.unique(key, return_counts=True)
+    row, label = np.divmod(cells, len(prior))
+    found[row, label] = np.log(number_of + spread[label]) - total[row]
+    return found
 
 
 def _from_neighbours(labels: Integers, rows: Any, near: Integers, prior: Floats) -> tuple[Floats, Integers]:
@@ -185,6 +224,7 @@ class _Heads:
         self.models: list[Any] = [None] * FOLDS
         work = max(1, len(sample) * run.dim * self.n_classes)
         self.iterations = int(np.clip(WORK / work, 20, ITERATIONS))
+        self.quick = self.iterations < ITERATIONS
 
     def fit(self) -> NDArray[np.bool_]:
         """Fit twice, the second time without doubtful instances; (N,) whether an instance is not doubtful."""
@@ -192,41 +232,57 @@ class _Heads:
         is_kept = np.ones(len(labels), bool)
         if not self.n_fitted:
             return is_kept
-        standard = np.asarray(self.train.features[self.sample], dtype=np.float64)
-        self.mean = standard.mean(axis=0)
-        spread = standard.std(axis=0)
+        standard = np.asarray(self.train.features[self.sample], dtype=np.float32 if self.quick else np.float64)
+        self.mean = standard.mean(axis=0, dtype=np.float64)
+        if self.quick:  # no copy of a large matrix
+            standard -= self.mean
+            squares = sum((standard[rows].astype(np.float64) ** 2).sum(axis=0) for rows in row_blocks(*standard.shape))
+            spread = np.sqrt(squares / len(standard))
+        else:
+            spread = standard.std(axis=0)
+            standard = standard - self.mean
         self.spread = np.where(spread > 1e-12 * np.maximum(1.0, np.abs(self.mean)), spread, 1.0)
-        standard = (standard - self.mean) / self.spread
+        standard /= self.spread
         self._fit_folds(standard, is_kept)
-        for rows in row_blocks(len(labels), self.n_classes + self.train.dim):
+
+        def judge(rows: slice) -> None:
             found = self.log_probability(np.arange(rows.start, rows.stop))
             own = found[np.arange(len(found)), labels[rows]]
             is_kept[rows] = (own == found.max(axis=1)) | (own >= np.log(DOUBTFUL))
+
+        _at_once(judge, row_blocks(len(labels), self.n_classes + self.train.dim), self.quick)
         self._fit_folds(standard, is_kept)
         return is_kept
 
     def _fit_folds(self, standard: Floats, is_kept: NDArray[np.bool_]) -> None:
         from sklearn.exceptions import ConvergenceWarning
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            _at_once(lambda number: self._fit_fold(number, standard, is_kept), range(FOLDS), self.quick)
+
+    def _fit_fold(self, number: int, standard: Floats, is_kept: NDArray[np.bool_]) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        labels, fold = self.train.labels[self.sample], self.fold[self.sample]
-        for number in range(FOLDS):
-            chosen = (fold != number) & is_kept[self.sample]
-            present = np.unique(labels[chosen])
-            model = self.models[number]
-            if len(present) < 2:
-                self.models[number] = None
-                continue
-            if model is None or len(model.classes_) != len(present):
-                model = LogisticRegression(max_iter=self.iterations, tol=TOLERANCE, warm_start=True)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-                self.models[number] = model.fit(standard[chosen], labels[chosen])
+        labels = self.train.labels[self.sample]
+        chosen = np.flatnonzero((self.fold[self.sample] != number) & is_kept[self.sample])
+        present = np.unique(labels[chosen])
+        model = self.models[number]
+        if len(present) < 2:
+            self.models[number] = None
+            return
+        if model is None or len(model.classes_) != len(present):
+            settings = {"max_iter": self.iterations, "tol": TOLERANCE}
+            model = QuickHead(**settings) if self.quick else LogisticRegression(**settings, warm_start=True)
+        if self.quick:
+            self.models[number] = model.fit(standard, labels, chosen)
+        else:
+            self.models[number] = model.fit(standard[chosen], labels[chosen])
 
-    def log_probability(self, rows: Integers) -> Floats:
+    def log_probability(self, rows: Integers) -> NDArray[Any]:
         """(S, C) log of the probability of each class, by the head that was not fitted to the instance's fold."""
-        found = np.full((len(rows), self.n_classes), np.log(SMALLEST))
+        found = np.full((len(rows), self.n_classes), np.log(SMALLEST), np.float32 if self.quick else np.float64)
         fold = self.fold[rows]
         for number, model in enumerate(self.models):
             at = np.flatnonzero(fold == number)
@@ -237,5 +293,9 @@ class _Heads:
                 continue
             features = np.asarray(self.train.features[rows[at]], dtype=np.float64)
             log_p = model.predict_log_proba((features - self.mean) / self.spread)
-            found[np.ix_(at, model.classes_)] = np.maximum(log_p, np.log(SMALLEST))
+            np.maximum(log_p, np.log(SMALLEST), out=log_p)
+            if len(model.classes_) == self.n_classes:
+                found[at] = log_p
+            else:
+                found[np.ix_(at, model.classes_)] = log_p
         return found

@@ -5,6 +5,8 @@
   const page = JSON.parse(document.getElementById("imblens-page").textContent);
   const SIGNAL = page.signal;
   const views = new Map();
+  const classTable = document.getElementById("table-of-classes");
+  let classRows = Array.from(classTable?.tBodies[0].rows ?? []);  // in their order; of more than 1,000 classes not all are in the page
   let chosen = page.of;
   let settled;  // a promise: the list of errors is drawn
   let cell = "";  // the predicted class of the chosen cell of a matrix
@@ -23,6 +25,15 @@
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   };
+
+  // of more than 1,000 classes, most rows and sentences are unpacked when a class is sought, sorted or chosen
+  let unpackedRows;
+  const withAllRows = () => unpackedRows ??= inflated(page.more).then(({ rows: texts, places, lines, sentences }) => {
+    Object.assign(page, { lines, sentences, more: null });
+    const packed = make("template", { innerHTML: texts.join("") }).content;
+    const at = new Set(places), [out, kept] = [packed.children, classRows].map((some) => Array.from(some).values());
+    classRows = Array.from({ length: texts.length + classRows.length }, (_, place) => (at.has(place) ? out : kept).next().value);
+  });
 
   const rows = async ({ n, columns }) => {
     const keys = Object.keys(columns);
@@ -268,6 +279,7 @@
     lead();
     describe();
     settled = errors();
+    if (page.more && chosen !== "") withAllRows().then(() => { narrowDown(); lead(); describe(); });
     if (write && (asked().name !== chosen || asked().cell !== cell)) history.pushState(null, "", address());
   }
 
@@ -315,7 +327,7 @@
 
   function describe() {
     if (!box) return;
-    const row = chosen === "" ? null : all(".classes tbody tr").find((tr) => tr.dataset.class === chosen);
+    const row = chosen === "" ? null : (classTable ? classRows : all(".classes tbody tr")).find((tr) => tr.dataset.class === chosen);
     box.hidden = !row;
     box.replaceChildren();
     if (!row) return;
@@ -587,10 +599,12 @@
   }
 
   function sort(table, column, down) {
-    const body = table.tBodies[0];
-    const keyed = Array.from(body.rows, (row) => [value(row, column), row]);
+    if (page.more && table === classTable) return withAllRows().then(() => sort(table, column, down));
+    const keyed = (table === classTable ? classRows : Array.from(table.tBodies[0].rows)).map((row) => [value(row, column), row]);
     const known = keyed.filter(([key]) => key !== null).sort(([a], [b]) => (down ? compare(b, a) : compare(a, b)));
-    body.append(...[...known, ...keyed.filter(([key]) => key === null)].map(([, row]) => row));
+    const sorted = [...known, ...keyed.filter(([key]) => key === null)].map(([, row]) => row);
+    if (table === classTable) classRows = sorted;
+    if (table !== classTable || !unpackedRows) table.tBodies[0].append(...sorted);
     Array.from(table.tHead.rows[0].cells, (head, at) => {
       if (at === column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
@@ -620,13 +634,17 @@
   const find = document.getElementById("find");
   function narrowDown() {
     if (!find) return;
-    const table = document.getElementById("table-of-classes");
-    const ends = Number(table.dataset.ends);
-    const body = Array.from(table.tBodies[0].rows);
+    const ends = Number(classTable.dataset.ends);
+    const body = classRows;
     const wanted = find.value.trim().toLocaleLowerCase();
+    if (page.more && wanted) return withAllRows().then(narrowDown);
     const fits = body.filter((row) => row.dataset.class.toLocaleLowerCase().includes(wanted));
     const shown = new Set(wanted ? fits.slice(0, 2 * ends) : [...body.slice(0, ends), ...body.slice(-ends)]);
-    for (const row of body) row.classList.toggle("rest", !shown.has(row) && row.dataset.class !== chosen);
+    for (const row of body) {
+      row.classList.toggle("rest", !shown.has(row) && row.dataset.class !== chosen);
+      row.classList.toggle("chosen", row.dataset.class === chosen);
+    }
+    if (unpackedRows) classTable.tBodies[0].replaceChildren(...body.filter((row) => !row.classList.contains("rest")));
     document.getElementById("found").textContent =
       wanted ? `${fits.length} found${fits.length > shown.size ? `, ${shown.size} shown` : ""}.` : "";
   }
