@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -232,7 +233,9 @@ class _Heads:
         is_kept = np.ones(len(labels), bool)
         if not self.n_fitted:
             return is_kept
-        standard = np.asarray(self.train.features[self.sample], dtype=np.float32 if self.quick else np.float64)
+        standard: NDArray[Any] = np.asarray(
+            self.train.features[self.sample], dtype=np.float32 if self.quick else np.float64
+        )
         self.mean = standard.mean(axis=0, dtype=np.float64)
         if self.quick:  # no copy of a large matrix
             standard -= self.mean
@@ -254,7 +257,7 @@ class _Heads:
         self._fit_folds(standard, is_kept)
         return is_kept
 
-    def _fit_folds(self, standard: Floats, is_kept: NDArray[np.bool_]) -> None:
+    def _fit_folds(self, standard: NDArray[Any], is_kept: NDArray[np.bool_]) -> None:
         from sklearn.exceptions import ConvergenceWarning
 
         with warnings.catch_warnings():
@@ -262,7 +265,7 @@ class _Heads:
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             _at_once(lambda number: self._fit_fold(number, standard, is_kept), range(FOLDS), self.quick)
 
-    def _fit_fold(self, number: int, standard: Floats, is_kept: NDArray[np.bool_]) -> None:
+    def _fit_fold(self, number: int, standard: NDArray[Any], is_kept: NDArray[np.bool_]) -> None:
         from sklearn.linear_model import LogisticRegression
 
         labels = self.train.labels[self.sample]
@@ -273,8 +276,8 @@ class _Heads:
             self.models[number] = None
             return
         if model is None or len(model.classes_) != len(present):
-            settings = {"max_iter": self.iterations, "tol": TOLERANCE}
-            model = QuickHead(**settings) if self.quick else LogisticRegression(**settings, warm_start=True)
+            new = QuickHead if self.quick else partial(LogisticRegression, warm_start=True)
+            model = new(max_iter=self.iterations, tol=TOLERANCE)
         if self.quick:
             self.models[number] = model.fit(standard, labels, chosen)
         else:
