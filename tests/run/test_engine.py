@@ -189,7 +189,7 @@ print("the same")
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_two_nodes_of_which_one_ends_half_way_give_the_same_findings(tmp_path: Path) -> None:
     words = [sys.executable, "-c", NODES, str(tmp_path)]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=environment)
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
 
