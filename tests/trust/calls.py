@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -60,6 +62,7 @@ ARRAYS = {"features": FEATURES, "labels": LABELS, "logits": LOGITS, "pixels": PI
 def place() -> Path:
     """A folder of stored things to read."""
     folder = Path(tempfile.mkdtemp(prefix="imblens-trust-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     plain_run().save(folder / "run")
     for i in range(2):
         shard = {"index": i, "of": 2, "instances": {"train": len(FEATURES)}}
@@ -162,7 +165,7 @@ def studied(text: str = STUDY) -> object:
     return studies.run_study(studies.find_study("study.toml"), new("study"), workers=1, progress=lambda line: None)
 
 
-def captured(**options: Any) -> object:
+def captured(**options: Any) -> Any:
     given = {"train": (PIXELS, OF_PIXELS), "test": (PIXELS, OF_PIXELS), "batch_size": 4}
     return imblens.capture(network(), **{**given, **options})
 
@@ -250,7 +253,7 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
         ),
         "recall_threshold": (partial(decisions.recall_threshold, EXPECTED[:, 0], 0.8), None),
         "checked_prior": (
-            partial(decisions.checked_prior, run, "balanced"),
+            partial(decisions.checked_prior, run, "training"),
             partial(decisions.checked_prior, run, "x"),
         ),
         "exports": (exports.exports, None),
@@ -288,7 +291,7 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             partial(treatments.cross_validated, run, "tau_norm", {"x": [1]}),
         ),
         "train_head": (partial(treatments.train_head, FEATURES, LABELS, 3), None),
-        "find_study": (partial(studies.find_study, "eos"), partial(studies.find_study, "x")),
+        "find_study": (partial(studies.find_study, "eos-gap"), partial(studies.find_study, "x")),
         "run_study": (studied, partial(studied, STUDY.replace("crt", "x"))),
         "oversample_pixels": (
             lambda: synthesis.oversample_pixels(images(), "smote"),
@@ -329,7 +332,14 @@ TREATED = ("best", "logit_adjustment", "temperature", "refit", "crt", "lws", "nc
 
 
 def exported(to: str, **options: Any) -> object:
-    return exports.export(plain_run(), to, new("exported"), **options)
+    return exports.export(with_images(), to, new("exported"), **options)
+
+
+@cache
+def with_images() -> Run:
+    """A captured run that stores its images."""
+    run: Run = captured()
+    return run
 
 
 def __getattr__(name: str) -> Any:
