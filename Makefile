@@ -7,12 +7,13 @@ OUT ?= imblens-demo
 PYTHON311 ?= python3.11
 ECOSYSTEM := .venv-ecosystem
 PEERS := .venv-peers
+ADVISORIES := .venv-advisories
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder # a process more than cores, up to four, each with one thread
 TESTED := OMP_NUM_THREADS=1 $(BIN)/python
 COVERED := $(TESTED) -m slipcover --source src/imblens --omit 'src/imblens/extraction/_loops.py' --skip-covered --missing-width 40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-all check fix bench bench-scale soak docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test test-all check advisories fix bench bench-scale soak docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -41,6 +42,15 @@ check: setup ## format, lint and types, without changing a file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.advisories
+
+$(ADVISORIES)/.ready:
+	$(PYTHON) -m venv $(ADVISORIES)
+	$(ADVISORIES)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+advisories: $(ADVISORIES)/.ready ## look up known vulnerabilities of the pinned dependencies (pip-audit; needs a connection)
+	$(ADVISORIES)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 fix: setup ## format, and fix what the linter can fix
 	$(BIN)/ruff format .
@@ -82,4 +92,4 @@ peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a sep
 	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(ADVISORIES) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

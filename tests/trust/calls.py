@@ -70,7 +70,7 @@ def place() -> Path:
         Run.from_arrays(train=rows, head=(WEIGHT, BIAS), classes=NAMES, meta={"shard": shard}).save(folder / f"part{i}")
     decisions.Decision.fit(plain_run()).save(folder / "rules.safetensors")
     np.save(folder / "rows.npy", TEST_FEATURES)
-    (folder / "drop.csv").write_text("id\n0\n")
+    (folder / "drop.csv").write_text("id\n000000\n")
     from PIL import Image
 
     for split in ("train", "test"):
@@ -311,7 +311,7 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
         "log_audit": (lambda: watch.log_audit(audited(), Log()), lambda: watch.log_audit(audited(), object())),
         "load_images": (lambda: data.load_images(place() / "images"), lambda: data.load_images(place() / "run")),
         "digits": (data.digits, partial(data.digits, profile="x")),
-        "shapes": (partial(data.shapes, n_max=20, test_per_class=4), partial(data.shapes, causes=["x"])),
+        "shapes": (partial(data.shapes, imbalance=5, n_max=20, test_per_class=4), partial(data.shapes, causes=["x"])),
         "imbalance_profile": (
             partial(data.imbalance_profile, [30, 30], "exp:3"),
             partial(data.imbalance_profile, [3], "x"),

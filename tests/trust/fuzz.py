@@ -1,7 +1,8 @@
 """Random files for every reader: only exceptions of imblens may come out.
 
     python -m tests.trust.fuzz READER --seconds 60      guided by coverage where atheris is installed, else by chance
-    python -m tests.trust.fuzz all --seconds 60         each reader in turn, that long
+    python -m tests.trust.fuzz all --seconds 60         each reader that long; `--at-once 3`: three at a time
+    python -m tests.trust.fuzz npz,costs --seconds 60   these
     python -m tests.trust.fuzz                          the figures of results/fuzz.jsonl
 
 The inputs are valid files of each kind with random changes. Whatever else comes out is kept once per place in the code, in
@@ -18,9 +19,7 @@ import importlib.util
 import io
 import json
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -424,6 +423,7 @@ class Tally:
         """Start the clock."""
         self.name, self.reader = name, READERS[name]
         self.start, self.seconds, self.count = time.monotonic(), seconds, 0
+        self.used = time.process_time()
         self.faults: dict[str, str] = {}
 
     def one(self, content: bytes) -> None:
@@ -446,6 +446,7 @@ class Tally:
             "guided": GUIDED,
             "executions": self.count,
             "seconds": round(time.monotonic() - self.start),
+            "processor": round(time.process_time() - self.used),
             "open": self.faults,
         }
         RESULTS.mkdir(exist_ok=True)
@@ -462,6 +463,8 @@ def fuzz(name: str, seconds: float) -> None:
     tally = Tally(name, seconds)
     for seed in seeds:
         tally.one(seed)
+    import resource
+
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, resource.RLIM_INFINITY))
     if not GUIDED:
@@ -497,7 +500,9 @@ def figures() -> list[str]:
     still = {name: line["open"] for name, line in last.items() if line["open"]}
     return [
         f"fuzzing: {sum(line['executions'] for line in lines):,} inputs of {len(last)} of {len(READERS)} readers in "
-        f"{sum(line['seconds'] for line in lines) / 60:.0f} minutes, {sum(map(len, still.values()))} open crashes",
+        f"{sum(line['seconds'] for line in lines) / 60:.0f} minutes, guided by coverage in "
+        f"{sum(line['seconds'] for line in lines if line['guided']) / 60:.0f} of them, "
+        f"{sum(map(len, still.values()))} open crashes",
         *(f"open: {name}: {place}: {text}" for name, found in still.items() for place, text in found.items()),
     ]
 
@@ -505,28 +510,40 @@ def figures() -> list[str]:
 def main() -> int:
     """Fuzz one reader or all, or print the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("reader", nargs="?", choices=[*READERS, "all"])
+    parser.add_argument("readers", nargs="?", help="names with commas between them, or all")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--at-once", type=int, default=1)
     asked = parser.parse_args()
-    if asked.reader is None:
+    if asked.readers is None:
         print(*figures(), sep="\n")
-    elif asked.reader == "all":
-        for name in READERS:
-            subprocess.run(
-                [sys.executable, "-m", "tests.trust.fuzz", name, "--seconds", str(asked.seconds)], check=False
-            )
-        print(*figures(), sep="\n")
-    else:
-        if GUIDED:
-            import atheris
+        return 0
+    names = list(READERS) if asked.readers == "all" else asked.readers.split(",")
+    if unknown := set(names) - set(READERS):
+        parser.error(f"no reader {', '.join(unknown)}; known: {', '.join(READERS)}")
+    if GUIDED:
+        import atheris
 
-            with atheris.instrument_imports(include=["imblens"], enable_loader_override=False):
-                import imblens.data
-                import imblens.decisions
-                import imblens.models
-                import imblens.run
-                import imblens.studies  # noqa: F401
-        fuzz(asked.reader, asked.seconds)
+        with atheris.instrument_imports(include=["imblens"], enable_loader_override=False):
+            import imblens.data
+            import imblens.decisions
+            import imblens.models
+            import imblens.run
+            import imblens.studies  # noqa: F401
+    running = 0
+    for name in names:  # each in a child, so that a crash of the interpreter ends one reader only
+        if os.fork() == 0:
+            try:
+                fuzz(name, asked.seconds)
+            finally:
+                os._exit(1)
+        running += 1
+        if running >= asked.at_once:
+            os.wait()
+            running -= 1
+    while running:
+        os.wait()
+        running -= 1
+    print(*figures(), sep="\n")
     return 0
 
 
