@@ -39,7 +39,8 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
     for task in ("multiclass", "multilabel"):
         audit = imblens.audit(captured_run(task=task))
         yield from ((f"{task} {lens} {name}", t) for lens, f in audit.findings.items() for name, t in f.tables.items())
-    yield "compare", imblens.compare([run, imblens.treat(run, "tau_norm")]).tables["classes"]
+    compared = imblens.compare([run, imblens.treat(run, "tau_norm")])
+    yield from ((f"compare {name}", table) for name, table in compared.tables.items())
     for name in ("eos", "crt", "lws", "smote", "logit_adjustment"):
         head = imblens.treat(run, name).head
         assert head is not None

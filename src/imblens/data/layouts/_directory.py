@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from imblens.data._decode import PixelRange
 from imblens.data._entries import Uncertain
@@ -48,7 +49,9 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
     """
     seed, uncertain, columns = reading.seed, reading.uncertain, reading.columns
     if (path / "run.json").exists():
-        raise InputError(f"{path} is a captured run, not images.", hint=f"Look at it with: imblens audit {path}")
+        raise InputError(
+            f"{path} is a captured run, not images.", hint=f"Look at it with: imblens audit {quote(str(path))}"
+        )
     files = {split: shards for split, shards in split_files(path).items() if holds_images(shards[0], columns)}
     files = files or split_files(path)
     if files and not _class_folders_only(path, [shard for shards in files.values() for shard in shards], columns):

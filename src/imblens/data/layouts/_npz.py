@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,9 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
 def _wanted(path: Path, keys: tuple[str, ...]) -> list[str]:
     if "train_features" in keys and "train_images" not in keys:
-        raise MissingError(f"{path} holds features, not images.", hint=f"Audit it with: imblens audit {path}")
+        raise MissingError(
+            f"{path} holds features, not images.", hint=f"Audit it with: imblens audit {quote(str(path))}"
+        )
     wanted = ["train_images", "train_labels"]
     for split in ("test", "val"):
         pair = [f"{split}_images", f"{split}_labels"]
