@@ -83,9 +83,11 @@ ecosystem: $(ECOSYSTEM)/.ready ## try networks of other libraries in a separate 
 	$(ECOSYSTEM)/bin/python -m benchmarks.ecosystem --out docs/ecosystem.md
 	$(ECOSYSTEM)/bin/python -m pytest -p no:cacheprovider tests/docs/test_pages.py -k "hugging or timm or monai or text"
 
-$(PEERS)/.ready: tests/peers.txt
+$(PEERS)/.ready: tests/peers.txt constraints.txt # with uv, since pip tries versions for hours; folders of wheels as pip's
 	$(PYTHON311) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/peers.txt -e '.[train,tensorboard,test]'
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(PEERS)/bin/uv pip install --quiet --python $(PEERS)/bin/python \
+		-r tests/peers.txt "$$(grep '^torch==' constraints.txt)" -e '.[train,tensorboard,test]'
 	touch $@
 
 peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a separate environment (5 GB)

@@ -250,6 +250,12 @@ class ImageSet:
         planted: the planted causes of a synthetic set (see `shapes`); empty for others. Facts about single
             training images are under `planted[cause]["train"]`, by id.
         source: plain JSON values: path, layout, profile, seed, counts per split.
+
+    Example:
+        >>> split = ImageSplit.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 1])
+        >>> images = ImageSet("pets", ("cat", "dog"), "multiclass", train=split)
+        >>> images.class_counts.tolist(), images.test is None
+        ([1, 2], True)
     """
 
     name: str

@@ -44,6 +44,15 @@ class Collection:
     Attributes:
         tables: `classes`, and with a pool `list`; see `collect`.
         notes: assumptions and limits, one sentence each.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat([0, 1], [60, 10])
+        >>> features = rng.normal(size=(70, 2)) + 2 * np.eye(2)[y]
+        >>> run = Run.from_arrays(train=(features, y), head=(np.eye(2) * 2, [0, 0]), classes=["cat", "dog"])
+        >>> found = collect(run, pool=rng.normal(size=(200, 2)) + 1, count=10, gain=False)
+        >>> found.tables["classes"].loc[found.tables["classes"]["aimed"], "class"].tolist(), len(found.tables["list"])
+        (['dog'], 10)
     """
 
     tables: Mapping[str, pd.DataFrame] = field(repr=False)

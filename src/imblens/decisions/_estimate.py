@@ -42,6 +42,15 @@ class Estimate:
         tables: `estimate`, `priors` and, in single-label runs, `confusion`; see `estimate`.
         summary: verdict, accuracy and balanced_accuracy with intervals, the tests of shift: plain JSON values.
         notes: assumptions and limits, one sentence each.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat([0, 1], [60, 20])
+        >>> features = rng.normal(size=(80, 2)) + 2 * np.eye(2)[y]
+        >>> run = Run.from_arrays(train=(features, y), head=(np.eye(2) * 2, [0, 0]), classes=["cat", "dog"])
+        >>> found = estimate(run, unlabelled=features + 9, labels=(features, y))  # another kind of data
+        >>> found.verdict, found.lines()[0][:7], bool(found.tables["estimate"]["recall"].isna().all())
+        ('refused', 'refused', True)
     """
 
     tables: Mapping[str, pd.DataFrame] = field(repr=False)

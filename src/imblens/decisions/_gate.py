@@ -53,6 +53,13 @@ class GateResult:
         level: p-value up to which a drop of one class is reported after the control over all classes.
         paired: whether both runs have the same test instances.
         names: of the run and of the reference.
+
+    Example:
+        >>> y = np.repeat([0, 1], 20)
+        >>> run = Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]), classes=["cat", "dog"])
+        >>> result = gate(run, run)  # the same network twice
+        >>> result.failed, sorted(set(result.table["result"])), result.paired
+        (False, ['passed'], True)
     """
 
     table: pd.DataFrame = field(repr=False)

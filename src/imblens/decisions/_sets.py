@@ -184,6 +184,12 @@ def set_coverage(rule: SetRule, logits: NDArray[Any], labels: NDArray[Any]) -> p
     Returns:
         Columns: position of the class, count (instances), coverage with its 95% interval, size (mean number of classes in
         the sets of its instances), calibration_count, guaranteed. NaN for a class without instances.
+
+    Example:
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> rule = fit_sets(np.eye(2)[y], y, coverage=0.9)
+        >>> set_coverage(rule, np.eye(2)[y[::2]], y[::2])[["count", "coverage", "size"]].to_numpy().tolist()
+        [[15.0, 1.0, 1.0], [5.0, 1.0, 1.0]]
     """
     import pandas as pd
 

@@ -243,6 +243,18 @@ def lens(
             function's module, where there is one.
         pairs: table -> column: tables with a row for each pair of classes. With many classes they are written as
             Parquet, and the rows with the largest values of the column as CSV.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from imblens.lenses import Measure
+        >>> @lens("How long are the features of each class?", measures=[Measure("lengths", "length", "length", better=None)])
+        ... def lengths(run):
+        ...     length = np.linalg.norm(run.train.features, axis=1)
+        ...     means = [length[run.train.labels == c].mean() for c in range(run.n_classes)]
+        ...     return Finding({"lengths": pd.DataFrame({"class": run.classes, "length": means})}, {"longest": max(means)})
+        >>> run = Run.from_arrays(train=([[3, 4], [0, 1]], [0, 1]), classes=["cat", "dog"])
+        >>> lengths(run).tables["lengths"]["length"].tolist(), lengths(run).lens
+        ([5.0, 1.0], 'lengths')
     """
     declared = LensInfo("", question, tuple(needs), tuple(measures), order, lines, charts, pairs=dict(pairs or {}))
 

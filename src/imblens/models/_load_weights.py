@@ -46,6 +46,14 @@ def load_weights(
         MissingError: there is no such file or key.
         ShapeError: no part of the file covers the network.
         InputError: not a file of weights, damaged, or a pickle that would need `unsafe_pickle`.
+
+    Example:
+        >>> import tempfile, torch
+        >>> file = Path(tempfile.mkdtemp()) / "last.pt"
+        >>> trained, mine = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+        >>> torch.save({"epoch": 7, "state_dict": {f"module.{k}": v for k, v in trained.state_dict().items()}}, file)
+        >>> bool((load_weights(mine, file).weight == trained.weight).all())
+        True
     """
     file, key = _file_and_key(path, key)
     tensors = read_checkpoint(file, model, unsafe_pickle=unsafe_pickle)

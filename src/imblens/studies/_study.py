@@ -48,6 +48,11 @@ class Study:
         shown: from named tables to Markdown.
         missing: data sets without a source, with what to download; `tables` has a row for each.
         figures: by name, how each is drawn from the finished cells.
+
+    Example:
+        >>> study = find_study("eos-table5", quick=True, data={"CIFAR-10": "digits"})
+        >>> study.name, len(study.jobs) > 0, sorted(study.missing)
+        ('eos-table5', True, [])
     """
 
     name: str
@@ -70,6 +75,12 @@ class Result:
         tables: by name; saved as tables/<name>.csv.
         text: the tables as Markdown; saved as table.md.
         path: the folder.
+
+    Example:
+        >>> import tempfile
+        >>> result = run_study(find_study("iml-table1", data={"CIFAR-10": "digits"}), tempfile.mkdtemp(), workers=1)
+        >>> (result.path / "table.md").read_text(encoding="utf-8") == result.text
+        True
     """
 
     results: pd.DataFrame
@@ -298,6 +309,13 @@ def run_study(
 
     Raises:
         InputError: `out` holds another study, or a network cannot be trained.
+
+    Example:
+        >>> import tempfile
+        >>> study = find_study("iml-table1", data={"CIFAR-10": "digits"})  # describes data and networks, trains nothing
+        >>> result = run_study(study, tempfile.mkdtemp(), workers=1)
+        >>> list(result.tables), sorted(path.name for path in result.path.glob("*.*"))
+        (['study'], ['results.csv', 'study.json', 'table.md'])
     """
     store = Store.open(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     for name, needs in study.missing.items():

@@ -39,6 +39,16 @@ class Trained:
         log: one row per epoch: epoch, loss, split (val or train), balanced_accuracy, rare_accuracy, lr, seconds. For
             multi-label sets: auroc (mean over labels) and rare_auroc instead, and a column for each label.
         path: the folder with model.safetensors, log.csv and checkpoints/last.ckpt.
+
+    Example:
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from imblens.data import ImageSet, ImageSplit
+        >>> split = ImageSplit.from_arrays(np.zeros((8, 16, 16), np.uint8), [0, 1] * 4)
+        >>> with TemporaryDirectory() as out:
+        ...     trained = train(ImageSet("pets", ("cat", "dog"), "multiclass", split), epochs=2, out=out, progress=False)
+        >>> trained.model.training, trained.log["epoch"].tolist(), trained.meta["seed"]
+        (False, [1, 2], 0)
     """
 
     model: nn.Module

@@ -48,6 +48,15 @@ def cross_validated(
         folds: 2 or more. Classes of one instance stay in training and are not scored.
         widen: 1 or more, or "auto"; 1 is plain cross-validation.
         seed: of the folds.
+
+    Example:
+        >>> import numpy as np
+        >>> rng, y = np.random.default_rng(0), np.repeat([0, 1], [60, 12])
+        >>> features = rng.normal(size=(72, 4)) + np.eye(4)[y]
+        >>> run = Run.from_arrays(train=(features, y), head=(np.eye(2, 4), [0, 0]), classes=["cat", "dog"])
+        >>> trial = cross_validated(run, "logit_adjustment", {"tau": [0.0, 1.0]})
+        >>> [candidate.shown for candidate in trial.candidates], len(trial.labels)
+        ([{'tau': 0.0}, {'tau': 1.0}], 72)
     """
     found = find_treatment(treatment) if isinstance(treatment, str) else treatment
     base = found.check({**(options or {}), **{key: values[0] for key, values in grid.items()}})

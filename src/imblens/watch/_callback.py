@@ -33,7 +33,25 @@ class AuditCallback(lightning.Callback):
         audit: the latest one, or None.
 
     Example:
-        trainer = Trainer(callbacks=[AuditCallback(train=train_set, test=val_set, classes=names, every=5)])
+        >>> import torch
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from imblens.training import quiet_lightning
+        >>> class Mine(lightning.LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.model = torch.nn.Linear(2, 2)
+        ...     def training_step(self, batch, _):
+        ...         return torch.nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> data = TensorDataset(torch.eye(2).repeat(20, 1), torch.arange(2).repeat(20))
+        >>> watching = AuditCallback(train=data, test=data, classes=["cat", "dog"], every=5)
+        >>> quiet = dict(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
+        >>> trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[watching], **quiet)
+        >>> with quiet_lightning():
+        ...     trainer.fit(Mine(), DataLoader(data, batch_size=8))
+        >>> watching.audit["class_accuracy"].tables["class_accuracy"]["class"].tolist()
+        ['cat', 'dog']
     """
 
     def __init__(

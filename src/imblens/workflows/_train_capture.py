@@ -79,6 +79,17 @@ def train_and_capture(
 
     Returns:
         The run, and the result of `train`.
+
+    Example:
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from imblens.data import ImageSplit
+        >>> split = ImageSplit.from_arrays(np.zeros((8, 16, 16), np.uint8), [0, 1] * 4)
+        >>> images = ImageSet("pets", ("cat", "dog"), "multiclass", split)
+        >>> with TemporaryDirectory() as out:
+        ...     run, trained = train_and_capture(images, Path(out), TrainingPlan(epochs=1))
+        >>> run.classes, len(run.train.labels), trained.log["epoch"].tolist()
+        (('cat', 'dog'), 8, [1])
     """
     from imblens.extraction import capture
 
