@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +87,16 @@ def test_every_public_name_is_in_the_reference() -> None:
             continue
         left = public_names(f"imblens.{folder.name}") - described_names()
         assert not left or f"imblens.{folder.name}" in tables, (folder.name, left)
+
+
+def test_every_name_described_in_full_has_an_example() -> None:
+    """In its docstring or in one of a method; the doctests run them."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    described = [pydoc.locate(name) for name in re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)]
+    for found in filter(callable, described):
+        methods = vars(found).values() if isinstance(found, type) else ()
+        assert any(">>>" in (inspect.getdoc(one) or "") for one in (found, *methods)), found
+    assert len(described) > 80
 
 
 def test_search_works_from_disk(site: Path) -> None:

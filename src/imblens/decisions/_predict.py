@@ -148,7 +148,8 @@ def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, fo
     Example:
         >>> import tempfile, pandas as pd
         >>> y = np.repeat([0, 1], 20)
-        >>> run = Run.from_arrays(train=(np.eye(2)[y], y), val=(np.eye(2)[y], y), head=(np.eye(2), [0, 0]), classes=["cat", "dog"])
+        >>> x = np.eye(2)[y]
+        >>> run = Run.from_arrays(train=(x, y), val=(x, y), head=(np.eye(2), [0, 0]), classes=["cat", "dog"])
         >>> file = Path(tempfile.mkdtemp()) / "new.parquet"
         >>> _ = write_decisions(Decision.fit(run), Unlabelled(np.array([[0.0, 1.0]]), ids=["a.png"]), file)
         >>> pd.read_parquet(file)[["id", "prediction"]].to_dict("records")

@@ -1,5 +1,7 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
+from imblens.run._as_run import as_run as as_run
+from imblens.run._as_run import as_runs as as_runs
 from imblens.run._balanced import balanced_by as balanced_by
 from imblens.run._class_order import permutation_note as permutation_note
 from imblens.run._copies import copied_within as copied_within
@@ -26,8 +28,6 @@ from imblens.run._part import UNKNOWN as UNKNOWN
 from imblens.run._part import Part as Part
 from imblens.run._read import read_part as read_part
 from imblens.run._run import Run as Run
-from imblens.run._run import as_run as as_run
-from imblens.run._run import as_runs as as_runs
 from imblens.run._same_instances import common_rows as common_rows
 from imblens.run._same_instances import same_features as same_features
 from imblens.run._split import PREVIEWS as PREVIEWS

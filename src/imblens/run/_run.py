@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -301,7 +301,13 @@ class Run:
 
     @staticmethod
     def table_columns(source: Any) -> list[str]:
-        """Return the names of the columns of a table, without reading its rows; see `from_table`."""
+        """Return the names of the columns of a table, without reading its rows; see `from_table`.
+
+        Example:
+            >>> import pandas as pd
+            >>> Run.table_columns(pd.DataFrame({"embedding": [[1.0, 0.0], [0.0, 1.0]], "y": ["cat", "dog"]}))
+            ['embedding', 'y']
+        """
         return open_table(source).columns
 
     @classmethod
@@ -333,6 +339,12 @@ class Run:
         Raises:
             MissingError: `path` does not exist, or is a folder without run.json.
             InputError: not a path, or a file is damaged; the message names the file.
+
+        Example:
+            >>> import tempfile
+            >>> run = Run.from_arrays(train=([[1.0], [0.0]], ["cat", "dog"]))
+            >>> Run.load(run.save(Path(tempfile.mkdtemp()) / "run")).classes
+            ('cat', 'dog')
         """
         if not isinstance(path, (str, PathLike)):
             raise InputError(f"Run.load needs a path, found {described(path)}.", hint="Pass that of a run, or an .npz.")
@@ -374,25 +386,3 @@ class Run:
         if self.head is None:
             raise NotApplicable("this run has no head to install.")
         return install_head(self.head, model, self.meta.get("layer"), self.meta.get("head"), self.meta.get("centre"))
-
-
-def as_runs(values: Any, asked: str) -> list[Run]:
-    """Return the runs of a list; see `as_run`."""
-    if isinstance(values, (str, Path, Run, Mapping)) or not isinstance(values, Iterable):
-        raise InputError(f"{asked}: runs must be a list of runs, found {described(values)}.", hint="Give two or more.")
-    return [as_run(run, asked) for run in values]
-
-
-def as_run(value: Any, asked: str) -> Run:
-    """Return `value` if it is a run; otherwise the error explains how to get one from what was passed.
-
-    Raises:
-        InputError: not a run.
-    """
-    if isinstance(value, Run):
-        return value
-    if isinstance(value, (str, Path)):
-        hint = f"Read it first: imblens.{asked}(imblens.Run.load({str(value)!r}), ...)."
-    else:
-        hint = "Pass imblens.Run.load(PATH), Run.from_arrays(train=(features, labels), ...), or what capture returned."
-    raise InputError(f"{asked} needs a Run, found {described(value)}.", hint=hint)
