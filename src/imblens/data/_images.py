@@ -287,13 +287,7 @@ class ImageSet:
     def resized(self, size: tuple[int, int]) -> ImageSet:
         """Return the set with every image resized to (H, W), boxes scaled alike."""
         found = {name: split.resized(size) for name, split in self.splits.items()}
-        return replace(
-            self,
-            train=found["train"],
-            test=found.get("test"),
-            val=found.get("val"),
-            source={**self.source, "size": list(_checked_size(size))},
-        )
+        return replace(self, **found, source={**self.source, "size": list(_checked_size(size))})
 
     def decode(self) -> None:
         """Decode every image now, so that a damaged one is reported before long work."""

@@ -20,9 +20,9 @@ from imblens.decisions._drops import drop_power as drop_power
 from imblens.decisions._drops import sign_p_values as sign_p_values
 from imblens.decisions._estimate import Estimate as Estimate
 from imblens.decisions._estimate import estimate as estimate
-from imblens.decisions._estimate import estimated_shares as estimated_shares
-from imblens.decisions._estimate import refused as refused
-from imblens.decisions._estimate import share_lines as share_lines
+from imblens.decisions._estimated_shares import estimated_shares as estimated_shares
+from imblens.decisions._estimated_shares import refused as refused
+from imblens.decisions._estimated_shares import share_lines as share_lines
 from imblens.decisions._gain import collection_gain as collection_gain
 from imblens.decisions._gate import GateResult as GateResult
 from imblens.decisions._gate import gate as gate
