@@ -322,7 +322,7 @@ def _drops(
             "limit": max_drop,
             "p_value": np.where(undefined, np.nan, p_values),
             "detectable": _detectable(drops, level) if now.groups is None else np.nan,
-            "result": np.where(undefined, "skipped", np.where(failed, "failed", "passed")),
+            "result": np.select([untested, (p_values <= alpha) & (ece > ece_then)], ["skipped", "failed"], "passed"),
         },
         columns=list(COLUMNS),
     ), level
