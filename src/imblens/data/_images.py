@@ -286,7 +286,7 @@ class ImageSet:
 
     def resized(self, size: tuple[int, int]) -> ImageSet:
         """Return the set with every image resized to (H, W), boxes scaled alike."""
-        found = {name: split.resized(size) for name, split in self.splits.items()}
+        found: dict[str, Any] = {name: split.resized(size) for name, split in self.splits.items()}
         return replace(self, **found, source={**self.source, "size": list(_checked_size(size))})
 
     def decode(self) -> None:

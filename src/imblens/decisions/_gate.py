@@ -322,7 +322,7 @@ def _drops(
             "limit": max_drop,
             "p_value": np.where(undefined, np.nan, p_values),
             "detectable": _detectable(drops, level) if now.groups is None else np.nan,
-            "result": np.select([untested, (p_values <= alpha) & (ece > ece_then)], ["skipped", "failed"], "passed"),
+            "result": np.where(undefined, "skipped", np.where(failed, "failed", "passed")),
         },
         columns=list(COLUMNS),
     ), level
@@ -380,9 +380,7 @@ def _calibration(
             "limit": 0.0,
             "p_value": p_values,
             "detectable": np.nan,
-            "result": np.where(
-                untested, "skipped", np.where((p_values <= alpha) & (ece > ece_then), "failed", "passed")
-            ),
+            "result": np.select([untested, (p_values <= alpha) & (ece > ece_then)], ["skipped", "failed"], "passed"),
         },
         columns=list(COLUMNS),
     )
