@@ -1,9 +1,10 @@
-"""How the cost of an audit grows: python -m benchmarks.growth [--sizes] [--out docs/images/growth.svg] [--largest 32000].
+"""How the cost of an audit grows: python -m benchmarks.growth [--sizes] [--out docs/images/growth.svg] [--largest 1000000].
 
-Runs as in `benchmarks.scale` with growing numbers of instances (N), features (D) and classes (C), each audited in a process
-of its own, step by step. Times are processor seconds, which depend little on what else the machine does; memory is the
-peak resident size above that of the empty process. A power law a N^p D^q C^r is fitted to every step by least squares of
-logarithms, over the sizes at which the step takes more than 20 ms. The last table applies the laws to 10^7 and 10^9 instances.
+N is 10^4 to --largest, D is 64 to 2,048 and C is 10 to 10,000; exact neighbours are searched up to N = 10^5. Runs are as in
+`benchmarks.scale`, each audited in a process of its own, step by step. Times are processor seconds, which depend little on
+what else the machine does; memory is the peak resident size above that of the empty process. A power law a N^p D^q C^r is
+fitted to every step by least squares of logarithms, over the sizes at which the step takes more than 20 ms. The last table
+applies the laws to 10^7 and 10^9 instances.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from benchmarks.scale import Size, make, peak, reset_peak
 EXACT, APPROXIMATE, SUSPECTS = "neighbours, exact", "neighbours, approximate", "label suspects"
 LENSES, SAVE, MEMORY, DISK = "other lenses", "tables and report", "peak memory", "tables on disk"
 TIMES = (EXACT, APPROXIMATE, SUSPECTS, LENSES, SAVE)
+MOST_EXACT = 100_000  # instances up to which exact neighbours are searched
 LEAST = 0.02  # seconds below which a step is not fitted: the clock and fixed costs
 
 
 def sizes(largest: int) -> list[Size]:
-    """N at D = 64 and C = 100; then D and C, at N in the middle."""
-    middle = largest // 4
-    by_n = [Size(largest // 2**i, 64, 100) for i in range(4)]
-    by_d = [Size(middle, dim, 100) for dim in (16, 256, 1_024)]
-    by_c = [Size(middle, 64, classes) for classes in (10, 400, 1_600)]
-    return [*by_n[::-1], *by_d, *by_c]
+    """N at D = 64 and C = 100, to the largest; then D and C, at the second N."""
+    rows = [n for n in (10_000, 20_000, 50_000, 100_000, 300_000, 1_000_000) if n < largest]
+    by_n = [Size(n, 64, 100) for n in (*rows, largest)]
+    by_d = [Size(by_n[:2][-1].rows, dim, 100) for dim in (256, 1_024, 2_048)]
+    by_c = [Size(by_n[:2][-1].rows, 64, classes) for classes in (10, 1_000, 10_000)]
+    return [*by_n, *by_d, *by_c]
 
 
 def measure(size: Size) -> dict[str, float]:
@@ -70,9 +72,12 @@ def _audited(folder: str, sender: Any) -> None:
         found[done] = found.get(done, 0.0) + time.process_time() - float(state["start"])
         state.update(step=name, start=time.process_time())
 
-    neighbour_graph(run.train.features, 20, approximate=True)
-    step(EXACT)
-    run.neighbours(20, approximate=False)
+    graph = neighbour_graph(run.train.features, 20, approximate=True)
+    if len(run.train) <= MOST_EXACT:
+        step(EXACT)
+        run.neighbours(20, approximate=False)
+    else:
+        run.train.use_neighbours(graph)
     step(LENSES)
     result = audit(
         run, skip=["embedding_map"], on_step=lambda name: step(SUSPECTS if name == "label_suspects" else LENSES)
@@ -89,7 +94,7 @@ def fitted(measured: list[tuple[Size, dict[str, float]]], step: str) -> tuple[fl
     """a, p, q, r of a N^p D^q C^r; the exponents are at least 0."""
     from scipy.optimize import nnls
 
-    kept = [(size, found[step]) for size, found in measured if step not in TIMES or found[step] > LEAST]
+    kept = [(size, found[step]) for size, found in measured if step not in TIMES or found.get(step, 0.0) > LEAST]
     rows = np.array(
         [[1, -1, *np.log([size.rows, size.dim, size.classes])] for size, _ in kept]
     )  # the constant has both signs
@@ -127,7 +132,7 @@ def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
     import altair as alt
     import pandas as pd
 
-    middle = measured[1][0]
+    middle = measured[1][0] if len(measured) > 1 else measured[0][0]
     rows = []
     for size, found in measured:
         varied = [
@@ -144,6 +149,7 @@ def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
             {"varied": name, "size": value[name], "step": step, "seconds": max(found[step], 1e-3)}
             for name in varied
             for step in TIMES
+            if step in found
         ]
     line = alt.Chart(pd.DataFrame(rows)).mark_line(point=True)
     panels = [
@@ -163,7 +169,7 @@ def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the figure there (.svg)")
-    parser.add_argument("--largest", type=int, default=32_000, help="most instances")
+    parser.add_argument("--largest", type=int, default=100_000, help="most instances")
     parser.add_argument("--keep", type=Path, help="JSON file of measurements; those that are there are not made again")
     parser.add_argument("--sizes", action="store_true", help="only the sizes of what grows with N; nothing is measured")
     given = parser.parse_args()
@@ -179,7 +185,7 @@ def main() -> None:
         if given.keep:
             given.keep.write_text(json.dumps(known, indent=1))
         measured.append((size, found))
-        times = " | ".join(f"{found[step]:.2f} s" for step in TIMES)
+        times = " | ".join(f"{found[step]:.2f} s" if step in found else "–" for step in TIMES)
         print(f"| {size} | {times} | {found[MEMORY] / 1e6:.0f} MB | {found[DISK] / 1e6:.1f} MB |", flush=True)
     laws: dict[str, tuple[float, ...]] = {step: fitted(measured, step) for step in (*TIMES, MEMORY, DISK)}
     print("\n| step | grows with |\n|---|---|")
