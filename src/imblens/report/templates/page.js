@@ -26,7 +26,7 @@
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   };
 
-  // of more than 1,000 classes, most rows and sentences are unpacked when a class is sought, sorted or chosen
+  // of more than 1,000 classes, most rows and sentences are unpacked when a class is searched, sorted or chosen
   let unpackedRows;
   const withAllRows = () => unpackedRows ??= inflated(page.more).then(({ rows: texts, places, lines, sentences }) => {
     Object.assign(page, { lines, sentences, more: null });
