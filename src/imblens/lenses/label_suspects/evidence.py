@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -138,8 +139,9 @@ def _at_once(work: Callable[[Any], Any], items: Iterable[Any], quick: bool) -> N
     """Do the work for each item, on every core where it is large; a thread of NumPy's holds no lock in arithmetic."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores() if quick else 1) as pool:
-        for _ in pool.map(work, items):
+    with threadpool_limits(1, user_api="blas"), ExitStack() as stack:
+        each = stack.enter_context(ThreadPoolExecutor(cores())).map if quick else map
+        for _ in each(work, items):
             pass
 
 
