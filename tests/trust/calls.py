@@ -160,6 +160,11 @@ loss = ["ce"]
 """
 
 
+def found_study() -> object:
+    Path("study.toml").write_text(STUDY)
+    return studies.find_study("study.toml")
+
+
 def studied(text: str = STUDY) -> object:
     Path("study.toml").write_text(text)
     return studies.run_study(studies.find_study("study.toml"), new("study"), workers=1, progress=lambda line: None)
@@ -291,7 +296,7 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             partial(treatments.cross_validated, run, "tau_norm", {"x": [1]}),
         ),
         "train_head": (partial(treatments.train_head, FEATURES, LABELS, 3), None),
-        "find_study": (partial(studies.find_study, "eos-gap"), partial(studies.find_study, "x")),
+        "find_study": (found_study, partial(studies.find_study, "x")),
         "run_study": (studied, partial(studied, STUDY.replace("crt", "x"))),
         "oversample_pixels": (
             lambda: synthesis.oversample_pixels(images(), "smote"),

@@ -100,8 +100,8 @@ def _run() -> int:
 
 def _lacks_memory(error: Exception) -> bool:
     """Whether another library failed for want of memory, with an exception of its own."""
-    said = str(error).lower()
-    return any(text in said for text in ("failed to map segment", "can't allocate memory", "cannot allocate memory"))
+    message = str(error).lower()
+    return any(text in message for text in ("failed to map segment", "can't allocate memory", "cannot allocate memory"))
 
 
 def _refused(error: OSError) -> tuple[str, str]:

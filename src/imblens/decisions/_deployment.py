@@ -240,7 +240,9 @@ def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
     if not path.is_file():
         _text(path, what)  # raises
     try:
-        frame = pd.read_csv(io.StringIO(_text(path, what)), dtype=str, keep_default_na=False)
+        text = _text(path, what)
+        spaced = bool(columns) and ", " in text.partition("\n")[0]  # `class, share`, as one writes by hand
+        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=spaced)
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a CSV file.", hint="Give UTF-8 text with rows of one length.") from error
     lacking = [name for name in columns if name not in frame]
