@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from imblens.lenses import all_lenses
 from imblens.report import audit, compare
 from tests.report.runs import HOSTILE, make_run
 
@@ -74,23 +74,36 @@ def open_page(browser) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Path:
-    return _saved(make_run(images=True), tmp_path_factory.mktemp("report"))
+    return _made_once(tmp_path_factory, "report", lambda folder: _save(make_run(images=True), folder))
 
 
 @pytest.fixture(scope="session")
 def hostile_report(tmp_path_factory) -> Path:
     run = make_run(HOSTILE)
     run.meta["data"]["name"] = HOSTILE[1]
-    return _saved(run, tmp_path_factory.mktemp("hostile"))
-
-
-def _saved(run, folder: Path) -> Path:
-    return audit(run, options={"embedding_map": {"n_points": 100}} if "embedding_map" in all_lenses() else None).save(
-        folder / "out", figures=False
-    )
+    return _made_once(tmp_path_factory, "hostile", lambda folder: _save(run, folder))
 
 
 @pytest.fixture(scope="session")
 def comparison(tmp_path_factory) -> Path:
     runs = [make_run(HOSTILE), make_run(HOSTILE, seed=2), make_run(HOSTILE, seed=3)]
-    return compare(runs, names=[HOSTILE[0], HOSTILE[1], "three"]).save(tmp_path_factory.mktemp("comparison") / "out")
+    names = [HOSTILE[0], HOSTILE[1], "three"]
+    return _made_once(
+        tmp_path_factory, "comparison", lambda folder: compare(runs, names=names).save(folder, figures=False)
+    )
+
+
+def _save(run, folder: Path) -> None:
+    audit(run, options={"embedding_map": {"n_points": 100}}).save(folder, figures=False)
+
+
+def _made_once(tmp_path_factory, name: str, save: Callable[[Path], object]) -> Path:
+    """Return the report that `save` writes into a folder of that name; the processes of one run of tests share it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "reports"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):
+        if not (folder / name).exists():
+            save(folder / "unfinished" / name)
+            (folder / "unfinished" / name).rename(folder / name)
+    return folder / name / "report.html"

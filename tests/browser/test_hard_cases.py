@@ -19,6 +19,7 @@ OUTSIDE = """all => all.flatMap(svg => {
 })"""
 
 
+@pytest.mark.thorough  # their charts: tests/report/test_lens_charts.py
 def test_names_that_every_object_of_javascript_has_are_names_like_others(open_page, tmp_path):
     file = audit(make_run(INHERITED)).save(tmp_path / "out", figures=False)
     opened = open_page(file)
@@ -83,7 +84,7 @@ def test_a_chart_gives_its_numbers_under_the_names_of_classes(open_page, report)
     assert [line[0] for line in lines[1:]] == list(CIFAR)
 
 
-@pytest.mark.parametrize("width", [768, 840, 1088, 1280])
+@pytest.mark.parametrize("width", [768, *(pytest.param(n, marks=pytest.mark.thorough) for n in (840, 1088, 1280))])
 @pytest.mark.parametrize("which", ["report", "hostile_report"])
 def test_no_table_in_sight_is_wider_than_the_page(open_page, request, which, width):
     page = open_page(request.getfixturevalue(which), width=width).page

@@ -23,8 +23,15 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", ["audit", "comparison"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(
+    ("which", "width"),
+    [
+        ("audit", 1280),
+        ("comparison", 400),
+        pytest.param("audit", 400, marks=pytest.mark.thorough),
+        pytest.param("comparison", 1280, marks=pytest.mark.thorough),
+    ],
+)
 def test_maps_are_drawn_and_nothing_else_happens(open_page, pages, which, width) -> None:
     opened = open_page(pages[which], width=width)
     page = opened.page

@@ -66,8 +66,13 @@ def test_without_script_the_answer_and_the_drawings_are_there(open_page, report)
     assert not page.locator("#class").is_visible()
 
 
-@pytest.mark.parametrize("width", [400, 1280])
-@pytest.mark.parametrize("script", [True, False])
+THOROUGH = pytest.mark.thorough  # one of each is enough to see most faults
+
+
+@pytest.mark.parametrize(
+    ("script", "width"),
+    [(True, 400), (False, 1280), pytest.param(True, 1280, marks=THOROUGH), pytest.param(False, 400, marks=THOROUGH)],
+)
 def test_no_sideways_scroll(open_page, report, hostile_report, comparison, width, script):
     for file in (report, hostile_report, comparison):
         opened = open_page(file, width=width, java_script_enabled=script)
@@ -403,6 +408,7 @@ def test_drawings_and_numbers_can_be_taken(open_page, report):
     assert opened.messages == []
 
 
+@pytest.mark.thorough  # tests/report/test_papers.py
 def test_a_hundred_classes_are_summed_up_on_two_pages(open_page, tmp_path):
     made = make_run(tuple(f"kind {i}" for i in range(100)), n=3000, per_test=20)
     file = audit(made, lenses=["class_accuracy", "archetypes"]).save(tmp_path / "out", figures=False)
@@ -471,8 +477,15 @@ def test_zoomed_to_twice_the_size_nothing_is_cut(open_page, report):
     assert page.locator("#class").bounding_box()["x"] + page.locator("#class").bounding_box()["width"] <= 640
 
 
-@pytest.mark.parametrize("which", ["report", "comparison"])
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
+@pytest.mark.parametrize(
+    ("which", "scheme", "width"),
+    [
+        ("report", "light", 1280),
+        ("comparison", "dark", 400),
+        pytest.param("report", "dark", 400, marks=THOROUGH),
+        pytest.param("comparison", "light", 1280, marks=THOROUGH),
+    ],
+)
 def test_accessibility_checker_finds_nothing(open_page, request, which, scheme, width):
     report = request.getfixturevalue(which)
     found = find_spec("axe_playwright_python")

@@ -170,6 +170,7 @@ def test_a_network_that_cannot_be_captured_is_reported_before_it_is_trained(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough  # test_audit_command.py: treat and compare of arrays
 @pytest.mark.slow
 def test_endings_state_what_was_found_and_what_to_type_next(tmp_path: Path) -> None:
     """One way through the commands: each one's last line is a command, and that command is understood."""
@@ -221,7 +222,8 @@ def test_ctrl_c_states_how_to_resume(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, err
-    *_, stopped, hint = err.strip().splitlines()
+    *epochs, stopped, hint = err.strip().splitlines()
+    assert epochs and all(line.startswith("epoch ") for line in epochs), err  # Lightning adds no messages of its own
     assert stopped.startswith("stopped: at epoch ") and stopped.endswith(" of 500.")
     assert hint.startswith("hint: resume with: imblens ") and hint.endswith("--resume")
 

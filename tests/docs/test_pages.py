@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import typer
 
+from imblens.cli import app
 from tests.commands import as_a_process, imblens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +22,17 @@ PAGES = [
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
     *(ROOT / "docs" / "tutorials" / f"{name}.md" for name in ("network", "deploy")),
 ]
+STEMS = [page.stem for page in PAGES]
+LONGER = {
+    "network",
+    "trained-network",
+    "only-arrays",
+    "medical-images",
+    "scikit-learn",
+    "watch",
+    "embeddings",
+    "deploy",
+}
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"imblens (.*?)(?: > (\S+))?(?: \|\| test \$\? -eq (\d))?(?: +# .*)?")
 
@@ -48,7 +61,9 @@ def needed(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.thorough] * (page.stem in LONGER)) for page in PAGES], ids=STEMS
+)
 def test_commands_and_code_of_a_page_work(page: Path, tmp_path: Path) -> None:
     missing = [name for name in needed(page) if find_spec(name) is None]
     if missing:
@@ -64,6 +79,21 @@ def test_commands_and_code_of_a_page_work(page: Path, tmp_path: Path) -> None:
                 exec(compile(text, f"{page.stem}.md", "exec"), names)
             else:
                 commands(text, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=STEMS)
+def test_code_of_a_page_compiles_and_its_commands_have_the_options_it_gives_them(page: Path) -> None:
+    known = typer.main.get_command(app).commands
+    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind == "python":
+            compile(text, page.name, "exec")
+            continue
+        for found in filter(None, map(COMMAND.fullmatch, text.splitlines())):
+            name, *words = shlex.split(found[1])
+            command = known[name]
+            options = {word for one in command.params for word in (*one.opts, *one.secondary_opts)} | {"--help"}
+            given = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert given <= options, found[0]
 
 
 def test_habits_name_what_exists(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.thorough  # builds the site; links and menu: below
 @pytest.mark.slow
 def test_every_page_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in written_pages()}
@@ -58,6 +59,15 @@ def test_every_page_is_in_the_menu() -> None:
         assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in menu, page
 
 
+def test_links_between_pages_lead_to_a_file() -> None:
+    for page in written_pages():
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
+            path = (page.parent / target).resolve()
+            lens = path.parent == ROOT / "docs" / "lenses" and (path.stem in all_lenses() or path.stem == "index")
+            assert path.exists() or lens or path.parts[-2:-1] == ("gallery",), (page.name, target)
+
+
 def test_what_is_loaded_from_elsewhere_is_found(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
         '<a href="https://a.org">followed, not loaded</a><script src="https://b.org/x.js"></script>'
@@ -68,6 +78,7 @@ def test_what_is_loaded_from_elsewhere_is_found(tmp_path: Path) -> None:
     assert len(found) == 4 and not any("a.org" in line or "d.org" in line for line in found)
 
 
+@pytest.mark.thorough  # the same site
 def test_pages_are_made_of_the_code(site: Path) -> None:
     commands = (site / "commands.html").read_text()
     assert "--dry-run" in commands and "imblens audit --explain archetypes" in commands
@@ -99,6 +110,7 @@ def test_every_name_described_in_full_has_an_example() -> None:
     assert len(described) > 80
 
 
+@pytest.mark.thorough  # the same site
 def test_search_works_from_disk(site: Path) -> None:
     """The index is a script, and the frame that stands for a worker comes with the site."""
     assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index")

@@ -119,6 +119,7 @@ def test_it_takes_part_in_audit_report_and_class_table(package: Path, saved: Pat
     assert measured == pytest.approx(lengths)
 
 
+@pytest.mark.thorough  # the audit and report: above
 def test_it_takes_part_in_comparisons(package: Path, saved: Path, tmp_path: Path) -> None:
     python(package, "-m", "imblens", "compare", str(saved / "run0"), str(saved / "run1"), "--out", str(tmp_path))
     tables = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "tables").glob("*.csv"))

@@ -10,7 +10,7 @@ from imblens.data import ImageSet, shapes
 from imblens.lenses.archetypes import archetype_instances
 from imblens.report import Audit
 
-pytestmark = pytest.mark.slow  # a training of 30 epochs
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]  # 30 epochs; tests/studies plants causes in stored features
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,7 @@ print("the same")
 """
 
 
+@pytest.mark.thorough  # Ray starts twice
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_another_study_in_the_folder_is_refused(tmp_path: Path, mine: Path) -> N
         run_study(find_study(mine), tmp_path / "full")
 
 
+@pytest.mark.thorough  # every finished cell is kept: below
 @pytest.mark.slow
 def test_killed_and_started_again_it_resumes(tmp_path: Path, mine: Path) -> None:
     out = tmp_path / "out"
@@ -461,7 +462,7 @@ def test_the_table_of_the_diagnosis() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.thorough  # tests/planted finds the causes in a network trained once
+@pytest.mark.thorough  # test_planting.py finds causes in stored features
 def test_a_planted_cause_is_found(tmp_path: Path) -> None:
     job = _diagnosis.Planted("background", 3, 0, advice=False)
     store = Store.open(tmp_path / "out", {"name": "diagnosis"})

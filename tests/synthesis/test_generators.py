@@ -96,7 +96,12 @@ def test_the_seed_decides_and_nothing_global_moves(name: str) -> None:
     assert (first == made(5)).all() and (first != made(6)).any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONGER = ("cgan", "bagan", "deepsmote")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in LONGER)) for name in NAMES]
+)
 def test_losses_of_what_is_to_be_reproduced_fall(name: str) -> None:
     losses = balanced_digits(name).source["oversample"]["facts"]["loss"]
     if name == "deepsmote":

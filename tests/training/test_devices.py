@@ -41,6 +41,7 @@ def arch(tmp_path: Path) -> str:
     return f"{tmp_path / 'net.py'}:build"
 
 
+@pytest.mark.thorough  # starts five processes
 @pytest.mark.slow
 def test_two_processes_have_the_weights_of_one(
     images: ImageSet, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

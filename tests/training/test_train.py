@@ -393,6 +393,7 @@ def test_bad_requests_state_what_to_do(images: ImageSet, tmp_path: Path) -> None
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.thorough  # tests/cli/test_hands.py: Ctrl-C in a process
 @pytest.mark.slow
 def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
     """Lightning sets up its own messages when it is first imported."""

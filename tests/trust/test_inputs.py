@@ -6,8 +6,16 @@ import pytest
 
 from tests.trust.inputs import Case, applicable, expected, outcome
 
+EVERY = 4  # the others wait for `make test-all` and `make soak`
 
-@pytest.mark.parametrize(("entry", "case"), [pytest.param(e, c, id=f"{e}-{c.name}") for e, c in applicable()])
+
+@pytest.mark.parametrize(
+    ("entry", "case"),
+    [
+        pytest.param(e, c, id=f"{e}-{c.name}", marks=[pytest.mark.thorough] * (i % EVERY > 0))
+        for i, (e, c) in enumerate(applicable())
+    ],
+)
 def test_awkward_input(entry: str, case: Case) -> None:
     kind, said = outcome(entry, case)
     assert kind == expected(entry, case), said
