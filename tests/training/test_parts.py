@@ -18,10 +18,10 @@ from imblens.training import (
     SCHEDULES,
     Aurocs,
     Batches,
+    TrainingPlan,
     augmentation,
     channel_statistics,
     draw_epoch,
-    find_sampler,
     find_schedule,
     rare_classes,
     sampler_descriptions,
@@ -197,7 +197,7 @@ def test_unknown_names() -> None:
     with pytest.raises(MissingError, match="Did you mean 'short'"):
         find_schedule("shrot")
     with pytest.raises(MissingError, match="Did you mean 'class_balanced'"):
-        find_sampler("class_balance")
+        TrainingPlan(sampler="class_balance")
     assert set(schedule_descriptions()) == set(SCHEDULES)
 
 

@@ -18,10 +18,10 @@ from imblens.run import Head, Run
 from imblens.treatments import (
     Outcome,
     Treatment,
+    all_treatments,
     find_treatment,
     parse_options,
     treat,
-    treatment_descriptions,
     treatment_names,
 )
 from tests.treatments._runs import blobs_run
@@ -145,8 +145,8 @@ def test_python_options_are_checked_the_same_way(name: str, options: dict[str, A
 
 
 def test_descriptions_are_one_line_each() -> None:
-    assert list(treatment_descriptions()) == treatment_names()
-    assert all("\n" not in text and len(text) < 120 for text in treatment_descriptions().values())
+    assert list(all_treatments()) == treatment_names()
+    assert all("\n" not in text and len(text) < 120 for text in (one.purpose for one in all_treatments().values()))
 
 
 class Point:
@@ -203,7 +203,7 @@ def test_a_treatment_whose_head_does_not_fit_is_refused(monkeypatch: pytest.Monk
 
 def test_naming_treatments_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from imblens.treatments import treatment_descriptions as d; d(); "
+        "import sys; from imblens.treatments import all_treatments as d; d(); "
         "print([m for m in ('torch', 'imblearn', 'sklearn', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import memory_limit
+from imblens.base.memory import memory_limit, refuse_full
 from imblens.errors import InputError, StorageError
 
 MAX_RATIO = 200  # real features and images compress by less than 10; a bomb by 1000
@@ -64,14 +64,7 @@ class ArrayArchive:
             InputError: as `read`.
             StorageError: the folder for temporary files has too little space.
         """
-        size, folder = self._members[key].file_size, tempfile.gettempdir()
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise StorageError(
-                f"{self.path}: {key!r} needs {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB "
-                "are free.",
-                hint="Set TMPDIR to a folder with more space.",
-            )
+        refuse_full(self._members[key].file_size, f"{self.path}: {key!r} needs")
         with self._opened(key) as (file, shape, fortran, dtype), tempfile.TemporaryFile(prefix="imblens-") as place:
             shutil.copyfileobj(file, place, BLOCK)
             place.flush()

@@ -1,10 +1,12 @@
-"""How much of this machine one request may take: memory and cores."""
+"""How much of this machine one request may take: memory, cores and space for temporary files."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 
-from imblens.errors import InputError
+from imblens.errors import InputError, StorageError
 
 
 def memory_limit() -> int:
@@ -39,3 +41,18 @@ def refuse_too_large(needed: int, what: str, *, hint: str) -> None:
     """
     if needed > memory_limit():
         raise InputError(f"{what} {needed / 1e9:.1f} GB, more than half of this machine's memory.", hint=hint)
+
+
+def refuse_full(needed: int, what: str) -> None:
+    """Refuse what needs more bytes than the folder for temporary files (TMPDIR) has free; arguments as above.
+
+    Raises:
+        StorageError: it needs more.
+    """
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{what} {needed / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
+            hint="Set TMPDIR to a folder with more space.",
+        )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from imblens.base.memory import refuse_full
 from imblens.errors import DependencyError, ExistsError, ImblensError, InputError, StorageError
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # pathlib leaves one slash of two
@@ -70,13 +71,7 @@ class Copies:
         with _explained(address, "read"):
             system, root = _file_system(address)
             found = _files(system, root)
-            needed, free = sum(found.values()), shutil.disk_usage(local.parent).free
-            if needed > free:
-                raise StorageError(
-                    f"{address} needs {needed / 1e9:.1f} GB in {local.parent.parent.parent} for temporary files, "
-                    f"{free / 1e9:.1f} GB are free.",
-                    hint="Set TMPDIR to a folder with more space.",
-                )
+            refuse_full(sum(found.values()), f"{address} needs")
             targets = {}
             for file in found:
                 inside = PurePosixPath(file[len(root) :].lstrip("/"))

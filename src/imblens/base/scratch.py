@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import StorageError
+from imblens.base.memory import refuse_full
 
 
 def mapped_array(shape: tuple[int, ...], dtype: Any, what: str) -> NDArray[Any]:
@@ -29,12 +28,6 @@ def mapped_array(shape: tuple[int, ...], dtype: Any, what: str) -> NDArray[Any]:
         >>> array.tolist()
         [[0, 0, 0], [7, 7, 7]]
     """
-    size, folder = math.prod(shape) * np.dtype(dtype).itemsize, tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise StorageError(
-            f"{what} {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
-            hint="Set TMPDIR to a folder with more space.",
-        )
+    refuse_full(math.prod(shape) * np.dtype(dtype).itemsize, what)
     with tempfile.TemporaryFile(prefix="imblens-") as file:
         return np.memmap(file, dtype, "w+", shape=shape)

@@ -91,10 +91,11 @@ class _OnUse(MutableMapping[str, Any]):
 
 
 def _imported(name: str) -> Any:
+    from imblens.cli._groups import spread
     from imblens.cli._shared import anywhere
 
     module = import_module(f"imblens.cli.{'listing' if name == 'list' else name}")
-    function = module.command if name in ("list", "doctor") else anywhere(module.command)
+    function = module.command if name in ("list", "doctor") else spread(anywhere(module.command))
     one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     one.command(name=name, cls=Command, epilog=module.EXAMPLES)(function)
     return typer.main.get_command(one)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 
-def _data() -> dict[str, str]:
-    from imblens.data import image_sets
-
-    return image_sets()
+def _described(module: str, name: str) -> Callable[[], dict[str, str]]:
+    """A list that a function of another room returns, which is imported when it is asked for."""
+    return lambda: dict(getattr(import_module(module), name)())
 
 
 def _models() -> dict[str, str]:
@@ -22,18 +22,6 @@ def _losses() -> dict[str, str]:
     from imblens.losses import loss_descriptions, loss_page
 
     return {name: f"{purpose}\n\n{loss_page(name)}" for name, purpose in loss_descriptions().items()}
-
-
-def _schedules() -> dict[str, str]:
-    from imblens.training import schedule_descriptions
-
-    return dict(schedule_descriptions())
-
-
-def _samplers() -> dict[str, str]:
-    from imblens.training import sampler_descriptions
-
-    return dict(sampler_descriptions())
 
 
 def _lenses() -> dict[str, str]:
@@ -110,11 +98,11 @@ def _exports() -> dict[str, str]:
 
 
 LISTS: dict[str, Callable[[], dict[str, str]]] = {
-    "data": _data,
+    "data": _described("imblens.data", "image_sets"),
     "models": _models,
     "losses": _losses,
-    "schedules": _schedules,
-    "samplers": _samplers,
+    "schedules": _described("imblens.training", "schedule_descriptions"),
+    "samplers": _described("imblens.training", "sampler_descriptions"),
     "lenses": _lenses,
     "treatments": _treatments,
     "oversamplers": _oversamplers,

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.cli._groups import grouped
 from imblens.cli._live import LINE
 from imblens.cli._text import one_line
 from imblens.errors import ImblensError, InputError
@@ -28,45 +30,6 @@ Out = typer.Option(
 )
 Force = typer.Option(False, "--force", help="Overwrite the content of --out.")
 Json = typer.Option(False, "--json", help="Print the result as JSON on stdout; progress stays on stderr.")
-Boxes = typer.Option(
-    None,
-    "--boxes",
-    metavar="FILE",
-    help="Boxes: .csv (NIH's too), .json (COCO), .xml or a folder of them (VOC), .parquet.",
-)
-Uncertain = typer.Option(
-    "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
-)
-AnyLabel = typer.Option(False, "--any-label", help="Collapse multi-label data to two classes: finding or no finding.")
-Task = typer.Option(
-    None,
-    "--task",
-    metavar="multiclass|multilabel",
-    help="Single-label or multi-label; by default inferred from the labels, and stated.",
-)
-Range = typer.Option(
-    None,
-    "--pixel-range",
-    metavar="BLACK,WHITE",
-    help="Pixel values of black and white in images of more than 8 bits; by default inferred from training images.",
-)
-LabelColumn = typer.Option(
-    None, "--label-column", metavar="COL", help="Column of a table or Parquet file with the label."
-)
-SplitColumn = typer.Option(
-    None, "--split-column", metavar="COL|COL=VALUE", help="Column of the split; with VALUE, its rows are test."
-)
-GroupColumn = typer.Option(
-    None,
-    "--group",
-    metavar="COL",
-    help="Column of the patient, source image or site; intervals are then by group. patient_id is found automatically.",
-)
-ImageColumn = typer.Option(None, "--image-column", metavar="COL", help="Column with the images or their paths.")
-Root = typer.Option(
-    None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
-)
-Hub = typer.Option(False, "--hub", help="For a public data set by name: download it through Hugging Face datasets.")
 Address = typer.Option(
     None, "--address", metavar="HOST:PORT", help="A running Ray cluster; by default one is started on this machine."
 )
@@ -76,6 +39,61 @@ Papers = typer.Option(
 )
 Seed = typer.Option(0, "--seed", metavar="N", help="Seed of every random choice.")
 DryRun = typer.Option(False, "--dry-run", help="Check everything, report what would be done, and exit.")
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Options of a command about an image set."""
+
+    root: Path | None = grouped(
+        None, "--root", metavar="DIR", help="For a public data set by name: the folder of its published files."
+    )
+    hub: bool = grouped(
+        False, "--hub", help="For a public data set by name: download it through Hugging Face datasets."
+    )
+    boxes: Path | None = grouped(
+        None,
+        "--boxes",
+        metavar="FILE",
+        help="Boxes: .csv (NIH's too), .json (COCO), .xml or a folder of them (VOC), .parquet.",
+    )
+    uncertain: str = grouped(
+        "ignore", "--uncertain", metavar="ignore|positive|negative", help="What labels marked as uncertain (-1) become."
+    )
+    any_label: bool = grouped(
+        False, "--any-label", help="Collapse multi-label data to two classes: finding or no finding."
+    )
+    task: str | None = grouped(
+        None,
+        "--task",
+        metavar="multiclass|multilabel",
+        help="Single-label or multi-label; by default inferred from the labels, and stated.",
+    )
+    pixel_range: str | None = grouped(
+        None,
+        "--pixel-range",
+        metavar="BLACK,WHITE",
+        help="Pixel values of black and white in images of more than 8 bits; by default inferred from training images.",
+    )
+    label_column: str | None = grouped(
+        None, "--label-column", metavar="COL", help="Column of a table or Parquet file with the label."
+    )
+    split_column: str | None = grouped(
+        None, "--split-column", metavar="COL|COL=VALUE", help="Column of the split; with VALUE, its rows are test."
+    )
+    image_column: str | None = grouped(
+        None, "--image-column", metavar="COL", help="Column with the images or their paths."
+    )
+    group: str | None = grouped(
+        None,
+        "--group",
+        metavar="COL",
+        help="Column of the patient, source image or site; intervals are then by group. patient_id is found automatically.",
+    )
+
+    def reading(self) -> dict[str, Any]:
+        """The options as arguments of `imblens.data.load_images`."""
+        return {**asdict(self), "pixel_range": black_and_white(self.pixel_range)}
 
 
 def anywhere(command: Callable[..., None]) -> Callable[..., None]:
@@ -88,6 +106,8 @@ def anywhere(command: Callable[..., None]) -> Callable[..., None]:
         def local(name: str, value: Any) -> Any:
             if isinstance(value, (list, tuple)):
                 return [local(name, item) for item in value]
+            if is_dataclass(value) and not isinstance(value, type):
+                return replace(value, **{one.name: local(one.name, getattr(value, one.name)) for one in fields(value)})
             address = address_of(value) if isinstance(value, Path) or name == "data" else None
             if address is None:
                 return value

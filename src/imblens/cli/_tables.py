@@ -10,36 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.cli._groups import grouped
 from imblens.errors import InputError, MissingError
 
 if TYPE_CHECKING:
     from imblens.run import Run
 
 SOURCE = "RUN|ARRAYS.npz|TABLE.parquet"
-Features = typer.Option(
-    None,
-    "--features",
-    metavar="COL",
-    help="For a table: a column of feature lists, or several columns of numbers: a,b,c or a pattern such as f*.",
-)
-Label = typer.Option(None, "--label", metavar="COL", help="For a table: the column of labels.")
-SplitColumn = typer.Option(None, "--split", metavar="COL", help="For a table: the column with train, val and test.")
-Logits = typer.Option(
-    None, "--logits", metavar="COL", help="For a table: the column of logits; text labels then need --classes."
-)
-Id = typer.Option(None, "--id", metavar="COL", help="For a table: the column that identifies instances.")
-Group = typer.Option(
-    None,
-    "--group",
-    metavar="COL",
-    help="For a table: the column of the patient, source image or site; intervals are by group.",
-)
-Preview = typer.Option(None, "--preview", metavar="COL", help="For a table: a column of text that reports show.")
-Classes = typer.Option(
-    None, "--classes", metavar="A,B,C|FILE", help="For a table: class names in the order of the logits."
-)
-
-
 Task = typer.Option(
     None,
     "--task",
@@ -52,14 +29,32 @@ Task = typer.Option(
 class TableOptions:
     """Options of a command about a table: an attribute per option, None where it was not given."""
 
-    features: str | None = None
-    label: str | None = None
-    split: str | None = None
-    logits: str | None = None
-    id: str | None = None
-    preview: str | None = None
-    classes: str | None = None
-    group: str | None = None
+    features: str | None = grouped(
+        None,
+        "--features",
+        metavar="COL",
+        help="For a table: a column of feature lists, or several columns of numbers: a,b,c or a pattern such as f*.",
+    )
+    label: str | None = grouped(None, "--label", metavar="COL", help="For a table: the column of labels.")
+    split: str | None = grouped(
+        None, "--split", metavar="COL", help="For a table: the column with train, val and test."
+    )
+    logits: str | None = grouped(
+        None, "--logits", metavar="COL", help="For a table: the column of logits; text labels then need --classes."
+    )
+    id: str | None = grouped(None, "--id", metavar="COL", help="For a table: the column that identifies instances.")
+    group: str | None = grouped(
+        None,
+        "--group",
+        metavar="COL",
+        help="For a table: the column of the patient, source image or site; intervals are by group.",
+    )
+    preview: str | None = grouped(
+        None, "--preview", metavar="COL", help="For a table: a column of text that reports show."
+    )
+    classes: str | None = grouped(
+        None, "--classes", metavar="A,B,C|FILE", help="For a table: class names in the order of the logits."
+    )
 
     @property
     def given(self) -> dict[str, str]:

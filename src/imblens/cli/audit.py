@@ -79,14 +79,7 @@ def command(
         "may be repeated.",
     ),
     address: str | None = Address,
-    features: str | None = tables.Features,
-    label: str | None = tables.Label,
-    split: str | None = tables.SplitColumn,
-    logits: str | None = tables.Logits,
-    id: str | None = tables.Id,
-    group: str | None = tables.Group,
-    preview: str | None = tables.Preview,
-    classes: str | None = tables.Classes,
+    columns: tables.TableOptions = tables.TableOptions(),
     task: str | None = tables.Task,
     papers: bool = Papers,
     gallery: bool = typer.Option(
@@ -105,7 +98,6 @@ def command(
     for name in lens:
         find_lens(name)
     check_engine(engine, address)
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     run = tables.load(source, columns, task=task)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
@@ -201,11 +193,8 @@ def ending(found: Audit, report: Path) -> list[str]:
 
     assumed = [f"assumed: {note}" for note in assumptions(found.run)]
     skipped = [f"skipped {reason}" for reason in found.skipped.values()]
-    return [*found.verdict(), *assumed, *skipped, f"report: {report}", *_of_class(found, report), *address(report)]
-
-
-def _of_class(found: Audit, report: Path) -> list[str]:
-    return [] if found.of is None else [f"report on {found.of} alone: {report.with_name('class.html')}"]
+    of = [] if found.of is None else [f"report on {found.of} alone: {report.with_name('class.html')}"]
+    return [*found.verdict(), *assumed, *skipped, f"report: {report}", *of, *address(report)]
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:

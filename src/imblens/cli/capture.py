@@ -10,23 +10,12 @@ import typer
 
 from imblens.cli._shared import (
     Address,
-    AnyLabel,
-    Boxes,
     Force,
-    GroupColumn,
-    Hub,
-    ImageColumn,
+    ImageOptions,
     Json,
-    LabelColumn,
     Out,
-    Range,
-    Root,
     Seed,
-    SplitColumn,
-    Task,
-    Uncertain,
     begin,
-    black_and_white,
     check_engine,
     emit,
     examples,
@@ -57,17 +46,7 @@ def command(
         help="Weights of the network; KEY chooses one of several sets, such as an average (EMA).",
     ),
     out: Path = Out,
-    root: Path | None = Root,
-    hub: bool = Hub,
-    boxes: Path | None = Boxes,
-    uncertain: str = Uncertain,
-    any_label: bool = AnyLabel,
-    task: str | None = Task,
-    pixel_range: str | None = Range,
-    label_column: str | None = LabelColumn,
-    split_column: str | None = SplitColumn,
-    image_column: str | None = ImageColumn,
-    group: str | None = GroupColumn,
+    reading: ImageOptions = ImageOptions(),
     hold_out: bool = typer.Option(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
     ),
@@ -145,11 +124,7 @@ def command(
         raise InputError("--shard and --engine ray both divide the work.", hint="Leave one out.")
     asked = Asked(
         data,
-        {
-            "seed": seed, "profile": profile, "root": root, "hub": hub, "boxes": boxes, "uncertain": uncertain,
-            "any_label": any_label, "task": task, "pixel_range": black_and_white(pixel_range), "hold_out": hold_out,
-            "label_column": label_column, "split_column": split_column, "image_column": image_column, "group": group,
-        },
+        {"seed": seed, "profile": profile, "hold_out": hold_out, **reading.reading()},
         model, weights, unsafe_pickle, seed,
         {
             "outputs": None if classes is None else class_list(classes), "layer": layer, "features": features,

@@ -38,14 +38,7 @@ def command(
         "--map/--no-map",
         help="Embedding maps of all runs with common axes; by default only up to 5,000 instances.",
     ),
-    features: str | None = tables.Features,
-    label: str | None = tables.Label,
-    split: str | None = tables.SplitColumn,
-    logits: str | None = tables.Logits,
-    id: str | None = tables.Id,
-    group: str | None = tables.Group,
-    preview: str | None = tables.Preview,
-    classes: str | None = tables.Classes,
+    columns: tables.TableOptions = tables.TableOptions(),
     papers: bool = Papers,
     explain_lens: str | None = explain("lenses"),
     open_report: bool = Open,
@@ -59,7 +52,6 @@ def command(
 
     if len(sources) < 2:
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     runs = [tables.load(source, columns, mixed=True) for source in sources]
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from imblens.cli import _tables as tables
-from imblens.cli._explain import explain
+from imblens.cli._explain import explain, named
 from imblens.cli._shared import CLAIMED, Force, Json, Out, emit, examples, progress
 
 EXAMPLES = examples(
@@ -17,12 +17,6 @@ EXAMPLES = examples(
 )
 
 
-def _formats(incomplete: str) -> list[str]:
-    from imblens.exports import exports
-
-    return [name for name in exports() if name.startswith(incomplete)]
-
-
 def command(
     source: Path = typer.Argument(..., metavar=tables.SOURCE, help="A captured run, an archive or a table."),
     to: str = typer.Option(
@@ -30,7 +24,7 @@ def command(
         "--to",
         metavar="label-studio|cvat|coco|fiftyone|spotlight|datalab",
         help="Format; imblens list exports explains them.",
-        autocompletion=_formats,
+        autocompletion=named("exports"),
     ),
     out: Path = Out,
     what: str | None = typer.Option(
@@ -53,14 +47,7 @@ def command(
         metavar="DIR|URL",
         help="Folder or URL in which the ids of the run are image files; default: the stored thumbnails.",
     ),
-    features: str | None = tables.Features,
-    label: str | None = tables.Label,
-    split: str | None = tables.SplitColumn,
-    logits: str | None = tables.Logits,
-    id: str | None = tables.Id,
-    group: str | None = tables.Group,
-    preview: str | None = tables.Preview,
-    classes: str | None = tables.Classes,
+    columns: tables.TableOptions = tables.TableOptions(),
     explain_format: str | None = explain("exports"),
     force: bool = Force,
     as_json: bool = Json,
@@ -69,7 +56,7 @@ def command(
     from imblens.exports import export, find_export
 
     one = find_export(to)
-    run = tables.load(source, tables.TableOptions(features, label, split, logits, id, preview, classes, group))
+    run = tables.load(source, columns)
     progress(f"exporting to {one.name}")
     CLAIMED.append(out)
     path = export(run, to, out, what=what, of=of, ids=ids, limit=limit, images=images, force=force)

@@ -34,17 +34,7 @@ def _name(default: str | None, flag: str, family: str, text: str, *, metavar: st
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
     out: Path = shared.Out,
-    root: Path | None = shared.Root,
-    hub: bool = shared.Hub,
-    boxes: Path | None = shared.Boxes,
-    uncertain: str = shared.Uncertain,
-    any_label: bool = shared.AnyLabel,
-    task: str | None = shared.Task,
-    pixel_range: str | None = shared.Range,
-    label_column: str | None = shared.LabelColumn,
-    split_column: str | None = shared.SplitColumn,
-    image_column: str | None = shared.ImageColumn,
-    group: str | None = shared.GroupColumn,
+    reading: shared.ImageOptions = shared.ImageOptions(),
     profile: str = typer.Option("natural", metavar="exp:R|step:R|natural", help="Subsample the training split."),
     drop: Path | None = typer.Option(None, metavar="FILE.csv", help="Leave out training images listed in column id."),
     arch: str = _name("smallnet", "--arch", "models", "Network", metavar="NAME|LIBRARY:NAME|FILE.py:FACTORY"),
@@ -115,11 +105,7 @@ def command(
         shared.begin(out, force=force or resume)
     elif out.exists() and not (force or resume):
         claim(out, force=False)  # creates nothing: it refuses a folder that is not empty
-    images = load_images(
-        data, seed=seed, profile=profile, root=root, hub=hub, boxes=boxes, uncertain=uncertain, any_label=any_label,
-        task=task, pixel_range=shared.black_and_white(pixel_range), label_column=label_column, split_column=split_column,
-        image_column=image_column, group=group,
-    )  # fmt: skip
+    images = load_images(data, seed=seed, profile=profile, **reading.reading())
     images = images if drop is None else drop_images(images, drop)
     for note in images.notes:
         shared.progress(note)

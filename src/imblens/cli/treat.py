@@ -36,14 +36,7 @@ def command(
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="An option of the treatment; may be repeated."
     ),
-    features: str | None = tables.Features,
-    label: str | None = tables.Label,
-    split: str | None = tables.SplitColumn,
-    logits: str | None = tables.Logits,
-    id: str | None = tables.Id,
-    group: str | None = tables.Group,
-    preview: str | None = tables.Preview,
-    classes: str | None = tables.Classes,
+    columns: tables.TableOptions = tables.TableOptions(),
     out: Path = Out,
     model: Path | None = typer.Option(
         None, "--model", metavar="OUT.safetensors", help="Also write the whole network, with the new head."
@@ -57,7 +50,6 @@ def command(
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
-    columns = tables.TableOptions(features, label, split, logits, id, preview, classes, group)
     run = tables.load(source, columns)
     if out.resolve() == source.resolve():
         raise ExistsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +115,9 @@ def read_entries(
     other = sum(_suffix(entry.file) not in ("", _suffix(place)) for entry, place in found)
     if other:
         remarks.append(f"Images found by name although their suffix is another than described: {other:,}.")
-    _refuse_twice([place for _, place in found], root)
+    twice = next((place for place, n in Counter(place for _, place in found).items() if n > 1), None)
+    if twice is not None:
+        raise InputError(f"{root}: {twice!a} is described twice.", hint="Describe every image once.")
     if len(found) < len(entries):
         remarks.append(
             f"Described images that are not in the folder: {len(entries) - len(found):,} of {len(entries):,}."
@@ -315,11 +318,3 @@ def _image_files(root: Path) -> _Files:
             stem = end[: len(end) - len(Path(parts[-1]).suffix)]
             by_stem[stem] = None if stem in by_stem else file
     return _Files(tuple(files), by_end, by_stem)
-
-
-def _refuse_twice(places: Sequence[str], root: Path) -> None:
-    seen: set[str] = set()
-    for place in places:
-        if place in seen:
-            raise InputError(f"{root}: {place!a} is described twice.", hint="Describe every image once.")
-        seen.add(place)

@@ -7,11 +7,11 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from imblens.base.files import write_atomic, write_text
+from imblens.base.files import write_bytes, write_text
+from imblens.report._save import sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,15 +43,13 @@ def write_papers(out: Path, figures: Mapping[str, Figure], tables: Mapping[str, 
     written = set()
     for file, figure in figures.items():
         for kind, content in drawn(figure).items():
-            write_atomic(folder / f"{file}.{kind}", partial(_put, content))
+            write_bytes(folder / f"{file}.{kind}", content)
             written.add(f"{file}.{kind}")
     for file, table in tables.items():
         if len(table) <= MOST_ROWS:
             write_text(folder / f"{file}.tex", latex(table))
             written.add(f"{file}.tex")
-    for old in sorted(folder.glob("*")):
-        if old.suffix in (".svg", ".pdf", ".png", ".tex") and old.name not in written:
-            old.unlink()
+    sweep(folder, written, (".svg", ".pdf", ".png", ".tex"))
 
 
 def column_figure(name: str, chart: Any) -> dict[str, bytes]:
@@ -213,7 +211,3 @@ def _in_units(svg: str, in_an_inch: float, unit: str) -> str:
         return svg
     width, height = (float(size[i]) / 96 * in_an_inch for i in (1, 2))
     return svg.replace(size.group(), f' width="{width:.2f}{unit}" height="{height:.2f}{unit}"', 1)
-
-
-def _put(content: bytes, file: BinaryIO) -> None:
-    file.write(content)

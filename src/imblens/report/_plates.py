@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import escape
 
 from imblens.base.wording import percent
-from imblens.report._image_sheet import thumbnails
+from imblens.report._image_sheet import size_of, thumbnails
 from imblens.report._lens_parts import KINDS, prototypes, table_of
 from imblens.report._overlays import data_address
 
@@ -87,7 +87,7 @@ def _bar(bands: pd.DataFrame, top: float, width: float) -> list[str]:
 
 def _image(png: bytes, left: float, top: float) -> str:
     """An image in its own pixels: enlarged without smoothing, its longer side as long as a place allows."""
-    size = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    size = size_of(png)
     scale = SIDE / max(size)
     width, height = size[0] * scale, size[1] * scale
     return (

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from imblens.base.csv_text import csv_text
-from imblens.base.files import claim, write_atomic, write_text
+from imblens.base.files import claim, write_atomic, write_bytes, write_text
 from imblens.base.locks import exclusive
 from imblens.report._gallery import FOLDER, write_gallery
 from imblens.report._instances import instances, write_instances
@@ -89,16 +89,12 @@ def write_tables(out: Path, tables: Mapping[str, pd.DataFrame], largest: Mapping
     written = set()
     for file, table in tables.items():
         if largest and file in largest:
-            write_atomic(out / "tables" / f"{file}.parquet", partial(_put_parquet, table))
+            write_atomic(out / "tables" / f"{file}.parquet", partial(table.to_parquet, index=False))
             written.add(f"{file}.parquet")
             table = table.sort_values(largest[file], ascending=False, kind="stable").head(LARGEST)
         write_text(out / "tables" / f"{file}.csv", csv_text(table))
         written.add(f"{file}.csv")
-    _sweep(out / "tables", written, (".csv", ".parquet"))
-
-
-def _put_parquet(table: pd.DataFrame, file: BinaryIO) -> None:
-    table.to_parquet(file, index=False)
+    sweep(out / "tables", written, (".csv", ".parquet"))
 
 
 def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
@@ -107,8 +103,8 @@ def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
 
     for (file, figure), bitmap in zip(figures.items(), bitmaps(figures.values()), strict=True):
         write_text(out / "figures" / f"{file}.svg", figure.svg)
-        write_atomic(out / "figures" / f"{file}.png", partial(_put, bitmap))
-    _sweep(out / "figures", {f"{file}{kind}" for file in figures for kind in (".svg", ".png")}, (".svg", ".png"))
+        write_bytes(out / "figures" / f"{file}.png", bitmap)
+    sweep(out / "figures", {f"{file}{kind}" for file in figures for kind in (".svg", ".png")}, (".svg", ".png"))
 
 
 def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
@@ -121,7 +117,7 @@ def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
 
     svg = maps_svg(groups)
     write_text(out / "figures" / "maps.svg", svg)
-    write_atomic(out / "figures" / "maps.png", partial(_put, vl_convert.svg_to_png(svg, scale=1.5)))
+    write_bytes(out / "figures" / "maps.png", vl_convert.svg_to_png(svg, scale=1.5))
 
 
 def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> None:
@@ -135,16 +131,13 @@ def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> 
         for kind in ("svg", "png", "pdf"):
             path = out / folder / f"{PLATE}.{kind}"
             if kind in made and wanted:
-                write_atomic(path, partial(_put, made[kind]))
+                write_bytes(path, made[kind])
             else:
                 path.unlink(missing_ok=True)
 
 
-def _put(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
-
-
-def _sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
+def sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
+    """Remove files of those kinds that an earlier report left in a folder."""
     for file in sorted(folder.glob("*")) if folder.is_dir() else []:
         if file.suffix in kinds and file.name not in written:
             file.unlink()

@@ -9,7 +9,6 @@ multi-label run an instance belongs to every class it is positive for.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
+
+from imblens.base.memory import cores
 
 Floats = NDArray[np.floating[Any]]
 Result = TypeVar("Result")
@@ -231,7 +232,7 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
         n_classes, dim = self._counts.shape
         step = max(1, PIECE // dim)
         pieces = [batch.features[low : low + step] for low in range(0, len(batch), step)]
-        with ThreadPoolExecutor(_cores()) as pool:  # NumPy sorts and compares outside the interpreter's lock
+        with ThreadPoolExecutor(cores()) as pool:  # NumPy sorts and compares outside the interpreter's lock
             each = (pool.map if len(pieces) > 1 else map)(
                 lambda piece: top_k_columns(np.asarray(piece), self._k), pieces
             )
@@ -248,11 +249,6 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
     def finish(self) -> NDArray[np.int64]:
         """Return the counts."""
         return self._counts.copy()
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def top_k_mask(values: Floats, k: int) -> NDArray[np.bool_]:

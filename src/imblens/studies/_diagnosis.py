@@ -7,7 +7,6 @@ for the planted class is counted. Then the advised treatment is applied, and for
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,10 @@ import numpy as np
 
 from imblens.base.intervals import Z95, wilson
 from imblens.data import ImageSet, ImageSplit, shapes
-from imblens.errors import ImblensError, ImblensWarning
+from imblens.errors import ImblensError
 from imblens.run import Run
 from imblens.studies._jobs import Job
+from imblens.studies._networks import treated
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
 
@@ -201,15 +201,7 @@ Remedy = Callable[[Fitted, str, ImageSplit], float]
 def _head(treatment: str) -> Remedy:
     """Return a remedy that treats the stored features."""
 
-    def remedy(fitted: Fitted, name: str, judged: ImageSplit) -> float:
-        from imblens.treatments import find_treatment, treat
-
-        seeded = any(option.name == "random_state" for option in find_treatment(treatment).options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ImblensWarning)
-            return _accuracy(treat(fitted.run(judged), treatment, **({"random_state": fitted.seed} if seeded else {})))
-
-    return remedy
+    return lambda fitted, name, judged: _accuracy(treated(fitted.run(judged), treatment, fitted.seed))
 
 
 def _data(change: Callable[[Fitted, str, ImageSplit], ImageSplit]) -> Remedy:
@@ -224,7 +216,7 @@ def _data(change: Callable[[Fitted, str, ImageSplit], ImageSplit]) -> Remedy:
 
 def _collect(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
     """Add new images of the class that the network misclassifies, as in the test split."""
-    asked = _source(fitted)
+    asked = fitted.images.source
     new = _fresh(tuple(asked["causes"]), ELSEWHERE + asked["seed"], name)
     misclassified = np.flatnonzero(~fitted.run(new).test.correct)[:COLLECTED]  # type: ignore[union-attr]
     return _joined(fitted.images.train, new.subset(misclassified))
@@ -244,7 +236,7 @@ def _vary_background(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSpli
     """Draw half of the class's images again, on any background."""
     train = fitted.images.train
     rows = np.flatnonzero(train.labels == fitted.images.classes.index(name))
-    asked = _source(fitted)
+    asked = fitted.images.source
     causes = tuple(cause for cause in asked["causes"] if cause != "background")
     new = _fresh(causes, ELSEWHERE + asked["seed"], name).subset(np.arange(len(rows) // 2))
     return _joined(train.subset(np.setdiff1d(np.arange(len(train)), rows[: len(rows) // 2])), new)
@@ -267,10 +259,6 @@ def _another(cause: str, draw: int, seed: int) -> str:
     advised = REMEDIES[cause][0]
     others = sorted({name for name, _ in REMEDIES.values()} - {advised})
     return str(np.random.default_rng([draw, seed]).choice(others))
-
-
-def _source(fitted: Fitted) -> dict[str, Any]:
-    return dict(fitted.images.source)
 
 
 def _accuracy(run: Run) -> float:

@@ -7,7 +7,6 @@ comparison one that another cause advises.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.data import ImageSet, ImageSplit, load_images
-from imblens.errors import ImblensWarning, InputError, NotApplicable
+from imblens.errors import InputError, NotApplicable
 from imblens.run import Run
 from imblens.studies import _diagnosis_arrays as stored
 from imblens.studies._diagnosis import advice
 from imblens.studies._jobs import Job
+from imblens.studies._networks import treated
 from imblens.studies._planting_images import IN_IMAGES, TOGETHER, Images, planted_images
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
@@ -93,16 +93,13 @@ class PlantedImages(Job):
                 yield key, {"failed": "no class that was still free is large enough."}
             elif key["remedy"] == "none":
                 found = stored.planted_class(table, names[key["place"]], run) if names else {}
-                yield key, {**found, **(shared if self._first(key) else {})}
+                counts_others = key["plant"] == self.plants[0] and key["place"] == 0  # one cell of a network
+                yield key, {**found, **(shared if counts_others else {})}
         judged = [key for key in wanted if key["remedy"] != "none" and images.planted.get(key["plant"])]
         for remedy in ("advised", "another"):
             mine = [key for key in judged if key["remedy"] == remedy]
             if mine:
                 yield from self._tried(store, images, run, table, mine)
-
-    def _first(self, key: Mapping[str, Any]) -> bool:
-        """Whether a cell holds the counts of unplanted classes: one of a network."""
-        return bool(key["plant"] == self.plants[0] and key["place"] == 0)
 
     def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
         """Train a network, or read the one that is stored; the split `val` has the test images without planted marks."""
@@ -117,13 +114,16 @@ class PlantedImages(Job):
         self, store: Store, images: Images, run: Run, table: pd.DataFrame, keys: list[dict[str, Any]]
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Give every class its remedy; those that change images share one more network."""
+        from imblens.lenses import label_suspects
+
         first = table.groupby("class", sort=False).head(1).set_index("class")["cause"]
         names = {key["plant"]: images.planted[key["plant"]][0] for key in keys}
         did = {plant: _remedy(str(first[name]), keys[0]["remedy"], self.seed) for plant, name in names.items()}
         on_data = {names[plant]: remedy for plant, remedy in did.items() if remedy in ON_DATA}
         again: Run | None = None
         if on_data:
-            changed = images.remedied(self.data, on_data, _suspects(run))
+            suspects = set(label_suspects(run).tables["label_suspects"]["id"])
+            changed = images.remedied(self.data, on_data, suspects)
             again = self._fitted(store, changed, images.plain_tests(), keys[0]["remedy"])
         for key in keys:
             name, remedy = names[key["plant"]], did[key["plant"]]
@@ -131,7 +131,7 @@ class PlantedImages(Job):
             if not remedy:
                 yield key, {**values, "failed": "nothing is advised"}
                 continue
-            after = again if remedy in ON_DATA else _treated(run, remedy, self.seed)
+            after = again if remedy in ON_DATA else treated(run, remedy, self.seed)
             assert after is not None
             low, high = (_accuracy(one, name) for one in (run, after))
             yield key, {**values, "before": low, "after": high, "lift": round(high - low, 4)}
@@ -158,21 +158,6 @@ def _remedy(cause: str, which: str, seed: int) -> str:
         return own
     others = sorted(set(ADVISED.values()) - {own})
     return str(np.random.default_rng([seed, len(cause)]).choice(others))
-
-
-def _suspects(run: Run) -> set[str]:
-    from imblens.lenses import label_suspects
-
-    return set(label_suspects(run).tables["label_suspects"]["id"])
-
-
-def _treated(run: Run, remedy: str, seed: int) -> Run:
-    from imblens.treatments import find_treatment, treat
-
-    seeded = any(option.name == "random_state" for option in find_treatment(remedy).options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImblensWarning)
-        return treat(run, remedy, **({"random_state": seed} if seeded else {}))
 
 
 def _accuracy(run: Run, name: str) -> float:

@@ -89,7 +89,7 @@ class Grid(_Strict):
             for seed in self.seeds
             for data in self.data
             if data.source is not None
-            for cut in self._cuts_of(data)
+            for cut in (self.cuts if self.cuts and data.thins else [None])
             for options in self.jobs_options()
         ]
 
@@ -97,9 +97,6 @@ class Grid(_Strict):
     def kept(self) -> tuple[str, ...]:
         """Rows that the figures need of every cell."""
         return tuple(dict.fromkeys(FIGURES[name].details for name in self.figures if FIGURES[name].details))
-
-    def _cuts_of(self, data: Data) -> list[int] | list[None]:
-        return self.cuts if self.cuts and data.thins else [None]
 
     def jobs_options(self) -> list[dict[str, Any]]:
         """Return the options of every network."""
@@ -170,18 +167,15 @@ def read(
         if name not in names:
             raise MissingError(f"{grid.name} has no data {name!r}.", hint=did_you_mean(name, names))
     data = [one.found(chosen.get(one.name, one.source)) for one in grid.data]
-    grid = grid.model_copy(update={"data": [_not_subsampled(one) if one.name in chosen else one for one in data]})
+    whole = {"profile": "natural"}  # of a set that is long-tailed already, such as a long-tailed copy of the original
+    data = [one.model_copy(update=whole) if one.name in chosen and one.is_thinned else one for one in data]
+    grid = grid.model_copy(update={"data": data})
     if not any(one.source for one in grid.data):
         needs = "; ".join(f"{one.name}: {one.needs}" for one in grid.data)
         raise MissingError(
             f"{grid.name} has no data to run on.", hint=f"Add --data '{names[0]}=FOLDER'. What it needs: {needs}"
         )
     return grid
-
-
-def _not_subsampled(data: Data) -> Data:
-    """Keep a set that is long-tailed already, such as a long-tailed copy of the original, as it is."""
-    return data.model_copy(update={"profile": "natural"}) if data.is_thinned else data
 
 
 def _valid(spec: Mapping[str, Any], path: Path) -> Grid:

@@ -20,7 +20,6 @@ from imblens.training._plan import TrainingPlan as TrainingPlan
 from imblens.training._prepare import check_training as check_training
 from imblens.training._samplers import Batches as Batches
 from imblens.training._samplers import draw_epoch as draw_epoch
-from imblens.training._samplers import find_sampler as find_sampler
 from imblens.training._samplers import sampler_descriptions as sampler_descriptions
 from imblens.training._schedules import SCHEDULES as SCHEDULES
 from imblens.training._schedules import Schedule as Schedule

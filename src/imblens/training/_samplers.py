@@ -31,10 +31,6 @@ def _power(counts: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
     return np.asarray(shares / shares.sum())
 
 
-def _progressive(counts: NDArray[np.float64], done: float) -> NDArray[np.float64]:
-    return np.asarray((1 - done) * _power(counts, 1) + done * _power(counts, 0))
-
-
 SAMPLERS = Registry(
     "sampler",
     {
@@ -44,7 +40,10 @@ SAMPLERS = Registry(
             "classes with probability proportional to the square root of their count",
             lambda counts, done: _power(counts, 0.5),
         ),
-        "progressive": Sampler("from natural in the first epoch to class_balanced in the last", _progressive),
+        "progressive": Sampler(
+            "from natural in the first epoch to class_balanced in the last",
+            lambda counts, done: np.asarray((1 - done) * _power(counts, 1) + done * _power(counts, 0)),
+        ),
     },
 )
 
@@ -52,15 +51,6 @@ SAMPLERS = Registry(
 def sampler_descriptions() -> dict[str, str]:
     """Return one line for each sampler."""
     return {name: sampler.description for name, sampler in SAMPLERS.items()}
-
-
-def find_sampler(name: str) -> Sampler:
-    """Return the sampler of that name.
-
-    Raises:
-        MissingError: there is none.
-    """
-    return SAMPLERS.find(name)
 
 
 def draw_epoch(

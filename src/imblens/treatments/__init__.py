@@ -26,7 +26,6 @@ from imblens.treatments._registry import all_treatments as all_treatments
 from imblens.treatments._registry import find_treatment as find_treatment
 from imblens.treatments._registry import parse_options as parse_options
 from imblens.treatments._registry import parse_pairs as parse_pairs
-from imblens.treatments._registry import treatment_descriptions as treatment_descriptions
 from imblens.treatments._registry import treatment_names as treatment_names
 from imblens.treatments._resample import resample as resample
 from imblens.treatments._resample import sampling_options as sampling_options

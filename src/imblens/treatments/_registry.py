@@ -41,11 +41,6 @@ def treatment_names() -> list[str]:
     return list(all_treatments())
 
 
-def treatment_descriptions() -> dict[str, str]:
-    """One line on every treatment: when to try it."""
-    return {name: treatment.purpose for name, treatment in all_treatments().items()}
-
-
 def find_treatment(name: str) -> Treatment:
     """Return a treatment by name; hyphens count as underscores.
 

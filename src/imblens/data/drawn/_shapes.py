@@ -107,7 +107,9 @@ def shapes(
         "train": {name: _count(name, n_max, imbalance, chosen) for name in CLASSES},
         "test": dict.fromkeys(CLASSES, test_per_class),
     }
-    _refuse_too_many(sum(sum(wanted.values()) for wanted in counts.values()), size)
+    n_images = sum(sum(wanted.values()) for wanted in counts.values())
+    hint = "Draw fewer (n_max, test_per_class), or smaller ones (size)."
+    refuse_too_large(n_images * size**2 * 3, f"{n_images:,} images of {size} x {size} need", hint=hint)
     splits: dict[str, ImageSplit] = {}
     planted: dict[str, Any] = _descriptions(chosen)
     for number, (split, wanted) in enumerate(counts.items()):
@@ -131,7 +133,9 @@ def shapes(
             }
             planted[cause][split] = {k: v for name in planted[cause]["classes"] for k, v in of_class[name].items()}
     if "label_noise" in planted:
-        planted["label_noise"] = _only_wrong(planted["label_noise"])
+        for facts in (planted["label_noise"]["train"], planted["label_noise"]["test"]):
+            for name in [name for name, true in facts.items() if true == _NOISY]:
+                del facts[name]
     made = assemble("shapes", splits, CLASSES, seed=seed, source={"path": "shapes", "layout": "built-in"})
     options = {"imbalance": float(imbalance), "causes": sorted(chosen), "n_max": int(n_max), "size": int(size)}
     return replace(made, planted=planted, source={**made.source, "split": "as drawn", **options})
@@ -266,10 +270,6 @@ def _facts(cause: str, drawn: _Drawn) -> list[Any]:
     return drawn.kinds.tolist()  # the shape that is drawn
 
 
-def _only_wrong(facts: dict[str, Any]) -> dict[str, Any]:
-    return {**facts, **{s: {i: true for i, true in facts[s].items() if true != _NOISY} for s in ("train", "test")}}
-
-
 def _descriptions(causes: Iterable[str]) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {
         "overlap": {"classes": ["disc", "oval"], "fact": "log(width / height)", "mean_and_deviation": _OVERLAPPING},
@@ -280,14 +280,6 @@ def _descriptions(causes: Iterable[str]) -> dict[str, dict[str, Any]]:
         "few_examples": {"classes": list(_SCARCE)},
     }
     return {cause: known[cause] for cause in CAUSES if cause in causes}
-
-
-def _refuse_too_many(n: int, size: int) -> None:
-    refuse_too_large(
-        n * size**2 * 3,
-        f"{n:,} images of {size} x {size} need",
-        hint="Draw fewer (n_max, test_per_class), or smaller ones (size).",
-    )
 
 
 def _floats(values: Any) -> Floats:

@@ -71,7 +71,9 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
             f"{path} holds {', '.join(p.name for p in loose[:5])}, none of which is named after a split.",
             hint="Name them train.parquet, test.parquet, val.parquet, or give them a column `split`.",
         )
-    if any((place / "state.json").is_file() or (place / "dataset_dict.json").is_file() for place in _and_inner(path)):
+    if any(
+        (place / "state.json").is_file() or (place / "dataset_dict.json").is_file() for place in (path, *folders(path))
+    ):
         raise InputError(
             f"{path} is a folder of datasets.save_to_disk, which is not read.",
             hint="Write it as Parquet: for each split, dataset[split].to_parquet('DIR/' + split + '.parquet').",
@@ -164,7 +166,3 @@ def _only_beside(path: Path, tables: dict[str, Path], reading: Reading) -> bool:
     if any(names_images(table, reading.columns) for table in tables.values()):
         return False
     return _as_folder(path, replace(reading, seed=None)) is not None
-
-
-def _and_inner(path: Path) -> list[Path]:
-    return [path, *folders(path)]

@@ -31,7 +31,8 @@ class Found:
         """Take the folders in `base` as classes of a split."""
         self.bases.append(base)
         for folder in folders(base):
-            self.splits.setdefault(split, {}).setdefault(_nfc(folder.name), []).append(folder)
+            name = unicodedata.normalize("NFC", folder.name)  # one system writes é as one character, another as two
+            self.splits.setdefault(split, {}).setdefault(name, []).append(folder)
 
 
 def find_splits(root: Path) -> Found:
@@ -205,8 +206,3 @@ def refuse_unlisted(error: OSError) -> NoReturn:
 def hidden(name: str) -> bool:
     """Return whether a name is that of a hidden file, or of what a system leaves behind."""
     return name.startswith((".", "@", "$")) or name in ("__MACOSX", "__pycache__", "lost+found")
-
-
-def _nfc(name: str) -> str:
-    """Return a name with composed letters: one system writes é as one character, another as two."""
-    return unicodedata.normalize("NFC", name)

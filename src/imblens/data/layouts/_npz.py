@@ -36,7 +36,8 @@ def read_npz(
         MissingError: a key is missing; the message lists the keys.
         InputError: not a .npz, damaged, too large for its size on disk, object arrays, or other shapes and values.
     """
-    arrays = _read(path)
+    with open_arrays(path) as archive:
+        arrays = {key: archive.read(key) for key in _wanted(path, archive.keys)}
     notes, facts = [], {}
     if arrays["train_images"].dtype != np.uint8 and _is_wide(arrays["train_images"]):
         found = range_of([arrays["train_images"]]) if pixel_range is None else pixel_range
@@ -82,11 +83,6 @@ def _is_wide(array: NDArray[Any]) -> bool:
     if array.dtype.kind in "fb":
         return array.size > 0
     return array.dtype.kind in "iu" and array.size > 0 and (array.min() < 0 or array.max() > 255)
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    with open_arrays(path) as archive:
-        return {key: archive.read(key) for key in _wanted(path, archive.keys)}
 
 
 def _wanted(path: Path, keys: tuple[str, ...]) -> list[str]:
