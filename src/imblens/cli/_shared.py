@@ -23,6 +23,8 @@ from imblens.errors import ImblensError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from imblens.run import Run
+
 LARGEST_SIDE = 8192  # pixels to which images can be resized
 
 Out = typer.Option(
@@ -191,6 +193,21 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     else:
         for line in lines:
             print(one_line(line))
+
+
+def emit_run(run: Run, out: Path, done: str, *, as_json: bool) -> None:
+    """Print what a run holds that a command wrote, after what it did."""
+    counts = {name: len(split) for name, split in run.splits.items()}
+    counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    emit(
+        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
+        [
+            f"{done} {counted} instances x {run.dim} features",
+            f"run: {out}",
+            f"next: {shown('imblens', 'audit', out)}",
+        ],
+        as_json=as_json,
+    )
 
 
 def address(report: Path) -> list[str]:

@@ -17,11 +17,10 @@ from imblens.cli._shared import (
     Seed,
     begin,
     check_engine,
-    emit,
+    emit_run,
     examples,
     preprocessing,
     progress,
-    shown,
 )
 from imblens.errors import InputError
 
@@ -150,17 +149,7 @@ def command(
         run = by_ray(asked, images, out, progress, address)
     else:
         run = asked.run(images, out, progress, part)
-    counts = {name: len(split) for name, split in run.splits.items()}
-    counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-    emit(
-        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
-        [
-            f"captured {counted} instances x {run.dim} features",
-            f"run: {out}",
-            f"next: {shown('imblens', 'audit', out)}",
-        ],
-        as_json=as_json,
-    )
+    emit_run(run, out, "captured", as_json=as_json)
 
 
 def shard_of(text: str) -> tuple[int, int]:

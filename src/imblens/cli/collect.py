@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, begin, emit, examples, plain, progress, rows, shown, step
+from imblens.cli._shared import Force, Json, begin, emit, examples, progress, rows, shown, step
 
 EXAMPLES = examples(
     "imblens collect RUN --out collect",
@@ -60,7 +60,7 @@ def command(
         {
             "out": out,
             "notes": list(found.notes),
-            **{name: plain(one.to_dict("records")) for name, one in found.tables.items()},
+            **{name: one.to_dict("records") for name, one in found.tables.items()},
         },
         [
             *rows(table[[name for name in columns if name in table]]),

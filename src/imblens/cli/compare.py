@@ -9,7 +9,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain
-from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, plain, rows, show, shown
+from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, rows, show, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def command(
     report = found.save(out, force=True, papers=papers)
     table = found.tables["comparison_summary"]
     emit(
-        {"report": report, "verdict": found.verdict(), "summary": plain(table.to_dict("records"))},
+        {"report": report, "verdict": found.verdict(), "summary": table.to_dict("records")},
         [
             *found.verdict(),
             *rows(table),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, begin, emit, examples, plain, progress, shown
+from imblens.cli._shared import Force, Json, begin, emit, examples, progress, shown
 
 EXAMPLES = examples("imblens demo", "imblens demo --out DIR --force")
 
@@ -47,7 +47,7 @@ def command(
             "report": report,
             "comparison": comparison,
             "verdict": [*found.verdict(), *compared.verdict()],
-            "treatment": plain(table.to_dict("records")),
+            "treatment": table.to_dict("records"),
             "commands": commands,
         },
         [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Json, begin, emit, examples, plain, progress, rows, shown, step
+from imblens.cli._shared import Json, begin, emit, examples, progress, rows, shown, step
 
 EXAMPLES = examples(
     "imblens estimate RUN --unlabelled NEW.npz",
@@ -51,7 +51,7 @@ def command(
         found.save(out, force=True)
     table = found.tables["estimate"]
     emit(
-        {"summary": found.summary, **{name: plain(one.to_dict("records")) for name, one in found.tables.items()}},
+        {"summary": found.summary, **{name: one.to_dict("records") for name, one in found.tables.items()}},
         [
             *rows(table[[name for name in table if not name.startswith("precision_")]]),
             *found.lines(),

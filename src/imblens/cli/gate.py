@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Json, emit, examples, plain, rows, shown
+from imblens.cli._shared import Json, emit, examples, rows, shown
 
 EXAMPLES = examples(
     "imblens gate RUN --against RUN0",
@@ -71,7 +71,7 @@ def command(
     emit(
         {
             "failed": found.failed,
-            "checks": plain(found.table.to_dict("records")),
+            "checks": found.table.to_dict("records"),
             "notes": list(found.notes),
             "section": found.section(),
         },

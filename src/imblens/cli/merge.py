@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from imblens.cli._shared import Force, Json, Out, emit, examples, shown
+from imblens.cli._shared import Force, Json, Out, emit_run, examples
 
 EXAMPLES = examples("imblens merge PART_0 PART_1 --out RUN")
 
@@ -23,14 +23,4 @@ def command(
     from imblens.run import merge
 
     run = merge(parts, out, force=force)
-    counts = {name: len(split) for name, split in run.splits.items()}
-    counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-    emit(
-        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
-        [
-            f"merged {len(parts)} shards: {counted} instances x {run.dim} features",
-            f"run: {out}",
-            f"next: {shown('imblens', 'audit', out)}",
-        ],
-        as_json=as_json,
-    )
+    emit_run(run, out, f"merged {len(parts)} shards:", as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from imblens.cli._shared import Json, emit, examples, plain, progress, rows, shown, step
+from imblens.cli._shared import Json, emit, examples, progress, rows, shown, step
 
 EXAMPLES = examples(
     "imblens predict RUN ARRAYS.npz --out predictions.parquet",
@@ -147,7 +147,7 @@ def command(
             "predictions": out,
             "instances": len(found.ids),
             "notes": list(rules.notes),
-            "expected": None if expected is None else plain(expected.to_dict("records")),
+            "expected": None if expected is None else expected.to_dict("records"),
         },
         [
             *(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from imblens.cli._explain import explain
-from imblens.cli._shared import DryRun, Force, Json, Stopped, again, emit, examples, plain, progress, shown
+from imblens.cli._shared import DryRun, Force, Json, Stopped, again, emit, examples, progress, shown
 from imblens.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
         result = run_study(study, out, workers=workers, networks=networks, force=force, progress=progress)
     except KeyboardInterrupt:
         raise Stopped("finished jobs are kept.", hint=f"resume with: {again()}") from None
-    tables = {key: plain(table.to_dict("records")) for key, table in result.tables.items()}
+    tables = {key: table.to_dict("records") for key, table in result.tables.items()}
     emit(
         {"study": study.name, "out": out, "tables": tables},
         [

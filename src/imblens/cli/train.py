@@ -159,4 +159,4 @@ def _class_table(audit: Audit, report: Path) -> tuple[list[dict[str, Any]], list
     lines, left = shared.rows(table.head(MOST_CLASSES)), len(table) - MOST_CLASSES
     if left > 0:
         lines.append(f"and {left:,} more classes: {report.parent / 'tables' / 'class_accuracy.csv'}")
-    return shared.plain(table.to_dict("records")), lines
+    return table.to_dict("records"), lines

@@ -10,7 +10,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
-from imblens.cli._shared import Force, Json, Out, begin, emit, examples, plain, progress, rows, shown, step
+from imblens.cli._shared import Force, Json, Out, begin, emit, examples, progress, rows, shown, step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,8 +68,8 @@ def command(
             "run": out,
             **({} if model is None else {"model": model}),
             "treatment": dict(better.meta["treatment"]),
-            "summary": plain(measures.to_dict("records")),
-            "classes": plain(table.to_dict("records")),
+            "summary": measures.to_dict("records"),
+            "classes": table.to_dict("records"),
         },
         [
             *_lines(run, better, table, measures),

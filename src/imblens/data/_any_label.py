@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._images import ImageSet, ImageSplit
+from imblens.data._images import ImageSet, ImageSplit, named
 from imblens.errors import InputError
 
 BINARY = "finding or none"  # `ImageSet.source["task"]` of sets whose second class is the positive one
@@ -35,9 +35,7 @@ def finding_or_none(images: ImageSet) -> ImageSet:
         images,
         classes=("no finding", "finding"),
         task="multiclass",
-        train=splits["train"],
-        test=splits.get("test"),
-        val=splits.get("val"),
+        **named(splits),
         notes=(
             *images.notes,
             f"{len(images.classes)} labels are combined: any finding, or none.",

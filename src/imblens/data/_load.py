@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
 from imblens.data._entries import checked_uncertain
-from imblens.data._images import ImageSet
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._pixel_range import checked_range, with_range
 from imblens.data._profiles import checked_seed, parse_profile
-from imblens.data._task import with_task
 from imblens.data.drawn._shapes import shapes
 from imblens.data.layouts._columns import Columns
 from imblens.data.layouts._directory import Reading, read_directory, read_file
 from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 
+TASKS = ("multiclass", "multilabel")
 _BUILT_IN = {
     "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
     "shapes": "coloured shapes, 32 x 32, 10 classes, 50:1, planted causes of failure, boxes; no download",
@@ -135,3 +139,39 @@ def _built_in(name: str, seed: int, profile: str) -> ImageSet:
     if name == "digits":
         return digits(seed) if natural else digits(seed, profile=profile)
     return shapes(seed) if natural else shapes(seed, imbalance=1).with_profile(profile, seed)
+
+
+def with_task(images: ImageSet, task: str | None) -> ImageSet:
+    """Return the set as single-label ("multiclass") or "multilabel", regardless of what was inferred; None leaves it.
+
+    Single labels become (N, C) rows with one 1, as they were before they were read as single-label.
+
+    Raises:
+        InputError: an unknown task, or images with another number of labels than one that shall be single-label.
+    """
+    if task is not None and task not in TASKS:
+        raise InputError(f"task is {task!r}.", hint=did_you_mean(str(task), list(TASKS)))
+    if task is None or task == images.task:
+        return images
+    splits = {"train": images.train, "val": images.val, "test": images.test}
+    if task == "multiclass":
+        for name, split in splits.items():
+            n_labels = None if split is None else split.labels.sum(axis=1)
+            if split is not None and n_labels is not None and (n_labels != 1).any():
+                row = int(np.flatnonzero(n_labels != 1)[0])
+                raise InputError(
+                    f"the {name} image {split.ids[row]!r} has {int(n_labels[row])} labels, so {images.name} is not "
+                    "single-label.",
+                    hint="Leave out the task, or give every image exactly one label.",
+                )
+    note = f"The labels are read as {'multi' if task == 'multilabel' else 'single'}-label, as stated."
+    changed: dict[str, Any] = {
+        name: None if split is None else _as(split, task, images.n_classes) for name, split in splits.items()
+    }
+    return replace(images, **{"task": task, "notes": (*images.notes, note), **changed})
+
+
+def _as(split: ImageSplit, task: str, n_classes: int) -> ImageSplit:
+    if task == "multiclass":
+        return replace(split, labels=split.labels.argmax(axis=1).astype(np.int64), unknown=None)
+    return replace(split, labels=np.eye(n_classes, dtype=np.uint8)[split.labels])

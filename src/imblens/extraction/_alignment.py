@@ -205,13 +205,13 @@ def _small(cams: torch.Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def encoded(image: NDArray[np.uint8]) -> bytes:
-    """Encode an image (H, W, 3), scaled down to at most 224 pixels: PNG up to 64 pixels, JPEG above."""
+def encoded(image: NDArray[np.uint8], most: int = VIEW) -> bytes:
+    """Encode an image (H, W, 3), scaled down to at most 224 pixels, or `most`: PNG up to 64 pixels, JPEG above."""
     from PIL import Image
 
     scaled = Image.fromarray(image)
-    if max(scaled.size) > VIEW:
-        scaled.thumbnail((VIEW, VIEW), Image.Resampling.BILINEAR)
+    if max(scaled.size) > most:
+        scaled.thumbnail((most, most), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     if max(scaled.size) > 64:
         scaled.save(file, format="JPEG", quality=85)

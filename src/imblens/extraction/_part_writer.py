@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.extraction._alignment import encoded
 from imblens.extraction._forward import Output
 from imblens.extraction._input_batch import InputBatch
-from imblens.run import UNKNOWN, Part, read_part, write_part
+from imblens.run import UNKNOWN, Part, list_column, read_part, write_part
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 PART_ROWS = 100_000
 PART_BYTES = 2**29
@@ -38,7 +38,7 @@ class PartWriter:
         """Add a batch."""
         columns: dict[str, Sequence[Any]] = {"id": given.ids}
         if given.originals is not None:
-            columns["thumbnail"] = [thumbnail(image) for image in given.originals]
+            columns["thumbnail"] = [encoded(image, THUMBNAIL) for image in given.originals]
             self._bytes += sum(map(len, columns["thumbnail"]))
         lists = {name: values for name, values in given.previews.items() if isinstance(values, np.ndarray)}
         columns |= {name: values for name, values in given.previews.items() if name not in lists}
@@ -80,31 +80,10 @@ def _part(rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]]) -> 
         table[name] = pd.Series([value for _, _, columns in rows for value in columns[name]], dtype=object)
     for name in rows[0][0].columns:
         values = joined(lambda output, name=name: output.columns[name])  # type: ignore[misc]
-        table[name] = values if values.ndim == 1 else _lists(values)
+        table[name] = values if values.ndim == 1 else list_column(values)
     return Part(
         joined(lambda output: output.features),
         np.concatenate([labels for _, labels, _ in rows]),
         joined(lambda output: output.logits),
         table=pd.DataFrame(table),
     )
-
-
-def _lists(values: NDArray[Any]) -> pd.Series[Any]:
-    """A column of lists of one length, kept as one block of numbers."""
-    import pandas as pd
-    import pyarrow as pa
-
-    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return pd.Series(pd.arrays.ArrowExtensionArray(array))
-
-
-def thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """Encode an image (H, W, 3) as PNG, scaled down to at most 64 pixels on its longer side."""
-    from PIL import Image
-
-    scaled = Image.fromarray(image)
-    if max(scaled.size) > THUMBNAIL:
-        scaled.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-    file = io.BytesIO()
-    scaled.save(file, format="PNG")
-    return file.getvalue()

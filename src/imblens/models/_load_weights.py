@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.files import write_bytes
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.models._read_checkpoint import read_checkpoint, without_wrappers
 
@@ -65,6 +66,18 @@ def load_weights(
         for line in chosen.lines(file):
             progress(line)
     return model
+
+
+def save_weights(model: nn.Module, file: Path) -> None:
+    """Write the weights of a network as safetensors; tied weights are stored once."""
+    from safetensors.torch import save
+
+    tensors, seen = {}, set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or not tensor.numel():
+            tensors[name] = tensor.contiguous()
+        seen.add(tensor.data_ptr())
+    write_bytes(file, save(tensors, metadata={"format": "pt"}))
 
 
 def load_pretrained(model: nn.Module, path: str | Path, *, key: str | None = None, unsafe_pickle: bool = False) -> str:

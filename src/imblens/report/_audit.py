@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Audit(AuditData):
-    """An audit that can be read, shown and saved; its fields are those of `AuditData`.
+    """An audit that can be read, shown and saved.
 
     Attributes:
         run: the run that was audited.
@@ -30,7 +30,7 @@ class Audit(AuditData):
         options: options passed to lenses, by name of the lens.
         left_out: lenses that were left out on request; they are among `skipped`.
         approximate: whether the neighbours had been searched approximately before the audit; None: not searched.
-        deployment: results of `imblens.decisions` to be shown before deployment.
+        deployment: results of `imblens.decisions` to be shown before deployment, as `read_section` returns them.
 
     Example:
         >>> import numpy as np

@@ -15,18 +15,7 @@ QUICK_MAP = 5_000  # instances up to which the command line computes the embeddi
 
 @dataclass(frozen=True)
 class AuditData:
-    """Findings of the lenses on a run, and why other lenses were skipped.
-
-    Attributes:
-        run: the run that was audited.
-        findings: finding of each lens, in report order.
-        skipped: lens -> the reason why it has no finding.
-        of: the class of interest, or None.
-        options: options passed to lenses, by name of the lens.
-        left_out: lenses that were left out on request; they are among `skipped`.
-        approximate: whether the neighbours had been searched approximately before the audit; None: not searched.
-        deployment: results of `imblens.decisions` to be shown before deployment, as `read_section` returns them.
-    """
+    """Findings of the lenses on a run, and why other lenses were skipped; `Audit` describes the attributes."""
 
     run: Run = field(repr=False)
     findings: Mapping[str, Finding] = field(repr=False)

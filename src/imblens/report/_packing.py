@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imblens.report._specification import MANY_ROWS
+from imblens.report._tables import plain
 
 if TYPE_CHECKING:
     from imblens.report._figures import Figure
@@ -52,7 +52,7 @@ def _deflated(text: str) -> str:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -86,15 +86,3 @@ def json_block(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (str, bytes)):
-        return value
-    if isinstance(value, Iterable):
-        return [_finite(inner) for inner in value]
-    return value

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes, write_text
-from imblens.report._save import sweep
+from imblens.report._tables import sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from imblens.base.locks import exclusive
 from imblens.report._gallery import FOLDER, write_gallery
 from imblens.report._instances import instances, write_instances
 from imblens.report._lens_parts import ERRORS, MAPS
-from imblens.report._tables import file_names, plain, table_files
+from imblens.report._tables import file_names, plain, sweep, table_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,13 +134,6 @@ def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> 
                 write_bytes(path, made[kind])
             else:
                 path.unlink(missing_ok=True)
-
-
-def sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
-    """Remove files of those kinds that an earlier report left in a folder."""
-    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
-        if file.suffix in kinds and file.name not in written:
-            file.unlink()
 
 
 def findings_json(audit: AuditData, stated: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,3 +68,10 @@ def table_files(findings: Mapping[str, Finding]) -> dict[tuple[str, str], str]:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[:80]
+
+
+def sweep(folder: Path, written: set[str], kinds: tuple[str, ...]) -> None:
+    """Remove files of those kinds that an earlier report left in a folder."""
+    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if file.suffix in kinds and file.name not in written:
+            file.unlink()

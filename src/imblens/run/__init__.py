@@ -32,6 +32,7 @@ from imblens.run._same_instances import common_rows as common_rows
 from imblens.run._same_instances import same_features as same_features
 from imblens.run._split import PREVIEWS as PREVIEWS
 from imblens.run._split import Split as Split
+from imblens.run._table_columns import list_column as list_column
 from imblens.run._table_source import is_table as is_table
 from imblens.run._validation import class_names as class_names
 from imblens.run._validation import features_matrix as features_matrix

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.run._table_columns import PREVIEW
+from imblens.run._table_columns import PREVIEW, list_column
 
 
 def names_out(steps: Sequence[Any], X: Any, dim: int) -> list[str] | None:
@@ -42,7 +42,7 @@ def instance_tables(inputs: Mapping[str, Any], transformed: bool) -> tuple[dict[
         elif transformed:
             numbers, own = _row_numbers(X)
             if numbers is not None:
-                columns["values"], names = _lists(numbers), own
+                columns["values"], names = list_column(numbers), own
         if columns:
             tables[split] = pd.DataFrame(columns)
     return tables, names
@@ -67,14 +67,6 @@ def _row_numbers(X: Any) -> tuple[NDArray[np.float32] | None, list[str] | None]:
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu":
         return X.astype(np.float32), [f"x{k}" for k in range(X.shape[1])]
     return None, None
-
-
-def _lists(values: NDArray[np.float32]) -> Any:
-    import pandas as pd
-    import pyarrow as pa
-
-    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return pd.Series(pd.arrays.ArrowExtensionArray(array))
 
 
 def joined(one: Any, other: Any) -> Any:

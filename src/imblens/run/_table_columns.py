@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imblens.errors import InputError, ShapeError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 PREVIEW = 300  # characters of a text that are kept
@@ -178,3 +179,12 @@ def _is_number(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def list_column(values: NDArray[Any]) -> pd.Series[Any]:
+    """A column of lists of one length, kept as one block of numbers."""
+    import pandas as pd
+    import pyarrow as pa
+
+    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pd.Series(pd.arrays.ArrowExtensionArray(array))

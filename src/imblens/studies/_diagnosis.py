@@ -287,12 +287,12 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for cause, row in counts.iterrows():
         hits, total = int(row.get(DIAGNOSED[str(cause)], 0)), int(row.sum())
-        low, high = wilson(np.array([hits]), np.array([total]))
+        low, high = map(float, wilson(np.array(hits), np.array(total)))
         mine = untreated[untreated["planted"] == cause]
         ways = {
             "hit": hits / total,
-            "hit_low": float(low[0]),
-            "hit_high": float(high[0]),
+            "hit_low": low,
+            "hit_high": high,
             "accuracy": mine["accuracy"].mean(),
             "others_named": mine["others_named"].mean(),
         }
@@ -319,10 +319,10 @@ def advice(tried: pd.DataFrame) -> pd.DataFrame:
             if not len(mine):
                 continue
             lifted = int((mine["lift"] > 0).sum())
-            low, high = wilson(np.array([lifted]), np.array([len(mine)]))
+            low, high = map(float, wilson(np.array(lifted), np.array(len(mine))))
             half = Z95 * mine["lift"].std(ddof=1) / np.sqrt(len(mine)) if len(mine) > 1 else float("nan")
             row = {"diagnosed": cause, "remedy": remedy, "tried": len(mine), "lifted": lifted / len(mine)}
-            row |= {"lifted_low": float(low[0]), "lifted_high": float(high[0]), "mean_lift": mine["lift"].mean()}
+            row |= {"lifted_low": low, "lifted_high": high, "mean_lift": mine["lift"].mean()}
             rows.append(row | {"lift_low": row["mean_lift"] - half, "lift_high": row["mean_lift"] + half})
     return pd.DataFrame(rows)
 

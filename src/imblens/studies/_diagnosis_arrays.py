@@ -205,7 +205,7 @@ def crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
     rows = []
     for name, mine in planted.groupby(by, sort=False):
         right = int((mine["first"] == mine["planted"]).sum())
-        low, high = wilson(np.array([right]), np.array([len(mine)]))
+        low, high = map(float, wilson(np.array(right), np.array(len(mine))))
         tied = (mine["second"] == mine["planted"]) & mine["near_tie"].astype(bool)
         counts = mine["first"].value_counts()
         seen = {
@@ -213,8 +213,8 @@ def crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
             for cause in (*CAUSES, *OTHER_CAUSES, *BLANK)
             if cause in set(planted["first"])
         }
-        row = {by: name, **seen, "classes": len(mine), "right": right / len(mine), "low": float(low[0])}
-        row |= {"high": float(high[0]), "nearly": float(tied.mean())}
+        row = {by: name, **seen, "classes": len(mine), "right": right / len(mine), "low": low}
+        row |= {"high": high, "nearly": float(tied.mean())}
         if "cost" in mine:
             costly = mine[mine["cost"] >= HARM]
             hits = (costly["first"] == costly["planted"]).mean() if len(costly) else float("nan")
@@ -244,9 +244,9 @@ def named(rows: pd.DataFrame, what: str = "named") -> pd.DataFrame:
     for cause in (*CAUSES, *OTHER_CAUSES, "any"):
         of = what if cause == "any" else f"{what}_{cause}"
         total, hits = int(rows["unplanted"].sum()), int(rows[of].sum()) if of in rows else 0
-        low, high = wilson(np.array([hits]), np.array([total]))
+        low, high = map(float, wilson(np.array(hits), np.array(total)))
         share = hits / total if total else float("nan")
-        ends = {f"{what}_low": float(low[0]), f"{what}_high": float(high[0])}
+        ends = {f"{what}_low": low, f"{what}_high": high}
         found.append({"cause": cause, f"{what}_of": total, what: share, **ends})
     return pd.DataFrame(found)
 

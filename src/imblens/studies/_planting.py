@@ -145,10 +145,7 @@ def _merged(kind: str) -> Callable[[Arrays, np.random.Generator], Plant]:
 
     def plant(arrays: Arrays, rng: np.random.Generator) -> Plant:
         share, tested = RARE[kind]
-        if len(arrays.classes) < 3 or len(arrays.free_classes) < 2:
-            raise NotApplicable("two classes are merged, and a third is needed.")
-        label = int(rng.choice(_some(large(arrays), "a class")))
-        other = int(rng.choice(np.setdiff1d(arrays.free_classes, [label])))
+        label, other = _two(arrays, rng)
         n, n_test = len(arrays.rows(label)), len(arrays.test_rows(label))
         gone = _beyond(arrays.rows(other), share, n, rng)
         test_gone = None if tested is None else _beyond(arrays.test_rows(other), tested, n_test, rng)
@@ -156,6 +153,14 @@ def _merged(kind: str) -> Callable[[Arrays, np.random.Generator], Plant]:
         return Plant(kept, _as_one(arrays.without(gone[:0], test_gone), label, other), (arrays.classes[label],))
 
     return plant
+
+
+def _two(arrays: Arrays, rng: np.random.Generator) -> tuple[int, int]:
+    """Two classes to merge, a large one first."""
+    if len(arrays.classes) < 3 or len(arrays.free_classes) < 2:
+        raise NotApplicable("two classes are merged, and a third is needed.")
+    label = int(rng.choice(_some(large(arrays), "a class")))
+    return label, int(rng.choice(np.setdiff1d(arrays.free_classes, [label])))
 
 
 def _as_one(arrays: Arrays, label: int, other: int) -> Arrays:
@@ -200,10 +205,7 @@ def _part(arrays: Arrays, label: int, rng: np.random.Generator) -> NDArray[np.bo
 
 def _group_absent(arrays: Arrays, rng: np.random.Generator) -> Plant:
     """Merge two classes in the test split; the training split has instances of one of them only."""
-    if len(arrays.classes) < 3 or len(arrays.free_classes) < 2:
-        raise NotApplicable("two classes are merged, and a third is needed.")
-    label = int(rng.choice(_some(large(arrays), "a class")))
-    other = int(rng.choice(np.setdiff1d(arrays.free_classes, [label])))
+    label, other = _two(arrays, rng)
     absent = _as_one(arrays.without(arrays.rows(other)), label, other)
     return Plant(absent, _as_one(arrays, label, other), (arrays.classes[label],))
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import MissingError, did_you_mean
-from imblens.treatments import Option
+from imblens.treatments import Configurable, Option
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Synthetic:
 
 
 @dataclass(frozen=True)
-class Oversampler:
+class Oversampler(Configurable):
     """A method that generates synthetic images.
 
     Attributes:
@@ -75,24 +74,3 @@ class Oversampler:
     options: tuple[Option, ...]
     make: Callable[[Task], Synthetic]
     least: int = 2
-
-    def option(self, name: str) -> Option:
-        """Return an option by name.
-
-        Raises:
-            MissingError: no such option; the hint names the nearest.
-        """
-        for option in self.options:
-            if option.name == name:
-                return option
-        known = [option.name for option in self.options]
-        raise MissingError(
-            f"{self.name} has no option {name!r}.", hint=did_you_mean(name, known) if known else "It has none."
-        )
-
-    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option, checked, the given ones over the defaults."""
-        values = {option.name: option.default for option in self.options}
-        for name, value in given.items():
-            values[name] = self.option(name).check(value, self.name)
-        return values

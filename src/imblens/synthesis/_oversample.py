@@ -14,8 +14,7 @@ from imblens.data import ImageSet, ImageSplit
 from imblens.errors import InputError
 from imblens.synthesis._base import Oversampler, Synthetic, Task
 from imblens.synthesis._registry import find_oversampler
-from imblens.synthesis._sheet import sample_sheet
-from imblens.synthesis._store import fingerprint, read_synthetic, write_synthetic
+from imblens.synthesis._store import fingerprint, read_synthetic, sample_sheet, write_synthetic
 
 
 def oversample_pixels(

@@ -7,7 +7,6 @@ from typing import Any
 
 from imblens.base.registry import Registry
 from imblens.synthesis._base import Oversampler
-from imblens.treatments import parse_pairs
 
 
 def _built_in() -> Mapping[str, Oversampler]:
@@ -50,5 +49,4 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
         >>> parse_options("smote", ["k_neighbors=3"])
         {'k_neighbors': 3}
     """
-    oversampler = find_oversampler(name)
-    return {key: oversampler.option(key).check(text, name) for key, text in parse_pairs(pairs).items()}
+    return find_oversampler(name).parse(pairs)

@@ -1,8 +1,9 @@
-"""Synthetic images on disk, with the task that they belong to."""
+"""Synthetic images on disk, with the task that they belong to, and a sheet of them beside real ones."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -10,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from imblens.base.files import write_atomic
 from imblens.synthesis._base import Synthetic, Task
+
+_REAL, _SYNTHETIC, _ROWS = 4, 10, 20
+_GAP = 2  # pixels between images
+_LEAST = 48  # images are enlarged to about this height
 
 
 def fingerprint(name: str, task: Task) -> str:
@@ -58,3 +64,32 @@ def read_synthetic(path: Path, key: str) -> tuple[Synthetic, float] | None:
             return synthetic, about["seconds"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # missing or damaged: generated again
         return None
+
+
+def sample_sheet(task: Task, synthetic: Synthetic, path: Path) -> None:
+    """Write a PNG: a row for each class that grew: four real images, a white gap, ten synthetic images.
+
+    Rows follow the order of the classes; of more than 20, the rarest 20 are shown. Images are the first of their class.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    grown = sorted(sorted(task.wanted, key=lambda label: -task.wanted[label])[:_ROWS])
+    if not grown:
+        return
+    zoom = max(1, -(-_LEAST // task.pixels.shape[1]))
+    height, width = (side * zoom for side in task.pixels.shape[1:3])
+    sheet = np.full(
+        (len(grown) * (height + _GAP), (_REAL + _SYNTHETIC) * (width + _GAP) + 4 * _GAP, 3), 255, dtype=np.uint8
+    )
+    for row, label in enumerate(grown):
+        real = task.pixels[np.flatnonzero(task.labels == label)[:_REAL]]
+        new = synthetic.pixels[np.flatnonzero(synthetic.labels == label)[:_SYNTHETIC]]
+        top = row * (height + _GAP)
+        for start, images in ((0, real), (_REAL * (width + _GAP) + 4 * _GAP, new)):
+            for column, image in enumerate(images):
+                left = start + column * (width + _GAP)
+                sheet[top : top + height, left : left + width] = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG")
+    write_atomic(path, lambda file: file.write(buffer.getvalue()))

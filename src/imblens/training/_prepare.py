@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imblens.base.extras import require
 from imblens.errors import InputError
 from imblens.losses import build_loss, find_loss
-from imblens.models import evaluating, load_pretrained, make_network, trainable_head
+from imblens.models import HeadReading, evaluating, load_pretrained, make_network, trainable_head
 from imblens.training._files import refuse_old, stored_precision
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
@@ -71,10 +71,13 @@ class Prepared:
         Raises:
             InputError: the network cannot run on these images, or returns no logits of a linear head.
         """
+        return self._head(model)[1]
+
+    def _head(self, model: nn.Module) -> tuple[HeadReading, int]:
         import torch
 
         sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
-        return trainable_head(model, sample, self.n_outputs)[1]
+        return trainable_head(model, sample, self.n_outputs)
 
     def tap(self, model: nn.Module) -> FeatureTap | None:
         """Return what reads the features of a batch, None where nothing asks for them.
@@ -82,14 +85,9 @@ class Prepared:
         Raises:
             InputError: the network does not end in one linear layer.
         """
-        import torch
-
         from imblens.training._features import FeatureTap
 
-        if not self.reads_features:
-            return None
-        sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
-        return FeatureTap(model, trainable_head(model, sample, self.n_outputs)[0], self.reads_features)
+        return FeatureTap(model, self._head(model)[0], self.reads_features) if self.reads_features else None
 
     @property
     def reads_features(self) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.files import claim, write_bytes
+from imblens.base.files import claim
 from imblens.base.locks import exclusive
 from imblens.base.versions import versions
-from imblens.models import load_pretrained
+from imblens.models import load_pretrained, save_weights
 from imblens.training._devices import train_in_processes
 from imblens.training._files import LAST, MODEL, refuse_old, remove_old
 from imblens.training._pixels import channel_statistics, rare_classes
@@ -205,7 +205,7 @@ def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resum
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         if rank() == 0:
-            _save_model(model, folder / MODEL)
+            save_weights(model, folder / MODEL)
     return Trained(model=model, meta=_meta(prepared, mean, std, device), log=log.frame(), path=folder)
 
 
@@ -220,14 +220,3 @@ def _meta(prepared: Prepared, mean: list[float], std: list[float], device: str) 
         "threads": torch.get_num_threads(),
         "versions": versions("imblens", "torch", "lightning", "kornia", "numpy"),
     }
-
-
-def _save_model(model: nn.Module, path: Path) -> None:
-    from safetensors.torch import save
-
-    tensors, seen = {}, set()
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen or not tensor.numel():  # tied weights are stored once
-            tensors[name] = tensor.contiguous()
-        seen.add(tensor.data_ptr())
-    write_bytes(path, save(tensors, metadata={"format": "pt"}))

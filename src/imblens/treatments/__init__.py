@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from imblens.base.lazy import lazy
 from imblens.resampling import Resampled as Resampled
+from imblens.treatments._base import Configurable as Configurable
 from imblens.treatments._base import Option as Option
 from imblens.treatments._base import Outcome as Outcome
 from imblens.treatments._base import Treatment as Treatment
+from imblens.treatments._base import parse_pairs as parse_pairs
 from imblens.treatments._best import best_candidates as best_candidates
 from imblens.treatments._choose import Trial as Trial
 from imblens.treatments._compare import treatment_summary as treatment_summary
@@ -25,7 +27,6 @@ from imblens.treatments._cross_validation import cross_validated as cross_valida
 from imblens.treatments._registry import all_treatments as all_treatments
 from imblens.treatments._registry import find_treatment as find_treatment
 from imblens.treatments._registry import parse_options as parse_options
-from imblens.treatments._registry import parse_pairs as parse_pairs
 from imblens.treatments._registry import treatment_names as treatment_names
 from imblens.treatments._resample import resample as resample
 from imblens.treatments._resample import sampling_options as sampling_options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -118,8 +118,54 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+class Configurable:
+    """What has a name and options: a treatment, or an over-sampler of images."""
+
+    name: str
+    options: tuple[Option, ...]
+
+    def option(self, name: str) -> Option:
+        """Return an option by name.
+
+        Raises:
+            MissingError: no such option; the hint names the nearest.
+        """
+        known = {option.name: option for option in self.options}
+        if name not in known:
+            hint = did_you_mean(name, list(known)) if known else "It has none."
+            raise MissingError(f"{self.name} has no option {name!r}.", hint=hint)
+        return known[name]
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option, checked, the given ones over the defaults."""
+        found = {option.name: option.default for option in self.options}
+        return found | {name: self.option(name).check(value, self.name) for name, value in given.items()}
+
+    def parse(self, pairs: Iterable[str]) -> dict[str, Any]:
+        """Read `key=value` texts as options, each in its own type."""
+        return {key: self.option(key).check(text, self.name) for key, text in parse_pairs(pairs).items()}
+
+
+def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `key=value` texts; hyphens in a key count as underscores.
+
+    Raises:
+        InputError: no "=", or a key given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise InputError(f"--set {pair!r} has no value.", hint="Write --set key=value.")
+        if key in found:
+            raise InputError(f"--set gives {key} twice.", hint="Give it once.")
+        found[key] = text.strip()
+    return found
+
+
 @dataclass(frozen=True)
-class Treatment:
+class Treatment(Configurable):
     """A treatment, built in or from an installed package (entry-point group `imblens.treatments`).
 
     Attributes:
@@ -167,26 +213,6 @@ class Treatment:
     prepare: Callable[[Run, Sequence[Mapping[str, Any]]], None] | None = None
     resample: Callable[[Run, Mapping[str, Any]], Resampled] | None = None
     apply_validated: Callable[[Run, Mapping[str, Any], Split | None], Outcome] | None = None
-
-    def option(self, name: str) -> Option:
-        """Return an option by name.
-
-        Raises:
-            MissingError: no such option; the hint names the nearest.
-        """
-        for option in self.options:
-            if option.name == name:
-                return option
-        raise MissingError(
-            f"{self.name} has no option {name!r}.", hint=did_you_mean(name, [option.name for option in self.options])
-        )
-
-    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option, checked, the given ones over the defaults."""
-        found = {option.name: option.default for option in self.options}
-        for name, value in given.items():
-            found[name] = self.option(name).check(value, self.name)
-        return found
 
 
 RANDOM_STATE = Option("random_state", 0, "the seed.", "int", low=0)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imblens.base.registry import Registry
-from imblens.errors import InputError
 from imblens.treatments._archetypes import ARCHETYPES
 from imblens.treatments._base import Treatment
 from imblens.treatments._best import best_of
@@ -62,23 +61,4 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
         >>> parse_options("eos", ["k_neighbors=200", "direction=away"])
         {'k_neighbors': 200, 'direction': 'away'}
     """
-    treatment = find_treatment(name)
-    return {key: treatment.option(key).check(text, treatment.name) for key, text in parse_pairs(pairs).items()}
-
-
-def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
-    """Read `key=value` texts; hyphens in a key count as underscores.
-
-    Raises:
-        InputError: no "=", or a key given twice.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or not key:
-            raise InputError(f"--set {pair!r} has no value.", hint="Write --set key=value.")
-        if key in found:
-            raise InputError(f"--set gives {key} twice.", hint="Give it once.")
-        found[key] = text.strip()
-    return found
+    return find_treatment(name).parse(pairs)

@@ -6,10 +6,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from imblens.watch._names import metric_names as metric_names
 from imblens.watch._now import audit_now as audit_now
 from imblens.watch._now import class_metrics as class_metrics
 from imblens.watch._now import log_audit as log_audit
+from imblens.watch._now import metric_names as metric_names
 
 if TYPE_CHECKING:
     from imblens.watch._callback import AuditCallback as AuditCallback

@@ -90,17 +90,9 @@ def save_treated(run: Run, source: Path, file: Path) -> Path:
     Raises:
         InputError: `source` holds no network that imblens trained.
     """
-    from safetensors.torch import save
+    from imblens.models import save_weights
 
-    from imblens.base.files import write_bytes
-
-    network = run.install(network_of_run(run, source / MODEL, str(source)))
-    tensors, seen = {}, set()
-    for name, tensor in network.state_dict().items():
-        if tensor.data_ptr() not in seen or not tensor.numel():  # tied weights are stored once
-            tensors[name] = tensor.contiguous()
-        seen.add(tensor.data_ptr())
-    write_bytes(file, save(tensors, metadata={"format": "pt"}))
+    save_weights(run.install(network_of_run(run, source / MODEL, str(source))), file)
     return file
 
 
