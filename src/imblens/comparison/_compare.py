@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -192,11 +192,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
         "comparison_measures": measures,
         **({"comparison_ranking": ranking_table(ranked)} if ranked else {}),
     }
-    kept = _class_features(runs, labelled)
-    tables |= kept.tables
-    notes += kept.notes
-    if of:
-        shown, reasons = class_tables(runs, labelled, of)
+    for shown, reasons in (_class_features(runs, labelled), class_tables(runs, labelled, of) if of else ({}, ())):
         tables |= shown
         notes += reasons
     maps = None
@@ -213,15 +209,8 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
     return Comparison(tuple(runs), labelled, tables, notes, findings, declared, maps, of)
 
 
-class _Kept(NamedTuple):
-    """Changes of each class's strongest features; no tables where no run can be compared with the first."""
-
-    tables: dict[str, pd.DataFrame]
-    notes: tuple[str, ...]
-
-
-def _class_features(runs: Sequence[Run], names: Sequence[str]) -> _Kept:
-    """`compare_class_features` from the first run to each other one."""
+def _class_features(runs: Sequence[Run], names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """Tables and notes of `compare_class_features` from the first run to each other one that can be compared with it."""
     import pandas as pd
 
     found: dict[str, list[pd.DataFrame]] = {}
@@ -236,7 +225,7 @@ def _class_features(runs: Sequence[Run], names: Sequence[str]) -> _Kept:
         kept, k = changes.summary["kept_share"], changes.summary["k"]
         sentence = [] if kept is None else [f"{name} keeps {percent(kept)} of the classes' {k} strongest features."]
         notes.append(" ".join([*sentence, *changes.notes]))
-    return _Kept({table: pd.concat(frames, ignore_index=True) for table, frames in found.items()}, tuple(notes))
+    return {table: pd.concat(frames, ignore_index=True) for table, frames in found.items()}, tuple(notes)
 
 
 def best_first(comparison: Comparison) -> list[str]:

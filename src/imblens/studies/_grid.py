@@ -22,11 +22,7 @@ OWN = "treatments"  # key of a network that has its own
 Scalar = str | int | float | bool
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Grid(_Strict):
+class Grid(BaseModel):
     """A study: every network (data x options x seed) with every treatment.
 
     Attributes:
@@ -50,6 +46,8 @@ class Grid(_Strict):
         quick: what differs with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
             wins over what a data set asks for.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     question: str = ""
