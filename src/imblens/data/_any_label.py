@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.data._images import ImageSet, ImageSplit, named
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.errors import InputError
 
 BINARY = "finding or none"  # `ImageSet.source["task"]` of sets whose second class is the positive one
@@ -35,7 +36,7 @@ def finding_or_none(images: ImageSet) -> ImageSet:
         images,
         classes=("no finding", "finding"),
         task="multiclass",
-        **named(splits),
+        **dict[str, Any](splits),
         notes=(
             *images.notes,
             f"{len(images.classes)} labels are combined: any finding, or none.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from imblens.data._decode import SUFFIXES
 from imblens.data._entries import BoxNotes, Entry, Named, numbered_boxes, with_boxes
-from imblens.data._images import ImageSet, named
+from imblens.data._images import ImageSet
 from imblens.data._texts import corners, read_csv
 from imblens.data.layouts._coco import DET_SIZE, read_json
 from imblens.data.layouts._parquet import read_box_table
@@ -132,7 +132,7 @@ def add_boxes(images: ImageSet, path: str | Path) -> ImageSet:
     line = f"Boxes from {file.name}: on {matched:,} of {sum(map(len, found.values())):,} images."
     return replace(
         images,
-        **named(found),
+        **dict[str, Any](found),
         notes=(*images.notes, *drawn.notes, line, *changes.lines()),
         source={**images.source, "boxes": str(file)},
     )

@@ -344,11 +344,6 @@ class ImageSet:
         )
 
 
-def named(splits: Mapping[str, ImageSplit]) -> dict[str, Any]:
-    """Return the splits of an `ImageSet` as its arguments, None for one that is not there."""
-    return {name: splits.get(name) for name in ("train", "test", "val")}
-
-
 def count_classes(labels: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
     """Return (C,) how many instances belong to each class."""
     if labels.ndim == 2:

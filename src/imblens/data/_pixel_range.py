@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.data._decode import PixelRange, narrow_colours, wide_values
-from imblens.data._images import ImageSet, ImageSplit, named
+from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource, FileSource
 from imblens.errors import InputError
 
@@ -84,7 +84,7 @@ def with_range(images: ImageSet, pixel_range: PixelRange | None) -> ImageSet:
         notes.append(range_note("Pixels", found, pixel_range is not None))
         facts["pixel_range"] = list(found)
         ranged = {name: _ranged(split, found) for name, split in images.splits.items()}
-        images = replace(images, **named(ranged))
+        images = replace(images, **dict[str, Any](ranged))
     brightest = [top for one in encoded if (top := narrow_colours(one)) is not None]
     if brightest and max(brightest) < 64:
         notes.append(
