@@ -8,11 +8,11 @@
 Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator or comparison, a
 number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of it.
 First come the tests that run the line of the mutant, the quickest first, 4 seconds of them; then, for a survivor, all others of
-their files, up to a minute. A mutant outside functions is tried in a process that loads the room anew, with all tests of these
+their files, up to a minute. A mutant outside functions is tried in a process that loads the room again, with all tests of these
 files. Tests of other rooms and slow tests do not count, nor processes that tests start. A test that takes 30 seconds and five
 times as long as usual is a timeout; it counts as killed, and its number is stated.
 
-One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that are no gap
+One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that do not matter
 are in results/mutants-explained.jsonl, each with its kind (equivalent, harmless, removed, gap) and the reason.
 """
 
@@ -52,7 +52,7 @@ def read(file: Path = RESULTS) -> list[dict[str, Any]]:
 
 
 def key(one: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a mutant from others: code, not line numbers, which move."""
+    """By what a mutant is known: code, not line numbers, which move."""
     return one["file"], one["operator"], one["before"], one["after"]
 
 
@@ -87,10 +87,10 @@ def figures() -> list[str]:
             "  " + ", ".join(f"{room} {share(some)}" for room, some in rooms if some),
         ]
     open_ones = [one for one in now if one["outcome"] == "survived" and key(one) not in explained]
-    said = [
+    listed = [
         f"survived, not explained: {one['file']}:{one['line']} {one['before']}  ->  {one['after']}" for one in open_ones
     ]
-    return ["\n".join(lines), *said]
+    return ["\n".join(lines), *listed]
 
 
 def try_room(room: str, count: int, seed: int, again: bool, work: Path) -> None:

@@ -86,7 +86,7 @@ def _function_around(source: str, at: tuple[int, int]) -> str | None:
 def draw(files: list[Path], count: int, rng: random.Random) -> list[Mutant]:
     """`count` mutants of `files`: a place is drawn first, then one of its mutants.
 
-    Left out: what changes only annotations or docstrings, and what is no Python.
+    Left out: what changes only annotations or docstrings, and what does not compile.
     """
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
