@@ -69,8 +69,21 @@ def test_a_class_too_small_is_named_with_the_way_out() -> None:
 
 def test_a_large_fit_is_thinned_and_reported() -> None:
     features, labels = blobs((300, 40, 9, 7))
-    with pytest.warns(ImblensWarning, match=r"fitted on 100 of 1,200 rows"):
+    with pytest.warns(ImblensWarning, match=r"fitted on 100 of 1,200 rows") as told:
         BalancedSVM(3, random_state=0, max_fit=100).fit_resample(features, labels)
+    assert told[0].filename == __file__
+    BalancedSVM(3, random_state=0, max_fit=1200).fit_resample(features, labels)  # enough for all: no warning
+
+
+@pytest.mark.parametrize(
+    ("columns", "steps"), [(128, ["standardscaler", "svc"]), (129, ["standardscaler", "pca", "svc"])]
+)
+def test_the_machine_sees_128_components_of_wide_features(columns: int, steps: list[str]) -> None:
+    features, labels = blobs((90, 50), dim=columns)
+    sampler = BalancedSVM(3, random_state=0)
+    X, _ = sampler.fit_resample(features, labels)
+    assert X.shape == (180, columns) and list(sampler.estimator_.named_steps) == steps
+    assert sampler.estimator_[-1].n_features_in_ == 128
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,10 @@ def test_agrees_with_the_loop_in_distribution(released: bool) -> None:
     assert chisquare(mean + (ours.to_numpy()[seen] - mean) * np.sqrt(2), mean).pvalue > 1e-3
     assert ks_1samp(draw.r, uniform.cdf).pvalue > 1e-3
     made = interpolate(features, draw)
-    for base, enemy, r, row in zip(draw.base[:50], draw.enemy[:50], draw.r[:50], made[:50], strict=True):
-        np.testing.assert_allclose(row, features[base] + r * (features[enemy] - features[base]))
+    assert len(made) == 5500  # several blocks
+    np.testing.assert_allclose(
+        made, (1 - draw.r[:, None]) * features[draw.base] + draw.r[:, None] * features[draw.enemy]
+    )
 
 
 def test_a_class_without_enemies_is_reported_and_treated() -> None:
@@ -89,10 +91,19 @@ def test_a_class_without_enemies_is_reported_and_treated() -> None:
 
 
 def test_more_neighbours_than_instances_is_reported() -> None:
-    with pytest.warns(ImblensWarning, match=r"k_neighbors=9 needs 10 instances, there are 5; all 4 others"):
+    with pytest.warns(ImblensWarning, match=r"k_neighbors=9 needs 10 instances, there are 5; all 4 others") as told:
         sampler = EOS(9, random_state=0)
         sampler.fit_resample(X, Y)
     assert sampler.k_neighbors_ == 4
+    assert told[0].filename == __file__  # the line of the caller, not one of ours or of imbalanced-learn's
+
+
+@pytest.mark.parametrize("kind", [np.random.default_rng, np.random.RandomState])
+def test_a_generator_gives_the_draws_of_its_state_and_moves_on(kind: Any) -> None:
+    generator = kind(5)
+    first, second = (EOS(1, random_state=generator).fit_resample(X, Y)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, EOS(1, random_state=kind(5)).fit_resample(X, Y)[0])
+    assert (first[5:] != second[5:]).any()
 
 
 def test_identical_instances_and_one_feature() -> None:

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HANGS = ""
 QUICK = 4.0  # seconds of processor time of tests that a mutant is tried with first
 MORE = 60.0  # and of further ones
-MEMORY = 16 << 30
+MEMORY = 12 << 30
 OPTIONS = ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", "--show-capture=no"]
 OPTIONS += ["-m", "not slow and not browser and not thorough"]
 
@@ -178,7 +178,7 @@ def in_child(work: Callable[[], Any], seconds: int, log: Path) -> Any:
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # not of addresses: V8 reserves many
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from imblens.base.arrays import divide
-from imblens.errors import ImblensWarning, InputError
+from imblens.errors import InputError
 from imblens.resampling._numeric import (
     as_seed,
     enough_for_smote,
@@ -148,10 +147,8 @@ class BalancedSVM(Sampler):
 
         if len(rows) > self.max_fit:
             keep = stratified(labels, self.max_fit, seed)
-            warnings.warn(
-                f"BalancedSVM: the machine was fitted on {len(keep):,} of {len(rows):,} rows; raise max_fit for more.",
-                ImblensWarning,
-                stacklevel=5,
+            self._notes.append(
+                f"BalancedSVM: the machine was fitted on {len(keep):,} of {len(rows):,} rows; raise max_fit for more."
             )
             rows, labels = rows[keep], labels[keep]
         if self.estimator is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import ImblensWarning
 from imblens.resampling._draw import Direction, Indexing, draw_eos, interpolate, isolated_note
 from imblens.resampling._numeric import as_seed, plain, positions, refuse_too_many
 from imblens.resampling._sampler import Sampler, check_whole, check_word
@@ -87,18 +85,15 @@ class EOS(Sampler):
         refuse_too_many("EOS", sum(wanted.values()), X)
         self.k_neighbors_ = min(self.k_neighbors, len(X) - 1)
         if self.k_neighbors_ < self.k_neighbors:
-            warnings.warn(
+            self._notes.append(
                 f"EOS: k_neighbors={self.k_neighbors} needs {self.k_neighbors + 1} instances, there are {len(X)}; "
-                f"all {self.k_neighbors_} others were taken.",
-                ImblensWarning,
-                stacklevel=4,
+                f"all {self.k_neighbors_} others were taken."
             )
         neighbours = np.empty((len(X), 0), dtype=np.int64)
         if any(wanted.values()):
             neighbours = neighbour_graph(X, self.k_neighbors_).indices
         draw = draw_eos(X, labels, neighbours, wanted, as_seed(self.random_state), self.indexing)
-        for note in isolated_note(draw, classes.tolist(), labels, self.k_neighbors_):
-            warnings.warn(note, ImblensWarning, stacklevel=4)
+        self._notes += isolated_note(draw, classes.tolist(), labels, self.k_neighbors_)
         self.n_bases_ = {plain(classes[label]): n for label, n in draw.bases.items()}
         self.sample_indices_ = np.concatenate([np.arange(len(X)), draw.base])
         self.enemy_indices_ = draw.enemy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -12,7 +13,7 @@ from imblearn.base import BaseSampler
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from imblens.errors import InputError, ShapeError
+from imblens.errors import ImblensWarning, InputError, ShapeError
 from imblens.resampling._numeric import as_float, check_counts, plain
 from imblens.run import as_array, refuse_mixed_labels
 
@@ -45,7 +46,11 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
             InputError, ShapeError: the message names the argument, what was found and what to do.
         """
         X, y = self._checked(X, y)
-        return super().fit_resample(X, y)
+        self._notes: list[str] = []
+        made = super().fit_resample(X, y)
+        for note in self._notes:  # here, so that a warning names the line of the caller
+            warnings.warn(note, ImblensWarning, stacklevel=2)
+        return made
 
     def __sklearn_tags__(self) -> Any:
         """Declare that `sample_indices_` is set."""
@@ -55,7 +60,10 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
 
     @abstractmethod
     def _resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the new rows (n, D) and their labels (n,) for dense float X (N, D) of at least 32 bits."""
+        """Return the new rows (n, D) and their labels (n,) for dense float X (N, D) of at least 32 bits.
+
+        What the user should know is appended to `_notes`.
+        """
 
     def _fit_resample(self, X: Any, y: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         dense = X.toarray() if issparse(X) else np.asarray(X)
