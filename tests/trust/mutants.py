@@ -63,7 +63,7 @@ def trials(*, last: bool) -> list[dict[str, Any]]:
 
 
 def share(found: list[dict[str, Any]]) -> str:
-    """Killed of tried, with a 95 % interval."""
+    """Killed of tried, with a 95% interval."""
     killed = sum(one["outcome"] != "survived" for one in found)
     low, high = wilson(np.array([killed]), np.array([len(found)]))
     return f"{killed} of {len(found)} ({killed / len(found):.0%}, interval {low[0]:.0%} to {high[0]:.0%})"
