@@ -1,16 +1,23 @@
 """The report's budgets at 10, 100 and 1,000 classes: seconds to write it, megabytes, seconds to a chart in Chromium, elements.
 
-Only the page is written: tables, drawings on disk and the lenses are measured elsewhere. A first chart is the static drawing
-laid out on the screen; it is live when Vega has taken over every chart near the first screen. Best of three openings from disk.
+    python -m benchmarks.speed report
+    python -m benchmarks.speed.report CLASSES      one of the sizes alone; `images` is that of 100 classes with images
+
+Features are drawn. In the size with images, every instance has one of 32 x 32 pixels, cut at random out of the two photographs
+that come with scikit-learn, so that files are as large as those of photographs. Only the page is written: tables, drawings on
+disk and the lenses are measured elsewhere. A first chart is the static drawing laid out on the screen; it is live when Vega has
+taken over every chart near the first screen. Best of three openings from disk.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +26,17 @@ from numpy.typing import NDArray
 
 from benchmarks.speed._measure import row
 from imblens import Run, audit
+from imblens.extraction import encoded
 from imblens.report import report_html
+from imblens.run import Split
 
 DIM = 64
-SIZES = (  # classes, training instances, test instances, points on the map, megabytes that the page may have
-    (10, 12_406, 10_000, 0, 1.6),
-    (100, 100_000, 20_000, 20_000, 3.0),
-    (1_000, 60_000, 20_000, 0, 5.0),
-)
+SIZES = {  # classes, training instances, test instances, points on the map, images, megabytes that the page may have
+    "10": (10, 12_406, 10_000, 0, False, 1.6),
+    "100": (100, 100_000, 20_000, 20_000, False, 3.0),
+    "images": (100, 100_000, 20_000, 20_000, True, 10.0),
+    "1000": (1_000, 60_000, 20_000, 0, False, 5.0),
+}
 WATCH = """
 const seen = (name, there) => {
   const look = () => there() ? requestAnimationFrame(() => { window[name] = performance.now(); }) : requestAnimationFrame(look);
@@ -42,16 +52,19 @@ seen("allLive", () => {
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
-def rows() -> Iterator[dict[str, Any]]:
+def rows(sizes: Iterable[str] = tuple(SIZES)) -> Iterator[dict[str, Any]]:
     """Give the rows of one size after the other."""
-    for n_classes, n_train, n_test, points, megabytes in SIZES:
+    for n_classes, n_train, n_test, points, images, megabytes in (SIZES[name] for name in sizes):
         run = long_tail(n_classes, n_train, n_test)
+        if images:
+            run = replace(run, train=with_images(run.train, seed=1), test=with_images(run.test, seed=2))
         skip = [] if points else ["embedding_map"]
         found = audit(run, skip=skip, options={"embedding_map": {"n_points": points}} if points else None)
         start = time.perf_counter()
         text = report_html(found)
         taken = time.perf_counter() - start
         size = f"{n_classes:,} classes, {len(run.train):,} + {n_test:,} instances, {points:,} on the map"
+        size += ", images" if images else ""
         yield row("page written", size, taken, "-", taken, "-")
         yield {**row("page", size, len(text.encode()) / 1e6, "budget", megabytes, "<= 1"), "unit": "MB"}
         seen = opened(text)
@@ -80,6 +93,21 @@ def long_tail(n_classes: int, n_train: int, n_test: int, seed: int = 0) -> Run:
         draw(np.repeat(np.arange(n_classes), n_test // n_classes)),
     )
     return Run.from_arrays(train=train, test=test, head=head, classes=[f"class {i:04d}" for i in range(n_classes)])
+
+
+def with_images(split: Split, *, seed: int) -> Split:
+    """The split with an image of 32 x 32 pixels for every instance."""
+    import pandas as pd
+    from sklearn.datasets import load_sample_images
+
+    photos, rng = load_sample_images().images, np.random.default_rng(seed)
+    tops, lefts = (rng.integers(0, high - 32, len(split)) for high in photos[0].shape[:2])
+    cuts = [
+        photos[i % 2][top : top + 32, left : left + 32] for i, (top, left) in enumerate(zip(tops, lefts, strict=True))
+    ]
+    ids = [f"{split.name}/{i:06d}.png" for i in range(len(split))]
+    table = pd.DataFrame({"id": ids, "thumbnail": [encoded(cut) for cut in cuts]})
+    return replace(split, parts=(replace(split.parts[0], table=table),))
 
 
 def opened(text: str) -> dict[str, float] | None:
@@ -117,3 +145,8 @@ MEASURE = """async () => {
   const all = document.querySelectorAll("*").length - document.querySelectorAll("table *").length;
   return { firstChart: window.firstChart, allLive: window.allLive, chosen, elements: all };
 }"""
+
+
+if __name__ == "__main__":
+    for measured in rows(sys.argv[1:] or SIZES):
+        print(measured, flush=True)

@@ -42,7 +42,13 @@ class Audit(AuditData):
         >>> found = audit(run, lenses=["class_accuracy", "archetypes"])
         >>> list(found.findings), found["class_accuracy"].tables["class_accuracy"]["train_count"].tolist()
         (['class_accuracy', 'archetypes'], [40, 20, 10])
+        >>> print(found)
+        0 is classified correctly 88% [74, 95] of the time...
     """
+
+    def __str__(self) -> str:
+        """Return the verdict and why lenses were skipped, as the command line prints them."""
+        return "\n".join([*self.verdict(), *(f"skipped {reason}" for reason in self.skipped.values())])
 
     def verdict(self) -> list[str]:
         """Return the main results in a few lines: the worst class, its cause, how many classes need help, the next worst."""

@@ -156,9 +156,10 @@ def held_out(run: Run, validation: Any) -> Split | None:
 
 def _refuse(whose: str, share: float, what: str) -> None:
     raise InputError(
-        f"{percent(share)} of the test instances{whose} {what}: the data were resampled before they were split, "
-        "so the test split cannot show which head is better.",
-        hint="Split first, then resample the training split only. If these are true duplicates, set check_split=false.",
+        f"{percent(share)} of the test instances{whose} {what}: if the data were resampled before they were split, "
+        "the test split cannot show which head is better.",
+        hint="Split first, then resample the training split only. If different instances have equal features, as in a table "
+        "of few values, set check_split=false.",
     )
 
 
