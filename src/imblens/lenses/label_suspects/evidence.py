@@ -297,7 +297,8 @@ class _Heads:
                 found[at] = -np.log(self.n_classes)
                 continue
             features = np.asarray(self.train.features[rows[at]], dtype=np.float64)
-            log_p = model.predict_log_proba((features - self.mean) / self.spread)
+            with np.errstate(divide="ignore"):  # a probability of 0 counts as the smallest
+                log_p = model.predict_log_proba((features - self.mean) / self.spread)
             np.maximum(log_p, np.log(SMALLEST), out=log_p)
             if len(model.classes_) == self.n_classes:
                 found[at] = log_p

@@ -124,5 +124,6 @@ def _probabilities(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(standard[chosen], given[chosen])
-        found[at] = np.maximum(model.predict_log_proba(standard[at]), np.log(SMALLEST))
+        with np.errstate(divide="ignore"):  # a probability of 0 counts as the smallest
+            found[at] = np.maximum(model.predict_log_proba(standard[at]), np.log(SMALLEST))
     return found
