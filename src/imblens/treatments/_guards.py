@@ -159,7 +159,7 @@ def _refuse(whose: str, share: float, what: str) -> None:
         f"{percent(share)} of the test instances{whose} {what}: if the data were resampled before they were split, "
         "the test split cannot show which head is better.",
         hint="Split first, then resample the training split only. If different instances have equal features, as in a table "
-        "of few values, set check_split=false.",
+        "of few values, set check_split=false; images that are in both splits belong in one.",
     )
 
 
