@@ -35,7 +35,7 @@ from imblens.run import Run, merge
 from tests.trust.inputs import BIAS, FEATURES, LABELS, NAMES, TEST_FEATURES, TEST_LABELS, WEIGHT
 
 RESULTS = Path(__file__).parent / "results" / "kills.jsonl"
-LONGEST = 120.0  # seconds after which a start counts as hanging
+LONGEST = 900.0  # seconds after which a start counts as hanging: the machine may be busy with other work
 STUDY = """
 question = "Is it the same?"
 treatments = ["none", "crt"]
@@ -250,7 +250,7 @@ def trial(name: str, number: int, given: Path, seconds: float, right: str) -> di
         "found": before,
         "half read as whole": torn,
         "same": same,
-        **({"code": code} if code else {}),
+        **({"code": code} if code else {} if code == 0 else {"hung": True}),
         **({"left": left} if left else {}),
     }
 

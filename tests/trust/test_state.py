@@ -27,7 +27,6 @@ QUICK = (
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_call_leaves_all_as_it_was(name: str) -> None:
-    calls.prepare()
     assert not state.trials(name, interrupts=1)
 
 
