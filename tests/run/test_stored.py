@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import imblens
+from imblens.errors import InputError
 from imblens.run import Run
 
 STORED = Path(__file__).parent / "stored"
@@ -21,3 +23,10 @@ def test_the_first_run_that_was_ever_stored_opens(tmp_path: Path) -> None:
     assert set(found.findings) == {"archetypes", "class_accuracy"}
     run.save(tmp_path / "again")
     np.testing.assert_array_equal(Run.load(tmp_path / "again").train.features, run.train.features)
+
+
+def test_facts_that_json_cannot_hold_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]), meta={"origin": object()})
+    with pytest.raises(InputError, match=r"meta\['origin'\] cannot be stored as JSON"):
+        run.save(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -486,6 +486,7 @@ def fuzz(name: str, seconds: float) -> None:
             "-verbosity=0",
             "-print_final_stats=0",
             "-max_len=65536",
+            f"-artifact_prefix={room()}/",
         ],
         tally.one,
     )

@@ -93,6 +93,9 @@ FEATURE_CASES = [
     Case("data frame with odd index", lambda x: pd.DataFrame(x, index=list(range(len(x)))[::-1]), SERVED),
     Case("data frame with a text column", lambda x: pd.DataFrame(x).assign(t="a"), REFUSED),
     Case("Arrow table", lambda x: pa.table({f"f{i}": x[:, i] for i in range(x.shape[1])}), SERVED),
+    Case("series of lists", lambda x: pd.Series(x.tolist()), SERVED),
+    Case("Arrow lists", lambda x: pa.array(x.tolist()), SERVED),
+    Case("Arrow lists of different lengths", lambda x: pa.array([[1.0], *x.tolist()[1:]]), REFUSED),
     Case("CSR", scipy.sparse.csr_matrix, SERVED),
     Case("CSC array", scipy.sparse.csc_array, SERVED),
     Case("COO", scipy.sparse.coo_matrix, SERVED),
@@ -197,6 +200,8 @@ OTHERWISE = {
     ("Run.from_arrays features", "scaled by 2^600"): REFUSED,
     ("estimate features", "scaled by 2^-900"): REFUSED,
     ("estimate features", "scaled by 2^600"): REFUSED,
+    ("EOS features", "series of lists"): REFUSED,  # scikit-learn takes a series as one column
+    ("BalancedSVM features", "series of lists"): REFUSED,
     ("EOS labels", "dates"): SERVED,  # any kind of label that can be sorted is a class
     ("BalancedSVM labels", "dates"): SERVED,
 }

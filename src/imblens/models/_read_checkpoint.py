@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import zipfile
 from argparse import Namespace
@@ -164,9 +165,10 @@ def _refuse_other_kinds(file: Path) -> None:
     elif head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
         what = "cut off: the end of the archive is missing"
     elif zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            members = archive.namelist()
-        if any(name.endswith("constants.pkl") for name in members):
+        members = _members(file)
+        if members is None:
+            what = "a damaged archive"
+        elif any(name.endswith("constants.pkl") for name in members):
             what = "a TorchScript program"
         elif any(name.endswith(("models/model.json", "serialized_exported_program.json")) for name in members):
             what = "an exported program (torch.export)"
@@ -176,6 +178,15 @@ def _refuse_other_kinds(file: Path) -> None:
             what = f"an archive of {', '.join(members[:3]) or 'nothing'} (extract it first)"
     if what is not None:
         raise InputError(f"{file} is {what}, not a file of PyTorch weights.", hint=_STATE_DICT)
+
+
+def _members(file: Path) -> list[str] | None:
+    """Names in an archive; None where its directory is damaged."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error):
+        return None
 
 
 @contextmanager

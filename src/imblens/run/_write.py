@@ -20,6 +20,7 @@ import numpy as np
 from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
 from imblens.base.locks import exclusive
 from imblens.base.versions import versions
+from imblens.errors import InputError
 from imblens.run._head import Head
 from imblens.run._part import Part
 from imblens.run._split import Split
@@ -58,6 +59,7 @@ class Stored(Protocol):
 @exclusive
 def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
     """Write `run` as a folder. An earlier run in it stays until this one is complete; `run.json` is written last."""
+    _check_meta(run.meta)
     claim(path, force=force)
     files: list[Path] = []
     with staged(path) as stage:
@@ -179,6 +181,17 @@ def _instances(part: Part, low: int, known: dict[str, Any]) -> Any:
     else:
         columns["label"] = pa.FixedSizeListArray.from_arrays(pa.array(labels.ravel()), labels.shape[1])
     return pa.table({**columns, **known})
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    for key, value in meta.items():
+        try:
+            json.dumps({key: value}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"meta[{key!r}] cannot be stored as JSON ({error}).",
+                hint="Give text, numbers, true, false, lists and mappings of these.",
+            ) from error
 
 
 def _write_manifest(path: Path, run: Stored, files: list[Path]) -> None:
