@@ -162,9 +162,9 @@ def _refuse_other_kinds(file: Path) -> None:
         what = "compressed (decompress it first)"
     elif what is None and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         what = "a text"
-    elif head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
+    elif head.startswith(b"PK\x03\x04") and not _is_archive(file):
         what = "cut off: the end of the archive is missing"
-    elif zipfile.is_zipfile(file):
+    elif _is_archive(file):
         members = _members(file)
         if members is None:
             what = "a damaged archive"
@@ -178,6 +178,14 @@ def _refuse_other_kinds(file: Path) -> None:
             what = f"an archive of {', '.join(members[:3]) or 'nothing'} (extract it first)"
     if what is not None:
         raise InputError(f"{file} is {what}, not a file of PyTorch weights.", hint=_STATE_DICT)
+
+
+def _is_archive(file: Path) -> bool:
+    """Whether a file has the directory of an archive, damaged or not."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:
+        return True
 
 
 def _members(file: Path) -> list[str] | None:
