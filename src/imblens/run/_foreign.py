@@ -71,9 +71,9 @@ def _without_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
     if all(issubclass(kind, (Real, Decimal)) and not issubclass(kind, bool) for kind in kinds):
         return array.astype(np.float64)
     if array.ndim == 1 and kinds & {list, tuple, np.ndarray}:
-        sizes = {len(row) if np.iterable(row) else 0 for row in array}
-        if kinds <= {list, tuple, np.ndarray} and len(sizes) == 1 and sizes != {0}:
-            return as_array(array.tolist(), name)  # a column of lists, as pandas and Arrow have them
+        rows: list[Any] = array.tolist() if kinds <= {list, tuple, np.ndarray} else []
+        if len(sizes := {len(row) if getattr(row, "ndim", 1) else 0 for row in rows}) == 1 and sizes != {0}:
+            return as_array(rows, name)  # a column of lists, as pandas and Arrow have them
         raise ShapeError(f"{name} has rows of different lengths.", hint="Every row needs the same columns.")
     if array.ndim == 2 and array.shape[1] > 1:
         place = next(place for place, value in np.ndenumerate(array) if not _number(value))
