@@ -13,7 +13,7 @@ TESTED := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python
 COVERED := $(TESTED) -m slipcover --source src/imblens --omit 'src/imblens/extraction/_loops.py' --skip-covered --missing-width 40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-all check advisories fix bench bench-scale soak docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test test-all lint check advisories fix bench bench-scale soak docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -32,15 +32,18 @@ quick: setup ## the parts that most changes touch, in about 90 seconds
 	$(BIN)/ruff check --quiet .
 	$(TESTED) -m pytest $(PARALLEL) -x tests/test_house.py tests/base tests/run tests/laws/test_losses.py tests/lenses tests/losses -m "not slow and not browser"
 
-test: check ## everything: linters, types, tests, doctests, browser; prints coverage
-	$(COVERED) -m pytest $(PARALLEL) --durations=40
+test: lint ## everything: linters, types, tests, doctests, browser; prints coverage
+	@echo "types are checked beside the tests"; $(BIN)/mypy & types=$$!; \
+	$(COVERED) -m pytest $(PARALLEL) --durations=40; tests=$$?; wait $$types && exit $$tests
 
-test-all: check ## the same, with the thorough tests that `make test` leaves out
-	IMBLENS_THOROUGH=1 $(COVERED) -m pytest $(PARALLEL) --durations=40
+test-all: ## the same, with the thorough tests that `make test` leaves out
+	IMBLENS_THOROUGH=1 $(MAKE) test
 
-check: setup ## format, lint and types, without changing a file
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+check: lint ## format, lint, types and known vulnerabilities, without changing a file
 	$(BIN)/mypy
 	$(BIN)/python -m tests.advisories
 

@@ -174,6 +174,13 @@ def test_the_array_path_imports_the_core_only() -> None:
 # ------------------------------------------------------------------------------------------------------------ the rest
 
 
+def test_the_recipe_for_conda_asks_for_the_same_versions() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = {one.partition(";")[0].replace(">=", " >=").lower().strip() for one in listed}
+    recipe = set(re.findall(r"^    - (\S+ >=\S+)$", (ROOT / "conda" / "recipe.yaml").read_text(), re.MULTILINE))
+    assert recipe - wanted == {"python >=3.10"} and wanted <= recipe
+
+
 def test_the_version_is_stated_once() -> None:
     import imblens
 
