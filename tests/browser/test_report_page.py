@@ -420,6 +420,7 @@ def test_a_hundred_classes_are_summed_up_on_two_pages(open_page, tmp_path):
     assert "rare (1)" in flat(pages[:2])  # the key stands with its table
 
 
+@pytest.mark.thorough  # the next test, with more classes
 def test_a_class_among_very_many_is_found_by_name(open_page, tmp_path):
     names = tuple(f"kind {i}" for i in range(150))
     made = audit(make_run(names, n=3000, per_test=4), lenses=["class_accuracy", "adversaries"])

@@ -34,6 +34,9 @@ from imblens.training import quiet_lightning
 from tests.synthesis.images import colours
 
 NAMES = [generator.name for generator in GENERATORS]
+TRAINED = [  # long enough to be judged
+    pytest.param(name, marks=[pytest.mark.thorough] * (name in ("cgan", "bagan", "deepsmote"))) for name in NAMES
+]
 FEW: dict[str, int] = {"width": 4, "batch_size": 8, "latent": 4, "steps": 3}
 ENOUGH: dict[str, dict[str, Any]] = {
     "deepsmote": {"steps": 300},
@@ -96,12 +99,7 @@ def test_the_seed_decides_and_nothing_global_moves(name: str) -> None:
     assert (first == made(5)).all() and (first != made(6)).any()
 
 
-LONGER = ("cgan", "bagan", "deepsmote")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in LONGER)) for name in NAMES]
-)
+@pytest.mark.parametrize("name", TRAINED)
 def test_losses_of_what_is_to_be_reproduced_fall(name: str) -> None:
     losses = balanced_digits(name).source["oversample"]["facts"]["loss"]
     if name == "deepsmote":
@@ -117,7 +115,7 @@ def test_losses_of_what_is_to_be_reproduced_fall(name: str) -> None:
         assert all(np.isfinite(list(of_class.values())).all() for of_class in losses.values())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_images_of_a_class_are_taken_for_that_class(name: str) -> None:
     """A classifier of held-out real digits names them right far more often than chance (0.1), in most classes."""
     real, made = small_digits(), balanced_digits(name)
