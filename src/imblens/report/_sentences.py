@@ -91,9 +91,10 @@ def need_help(run: Run, rows: Sequence[Row]) -> str:
         more = f" and {len(low) - NAMED} more" if len(low) > NAMED else ""
         verb, its = ("needs", "its 95% interval is") if len(low) == 1 else ("need", "their 95% intervals are")
         judged = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
+        ranked = "classes" if judged == len(rows) else f"classes with {FEW} test instances or more"
         return (
-            f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. If all {judged} classes "
-            f"were equally accurate, about {BELOW_BY_CHANCE * judged:.1f} would be below it by chance."
+            f"{len(low)} of {len(rows)} classes {verb} help: {names}{more}; {its} below the {measure}. If all {judged} "
+            f"{ranked} were equally accurate, about {BELOW_BY_CHANCE * judged:.1f} would be below it by chance."
         )
     enough = sum(row["accuracy"] is not None and not row["too_few"] for row in rows)
     if enough < 2:
