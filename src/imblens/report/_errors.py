@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NEAR, STATED = 3, 100  # nearest training instances that the page shows; errors in the summary
 ROW, CLASSES, MAPS = 6, 24, 24  # errors in a static row, rows, and activation maps among them
+MANY = 60  # classes from which half as many rows are static, so that the page stays light
 
 
 def listed(audit: AuditData) -> Listed | None:
@@ -83,7 +84,8 @@ def static_rows(
     kept = _overlays.kept_maps(audit.run)
     maps, groups = MAPS, []
     most = ROW if len(of) <= CLASSES // 2 else ROW // 2
-    for name in [name for name in dict.fromkeys([*order, *of]) if name in of][:CLASSES]:
+    shown = CLASSES if audit.run.n_classes <= MANY else CLASSES // 2
+    for name in [name for name in dict.fromkeys([*order, *of]) if name in of][:shown]:
         images = []
         for turn, _, i in sorted(of[name])[:most]:
             row = found[i]
