@@ -25,8 +25,8 @@ import sysconfig
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -91,24 +91,18 @@ def opens(event: str, given: tuple[Any, ...], where: Path) -> bool:
     )
 
 
-@contextmanager
-def opening_fails(where: Path, what: int, at: int) -> Iterator[None]:
+def opening_fails(where: Path, what: int, at: int) -> None:
     """The `at`-th opening of a file below `where` fails with that number of error; those before and after it do not."""
     seen = 0
 
     def fail(event: str, given: tuple[Any, ...]) -> None:
         nonlocal seen
-        if (
-            event == "open"
-            and isinstance(given[0], (str, bytes))
-            and os.path.abspath(os.fsdecode(given[0])).startswith(str(where))
-        ):
+        if opens(event, given, where):
             seen += 1
             if seen == at:
                 raise OSError(what, os.strerror(what), os.fsdecode(given[0]))
 
     sys.addaudithook(fail)  # the process is a child that ends
-    yield
 
 
 def failing(function: str, what: int, at: int = 1) -> None:
@@ -150,11 +144,7 @@ def vanishes(out: Path, reads: Path | None) -> None:
 
     def gone(event: str, given: tuple[Any, ...]) -> None:
         nonlocal seen
-        if (
-            event == "open"
-            and isinstance(given[0], (str, bytes))
-            and os.path.abspath(os.fsdecode(given[0])).startswith(str(reads))
-        ):
+        if opens(event, given, reads):
             seen += 1
             if seen == (2 if reads.is_dir() else 1):
                 shutil.rmtree(reads) if reads.is_dir() else reads.unlink()
@@ -164,7 +154,7 @@ def vanishes(out: Path, reads: Path | None) -> None:
 
 def reading_fails(out: Path, reads: Path | None) -> None:
     assert reads is not None
-    opening_fails(reads, errno.EIO, 2 if reads.is_dir() else 1).__enter__()
+    opening_fails(reads, errno.EIO, 2 if reads.is_dir() else 1)
 
 
 def sync_fails(out: Path, reads: Path | None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEAR, STATED = 3, 100  # nearest training instances that the page shows; errors in the summary
 ROW, CLASSES, MAPS = 6, 24, 24  # errors in a static row, rows, and activation maps among them
-MANY = 60  # classes from which half as many rows are static, so that the page stays light
+MANY = 60  # classes above which half as many rows are static, and fewer prototypes, so that the page stays light
 
 
 def listed(audit: AuditData) -> Listed | None:

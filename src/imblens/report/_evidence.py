@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from imblens.report._image_sheet import Key, Sheet
     from imblens.report._previews import Previews
 
-GALLERY_CLASSES, GALLERY_ENDS = (
-    60,
-    16,
-)  # with prototypes in the page; of more classes, the largest and the smallest ones
+GALLERY_ENDS = 16  # of many classes, so many of the largest and the smallest have prototypes in the page
 ROWS_IN_FULL = 12  # of a table, for the class of interest
 
 
@@ -62,7 +59,7 @@ def _place(name: str, sheet: Sheet, others: Previews) -> dict[str, Any]:
 
 
 def _prototypes(audit: AuditData) -> dict[str, list[dict[str, Any]]]:
-    kept = set(ends(audit, GALLERY_CLASSES if audit.run.n_classes <= GALLERY_CLASSES else GALLERY_ENDS))
+    kept = set(ends(audit, _errors.MANY if audit.run.n_classes <= _errors.MANY else GALLERY_ENDS))
     return {name: rows for name, rows in _lens_parts.prototypes(audit.findings).items() if name in kept}
 
 

@@ -156,9 +156,7 @@ class BalancedSVM(Sampler):
         steps: list[Any] = [StandardScaler()]
         if min(rows.shape) > _COMPONENTS:  # an SVC's time grows with the columns: minutes on raw pixels
             steps.append(PCA(_COMPONENTS, svd_solver="randomized", random_state=seed % 2**32))
-        machine = SVC(
-            random_state=seed % 2**32
-        )  # it draws a seed when it is fitted: without this from the global state
+        machine = SVC(random_state=seed % 2**32)  # without a seed it draws one from the global state
         return make_pipeline(*steps, machine).fit(rows, labels)
 
     @staticmethod

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.errors import StorageError
+from imblens.base.memory import refuse_full
 
 IN_MEMORY = 2**26  # bytes of a matrix that is kept in memory
 
@@ -40,13 +39,7 @@ class Spool:
         if size <= IN_MEMORY or not mapped:
             self._array = np.empty(self._shape, np.float32)
             return
-        folder = tempfile.gettempdir()
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise StorageError(
-                f"{what} {size / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
-                hint="Set TMPDIR to a folder with more space.",
-            )
+        refuse_full(size, what)
         self._file = tempfile.TemporaryFile(prefix="imblens-")  # noqa: SIM115
 
     def append(self, block: NDArray[Any]) -> None:

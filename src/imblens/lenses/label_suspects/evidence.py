@@ -30,9 +30,7 @@ DOUBTFUL = 0.1  # an instance of lower probability that is predicted otherwise i
 FITTED = 50_000  # most instances that the head is fitted to
 ITERATIONS = 300
 TOLERANCE = 1e-3  # a third of the time of 1e-4, for the same order
-WORK = (
-    3e10  # iterations x instances x features x classes from which there are fewer iterations, and `QuickHead` is used
-)
+WORK = 3e10  # iterations x instances x features x classes: from there on fewer iterations, and `QuickHead`
 LARGEST = 10**8  # instances x classes from which no head is fitted
 FEWEST = 3  # instances of a class that the head can judge out of sample
 SMALLEST = 1e-12
