@@ -1,6 +1,6 @@
 """Audits of large runs: python -m benchmarks.scale [--rows N --dim D --classes C] [--lenses] [--keep DIR].
 
-Without sizes, the three of the targets in turn. Each run is made in the folder for temporary files, in parts of 100,000
+Without sizes, the four of the targets in turn. Each run is made in the folder for temporary files, in parts of 100,000
 instances; then `imblens audit RUN` runs as a process of its own, and its time, processor time and peak memory are those that
 the operating system counted (pages of mapped files included). --lenses gives those of each lens instead (Linux).
 
@@ -40,13 +40,15 @@ class Size:
     minutes: float | None = None
     table_mb: float | None = None
     report_mb: float = 10.0
+    exact: bool = False
 
     def __str__(self) -> str:
-        return f"{self.rows:,} x {self.dim:,}, {self.classes:,} classes"
+        return f"{self.rows:,} x {self.dim:,}, {self.classes:,} classes{', exact neighbours' if self.exact else ''}"
 
 
 SIZES = (
     Size(1_000_000, 64, 1_000, gib=4, minutes=10, table_mb=100),
+    Size(1_000_000, 64, 1_000, gib=4, minutes=30, table_mb=100, exact=True),
     Size(60_000, 64, 10_000, gib=6, minutes=10),
     Size(100_000, 2_048, 1_000, gib=6),
 )
@@ -165,7 +167,7 @@ def main() -> None:
     parser.add_argument("--exact", action="store_true", help="exact neighbours at any size")
     parser.add_argument("--keep", type=Path, help="folder for runs and audits; a run that is there is used again")
     given = parser.parse_args()
-    sizes = SIZES if given.rows is None else (Size(given.rows, given.dim, given.classes),)
+    sizes = SIZES if given.rows is None else (Size(given.rows, given.dim, given.classes, exact=given.exact),)
     with tempfile.TemporaryDirectory() as temporary:
         for size in sizes:
             place = (given.keep or Path(temporary)) / f"{size.rows}x{size.dim}x{size.classes}"
@@ -175,7 +177,7 @@ def main() -> None:
             if given.lenses:
                 of_lenses(place / "run")
                 continue
-            found = audited(place / "run", place / "audit", *(["--exact"] if given.exact else []))
+            found = audited(place / "run", place / "audit", *(["--exact"] if size.exact else []))
             minutes = verdict(found["seconds"] / 60, size.minutes, "minutes")
             recall = "" if found["recall"] is None else f", recall {found['recall']:.3f}"
             used = f"{found['processor'] / 60:,.2f} minutes of processors"

@@ -20,13 +20,13 @@ def main(names: list[str]) -> int:
         print(f"error: no benchmark {unknown[0]!r}\nhint: known: {', '.join(known)}", file=sys.stderr)
         return 2
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}\n")
-    print("| operation | size | imblens | other | other's time | ratio | target |")
-    print("|---|---|---|---|---|---|---|")
+    print("| operation | size | imblens | other | other's time | ratio | quartiles | target |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in names or known:
         for row in importlib.import_module(f"benchmarks.speed.{name}").rows():
             print(
                 f"| {row['operation']} | {row['size']} | {shown(row, 'ours_s')} | {row['peer']} "
-                f"| {shown(row, 'peer_s')} | {row['ratio']:.3g}x | {row['target']} |",
+                f"| {shown(row, 'peer_s')} | {row['ratio']:.3g}x | {quartiles(row['spread'])} | {row['target']} |",
                 flush=True,
             )
     return 0
@@ -35,6 +35,11 @@ def main(names: list[str]) -> int:
 def shown(row: dict[str, Any], key: str) -> str:
     """A value of a row with its unit, seconds unless the row says otherwise."""
     return seconds(row[key]) if "unit" not in row else f"{row[key]:,.4g} {row['unit']}".strip()
+
+
+def quartiles(spread: tuple[float, float] | None) -> str:
+    """Quartiles of the ratio over rounds; a dash of a single round."""
+    return "–" if spread is None else f"{spread[0]:.3g}x to {spread[1]:.3g}x"
 
 
 def seconds(value: float) -> str:

@@ -4,30 +4,68 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 
-def in_turns(functions: Sequence[Callable[[], object]], repeats: int = 7) -> list[float]:
-    """Seconds of the fastest run of each, the one that others disturbed least; one round first to warm up."""
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of each round; the fastest is the one that others disturbed least."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        return min(self.rounds)
+
+    def __mul__(self, factor: float) -> Times:
+        """What was measured on a part, scaled up."""
+        return Times(tuple(seconds * factor for seconds in self.rounds))
+
+    def __add__(self, other: Times) -> Times:
+        return Times(tuple(a + b for a, b in zip(self.rounds, other.rounds, strict=True)))
+
+
+def in_turns(functions: Sequence[Callable[[], object]], repeats: int = 7) -> list[Times]:
+    """Times of each, run in turns and in both orders; one round first to warm up."""
     taken: list[list[float]] = [[] for _ in functions]
+    pairs = list(zip(functions, taken, strict=True))
     for round_number in range(repeats + 1):
-        for function, found in zip(functions, taken, strict=True):
+        for function, found in pairs if round_number % 2 else reversed(pairs):
             start = time.perf_counter()
             function()
             if round_number:
                 found.append(time.perf_counter() - start)
-    return [min(found) for found in taken]
+    return [Times(tuple(found)) for found in taken]
 
 
-def row(operation: str, size: str, ours_s: float, peer: str, peer_s: float, target: str) -> dict[str, Any]:
-    """One comparison: against a peer, how many times faster; against a limit ("<= ..."), how many times slower."""
-    ratio = ours_s / peer_s if target.startswith("<=") else peer_s / ours_s
+def row(operation: str, size: str, ours: Times | float, peer: str, other: Times | float, target: str) -> dict[str, Any]:
+    """One comparison: against a peer, how many times faster; against a limit ("<= ..."), how many times slower.
+
+    The ratio is that of the fastest rounds; `spread` are the quartiles of the ratio over rounds, None of a single one.
+    """
+    ours_s, peer_s = (value.best if isinstance(value, Times) else value for value in (ours, other))
+    limit = target.startswith("<=")
     return {
         "operation": operation,
         "size": size,
         "ours_s": ours_s,
         "peer": peer,
         "peer_s": peer_s,
-        "ratio": ratio,
+        "ratio": ours_s / peer_s if limit else peer_s / ours_s,
+        "spread": spread(ours, other, limit=limit),
         "target": target,
     }
+
+
+def spread(ours: Times | float, other: Times | float, *, limit: bool) -> tuple[float, float] | None:
+    """Quartiles of the ratio over rounds; by the medians where the rounds are not the same."""
+    mine, theirs = (np.array(value.rounds if isinstance(value, Times) else [value]) for value in (ours, other))
+    if len(mine) == len(theirs) == 1:
+        return None
+    if len(mine) != len(theirs):
+        theirs = np.median(theirs)
+    low, high = np.quantile(mine / theirs if limit else theirs / mine, [0.25, 0.75])
+    return float(low), float(high)

@@ -7,14 +7,13 @@ nothing can find the gradient for less than one pass forward and one back.
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.speed._measure import in_turns, row
 from imblens.extraction._bands import BANDS, cielab
 from imblens.extraction._colours import Colours
 from imblens.extraction._forward import GRAPH_BATCH, ForwardPass
@@ -58,24 +57,10 @@ def rows() -> list[dict[str, Any]]:
         mine, limit = in_turns([ours, two_forward_passes], 9)
         (slow,) = in_turns([loop], 3)
     size = f"{N_PICTURES} images of 32 x 32, ResNet-32"
-    slow *= N_PICTURES / N_LOOP
     return [
-        _row("class colours", size, mine, "one image at a time", slow, slow / mine, ">= 10"),
-        _row("class colours", size, mine, "two forward passes (limit)", limit, mine / limit, "<= 1.2"),
+        row("class colours", size, mine, "one image at a time", slow * (N_PICTURES / N_LOOP), ">= 10"),
+        row("class colours", size, mine, "two forward passes (limit)", limit, "<= 1.2"),
     ]
-
-
-def in_turns(functions: list[Callable[[], None]], rounds: int) -> list[float]:
-    """Least seconds of each, run in turns and in both orders, so that all see the same machine; one round to warm up."""
-    taken: list[list[float]] = [[] for _ in functions]
-    pairs = list(zip(functions, taken, strict=True))
-    for round_number in range(rounds + 1):
-        for function, found in pairs if round_number % 2 else reversed(pairs):
-            start = time.perf_counter()
-            function()
-            if round_number:
-                found.append(time.perf_counter() - start)
-    return [min(found) for found in taken]
 
 
 def _one_at_a_time(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
@@ -97,24 +82,12 @@ def _one_at_a_time(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _row(operation: str, size: str, ours: float, peer: str, other: float, ratio: float, target: str) -> dict[str, Any]:
-    return {
-        "operation": operation,
-        "size": size,
-        "ours_s": ours,
-        "peer": peer,
-        "peer_s": other,
-        "ratio": ratio,
-        "target": target,
-    }
-
-
 def main() -> None:
     """Print the rows."""
-    for row in rows():
+    for found in rows():
         print(
-            f"{row['operation']}, {row['size']}: ours {row['ours_s']:.2f} s, {row['peer']} {row['peer_s']:.2f} s, "
-            f"ratio {row['ratio']:.2f} (target {row['target']})"
+            f"{found['operation']}, {found['size']}: ours {found['ours_s']:.2f} s, {found['peer']} {found['peer_s']:.2f} s, "
+            f"ratio {found['ratio']:.2f} (target {found['target']})"
         )
 
 

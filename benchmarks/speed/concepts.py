@@ -54,7 +54,7 @@ def _concepts(channels: int, side: int, share: float) -> dict[str, Any]:
 
     mine, slow = in_turns([ours, loop], 2)
     size = f"{N_PICTURES} images of {SIZE[0]} x {SIZE[1]}, {channels} maps of {side} x {side}"
-    slow *= N_PICTURES / LOOP_PICTURES * channels / LOOP_CHANNELS
+    slow = slow * (N_PICTURES / LOOP_PICTURES * channels / LOOP_CHANNELS)
     return row("concepts", size, mine, "contour loop with torch.quantile", slow, ">= 200")
 
 
@@ -118,7 +118,7 @@ def _alignment() -> list[dict[str, Any]]:
 
         mine, limit, slow = in_turns([ours, features, captum], 5)
     size = f"{N_ALIGNED} images of 32 x 32, ResNet-32"
-    slow *= N_ALIGNED / LOOP_ALIGNED
+    slow = slow * (N_ALIGNED / LOOP_ALIGNED)
     return [
         row("alignment, with features", size, mine, "Captum, one image at a time", slow, "-"),
         row("alignment, with features", size, mine, "features alone (limit)", limit, "<= 1.5"),

@@ -44,7 +44,7 @@ def rows() -> list[dict[str, Any]]:
 
     mine = in_turns([ours], 20)[0]  # milliseconds: runs in a row, else memory being handed out is what is measured
     slow, all_of_it, search_s = in_turns([loop, whole, search], REPEATS)
-    slow *= N_LOOP
+    slow = slow * N_LOOP
     size = f"{len(labels):,} x {DIM}, {sum(wanted.values()):,} samples, K = {K}"
     return [
         row("EOS sampling", size, mine, "one instance at a time", slow, ">= 80"),

@@ -1,44 +1,35 @@
-"""How long a person waits for the first answer of the command line: whole processes, best of several."""
+"""How long a person waits for the first answer of the command line: whole processes, in turns."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks.speed._measure import in_turns, row
+
 MAIN = "import sys; sys.argv[0] = 'imblens'; from imblens.cli import main; main()"
-TIMES = 7
+COMMANDS = (["--help"], ["audit", "--help"], ["list", "lenses"], ["audti"])
+LIMIT_S = 0.3
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """The help, a list and a usage error; beside them an empty Python, and one that imports torch."""
-    empty, torch = best("-c", ""), best("-c", "import torch")
-    for words, target in (
-        (["--help"], "<= 0.3 s"),
-        (["audit", "--help"], "-"),
-        (["list", "lenses"], "-"),
-        (["audti"], "-"),
-    ):
-        ours = best("-c", MAIN, *words)
-        for peer, seconds in (("empty Python (limit)", empty), ("import torch", torch)):
-            yield {
-                "operation": f"start-up: imblens {' '.join(words)}",
-                "size": "whole process",
-                "ours_s": ours,
-                "peer": peer,
-                "peer_s": seconds,
-                "ratio": ours / seconds if "limit" in peer else seconds / ours,
-                "target": target,
-            }
+    """The help, a list and a usage error; beside them the limit, an empty Python, and one that imports torch."""
+    empty, torch, *ours = in_turns([process("-c", ""), process("-c", "import torch")] + [run(c) for c in COMMANDS])
+    for words, mine in zip(COMMANDS, ours, strict=True):
+        name = f"start-up: imblens {' '.join(words)}"
+        if words == COMMANDS[0]:
+            yield row(name, "whole process", mine, "limit of 0.3 s", LIMIT_S, "<= 1")
+        yield row(name, "whole process", mine, "empty Python (limit)", empty, "<= -")
+        yield row(name, "whole process", mine, "import torch", torch, "-")
 
 
-def best(*words: str) -> float:
-    """The fastest of several starts, the first left out: it fills caches."""
-    taken = []
-    for _ in range(TIMES + 1):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *words], capture_output=True, check=False)
-        taken.append(time.perf_counter() - start)
-    return min(taken[1:])
+def run(words: list[str]) -> Callable[[], object]:
+    """The command line with these words."""
+    return process("-c", MAIN, *words)
+
+
+def process(*words: str) -> Callable[[], object]:
+    """A Python process with these words, from start to end."""
+    return lambda: subprocess.run([sys.executable, *words], capture_output=True, check=False)

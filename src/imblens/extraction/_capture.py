@@ -18,10 +18,10 @@ from imblens.base.remote import COPIES, prepared
 from imblens.base.versions import versions
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.extraction._alignment import Alignment
-from imblens.extraction._classes import class_order, least_classes, one_hot_split
+from imblens.extraction._classes import Names, one_hot_split
 from imblens.extraction._colours import Colours
 from imblens.extraction._concepts import Concepts
-from imblens.extraction._forward import ForwardPass, masks_of
+from imblens.extraction._forward import ForwardPass
 from imblens.extraction._inputs import Label, Signature
 from imblens.extraction._network import as_found, exact_float32, unwrap
 from imblens.extraction._part_writer import PartWriter
@@ -29,6 +29,7 @@ from imblens.extraction._preprocessing import Preprocessing
 from imblens.extraction._previews import Given
 from imblens.extraction._probes import Probe
 from imblens.extraction._readers import ImageReader, SplitReader, make_reader
+from imblens.extraction._reading import head_reading, outputs_notes, refuse_targets
 from imblens.extraction._rules import BatchRules, Ids
 from imblens.extraction._shortcuts import Shortcuts
 from imblens.extraction._trainer import data_sets_classes, is_trainer, trainer_arguments
@@ -38,11 +39,10 @@ from imblens.models import (
     HeadReading,
     Pool,
     find_maps,
-    find_reading,
     rectified_before_pooling,
     two_logits,
 )
-from imblens.run import Head, Run, Split, class_names, permutation_note, seal, staged
+from imblens.run import Head, Run, Split, permutation_note, seal, staged
 
 if TYPE_CHECKING:
     import torch
@@ -170,23 +170,12 @@ def capture(
         tokenizer = tokenizer if tokenizer is not None else taken["tokenizer"]
     network = unwrap(model)
     _check_options(batch_size, precision, meta, concepts, task)
-    names_of_data = data_sets_classes(train, label) if classes is None else None
-    known_names, order, notes = class_order(network, classes if names_of_data is None else names_of_data, outputs)
+    names = Names.found(network, classes, outputs, data_sets_classes(train, label) if classes is None else None)
     rules = Preprocessing.checked(preprocessing, network, train)
-    label_names = known_names if order is None else list(order.names)
     signature = Signature(network, custom=forward is not None)
-    batch_rules = BatchRules(rules, signature, label, label_names, tokenizer, ids, previews, groups)
-    readers = {
-        name: make_reader(split, name, batch_rules, originals=thumbnails and name != "val")
-        for name, split in (("train", train), ("val", val), ("test", test))
-        if split is not None or name == "train"
-    }
-    for name, listed_groups in groups.items() if isinstance(groups, Mapping) else ():
-        if name in readers:
-            readers[name].groups = listed_groups
-    n_on_order = len(notes)
-    if isinstance(readers["train"], ImageReader):
-        notes += rules.notes()
+    batch_rules = BatchRules(rules, signature, label, names.of_labels, tokenizer, ids, previews, groups)
+    readers = _readers({"train": train, "val": val, "test": test}, batch_rules, groups, thumbnails=thumbnails)
+    notes = rules.notes() if isinstance(readers["train"], ImageReader) else []
     where, dtype = place_of(network, device)
     folder = None if out is None else claim(prepared(out, force=force), force=force)
     colouring = Colours()
@@ -200,50 +189,22 @@ def capture(
         single = task != "multilabel" and one_hot_split(readers)
         notes += ["labels are one-hot (exactly one 1 in every row): single-label."] if single else []
         placed = trial.placed(first)
-        known = None if known_names is None else len(class_names(known_names, None))
-        where_read: dict[str, Any] = {
-            "layer": layer, "features": features, "pool": pool, "n": len(first.labels),
-            "masks": masks_of(placed, len(first.labels)), "least": least_classes(first.labels), "key": label,
-        }  # fmt: skip
-        try:
-            expected = _labelled_classes(readers) if known is None else known
-            reading = find_reading(network, lambda: trial.call(placed), n_classes=expected, **where_read)
-        except InputError:
-            if known is not None and names_of_data is None:
-                raise
-            reading = find_reading(network, lambda: trial.call(placed), n_classes=None, **where_read)
-        if reading.skipped:
-            notes.append(
-                f"logits are output {reading.part + 1} of the network, that of layer {reading.layer!r}; an earlier output of "
-                "as many columns is not that of a linear layer. If that one is the prediction, pass forward= and features=."
-            )
-        elif reading.others:
-            listed = ", ".join(str(other + 1) for other in reading.others)
-            notes.append(
-                f"the network returns several outputs; logits are output {reading.part + 1}, that of layer {reading.layer!r}, "
-                f"and not output {listed}. If another one is the prediction, pass forward=lambda model, inputs: ...."
-            )
+        where_read = {"layer": layer, "features": features, "pool": pool, "key": label}
+        reading = head_reading(network, lambda: trial.call(placed), names, readers["train"], first, placed, where_read)
+        notes += outputs_notes(reading)
         forward_pass = ForwardPass(
             network, reading, wanted, device=where, dtype=dtype, bf16=precision == "bf16", forward=forward
         )
         n_outputs = forward_pass.n_outputs(first)
-        if reading.one_logit and first.labels.ndim == 1 and first.labels.dtype.kind in "iuf" and first.labels.max() > 1:
-            raise InputError(
-                f"{type(network).__name__} has one output, and the labels hold {first.labels.max():g}: as in regression, or "
-                "with more classes than outputs.",
-                hint="One output means two classes, 0 and 1. Divide a continuous target into ranges and train a classifier.",
-            )
-        if names_of_data is not None and known != n_outputs:  # names of something else
-            known_names, order = None, None
-            notes[:n_on_order] = [
-                f"the data set names {len(names_of_data)} classes, the network has {n_outputs} outputs: not used."
-            ]
-        names = class_names(range(n_outputs) if known_names is None else known_names, n_outputs)
+        refuse_targets(network, reading, first.labels)
+        names = names.fitting(n_outputs)
         for reader in readers.values():
             if reader.labels is not None:
-                some = order.apply(reader.labels) if order is not None else reader.labels
-                two_classes(check_labels(some, reader.name, names), reader.name)
-        on_maps, skipped = _map_probes(network, maps, reading, readers, placed.image, n_outputs, alignment, concepts)
+                some = names.order.apply(reader.labels) if names.order is not None else reader.labels
+                two_classes(check_labels(some, reader.name, names.of_outputs), reader.name)
+        on_maps, skipped = _map_probes(
+            network, maps, reading, readers, placed.image, n_outputs, alignment=alignment, concepts=concepts
+        )
         forward_pass.probes += on_maps
         if shortcuts:
             judged = "test" if "test" in readers else "train"
@@ -251,60 +212,38 @@ def capture(
         for reader in readers.values():
             skipped |= forward_pass.settle(reader.sample())
         size = forward_pass.batch_size(first, batch_size)
-        notes += [note for reader in readers.values() for note in reader.notes]
+        notes = [*names.notes, *notes, *(note for reader in readers.values() for note in reader.notes)]
         for note in notes:
             (progress or str)(note)
+        collected: dict[str, PartWriter] = {}
         with nullcontext() if folder is None else staged(folder) as stage:
-            collected: dict[str, PartWriter] = {}
             for reader in readers.values():
-                place = None if stage is None else stage / reader.name
-                walk = Walk(reader, forward_pass, names, single, order, thumbnails, progress)
-                collected[reader.name] = walk.run(size, place)
+                walk = Walk(reader, forward_pass, names.of_outputs, single, names.order, thumbnails, progress)
+                collected[reader.name] = walk.run(size, None if stage is None else stage / reader.name)
                 notes += walk.notes(reading)
         if folder is not None and stage is not None:
             for parts in collected.values():
                 parts.moved(stage, folder)
-    last = None
-    if forward_pass.weight is not None and forward_pass.bias is not None:
-        last = Head(forward_pass.weight, forward_pass.bias, forward_pass.unit)
-    two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
-    splits = {key: Split(tuple(parts.parts), names, key, last) for key, parts in collected.items()}
-    if len({split.multilabel for split in splits.values()}) > 1:
-        raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
-    if task == ("multiclass" if splits["train"].multilabel else "multilabel"):
-        kind = "rows of 0 and 1, (N, C)" if splits["train"].multilabel else "single labels, (N,)"
-        raise InputError(f"task is {task!r}, and the labels are {kind}.", hint="Leave out task, or give other labels.")
-    labelled = int(splits["train"].class_counts.nonzero()[0].max()) + 1
-    if known_names is None and labelled < len(names):
-        notes.append(
-            f"the network has {len(names)} outputs, and the training labels hold {labelled} classes: the other outputs are "
-            "kept as classes without instances. If the prediction is another output, pass classes= or forward=."
-        )
-        (progress or str)(notes[-1])
-    permuted = permutation_note(splits.get("test") or splits["train"])
-    if permuted is not None:
-        notes.append(permuted)
-        (progress or str)(permuted)
+    splits, head = _splits(collected, names.of_outputs, forward_pass, task)
+    late = (
+        names.unlabelled(splits["train"].class_counts),
+        permutation_note(splits.get("test") or splits["train"]),
+    )
+    for seen in filter(None, late):
+        notes.append(seen)
+        (progress or str)(seen)
+    settings = {"batch_size": size, "precision": precision, "device": where.type, "threads": torch.get_num_threads()}
     run = Run(
         train=splits["train"],
         test=splits.get("test"),
         val=splits.get("val"),
-        head=last,
-        classes=names,
+        head=head,
+        classes=names.of_outputs,
         task="multilabel" if splits["train"].multilabel else "multiclass",
         meta={
-            **_merged(meta or {}, network, readers["train"]),
-            "layer": reading.layer,
-            **({} if reading.plain and not reading.one_logit else {"head": reading.describe()}),
+            **_described(meta or {}, network, readers["train"], reading, rules),
             **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
-            **({} if readers["train"].value_names is None else {"value_names": readers["train"].value_names}),
-            "preprocessing": rules.describe() if isinstance(readers["train"], ImageReader) or rules.given else None,
-            "capture": {
-                "batch_size": size,
-                "precision": precision,
-                "device": where.type,
-                "threads": torch.get_num_threads(),
-            },
+            "capture": settings,
             **{probe.name: probe.describe() for probe in forward_pass.probes},
             **{probe: {"skipped": reason} for probe, reason in skipped.items()},
         },
@@ -316,6 +255,36 @@ def capture(
     return replace(run, path=folder)
 
 
+def _readers(given: Mapping[str, Any], rules: BatchRules, groups: Ids, *, thumbnails: bool) -> dict[str, SplitReader]:
+    """The splits that were given, and "train" always, so that its absence is refused."""
+    readers = {
+        name: make_reader(split, name, rules, originals=thumbnails and name != "val")
+        for name, split in given.items()
+        if split is not None or name == "train"
+    }
+    for name, listed in groups.items() if isinstance(groups, Mapping) else ():
+        if name in readers:
+            readers[name].groups = listed
+    return readers
+
+
+def _splits(
+    collected: Mapping[str, PartWriter], names: tuple[str, ...], forward_pass: ForwardPass, task: str | None
+) -> tuple[dict[str, Split], Head | None]:
+    """What was captured, with the head that was read."""
+    head = None
+    if forward_pass.weight is not None and forward_pass.bias is not None:
+        head = Head(forward_pass.weight, forward_pass.bias, forward_pass.unit)
+    two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
+    splits = {key: Split(tuple(parts.parts), names, key, head) for key, parts in collected.items()}
+    if len({split.multilabel for split in splits.values()}) > 1:
+        raise ShapeError("the splits' labels differ in kind.", hint="Give all as (N,) or all as (N, C).")
+    if task == ("multiclass" if splits["train"].multilabel else "multilabel"):
+        kind = "rows of 0 and 1, (N, C)" if splits["train"].multilabel else "single labels, (N,)"
+        raise InputError(f"task is {task!r}, and the labels are {kind}.", hint="Leave out task, or give other labels.")
+    return splits, head
+
+
 def _map_probes(
     network: torch.nn.Module,
     maps: str | None,
@@ -323,6 +292,7 @@ def _map_probes(
     readers: Mapping[str, SplitReader],
     sample: torch.Tensor | None,
     n_classes: int,
+    *,
     alignment: bool,
     concepts: float | None,
 ) -> tuple[list[Probe], dict[str, str]]:
@@ -368,26 +338,24 @@ def _check_options(
         raise InputError(f"meta is not plain JSON: {error}.", hint="Pass text, numbers, lists and dicts.") from error
 
 
-def _merged(meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitReader) -> dict[str, Any]:
-    """Return the caller's meta, completed by what is known here."""
+def _described(
+    meta: Mapping[str, Any], network: torch.nn.Module, reader: SplitReader, reading: HeadReading, rules: Preprocessing
+) -> dict[str, Any]:
+    """The caller's meta, completed by what is known here of data, network, head and preprocessing."""
+    images = isinstance(reader, ImageReader)
     ours: dict[str, dict[str, Any]] = {
-        "data": {"layout": "images" if isinstance(reader, ImageReader) else "tensors"},
+        "data": {"layout": "images" if images else "tensors"},
         "model": {"class": type(network).__name__},
         "versions": versions(),
     }
-    merged = {**ours, **meta}
+    merged: dict[str, Any] = {**ours, **meta}
     for key, known in ours.items():
         if isinstance(meta.get(key), Mapping):
             merged[key] = {**known, **meta[key]}
+    merged["layer"] = reading.layer
+    if not reading.plain or reading.one_logit:
+        merged["head"] = reading.describe()
+    if reader.value_names is not None:
+        merged["value_names"] = reader.value_names
+    merged["preprocessing"] = rules.describe() if images or rules.given else None
     return merged
-
-
-def _labelled_classes(readers: Mapping[str, SplitReader]) -> int | None:
-    """C as the labels of the training split have it, where they are known before they are read; else None."""
-    labels = readers["train"].labels
-    if labels is None or not len(labels):
-        return None
-    labels = np.asarray(labels)
-    if labels.ndim == 2:
-        return int(labels.shape[1])
-    return int(labels.max()) + 1 if labels.dtype.kind in "iu" and labels.max() > 0 else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.errors import InputError
+from imblens.run import class_names
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,67 @@ class ClassOrder:
             np.column_stack([self.apply(b[:, 0]), b[:, 1:]]).astype(np.float32) if len(b) else b
             for b in map(np.asarray, boxes)
         ]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What is known of class names before the network has answered, and after.
+
+    Attributes:
+        known: in the order of the network's outputs, as given; None where nobody names them.
+        order: how labels are renumbered, or None.
+        notes: sentences on what was assumed.
+        of_data: whether the names are those that the data set knows, and not the caller's.
+        of_outputs: C checked names in the order of the outputs; empty until `fitting`.
+    """
+
+    known: Sequence[str] | None
+    order: ClassOrder | None
+    notes: tuple[str, ...]
+    of_data: bool
+    of_outputs: tuple[str, ...] = ()
+
+    @classmethod
+    def found(cls, model: Any, classes: Any, outputs: Any, of_data: Sequence[str] | None) -> Names:
+        """From what the caller gives, or else from what the data set knows, and the network's own order."""
+        known, order, notes = class_order(model, classes if of_data is None else of_data, outputs)
+        return cls(known, order, tuple(notes), of_data is not None)
+
+    @property
+    def of_labels(self) -> Sequence[str] | None:
+        """The names in the order of the labels."""
+        return self.known if self.order is None else list(self.order.names)
+
+    @property
+    def number(self) -> int | None:
+        """C, where it is known.
+
+        Raises:
+            InputError: the names cannot be used.
+        """
+        return None if self.known is None else len(class_names(self.known, None))
+
+    def fitting(self, n_outputs: int) -> Names:
+        """The names of that many outputs; those of a data set are not used where they are fewer or more.
+
+        Raises:
+            ShapeError: the caller's names are fewer or more.
+        """
+        if self.of_data and self.number != n_outputs:
+            note = f"the data set names {self.number} classes, the network has {n_outputs} outputs: not used."
+            return Names(None, None, (note,), True, class_names(range(n_outputs), n_outputs))
+        checked = class_names(range(n_outputs) if self.known is None else self.known, n_outputs)
+        return replace(self, of_outputs=checked)
+
+    def unlabelled(self, class_counts: NDArray[np.int64]) -> str | None:
+        """A sentence where nobody names the classes, and the last outputs have no training label."""
+        labelled = int(class_counts.nonzero()[0].max()) + 1
+        if self.known is not None or labelled == len(self.of_outputs):
+            return None
+        return (
+            f"the network has {len(self.of_outputs)} outputs, and the training labels hold {labelled} classes: the other "
+            "outputs are kept as classes without instances. If the prediction is another output, pass classes= or forward=."
+        )
 
 
 def class_order(model: Any, classes: Any, outputs: Any) -> tuple[list[str] | None, ClassOrder | None, list[str]]:
