@@ -177,8 +177,7 @@ def test_vectors_have_no_colours() -> None:
 
 def _captum_pixels(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     """The top tenth by Captum's Saliency, one image at a time, the pixels sorted rather than thresholded."""
-    from captum.attr import Saliency
-
+    attribution = pytest.importorskip("captum.attr", reason="captum is not installed")
     was_training, model = model.training, model.eval()
 
     def logits(x: torch.Tensor) -> torch.Tensor:
@@ -192,7 +191,7 @@ def _captum_pixels(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
             target = int(logits(tensor).argmax())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of setting requires_grad
-            slope = Saliency(logits).attribute(tensor, target=target, abs=True)
+            slope = attribution.Saliency(logits).attribute(tensor, target=target, abs=True)
         saliency = slope[0].amax(dim=0).flatten().numpy()
         k = max(1, round(0.1 * saliency.size))
         order = np.argsort(-saliency, kind="stable")[:k]

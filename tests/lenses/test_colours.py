@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from imblens.data import shapes
 from imblens.errors import NotApplicable
@@ -16,6 +15,7 @@ from imblens.extraction import band_of, capture
 from imblens.lenses import colours
 from imblens.run import Head, Part, Run
 
+torch = pytest.importorskip("torch")
 BANDS = ["black", "red", "white"]
 META = {"colours": {"bands": {"black": "#000000", "red": "#cd2328", "white": "#ffffff"}, "top": 0.1}}
 
@@ -228,7 +228,7 @@ class LooksBehind(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         sky = torch.tensor([160.0, 205.0, 240.0])[:, None, None] / 255
         likeness = torch.exp(-40 * ((x - sky) ** 2).sum(dim=1))  # (N, H, W), 1 for light blue
-        logits: torch.Tensor = self.head(torch.stack([likeness.mean(dim=(1, 2)), x.mean(dim=(1, 2, 3))], dim=1))
+        logits: torch.Tensor = self.head(torch.column_stack([likeness.mean(dim=(1, 2)), x.mean(dim=(1, 2, 3))]))
         return logits
 
 

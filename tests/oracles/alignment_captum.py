@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pytest
 import torch
-from captum.attr import LayerGradCam
 
 
 def class_map(model, layer, image, label):
     """Return the map (h, w) of one image (H, W, 3) uint8, scaled to [0, 1]."""
+    attribution = pytest.importorskip("captum.attr", reason="captum is not installed")
     model.eval()
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
@@ -20,7 +21,9 @@ def class_map(model, layer, image, label):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = LayerGradCam(logits, model.get_submodule(layer)).attribute(tensor.requires_grad_(), target=int(label))
+        found = attribution.LayerGradCam(logits, model.get_submodule(layer)).attribute(
+            tensor.requires_grad_(), target=int(label)
+        )
     cam = found[0, 0].detach().double().numpy()
     return (cam - cam.min()) / (cam.max() - cam.min())
 

@@ -14,6 +14,8 @@ from imblens.extraction import capture
 from imblens.report import audit, column_figure, compare, maps_figure
 from imblens.report._overlays import heat, kept_maps, overlays, side_by_side
 from imblens.run import Run
+
+pytest.importorskip("torch")
 from tests.extraction.networks import seeded
 from tests.extraction.test_alignment import Keep
 from tests.report.pages import parsed

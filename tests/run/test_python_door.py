@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.sparse import csr_matrix
-from torch import nn
 
 import imblens
 from imblens.errors import ImblensError, InputError, ShapeError
 from imblens.run import Head, Run
 
+torch = pytest.importorskip("torch")
+nn = torch.nn
 LABELS = np.repeat([0, 1, 2], (30, 12, 5))
 FEATURES = np.random.default_rng(5).normal(size=(47, 6)) + LABELS[:, None]
 RUN = Run.from_arrays(train=(FEATURES, LABELS))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +18,7 @@ from imblens.cli import app
 from imblens.errors import DependencyError, ExistsError, InputError, MissingError, StorageError
 from imblens.run import merge
 
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 3
 FEATURES = (RNG.normal(size=(60, 4)) + 2 * np.eye(3, 4)[LABELS]).astype(np.float32)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from imblens import watch
 from imblens.errors import InputError
-from imblens.watch import TrainerAuditCallback, class_metrics
 from tests.extraction.test_trainer import bert, pad, texts, trainer, transformers
 
 ODD = ["calm (quiet)", "angry, loud", "glad/\U0001f600"]
@@ -30,7 +30,7 @@ def test_epochs_trackers_and_reports(tmp_path):
     board = TensorBoardCallback()
     made = trainer(bert(), texts(30, ODD), texts(12, ODD), pad, callback_handler=SimpleNamespace(callbacks=[board]))
     own = []
-    watching = TrainerAuditCallback(
+    watching = watch.TrainerAuditCallback(
         made, every=2, lenses=LENSES, figures=False, out=tmp_path, log=lambda metrics, step: own.append((step, metrics))
     )
     made.model.train()
@@ -40,7 +40,7 @@ def test_epochs_trackers_and_reports(tmp_path):
         )
         watching.on_epoch_end(None, state, None, model=made.model)
     assert made.model.training and sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0002", "epoch-0003"]
-    metrics = class_metrics(watching.audit)
+    metrics = watch.class_metrics(watching.audit)
     assert [step for step, _ in own] == [20, 30] and own[-1][1] == metrics
     assert {name: points[-1] for name, points in board.kept.items()} == {name: (30, metrics[name]) for name in metrics}
     assert {"imblens/accuracy/calm_quiet", "imblens/accuracy/angry_loud", "imblens/accuracy/glad"} <= set(metrics)
@@ -48,12 +48,13 @@ def test_epochs_trackers_and_reports(tmp_path):
     watching.on_epoch_end(None, state, None)
     assert len(own) == 2
     with pytest.raises(InputError, match="every=0"):
-        TrainerAuditCallback(made, every=0)
+        watch.TrainerAuditCallback(made, every=0)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_real_training_takes_the_same_steps_and_reaches_tensorboard(tmp_path, monkeypatch):
     pytest.importorskip("accelerate", reason="accelerate is not installed")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
@@ -67,11 +68,11 @@ def test_a_real_training_takes_the_same_steps_and_reaches_tensorboard(tmp_path, 
         )  # fmt: skip
         made = transformers.Trainer(bert(), args=args, data_collator=pad, train_dataset=train, eval_dataset=held_out)
         if audits:
-            watching = TrainerAuditCallback(made, lenses=LENSES, figures=False)
+            watching = watch.TrainerAuditCallback(made, lenses=LENSES, figures=False)
             made.add_callback(watching)
         made.train()
         trained.append([parameter.detach().clone() for parameter in made.model.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*trained, strict=True))
     events = EventAccumulator(str(next((tmp_path / "board").rglob("events.out*")).parent)).Reload()
-    for name, value in class_metrics(watching.audit).items():
+    for name, value in watch.class_metrics(watching.audit).items():
         assert len(events.Scalars(name)) == 2 and events.Scalars(name)[-1].value == pytest.approx(value)
