@@ -58,10 +58,8 @@ def open_page(browser) -> Iterator[Any]:
     contexts = []
 
     def opened(file: Path, *, width: int = 1280, height: int = 900, fragment: str = "", **options: Any) -> Opened:
-        options = {
-            "reduced_motion": "reduce",
-            **options,
-        }  # else every jump within the page is an animation that tests wait for
+        # without it every jump within the page is an animation that tests wait for
+        options = {"reduced_motion": "reduce", **options}
         context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
         contexts.append(context)
         found = Opened(context.new_page())

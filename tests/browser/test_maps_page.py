@@ -17,7 +17,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     one, two = make(), make(seed=1)
     lenses = ["alignment", "concepts"]
     return {
-        "audit": audit(one, lenses=lenses).save(folder / "audit", figures=False),
+        "audit": audit(one, lenses=[*lenses, "errors"]).save(folder / "audit", figures=False),
         "comparison": compare([one, two], names=["one", "two"]).save(folder / "comparison", figures=False),
     }
 
@@ -54,3 +54,10 @@ def test_maps_are_drawn_and_nothing_else_happens(open_page, pages, which, width)
         page.evaluate((Path(found.origin).parent / "axe.min.js").read_text())
         violations = page.evaluate("axe.run()")["violations"]
         assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in violations] == []
+    if which == "audit":
+        of = audit(make(), lenses=["errors"])["errors"].tables["errors"]["class"]
+        page.select_option("#class", of[0])
+        cards = page.locator("#error-list > li")
+        cards.first.wait_for()
+        assert cards.count() == (of == of[0]).sum() == page.locator("#error-list image.map").count()
+    assert opened.messages == []

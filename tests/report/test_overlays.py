@@ -64,6 +64,14 @@ def test_the_page_shows_them_and_runs_nothing(run, tmp_path) -> None:
     assert "http://" not in "".join(image["href"] for image in tree.named("image"))
 
 
+def test_an_error_shows_the_map_of_its_image(run, tmp_path) -> None:
+    found = audit(run, lenses=["class_accuracy", "errors"])
+    tree = parsed(found.save(tmp_path / "out", figures=False).read_text())
+    drawn = [tag.get("aria-label") or "" for tag in tree.named("svg")]
+    drawn = [label for label in drawn if "; activation map of " in label]
+    assert len(drawn) == len(found["errors"].tables["errors"]) > 0
+
+
 def test_the_same_page_twice(run, tmp_path) -> None:
     one, two = (audit(run, lenses=["alignment"]).save(tmp_path / k, figures=False).read_bytes() for k in "ab")
     assert one == two

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
-KEPT = 24  # images of each class whose maps are kept for overlays
+KEPT = 24  # images of each class whose maps are kept, at most
+FIRST = 8  # of them whether or not the network is right: the same for every network, so that maps can be compared
 VIEW = 224  # pixels of the longer side of a kept image
 MAP = 32  # positions of the longer side of a kept map
 _AT_ONCE = 64  # maps that are resized to the images' size together
@@ -38,9 +39,9 @@ class Alignment(Probe):
     - `box_share` = pixels of B / all pixels, which is what `cam_ior` is for a map that is even.
 
     Each is a column (C,), NaN for classes without a box in the image and for maps that are constant. For the first
-    24 images of each class, `view` (the image as the network sees it, at most 224 pixels), `boxes` (n * 5: class
-    and edges as shares of width and height) and `cam` (the maps of their classes in ascending order, uint8, row by
-    row, of the size that `describe` gives) are kept for overlays.
+    8 images of each class, and for later ones that the network gets wrong until there are 24, `view` (the image as the
+    network sees it, at most 224 pixels), `boxes` (n * 5: class and edges as shares of width and height) and `cam` (the
+    maps of their classes in ascending order, uint8, row by row, of the size that `describe` gives) are kept for overlays.
 
     References:
         LOOKING, section 4 and Table 1; Selvaraju et al. 2017, Grad-CAM (there rectified); Zhou et al. 2016, CAM; Zhang
@@ -93,7 +94,7 @@ class Alignment(Probe):
             found = overlaps(cams[start : start + _AT_ONCE], some, size)
             for name, values in zip(MEASURES, found.T, strict=True):
                 columns[name][[pair.row for pair in some], [pair.label for pair in some]] = values
-        self._keep(columns, batch.pixels, pairs, cams)
+        self._keep(columns, batch.pixels, pairs, cams, _missed(batch, pairs))
         return columns
 
     def describe(self) -> dict[str, Any]:
@@ -112,7 +113,12 @@ class Alignment(Probe):
         return (weight * maps.relu()).sum(dim=1).detach()
 
     def _keep(
-        self, columns: dict[str, NDArray[Any]], pixels: NDArray[np.uint8], pairs: list[Boxed], cams: torch.Tensor
+        self,
+        columns: dict[str, NDArray[Any]],
+        pixels: NDArray[np.uint8],
+        pairs: list[Boxed],
+        cams: torch.Tensor,
+        missed: NDArray[np.bool_],
     ) -> None:
         by_row: dict[int, list[int]] = {}
         for i, pair in enumerate(pairs):
@@ -120,7 +126,7 @@ class Alignment(Probe):
         height, width = pixels.shape[1:3]
         for row, places in by_row.items():
             labels = [pairs[i].label for i in places]
-            if (self._kept[labels] >= KEPT).all():
+            if (self._kept[labels] >= np.where(missed[places], KEPT, FIRST)).all():
                 continue
             self._kept[labels] += 1
             small = _small(cams[places])
@@ -133,6 +139,15 @@ class Alignment(Probe):
                     for i in places
                 ]
             ).astype(np.float32).ravel()  # fmt: skip
+
+
+def _missed(batch: ProbeBatch, pairs: list[Boxed]) -> NDArray[np.bool_]:
+    """Whether the network gets the image of each pair wrong; with several labels, whether it misses that label."""
+    logits = batch.logits.detach().cpu().numpy()
+    if batch.labels.ndim == 1:
+        wrong = logits.argmax(axis=1) != batch.labels
+        return np.array([wrong[pair.row] for pair in pairs], dtype=bool)
+    return np.array([logits[pair.row, pair.label] <= 0 for pair in pairs], dtype=bool)
 
 
 def scaled_maps(
