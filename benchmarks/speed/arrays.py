@@ -42,7 +42,7 @@ def rows() -> list[dict[str, Any]]:
         np.savez(file, head_weight=run.head.weight, head_bias=run.head.bias, **splits)
 
         def ours() -> None:
-            words = ["audit", str(file), "--out", str(out), "--force", "--skip", "embedding_map"]
+            words = ["audit", str(file), "--out", str(out), "--force", "--no-map"]
             subprocess.run([sys.executable, "-m", "imblens", *words], check=True, capture_output=True)
 
         def neighbours() -> None:

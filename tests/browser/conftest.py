@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ class Opened:
             self.page.wait_for_function("figure => ['yes', 'no'].includes(figure.dataset.live)", arg=figure)
         self.page.evaluate("scrollTo(0, 0)")
 
+    def left_as_found(self) -> None:
+        """Choose no class, and go to the top."""
+        self.page.mouse.move(2, 2)
+        self.page.select_option("#class", "")
+        self.page.evaluate("scrollTo(0, 0)")
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
@@ -55,23 +62,59 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser) -> Iterator[Any]:
-    contexts = []
+    with ExitStack() as contexts:
+        yield lambda file, **options: opened(browser, contexts, file, **options)
 
-    def opened(file: Path, *, width: int = 1280, height: int = 900, fragment: str = "", **options: Any) -> Opened:
-        # without it every jump within the page is an animation that tests wait for
-        options = {"reduced_motion": "reduce", **options}
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        contexts.append(context)
-        found = Opened(context.new_page())
-        found.page.on("console", lambda message: found.messages.append(message.text))
-        found.page.on("pageerror", lambda error: found.messages.append(str(error)))
-        found.page.on("request", lambda request: found.requests.append(request.url))
-        found.page.goto(file.as_uri() + fragment)
-        return found
 
-    yield opened
-    for context in contexts:
-        context.close()
+@pytest.fixture(scope="module")
+def woken_once(browser) -> Iterator[Callable[[Path], Opened]]:
+    """Pages with every chart live; drawing all charts takes seconds, so the tests of a file share them."""
+    pages: dict[Path, Opened] = {}
+    with ExitStack() as contexts:
+
+        def woken(file: Path) -> Opened:
+            if file not in pages:
+                pages[file] = opened(browser, contexts, file)
+                pages[file].wait_for_charts()
+            return pages[file]
+
+        yield woken
+
+
+@pytest.fixture
+def woken(woken_once, report) -> Iterator[Opened]:
+    """`report`, left as it was found."""
+    yield woken_once(report)
+    woken_once(report).left_as_found()
+
+
+@pytest.fixture
+def woken_comparison(woken_once, comparison) -> Iterator[Opened]:
+    """`comparison`, left as it was found."""
+    yield woken_once(comparison)
+    woken_once(comparison).left_as_found()
+
+
+def opened(
+    browser: Any,
+    contexts: ExitStack,
+    file: Path,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    fragment: str = "",
+    **options: Any,
+) -> Opened:
+    """A page in a context of its own, which is closed with `contexts`."""
+    options = {"reduced_motion": "reduce", **options}  # else every jump within the page is an animation
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+    contexts.callback(context.close)
+    found = Opened(context.new_page())
+    found.page.on("console", lambda message: found.messages.append(message.text))
+    found.page.on("pageerror", lambda error: found.messages.append(str(error)))
+    found.page.on("request", lambda request: found.requests.append(request.url))
+    found.page.goto(file.as_uri() + fragment)
+    return found
 
 
 @pytest.fixture(scope="session")

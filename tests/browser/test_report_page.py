@@ -25,24 +25,20 @@ def chosen(page) -> str:
     return page.eval_on_selector("#class", "select => select.value")
 
 
-def test_page_is_silent_and_asks_for_nothing(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    assert opened.messages == []
-    assert opened.requests == [report.as_uri()]
+def test_page_is_silent_and_asks_for_nothing(woken, report):
+    assert woken.messages == []
+    assert woken.requests == [report.as_uri()]
 
 
-def test_vega_takes_over_every_chart(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    states = opened.page.eval_on_selector_all("figure[id]", "all => all.map(f => [f.dataset.live, f.dataset.reason])")
+def test_vega_takes_over_every_chart(woken):
+    states = woken.page.eval_on_selector_all("figure[id]", "all => all.map(f => [f.dataset.live, f.dataset.reason])")
     assert states
     assert all(state == ["yes", None] for state in states), states
-    counts = opened.page.eval_on_selector_all(
+    counts = woken.page.eval_on_selector_all(
         "figure[id]", "all => all.map(f => f.querySelectorAll('.live svg, .live canvas').length)"
     )
     assert set(counts) == {1}
-    assert opened.page.locator("figure[id] > svg, figure[id] > img").count() == 0
+    assert woken.page.locator("figure[id] > svg, figure[id] > img").count() == 0
 
 
 def test_verdict_is_on_the_first_screen(open_page, report):
@@ -100,10 +96,8 @@ def test_names_never_run(open_page, hostile_report):
     assert opened.requests == [hostile_report.as_uri()]
 
 
-def test_choosing_a_class_moves_everything(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    page = opened.page
+def test_choosing_a_class_moves_everything(woken):
+    page = woken.page
     name = CIFAR[-1]
     page.select_option("#class", name)
     assert page.evaluate("location.hash") == f"#class={name}"
@@ -135,10 +129,8 @@ def alike(one: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("which", ["report", "comparison"])
-def test_every_chart_follows_the_chosen_class_or_states_why_not(open_page, request, which):
-    opened = open_page(request.getfixturevalue(which))
-    opened.wait_for_charts()
-    page = opened.page
+def test_every_chart_follows_the_chosen_class_or_states_why_not(request, which):
+    page = request.getfixturevalue("woken" if which == "report" else "woken_comparison").page
     name = page.evaluate("JSON.parse(document.getElementById('imblens-page').textContent).classes.at(-1)")
     before = page.eval_on_selector_all("figure[id]", LOOKS)
     page.select_option("#class", name)
@@ -189,10 +181,8 @@ def test_a_view_can_be_sent(open_page, report, hostile_report):
     assert chosen(page) == ""
 
 
-def test_a_click_on_a_mark_or_a_row_chooses_its_class(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    page = opened.page
+def test_a_click_on_a_mark_or_a_row_chooses_its_class(woken):
+    page = woken.page
     page.locator('.classes tr[data-class="deer"] th').click()
     assert chosen(page) == "deer"
     page.locator('.classes tr[data-class="deer"] th').click()
@@ -255,10 +245,8 @@ def test_prints_as_a_paper(open_page, report):
     assert "Show class" not in flat(pages)
 
 
-def test_every_chart_prints_on_request(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    page = opened.page
+def test_every_chart_prints_on_request(woken):
+    page = woken.page
     page.evaluate("print = () => {}")
     page.click("#print-all")
     page.emulate_media(media="print")
@@ -285,8 +273,8 @@ def test_without_script_every_chart_is_printed(open_page, report):
     assert not page.locator(".paper").first.is_visible()
 
 
-def test_images_have_names(open_page, report):
-    page = open_page(report).page
+def test_images_have_names(woken):
+    page = woken.page
     nameless = page.eval_on_selector_all(
         ".pic", "all => [all.length, all.filter(pic => pic.role !== 'img' || !pic.ariaLabel).length]"
     )
@@ -344,10 +332,8 @@ def test_the_chosen_class_is_reported_by_every_lens(open_page, report):
     assert page.locator("#chosen .pic").count() >= 1
 
 
-def test_a_point_on_the_map_shows_its_image(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
-    page = opened.page
+def test_a_point_on_the_map_shows_its_image(woken):
+    page = woken.page
     figure = page.locator("#lens-embedding_map figure[id]")
     figure.scroll_into_view_if_needed()
     box = figure.locator("canvas").bounding_box()
@@ -364,7 +350,7 @@ def test_a_point_on_the_map_shows_its_image(open_page, report):
     assert any(name in tip.inner_text() for name in CIFAR)
     page.mouse.move(2, 2)
     assert not tip.is_visible()
-    assert opened.messages == []
+    assert woken.messages == []
 
 
 def test_ticked_suspects_are_downloaded_and_kept(open_page, report):
@@ -504,16 +490,14 @@ def test_accessibility_checker_finds_nothing(open_page, request, which, scheme, 
     assert len(result["passes"]) > 15
 
 
-def test_page_is_small_and_light(open_page, report):
-    opened = open_page(report)
-    opened.wait_for_charts()
+def test_page_is_small_and_light(woken, report):
     thumbnails = re.findall(
         r'<span class="pic[^>]*></span>|data:image/jpeg[^"\')]+', report.read_text(encoding="utf-8")
     )
     assert thumbnails, "the budget is for a page without them"
     assert report.stat().st_size - sum(map(len, thumbnails)) < 1_600_000
-    everything = opened.page.evaluate("document.querySelectorAll('*').length")
-    in_tables = opened.page.evaluate("document.querySelectorAll('table *').length")
+    everything = woken.page.evaluate("document.querySelectorAll('*').length")
+    in_tables = woken.page.evaluate("document.querySelectorAll('table *').length")
     assert everything - in_tables < 3000
 
 
@@ -530,9 +514,8 @@ def test_a_comparison_has_a_row_for_each_class_that_sorts_and_chooses(open_page,
     assert page.locator(".compared tbody tr:visible").count() == len(HOSTILE)
 
 
-def test_comparison_is_silent_safe_and_alive(open_page, comparison):
-    opened = open_page(comparison)
-    opened.wait_for_charts()
+def test_comparison_is_silent_safe_and_alive(woken_comparison, comparison):
+    opened = woken_comparison
     page = opened.page
     states = page.eval_on_selector_all("figure[id]", "all => all.map(f => [f.dataset.live, f.dataset.reason])")
     assert all(state == ["yes", None] for state in states), states

@@ -184,7 +184,7 @@ def _descend(space: Space, k: int) -> tuple[Indices, Wide]:
     scaled = np.empty(space.base.shape, np.float32)
     for rows in pieces(*space.base.shape):
         scaled[rows] = (space.base[rows] - space.centre) * space.unit
-    proposed = _proposals(scaled, k + 5)
+    proposed = _proposals(scaled, k)
     indices, squared = np.empty((len(scaled), k), np.int64), np.empty((len(scaled), k))
     short = []
     for rows in pieces(len(scaled), 4 * k):
