@@ -87,6 +87,7 @@ def make(folder: Path, size: Size, seed: int = 0) -> Path:
 
 def audited(run: Path, out: Path, *options: str) -> dict[str, Any]:
     """What the operating system counted of `imblens audit`, and what it wrote."""
+    (run / "neighbours.npz").unlink(missing_ok=True)  # of another search
     start = time.perf_counter()
     with (out.parent / "log").open("w") as log:
         process = subprocess.Popen(
@@ -152,10 +153,12 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def verdict(value: float, target: float | None, unit: str) -> str:
-    if target is None:
-        return f"{value:,.2f} {unit}"
-    return f"{value:,.2f} {unit} ({'<=' if value <= target else 'ABOVE'} {target:g})"
+def verdict(value: float, target: float | None = None, unit: str = "", *, least: float | None = None) -> str:
+    """The value beside its target: the most that it may be, or the least."""
+    shown = f"{value:,.3f}" if least is not None else f"{value:,.2f} {unit}"
+    if least is not None:
+        return f"{shown} ({'>=' if value >= least else 'BELOW'} {least:g})"
+    return shown if target is None else f"{shown} ({'<=' if value <= target else 'ABOVE'} {target:g})"
 
 
 def main() -> None:
@@ -179,7 +182,7 @@ def main() -> None:
                 continue
             found = audited(place / "run", place / "audit", *(["--exact"] if size.exact else []))
             minutes = verdict(found["seconds"] / 60, size.minutes, "minutes")
-            recall = "" if found["recall"] is None else f", recall {found['recall']:.3f}"
+            recall = "" if found["recall"] is None else f", recall {verdict(found['recall'], least=0.95)}"
             used = f"{found['processor'] / 60:,.2f} minutes of processors"
             print(f"  {minutes}, {used}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}")
             tables = verdict(found["table_mb"], size.table_mb, "MB")

@@ -24,9 +24,20 @@ def build(n_classes):
 """
 
 
-def capture(tmp_path: Path, *options: str) -> tuple[Run, str]:
-    (tmp_path / "net.py").write_text(NET)
-    out = str(tmp_path / "run")
+FROZEN_HEAD = """
+
+plain = build
+
+def build(n_classes):
+    network = plain(n_classes)
+    nn.init.ones_(network[3].weight), nn.init.zeros_(network[3].bias)
+    return network
+"""
+
+
+def capture(tmp_path: Path, *options: str, network: str = NET, name: str = "run") -> tuple[Run, str]:
+    (tmp_path / "net.py").write_text(network)
+    out = str(tmp_path / name)
     words = [
         "capture",
         str(tmp_path / "d"),
@@ -67,6 +78,12 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
         assert merged.splits[name].ids.tolist() == split.ids.tolist()
         assert (merged.splits[name].labels == split.labels).all() and merged.splits[name].columns == split.columns
         np.testing.assert_allclose(merged.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
+    frozen = NET.replace("    return", "    import torch\n    torch.manual_seed(0)\n    return") + FROZEN_HEAD
+    capture(tmp_path, "--shard", "1/2", network=frozen)
+    capture(tmp_path, "--shard", "1/2", network=frozen.replace("manual_seed(0)", "manual_seed(1)"), name="another")
+    capture(tmp_path, "--shard", "0/2", network=frozen, name="first")
+    mixed = CliRunner().invoke(app, ["merge", *(str(tmp_path / n) for n in ("first", "another")), "--out", "x"])
+    assert mixed.exit_code != 0 and "differ in network: the weights are not equal" in str(mixed.exception)
     alone = CliRunner().invoke(app, ["merge", parts[0], "--out", str(tmp_path / "x")])
     assert alone.exit_code != 0 and "0/2 is missing" in str(alone.exception)
     wrong = CliRunner().invoke(app, ["capture", "d", "--model", "m", "--shard", "2/2", "--out", "y"])

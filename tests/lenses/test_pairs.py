@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import imblens
-from imblens.lenses import Finding, _pairs, adversaries, class_accuracy, feature_density, feature_overlap
+from imblens.lenses import Finding, _pairs, adversaries, class_accuracy, co_occurrence, feature_density, feature_overlap
 from imblens.lenses.class_accuracy import measure as accuracy_measure
+from imblens.lenses.co_occurrence import measure as co_measure
 from imblens.run import Run
 
 CLASSES = 260  # more than the soft forecast draws clouds for
@@ -86,3 +87,15 @@ def test_files_are_parquet_beside_the_largest_rows(run: Run, tmp_path) -> None:
     few = pd.read_csv(tables / "feature_density.csv")
     assert len(few) == 1000 and few["rate_ratio"].min() >= whole["rate_ratio"].nlargest(1000).min() * (1 - 1e-12)
     assert (tables / "confusion.parquet").is_file() and not (tables / "class_accuracy.parquet").exists()
+
+
+def test_labels_that_occur_together_are_those_of_the_complete_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random((300, CLASSES)) < 0.01).astype(np.int8)
+    made = [Run.from_arrays(train=(np.ones((300, 2)), labels)) for _ in range(2)]
+    sparse = co_occurrence(made[0])
+    monkeypatch.setattr(co_measure, "ALL_PAIRS", 10**6)
+    complete = co_occurrence(made[1]).tables["co_occurrence"]
+    assert len(complete) == CLASSES * (CLASSES - 1) and "only pairs that occur" in sparse.notes[-1]
+    occurring = complete[complete["count"] > 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(sparse.tables["co_occurrence"], occurring)

@@ -115,6 +115,11 @@ def test_bad_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
     Run(changed.train, changed.test, head, CLASSES, meta=changed.meta).save(tmp_path / "changed")
     with pytest.raises(InputError, match=r"shard 0 .* and shard 1 .* differ in network: the weights"):
         merge([parts[0], tmp_path / "changed", parts[2]], out)
+    backbone = Run.load(parts[1])
+    facts = {**backbone.meta, "shard": {**backbone.meta["shard"], "network": "another one under the same head"}}
+    Run(backbone.train, backbone.test, backbone.head, CLASSES, meta=facts).save(tmp_path / "backbone")
+    with pytest.raises(InputError, match=r"shard 0 .* and shard 1 .* differ in network: the weights are not equal"):
+        merge([parts[0], tmp_path / "backbone", parts[2]], out)
     more = shards(tmp_path / "four", 4)
     with pytest.raises(InputError, match=r"one of 4 shards, .* one of 3"):
         merge([parts[0], more[1]], out)

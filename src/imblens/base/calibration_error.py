@@ -47,8 +47,17 @@ def expected_calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins:
         >>> round(expected_calibration_error(logits, np.array([0, 1, 1])), 4)  # (2 * |0.5 - 0.8| + |1 - 0.7|) / 3
         0.3
     """
+    return float(binned_error(binned_sums(logits, labels, bins)))
+
+
+def binned_sums(logits: NDArray[Any], labels: NDArray[Any], bins: int = 15) -> Floats:
+    """(bins, 3) count, summed confidence and number of correct predictions in each bin; sums of blocks add up.
+
+    Args:
+        logits, labels, bins: as for `expected_calibration_error`.
+    """
     logits = np.asarray(logits, dtype=np.float64)
     confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # the largest softmax probability
     place = confidence_bins(confidence, bins)
     columns = (None, confidence, logits.argmax(axis=1) == labels)
-    return float(binned_error(np.stack([np.bincount(place, column, bins) for column in columns], axis=-1)))
+    return np.stack([np.bincount(place, column, bins) for column in columns], axis=-1).astype(np.float64)

@@ -45,7 +45,7 @@ class Asked:
         import torch
 
         from imblens.extraction import capture
-        from imblens.models import load_weights, make_network
+        from imblens.models import load_weights, make_network, weights_digest
 
         options = dict(self.capture)
         height, width = (options["preprocessing"] or {}).get("size") or images.train.image(0).shape[:2]
@@ -61,6 +61,8 @@ class Asked:
             load_weights(network, self.weights, unsafe_pickle=self.unsafe_pickle, progress=progress)
         elif not Path(self.model.removeprefix("transformers:")).is_dir():
             progress("no --weights: the network is captured as it was built; one built by name is untrained.")
+        if part is not None:
+            meta["shard"]["network"] = weights_digest(network)
         made = {"factory": self.model, "weights": None if self.weights is None else self.weights.name}
         return capture(
             network,

@@ -230,6 +230,7 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
         verdict = "hedged"
     notes += _shift_notes(shift, verdict)
     found = expected_measures(p, mine, np.ones(len(p)), multilabel)
+    pairs = _pairs(found)
     drawn, shares, boxes = [], [], []
     possible = calibration_draws(source.calibration, source.instances.logits, source.labels, draws, rng)
     for calibration in tracked(possible, "intervals"):
@@ -240,7 +241,8 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
         shares.append(em_prior(q, of, multilabel=multilabel, weights=w, steps=60, tolerance=1e-4))
         if use_em:
             q = adjusted_probabilities(q, of, shares[-1], multilabel=multilabel)
-        drawn.append(expected_measures(q, mine[rows], w, multilabel))
+        of_draw = expected_measures(q, mine[rows], w, multilabel)
+        drawn.append(of_draw._replace(confusion=of_draw.confusion[pairs]))  # not C x C for each of the draws
         boxes.append(black_box_shares(source.labels, theirs, mine[rows], w, multilabel, rng))
     box = black_box_shares(source.labels, theirs, mine, None, multilabel, None)
     notes += _disagreement(run, share, np.array(shares), box, np.array(boxes))
@@ -284,7 +286,7 @@ def _shift_notes(shift: Shift, verdict: str) -> list[str]:
 
 
 class _Values(NamedTuple):
-    """Point estimates and draws."""
+    """Point estimates and draws; of the confusion of draws, the entries of `_pairs`."""
 
     found: Measures
     drawn: list[Measures]
@@ -357,15 +359,19 @@ def _result(
     return Estimate(tables, summary, tuple(notes))
 
 
-def _confusion(run: Run, values: _Values) -> pd.DataFrame:
+def _pairs(found: Measures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of classes with at least 0.1% of a class; every class with itself."""
+    of, to = np.nonzero((found.confusion >= 0.001) | np.eye(len(found.confusion), dtype=bool))
+    return of, to
+
+
+def _confusion(run: Run, values: _Values) -> pd.DataFrame:
     import pandas as pd
 
-    share = values.found.confusion
-    of, to = np.nonzero((share >= 0.001) | np.eye(len(share), dtype=bool))
-    ends = _ends([draw.confusion[of, to] for draw in values.drawn])
-    low, high = widened(*ends, share[of, to], values.n * values.found.share[of])
+    of, to = _pairs(values.found)
+    share = values.found.confusion[of, to]
+    low, high = widened(*_ends([draw.confusion for draw in values.drawn]), share, values.n * values.found.share[of])
     names = np.asarray(run.classes, dtype=object)
     return pd.DataFrame(
-        {"class": names[of], "predicted": names[to], "share": share[of, to], "share_low": low, "share_high": high}
+        {"class": names[of], "predicted": names[to], "share": share, "share_low": low, "share_high": high}
     )

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".csv")
-BLOCK = 65_536  # instances at a time
+BLOCK = 65_536  # instances at a time, at most
+NUMBERS = 2**26  # in one (n, C) array of a block, at most: 512 MiB of float64
 
 
 class Unlabelled:
@@ -132,7 +133,8 @@ def unlabelled_of(split: Split) -> Unlabelled:
 def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:
     """Decide about all instances in blocks of bounded memory, and write one Parquet or CSV file, atomically.
 
-    Of more than one block (65,536 instances), finished ones are kept in a hidden folder beside the file until it is complete.
+    Of more than one block (65,536 instances, fewer above 1,024 classes), finished ones are kept in a hidden folder beside
+    the file until it is complete.
     After a kill, the same call continues there and writes the same file; with other rules or instances it starts again.
 
     Args:
@@ -180,11 +182,12 @@ def _blocks(
         found = decision.decide(*arrays)
         return pa.table({"id": pa.array(of.tolist(), pa.string()), **columns_of(found, decision.classes)})
 
-    rules = decision_bytes(decision) if len(ids) > BLOCK else b""
-    for place, low in enumerate(tracked(range(0, max(1, len(ids)), BLOCK), "deciding")):
-        rows = slice(low, low + BLOCK)
+    size = max(1, min(BLOCK, NUMBERS // len(decision.classes)))
+    rules = decision_bytes(decision) if len(ids) > size else b""
+    for place, low in enumerate(tracked(range(0, max(1, len(ids)), size), "deciding")):
+        rows = slice(low, low + size)
         arrays = [None if array is None else np.asarray(array[rows]) for array in (features, logits)]
-        if len(ids) <= BLOCK:
+        if len(ids) <= size:
             yield table(ids[rows], *arrays)
         else:
             digest = digest_of(rules, ids[rows], *arrays)

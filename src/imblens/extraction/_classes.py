@@ -46,7 +46,7 @@ class ClassOrder:
 
 @dataclass(frozen=True)
 class Names:
-    """What is known of class names before the network has answered, and after.
+    """What is known of class names, before the network runs and after.
 
     Attributes:
         known: in the order of the network's outputs, as given; None where nobody names them.

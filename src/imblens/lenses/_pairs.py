@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,20 @@ def _largest(strength: NDArray[np.float64]) -> NDArray[np.bool_]:
         equal = np.flatnonzero(strength[row] == least[row])
         found[row, equal[STRONGEST - int(found[row].sum()) :]] = False
     return found
+
+
+def entries(matrix: Any, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[Any]:
+    """Entries of a sparse matrix at rows `first` and columns `second`.
+
+    Example:
+        >>> from scipy.sparse import csr_array
+        >>> entries(csr_array([[0, 5], [7, 0]]), np.array([1, 0]), np.array([0, 0]))
+        array([7, 0])
+    """
+    if not len(first):
+        return np.zeros(0, matrix.dtype)
+    found = matrix[first, second]
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found).ravel()
 
 
 def pairs_note(n_classes: int, also: str = "") -> tuple[str, ...]:

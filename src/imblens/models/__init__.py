@@ -22,3 +22,4 @@ from imblens.models._load_factory import load_factory as load_factory
 from imblens.models._load_weights import load_pretrained as load_pretrained
 from imblens.models._load_weights import load_weights as load_weights
 from imblens.models._load_weights import save_weights as save_weights
+from imblens.models._load_weights import weights_digest as weights_digest

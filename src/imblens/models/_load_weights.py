@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -78,6 +79,29 @@ def save_weights(model: nn.Module, file: Path) -> None:
             tensors[name] = tensor.contiguous()
         seen.add(tensor.data_ptr())
     write_bytes(file, save(tensors, metadata={"format": "pt"}))
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of the names, types, shapes and values of all weights and buffers.
+
+    Example:
+        >>> from torch import nn
+        >>> layer = nn.Linear(2, 2)
+        >>> before = weights_digest(layer)
+        >>> _ = nn.init.zeros_(layer.bias)
+        >>> weights_digest(layer) == before
+        False
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if not isinstance(value, torch.Tensor):  # what a module adds by get_extra_state
+            digest.update(f"{name} {value!r}".encode())
+            continue
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_pretrained(model: nn.Module, path: str | Path, *, key: str | None = None, unsafe_pickle: bool = False) -> str:

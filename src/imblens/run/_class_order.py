@@ -18,19 +18,19 @@ def permutation_note(split: Split) -> str | None:
     """Report a permutation of the outputs under which balanced accuracy rises sharply; None where there is none."""
     if split.multilabel or not split.has_logits or len(split) < ENOUGH:
         return None
-    from scipy.optimize import linear_sum_assignment
-
     labels, predictions = np.asarray(split.labels), np.asarray(split.predictions)
     shares = _shares(labels, predictions, split.n_classes)
-    n_present = int((shares.sum(axis=1) > 0).sum())
+    n_present = int(np.count_nonzero(split.class_counts))
+    now = float(shares.trace()) / n_present
     halves = [_shares(labels[k::2], predictions[k::2], split.n_classes) for k in (0, 1)]
-    chosen = [linear_sum_assignment(-half) for half in halves]  # on one half, measured on the other
-    crossed = [
-        float(other[rows, columns].sum()) / n_present
-        for other, (rows, columns) in zip(halves[::-1], chosen, strict=True)
+    reachable = np.mean([min(_largest(half, axis) for axis in (0, 1)) for half in halves]) / n_present
+    if reachable - now < RISE or reachable < 0.5:  # whatever the permutation
+        return None
+    crossed = [  # chosen on one half, measured on the other
+        float(other[np.arange(split.n_classes), _matching(half)].sum()) / n_present
+        for half, other in zip(halves, halves[::-1], strict=True)
     ]
-    columns = linear_sum_assignment(-shares)[1]
-    now, best = float(np.trace(shares)) / n_present, float(np.mean(crossed))
+    columns, best = _matching(shares), float(np.mean(crossed))
     if best - now < RISE or best < 0.5:
         return None
     order = [split.classes[row] for row in np.argsort(columns)]
@@ -40,9 +40,28 @@ def permutation_note(split: Split) -> str | None:
     )
 
 
-def _shares(labels: NDArray[Any], predictions: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
-    """Return (C, C): the share of each class's instances that is predicted as each class."""
-    counts = np.zeros((n_classes, n_classes))
-    np.add.at(counts, (labels, predictions), 1)
-    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares
+def _shares(labels: NDArray[Any], predictions: NDArray[Any], n_classes: int) -> Any:
+    """Return (C, C), sparse: the share of each class's instances that is predicted as each class."""
+    from scipy.sparse import csr_array
+
+    counts = np.bincount(labels, minlength=n_classes)
+    return csr_array((1 / counts[labels], (labels, predictions)), shape=(n_classes, n_classes))
+
+
+def _largest(shares: Any, axis: int) -> float:
+    """What a choice of one entry of every row (or column) can sum up to."""
+    return float(shares.max(axis=axis).sum())
+
+
+def _matching(shares: Any) -> NDArray[np.int64]:
+    """(C,) the column of every row in the permutation of the largest sum; rows without an entry take what is left."""
+    from scipy.sparse import eye_array, hstack
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    n_classes = shares.shape[0]
+    nothing = 1e-9 * eye_array(n_classes)  # a column of its own for every row, worth next to nothing
+    found = min_weight_full_bipartite_matching(hstack([shares, nothing], format="csr"), maximize=True)[1]
+    left = np.setdiff1d(np.arange(n_classes), found)
+    rest = found >= n_classes
+    found[rest] = left
+    return np.asarray(found, dtype=np.int64)

@@ -168,6 +168,8 @@ def _check_same(shards: Sequence[Run]) -> None:
             different = next((key for key in SAME if _text(first.meta.get(key)) != _text(shard.meta.get(key))), None)
             if different is None and first.meta["shard"]["instances"] != shard.meta["shard"]["instances"]:
                 different = "number of instances that were divided"
+            elif different is None and first.meta["shard"].get("network") != shard.meta["shard"].get("network"):
+                different = "network: the weights are not equal"
             elif different is None and _precision(first) != _precision(shard):
                 different = "precision"
         if different is not None:

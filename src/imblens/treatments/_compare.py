@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
-from imblens.base.calibration_error import expected_calibration_error
+from imblens.base.calibration_error import binned_error, binned_sums
 from imblens.base.intervals import mean_change, wilson
 from imblens.comparison import class_changes, class_counts, class_effects
 from imblens.errors import InputError, NotApplicable
@@ -129,7 +129,8 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
 def _measures(split: Split) -> dict[str, float]:
     found = confusion_summary(split.confusion)
     order = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
-    return {**{name: found[name] for name in order}, "ece": expected_calibration_error(split.logits, split.labels)}
+    blocks = [binned_sums(np.asarray(batch.logits), batch.labels) for batch in split.batches(logits=True)]
+    return {**{name: found[name] for name in order}, "ece": float(binned_error(np.sum(blocks, axis=0)))}
 
 
 def _same_test(before: Run, after: Run) -> None:

@@ -30,7 +30,7 @@ CLOUD_COUNTS = 0.05
 CLOUD_DRAWS = 4000
 PAIRS = 0.5  # weight of what classes show of each other pair by pair
 SWEEPS = 200
-CLOUD_CLASSES = 256  # beyond that, covariances (C, C, C) take too much memory
+CLOUD_CLASSES = 200  # beyond that, covariances (C, C, C) take too much memory
 CLOUD_SEED = 0
 
 
@@ -141,7 +141,7 @@ def cloud_forecast(run: Run) -> Matrix:
     the shares so far as 50. Half of the result is its quasi-symmetric fit (see `quasi_symmetric`): two classes that are
     confused are so in both directions, and what a large class shows of a rare one adds to the little that the rare one shows.
 
-    Where fewer are misclassified even sixteen times as wide, and for all classes where there are more than 256, the mean
+    Where fewer are misclassified even sixteen times as wide, and for all classes where there are more than 200, the mean
     softmax of the class's training instances replaces the cloud's shares.
     """
     otherwise = run.train.reduce(lambda: MeanSoftmax(run.n_classes))
@@ -150,7 +150,7 @@ def cloud_forecast(run: Run) -> Matrix:
 
 
 def softmax_forecast(run: Run, classes: slice) -> Matrix:
-    """(n, C) rows of `cloud_forecast` for consecutive classes where there are more than 256."""
+    """(n, C) rows of `cloud_forecast` for consecutive classes where there are more than 200."""
     from scipy.special import softmax
 
     split = run.train

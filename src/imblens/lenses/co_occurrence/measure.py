@@ -7,12 +7,20 @@ import numpy as np
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.lenses._contract import Finding, lens
+from imblens.lenses._pairs import ALL_PAIRS, entries
 from imblens.lenses.co_occurrence.chart import charts
 from imblens.lenses.co_occurrence.text import lines
 from imblens.run import Run
 
 
-@lens("Which labels occur together?", order=20, lines=lines, charts=charts, needs=("multilabel",))
+@lens(
+    "Which labels occur together?",
+    order=20,
+    lines=lines,
+    charts=charts,
+    needs=("multilabel",),
+    pairs={"co_occurrence": "count"},
+)
 def co_occurrence(run: Run) -> Finding:
     """How often a training instance with one label has another label as well.
 
@@ -26,7 +34,8 @@ def co_occurrence(run: Run) -> Finding:
 
     Returns:
         Table `co_occurrence`: class, other, count (with both), share, share_low, share_high (95% Wilson), expected
-        (share of `other` among all training instances), lift; NaN where `class` has no instance. Table `label_counts`:
+        (share of `other` among all training instances), lift; NaN where `class` has no instance. Above 200 classes only pairs
+        that occur. Table `label_counts`:
         class, positives, negatives, imbalance (negatives / positives, NaN without positives), alone (share of its
         instances without another label). Summary: mean_labels, share_none, share_several.
 
@@ -34,12 +43,19 @@ def co_occurrence(run: Run) -> Finding:
         NotApplicable: a single-label run.
     """
     import pandas as pd
+    from scipy.sparse import csr_array
 
-    labels, known = (values.astype(np.float64) for values in (run.train.labels, run.train.known))  # (N, C)
-    both, asked = labels.T @ labels, labels.T @ known
-    own, n_known = np.diag(both), known.sum(axis=0)
-    first, second = np.nonzero(~np.eye(run.n_classes, dtype=bool))
-    count, trials = both[first, second], asked[first, second]
+    labels, unknown = csr_array(run.train.labels, dtype=np.int64), csr_array(~run.train.known, dtype=np.int64)  # (N, C)
+    both, unasked = (labels.T @ labels).tocsr(), (labels.T @ unknown).tocsr()
+    own, n_known = both.diagonal(), len(run.train) - unknown.sum(axis=0)
+    if run.n_classes <= ALL_PAIRS:
+        first, second = np.nonzero(~np.eye(run.n_classes, dtype=bool))
+    else:
+        first, second = both.nonzero()
+        first, second = first[first != second], second[first != second]
+        order = np.lexsort((second, first))
+        first, second = first[order], second[order]
+    count, trials = entries(both, first, second), own[first] - entries(unasked, first, second)
     low, high = wilson(count, trials)
     share = divide(count, trials)
     expected = divide(own, n_known)[second]
@@ -48,7 +64,7 @@ def co_occurrence(run: Run) -> Finding:
         {
             "class": names[first],
             "other": names[second],
-            "count": count.astype(np.int64),
+            "count": count,
             "share": share,
             "share_low": low,
             "share_high": high,
@@ -57,13 +73,14 @@ def co_occurrence(run: Run) -> Finding:
         }
     )
     per_instance = labels.sum(axis=1)
+    alone = labels[np.flatnonzero(per_instance == 1)].sum(axis=0)
     counts = pd.DataFrame(
         {
             "class": names,
-            "positives": own.astype(np.int64),
-            "negatives": (n_known - own).astype(np.int64),
+            "positives": own,
+            "negatives": n_known - own,
             "imbalance": divide(n_known - own, own),
-            "alone": divide(labels[per_instance == 1].sum(axis=0), own),
+            "alone": divide(alone, own),
         }
     )
     summary = {
@@ -72,5 +89,7 @@ def co_occurrence(run: Run) -> Finding:
         "share_several": float((per_instance > 1).mean()),
     }
     without = counts.loc[counts["positives"] == 0, "class"]
-    notes = (f"No training instance has {', '.join(without)}.",) if len(without) else ()
+    notes: tuple[str, ...] = (f"No training instance has {', '.join(without)}.",) if len(without) else ()
+    if run.n_classes > ALL_PAIRS:
+        notes += (f"With more than {ALL_PAIRS} classes, the table holds only pairs that occur.",)
     return Finding({"co_occurrence": table, "label_counts": counts}, summary, notes=notes)

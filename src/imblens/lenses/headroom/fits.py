@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.base.logistic import fit_logistic
 from imblens.lenses._content_order import canonical_order
 
@@ -69,10 +70,14 @@ def both_heads(
         features, train_labels[chosen], n_classes, l2=L2, weights=weights, iterations=ITERATIONS
     )
     bias = bias - np.log(np.maximum(counts, 1) / counts.sum())
-    logits = np.asarray(held_out, dtype=np.float64) @ weight.T + bias
+
+    def logits(some: Any) -> Floats:
+        return np.asarray(held_out[some], dtype=np.float64) @ weight.T + bias
+
+    found = np.concatenate([logits(block).argmax(axis=1) for block in row_blocks(len(held_out), n_classes + dim)])
     rows = _even_sample(held_out, labels, most_rows(n_classes, dim, SAMPLED))
     rank = canonical_order(held_out[rows], labels[rows])[1]
-    return Fits(logits.argmax(axis=1), rows, _adapted(held_out[rows], labels[rows], logits[rows], rank % FOLDS))
+    return Fits(found, rows, _adapted(held_out[rows], labels[rows], logits(rows), rank % FOLDS))
 
 
 def _adapted(features: NDArray[Any], labels: Integers, logits: Floats, fold: Integers) -> Integers:
