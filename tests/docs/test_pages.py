@@ -81,6 +81,18 @@ def test_commands_and_code_of_a_page_work(page: Path, tmp_path: Path) -> None:
                 commands(text, tmp_path)
 
 
+@pytest.mark.thorough  # CI runs the same with a wheel
+@pytest.mark.slow
+def test_what_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.wheel import main
+
+    main()
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "left out: run = imblens.capture(trainer)",
+        "the wheel works",
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=STEMS)
 def test_code_of_a_page_compiles_and_its_commands_have_the_options_it_gives_them(page: Path) -> None:
     known = typer.main.get_command(app).commands
