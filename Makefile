@@ -113,7 +113,7 @@ $(PEERS)/.ready: tests/peers.txt constraints.txt # with uv, since pip tries vers
 	touch $@
 
 peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a separate environment (5 GB)
-	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py
+	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py src/imblens/watch
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(ADVISORIES) $(SCHEMAS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

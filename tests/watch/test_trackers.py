@@ -77,39 +77,29 @@ def test_mlflow(found, client):
     assert kept.list_artifacts(run.info.run_id, "imblens/class_accuracy")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="the server and its workers are ended as a group of processes")
-def test_mlflow_server(found, tmp_path):
-    """Over HTTP: the server checks names by itself, and passes artefacts on."""
-    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server of MLflow over HTTP: it checks names by itself, and passes artefacts on. Its address and its folder."""
+    if os.name == "nt":
+        pytest.skip("the server and its workers are ended as a group of processes")
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
     pytest.importorskip("mlflow.server", reason="only mlflow-skinny is installed")
+    folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    words = ["server", "--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--workers", "1"]
-    words += [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/runs.db",
-        "--artifacts-destination",
-        str(tmp_path / "files"),
-    ]
-    with open(tmp_path / "server.txt", "w") as said:
-        server = subprocess.Popen(
+        port = free.getsockname()[1]
+    words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    words += ["--backend-store-uri", f"sqlite:///{folder}/runs.db", "--artifacts-destination", str(folder / "files")]
+    with open(folder / "server.txt", "w") as said:
+        started = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *words], stdout=said, stderr=said, start_new_session=True
         )
-    before = mlflow.get_tracking_uri()
     try:
-        _wait_for(f"{address}/health", server)
-        mlflow.set_tracking_uri(address)
-        with mlflow.start_run(experiment_id="0") as run:
-            log_audit(found, mlflow, step=3, figures=False, report=True)
-        kept = mlflow.MlflowClient().get_run(run.info.run_id)
-        assert kept.data.metrics == pytest.approx(class_metrics(found))
-        assert list((tmp_path / "files").rglob("report.html"))
+        _wait_for(f"http://127.0.0.1:{port}/health", started)
+        yield f"http://127.0.0.1:{port}", folder / "files"
     finally:
-        mlflow.set_tracking_uri(before)
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)
+        os.killpg(started.pid, signal.SIGTERM)
+        started.wait(60)
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
@@ -168,7 +158,8 @@ def test_what_is_no_tracker_is_refused(found, log):
         log_audit(found, log)
 
 
-def test_a_real_training_reaches_mlflow_and_tensorboard(client, tmp_path):
+@pytest.mark.slow
+def test_a_real_training_reaches_a_server_of_mlflow_and_tensorboard(server, tmp_path):
     lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
     from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -176,17 +167,21 @@ def test_a_real_training_reaches_mlflow_and_tensorboard(client, tmp_path):
     from imblens.watch import AuditCallback
     from tests.watch.test_watch import fitted
 
+    mlflow, (address, files) = pytest.importorskip("mlflow"), server
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], (40, 15, 6))
     inputs = torch.tensor(rng.normal(size=(61, 5)) + labels[:, None], dtype=torch.float32)
     data = (inputs, torch.tensor(labels))
-    logger = MLFlowLogger("imblens", tracking_uri=client.get_tracking_uri())
+    logger = MLFlowLogger("imblens", tracking_uri=address)
     watching = AuditCallback(train=data, test=data, classes=NAMES[:3], report=True, figures=False)
     fitted(data, [watching], [logger, TensorBoardLogger(tmp_path)], epochs=2)
     assert lightning.__version__
     metrics = class_metrics(watching.audit)
-    kept = client.MlflowClient().get_run(logger.run_id).data.metrics
+    client = mlflow.MlflowClient(address)
+    kept = client.get_run(logger.run_id).data.metrics
     assert {name: kept[name] for name in metrics} == pytest.approx(metrics)
-    assert client.MlflowClient().list_artifacts(logger.run_id, "imblens/report")
+    accuracy = client.get_metric_history(logger.run_id, f"imblens/accuracy/{metric_names(NAMES)[0]}")
+    assert len(accuracy) == 2
+    assert client.list_artifacts(logger.run_id, "imblens/report") and len(list(files.rglob("report.html"))) == 2
     events = EventAccumulator(str(next(tmp_path.rglob("events.out*")).parent)).Reload()
     assert set(metrics) <= set(events.Tags()["scalars"]) and len(events.Scalars("imblens/balanced_accuracy")) == 2

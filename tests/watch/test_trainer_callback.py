@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -49,6 +50,26 @@ def test_epochs_trackers_and_reports(tmp_path):
     assert len(own) == 2
     with pytest.raises(InputError, match="every=0"):
         watch.TrainerAuditCallback(made, every=0)
+
+
+def test_every_tracker_that_the_trainer_reports_to_is_asked_for_what_is_active(monkeypatch):
+    """The clients themselves take what they are given in test_trackers.py."""
+    kinds = ["DefaultFlowCallback", "MLflowCallback", "WandbCallback", "CometCallback", "TensorBoardCallback"]
+    board = type("TensorBoardCallback", (), {"tb_writer": None})()  # before the first epoch it has no writer
+    callbacks = [*(type(kind, (), {})() for kind in kinds[:-1]), board]
+    active = {"mlflow": "a run of MLflow", "wandb": "a run", "comet": "an experiment"}
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(active_run=lambda: active["mlflow"]))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=active["wandb"]))
+    monkeypatch.setitem(sys.modules, "comet_ml", SimpleNamespace(get_running_experiment=lambda: active["comet"]))
+    room = sys.modules[watch.TrainerAuditCallback.__module__]
+    logged = []
+    monkeypatch.setattr(room, "audit_now", lambda trainer, **_: "an audit")
+    monkeypatch.setattr(room, "log_audit", lambda found, log, **options: logged.append((log, options)))
+    made = SimpleNamespace(callback_handler=SimpleNamespace(callbacks=callbacks))
+    state = SimpleNamespace(epoch=1, is_world_process_zero=True, num_train_epochs=1, global_step=8)
+    watch.TrainerAuditCallback(made, report=True).on_epoch_end(None, state, None)
+    options = {"step": 8, "figures": True, "report": True}
+    assert logged == [(active[name], options) for name in ("mlflow", "wandb", "comet")]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -37,7 +37,19 @@ class TrainerAuditCallback(transformers.TrainerCallback):  # type: ignore[misc] 
         InputError: `every` is less than 1.
 
     Example:
-        trainer.add_callback(TrainerAuditCallback(trainer, every=2))
+        >>> import tempfile, transformers
+        >>> sizes = {"vocab_size": 9, "hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "num_labels": 2}
+        >>> network = transformers.BertForSequenceClassification(transformers.BertConfig(**sizes))
+        >>> rows = [{"input_ids": [1 + i % 8] * 4, "labels": int(i % 4 == 0)} for i in range(24)]
+        >>> given = {"num_train_epochs": 2, "report_to": [], "use_cpu": True, "save_strategy": "no", "disable_tqdm": True}
+        >>> options = transformers.TrainingArguments(tempfile.mkdtemp(), **given)
+        >>> trainer = transformers.Trainer(network, options, train_dataset=rows, eval_dataset=rows[:12])
+        >>> watching = TrainerAuditCallback(trainer, every=2, lenses=["class_accuracy"])
+        >>> trainer.add_callback(watching)
+        >>> _ = trainer.train()  # prints when it is done
+        {'train_runtime': ...}
+        >>> watching.audit["class_accuracy"].tables["class_accuracy"]["test_count"].tolist()
+        [9, 3]
     """
 
     def __init__(
