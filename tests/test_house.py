@@ -188,6 +188,8 @@ def test_the_version_is_stated_once() -> None:
     where = stated["tool"]["hatch"]["version"]
     found = re.findall(where["pattern"], (ROOT / where["path"]).read_text(encoding="utf-8"))
     assert found == [imblens.__version__] and stated["project"]["dynamic"] == ["version"]
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8")  # a feedstock has no file to read it from
+    assert re.findall(r'^  version: "(.*)"$', recipe, re.MULTILINE) == found
 
 
 def test_every_public_room_has_tests() -> None:

@@ -111,6 +111,15 @@ def read_costs(run: Run, path: Path) -> Floats:
     Raises:
         MissingError: no such file, or a class is missing or unknown.
         InputError: it cannot be read, or a cost is not a finite number.
+
+    Example:
+        >>> import tempfile, numpy as np, imblens
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> run = imblens.Run.from_arrays(train=(np.eye(2)[y], y), classes=["healthy", "ill"])
+        >>> path = Path(tempfile.mkdtemp(), "costs.csv")
+        >>> _ = path.write_text("true,healthy,ill\\nhealthy,0,1\\nill,20,0\\n")
+        >>> read_costs(run, path).tolist()
+        [[0.0, 1.0], [20.0, 0.0]]
     """
     frame = _csv(path, "costs", ())
     rows = [str(name) for name in frame.iloc[:, 0]]

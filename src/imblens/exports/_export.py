@@ -118,6 +118,10 @@ def find_export(name: str) -> Export:
 
     Raises:
         MissingError: no such format; the hint names the nearest.
+
+    Example:
+        >>> find_export("coco").name
+        'coco'
     """
     return EXPORTS.find(name)
 

@@ -49,7 +49,7 @@ class Names:
     """What is known of class names, before the network runs and after.
 
     Attributes:
-        known: in the order of the network's outputs, as given; None where nobody names them.
+        known: in the order of the network's outputs, as given; None where no names are given.
         order: how labels are renumbered, or None.
         notes: sentences on what was assumed.
         of_data: whether the names are those that the data set knows, and not the caller's.
@@ -95,7 +95,7 @@ class Names:
         return replace(self, of_outputs=checked)
 
     def unlabelled(self, class_counts: NDArray[np.int64]) -> str | None:
-        """A sentence where nobody names the classes, and the last outputs have no training label."""
+        """A sentence where the classes have no names, and the last outputs have no training label."""
         labelled = int(class_counts.nonzero()[0].max()) + 1
         if self.known is not None or labelled == len(self.of_outputs):
             return None

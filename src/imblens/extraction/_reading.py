@@ -30,7 +30,7 @@ def head_reading(
 ) -> HeadReading:
     """Find the head with the first batch; `where` is what the caller states of it.
 
-    Where nobody names the classes, their number is that of the labels, or of any output that is found.
+    Where the classes have no names, their number is that of the labels, or of any output that is found.
     """
     known = {**where, "n": len(first.labels), "masks": masks_of(placed, len(first.labels))}
     known["least"] = least_classes(first.labels)

@@ -48,6 +48,14 @@ def report_html(
         stated: its summary, where it is known already.
         drawn: its charts, where they are drawn already.
         gallery: whether errors at native size lie in the folder `gallery` beside the page.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> run = imblens.Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]))
+        >>> page = report_html(imblens.audit(run, lenses="errors"))
+        >>> page[:15].lower()
+        '<!doctype html>'
     """
     run = audit.run
     stated = summary(audit) if stated is None else stated

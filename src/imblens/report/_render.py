@@ -22,7 +22,19 @@ Drawn = dict[tuple[str, str], Figure]  # by lens and chart
 
 
 def figures(audit: AuditData) -> Drawn:
-    """Draw every chart, in report order."""
+    """Draw every chart, in report order.
+
+    Returns:
+        By lens and chart: its title and its drawings, as SVG and as PNG.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> run = imblens.Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y, np.eye(2)[y]))
+        >>> drawn = figures(imblens.audit(run, lenses="feature_overlap"))
+        >>> [chart for _, chart in drawn]
+        ['feature_overlap_pairs', 'feature_overlap']
+    """
     Thread(target=warm_up, daemon=True).start()  # while Altair is imported
     keys: list[tuple[str, str]] = []
     drawn = draw_all(_charts(audit, keys), audit.run.classes)

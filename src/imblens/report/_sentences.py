@@ -170,7 +170,14 @@ def class_order(run: Run) -> str:
 
 
 def assumptions(run: Run) -> list[str]:
-    """What was assumed or converted when the run was made, a sentence each."""
+    """What was assumed or converted when the run was made, a sentence each.
+
+    Example:
+        >>> import numpy as np, imblens
+        >>> y = np.repeat([0, 1], [30, 10])
+        >>> assumptions(imblens.Run.from_arrays(train=(np.eye(2)[y], y), meta={"notes": ["labels were read from column y."]}))
+        ['Labels were read from column y.']
+    """
     notes = run.meta.get("notes")
     order = class_order(run).lower()
     listed = notes if isinstance(notes, (list, tuple)) else ()

@@ -36,7 +36,12 @@ def all_treatments() -> Mapping[str, Treatment]:
 
 
 def treatment_names() -> list[str]:
-    """Names of all treatments, in the order in which to try them."""
+    """Names of all treatments, in the order in which to try them.
+
+    Example:
+        >>> "eos" in treatment_names()
+        True
+    """
     return list(all_treatments())
 
 
@@ -46,6 +51,10 @@ def find_treatment(name: str) -> Treatment:
     Raises:
         InputError: `name` is not text.
         MissingError: no such treatment; the hint names the nearest.
+
+    Example:
+        >>> find_treatment("logit-adjustment").options[0].name
+        'tau'
     """
     return TREATMENTS.find(name)
 
