@@ -108,12 +108,90 @@ print("the same")
 """
 
 
-@pytest.mark.thorough  # Ray starts twice
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
     words = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+
+
+NODES = """
+import os, sys, time
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+import numpy as np
+import ray
+from ray.cluster_utils import Cluster
+import imblens
+from imblens.run import Confusion, Part, Run, engine
+
+class Slow(Confusion):
+    def update(self, batch):
+        (seen / f"{batch.start} {ray.get_runtime_context().get_node_id()}").touch()
+        time.sleep(1)
+        super().update(batch)
+
+def same(here, there):
+    assert list(here) == list(there) and here.skipped == there.skipped
+    for lens in here:
+        assert here[lens].summary == there[lens].summary, lens
+        for table in here[lens].tables:
+            assert here[lens].tables[table].equals(there[lens].tables[table]), (lens, table)
+
+def end(node):
+    cluster.remove_node(node, allow_graceful=False)
+
+folder = Path(sys.argv[1])
+seen = folder / "seen"
+seen.mkdir()
+rng = np.random.default_rng(0)
+features, labels = rng.normal(size=(160, 5)).astype(np.float32), rng.choice(3, 160, p=[0.6, 0.3, 0.1])
+whole = Run.from_arrays(train=(features, labels), test=(features[::2], labels[::2]), head=(np.eye(3, 5), np.zeros(3)))
+parts = tuple(Part(features[low:low + 20], labels[low:low + 20]) for low in range(0, 160, 20))
+replace(whole, train=replace(whole.train, parts=parts)).save(folder / "run")
+local = imblens.audit(whole, skip=["embedding_map"])
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+second = cluster.add_node(num_cpus=1)
+with engine("ray", cluster.address):
+    same(local, imblens.audit(Run.load(folder / "run"), engine="ray", skip=["embedding_map"]))
+
+    def end_in_a_task():
+        while not list(seen.glob(f"* {second.node_id}")):
+            time.sleep(0.05)
+        end(second)
+
+    ending = Thread(target=end_in_a_task)
+    ending.start()
+    found = Run.load(folder / "run").train.reduce(lambda: Slow(3))
+    ending.join()
+    assert (found == whole.train.confusion.toarray()).all()
+    tried = [file.name.split()[0] for file in seen.iterdir()]
+    assert len(tried) > len(set(tried)) == 8  # a part was tried on both nodes
+    while sum(node["Alive"] for node in ray.nodes()) > 1:
+        time.sleep(0.2)
+
+    third = cluster.add_node(num_cpus=1)
+    steps = []
+    def step(name):
+        steps.append(name)
+        if len(steps) == 5:
+            end(third)
+    same(local, imblens.audit(Run.load(folder / "run"), engine="ray", skip=["embedding_map"], on_step=step))
+    assert len(steps) > 5
+cluster.shutdown()
+print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_two_nodes_of_which_one_ends_half_way_give_the_same_findings(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", NODES, str(tmp_path)]
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=environment)
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
 
 
