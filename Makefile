@@ -9,7 +9,7 @@ ECOSYSTEM := .venv-ecosystem
 PEERS := .venv-peers
 ADVISORIES := .venv-advisories
 SCHEMAS := .venv-schemas
-PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder # a process more than cores, up to four, each with one thread
+PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))") --dist loadfile --no-loadscope-reorder # a process for each core, up to four, each with one thread: every one collects all tests
 TESTED := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python
 COVERED := $(TESTED) -m slipcover --source src/imblens --omit 'src/imblens/extraction/_loops.py' --skip-covered --missing-width 40
 
