@@ -78,7 +78,7 @@ def make(folder: Path, size: Size, seed: int = 0) -> Path:
                 own = labels[low : low + PART]
                 features = means[own] + rng.normal(size=(len(own), size.dim)).astype(np.float32) @ noise
                 part = Part(features, own)
-                files += write_part(stage / name / f"part-{number:05d}", part)
+                files += write_part(stage / name / f"part-{number:05d}", part, start=low)
                 parts.append(Part(np.broadcast_to(np.float32(0), features.shape), own))
             splits[name] = Split(tuple(parts), classes, name, head)
     run = Run(splits["train"], splits["test"], head, classes, meta={"data": {"source": "benchmarks.scale"}})

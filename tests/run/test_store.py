@@ -67,6 +67,13 @@ def test_save_and_load_are_inverse(tmp_path: Path) -> None:
     assert [len(p) for p in back.train.parts] == [7, 7]
 
 
+def test_ids_that_are_positions_count_through_all_parts(tmp_path: Path) -> None:
+    made = make(3)
+    parts = tuple(Part(part.features, part.labels) for part in made.train.parts)
+    run = Run(Split(parts, CLASSES, "train", made.head), made.test, made.head, CLASSES)
+    assert Run.load(run.save(tmp_path / "run")).train.ids.tolist() == run.train.ids.tolist() == [*map(str, range(14))]
+
+
 def test_the_manifest_always_states_what_is_known(tmp_path: Path) -> None:
     run = Run.from_arrays(train=(np.eye(4), [0, 0, 1, 1]))
     run.save(tmp_path / "run")
@@ -198,7 +205,7 @@ def test_every_call_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 def test_a_save_that_fails_leaves_the_run_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make().save(tmp_path / "run")
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    monkeypatch.setattr("imblens.run._write.write_part", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("imblens.run._write.write_part", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make().save(folder, force=True)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before

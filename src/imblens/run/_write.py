@@ -64,8 +64,10 @@ def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
     files: list[Path] = []
     with staged(path) as stage:
         for name, split in run.splits.items():
+            start = 0
             for number, part in enumerate(split.parts):
-                files += write_part(stage / name / f"part-{number:05d}", part)
+                files += write_part(stage / name / f"part-{number:05d}", part, start=start)
+                start += len(part)
     return seal(path, run, [path / file.relative_to(stage) for file in files])
 
 
@@ -114,9 +116,8 @@ def seal(path: Path, run: Stored, files: list[Path]) -> Path:
     return path
 
 
-def write_part(folder: Path, part: Part) -> list[Path]:
-    """Write one part and return its files."""
-
+def write_part(folder: Path, part: Part, *, start: int = 0) -> list[Path]:
+    """Write one part and return its files; `start` is the place of its first instance in the split, which counts in ids."""
     files = [folder / "features.npy"]
     write_atomic(files[0], lambda file: np.save(file, np.ascontiguousarray(part.features), allow_pickle=False))
     if part.logits is not None:
@@ -126,11 +127,11 @@ def write_part(folder: Path, part: Part) -> list[Path]:
     else:
         (folder / "logits.npy").unlink(missing_ok=True)
     files.append(folder / "instances.parquet")
-    write_atomic(files[-1], lambda file: _write_instances(file, part))
+    write_atomic(files[-1], lambda file: _write_instances(file, part, start))
     return files
 
 
-def _write_instances(file: BinaryIO, part: Part) -> None:
+def _write_instances(file: BinaryIO, part: Part, start: int) -> None:
     """Write label, id and further columns in row groups; those of another file are copied group by group."""
     import pyarrow.parquet as pq
 
@@ -138,7 +139,7 @@ def _write_instances(file: BinaryIO, part: Part) -> None:
     low = 0
     try:
         for known in _column_blocks(part):
-            table = _instances(part, low, known)
+            table = _instances(part, start, low, known)
             writer = writer or pq.ParquetWriter(file, table.schema, write_page_checksum=True)
             writer.write_table(table, row_group_size=ROW_GROUP)
             low += len(table)
@@ -168,14 +169,14 @@ def _column_blocks(part: Part) -> Iterator[dict[str, Any]]:
                 yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-def _instances(part: Part, low: int, known: dict[str, Any]) -> Any:
+def _instances(part: Part, start: int, low: int, known: dict[str, Any]) -> Any:
     import pyarrow as pa
 
     size = len(next(iter(known.values()))) if known else len(part)
     labels = part.labels[low : low + size]
     columns: dict[str, Any] = {}
     if "id" not in known:
-        columns["id"] = pa.array([str(i) for i in range(low, low + size)], pa.string())
+        columns["id"] = pa.array([str(i) for i in range(start + low, start + low + size)], pa.string())
     if labels.ndim == 1:
         columns["label"] = pa.array(labels)
     else:
