@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
 KEPT = 24  # images of each class whose maps are kept, at most
-<<<<<<< HEAD
 FIRST = 8  # of them whatever the network predicts: the same for every network, so that maps can be compared
-=======
-FIRST = 8  # of them of any prediction: the same for every network, so that maps can be compared
->>>>>>> 44cd025 (Ids that are positions count through all parts of a saved run; findings on two Ray nodes, one of which ends, are those of one process)
 VIEW = 224  # pixels of the longer side of a kept image
 MAP = 32  # positions of the longer side of a kept map
 _AT_ONCE = 64  # maps that are resized to the images' size together
@@ -146,11 +142,7 @@ class Alignment(Probe):
 
 
 def _missed(batch: ProbeBatch, pairs: list[Boxed]) -> NDArray[np.bool_]:
-<<<<<<< HEAD
     """Whether the network gets the image of each pair wrong; multi-label: whether it misses that label."""
-=======
-    """Whether the network gets the image of each pair wrong; of a multi-label run, whether it misses that label."""
->>>>>>> 44cd025 (Ids that are positions count through all parts of a saved run; findings on two Ray nodes, one of which ends, are those of one process)
     logits = batch.logits.detach().cpu().numpy()
     if batch.labels.ndim == 1:
         wrong = logits.argmax(axis=1) != batch.labels

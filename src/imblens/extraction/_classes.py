@@ -49,11 +49,7 @@ class Names:
     """What is known of class names, before the network runs and after.
 
     Attributes:
-<<<<<<< HEAD
         known: in the order of the network's outputs, as given; None where no names are given.
-=======
-        known: in the order of the network's outputs, as given; None where neither the caller nor the data set names them.
->>>>>>> 44cd025 (Ids that are positions count through all parts of a saved run; findings on two Ray nodes, one of which ends, are those of one process)
         order: how labels are renumbered, or None.
         notes: sentences on what was assumed.
         of_data: whether the names are those that the data set knows, and not the caller's.
