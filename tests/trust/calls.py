@@ -170,6 +170,12 @@ def studied(text: str = STUDY) -> object:
     return studies.run_study(studies.find_study("study.toml"), new("study"), workers=1, progress=lambda line: None)
 
 
+def costs(run: Run) -> Any:
+    file = Path(new("costs") + ".csv")
+    file.write_text("true," + ",".join(run.classes) + "\n" + "".join(f"{name},0,1,1\n" for name in run.classes))
+    return decisions.read_costs(run, file)
+
+
 def captured(**options: Any) -> Any:
     given = {"train": (PIXELS, OF_PIXELS), "test": (PIXELS, OF_PIXELS), "batch_size": 4}
     return imblens.capture(network(), **{**given, **options})
@@ -261,7 +267,9 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             partial(decisions.checked_prior, run, "training"),
             partial(decisions.checked_prior, run, "x"),
         ),
+        "read_costs": (partial(costs, run), lambda: decisions.read_costs(run, place() / "no.csv")),
         "exports": (exports.exports, None),
+        "find_export": (partial(exports.find_export, "coco"), partial(exports.find_export, "x")),
         **{
             f"export {to}": (partial(exported, to), partial(exported, to, what="x"))
             for to in ("label-studio", "cvat", "coco")
@@ -280,6 +288,9 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
         "load_weights": (lambda: weights(place() / "weights.pt"), lambda: weights(place() / "drop.csv")),
         "Audit.save": (lambda: audited().save(new("report")), lambda: audited().save(place() / "run")),
         "summary": (lambda: report.summary(audited()), None),
+        "report_html": (lambda: report.report_html(audited()), None),
+        "figures": (lambda: report.figures(audited()), None),
+        "assumptions": (partial(report.assumptions, run), None),
         "Audit.verdict": (lambda: audited().verdict(), None),
         "Comparison.save": (lambda: compared().save(new("compared")), lambda: compared().save(place() / "run")),
         "notebook": (lambda: audited()._repr_html_(), None),
@@ -287,6 +298,8 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             f"treat {name}": (partial(imblens.treat, run, name), partial(imblens.treat, run, name, x=1))
             for name in TREATED
         },
+        "treatment_names": (treatments.treatment_names, None),
+        "find_treatment": (partial(treatments.find_treatment, "eos"), partial(treatments.find_treatment, "x")),
         "treatment_table": (lambda: treatments.treatment_table(run, imblens.treat(run, "tau_norm")), None),
         "treatment_summary": (lambda: treatments.treatment_summary(run, imblens.treat(run, "tau_norm")), None),
         "treatment_lines": (lambda: treatments.treatment_lines(imblens.treat(run, "tau_norm")), None),
