@@ -172,7 +172,8 @@ def studied(text: str = STUDY) -> object:
 
 def costs(run: Run) -> Any:
     file = Path(new("costs") + ".csv")
-    file.write_text("true," + ",".join(run.classes) + "\n" + "".join(f"{name},0,1,1\n" for name in run.classes))
+    rows = [f"{name}," + ",".join("0" if name == other else "1" for other in run.classes) for name in run.classes]
+    file.write_text("\n".join(["true," + ",".join(run.classes), *rows]))
     return decisions.read_costs(run, file)
 
 
