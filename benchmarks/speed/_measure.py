@@ -61,7 +61,7 @@ def row(operation: str, size: str, ours: Times | float, peer: str, other: Times 
 
 
 def spread(ours: Times | float, other: Times | float, *, limit: bool) -> tuple[float, float] | None:
-    """Quartiles of the ratio over rounds; by the medians where the rounds are not the same."""
+    """Quartiles of the ratio over rounds; to the median of the other where it has fewer or more rounds."""
     mine, theirs = (np.array(value.rounds if isinstance(value, Times) else [value]) for value in (ours, other))
     if len(mine) == len(theirs) == 1:
         return None

@@ -15,7 +15,6 @@ from typing_extensions import Self
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
-from imblens.lenses._pairs import ALL_PAIRS
 from imblens.run import Batch, Run, Statistic
 
 Matrix = NDArray[np.float64]
@@ -49,22 +48,17 @@ def neighbour_forecast(run: Run, k: int, least_errors: int = ENOUGH_ERRORS) -> N
 
     With fewer than `least_errors` errors in a class (or without predictions) all its instances count.
     """
-    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse import coo_array
 
     labels = run.train.labels
     wrong = ~run.train.correct if run.train.has_logits else np.zeros(len(labels), bool)
     of_errors = (np.bincount(labels[wrong], minlength=run.n_classes) >= least_errors) & run.train.has_logits
     rows = np.flatnonzero(wrong | ~of_errors[labels])
     graph = run.neighbours(k)
-    near = labels[graph.indices[rows]]
-    others = near != labels[rows][:, None]
-    own, n_classes = labels[rows].repeat(others.sum(axis=1)), run.n_classes
-    pairs = own * n_classes + near[others]
-    if n_classes <= ALL_PAIRS:  # counting beats sorting
-        counts = csr_array(np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes))
-    else:
-        places = np.divmod(pairs, n_classes)
-        counts = coo_array((np.ones(len(pairs), np.int64), places), shape=(n_classes, n_classes)).tocsr()
+    own, near = np.repeat(labels[rows], graph.k), labels[graph.indices[rows]].ravel()
+    others = own != near
+    places = own[others], near[others]
+    counts = coo_array((np.ones(len(places[0]), np.int64), places), shape=(run.n_classes, run.n_classes)).tocsr()
     return NeighbourClasses(counts, of_errors)
 
 
