@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import time
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,22 @@ def test_time_left_is_drawn_on_a_terminal_only_and_is_gone_afterwards(monkeypatc
         drawn[kind] = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert drawn[io.StringIO] == ""
     assert "lens \\x1b[31mred, 25%, about 0 s left" in drawn[_Terminal] and drawn[_Terminal].endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_open_opens_the_report_and_a_terminal_gets_its_address(
+    project: Path, monkeypatch: pytest.MonkeyPatch, browser: bool
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: (opened.append(address), browser)[1])
+    words = ("audit", "a.npz", "--lens", "class_accuracy", "--no-map", "--force", "--out", "a folder")
+    plain = imblens(*words, cwd=project)
+    address = (project / "a folder" / "report.html").as_uri()
+    assert plain.returncode == 0 and "a%20folder" in address
+    assert not opened and "open:" not in plain.stdout  # not in a pipe
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "StringIO", _Terminal)
+        shown = imblens(*words, "--open", cwd=project)
+    assert shown.returncode == 0 and opened == [address]
+    assert f"open: {address}" in shown.stdout.splitlines()
+    assert ("no browser was found" in shown.stderr) is not browser

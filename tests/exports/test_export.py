@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import imblens
+from imblens.base import progress
 from imblens.errors import ExistsError, ImblensError
 from imblens.exports import exports
 from imblens.lenses.label_suspects import suggested_labels, suspect_scores
@@ -291,3 +292,19 @@ def test_command(run, tmp_path):
     assert asked.returncode == 2 and "Did you mean 'errors'?" in asked.stderr and not (tmp_path / "other").exists()
     listed = command("list", "exports", "--json", cwd=tmp_path)
     assert set(json.loads(listed.stdout)) == set(exports())
+
+
+def test_a_terminal_sees_how_much_of_a_long_export_is_done(run: Run, tmp_path: Path, monkeypatch) -> None:
+    begun: dict[str, int | None] = {}
+
+    class Noted(progress.Loop):
+        def __init__(self, what: str, total: int | None) -> None:
+            super().__init__(what, total)
+            begun[what] = total
+
+    monkeypatch.setattr(progress, "Loop", Noted)
+    with progress.listening():
+        imblens.export(run, "coco", tmp_path / "coco", what="predictions")
+        imblens.export(run, "spotlight", tmp_path / "spotlight", what="predictions")
+    assert begun["reading sizes of images"] == begun["writing images"] == 310
+    assert begun["writing instances"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from imblens.base.progress import tracked
 from imblens.base.versions import IMBLENS
 from imblens.exports._job import Job, write_json
 
@@ -22,7 +23,7 @@ def write_coco(job: Job, out: Path) -> Path:
     number = {name: place for place, name in enumerate(job.run.classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for one in job.instances():
+    for one in tracked(job.instances(), "reading sizes of images"):
         size = job.media.size(one.at)
         image: dict[str, Any] = {"id": one.at + 1, "file_name": job.media.names[one.at]}
         if size is not None:

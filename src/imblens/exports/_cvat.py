@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imblens.base.files import write_text
+from imblens.base.progress import tracked
 from imblens.exports._job import Instance, Job, write_json
 from imblens.exports._xml import element, legal, write_xml
 
@@ -22,7 +23,7 @@ def write_cvat(job: Job, out: Path) -> Path:
         CVAT, XML annotation format, version 1.1, annotation mode.
     """
     instances = job.instances()
-    sizes = [job.media.size(one.at) for one in instances]
+    sizes = [job.media.size(one.at) for one in tracked(instances, "reading sizes of images")]
     root = element("annotations")
     element("version", root, "1.1")
     task = element("task", element("meta", root))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from imblens.base.progress import tracked
 from imblens.errors import MissingError
 from imblens.run import Run
 
@@ -58,7 +59,7 @@ class Media:
 
         if self.kind != "thumbnail":
             return
-        for name, png in zip(self.names, self.shown, strict=True):
+        for name, png in tracked(list(zip(self.names, self.shown, strict=True)), "writing images"):
             if png is not None:
                 write_bytes(folder / name, png)
 
@@ -96,7 +97,8 @@ def _at(ids: list[str], images: str | Path) -> Media:
             hint="Give the folder below which the ids of the run are names of files.",
         )
     files = [root / name for name in ids]
-    lacking = [name for name, file in zip(ids, files, strict=True) if not file.is_file()]
+    there = [file.is_file() for file in tracked(files, "looking for images")]
+    lacking = [name for name, found in zip(ids, there, strict=True) if not found]
     if lacking:
         raise MissingError(
             f"--images {images}: {len(lacking):,} of {len(ids):,} ids name no file there; the first is {lacking[0]!r}.",

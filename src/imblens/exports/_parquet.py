@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
 from imblens.base.files import write_atomic
+from imblens.base.progress import tracked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def features_of(run: Run, table: pd.DataFrame) -> NDArray[np.float32]:
 
 def blocks_of(table: pd.DataFrame, width: int) -> Iterator[pd.DataFrame]:
     """Blocks of rows, for columns of `width` numbers beside them."""
-    for rows in row_blocks(len(table), width):
+    for rows in tracked(list(row_blocks(len(table), width)), "writing instances"):
         yield table.iloc[rows]
 
 

@@ -13,7 +13,17 @@ from imblens.treatments import parse_pairs
 
 
 class Settings(NamedTuple):
-    """Options by what they belong to."""
+    """Options by what they belong to.
+
+    Attributes:
+        mixing: option and text as typed, of `remix` or `rebalanced_mixup`.
+        oversampler: option and value.
+        loss: option and value (a number, a list or text).
+
+    Example:
+        >>> Settings(mixing={}, oversampler={"k_neighbors": 5}, loss={}).oversampler["k_neighbors"]
+        5
+    """
 
     mixing: dict[str, Any]
     oversampler: dict[str, Any]
