@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from imblens.lenses import errors
-from imblens.report import audit
 from tests.report.runs import HOSTILE, make_run
 
 pytestmark = pytest.mark.browser
@@ -30,31 +29,84 @@ def address(name: str, predicted: str) -> str:
     return f"#class={quote(name, safe='')}&predicted={quote(predicted, safe='')}"
 
 
-def test_a_cell_of_the_matrix_shows_its_images(open_page, report):
+def expected(name: str, predicted: str | None = None) -> list[tuple[str, str]]:
+    """Id and prediction of the test errors of a class, or of a cell, in the order of their probability; from the arrays."""
+    run = make_run(images=True)
+    logits = run.test.features.astype(np.float64) @ run.head.weight.T + run.head.bias
+    chance = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chance /= chance.sum(axis=1, keepdims=True)
+    order = np.argsort(-chance.max(axis=1), kind="stable")
+    told = [(run.classes[run.test.labels[i]], run.classes[logits[i].argmax()], run.test.ids[i]) for i in order]
+    wrong = [(of, taken_for, one) for of, taken_for, one in told if of == name != taken_for]
+    return [(one, taken_for) for _, taken_for, one in wrong if predicted in (None, taken_for)]
+
+
+def nearest_training(test_id: str) -> list[str]:
+    run = make_run(images=True)
+    own = run.test.features[list(run.test.ids).index(test_id)]
+    near = np.argsort(((run.train.features - own) ** 2).sum(axis=1), kind="stable")[:3]
+    return [f"{run.train.ids[i]}, {run.classes[run.train.labels[i]]}" for i in near]
+
+
+def click_cell(page, figure, name: str, predicted: str) -> None:
+    """Search the cell of a matrix by its tooltip, from row to column, and click it."""
+    box = figure.locator(".live").bounding_box()
+
+    def at(x: float, y: float) -> list[str]:
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        return page.locator("#tip:not([hidden]) dd").all_inner_texts()
+
+    rows = ((x, y) for y in range(40, int(box["height"]), 9) for x in (0.5 * box["width"], 0.7 * box["width"]))
+    y = next(y for x, y in rows if at(x, y)[:1] == [name])
+    x = next(x for x in range(40, int(box["width"]), 14) if at(x, y)[:2] == [name, predicted])
+    page.mouse.click(box["x"] + x, box["y"] + y)
+
+
+@pytest.mark.parametrize("matrix", ["confusion", "adversaries_observed", "adversaries"])
+def test_a_cell_of_a_matrix_shows_its_images(open_page, report, pair, matrix):
+    name, predicted, count = pair
     opened = open_page(report)
     page = opened.page
-    figure = page.locator("#lens-class_accuracy figure[id]").last
+    figure = page.locator(f'figure[id]:has(+ .take [data-name="{matrix}"])')
     figure.scroll_into_view_if_needed()
     page.wait_for_function("figure => figure.dataset.live === 'yes'", arg=figure.element_handle())
-    drawn = figure.locator("canvas, svg").first
-    size = drawn.bounding_box()
-    for place in range(100):  # a cell of the lower left half, where a rare class is taken for a common one
-        x, y = 0.2 + 0.04 * (place % 10), 0.95 - 0.05 * (place // 10)
-        drawn.click(position={"x": x * size["width"], "y": y * size["height"]})
-        if page.locator(CARDS).count() and "&predicted=" in page.evaluate("location.hash"):
-            break
-    name, predicted = (page.eval_on_selector(box, "select => select.value") for box in ("#class", "#predicted"))
-    pairs = errors(make_run(images=True)).tables["error_pairs"].set_index(["class", "predicted"])
-    count = int(pairs.loc[(name, predicted), "count"])
+    click_cell(page, figure, name, predicted)
+    page.locator(CARDS).first.wait_for()
     assert page.evaluate("location.hash") == address(name, predicted)
-    assert page.locator(CARDS).count() == min(count, 8)
+    shown = page.locator(f"{CARDS} .mark").all_inner_texts()
+    assert shown == [one for one, _ in expected(name, predicted)[:8]] and len(shown) == min(count, 8)
     assert f"{count} test error" in page.inner_text("#errors-of")
-    chances = [float(re.search(r"([\d.]+)%", text)[1]) for text in page.locator(CARDS).all_inner_texts()]
-    assert chances == sorted(chances, reverse=True)
     first = page.locator(CARDS).first
-    assert first.locator("> .pic[role=img]").count() == 1 and first.locator(".neighbour .pic").count() == 3
+    assert first.locator("> .pic[role=img]").get_attribute("aria-label") == f"{shown[0]}, {name}"
+    near = first.locator(".neighbour .pic").evaluate_all("all => all.map(pic => pic.ariaLabel)")
+    assert near == nearest_training(shown[0])
     page.wait_for_function("document.querySelector('#error-list').getBoundingClientRect().top < innerHeight")
     assert opened.messages == []
+
+
+def test_a_class_that_is_clicked_or_typed_lists_its_errors(open_page, report, pair):
+    name, predicted, _ = pair
+    page = open_page(report).page
+    page.locator('.classes tr[data-class="truck"] th').click()
+    page.locator(CARDS).first.wait_for()
+    told = expected("truck")
+    shown = page.locator(f"{CARDS} .mark").all_inner_texts()
+    assert shown == [one for one, _ in told if one in shown] and shown[0] == told[0][0]
+    assert f"{len(told)} test errors of truck" in page.inner_text("#errors-of")
+    page.keyboard.press("Escape")
+    assert page.locator("#error-list").is_hidden()
+    page.focus("#class")
+    page.keyboard.type(name)
+    page.locator(CARDS).first.wait_for()
+    assert page.locator(f"{CARDS} .mark").first.inner_text() == expected(name)[0][0]
+    page.focus("#predicted")
+    page.keyboard.type(predicted)
+    assert page.evaluate("location.hash") == address(name, predicted)
+    for _ in range(4):  # "Show all", the download and "Clear" are before the list
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('#error-list .tick')"):
+            break
+    assert page.evaluate("document.activeElement.parentElement.innerText") == expected(name, predicted)[0][0]
 
 
 def test_the_address_of_a_cell_can_be_sent(open_page, report, pair):
@@ -77,6 +129,7 @@ def test_a_link_of_the_class_table_leads_to_the_errors(open_page, report):
     assert opened.page.evaluate("location.hash") == link.get_attribute("href")
     opened.page.wait_for_function("() => document.getElementById('errors').getBoundingClientRect().y < 900")
     opened.page.locator(CARDS).first.wait_for()
+    assert opened.page.evaluate("document.activeElement.id") == "errors"  # the next Tab is in the list
 
 
 def test_errors_are_walked_through_and_ticked_by_key(open_page, report, pair):
@@ -158,38 +211,3 @@ def test_accessibility_checker_finds_nothing_in_the_errors(open_page, report, pa
         "violations"
     ]
     assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in violations] == []
-
-
-@pytest.mark.parametrize("kind", ["text", "labels"])
-def test_texts_and_labels_have_errors_too(open_page, tmp_path, kind):
-    run, name = made(kind)
-    opened = open_page(audit(run, lenses=["class_accuracy", "errors"]).save(tmp_path / "out", figures=False))
-    page = opened.page
-    page.select_option("#class", name)
-    page.wait_for_selector(CARDS)
-    if kind == "text":
-        assert page.locator(f"{CARDS} > .preview").count() == page.locator(CARDS).count()
-        assert page.locator(f"{CARDS} .near .preview").count() > 2
-    else:
-        options = page.locator("#predicted option").evaluate_all("all => all.map(option => option.value)")
-        assert "" in options and set(options) <= {"", "negative", "positive"}
-        page.select_option("#predicted", options[1])
-        assert page.evaluate("location.hash") == f"#class={name}&predicted={options[1]}"
-    assert opened.messages == []
-
-
-def made(kind):
-    from tests.lenses.made import NAMES, captured_run
-
-    if kind == "labels":
-        return captured_run(task="multilabel"), NAMES[0]
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    from imblens.run import Run
-    from tests.report.test_previews import texts
-
-    train, test = texts((120, 50, 12), 0), texts((30, 30, 30), 1)
-    pipeline = make_pipeline(TfidfVectorizer(token_pattern="[a-z]{2,}"), LogisticRegression()).fit(*train)
-    return Run.from_sklearn(pipeline, train=train, test=test), "fraud"

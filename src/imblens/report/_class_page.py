@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from imblens.report import _class_table, _errors, _evidence, _html, _image_sheet, _lens_parts, _page, _previews
+from imblens.report import (
+    _class_table,
+    _errors,
+    _evidence,
+    _html,
+    _image_sheet,
+    _lens_parts,
+    _overlays,
+    _page,
+    _previews,
+)
 
 if TYPE_CHECKING:
     from imblens.report._data import AuditData
+
+SHOWN = 24  # errors without a script
 
 
 def class_html(audit: AuditData, stated: Mapping[str, Any]) -> str:
@@ -25,7 +37,7 @@ def class_html(audit: AuditData, stated: Mapping[str, Any]) -> str:
     wanted = [*(("train", str(row["prototype"])) for row in typical), *_errors.wanted_images(own)]
     sheet, others = _image_sheet.sheet(run, wanted), _previews.previews(run, wanted)
     groups = [group for group in _evidence.gallery(audit, sheet, others) if group["name"] == name]
-    rows = [row for row in _errors.static_rows(audit, [name], found, sheet, others) if row["name"] == name]
+    rows = _errors.static_rows(audit, [name], own, sheet, others, most=SHOWN)
     sections = [
         {"id": _html.anchor(lens), "name": lens, "question": text["question"], "stated": text["lines"]}
         for lens, text in stated["lenses"].items()
@@ -44,12 +56,12 @@ def class_html(audit: AuditData, stated: Mapping[str, Any]) -> str:
             "images": sheet.data(),
             "previews": others.data(),
             "key": _errors.key(audit),
-            "errors": _errors.data(audit, found),
+            "errors": _errors.data(audit, own, only=name),
         },
         names=run.classes,
         live=False,
         sheet=sheet,
-        preview_kind=others.kind,
+        maps_key=_overlays.KEY,
         multilabel=stated["task"] == "multilabel",
         title=f"imblens: {name}",
         subtitle=name,

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from imblens.base.wording import percent
 from imblens.lenses.errors import Listed, listed_errors, near_classes
 from imblens.report import _lens_parts, _overlays
 from imblens.report._packing import deflated
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 NEAR, STATED = 3, 100  # nearest training instances that the page shows; errors in the summary
 ROW, CLASSES, MAPS = 6, 24, 24  # errors in a static row, rows, and activation maps among them
+UNQUOTED = "!'()*"
 MANY = 60  # classes above which half as many rows are static, and fewer prototypes, so that the page stays light
 
 
@@ -59,18 +59,32 @@ def wanted_images(found: Sequence[Mapping[str, Any]]) -> Iterator[Key]:
 
 @lru_cache(maxsize=4096)
 def anchor(name: str, predicted: str) -> str:
-    """Return the address of a cell within the page.
+    """Return the address of a cell within the page, as the script writes it (encodeURIComponent).
 
-    >>> anchor("pick-up truck", "car")
-    'class=pick-up%20truck&predicted=car'
+    >>> anchor("pick-up truck", "car (old)")
+    'class=pick-up%20truck&predicted=car%20(old)'
     """
-    return f"class={quote(name, safe='')}&predicted={quote(predicted, safe='')}"
+    return f"class={quote(name, safe=UNQUOTED)}&predicted={quote(predicted, safe=UNQUOTED)}"
+
+
+def chance(probability: float) -> str:
+    """Write the probability of a prediction, as the script writes it.
+
+    >>> chance(0.914), chance(0.9962)
+    ('91%', '99.6%')
+    """
+    return f"{100 * probability:.{0 if probability < 0.995 else 1}f}%"
 
 
 def static_rows(
-    audit: AuditData, order: Sequence[str], found: Sequence[Mapping[str, Any]], sheet: Sheet, others: Previews
+    audit: AuditData,
+    order: Sequence[str],
+    found: Sequence[Mapping[str, Any]],
+    sheet: Sheet,
+    others: Previews,
+    most: int | None = None,
 ) -> list[dict[str, Any]]:
-    """For each class its most confident errors: one of each pair first, the commonest pair leading."""
+    """For each class its `most` most confident errors: one of each pair first, the commonest pair leading."""
     if not found:
         return []
     pairs = audit.findings[_lens_parts.ERRORS].tables["error_pairs"]
@@ -83,7 +97,7 @@ def static_rows(
         of.setdefault(row["class"], []).append((turns[pair], -count[pair], i))
     kept = _overlays.kept_maps(audit.run)
     maps, groups = MAPS, []
-    most = ROW if len(of) <= CLASSES // 2 else ROW // 2
+    most = most or (ROW if len(of) <= CLASSES // 2 else ROW // 2)
     shown = CLASSES if audit.run.n_classes <= MANY else CLASSES // 2
     for name in [name for name in dict.fromkeys([*order, *of]) if name in of][:shown]:
         images = []
@@ -91,7 +105,7 @@ def static_rows(
             row = found[i]
             one = kept.get(name, {}).get(row["id"]) if maps else None
             maps -= one is not None
-            caption = f"{row['predicted']} {percent(row['probability'])}"
+            caption = f"{row['predicted']} {chance(row['probability'])}"
             alt = f"Test instance {row['id']} of {name}, predicted {caption}"
             images.append(
                 {
@@ -119,11 +133,12 @@ def key(audit: AuditData) -> str:
     return hashlib.sha256("\0".join(_lens_parts.ticked_ids(audit.findings)).encode()).hexdigest()[:16]
 
 
-def data(audit: AuditData, found: Sequence[Mapping[str, Any]]) -> str | None:
+def data(audit: AuditData, found: Sequence[Mapping[str, Any]], only: str | None = None) -> str | None:
     """Return all listed errors for the script, deflated; None where there are none.
 
     `errors`: id, class, predicted, probability, and place and class of each nearest instance; `ids`: of those instances;
-    `pairs`: class, predicted, errors, confident errors. Classes and predictions are numbers; `predictions` names the latter.
+    `pairs`: class, predicted, errors, confident errors, of the class `only` if there is one. Classes and predictions are
+    numbers; `predictions` names the latter.
     """
     if not found:
         return None
@@ -146,6 +161,7 @@ def data(audit: AuditData, found: Sequence[Mapping[str, Any]]) -> str | None:
     counted = [
         [number[a], predicted[b], int(n), int(sure)]
         for a, b, n, sure in zip(pairs["class"], pairs["predicted"], pairs["count"], pairs["confident"], strict=True)
+        if only in (None, a)
     ]
     held = {"errors": listed_, "ids": list(ids), "pairs": counted, "predictions": predictions}
     return deflated(held)

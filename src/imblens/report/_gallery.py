@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.base.files import write_text
 from imblens.base.progress import tracked
-from imblens.base.wording import counted, percent
+from imblens.base.wording import counted
 from imblens.report import _errors, _image_sheet
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ def write_gallery(audit: AuditData | None, out: Path, find: Find | None) -> int:
         entries: list[dict[str, Any]] = []
         for row in rows:
             images = [
-                _one("test", row["id"], f"predicted {row['predicted']} {percent(row['probability'])}", find, stored)
+                _one(
+                    "test",
+                    row["id"],
+                    f"predicted {row['predicted']} {_errors.chance(row['probability'])}",
+                    find,
+                    stored,
+                )
             ]
             near = row["neighbours"][: _errors.NEAR]
             images += [_one("train", one["id"], f"nearest training: {one['class']}", find, stored) for one in near]

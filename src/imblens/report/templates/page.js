@@ -247,11 +247,12 @@
   // --- one class chosen: charts, lines, rows and the address follow
 
   const select = document.getElementById("class");
+  const alone = !select && page.of !== "";  // the short page of one class
   const box = document.getElementById("chosen");
 
   function choose(name, write = true, predicted = "") {
-    chosen = page.classes.includes(name) ? name : "";
-    cell = chosen === "" ? "" : predicted;
+    chosen = alone ? page.of : page.classes.includes(name) ? name : "";
+    cell = chosen !== "" && chosen === name ? predicted : "";
     if (select) select.value = chosen;
     if (chosen !== "") document.getElementById("hint")?.remove();
     for (const item of all("[data-class]")) {
@@ -304,6 +305,10 @@
     if (name !== chosen || predicted !== cell) choose(name, false, predicted);
     const target = at ? document.getElementById(at) : predicted ? panel : null;
     target?.scrollIntoView();
+    if (target && target === panel) {  // the next Tab is in the list
+      panel.tabIndex = -1;
+      panel.focus({ preventScroll: true });
+    }
     settled?.then(() => target?.scrollIntoView());  // the list of errors moves what is below it
   }
 
@@ -363,6 +368,7 @@
   const list = document.getElementById("error-list");
   const cells = document.getElementById("predicted");
   const tickedErrors = new Map();
+  const named = (row) => JSON.stringify(row.slice(0, 3));  // the same in the report and in the page of a class
   let held;
   for (const figure of all(".gallery.errors figcaption[id]")) figure.removeAttribute("id");  // addresses where no script runs
 
@@ -384,12 +390,13 @@
   function card([id, label, predicted, probability, near], number) {
     const { ids, predictions } = held;
     const name = page.classes[label];
+    const row = [id, name, predictions[predicted], probability];
     const map = document.querySelector(`.map-of[data-number="${number}"] svg`);
     const image = map?.cloneNode(true) ?? shownAs("test", id, `${id}, ${name}`);
-    const box = make("input", { type: "checkbox", className: "tick", checked: tickedErrors.has(number) });
+    const box = make("input", { type: "checkbox", className: "tick", checked: tickedErrors.has(named(row)) });
     box.addEventListener("change", () => {
-      if (box.checked) tickedErrors.set(number, [id, name, predictions[predicted], probability]);
-      else tickedErrors.delete(number);
+      if (box.checked) tickedErrors.set(named(row), row);
+      else tickedErrors.delete(named(row));
       sync();
     });
     const words = near.map(([place, of]) => {
@@ -421,7 +428,9 @@
     msg.hidden = list.hidden = own < 0;
     const what = chosen + (cell && ` predicted ${cell}`);
     msg.textContent = !total ? `No test error of ${what}.`
-      : `${total} test error${total === 1 ? "" : "s"} of ${what}` + (found.length < total ? `; the ${found.length} most confident are listed.` : ".");
+      : `${total} test error${total === 1 ? "" : "s"} of ${what}` + (found.length === total ? "."
+        : cell === "" && of.length > 1 ? `; ${found.length} are listed, the most confident of each predicted class.`
+        : `; the ${found.length} most confident are listed.`);
     cells.replaceChildren(make("option", { value: "", textContent: "Any class" }), ...(own < 0 ? [] : of.map(([, predicted, n]) =>
       make("option", { value: predictions[predicted], textContent: `${predictions[predicted]} (${n})` }))));
     if (cell !== "" && !at) cells.append(make("option", { value: cell, textContent: `${cell} (0)` }));
@@ -439,12 +448,12 @@
     const n = tickedErrors.size;
     document.getElementById("ticked-errors").textContent = n ? `${n} ticked.` : "None ticked.";
     document.getElementById("take-errors").disabled = !n;
-    try { if (store) localStorage.setItem(page.key + " errors", JSON.stringify([...tickedErrors])); } catch { /* not stored */ }
+    try { if (store) localStorage.setItem(page.key + " ticked errors", JSON.stringify([...tickedErrors.values()])); } catch { /* not stored */ }
   }
 
   if (panel) {
     try {
-      for (const [number, row] of JSON.parse(localStorage.getItem(page.key + " errors") || "[]")) tickedErrors.set(number, row);
+      for (const row of JSON.parse(localStorage.getItem(page.key + " ticked errors") || "[]")) tickedErrors.set(named(row), row);
     } catch { /* nothing is stored */ }
     sync(false);
     cells.addEventListener("change", () => choose(chosen, true, cells.value));
