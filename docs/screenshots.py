@@ -4,8 +4,8 @@
 
 Without a folder the demo is run first (training included) and photographed as `shapes`, with its comparison. Of every run the
 first screen is kept at 1280, 768 and 400 pixels (`report-NAME-WIDTH.webp`); of `shapes` also the dark scheme, a chosen class,
-points on the map and label suspects. Images of a set whose licence does not allow it do not belong here: a first screen shows
-none.
+its errors, points on the map and label suspects. Images of a set whose licence does not allow it do not belong here: a first
+screen shows none.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def photograph(report: Path, name: str) -> None:
         page.select_option("#class", index=-1 + page.locator("#class option").count())
         page.locator("#lens-archetypes").scroll_into_view_if_needed()
         keep(page, f"report-{name}-chosen", of="#lens-archetypes")
+        page.wait_for_selector("#error-list > li")
+        keep(page, f"report-{name}-errors", of="#lens-errors")
         page.select_option("#class", "")
         keep(page, f"report-{name}-map", of="#lens-embedding_map figure")
         keep(page, f"report-{name}-suspects", of="#lens-label_suspects .plot.whole")

@@ -1,21 +1,24 @@
-"""The errors of real images, in a browser: CIFAR-10 with a long tail, and blood cells with several labels.
+"""The errors of real images, in a browser: CIFAR-10 with a long tail (also in 100 classes); blood cells with several labels.
 
-The classifier is a logistic regression on the colours of a coarse grid: it errs enough, and takes no training of a network.
+The classifier is a linear model on the colours of a coarse grid: it errs enough, and takes no training of a network.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imblens.report import audit
-from imblens.run import Part, Run, Split
+from imblens.run import Head, Part, Run, Split
 
 pytestmark = pytest.mark.browser
 CARDS = "#error-list > li"
@@ -49,16 +52,41 @@ def classified(folder: Path) -> Run:
         warnings.simplefilter("ignore")  # a hundred steps are enough
         one = LogisticRegression(max_iter=100)
         model = (OneVsRestClassifier(one) if y.ndim == 2 else one).fit(x, y)
-    logits = {name: np.asarray(model.decision_function(part[0])) for name, part in parts.items()}
+    splits = {
+        name: split_of(name, part, found.classes, logits=np.asarray(model.decision_function(part[0])))
+        for name, part in parts.items()
+    }
+    return Run(**splits, head=None, classes=found.classes, task=found.task)
 
-    def split_of(name: str) -> Split:
-        import pandas as pd
 
-        features, pictures, labels = parts[name]
-        table = pd.DataFrame({"id": [f"{name}/{i}" for i in range(len(labels))], "thumbnail": pictures})
-        return Split((Part(features, labels, logits=logits[name], table=table),), found.classes, name)
+def in_a_hundred_classes(folder: Path) -> Run:
+    """Every class in ten by colour, "horse 3" for one, with the head of a linear discriminant."""
+    from sklearn.cluster import KMeans
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    return Run(train=split_of("train"), test=split_of("test"), head=None, classes=found.classes, task=found.task)
+    from imblens.data import load_images
+
+    found = load_images(folder)
+    features, pictures = {}, {}
+    fine = {name: np.zeros(len(split), np.int64) for name, split in (("train", found.train), ("test", found.test))}
+    for name, split in (("train", found.train), ("test", found.test)):
+        features[name], pictures[name] = drawn(split, np.arange(len(split)))
+    for c in range(len(found.classes)):
+        own = {name: np.flatnonzero(np.asarray(split.labels) == c) for name, split in found.splits.items()}
+        groups = KMeans(10, n_init=1, random_state=0).fit(features["train"][own["train"]])
+        for name in fine:
+            fine[name][own[name]] = 10 * c + groups.predict(features[name][own[name]])
+    model = LinearDiscriminantAnalysis().fit(features["train"], fine["train"])
+    classes = tuple(f"{name} {group}" for name in found.classes for group in range(10))
+    head = Head(model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
+    splits = {name: split_of(name, (features[name], pictures[name], fine[name]), classes, head=head) for name in fine}
+    return Run(**splits, head=head, classes=classes)
+
+
+def split_of(name: str, part, classes: tuple[str, ...], logits=None, head: Head | None = None) -> Split:
+    features, pictures, labels = part
+    table = pd.DataFrame({"id": [f"{name}/{i}" for i in range(len(labels))], "thumbnail": pictures})
+    return Split((Part(features, labels, logits=logits, table=table),), classes, name, head)
 
 
 def drawn(split, chosen) -> tuple[np.ndarray, list[bytes]]:
@@ -105,3 +133,32 @@ def test_the_errors_of_real_images(open_page, saved, name):
         page.evaluate((Path(axe.origin).parent / "axe.min.js").read_text())
         assert [one["id"] for one in page.evaluate("axe.run()")["violations"]] == []
     assert opened.messages == [] and other.messages == []
+
+
+@pytest.mark.thorough  # with arrays: test_budgets.py
+def test_a_hundred_classes_of_real_images_stay_in_budget_and_show_their_errors(open_page, real_data, tmp_path):
+    found = audit(in_a_hundred_classes(real_data / "cifar10-lt"))
+    file = found.save(tmp_path / "out", figures=False)
+    pairs = found["errors"].tables["error_pairs"]
+    assert pairs.groupby("class")["listed"].sum().min() >= 1  # no class goes without
+    name, predicted, count, listed = pairs.loc[pairs["count"].idxmax(), ["class", "predicted", "count", "listed"]]
+    text = file.read_text(encoding="utf-8")
+    sheet = re.search(r"data:image/jpeg[^)]+", text)[0]
+    print(f"{len(text.encode()) / 1e6:.2f} MB, {len(sheet) / 1e6:.2f} MB of it images")
+    assert len(text.encode()) < 10e6 and 1e6 < len(sheet) < 4.1e6
+    opened = open_page(file, fragment=f"#class={quote(name)}&predicted={quote(predicted)}")
+    page = opened.page
+    page.locator(CARDS).first.wait_for()
+    assert f"{count} test errors of {name} predicted {predicted}" in page.inner_text("#errors-of")
+    assert page.locator(CARDS).count() == page.locator(f"{CARDS} > .pic[role=img]").count() == listed > 1
+    assert page.locator(f"{CARDS} .neighbour .pic").count() == 3 * listed
+    whole = open_page(file)
+    whole.wait_for_charts()
+    states = whole.page.eval_on_selector_all("figure[id]", "all => all.map(figure => figure.dataset.live)")
+    assert len(states) > 20 and set(states) == {"yes"}
+    elements = whole.page.evaluate(
+        "document.querySelectorAll('*').length - document.querySelectorAll('table *').length"
+    )
+    print(f"{elements} elements")
+    assert elements <= 3_000
+    assert opened.messages == [] and whole.messages == []

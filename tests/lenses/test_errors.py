@@ -37,15 +37,29 @@ def test_against_a_loop_over_instances():
         assert row["neighbours"].split() == [str(run.train.ids[i]) for i in distance.argsort(kind="stable")[:3]]
 
 
-def test_a_limit_gives_every_pair_its_most_confident_error_first():
+def test_a_limit_gives_every_class_its_most_confident_error_first():
     whole = errors(make_run())
-    pairs = len(whole.tables["error_pairs"])
-    assert whole.summary["errors"] > pairs > 3
-    cut = errors(make_run(), limit=pairs)
-    assert cut.tables["error_pairs"]["listed"].tolist() == [1] * pairs
-    first = whole.tables["errors"].drop_duplicates(["class", "predicted"])
+    names = whole.tables["errors"]["class"].nunique()
+    assert whole.summary["listed"] > names > 3
+    cut = errors(make_run(), limit=names)
+    first = whole.tables["errors"].drop_duplicates("class")
     assert cut.tables["errors"]["id"].tolist() == first["id"].tolist()
     assert any("are listed: " in note for note in cut.notes)
+    assert cut.tables["error_pairs"]["count"].tolist() == whole.tables["error_pairs"]["count"].tolist()
+
+
+def test_under_a_limit_classes_are_listed_alike_and_frequent_pairs_more_often():
+    """100 errors of a taken for b, four each for c, d and e; of f three, each taken for another class."""
+    given = ["ab"] * 100 + ["ac"] * 4 + ["ad"] * 4 + ["ae"] * 4 + ["fa", "fb", "fc"]
+    labels, taken_for = (np.array(["abcdef".index(pair[i]) for pair in given]) for i in (0, 1))
+    logits = np.zeros((len(given), 6))
+    logits[np.arange(len(given)), taken_for] = 1 + np.random.default_rng(0).permutation(len(given)) / 100
+    features = np.random.default_rng(1).normal(size=(len(given), 2))
+    run = Run.from_arrays(train=(np.eye(6), range(6)), test=(features[:, :2] @ np.eye(2, 6), labels, logits))
+    pairs = errors(run, limit=11).tables["error_pairs"].set_index(["class", "predicted"])["listed"]
+    assert pairs.groupby("class").sum().to_dict() == {"0": 8, "5": 3}
+    assert pairs["0"].to_dict() == {"1": 5, "2": 1, "3": 1, "4": 1}  # 100, 25, 11, 6, 4, 4, 4, 4
+    assert errors(run).tables["error_pairs"]["listed"].tolist() == [8, 4, 4, 4, 1, 1, 1]
 
 
 def test_labels_by_hand():

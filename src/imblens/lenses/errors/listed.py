@@ -42,7 +42,7 @@ class Listed:
 
 
 def listed_errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Listed:
-    """List the most confident errors: of each pair of classes the first, then the second of each, until `limit`.
+    """List the most confident errors of each pair of classes, by turns among the classes, until `limit`.
 
     The result is computed once for a run; its arrays are not to be changed.
     """
@@ -58,9 +58,8 @@ def _listed(run: Run, k: int, per_pair: int, limit: int) -> Listed:
     order = np.lexsort((-probability, which))  # by pair, most confident first
     within = np.empty(len(pair), np.int64)
     within[order] = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
-    turn = np.lexsort((-probability, -counts[which], within))
-    kept = turn[within[turn] < per_pair][:limit]
-    kept = kept[np.argsort(-probability[kept], kind="stable")]
+    kept = _in_turn(labels, probability, within, counts[which], per_pair)[:limit]
+    kept = kept[np.lexsort((rows[kept], -probability[kept]))]
     sure = np.bincount(which[probability >= SURE], minlength=len(keys))
     listed = np.bincount(which[kept], minlength=len(keys))
     pairs = np.stack([keys // max(run.n_classes, 2), keys % max(run.n_classes, 2), counts, sure, listed], axis=1)
@@ -70,6 +69,29 @@ def _listed(run: Run, k: int, per_pair: int, limit: int) -> Listed:
     return Listed(
         rows[kept], labels[kept], predicted[kept], probability[kept], own[kept], near, pairs.astype(np.int64), len(rows)
     )
+
+
+def _in_turn(labels: Places, probability: Floats, within: Places, count: Places, per_pair: int) -> Places:
+    """Positions of the errors that may be listed, in turns: one of each class, the class with most errors leading.
+
+    Of a class the most confident error is first. Then a pair of `count` errors takes its turns at count, count / 4,
+    count / 9, ...: of a pair with four times as many errors twice as many are listed.
+
+    Args:
+        labels, probability: (E,) of all errors.
+        within: (E,) rank of an error within its pair.
+        count: (E,) errors of its pair.
+        per_pair: most errors of a pair.
+    """
+    share = count / (within + 1.0) ** 2
+    confident = np.lexsort((-probability, labels))
+    share[confident[np.unique(labels[confident], return_index=True)[1]]] = np.inf
+    found = np.flatnonzero(within < per_pair)
+    found = found[np.lexsort((-probability[found], -share[found], labels[found]))]
+    sizes = np.bincount(labels[found])
+    turn = np.arange(len(found)) - (np.cumsum(sizes) - sizes)[labels[found]]
+    errors = np.bincount(labels)[labels[found]]
+    return found[np.lexsort((-probability[found], -errors, turn))]
 
 
 def _class_errors(test: Split) -> tuple[Any, ...]:

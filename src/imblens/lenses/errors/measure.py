@@ -28,10 +28,10 @@ def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Find
 
     probability = softmax of the logits at the predicted class
 
-    For each pair of a class and a predicted class at most `per_pair` errors are listed, those with the highest probability:
-    first the most confident error of each pair, then the second of each, until `limit`. Every error is counted in
-    `error_pairs`. An error counts as confident from a probability of 0.9. Nearest are training instances by Euclidean
-    distance between features.
+    For each pair of a class and a predicted class at most `per_pair` errors are listed, those with the highest probability.
+    Where that is more than `limit`, the classes take turns: of each its most confident error is listed, then more, and of a
+    pair with four times as many errors twice as many. Every error is counted in `error_pairs`. An error counts as
+    confident from a probability of 0.9. Nearest are training instances by Euclidean distance between features.
 
     In a multi-label run each label is a binary task: an error is a positive that is predicted negative, or a negative that is
     predicted positive (logit above 0), and its probability is that of the prediction, by the sigmoid. Uncertain labels

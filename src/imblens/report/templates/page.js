@@ -429,6 +429,7 @@
     const what = chosen + (cell && ` predicted ${cell}`);
     msg.textContent = !total ? `No test error of ${what}.`
       : `${total} test error${total === 1 ? "" : "s"} of ${what}` + (found.length === total ? "."
+        : !found.length ? `; none of them is among the ${held.errors.length} listed errors.`
         : cell === "" && of.length > 1 ? `; ${found.length} are listed, the most confident of each predicted class.`
         : `; the ${found.length} most confident are listed.`);
     cells.replaceChildren(make("option", { value: "", textContent: "Any class" }), ...(own < 0 ? [] : of.map(([, predicted, n]) =>
