@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import check_grad, minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
@@ -167,3 +167,18 @@ def test_without_a_head_these_state_so(name: str) -> None:
 def test_rare_classes_gain_on_test(name: str) -> None:
     run = blobs_run((400, 90, 40, 25), seed=1)
     assert balanced_accuracy(treat(run, name)) > balanced_accuracy(run) + 0.02
+
+
+def test_lws_descends_along_the_slope_of_its_loss_and_keeps_factors_positive(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def noted(loss: Any, start: Any, **options: Any) -> Any:
+        asked.append((loss, options["bounds"]))
+        return minimize(loss, start, **options)
+
+    monkeypatch.setattr("scipy.optimize.minimize", noted)
+    treat(blobs_run(seed=2), "lws")
+    (loss, bounds), *_ = asked
+    for at in np.random.default_rng(0).uniform(0.2, 3, (5, 4)):
+        assert check_grad(lambda factor: loss(factor)[0], lambda factor: loss(factor)[1], at) < 1e-5
+    assert all(low > 0 for low, _ in bounds)

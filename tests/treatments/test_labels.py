@@ -146,6 +146,7 @@ def test_the_table_by_hand() -> None:
     summary = treatment_summary(*runs).set_index("measure")
     assert summary.loc["balanced_accuracy", "after"] == 1 and summary.loc["auroc", "after"] == 1
     assert summary.loc["auroc", "before"] == pytest.approx(np.mean([3 / 4, 3.5 / 6]))
+    assert summary.loc["macro_f1", ["before", "after"]].tolist() == pytest.approx([(2 / 3 + 1 / 2) / 2, 1])
 
 
 def test_a_treated_run_is_stored_and_read(tmp_path: Path) -> None:

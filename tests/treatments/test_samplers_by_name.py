@@ -234,3 +234,10 @@ def test_every_treatment_declares_what_a_person_needs() -> None:
                 assert option.check(value, name) == value
     with pytest.raises(MissingError, match=r"has no option 'tua'\. Did you mean 'tau'"):
         treat(blobs_run(), "tau_norm", tua=1)
+
+
+def test_eos_takes_all_other_instances_where_more_neighbours_are_asked_for() -> None:
+    run = blobs_run((30, 12, 8, 6))
+    with pytest.warns(ImblensWarning, match="k_neighbors=500 is more than the 55 other instances"):
+        better = treat(run, "eos", k_neighbors=500)
+    assert better.meta["treatment"]["facts"]["k_neighbors"] == 55

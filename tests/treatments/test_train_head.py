@@ -135,3 +135,16 @@ def test_the_curve_ends_with_the_head_that_is_returned() -> None:
     assert any(text.startswith(line) for text in treatment_lines(better))
     alone = Run.from_arrays(train=(features, labels), classes=names)
     assert treat(alone, "crt", epochs=2, curve=True).meta["treatment"]["facts"]["curve"][1]["test"] is None
+
+
+def test_a_step_takes_fewer_rows_where_the_steps_would_be_too_few() -> None:
+    recipe = Recipe(epochs=2, batch_size=64, least_steps=10)
+    assert [recipe.rows_of_step(n) for n in (3, 100, 1000)] == [1, 20, 64]
+    assert Recipe(epochs=1, batch_size=64, least_steps=1).rows_of_step(50) == 50
+
+
+def test_a_random_start_is_that_of_a_linear_layer_of_torch() -> None:
+    features, labels = blobs((30, 20, 10, 5))
+    head = train_head(features, labels, 4, start="random", recipe=Recipe(epochs=0, scaled=False))
+    drawn = np.abs(np.c_[head.weight, head.bias])
+    assert 0.8 / np.sqrt(6) < drawn.max() <= 1 / np.sqrt(6)

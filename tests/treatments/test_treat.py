@@ -218,3 +218,12 @@ def test_treating_arrays_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_classes_of_one_instance_are_named_up_to_five() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.r_[np.repeat(0, 40), np.repeat(1, 20), np.arange(2, 9)]
+    features = (rng.normal(size=(67, 4)) + 4 * rng.normal(size=(9, 4))[labels]).astype(np.float32)
+    run = Run.from_arrays(train=(features, labels), head=(np.ones((9, 4)), np.zeros(9)), classes=[*"abcdefghi"])
+    with pytest.warns(ImblensWarning, match="c, d, e, f, g and 2 more: one training instance"):
+        treat(run, "tau_norm", tau=0.5)
