@@ -19,9 +19,20 @@ from tests.trust.options import run
         (OSError("flaky"), "the system reports: flaky."),
         (MemoryError("9 GB"), "not enough memory: 9 GB"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory: DefaultCPUAllocator"),
+        (MemoryError(), "error: not enough memory."),
+        (RuntimeError("can't start new thread"), "not enough memory: can't start new thread."),
         (ImportError("x.so: failed to map segment from shared object"), "not enough memory: x.so"),
     ],
-    ids=["disk", "vanished", "unnamed", "memory", "memory of torch", "memory for a library"],
+    ids=[
+        "disk",
+        "vanished",
+        "unnamed",
+        "memory",
+        "memory of torch",
+        "memory without words",
+        "thread",
+        "memory for a library",
+    ],
 )
 def test_a_fault_is_one_error(error: Exception, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run().save(tmp_path / "run")

@@ -21,6 +21,7 @@ import typer
 from imblens.cli._commands import Commands
 from imblens.cli._shared import CLAIMED, examples
 
+LACKING = ("failed to map segment", "can't allocate memory", "cannot allocate memory", "can't start new thread")
 LESS = "Use fewer instances, or imblens audit --approximate."
 app = typer.Typer(
     name="imblens",
@@ -80,8 +81,6 @@ def _run() -> int:
         code, lacking = _lacking(error)
         _leave_nothing()
         _report("error", *lacking)
-    except MemoryError as error:
-        _report("error", f"not enough memory: {error}", LESS)
     except Exception as error:
         if hasattr(error, "format_message"):
             _report("error", *_misuse(error))
@@ -92,16 +91,16 @@ def _run() -> int:
             raise
         if _lacks_memory(error):
             code = 2
-            _report("error", f"not enough memory: {error}", LESS)
+            _report("error", f"not enough memory: {error}".rstrip(": ") + ".", LESS)
         else:
             _report("error", *(_refused(error) if isinstance(error, OSError) else _failed(error)))
     return code
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether another library failed for want of memory, with an exception of its own."""
+    """Whether memory was lacking: Python states it, or another library failed for want of it with an exception of its own."""
     message = str(error).lower()
-    return any(text in message for text in ("failed to map segment", "can't allocate memory", "cannot allocate memory"))
+    return isinstance(error, MemoryError) or any(text in message for text in LACKING)
 
 
 def _refused(error: OSError) -> tuple[str, str]:
