@@ -13,6 +13,7 @@ import pytest
 import imblens
 from imblens.cli import main
 from imblens.decisions import Unlabelled, collect, collection_gain
+from imblens.decisions._gain import _gains
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run import Run
 from tests.decisions.runs import CENTRES, run_of, sample
@@ -184,3 +185,18 @@ def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fra
     code, out, err = command(*words)
     assert code == 2 and out == "" and fragment in err and len(err.strip().splitlines()) <= 2
     assert not Path("found").exists()
+
+
+def test_labels_after_one_that_is_too_rare_have_their_gains() -> None:
+    rng = np.random.default_rng(2)
+    labels = (rng.random((400, 3)) < [0.01, 0.3, 0.4]).astype(int)
+    features = labels @ rng.normal(size=(3, 6)) + rng.normal(size=(400, 6))
+    halves = [(features[rows], labels[rows], features[rows, :3]) for rows in (slice(200), slice(200, 400))]
+    table, notes = collection_gain(Run.from_arrays(train=halves[0], val=halves[1]), draws=20)
+    assert table["gain_2"].isna().tolist() == [True, False, False]
+    assert any("No gain for 0: fewer than 8 training instances" in note for note in notes)
+
+
+def test_gains_of_a_class_that_is_never_right_start_from_zero() -> None:
+    never = np.array([-0.3, -0.2, -0.1])  # what a fit below zero would state
+    assert _gains(never, np.array([10.0, 20.0, 40.0]), 40, 1.0).tolist() == pytest.approx([0, 0], abs=0.02)

@@ -177,3 +177,9 @@ def test_the_command_takes_shares_costs_and_constraints(command) -> None:
 def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fragment: str) -> None:
     code, out, err = command(*words)
     assert code == 2 and out == "" and fragment in err and not Path("p.parquet").exists()
+
+
+@pytest.mark.parametrize("path", [3, None, b"rules.safetensors", ["rules.safetensors"]])
+def test_a_path_that_is_none_is_named(path: object) -> None:
+    with pytest.raises(InputError, match="path"):
+        Decision.load(path)  # type: ignore[arg-type]

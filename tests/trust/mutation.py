@@ -361,11 +361,21 @@ def patch(mutant: Mutant, functions: list[types.FunctionType]) -> bool:
     return True
 
 
+class _Ahead:
+    """Pytest plugin: a finder of modules comes before pytest's own, which loads the files that it is given from the disk."""
+
+    def __init__(self, finder: _Finder) -> None:
+        self.finder = finder
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:
+        sys.meta_path.insert(0, self.finder)
+
+
 def fresh(mutant: Mutant, tests: list[str]) -> str | None:
     """The first test that fails where the module is loaded with the fault, in a process that has loaded nothing of imblens."""
-    sys.meta_path.insert(0, _Finder(mutant))
     watch = Watch()
-    code = pytest.main([*OPTIONS, "-x", *tests], plugins=[watch])
+    code = pytest.main([*OPTIONS, "-x", *tests], plugins=[watch, _Ahead(_Finder(mutant))])
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         return "no tests"
     return watch.failed or (None if code == pytest.ExitCode.OK else f"exit code {int(code)}")
