@@ -11,10 +11,11 @@ ADVISORIES := .venv-advisories
 SCHEMAS := .venv-schemas
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))") --dist loadfile --no-loadscope-reorder # a process for each core, up to four, each with one thread: every one collects all tests
 TESTED := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python
-COVERED := $(TESTED) -m slipcover --source src/imblens --omit 'src/imblens/extraction/_loops.py' --skip-covered --missing-width 40
+MEASURED := --source src/imblens --omit 'src/imblens/extraction/_loops.py'
+COVERED := $(TESTED) -m slipcover $(MEASURED) --skip-covered --missing-width 40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-all lint check advisories schemas fix bench bench-scale soak docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test test-all lint check advisories schemas fix bench bench-scale soak coverage docs examples notebooks ecosystem peers clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -84,8 +85,13 @@ bench: setup ## measure speed against public peers and the machine's limit
 bench-scale: setup ## measure time, memory and disk of audits of a million instances and of 10,000 classes (40 minutes)
 	$(BIN)/python -m benchmarks.scale
 
-soak: setup ## try unusual inputs and options (a minute); print the results of kills, fuzzing and mutants
+soak: setup ## try unusual inputs and options (a minute); print the results of kills, fuzzing, mutants and coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trust.soak
+
+coverage: setup ## measure the share of lines and branches that the tests run, in one process (half an hour)
+	mkdir -p build
+	$(TESTED) -m slipcover --branch --json --out build/coverage.json $(MEASURED) -m pytest
+	$(BIN)/python -m tests.trust.covered build/coverage.json
 
 docs: setup ## build the site, with reports made here, into build/site
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m docs.build
