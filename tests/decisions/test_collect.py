@@ -13,7 +13,7 @@ import pytest
 import imblens
 from imblens.cli import main
 from imblens.decisions import Unlabelled, collect, collection_gain
-from imblens.decisions._gain import _gains
+from imblens.decisions._gain import _gains, _thinned
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run import Run
 from tests.decisions.runs import CENTRES, run_of, sample
@@ -200,3 +200,16 @@ def test_labels_after_one_that_is_too_rare_have_their_gains() -> None:
 def test_gains_of_a_class_that_is_never_right_start_from_zero() -> None:
     never = np.array([-0.3, -0.2, -0.1])  # what a fit below zero would state
     assert _gains(never, np.array([10.0, 20.0, 40.0]), 40, 1.0).tolist() == pytest.approx([0, 0], abs=0.02)
+
+
+def test_a_share_of_few_instances_is_one_at_least() -> None:
+    rng = np.random.default_rng(0)
+    assert [int(_thinned(count, share, rng).sum()) for count, share in ((8, 0.01), (8, 0.5), (3, 0.1))] == [1, 4, 1]
+
+
+def test_the_list_is_of_a_hundred_and_turns_to_classes_it_holds_too_few_of() -> None:
+    run = run_of(train=(200, 90, 8, 8))
+    table = imblens.collect(run, pool=sample((2000, 900, 400, 400), 51)[0], gain=False).tables["list"]
+    assert len(table) == 100
+    early, late = table["for_class"][:50], table["for_class"][50:]
+    assert set(early) & {"cat", "dog"} and (late.isin(["cat", "dog"])).mean() <= (early.isin(["cat", "dog"])).mean()

@@ -258,3 +258,11 @@ def test_the_example_workflow_is_valid_and_names_options_that_exist() -> None:
     assert line.startswith("imblens gate new --against reference")
     used = {word for word in line.split() if word.startswith("--")}
     assert used == {"--against", "--max-drop", "--min-recall", "--junit", "--markdown"}
+
+
+def test_the_table_of_a_merge_request_has_known_values_and_blanks() -> None:
+    found = gate(run_with(flipped(7, 2)), run_with(flipped(0, 2)))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.markdown().splitlines() if "cat" in line]
+    recall, calibration = ({row[1]: row for row in rows}[check] for check in ("recall", "calibration"))
+    assert recall[2:5] == ["100%", "41.7%", "\N{MINUS SIGN}58.3"] and recall[7] == "**failed**"
+    assert all(value.startswith("0.") for value in calibration[2:4])

@@ -119,3 +119,18 @@ def test_the_report_shows_them_and_names_are_no_markup(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2 and "there is no nothing" in capsys.readouterr().err and not Path("other").exists()
+
+
+def test_intervals_of_precision_leave_out_as_much_above_as_below() -> None:
+    """Of 40 classes with equal counts, so that the ends of the intervals are known well."""
+    rng = np.random.default_rng(5)
+    truth = np.repeat(np.arange(40), 250)
+    called = np.where(rng.random(truth.size) < 0.6, truth, rng.integers(0, 40, truth.size))
+    logits = np.full((truth.size, 40), -9.0)
+    logits[np.arange(truth.size), called] = 9
+    run = Run.from_arrays(train=(logits, truth, logits), test=(logits, truth, logits))
+    table = Decision.fit(run, choose_on="test").measured(run.test)
+    spread = np.sqrt(table["precision"] * (1 - table["precision"]) / 250)
+    above = ((table["precision_high"] - table["precision"]) / spread).mean()
+    below = ((table["precision"] - table["precision_low"]) / spread).mean()
+    assert above == pytest.approx(below, rel=0.08)
