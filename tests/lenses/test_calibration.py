@@ -55,6 +55,7 @@ def test_by_hand():
     assert own["confidence"].tolist() == pytest.approx([0.8, 0.6, 0.9]) and own["accuracy"].tolist() == [1, 0, 1]
     assert finding.summary["ece"] == pytest.approx((2 * 0.2 + 0.6 + 0.1) / 4)
     assert finding.summary["accuracy"] == 0.75
+    assert finding.summary["classes_over_confident"] == 1
 
 
 def test_bin_edges_belong_to_the_bin_below():

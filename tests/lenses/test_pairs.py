@@ -99,3 +99,15 @@ def test_labels_that_occur_together_are_those_of_the_complete_table(monkeypatch:
     assert len(complete) == CLASSES * (CLASSES - 1) and "only pairs that occur" in sparse.notes[-1]
     occurring = complete[complete["count"] > 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(sparse.tables["co_occurrence"], occurring)
+
+
+@pytest.mark.parametrize("start", [0, 40])
+def test_blocks_of_classes_keep_the_same_pairs(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    strength = np.random.default_rng(0).random((30, 300))
+    strength[:, 100:] = 0
+    occurs = np.random.default_rng(1).random((30, 300)) < 0.02
+    whole = _pairs.kept_pairs([strength], occurs, start=start)
+    monkeypatch.setattr("imblens.base.blocks.BLOCK_NUMBERS", 4 * 300 * 7)
+    for one, other in zip(whole, _pairs.kept_pairs([strength], occurs, start=start), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not (whole[0] == whole[1]).any()
