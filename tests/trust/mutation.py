@@ -296,13 +296,16 @@ def run_items(session: Any, items: list[Any]) -> str | None:
 
 
 def choose(found: dict[str, Any], mutant: Mutant) -> tuple[list[str], list[str]]:
-    """The tests for a mutant: the quickest that run its line; then others that do, and all in the same files."""
+    """The tests for a mutant: the quickest that run its line; then others that do, and all in the same files.
+
+    Outside functions all other tests of the room follow: a constant may be read from anywhere.
+    """
     in_file = [name for name, one in found.items() if one["lines"].get(mutant.file)]
     on_line = [name for name in in_file if mutant.line in found[name]["lines"][mutant.file]]
     first = sorted(on_line or in_file, key=lambda name: found[name]["seconds"])
     files = {name.split("::")[0] for name in first}
     known = set(first)
-    others = [name for name in found if name not in known and name.split("::")[0] in files]
+    others = [name for name in found if name not in known and (mutant.function is None or name.split("::")[0] in files)]
     others.sort(key=lambda name: found[name]["seconds"])
     quick, more, used = [], [], 0.0
     for name in [*first, *others]:
