@@ -5,12 +5,13 @@
     python -m tests.trust.mutants --again --seed 1             the survivors of this seed once more, with the tests of today
     python -m tests.trust.mutants                              the figures only
 
-Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray`), whose operators make the mutants: another operator or comparison, a
-number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one mutant of it.
-First come the tests that run the line of the mutant, the quickest first, 4 seconds of them; then, for a survivor, all others of
-their files, up to a minute. A mutant outside functions is tried in a process that loads the room again, with the files of these tests and of
-others of the room, up to a minute. Tests of other rooms and slow tests do not count, nor processes that tests start. A test that takes 30 seconds and five
-times as long as usual is a timeout; it counts as killed, and its number is stated.
+Needs Python 3.11 and cosmic-ray (`pip install cosmic-ray coverage`), whose operators make the mutants: another operator or
+comparison, a number one larger or smaller, `not`, a loop without iterations, ... A place in the code is drawn first, then one
+mutant of it. First come the tests that run the line of the mutant, the quickest first, 4 seconds of them; then, for a survivor,
+all others of their files, up to a minute. A mutant outside functions is tried in a process that loads the room again, with the
+files of these tests and of others of the room, up to a minute. Tests of other rooms and slow tests do not count, nor processes
+that tests start. A test that takes 30 seconds and five times as long as usual is a timeout; it counts as killed, and its number
+is stated.
 
 One line per mutant is appended to results/mutants.jsonl at once; what is there is not tried again. Survivors that do not matter
 are in results/mutants-explained.jsonl, each with its kind (equivalent, harmless, removed, gap) and the reason.
