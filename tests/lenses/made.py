@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from imblens.lenses.archetypes import ARCHETYPES, archetype_members
 from imblens.run import Part, Run
 
 TRAIN = (61, 40, 23, 9, 3)
@@ -34,6 +35,19 @@ def make_run(*, seed=0, train=TRAIN, test=TEST, dim=11, names=NAMES, logits=True
         test=(test_features, test_labels, answers[1]),
         head=(weight, bias) if head else None,
         classes=names,
+    )
+
+
+def archetype_instances(run, k=5):
+    """A row per training instance, or in a multi-label run per instance and positive label."""
+    members = archetype_members(run, k)
+    return pd.DataFrame(
+        {
+            "id": run.train.ids[members.rows],
+            "class": np.asarray(run.classes, dtype=object)[members.labels],
+            "archetype": np.asarray(ARCHETYPES, dtype=object)[members.codes],
+            "same_class": members.same,
+        }
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 
 import imblens
 from imblens.data import ImageSet, shapes
-from imblens.lenses.archetypes import archetype_instances
 from imblens.report import Audit
+from tests.lenses.made import archetype_instances
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]  # 30 epochs; tests/studies plants causes in stored features
 

@@ -23,11 +23,11 @@ import imblens
 from imblens.base.csv_text import csv_text
 from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, lens
-from imblens.lenses.archetypes import archetype_instances
 from imblens.report import audit, summary
 from imblens.report._svg import slim
 from imblens.report._tables import file_names, plain
 from imblens.run import Run
+from tests.lenses.made import archetype_instances
 from tests.report.runs import HOSTILE, make_run
 
 

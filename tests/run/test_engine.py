@@ -23,7 +23,7 @@ import os, sys
 from dataclasses import replace
 import numpy as np
 import imblens
-from imblens.run import Confusion, Part, Run, engine
+from imblens.run import Part, Run, TopKCounts, engine
 
 def run_of(parts):
     cut = lambda array, rows: None if array is None else array[rows]
@@ -47,7 +47,7 @@ def main():
     environment = dict(os.environ)
     with engine("ray"):
         import ray
-        assert fresh("disk").train.reduce(lambda: Confusion(3)).sum() == 90
+        assert fresh("disk").train.reduce(lambda: TopKCounts(3, 5, 1)).sum() == 90
         for name, here in local.items():
             there = imblens.audit(fresh(name), engine="ray")
             assert list(here) == list(there) and here.skipped == there.skipped
@@ -85,9 +85,9 @@ KILLED = """
 import os, sys
 from dataclasses import replace
 import numpy as np
-from imblens.run import Confusion, Part, Run, engine
+from imblens.run import Part, Run, TopKCounts, engine
 
-class KilledOnce(Confusion):
+class KilledOnce(TopKCounts):
     def update(self, batch):
         if batch.start == 20 and not os.path.exists(sys_argv_1):
             open(sys_argv_1, "w").close()
@@ -101,9 +101,9 @@ run = Run.from_arrays(train=(features, labels), head=(np.eye(3), np.zeros(3)))
 parts = tuple(Part(features[rows], labels[rows]) for rows in (slice(0, 20), slice(20, 50), slice(50, 90)))
 train = replace(run.train, parts=parts)
 with engine("ray"):
-    found = train.reduce(lambda: KilledOnce(3))
+    found = train.reduce(lambda: KilledOnce(3, 3, 1))
 assert os.path.exists(sys_argv_1)
-assert (found == run.train.confusion.toarray()).all()
+assert (found == run.train.reduce(lambda: TopKCounts(3, 3, 1))).all()
 print("the same")
 """
 
@@ -127,9 +127,9 @@ import pandas as pd
 import ray
 from ray.cluster_utils import Cluster
 import imblens
-from imblens.run import Confusion, Part, Run, engine
+from imblens.run import Part, Run, TopKCounts, engine
 
-class Slow(Confusion):
+class Slow(TopKCounts):
     def update(self, batch):
         (seen / f"{batch.start} {ray.get_runtime_context().get_node_id()}").touch()
         time.sleep(1)
@@ -169,9 +169,9 @@ with engine("ray", cluster.address):
 
     ending = Thread(target=end_in_a_task)
     ending.start()
-    found = Run.load(folder / "run").train.reduce(lambda: Slow(3))
+    found = Run.load(folder / "run").train.reduce(lambda: Slow(3, 5, 1))
     ending.join()
-    assert (found == whole.train.confusion.toarray()).all()
+    assert (found == whole.train.reduce(lambda: TopKCounts(3, 5, 1))).all()
     tried = [file.name.split()[0] for file in seen.iterdir()]
     assert len(tried) > len(set(tried)) == 8  # a part was tried on both nodes
     while sum(node["Alive"] for node in ray.nodes()) > 1:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imblens.errors import InputError, ShapeError
-from imblens.run import ClassMoments, ClassRange, Confusion, Head, Part, Run, Split, TopKCounts, inputs_name
+from imblens.run import ClassMoments, ClassRange, Head, Part, Run, Split, TopKCounts, inputs_name
 
 RNG = np.random.default_rng(7)
 LABELS = np.repeat(np.arange(3), (9, 5, 3))
@@ -127,21 +127,17 @@ def test_parts_merge_to_the_whole(cuts: tuple[int, ...]) -> None:
     split = cut(*cuts)
     moments = split.reduce(lambda: ClassMoments(4, 4))
     ranges = split.reduce(lambda: ClassRange(4, 4))
-    confusion = split.reduce(lambda: Confusion(4))
     for c in range(3):
         rows = FEATURES[LABELS == c].astype(np.float64)
         np.testing.assert_allclose(moments.mean[c], rows.mean(axis=0), rtol=1e-10)
         np.testing.assert_allclose(moments.variance[c], rows.var(axis=0), rtol=1e-10)
         assert (ranges.low[c] == rows.min(axis=0)).all() and (ranges.high[c] == rows.max(axis=0)).all()
-        for predicted in range(3):
-            assert confusion[c, predicted] == ((LABELS == c) & (LOGITS.argmax(axis=1) == predicted)).sum()
     assert np.isnan(moments.mean[3]).all() and np.isnan(ranges.low[3]).all() and moments.count[3] == 0
 
 
 KINDS = {
     "moments": (lambda: ClassMoments(4, 4), ("count", "mean", "variance")),
     "ranges": (lambda: ClassRange(4, 4), ("count", "low", "high")),
-    "confusion": (lambda: Confusion(4), ()),
     "top": (lambda: TopKCounts(4, 4, 2), ()),
 }
 

@@ -31,8 +31,8 @@ def binned_error(sums: Floats) -> Floats:
     return divide(np.abs(sums[..., 2] - sums[..., 1]).sum(axis=-1), sums[..., 0].sum(axis=-1))
 
 
-def expected_calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins: int = 15) -> float:
-    """Mean over instances of |accuracy - mean confidence| in the bin of their confidence.
+def binned_sums(logits: NDArray[Any], labels: NDArray[Any], bins: int = 15) -> Floats:
+    """(bins, 3) count, summed confidence and number of correct predictions in each bin; sums of blocks add up.
 
     Args:
         logits: (N, C).
@@ -44,17 +44,8 @@ def expected_calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins:
 
     Example:
         >>> logits = np.log([[0.8, 0.2], [0.8, 0.2], [0.3, 0.7]])
-        >>> round(expected_calibration_error(logits, np.array([0, 1, 1])), 4)  # (2 * |0.5 - 0.8| + |1 - 0.7|) / 3
+        >>> round(float(binned_error(binned_sums(logits, np.array([0, 1, 1])))), 4)  # (2 * |0.5 - 0.8| + |1 - 0.7|) / 3
         0.3
-    """
-    return float(binned_error(binned_sums(logits, labels, bins)))
-
-
-def binned_sums(logits: NDArray[Any], labels: NDArray[Any], bins: int = 15) -> Floats:
-    """(bins, 3) count, summed confidence and number of correct predictions in each bin; sums of blocks add up.
-
-    Args:
-        logits, labels, bins: as for `expected_calibration_error`.
     """
     logits = np.asarray(logits, dtype=np.float64)
     confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # the largest softmax probability

@@ -47,17 +47,17 @@ def charts(
     return found
 
 
-def _order(comparison: _Drawn) -> list[str]:
-    table = comparison.classes
-    first = table[table["run"] == comparison.names[0]]
+def _order(drawn: _Drawn) -> list[str]:
+    table = drawn.classes
+    first = table[table["run"] == drawn.names[0]]
     return first.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
 
 
-def _encodings(comparison: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
+def _encodings(drawn: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
     """Colour, shape and a lane of its own within the class's row, the same for a run in every chart."""
     import altair as alt
 
-    place = [comparison.names.index(name) % len(COLOURS) for name in names]
+    place = [drawn.names.index(name) % len(COLOURS) for name in names]
     domain = list(names)
     colours, shapes = [COLOURS[i] for i in place], [SHAPES[i] for i in place]
     found: dict[str, Any] = {
@@ -69,7 +69,7 @@ def _encodings(comparison: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _rows(comparison: _Drawn, table: Any, names: tuple[str, ...]) -> Any:
+def _rows(table: Any, names: tuple[str, ...]) -> Any:
     import altair as alt
 
     classes = max(1, table["class"].nunique())
@@ -77,14 +77,14 @@ def _rows(comparison: _Drawn, table: Any, names: tuple[str, ...]) -> Any:
     return table_chart(table).properties(height=alt.Step(step, **({"for": "position"} if len(names) > 1 else {})))
 
 
-def _accuracy(comparison: _Drawn) -> Any:
+def _accuracy(drawn: _Drawn) -> Any:
     import altair as alt
 
-    names = comparison.names
-    table = comparison.classes
-    shared = _encodings(comparison, names)
-    y = class_axis(_order(comparison))
-    rows = _rows(comparison, table, names)
+    names = drawn.names
+    table = drawn.classes
+    shared = _encodings(drawn, names)
+    y = class_axis(_order(drawn))
+    rows = _rows(table, names)
     lane = {key: value for key, value in shared.items() if key == "yOffset"}
     interval = rows.mark_rule(strokeWidth=2).encode(
         x=alt.X(
@@ -115,22 +115,22 @@ def _accuracy_of(table: Any) -> str:
     return "mean of recall and specificity" if "recall" in table else "accuracy"
 
 
-def _change(comparison: _Drawn) -> Any:
+def _change(drawn: _Drawn) -> Any:
     import altair as alt
     import pandas as pd
 
-    names = comparison.names[1:]
-    table = comparison.classes
+    names = drawn.names[1:]
+    table = drawn.classes
     table = table[table["change"].notna()]
     table = table.assign(clear=(table["change_low"] > 0) | (table["change_high"] < 0))
-    shared = _encodings(comparison, names)
-    y = class_axis(_order(comparison))
-    rows = _rows(comparison, table, names)
+    shared = _encodings(drawn, names)
+    y = class_axis(_order(drawn))
+    rows = _rows(table, names)
     lane = {key: value for key, value in shared.items() if key == "yOffset"}
     zero = (
         alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="#4d5866", strokeDash=[3, 3]).encode(x=alt.X("zero:Q"))
     )
-    title = f"change of {_accuracy_of(table)} from {comparison.names[0]}, with 95% interval"
+    title = f"change of {_accuracy_of(table)} from {drawn.names[0]}, with 95% interval"
     interval = rows.mark_rule(strokeWidth=2).encode(
         x=alt.X("change_low:Q", axis=alt.Axis(format="+.0%", title=title, grid=True)),
         x2=alt.X2("change_high:Q"),
@@ -154,18 +154,18 @@ def _change(comparison: _Drawn) -> Any:
     return alt.layer(zero, interval, dots)
 
 
-def _measure(comparison: _Drawn, measure: str, title: str) -> Any:
+def _measure(drawn: _Drawn, measure: str, title: str) -> Any:
     import altair as alt
 
-    table = comparison.measures
+    table = drawn.measures
     table = table[(table["measure"] == measure) & table["value"].notna()]
     return (
-        _rows(comparison, table, comparison.names[:1])
+        _rows(table, drawn.names[:1])
         .mark_point(size=60, filled=True, opacity=1)
         .encode(
             x=alt.X("value:Q", axis=alt.Axis(title=title, grid=True), scale=alt.Scale(zero=False)),
-            y=class_axis(_order(comparison)),
+            y=class_axis(_order(drawn)),
             tooltip=[alt.Tooltip("run:N"), alt.Tooltip("class:N"), alt.Tooltip("value:Q", format=".4g")],
-            **{key: value for key, value in _encodings(comparison, comparison.names).items() if key != "yOffset"},
+            **{key: value for key, value in _encodings(drawn, drawn.names).items() if key != "yOffset"},
         )
     )

@@ -19,5 +19,3 @@ from imblens.data._profiles import imbalance_profile as imbalance_profile
 from imblens.data._profiles import parse_profile as parse_profile
 from imblens.data.drawn._shapes import CAUSES as CAUSES
 from imblens.data.drawn._shapes import shapes as shapes
-
-load_pictures = load_images  # the earlier name, kept for scripts that use it

@@ -142,7 +142,7 @@ def _precision(n_classes: int, own: bool) -> Floats:
 
 
 def calibration_draws(
-    fitted: Calibration, logits: NDArray[Any], labels: NDArray[Any], draws: int, rng: np.random.Generator
+    fitted: Calibration, logits: NDArray[Any], draws: int, rng: np.random.Generator
 ) -> list[Calibration]:
     """Calibrations that the labels leave possible: draws from the normal approximation of the posterior.
 
@@ -151,7 +151,7 @@ def calibration_draws(
 
     Args:
         fitted: result of `fit_calibration` with `own`.
-        logits, labels: what it was fitted on.
+        logits: (n, C), what it was fitted on.
         draws: number.
         rng: for the draws.
     """

@@ -232,7 +232,7 @@ def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.ra
     found = expected_measures(p, mine, np.ones(len(p)), multilabel)
     pairs = _pairs(found)
     drawn, shares, boxes = [], [], []
-    possible = calibration_draws(source.calibration, source.instances.logits, source.labels, draws, rng)
+    possible = calibration_draws(source.calibration, source.instances.logits, draws, rng)
     for calibration in tracked(possible, "intervals"):
         rows = np.arange(len(p)) if len(p) <= MOST_DRAWN else rng.choice(len(p), MOST_DRAWN, replace=False)
         w = rng.poisson(1.0, len(rows)).astype(np.float64)

@@ -133,7 +133,7 @@ class ForwardPass:
 
         counting = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
         with counting, torch.enable_grad(), _cheap_norms(True):
-            self._run(*self._leaf(given), (), len(given.labels))
+            self._run(self._leaf(given)[0], (), len(given.labels))
         each = max(1, sum(kept.values()) // len(given.labels))
         return int(np.clip(GRAPH_BYTES // each, 1, min(wanted, GRAPH_BATCH)))
 
@@ -154,13 +154,13 @@ class ForwardPass:
             if self._bf16:
                 autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
             with torch.no_grad(), autocast:
-                entered, left, _, n_differing = self._run(self.placed(given), None, (), len(given.labels))
+                entered, left, _, n_differing = self._run(self.placed(given), (), len(given.labels))
         if chosen:
             slopes = graph or any(probe.map_gradient for probe in chosen)
             with torch.set_grad_enabled(slopes), _cheap_norms(slopes):
                 inputs, leaf = self._leaf(given) if graph else (self.placed(given), None)
                 others = tuple(dict.fromkeys(name for probe in chosen for name in probe.layers))
-                exact_entered, exact_left, maps, n_exact = self._run(inputs, leaf, others, len(given.labels))
+                exact_entered, exact_left, maps, n_exact = self._run(inputs, others, len(given.labels))
                 if not plain:
                     entered, left, n_differing = exact_entered, exact_left, n_exact
                 batch = ProbeBatch(
@@ -200,7 +200,7 @@ class ForwardPass:
             ) from error
 
     def _run(
-        self, inputs: Inputs, leaf: torch.Tensor | None, others: tuple[str, ...], n: int
+        self, inputs: Inputs, others: tuple[str, ...], n: int
     ) -> tuple[torch.Tensor, torch.Tensor, Any, tuple[int, int]]:
         """Return features, logits, outputs of other modules, and the numbers of predictions and outputs that differ."""
         hook = LayerHook(self._model, self._reading, others)
@@ -225,7 +225,7 @@ class ForwardPass:
             images = images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
             with torch.no_grad():
                 changed = inputs.map(lambda tensor: images if tensor is image else tensor)
-                return self._run(changed, None, (), len(images))[1]
+                return self._run(changed, (), len(images))[1]
 
         return again
 

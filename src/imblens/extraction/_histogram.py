@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 Floats = NDArray[np.float64]
 
 
 class ChannelHistogram:
-    """Counts of float32 values per channel, in bins of ten mantissa bits: `update`, `merge`, `thresholds`.
+    """Counts of float32 values per channel, in bins of ten mantissa bits: `update`, `thresholds`.
 
     A bin's values differ by less than 1 / 1024 of their size, so its middle is within 1 / 2048 (4.9e-4) of each.
     Values below 2^-30 in size count as 0, those from 2^34 on share a bin. Counts are whole numbers: any order of
-    batches and of merging gives the same result. Memory is 512 KiB of address space a channel, of which only
+    batches gives the same result. Memory is 512 KiB of address space a channel, of which only
     the 4 KiB of each octave that occurs are ever touched. A bin holds up to 4.29e9 values.
 
     Example:
@@ -45,17 +44,6 @@ class ChannelHistogram:
         np.minimum(self._low, flat.min(axis=(0, 2)), out=self._low)
         np.maximum(self._high, flat.max(axis=(0, 2)), out=self._high)
         self.n_values += flat.shape[0] * flat.shape[2]
-
-    def merge(self, other: Self) -> Self:
-        """Add the counts of `other`; return self."""
-        for mine, theirs in zip(self._counts, other._counts, strict=True):
-            filled = np.nonzero(theirs)
-            mine[filled] += theirs[filled]
-        self._zeros += other._zeros
-        np.minimum(self._low, other._low, out=self._low)
-        np.maximum(self._high, other._high, out=self._high)
-        self.n_values += other.n_values
-        return self
 
     @property
     def dead(self) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from imblens.extraction._alignment import encoded
 from imblens.extraction._forward import Output
 from imblens.extraction._input_batch import InputBatch
 from imblens.run import UNKNOWN, Part, list_column, read_part, write_part
-
-if TYPE_CHECKING:
-    pass
 
 PART_ROWS = 100_000
 PART_BYTES = 2**29

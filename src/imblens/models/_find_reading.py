@@ -152,7 +152,7 @@ def _reading_of(name: str, kind: str, calls: Any, part: torch.Tensor, masks: Map
     for layout in ("", "rows", "views", "time", "calls"):
         pair = arranged(calls, layout, len(part))
         if pair is not None:
-            for reading in _readings(name, kind, *pair, part, masks):
+            for reading in _readings(name, kind, pair[1], part, masks):
                 return replace(reading, layout=layout, n_calls=len(calls))
     return None
 
@@ -313,9 +313,7 @@ def _parts(model: Any, output: Any, n: int, n_classes: int | None) -> list[tuple
     return found
 
 
-def _readings(
-    name: str, kind: str, entered: Any, left: Any, part: Any, masks: Mapping[str, Any]
-) -> Iterator[HeadReading]:
+def _readings(name: str, kind: str, left: Any, part: Any, masks: Mapping[str, Any]) -> Iterator[HeadReading]:
     """Yield the readings of one layer that give the network's output `part` (n, C)."""
     base = HeadReading(name, kind)
     if left.ndim < 2 or len(left) != len(part):

@@ -104,14 +104,14 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def load_pretrained(model: nn.Module, path: str | Path, *, key: str | None = None, unsafe_pickle: bool = False) -> str:
+def load_pretrained(model: nn.Module, path: str | Path) -> str:
     """Copy pretrained weights into `model`, in place, except a head of other classes; return a line that states it.
 
     Networks of `model_names` accept the published weights of the network that they are a variant of, under torchvision's
     names; a truncated network takes the layers that it has. See `load_weights` for the files that are read, and errors.
     """
-    file, key = _file_and_key(path, key)
-    tensors = read_checkpoint(file, model, unsafe_pickle=unsafe_pickle)
+    file, key = _file_and_key(path, None)
+    tensors = read_checkpoint(file, model)
     chosen = _best_part(tensors, model, file, key, rename=getattr(model, "from_published", dict), head="head.")
     if chosen.faults:
         raise _misfit(chosen, file, model, tensors)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.base.wording import FEW, counted, evidence, listed, percent, share_with_interval
+from imblens.lenses.ranking import OUTCOMES
 from imblens.report._class_rows import BELOW_BY_CHANCE, Row, worst_first
 
 if TYPE_CHECKING:
@@ -81,22 +82,19 @@ def label_evidence(run: Run, rows: Sequence[Row]) -> str:
 
 def label_outcomes(rows: Sequence[Row]) -> str:
     """How many labels are ranked well, weakly, below chance, or cannot be judged; and how many by chance."""
-    of = {kind: [row for row in worst_first(rows) if row["ranking"] == kind] for kind in _ORDER}
+    of = {kind: [row for row in worst_first(rows) if row["ranking"] == kind] for kind in OUTCOMES}
     parts = []
     for kind, members in of.items():
         if members:
             named = "" if kind == "undetermined" else f" ({listed([row['class'] for row in members], NAMED)})"
             parts.append(f"{len(members)} {kind}{named}")
-    judged = sum(len(of[kind]) for kind in _ORDER if kind != "undetermined")
+    judged = sum(len(of[kind]) for kind in OUTCOMES if kind != "undetermined")
     text = f"Ranking by the interval of the AUROC: {'; '.join(parts)}."
     flagged = len(of["weak"]) + len(of["below chance"])
     if flagged and judged:
         by_chance = BELOW_BY_CHANCE * judged
         text += f" If all {judged} that can be judged were ranked well, about {by_chance:.1f} would be called weak by chance."
     return text
-
-
-_ORDER = ("good", "weak", "below chance", "undetermined")
 
 
 def label_sentence(row: Row) -> str:

@@ -45,7 +45,6 @@ from imblens.run._write import write_part as write_part
 from imblens.run.statistics import Batch as Batch
 from imblens.run.statistics import ClassMoments as ClassMoments
 from imblens.run.statistics import ClassRange as ClassRange
-from imblens.run.statistics import Confusion as Confusion
 from imblens.run.statistics import Moments as Moments
 from imblens.run.statistics import Range as Range
 from imblens.run.statistics import Statistic as Statistic

@@ -130,9 +130,9 @@ def read_part(folder: Path, n_classes: int) -> Part:
     """Read one part of C classes: features and logits memory-mapped, the table left on disk but for the labels."""
     import pyarrow.parquet as pq
 
-    features = _memory_map(folder / "features.npy", 2)
+    features = _memory_map(folder / "features.npy")
     logits_file = folder / "logits.npy"
-    logits = _memory_map(logits_file, 2) if logits_file.exists() else None
+    logits = _memory_map(logits_file) if logits_file.exists() else None
     if logits is not None and logits.shape[1] != n_classes:
         raise ShapeError(f"{logits_file} has {logits.shape[1]} columns for {n_classes} classes.", hint="Capture again.")
     table_file = folder / "instances.parquet"
@@ -150,11 +150,11 @@ def read_part(folder: Path, n_classes: int) -> Part:
     return Part(features, values, logits, table_path=table_file)
 
 
-def _memory_map(file: Path, ndim: int) -> NDArray[np.float32]:
+def _memory_map(file: Path) -> NDArray[np.float32]:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
-    if array.ndim != ndim or array.dtype != np.float32:
+    if array.ndim != 2 or array.dtype != np.float32:
         raise ShapeError(f"{file} is {array.dtype} of shape {array.shape}.", hint="It must be a float32 matrix.")
     return array

@@ -284,10 +284,10 @@ class Split:
         """Compute the statistic `kind(*options)` once; it survives a change of head if it needs no logits.
 
         Example:
-            >>> from imblens.run import Confusion, Part
+            >>> from imblens.run import Part, TopKCounts
             >>> features = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 1.0]], np.float32)
             >>> split = Split((Part(features, np.array([0, 1, 1]), features),), ("cat", "dog"))
-            >>> split.statistic(Confusion, 2).tolist()
+            >>> split.statistic(TopKCounts, 2, 2, 1).tolist()
             [[1, 0], [1, 1]]
         """
         memo = self._memo if kind(*options).needs_logits else self._memo_of_features

@@ -193,29 +193,6 @@ class Range:
     high: NDArray[np.float64]
 
 
-class Confusion(Statistic[NDArray[np.int64]]):
-    """How often instances of a class (row) were predicted as each class (column): (C, C) counts."""
-
-    needs_logits = True
-
-    def __init__(self, n_classes: int) -> None:
-        self._counts = np.zeros((n_classes, n_classes), dtype=np.int64)
-
-    def update(self, batch: Batch) -> None:
-        """Add a batch."""
-        members = batch.membership.tocoo()
-        np.add.at(self._counts, (members.row, batch.predictions[members.col]), 1)
-
-    def merge(self, other: Self) -> Self:
-        """Add the instances of `other`; return self."""
-        self._counts += other._counts
-        return self
-
-    def finish(self) -> NDArray[np.int64]:
-        """Return the counts."""
-        return self._counts.copy()
-
-
 class TopKCounts(Statistic[NDArray[np.int64]]):
     """In how many instances of each class a feature is among the instance's own k largest: (C, D) counts.
 

@@ -56,12 +56,12 @@ class Recipe:
         return {"optimizer": "SGD", "loss": "cross-entropy", **asdict(self)}
 
 
-def released_recipe(epochs: int = 10) -> Recipe:
+def released_recipe() -> Recipe:
     """Return the recipe of the authors' script: raw features, warm-up, no schedule after it.
 
     The script keeps the epoch that does best on the test set; that choice is not repeated here, the last epoch counts.
     """
-    return Recipe(epochs=epochs, learning_rate=0.1, weight_decay=2e-4, least_steps=0, scaled=False, warm_up=5)
+    return Recipe(learning_rate=0.1, weight_decay=2e-4, least_steps=0, scaled=False, warm_up=5)
 
 
 def train_head(

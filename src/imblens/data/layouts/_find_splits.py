@@ -166,9 +166,9 @@ def _inside_wrappers(folder: Path) -> Path:
     return folder
 
 
-def images_below(folder: Path, apart: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield the image files below a folder at any depth, the folders `apart` left out."""
-    return (path for path in files_below(folder, apart) if is_image(path))
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield the image files below a folder at any depth."""
+    return (path for path in files_below(folder) if is_image(path))
 
 
 def files_below(folder: Path, apart: frozenset[Path] = frozenset()) -> Iterator[Path]:

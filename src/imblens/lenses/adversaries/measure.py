@@ -34,8 +34,6 @@ from imblens.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS = ("soft", "forecast", "fisher")
-
 NAMED = 50  # classes that a note names
 
 

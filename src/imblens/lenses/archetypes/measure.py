@@ -77,7 +77,7 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
     """
     import pandas as pd
 
-    members = _members(run, k)
+    members = archetype_members(run, k)
     labels, codes = members.labels, members.codes
     cell = labels * 4 + codes.astype(np.int64)
     counts = np.bincount(cell, minlength=4 * run.n_classes)
@@ -130,41 +130,15 @@ def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
     """
     if run.train.multilabel:
         raise NotApplicable("in a multi-label run an instance has an archetype for each of its labels.")
-    return _members(run, k).codes
+    return archetype_members(run, k).codes
 
 
-def archetype_instances(run: Run, k: int = 5) -> pd.DataFrame:
-    """Return a row per training instance, or in a multi-label run per instance and positive label.
-
-    Columns id, class, archetype, same_class (how many of the k nearest others share the class) and correct (None without
-    predictions).
-    """
-    import pandas as pd
-
-    members = _members(run, k)
-    return pd.DataFrame(
-        {
-            "id": run.train.ids[members.rows],
-            "class": np.asarray(run.classes, dtype=object)[members.labels],
-            "archetype": np.asarray(ARCHETYPES, dtype=object)[members.codes],
-            "same_class": members.same,
-            "correct": _correct(run, members) if run.train.has_logits else np.full(len(members.labels), None),
-        }
-    )
-
-
-def _correct(run: Run, members: _Members) -> NDArray[np.bool_]:
+def _correct(run: Run, members: Members) -> NDArray[np.bool_]:
     """(M,) whether each member is classified correctly."""
     return run.train.correct[members.rows, members.labels] if run.train.multilabel else run.train.correct
 
 
-def archetype_members(run: Run, k: int = 5) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
-    """(M,) positions, classes and archetypes of the training instances: one each, or one per label in a multi-label run."""
-    members = _members(run, k)
-    return members.rows, members.labels, members.codes
-
-
-class _Members(NamedTuple):
+class Members(NamedTuple):
     """Instances as members of their classes, M in all: one each, or one per label in a multi-label run.
 
     Attributes:
@@ -180,17 +154,18 @@ class _Members(NamedTuple):
     codes: NDArray[np.int8]
 
 
-def _members(run: Run, k: int) -> _Members:
+def archetype_members(run: Run, k: int = 5) -> Members:
+    """Training instances as members of their classes, with their archetypes; computed once per run and k."""
     if k < 1:
         raise InputError(f"archetypes: k={k} neighbours were asked for.", hint="The usual number is 5.")
 
-    def compute() -> _Members:
+    def compute() -> Members:
         rows, labels, same, seen = _label_members(run, k) if run.train.multilabel else _class_members(run, k)
         codes = np.full(len(same), RARE, dtype=np.int8)
         codes[same * 5 >= 2 * seen] = BORDER
         codes[same * 5 >= 4 * seen] = SAFE
         codes[same == 0] = OUTLIER
-        return _Members(rows, labels, same, codes)
+        return Members(rows, labels, same, codes)
 
     return run.train.remember(f"archetypes {k}", compute)
 

@@ -81,7 +81,7 @@ def colours(run: Run, *, k: int = 5) -> Finding:
     return Finding(
         {"colours": table, "colours_archetype": _archetype_table(run, bands, k)},
         _summary(bands, sums, table),
-        notes=_notes(run, bands, sums, share),
+        notes=_notes(run, bands, sums),
     )
 
 
@@ -182,7 +182,7 @@ def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
     from scipy.sparse import csc_array
 
     n_kinds = len(ARCHETYPES)
-    rows, labels, codes = archetype_members(run, k)
+    rows, labels, _, codes = archetype_members(run, k)
     size = (run.n_classes * n_kinds, len(run.train))
     groups = csc_array((np.ones(len(rows)), (labels * n_kinds + codes, rows)), shape=size)
     sums = _group_sums(run.train, groups, len(bands))
@@ -227,7 +227,7 @@ def _hexadecimal(rgb: Floats) -> str | None:
     return None if np.isnan(rgb).any() else "#{:02x}{:02x}{:02x}".format(*np.round(rgb).astype(int))
 
 
-def _notes(run: Run, bands: list[str], sums: _Sums, share: Floats) -> tuple[str, ...]:
+def _notes(run: Run, bands: list[str], sums: _Sums) -> tuple[str, ...]:
     notes = []
     seen = {name for name, count in zip(bands, sums.count.sum(axis=0), strict=True) if count}
     if seen and seen <= NEUTRAL:

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.float32]
 
 
-def resample_counts(split: Split, seed: int = 0) -> Counts:
+def resample_counts(split: Split) -> Counts:
     """Draw the instances with replacement, B times: (N, B), how often each instance was drawn.
 
     Where the split has groups, whole groups are drawn. The result depends on the instances, not on their order or that
@@ -21,7 +21,7 @@ def resample_counts(split: Split, seed: int = 0) -> Counts:
     """
     n = len(split)
     n_draws = int(np.clip(min(2e6 / n, 5e7 / (n * split.n_classes)), 60, 200))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     if split.groups is not None:
         _, place = np.unique(split.groups, return_inverse=True)
         n_groups = int(place.max()) + 1
