@@ -259,7 +259,7 @@ class Decision:
         Raises:
             ExistsError: the file exists and `force` is false.
         """
-        return write_decision(self, Path(path), force=force)
+        return write_decision(vars(self), Path(path), force=force)
 
     def decide(self, features: NDArray[Any] | None, logits: NDArray[Any] | None = None) -> Outcome:
         """Decide about one block of checked arrays; see `predict`."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from imblens.base.arguments import a_seed, checked, flag, number, some_texts
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
-from imblens.decisions import _gate_text as text
 from imblens.decisions._deployment import RECALLS, share_hint
-from imblens.decisions._drops import Drops, changed_groups, detectable_drop, drop_power, stacked
+from imblens.decisions._drops import Drops, changed_groups, detectable_drop, stacked
+from imblens.decisions._gate_result import GateResult
 from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -40,66 +39,6 @@ COLUMNS = (
     "result",
 )
 _MOST_POWER = 2000  # instances of a class up to which the smallest detectable drop is computed exactly
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What the gate found.
-
-    Attributes:
-        table: one row per class and check; see `gate`.
-        notes: what limits the comparison, one sentence each.
-        alpha: largest chance of any false alarm.
-        level: p-value up to which a drop of one class is reported after the control over all classes.
-        paired: whether both runs have the same test instances.
-        names: of the run and of the reference.
-
-    Example:
-        >>> run = Run.from_arrays(train=(np.eye(2), [0, 1]), test=(np.eye(2), [0, 1], np.eye(2)))
-        >>> gate(run, run).failed
-        False
-    """
-
-    table: pd.DataFrame = field(repr=False)
-    notes: tuple[str, ...]
-    alpha: float
-    level: float
-    paired: bool
-    names: tuple[str, str] = ("run", "reference")
-
-    @property
-    def failed(self) -> bool:
-        """Whether any check failed."""
-        return bool((self.table["result"] == "failed").any())
-
-    def power(self, name: str, drop: float, *, gained: float) -> float:
-        """Chance that this gate reports a drop of recall of a class; see `imblens.decisions.drop_power`.
-
-        Raises:
-            MissingError: no such class.
-        """
-        rows = self.table[(self.table["class"] == name) & (self.table["check"] == "recall")]
-        if rows.empty:
-            raise MissingError(
-                f"there is no class {name!r}.", hint=did_you_mean(name, list(self.table["class"].unique()))
-            )
-        return drop_power(int(rows["count"].iloc[0]), drop, gained=gained, level=self.level)
-
-    def lines(self) -> list[str]:
-        """Return the verdict: one sentence in all, and one for each check that failed."""
-        return text.lines(self)
-
-    def section(self) -> dict[str, Any]:
-        """Return lines, table (failed checks first) and notes for the section "Before you deploy" of a report."""
-        return text.gate_section(self)
-
-    def markdown(self) -> str:
-        """Return verdict and table as Markdown; class names cannot add markup."""
-        return text.markdown(self)
-
-    def junit(self) -> str:
-        """Return the table as JUnit XML, one test case per row, for continuous integration."""
-        return text.junit(self)
 
 
 @checked(max_drop=number(), min_recall=RECALLS, alpha=number(), calibration=flag(), seed=a_seed(), names=TWO)

@@ -183,7 +183,7 @@ def _blocks(
         return pa.table({"id": pa.array(of.tolist(), pa.string()), **columns_of(found, decision.classes)})
 
     size = max(1, min(BLOCK, NUMBERS // len(decision.classes)))
-    rules = decision_bytes(decision) if len(ids) > size else b""
+    rules = decision_bytes(vars(decision)) if len(ids) > size else b""
     for place, low in enumerate(tracked(range(0, max(1, len(ids)), size), "deciding")):
         rows = slice(low, low + size)
         arrays = [None if array is None else np.asarray(array[rows]) for array in (features, logits)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,95 +21,45 @@ SCHEMA = "imblens decision 1"
 OPTIONAL = ("shares", "costs", "thresholds", "centre")  # arrays
 
 
-class Rules(Protocol):
-    """What is written of a `Decision`."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """C names."""
-
-    @property
-    def head(self) -> Head | None:
-        """Gives logits of features."""
-
-    @property
-    def calibration(self) -> Calibration:
-        """Of probabilities."""
-
-    @property
-    def sets(self) -> SetRule:
-        """Rule of prediction sets."""
-
-    @property
-    def least(self) -> float | None:
-        """Confidence below which an instance is sent to a person."""
-
-    @property
-    def distances(self) -> Distances | None:
-        """To training instances."""
-
-    @property
-    def shares(self) -> NDArray[np.float64] | None:
-        """(C,) class shares that probabilities are for."""
-
-    @property
-    def by_probability(self) -> bool:
-        """Whether the class of the largest probability is predicted."""
-
-    @property
-    def costs(self) -> NDArray[np.float64] | None:
-        """(C, C) costs of predictions."""
-
-    @property
-    def thresholds(self) -> NDArray[np.float64] | None:
-        """(C,) probabilities from which a class is predicted."""
-
-    @property
-    def centre(self) -> NDArray[np.float64] | None:
-        """(D,) what is subtracted from features."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the rules were chosen on."""
-
-
-def write_decision(decision: Rules, path: Path, *, force: bool) -> Path:
-    """Write the rules; see `Decision.save`."""
+def write_decision(rules: Mapping[str, Any], path: Path, *, force: bool) -> Path:
+    """Write the rules, the fields of a `Decision`; see `Decision.save`."""
     if path.suffix != ".safetensors":
         raise InputError(f"{path} is not a valid name for a decision.", hint="End it with .safetensors.")
     claim_file(path, force=force)
-    write_bytes(path, decision_bytes(decision))
+    write_bytes(path, decision_bytes(rules))
     return path
 
 
-def decision_bytes(decision: Rules) -> bytes:
-    """The rules as the content of a safetensors file; the same rules give the same bytes."""
+def decision_bytes(rules: Mapping[str, Any]) -> bytes:
+    """The rules, the fields of a `Decision`, as the content of a safetensors file; the same rules give the same bytes."""
     from safetensors.numpy import save
 
-    calibration, sets, distances = decision.calibration, decision.sets, decision.distances
+    calibration: Calibration = rules["calibration"]
+    sets: SetRule = rules["sets"]
+    head, distances = rules["head"], rules["distances"]
     arrays: dict[str, NDArray[Any]] = {
         "bias": calibration.bias,
         "thresholds": sets.thresholds,
         "counts": sets.counts,
         "prior": sets.prior,
     }
-    if decision.head is not None:
-        arrays |= {"head_weight": decision.head.weight, "head_bias": decision.head.bias}
-        arrays |= {"head_unit": np.ones(1, np.float32)} if decision.head.unit else {}
-    arrays |= {f"rule_{name}": getattr(decision, name) for name in OPTIONAL if getattr(decision, name) is not None}
+    if head is not None:
+        arrays |= {"head_weight": head.weight, "head_bias": head.bias}
+        arrays |= {"head_unit": np.ones(1, np.float32)} if head.unit else {}
+    arrays |= {f"rule_{name}": rules[name] for name in OPTIONAL if rules[name] is not None}
     if distances is not None:
         arrays |= {name: getattr(distances, name) for name in ("features", "starts", "scale", "grid")}
     facts = {
         "schema": SCHEMA,
-        "classes": list(decision.classes),
+        "classes": list(rules["classes"]),
         "temperature": calibration.temperature,
         "multilabel": calibration.multilabel,
         "n_labels": calibration.n_labels,
         "method": sets.method,
         "coverage": sets.coverage,
-        "least": decision.least,
-        "by_probability": decision.by_probability,
-        "notes": list(decision.notes),
+        "least": rules["least"],
+        "by_probability": rules["by_probability"],
+        "notes": list(rules["notes"]),
     }
     return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"imblens": json.dumps(facts)})
 

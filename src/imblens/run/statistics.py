@@ -69,18 +69,26 @@ class Batch:
 class Statistic(ABC, Generic[Result]):
     """A quantity computed from batches of instances.
 
-    `needs_logits` states whether batches need logits. `update` receives every instance once.
+    `needs_logits` states whether batches need logits, `sums` which attributes add up over instances: then `merge` need not
+    be written. `update` receives every instance once.
     """
 
     needs_logits: bool = False
+    sums: tuple[str, ...] = ()
 
     @abstractmethod
     def update(self, batch: Batch) -> None:
         """Add a batch."""
 
-    @abstractmethod
     def merge(self, other: Self) -> Self:
         """Add the instances of `other`; return self."""
+        if not self.sums:
+            raise NotImplementedError(f"{type(self).__name__} states no sums, and has no merge of its own.")
+        for name in self.sums:
+            mine = getattr(self, name)
+            mine += getattr(other, name)
+            setattr(self, name, mine)
+        return self
 
     @abstractmethod
     def finish(self) -> Result:
@@ -199,6 +207,8 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
     Of equal features the one with the lower index comes first.
     """
 
+    sums = ("_counts",)
+
     def __init__(self, n_classes: int, dim: int, k: int) -> None:
         self._k = min(k, dim)
         self._counts = np.zeros((n_classes, dim), dtype=np.int64)
@@ -217,11 +227,6 @@ class TopKCounts(Statistic[NDArray[np.int64]]):
         of_class = np.repeat(np.arange(n_classes), np.diff(members.indptr))
         at = of_class[:, None] * dim + columns[members.indices]
         self._counts += np.bincount(at.ravel(), minlength=n_classes * dim).reshape(n_classes, dim)
-
-    def merge(self, other: Self) -> Self:
-        """Add the instances of `other`; return self."""
-        self._counts += other._counts
-        return self
 
     def finish(self) -> NDArray[np.int64]:
         """Return the counts."""

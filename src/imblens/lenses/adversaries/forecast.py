@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
@@ -66,6 +65,7 @@ class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64
     """Count (C,), mean (C, C) and covariance (C, C, C) of the logits of each class's instances."""
 
     needs_logits = True
+    sums = ("_count", "_sum", "_outer")
 
     def __init__(self, n_classes: int) -> None:
         self._count = np.zeros(n_classes, dtype=np.int64)
@@ -84,13 +84,6 @@ class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64
             self._sum[label] += rows.sum(axis=0)
             self._outer[label] += rows.T @ rows
 
-    def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
-        self._count += other._count
-        self._sum += other._sum
-        self._outer += other._outer
-        return self
-
     def finish(self) -> tuple[NDArray[np.int64], Matrix, NDArray[np.float64]]:
         """Return counts, means and covariances; NaN for a class without instances."""
         count = np.where(self._count > 0, self._count, np.nan)
@@ -103,6 +96,7 @@ class MeanSoftmax(Statistic[Matrix]):
     """(C, C) mean softmax probability of each class (column) over the instances of a class (row); NaN without any."""
 
     needs_logits = True
+    sums = ("_count", "_sum")
 
     def __init__(self, n_classes: int) -> None:
         self._count = np.zeros(n_classes)
@@ -116,12 +110,6 @@ class MeanSoftmax(Statistic[Matrix]):
         members = batch.membership
         self._count += np.asarray(members.sum(axis=1)).ravel()
         self._sum += members @ softmax(np.asarray(batch.logits, dtype=np.float64), axis=1)
-
-    def merge(self, other: Self) -> Self:
-        """Take in what `other` saw; return self."""
-        self._count += other._count
-        self._sum += other._sum
-        return self
 
     def finish(self) -> Matrix:
         """Return the means."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
@@ -128,6 +127,7 @@ class _Reliability(Statistic[_Sums]):
     """Count, summed confidence and correct predictions per label and bin, and per predicted class."""
 
     needs_logits = True
+    sums = ("_by_class", "_by_prediction")
 
     def __init__(self, n_classes: int, n_bins: int, known: NDArray[np.bool_] | None) -> None:
         self._known = known  # (N, C), multi-label only
@@ -151,11 +151,6 @@ class _Reliability(Statistic[_Sums]):
                 predictions = logits.argmax(axis=1)
                 confidence = softmax(logits, axis=1).max(axis=1)
                 self._add(labels, predictions, confidence, predictions == labels, None)
-
-    def merge(self, other: Self) -> Self:
-        self._by_class += other._by_class
-        self._by_prediction += other._by_prediction
-        return self
 
     def finish(self) -> _Sums:
         return _Sums(self._by_class.copy(), self._by_prediction.copy())

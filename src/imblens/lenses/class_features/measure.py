@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from imblens.base.arguments import a_text, checked, whole
 from imblens.base.arrays import divide
@@ -141,6 +140,7 @@ class _Embeddings(Statistic[EmbeddingSums]):
     """Sums over classification embeddings, and how many instances need each feature."""
 
     needs_logits = True
+    sums = ("_count", "_needed", "_floats", "_disagree")
 
     def __init__(self, head: Head, n_classes: int) -> None:
         self._weight = head.weight.astype(np.float64)
@@ -165,13 +165,6 @@ class _Embeddings(Statistic[EmbeddingSums]):
                 self._floats[place] += to_class @ values
             if batch.logits is not None:
                 self._disagree += int(np.count_nonzero(np.asarray(batch.logits[rows]).argmax(axis=1) != predicted))
-
-    def merge(self, other: Self) -> Self:
-        self._count += other._count
-        self._needed += other._needed
-        self._floats += other._floats
-        self._disagree += other._disagree
-        return self
 
     def finish(self) -> EmbeddingSums:
         magnitude, positive, features = self._floats.copy()
@@ -293,6 +286,7 @@ class _FeatureSums(Statistic[tuple[NDArray[np.int64], Floats]]):
     """Count (2, C) and summed FE (2, C, D) of misclassified (0) and correct (1) instances of each class."""
 
     needs_logits = True
+    sums = ("_count", "_sums")
 
     def __init__(self, n_classes: int, dim: int) -> None:
         self._count = np.zeros((2, n_classes), np.int64)
@@ -305,11 +299,6 @@ class _FeatureSums(Statistic[tuple[NDArray[np.int64], Floats]]):
             rows = np.flatnonzero(correct == bool(kind))
             self._count[kind] += np.bincount(batch.labels[rows], minlength=self._count.shape[1])
             self._sums[kind] += members[:, rows] @ np.asarray(batch.features[rows], dtype=np.float64)
-
-    def merge(self, other: Self) -> Self:
-        self._count += other._count
-        self._sums += other._sums
-        return self
 
     def finish(self) -> tuple[NDArray[np.int64], Floats]:
         return self._count.copy(), self._sums.copy()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
@@ -21,6 +20,8 @@ BLOCK = 4_000_000  # distances at a time
 
 class NearestMean(Statistic[NDArray[np.int64]]):
     """Instances of each class that are nearest to the mean of their own class: (C,)."""
+
+    sums = ("_own",)
 
     def __init__(self, means: Floats) -> None:
         """Start empty, with class means (C, D); those of unknown classes are NaN and never nearest."""
@@ -37,11 +38,6 @@ class NearestMean(Statistic[NDArray[np.int64]]):
             nearest = (part @ self._means.T - self._half).argmax(axis=1)  # largest m.x - |m|^2 / 2
             of = labels[low : low + rows]
             self._own += np.bincount(of[nearest == of], minlength=len(self._own))
-
-    def merge(self, other: Self) -> Self:
-        """Add the instances of `other`; return self."""
-        self._own += other._own
-        return self
 
     def finish(self) -> NDArray[np.int64]:
         """Return the counts."""
