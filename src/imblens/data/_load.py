@@ -16,8 +16,8 @@ from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._pixel_range import checked_range, with_range
 from imblens.data._profiles import checked_seed, parse_profile
 from imblens.data.drawn._shapes import shapes
-from imblens.data.layouts._columns import Columns
-from imblens.data.layouts._directory import Reading, read_directory, read_file
+from imblens.data.layouts._columns import ColumnNames, ReadOptions
+from imblens.data.layouts._directory import read_directory, read_file
 from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 
@@ -94,8 +94,8 @@ def load_images(
     """
     seed = checked_seed(seed)
     choice = checked_uncertain(uncertain)
-    columns = Columns(image_column, label_column, split_column, group)
-    reading = Reading(seed if hold_out else None, choice, checked_range(pixel_range), columns)
+    columns = ColumnNames(image_column, label_column, split_column, group)
+    reading = ReadOptions(seed if hold_out else None, choice, checked_range(pixel_range), columns)
     loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, reading)
     loaded = with_range(loaded, reading.pixel_range)
     if boxes is not None:
@@ -104,7 +104,7 @@ def load_images(
     return finding_or_none(loaded) if any_label else loaded
 
 
-def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, reading: Reading) -> ImageSet:
+def _load(data: str | Path, seed: int, profile: str, root: Path | None, hub: bool, reading: ReadOptions) -> ImageSet:
     natural = parse_profile(profile).kind == "natural"
     if isinstance(data, str) and (data in PUBLIC or data in _BUILT_IN):
         reading.refuse_columns(data)

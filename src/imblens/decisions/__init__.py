@@ -24,8 +24,8 @@ from imblens.decisions._estimated_shares import estimated_shares as estimated_sh
 from imblens.decisions._estimated_shares import refused as refused
 from imblens.decisions._estimated_shares import share_lines as share_lines
 from imblens.decisions._gain import collection_gain as collection_gain
-from imblens.decisions._gate import GateResult as GateResult
 from imblens.decisions._gate import gate as gate
+from imblens.decisions._gate_result import GateResult as GateResult
 from imblens.decisions._labelled import read_labels as read_labels
 from imblens.decisions._predict import SUFFIXES as SUFFIXES
 from imblens.decisions._predict import Unlabelled as Unlabelled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, MissingError, did_you_mean
@@ -152,10 +152,11 @@ def _candidates(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> d
 
         return hook
 
-    hooks = [module.register_forward_hook(keep(name)) for name, module in known.items()]
     where = next(iter(model.parameters()), torch.empty(0)).device
     try:
-        with evaluating(model):
+        with ExitStack() as hooks, evaluating(model):
+            for name, module in known.items():
+                hooks.enter_context(module.register_forward_hook(keep(name)))
             logits = logits_of(model(sample.to(where)))
     except Exception as error:
         raise InputError(
@@ -163,9 +164,6 @@ def _candidates(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> d
             f"{type(error).__name__}: {error}",
             hint="Check the size (--size) and the channels that it expects; one grey channel goes with one number: --mean 0.",
         ) from error
-    finally:
-        for handle in hooks:
-            handle.remove()
     if logits is None or logits.ndim != 2:
         found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
         raise InputError(

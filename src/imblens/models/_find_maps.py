@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
@@ -125,14 +126,12 @@ def _finished(
     return found
 
 
-def _try(model: nn.Module, sample: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+def _try(model: nn.Module, sample: Tensor, handles: Sequence[RemovableHandle]) -> None:
     """Run the network once, and take the hooks away, also after an error."""
     import torch
 
     where = next(iter(model.parameters()), torch.empty(0)).device
-    try:
-        with evaluating(model):
-            model(sample.to(where).clone())
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with ExitStack() as hooks, evaluating(model):
+        for handle in handles:
+            hooks.enter_context(handle)
+        model(sample.to(where).clone())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -138,13 +139,10 @@ def _watched(run: Callable[[], Any], modules: Mapping[str, Any]) -> tuple[Any, d
 
         return keep
 
-    hooks = [module.register_forward_hook(hook(name)) for name, module in modules.items()]
-    try:
-        with torch.no_grad():
-            return run(), calls
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, module in modules.items():
+            hooks.enter_context(module.register_forward_hook(hook(name)))
+        return run(), calls
 
 
 def _reading_of(name: str, kind: str, calls: Any, part: torch.Tensor, masks: Mapping[str, Any]) -> HeadReading | None:
@@ -214,21 +212,15 @@ def _plain_number(factor: float) -> float:
 
 def _unmoved(run: Callable[[], Any], modules: Mapping[str, Any], name: str, pairs: Mapping[str, Any]) -> bool:
     """Whether what enters several layers does not depend on what leaves the layer `name`."""
-    handle = modules[name].register_forward_hook(lambda module, args, output: output + 1)
-    try:
+    with modules[name].register_forward_hook(lambda module, args, output: output + 1):
         again = _watched(run, {other: modules[other] for other in pairs})[1]
-    finally:
-        handle.remove()
     return all(_close(again[other][0][0], pair[0], CLOSE) for other, pair in pairs.items())
 
 
 def _independent(run: Callable[[], Any], module: Any, calls: Any) -> bool:
     """Whether what enters a layer does not depend on what left it before."""
-    handle = module.register_forward_hook(lambda module, args, output: output + 1)
-    try:
+    with module.register_forward_hook(lambda module, args, output: output + 1):
         again = _watched(run, {"": module})[1].get("", [])
-    finally:
-        handle.remove()
     return len(again) == len(calls) and all(
         _close(new[0], old[0], CLOSE) for new, old in zip(again, calls, strict=True)
     )

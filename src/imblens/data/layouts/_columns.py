@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imblens.data._assemble import split_of
-from imblens.errors import MissingError, did_you_mean
+from imblens.data._decode import PixelRange
+from imblens.data._entries import Uncertain
+from imblens.errors import InputError, MissingError, did_you_mean
 
 IMAGE = (
     "image_index", "image", "images", "img", "image_id", "image_path", "img_path", "image_name", "image_file", "path",
@@ -31,8 +33,8 @@ _TRUE, _FALSE = ("1", "true", "yes", "1.0"), ("0", "false", "no", "0.0", "")
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Columns that the user stated; None where the usual names decide. `split` may be NAME=VALUE: that value is test."""
+class ColumnNames:
+    """ColumnNames that the user stated; None where the usual names decide. `split` may be NAME=VALUE: that value is test."""
 
     image: str | None = None
     label: str | None = None
@@ -49,6 +51,24 @@ class Columns:
             ("--group", self.group),
         )
         return [option for option, name in given if name is not None]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read: the seed of the hold-out (None: nothing is held out), uncertain labels, range, columns."""
+
+    seed: int | None
+    uncertain: Uncertain = "ignore"
+    pixel_range: PixelRange | None = None
+    columns: ColumnNames = field(default_factory=ColumnNames)
+
+    def refuse_columns(self, data: object) -> None:
+        """Refuse columns that were stated for data without columns."""
+        if self.columns.stated:
+            raise InputError(
+                f"{' and '.join(self.columns.stated)} name columns of a table, and {data} has none.",
+                hint="They go with a CSV, TSV, .jsonl or Parquet table of images.",
+            )
 
 
 def plain_name(name: str) -> str:

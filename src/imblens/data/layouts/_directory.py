@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from imblens.data._decode import PixelRange
-from imblens.data._entries import Uncertain
 from imblens.data._images import ImageSet
 from imblens.data.layouts._coco import json_files, read_coco
-from imblens.data.layouts._columns import Columns
+from imblens.data.layouts._columns import ColumnNames, ReadOptions
 from imblens.data.layouts._find_splits import folders
 from imblens.data.layouts._folder import read_folder
 from imblens.data.layouts._lists import list_files, read_lists
@@ -23,31 +21,13 @@ from imblens.errors import InputError, MissingError
 _TABLES = (".csv", ".tsv", ".jsonl")
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How files are read: the seed of the hold-out (None: nothing is held out), uncertain labels, range, columns."""
-
-    seed: int | None
-    uncertain: Uncertain
-    pixel_range: PixelRange | None
-    columns: Columns
-
-    def refuse_columns(self, data: object) -> None:
-        """Refuse columns that were stated for data without columns."""
-        if self.columns.stated:
-            raise InputError(
-                f"{' and '.join(self.columns.stated)} name columns of a table, and {data} has none.",
-                hint="They go with a CSV, TSV, .jsonl or Parquet table of images.",
-            )
-
-
-def read_directory(path: Path, reading: Reading) -> ImageSet:
+def read_directory(path: Path, options: ReadOptions) -> ImageSet:
     """Read a folder by what it holds.
 
     Raises:
         InputError: it holds no data, or is something else that imblens writes.
     """
-    seed, uncertain, columns = reading.seed, reading.uncertain, reading.columns
+    columns = options.columns
     if (path / "run.json").exists():
         raise InputError(
             f"{path} is a captured run, not images.", hint=f"Look at it with: imblens audit {quote(str(path))}"
@@ -55,10 +35,10 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
     files = {split: shards for split, shards in split_files(path).items() if holds_images(shards[0], columns)}
     files = files or split_files(path)
     if files and not _class_folders_only(path, [shard for shards in files.values() for shard in shards], columns):
-        return read_parquet(path, files, seed=seed, uncertain=uncertain, columns=columns)
+        return read_parquet(path, files, options)
     tables = table_files(path, columns)
     inner = [] if tables else [p for p in folders(path) if any(p.glob("*.parquet")) or table_files(p)]
-    if inner and _as_folder(path, reading) is None:
+    if inner and _as_folder(path, options) is None:
         raise InputError(
             f"{path} contains several image sets: {', '.join(p.name for p in inner[:5])}.",
             hint=f"Give one of them, such as {inner[0]}.",
@@ -66,7 +46,7 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
     loose = sorted(p for p in path.glob("*.parquet") if p.is_file())
     if loose and not _class_folders_only(path, loose, columns):
         if len(loose) == 1 or has_splits(loose[0], columns):
-            return read_parquet(path, {"train": loose}, seed=seed, uncertain=uncertain, columns=columns)
+            return read_parquet(path, {"train": loose}, options)
         raise MissingError(
             f"{path} holds {', '.join(p.name for p in loose[:5])}, none of which is named after a split.",
             hint="Name them train.parquet, test.parquet, val.parquet, or give them a column `split`.",
@@ -80,34 +60,30 @@ def read_directory(path: Path, reading: Reading) -> ImageSet:
         )
     described = voc_root(path)
     if described is not None:
-        reading.refuse_columns(path)
-        return read_voc(described, seed=seed)
-    if tables and (columns.stated or not _only_beside(path, tables, reading)):
-        return read_tables(path, tables, seed=seed, uncertain=uncertain, columns=columns)
+        options.refuse_columns(path)
+        return read_voc(described, seed=options.seed)
+    if tables and (columns.stated or not _only_beside(path, tables, options)):
+        return read_tables(path, tables, options)
     others = other_tables(path, columns)
     if columns.stated and len(others) == 1:
-        return read_tables(path, {"": others[0]}, seed=seed, uncertain=uncertain, columns=columns)
+        return read_tables(path, {"": others[0]}, options)
     lists = list_files(path)
     if lists:
-        reading.refuse_columns(path)
-        return read_lists(path, lists, seed=seed)
-    return _annotations_or_folder(path, others, reading)
+        options.refuse_columns(path)
+        return read_lists(path, lists, seed=options.seed)
+    return _annotations_or_folder(path, others, options)
 
 
-def read_file(path: Path, reading: Reading) -> ImageSet:
+def read_file(path: Path, options: ReadOptions) -> ImageSet:
     """Read an archive, a Parquet file or a table; images of a table lie in its folder or below."""
     suffix = path.suffix.lower()
     if suffix in _TABLES:
-        return read_tables(
-            path.parent, {"": path}, seed=reading.seed, uncertain=reading.uncertain, columns=reading.columns
-        )
+        return read_tables(path.parent, {"": path}, options)
     if suffix == ".parquet":
-        return read_parquet(
-            path.parent, {"train": [path]}, seed=reading.seed, uncertain=reading.uncertain, columns=reading.columns
-        )
-    reading.refuse_columns(path)
+        return read_parquet(path.parent, {"train": [path]}, options)
+    options.refuse_columns(path)
     if suffix == ".npz":
-        return read_npz(path, seed=reading.seed, pixel_range=reading.pixel_range)
+        return read_npz(path, seed=options.seed, pixel_range=options.pixel_range)
     advice = {
         ".zip": "Unpack it and give the folder.",
         ".tar": "Unpack it and give the folder.",
@@ -118,25 +94,24 @@ def read_file(path: Path, reading: Reading) -> ImageSet:
     )
 
 
-def _annotations_or_folder(path: Path, others: list[Path], reading: Reading) -> ImageSet:
+def _annotations_or_folder(path: Path, others: list[Path], options: ReadOptions) -> ImageSet:
     """Read JSON annotations; or class folders; or the only table of a folder that has neither."""
     annotations = json_files(path)
     refused = None
     if annotations:
-        reading.refuse_columns(path)
+        options.refuse_columns(path)
         try:
-            return read_coco(path, annotations, seed=reading.seed)
+            return read_coco(path, annotations, seed=options.seed)
         except InputError as error:
             if any(file.parent != path for file in annotations):
                 raise
             refused = error
-    images = _as_folder(path, reading)
+    images = _as_folder(path, options)
     if images is not None:
-        reading.refuse_columns(path)
+        options.refuse_columns(path)
         return images
     if len(others) == 1:
-        columns = reading.columns
-        return read_tables(path, {"": others[0]}, seed=reading.seed, uncertain=reading.uncertain, columns=columns)
+        return read_tables(path, {"": others[0]}, options)
     if others:
         raise InputError(
             f"{path} holds {', '.join(table.name for table in others[:5])}, all of which name images.",
@@ -144,25 +119,25 @@ def _annotations_or_folder(path: Path, others: list[Path], reading: Reading) -> 
         )
     if refused is not None:
         raise refused
-    return read_folder(path, seed=reading.seed)
+    return read_folder(path, seed=options.seed)
 
 
-def _as_folder(path: Path, reading: Reading) -> ImageSet | None:
+def _as_folder(path: Path, options: ReadOptions) -> ImageSet | None:
     try:
-        return read_folder(path, seed=reading.seed)
+        return read_folder(path, seed=options.seed)
     except InputError:
         return None
 
 
-def _class_folders_only(path: Path, files: list[Path], columns: Columns) -> bool:
+def _class_folders_only(path: Path, files: list[Path], columns: ColumnNames) -> bool:
     """Return whether Parquet files are not image sets, but lie beside class folders."""
     if columns.stated or any(holds_images(file, columns) for file in files):
         return False
-    return _as_folder(path, Reading(None, "ignore", None, Columns())) is not None
+    return _as_folder(path, ReadOptions(None)) is not None
 
 
-def _only_beside(path: Path, tables: dict[str, Path], reading: Reading) -> bool:
+def _only_beside(path: Path, tables: dict[str, Path], options: ReadOptions) -> bool:
     """Return whether tables are not labels of images, but lie beside class folders."""
-    if any(names_images(table, reading.columns) for table in tables.values()):
+    if any(names_images(table, options.columns) for table in tables.values()):
         return False
-    return _as_folder(path, replace(reading, seed=None)) is not None
+    return _as_folder(path, replace(options, seed=None)) is not None

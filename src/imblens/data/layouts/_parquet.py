@@ -16,7 +16,6 @@ from imblens.data._assemble import SPLITS, assemble, number_labels, one_label_ea
 from imblens.data._entries import (
     BoxNotes,
     Named,
-    Uncertain,
     boxes_without_label,
     patients_array,
     settle_uncertain,
@@ -24,7 +23,7 @@ from imblens.data._entries import (
 )
 from imblens.data._images import Boxes, ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
-from imblens.data.layouts._columns import PATIENT, Columns, find_column, read_splits, split_column
+from imblens.data.layouts._columns import PATIENT, ColumnNames, ReadOptions, find_column, read_splits, split_column
 from imblens.data.layouts._parquet_values import (
     CORNERS,
     box_tables,
@@ -98,7 +97,7 @@ def split_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def holds_images(path: Path, columns: Columns) -> bool:
+def holds_images(path: Path, columns: ColumnNames) -> bool:
     """Return whether a Parquet file has a column of images; True for one that cannot be read, which is an error later."""
     try:
         return find_column(_open(path).schema_arrow.names, _IMAGE, columns.image, str(path)) is not None
@@ -106,26 +105,19 @@ def holds_images(path: Path, columns: Columns) -> bool:
         return True
 
 
-def has_splits(path: Path, columns: Columns) -> bool:
+def has_splits(path: Path, columns: ColumnNames) -> bool:
     """Return whether a Parquet file has a column that gives the split of each row."""
     return split_column(_open(path).schema_arrow.names, columns.split, str(path))[0] is not None
 
 
-def read_parquet(
-    root: Path,
-    files: dict[str, list[Path]],
-    *,
-    seed: int | None,
-    uncertain: Uncertain = "ignore",
-    columns: Columns | None = None,
-) -> ImageSet:
+def read_parquet(root: Path, files: dict[str, list[Path]], options: ReadOptions) -> ImageSet:
     """Read splits from Parquet files with encoded images.
 
     Columns: `image` (struct with `bytes`, or binary); `label` (number or text) or `labels` (multi-hot lists, in which -1
     or null is uncertain, or lists of class numbers where the schema names the classes); optional `boxes` (or a column
     that ends in `_boxes`): lists of structs with label, x0, y0, x1, y1 in pixels; optional `image_id` and
     `patient_id` (NIH's image names contain the patient). Class names come from the schema's `huggingface`
-    or `label_names` metadata. A single file may hold the splits in a column. `columns` states other names.
+    or `label_names` metadata. A single file may hold the splits in a column. `options.columns` states other names.
 
     Raises:
         MissingError: no train files, or no such columns; the message lists those present.
@@ -137,10 +129,11 @@ def read_parquet(
             f"{root} holds {listed} but no train*.parquet.", hint="Name the training file train.parquet."
         )
     read: dict[str, _Split] = {}
+    columns = options.columns
     for split in ("train", "test", "val"):
         if split in files:
-            by_column = set(files) == {"train"} or (columns is not None and columns.split is not None)
-            read[split] = _read_split(split, files[split], columns or Columns(), by_column=by_column)
+            by_column = set(files) == {"train"} or columns.split is not None
+            read[split] = _read_split(split, files[split], columns, by_column=by_column)
     remarks = [note for part in read.values() for note in part.notes]
     if len(read) == 1 and read["train"].where is not None:
         whole = read["train"]
@@ -161,7 +154,7 @@ def read_parquet(
     labels, single = one_label_each(labels)
     splits, notes, changes = {}, [*remarks, *single], BoxNotes()
     source_facts = {"path": str(root), "layout": "parquet"}
-    if columns is not None and columns.group is not None:
+    if columns.group is not None:
         source_facts["group"] = columns.group
     if all(part.patients is None for part in read.values()):
         for pattern, what, names_of in (
@@ -190,11 +183,11 @@ def read_parquet(
         )
         if part.boxes is not None:
             images = with_boxes(images, part.boxes, [None] * len(images), changes)
-        splits[split], line = settle_uncertain(images, uncertain, split)
+        splits[split], line = settle_uncertain(images, options.uncertain, split)
         notes += line
     notes += boxes_without_label(splits)
     return assemble(
-        root.resolve().name, splits, classes, seed=seed, source=source_facts, notes=[*changes.lines(), *notes]
+        root.resolve().name, splits, classes, seed=options.seed, source=source_facts, notes=[*changes.lines(), *notes]
     )
 
 
@@ -224,7 +217,7 @@ def read_box_table(path: Path) -> dict[str, list[Named]]:
     return found
 
 
-def _read_split(split: str, paths: Sequence[Path], stated: Columns, *, by_column: bool) -> _Split:
+def _read_split(split: str, paths: Sequence[Path], stated: ColumnNames, *, by_column: bool) -> _Split:
     import pyarrow as pa
 
     images: list[pa.Array] = []
@@ -331,7 +324,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be read as Parquet: {first}", hint="Copy or write it again.")
 
 
-def _columns(path: Path, schema: pa.Schema, stated: Columns) -> dict[str, str]:
+def _columns(path: Path, schema: pa.Schema, stated: ColumnNames) -> dict[str, str]:
     import pyarrow.types as types
 
     there = schema.names

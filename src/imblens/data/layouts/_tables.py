@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imblens.data._assemble import SPLITS, split_of
 from imblens.data._boxes import BOX_FILES, read_boxes
-from imblens.data._entries import Entry, Uncertain, read_entries
+from imblens.data._entries import Entry, read_entries
 from imblens.data._images import ImageSet
 from imblens.data._texts import read_csv, read_table
 from imblens.data.layouts._columns import (
@@ -18,7 +18,8 @@ from imblens.data.layouts._columns import (
     LABEL,
     PATIENT,
     SPLIT,
-    Columns,
+    ColumnNames,
+    ReadOptions,
     find_column,
     in_order,
     plain_name,
@@ -39,14 +40,14 @@ _NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 _CHEXPERT_PATIENT = re.compile(r"(?:^|/)(patient\d+)/")
 
 
-def table_files(root: Path, columns: Columns | None = None) -> dict[str, Path]:
+def table_files(root: Path, columns: ColumnNames | None = None) -> dict[str, Path]:
     """Return the label tables of a folder by split: train.csv, val.csv, ...; or one table under "".
 
     A table of labels has a column that names images; others are passed over, unless their name is that of a split.
     """
     if not root.is_dir():
         return {}
-    columns = columns or Columns()
+    columns = columns or ColumnNames()
     files = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
     files = [path for path in files if not BOX_FILES.match(path.name) and not path.name.startswith(".")]
     exact = {SPLITS[path.stem.lower()]: path for path in files if path.stem.lower() in SPLITS}
@@ -71,13 +72,13 @@ def table_files(root: Path, columns: Columns | None = None) -> dict[str, Path]:
     return {"": whole[0]} if len(whole) == 1 else {}
 
 
-def other_tables(root: Path, columns: Columns) -> list[Path]:
+def other_tables(root: Path, columns: ColumnNames) -> list[Path]:
     """Return the tables of a folder that name images, whatever they are called."""
     files = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
     return [p for p in files if not BOX_FILES.match(p.name) and p.name[0] != "." and names_images(p, columns)]
 
 
-def names_images(path: Path, columns: Columns) -> bool:
+def names_images(path: Path, columns: ColumnNames) -> bool:
     """Return whether a table has a column that names images; False for one that cannot be read."""
     try:
         _, header = next(read_table(path), (0, []))
@@ -86,14 +87,12 @@ def names_images(path: Path, columns: Columns) -> bool:
         return False
 
 
-def read_tables(
-    root: Path, tables: dict[str, Path], *, seed: int | None, uncertain: Uncertain, columns: Columns | None = None
-) -> ImageSet:
+def read_tables(root: Path, tables: dict[str, Path], options: ReadOptions) -> ImageSet:
     """Read tables that name images and their labels; images lie anywhere below the folder.
 
     A table has a column for the image, and either one column of label names joined by | ("No Finding" is none of
     them), or a column for each label: 1, 0, blank (not mentioned: 0) or -1 (uncertain). Where no row joins names, every
-    name is a class as it is written ("none", "007"), and rows without one are left out. Columns for the patient and the
+    name is a class as it is written ("none", "007"), and rows without one are left out. ColumnNames for the patient and the
     split are used if present; the split may also come from the tables' names, or from NIH's lists.
 
     Raises:
@@ -106,7 +105,7 @@ def read_tables(
     notes: list[str] = []
     for split, path in tables.items():
         try:
-            found, names, remarks = _read_table(path, columns or Columns())
+            found, names, remarks = _read_table(path, options.columns)
         except _NoLabelsError as error:
             if split in ("", "train"):
                 raise
@@ -145,10 +144,10 @@ def read_tables(
         entries,
         classes,
         layout="NIH" if nih else "table",
-        seed=seed,
-        uncertain=uncertain,
+        seed=options.seed,
+        uncertain=options.uncertain,
         notes=notes,
-        group=None if columns is None else columns.group,
+        group=options.columns.group,
     )
 
 
@@ -156,7 +155,7 @@ class _NoLabelsError(InputError):
     """A table names images, but has no column of labels."""
 
 
-def _read_table(path: Path, columns: Columns) -> tuple[list[Entry], tuple[str, ...], list[str]]:
+def _read_table(path: Path, columns: ColumnNames) -> tuple[list[Entry], tuple[str, ...], list[str]]:
     """Return the entries of a table, its classes in order, and notes."""
     lines = read_table(path)
     _, header = next(lines, (0, []))

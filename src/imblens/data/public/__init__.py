@@ -9,6 +9,7 @@ from pathlib import Path
 from imblens.base.registry import Registry
 from imblens.data._entries import Uncertain
 from imblens.data._images import ImageSet
+from imblens.data.layouts._columns import ReadOptions
 from imblens.data.layouts._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
 from imblens.data.public._cifar import read_cifar
@@ -211,5 +212,5 @@ def _read_tables(name: str, root: Path, seed: int | None, uncertain: Uncertain) 
     for folder in (root, root / "CheXpert-v1.0-small", root / "CheXpert-v1.0"):
         tables = table_files(folder)
         if tables:
-            return replace(read_tables(folder, tables, seed=seed, uncertain=uncertain), name=name)
+            return replace(read_tables(folder, tables, ReadOptions(seed, uncertain)), name=name)
     raise MissingError(f"there is no table of labels in {root}.")
