@@ -21,11 +21,12 @@ from PIL import Image
 
 import imblens
 from imblens.base.csv_text import csv_text
+from imblens.base.plain import plain
 from imblens.errors import ExistsError, StorageError
 from imblens.lenses import Finding, lens
 from imblens.report import audit, summary
 from imblens.report._svg import slim
-from imblens.report._tables import file_names, plain
+from imblens.report._tables import file_names
 from imblens.run import Run
 from tests.lenses.made import archetype_instances
 from tests.report.runs import HOSTILE, make_run

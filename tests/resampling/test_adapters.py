@@ -39,7 +39,7 @@ def test_auto_k_fits_the_smallest_class() -> None:
 def test_more_neighbours_than_rows_are_refused_before_the_call(cls: str) -> None:
     path = f"imblearn.under_sampling.{cls}"
     with pytest.raises(NotApplicable, match=r"n_neighbors=30 needs 31 training instances, and there are 14\. Pass"):
-        resample_with(rows_of(9, 5), {**OPTIONS, "n_neighbors": 30}, name="x", steps=(path,), fixed={})
+        resample_with(rows_of(9, 5), {**OPTIONS, "n_neighbors": 30}, name="x", steps=(path,))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,16 @@ def imbalance(class_counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return divide(np.max(class_counts), class_counts)
 
 
+def place_in_group(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(n,) place of each instance in its group from 0, for instances in order of their groups, which have these sizes.
+
+    Example:
+        >>> place_in_group(np.array([2, 0, 3]))
+        array([0, 1, 0, 1, 2])
+    """
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def numbered(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Number values of any sortable kind by their sorted order.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.plain import plain
 from imblens.cli._groups import grouped
 from imblens.cli._live import LINE
 from imblens.cli._text import one_line
@@ -226,23 +227,6 @@ def show(report: Path) -> None:
 def rows(table: pd.DataFrame) -> list[str]:
     """Format a table as lines, header first (pandas shows a line break in a name as an escape)."""
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}").split("\n")
-
-
-def plain(value: Any) -> Any:
-    """Convert NumPy numbers, paths and NaN to JSON values (NaN becomes null)."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        from imblens.base.remote import COPIES
-
-        return COPIES.named(str(value))
-    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
-        return plain(value.tolist())
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
 
 
 def shown(*words: str | Path) -> str:

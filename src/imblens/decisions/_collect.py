@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, flag, some_texts, whole
+from imblens.base.files import claim
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
 from imblens.decisions._calibration import Calibration, fit_calibration, predicted
@@ -19,7 +20,7 @@ from imblens.decisions._gain import FACTORS, collection_gain
 from imblens.decisions._labelled import Instances, as_instances
 from imblens.decisions._predict import Unlabelled
 from imblens.decisions._priors import adjusted_probabilities, em_prior
-from imblens.decisions._section_text import class_share, points, section
+from imblens.decisions._section_text import class_share, points, save_section, section
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, as_array, as_run
 
@@ -98,18 +99,10 @@ class Collection:
         Raises:
             ExistsError: it holds something and `force` is false.
         """
-        import json
-
-        from imblens.base.csv_text import csv_text
-        from imblens.base.files import claim, write_text
-
         folder = claim(Path(out), force=force)
-        for name, table in self.tables.items():
-            path = folder / "list.csv" if name == "list" else folder / "tables" / f"{name}.csv"
-            write_text(path, csv_text(table))
         values = {"lines": self.lines(), "notes": list(self.notes), "section": self.section()}
-        text = json.dumps(values, indent=2, ensure_ascii=False)
-        write_text(folder / "collect.json", text + "\n")
+        tables = {name if name == "list" else f"tables/{name}": table for name, table in self.tables.items()}
+        save_section(folder, "collect", tables, values)
         return folder
 
 

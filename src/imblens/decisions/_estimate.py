@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, a_text, checked, whole
 from imblens.base.arrays import divide
+from imblens.base.files import claim
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, share_with_interval
@@ -20,7 +21,7 @@ from imblens.decisions._expected import Measures, black_box_shares, expected_mea
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._labelled import Instances, as_instances, labelled_instances
 from imblens.decisions._priors import adjusted_probabilities, em_prior
-from imblens.decisions._section_text import class_share, section, with_interval
+from imblens.decisions._section_text import class_share, save_section, section, with_interval
 from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
 from imblens.run import Run, as_run
 
@@ -96,17 +97,9 @@ class Estimate:
         Raises:
             ExistsError: it holds something and `force` is false.
         """
-        import json
-
-        from imblens.base.csv_text import csv_text
-        from imblens.base.files import claim, write_text
-
         folder = claim(Path(out), force=force)
-        for name, table in self.tables.items():
-            write_text(folder / "tables" / f"{name}.csv", csv_text(table))
         values = {"summary": dict(self.summary), "notes": list(self.notes), "section": self.section()}
-        text = json.dumps(values, indent=2, ensure_ascii=False)
-        write_text(folder / "estimate.json", text + "\n")
+        save_section(folder, "estimate", {f"tables/{name}": table for name, table in self.tables.items()}, values)
         return folder
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.wording import interval, percent
@@ -55,6 +56,18 @@ def section(kind: str, lines: Sequence[str], table: pd.DataFrame, notes: Sequenc
         "rows": [[str(value) for value in row] for row in table.head(ROWS).itertuples(index=False)],
         "notes": [*more, *notes],
     }
+
+
+def save_section(folder: Path, name: str, tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any]) -> None:
+    """Write tables by their place in a folder that is claimed, and NAME.json."""
+    import json
+
+    from imblens.base.csv_text import csv_text
+    from imblens.base.files import write_text
+
+    for place, table in tables.items():
+        write_text(folder / f"{place}.csv", csv_text(table))
+    write_text(folder / f"{name}.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def with_interval(value: float, low: float, high: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import place_in_group
 from imblens.base.blocks import row_blocks
 
 
@@ -15,7 +16,7 @@ def canonical_order(features: NDArray[Any], labels: NDArray[np.int64]) -> tuple[
     order = np.lexsort((content_keys(features, np.arange(len(labels))), labels))
     sizes = np.bincount(labels, minlength=1) if len(labels) else np.zeros(1, np.int64)
     rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rank[order] = place_in_group(sizes)
     return order, rank
 
 

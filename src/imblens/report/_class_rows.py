@@ -29,8 +29,10 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
     """Return one row per class in the order of the run; its keys are those of `class_table` in `summary`."""
     multilabel = run.task == "multilabel"
     rarer = imbalance(run.train.class_counts)
-    accuracy, areas, thresholds = parts.accuracies(findings), parts.areas(findings), parts.thresholds(findings)
-    causes, errors = parts.causes(findings), parts.error_counts(findings)
+    accuracy = parts.class_rows_of(findings, parts.ACCURACY, "class_accuracy")
+    areas = parts.class_rows_of(findings, parts.RANKING, "ranking")
+    thresholds = parts.class_rows_of(findings, parts.RANKING, "ranking_thresholds")
+    causes, errors = parts.class_rows_of(findings, parts.DIAGNOSIS, "diagnosis"), parts.error_counts(findings)
     confused, forecasts, shares = (
         parts.confused_with(findings),
         parts.forecasts(findings),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from imblens.base.archetypes import ARCHETYPES
 from imblens.base.wording import FEW, counted, interval, percent, share_with_interval
 from imblens.report._errors import anchor as error_anchor
 from imblens.report._html import anchor
-from imblens.report._lens_parts import KINDS
 
 MANY_CLASSES, ENDS = 120, 30  # of more classes, as many are shown at either end; the others are found by search
 ALL_ROWS, WORST = 1_000, 240  # of more classes, only the ends and the worst are HTML; the script unpacks the others
@@ -99,12 +99,12 @@ def archetype_key(k: int) -> dict[str, str]:
             "at least 1/5",
             "fewer",
         )
-    return dict(zip(KINDS, texts, strict=True))
+    return dict(zip(ARCHETYPES, texts, strict=True))
 
 
 def _cells(row: Row, accuracy: str, measured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     rate, expected = row["false_positive_rate"], row["expected_errors_to"]
-    kinds = [(kind, row["archetypes"][kind]) for kind in KINDS if row["archetypes"].get(kind)]
+    kinds = [(kind, row["archetypes"][kind]) for kind in ARCHETYPES if row["archetypes"].get(kind)]
     return {
         "Training": {"text": f"{row['train_count']:,}", "sub": row["rarity"], "sort": row["train_count"]},
         accuracy: {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.archetypes import ARCHETYPES as KINDS
 from imblens.base.wording import number
 from imblens.lenses import Finding
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 ACCURACY, CONFUSION, FORECAST, RANKING = "class_accuracy", "class_accuracy", "adversaries", "ranking"
 ARCHETYPES, SUSPECTS, MAP, MAPS, DIAGNOSIS = "archetypes", "label_suspects", "embedding_map", "alignment", "diagnosis"
 ERRORS = "errors"
-KINDS = ("safe", "border", "rare", "outlier")
 EVIDENCE = {  # cause -> the lens that shows it
     "few_examples": ACCURACY,
     "overlap": FORECAST,
@@ -51,26 +51,6 @@ def class_rows_of(findings: Findings, lens: str, name: str) -> dict[str, dict[st
     for row in [] if table is None else table.to_dict("records"):
         rows.setdefault(str(row["class"]), {str(key): value for key, value in row.items()})
     return rows
-
-
-def accuracies(findings: Findings) -> dict[str, dict[str, Any]]:
-    """Accuracy of each class with its interval."""
-    return class_rows_of(findings, ACCURACY, "class_accuracy")
-
-
-def areas(findings: Findings) -> dict[str, dict[str, Any]]:
-    """Area under the ROC curve of each class, with its interval."""
-    return class_rows_of(findings, RANKING, "ranking")
-
-
-def thresholds(findings: Findings) -> dict[str, dict[str, Any]]:
-    """The threshold chosen for each label; empty in a single-label run."""
-    return class_rows_of(findings, RANKING, "ranking_thresholds")
-
-
-def causes(findings: Findings) -> dict[str, dict[str, Any]]:
-    """The strongest cause of each class."""
-    return class_rows_of(findings, DIAGNOSIS, "diagnosis")
 
 
 def error_counts(findings: Findings) -> dict[str, int]:

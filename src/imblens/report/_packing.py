@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.plain import plain
 from imblens.report._specification import MANY_ROWS
-from imblens.report._tables import plain
 
 if TYPE_CHECKING:
     from imblens.report._figures import Figure

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
 
+from imblens.base.archetypes import ARCHETYPES
 from imblens.base.wording import percent
 from imblens.report._image_sheet import size_of, thumbnails
-from imblens.report._lens_parts import KINDS, prototypes, table_of
+from imblens.report._lens_parts import prototypes, table_of
 from imblens.report._overlays import data_address
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ def plate(audit: AuditData) -> str:
     shown = order if len(order) <= MOST else [*order[:ENDS], *order[-ENDS:]]
     colours = table_of(audit.findings, COLOURS, COLOURS, "class", "band", "share", "red", "green", "blue")
     row_height = SIDE + GAP + (BAR + SMALL + 3 if colours is not None else 0) + GAP
-    width, height = LEFT + len(KINDS) * (SIDE + GAP), HEAD + row_height * len(shown)
-    parts = [_text(kind, LEFT + (SIDE + GAP) * x, 9, 9) for x, kind in enumerate(KINDS)]
+    width, height = LEFT + len(ARCHETYPES) * (SIDE + GAP), HEAD + row_height * len(shown)
+    parts = [_text(kind, LEFT + (SIDE + GAP) * x, 9, 9) for x, kind in enumerate(ARCHETYPES)]
     for y, name in enumerate(shown):
         top = HEAD + row_height * y
         parts.append(_text(name, 0, top + SIDE / 2, 9, 13))
         parts.append(_text(f"{counts[name]:,} in training", 0, top + SIDE / 2 + 11, SMALL))
         first = {str(row["archetype"]): images.get(str(row["prototype"])) for row in reversed(found.get(name, []))}
-        for x, kind in enumerate(KINDS):
+        for x, kind in enumerate(ARCHETYPES):
             png = first.get(kind)
             if png is not None:
                 parts.append(_image(png, LEFT + (SIDE + GAP) * x, top))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.csv_text import csv_text
 from imblens.base.files import claim, write_atomic, write_bytes, write_text
 from imblens.base.locks import exclusive
+from imblens.base.plain import plain
 from imblens.report._gallery import FOLDER, write_gallery
 from imblens.report._instances import instances, write_instances
 from imblens.report._lens_parts import ERRORS, MAPS
-from imblens.report._tables import file_names, plain, sweep, table_files
+from imblens.report._tables import file_names, sweep, table_files
 
 if TYPE_CHECKING:
     import pandas as pd

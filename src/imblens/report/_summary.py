@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imblens.base.plain import plain
 from imblens.lenses import ClassMeasure, all_lenses, class_measures, lens_info
 from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
 from imblens.report._data import AuditData, Lines
@@ -12,7 +13,6 @@ from imblens.report._errors import rows as error_rows
 from imblens.report._html import heading
 from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
 from imblens.report._sentences import class_sentence, reason, statements
-from imblens.report._tables import plain
 
 USUAL_TREATMENT = "eos"  # where no lens names one
 

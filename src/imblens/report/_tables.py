@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imblens.lenses import Finding
-
-
-def plain(value: Any) -> Any:
-    """JSON without NaN and without NumPy: null stands for what is unknown.
-
-    Example:
-        >>> plain({"a": np.float32(0.5), "b": float("nan"), "c": (1, np.int64(2))})
-        {'a': 0.5, 'b': None, 'c': [1, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(inner) for inner in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (str, int, bool)):
-        return value
-    return str(value) if not isinstance(value, date) else value.isoformat()
 
 
 def file_names(wanted: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:

@@ -141,9 +141,7 @@ def _enough(name: str, k: int, counts: dict[str, int]) -> None:
         raise InputError(error.message, hint=hint) from None
 
 
-def resample_with(
-    rows: TrainingRows, options: Mapping[str, Any], *, name: str, steps: tuple[str, ...], fixed: Mapping[str, Any]
-) -> Resampled:
+def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, steps: tuple[str, ...]) -> Resampled:
     """Resample with imbalanced-learn's samplers, features centred and scaled first.
 
     Args:
@@ -151,7 +149,6 @@ def resample_with(
         options: of the treatment; "auto" leaves the sampler's own default.
         name: of the treatment, for messages.
         steps: dotted paths: the sampler, then a cleaner of real and synthetic rows alike.
-        fixed: further arguments of the samplers.
 
     Raises:
         InputError: an option does not fit the classes.
@@ -159,7 +156,7 @@ def resample_with(
     """
     n = len(rows.features)
     notes: tuple[str, ...] = ()
-    sampler = _configured(rows, options, steps[0], fixed)
+    sampler = _configured(rows, options, steps[0])
     smote_k = sampler.get_params().get("k_neighbors") is not None and not hasattr(sampler, "kmeans_estimator")
     if smote_k:
         wanted = rows.wanted(options["sampling_strategy"], name)
@@ -171,7 +168,7 @@ def resample_with(
     features, labels = _fit_resample(scaled, name, sampler)
     origin = _origin(sampler, len(features), n)
     if len(steps) > 1:
-        cleaner = _configured(rows, {**options, "sampling_strategy": "all"}, steps[1], fixed)
+        cleaner = _configured(rows, {**options, "sampling_strategy": "all"}, steps[1])
         _fit_resample(TrainingRows(features, labels, rows.classes), name, cleaner)
         kept = cleaner.sample_indices_
         features, labels, origin = features[kept], labels[kept], origin[kept]
@@ -193,11 +190,11 @@ def resample_with(
     )
 
 
-def _configured(rows: TrainingRows, options: Mapping[str, Any], path: str, fixed: Mapping[str, Any]) -> Any:
+def _configured(rows: TrainingRows, options: Mapping[str, Any], path: str) -> Any:
     module, _, cls = path.rpartition(".")
     sampler = getattr(import_module(module), cls)()
     known = sampler.get_params()
-    chosen = {**fixed, **{key: value for key, value in options.items() if value != "auto"}}
+    chosen = {key: value for key, value in options.items() if value != "auto"}
     if "sampling_strategy" in chosen:
         chosen["sampling_strategy"] = rows.strategy(chosen["sampling_strategy"], cls)
     return sampler.set_params(**{key: value for key, value in chosen.items() if key in known})

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import place_in_group
 from imblens.errors import InputError
 
 Matrix = NDArray[np.floating[Any]]
@@ -81,8 +82,7 @@ class Space:
         for rows in runs(counts.sum(axis=1), NUMBERS):
             count = counts[rows].ravel()
             entry = np.repeat(np.arange(count.size), count)
-            within = np.arange(entry.size) - np.repeat(np.cumsum(count) - count, count)
-            instance = self.members[begins[found[rows].ravel()[entry]] + within]
+            instance = self.members[begins[found[rows].ravel()[entry]] + place_in_group(count)]
             distance = squared[rows].ravel()[entry]
             order = np.lexsort((instance, distance, entry // found.shape[1]))
             taken = order[starts(counts[rows].sum(axis=1)) + np.arange(k)]

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.archetypes import ARCHETYPES, BORDER, OUTLIER, RARE, SAFE, archetype_codes
 from imblens.resampling import Resampled, class_seeds, refuse_too_many
 from imblens.run import Run, nearest
-from imblens.treatments._base import Option, Outcome, Treatment
-from imblens.treatments._retrain import COMMON, retrain
-
-NAMES = ("safe", "border", "rare", "outlier")
-SAFE, BORDER, RARE, OUTLIER = range(4)
+from imblens.treatments._base import Option
+from imblens.treatments._retrain import sampler
 
 
 def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
@@ -34,7 +32,8 @@ def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
         measures nothing. Count, thinning and interpolation are ours.
     """
     features, labels = np.asarray(run.train.features), run.train.labels
-    codes = _codes(run, options["k"])
+    near = run.neighbours(options["k"]).indices  # (N, k)
+    codes = archetype_codes((labels[near] == labels[:, None]).sum(axis=1), near.shape[1])
     counts = np.bincount(labels, minlength=run.n_classes)
     mean = counts[counts > 0].mean()
     streams = {
@@ -61,7 +60,7 @@ def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
     base, toward = (np.concatenate([pair[i] for pair in drawn]) if drawn else np.empty(0, np.int64) for i in (0, 1))
     step = np.concatenate([pair[2] for pair in drawn])[:, None] if drawn else np.empty((0, 1))
     new = features[base] + step.astype(features.dtype) * (features[toward] - features[base])
-    dropped = {name: int((~kept & (codes == code)).sum()) for code, name in enumerate(NAMES)}
+    dropped = {name: int((~kept & (codes == code)).sum()) for code, name in enumerate(ARCHETYPES)}
     return Resampled(
         np.flatnonzero(kept),
         new.astype(np.float32),
@@ -69,16 +68,6 @@ def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
         base,
         toward,
         {"k": options["k"], "dropped": dropped},
-    )
-
-
-def _codes(run: Run, k: int) -> NDArray[np.int8]:
-    """(N,) 0 safe, 1 border, 2 rare, 3 outlier; for k other than 5 by the same fractions."""
-    near = run.neighbours(k).indices  # (N, k)
-    labels = run.train.labels
-    share = (labels[near] == labels[:, None]).mean(axis=1)
-    return np.select([share >= 0.8 - 1e-9, share >= 0.4 - 1e-9, share > 0], [SAFE, BORDER, RARE], OUTLIER).astype(
-        np.int8
     )
 
 
@@ -111,20 +100,13 @@ def _between(
     return bases[chosen], members[mates[chosen, (v * k).astype(np.int64)]], r
 
 
-def _apply(run: Run, options: Mapping[str, Any]) -> Outcome:
-    return retrain(run, archetype_rows(run, options), options)
-
-
-ARCHETYPES = Treatment(
+ARCHETYPE_RESAMPLING = sampler(
     "archetype_resampling",
-    "sampler",
     "Many safe instances in large classes, border and rare ones in small classes: thins the first, grows the others.",
     "Dablain et al. 2022, Interpretable ML for Imbalanced Data, section IV-C (a suggestion; the rule is ours)",
-    _apply,
+    archetype_rows,
     (
         Option("k", 5, "neighbours that decide the archetype, and that a point is drawn toward.", "int", low=1),
         Option("safe_kept", 0.5, "share of a large class's safe instances that always stays.", low=0, high=1),
-        *COMMON,
     ),
-    resample=archetype_rows,
 )

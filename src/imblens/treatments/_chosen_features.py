@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.resampling import Resampled, TrainingRows, draw_eos, interpolate, isolated_note, refuse_too_many
-from imblens.run import ClassMoments, Run
-from imblens.treatments._base import Option, Outcome, Treatment
-from imblens.treatments._retrain import COMMON, retrain
+from imblens.run import ClassMoments, Run, top_k_mask
+from imblens.treatments._base import Option
+from imblens.treatments._retrain import sampler
 
 
 def chosen_feature_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
@@ -42,7 +42,7 @@ def chosen_feature_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
         changed = by_class[draw.label]  # (n, D)
     else:
         means = run.train.statistic(ClassMoments, run.n_classes, run.dim).mean
-        top = _largest(means, options["n_features"])  # (C, D)
+        top = top_k_mask(means, min(options["n_features"], run.dim))  # (C, D)
         changed = top[draw.label] & top[rows.labels[draw.enemy]]
     new = np.where(changed, new, rows.features[draw.base])
     per_sample = changed.sum(axis=1)
@@ -72,27 +72,14 @@ def uncovered_features(
         ordered = np.sort(features[labels == label].astype(np.float64), axis=0)
         if len(ordered) > 1:  # of one instance nothing is known: its first features are taken
             expected[label] = (ordered[-1] - ordered[-2]) + (ordered[1] - ordered[0])
-    return _largest(expected, n_features)
+    return top_k_mask(expected, min(n_features, features.shape[1]))
 
 
-def _largest(values: NDArray[Any], n: int) -> NDArray[np.bool_]:
-    """(C, D) mask of the n largest of each row; of equal ones the lower index."""
-    order = np.argsort(-values, axis=1, kind="stable")[:, :n]
-    mask = np.zeros(values.shape, dtype=bool)
-    np.put_along_axis(mask, order, True, axis=1)
-    return mask
-
-
-def _apply(run: Run, options: Mapping[str, Any]) -> Outcome:
-    return retrain(run, chosen_feature_rows(run, options), options)
-
-
-CHOSEN_FEATURES = Treatment(
+CHOSEN_FEATURES = sampler(
     "eos_features",
-    "sampler",
     "As eos, where only some features are uncovered or shared with another class: changes those and keeps the others.",
     "Dablain et al. 2022, Interpretable ML for Imbalanced Data, section IV-F (a suggestion; the rule is ours)",
-    _apply,
+    chosen_feature_rows,
     (
         Option("k_neighbors", 10, "neighbours that are searched for enemies.", "int", low=1),
         Option(
@@ -103,7 +90,5 @@ CHOSEN_FEATURES = Treatment(
             words=("uncovered", "shared"),
         ),
         Option("n_features", 10, "how many features of a class are considered.", "int", low=1),
-        *COMMON,
     ),
-    resample=chosen_feature_rows,
 )

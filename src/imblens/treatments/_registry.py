@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imblens.base.registry import Registry
-from imblens.treatments._archetypes import ARCHETYPES
+from imblens.treatments._archetypes import ARCHETYPE_RESAMPLING
 from imblens.treatments._base import Treatment
 from imblens.treatments._best import best_of
 from imblens.treatments._chosen_features import CHOSEN_FEATURES
@@ -17,7 +17,7 @@ from imblens.treatments._samplers import SAMPLERS
 
 
 def _built_in() -> dict[str, Treatment]:
-    treatments = (best_of(find_treatment), *POSTHOC, REFIT, *HEADS, *SAMPLERS, ARCHETYPES, CHOSEN_FEATURES)
+    treatments = (best_of(find_treatment), *POSTHOC, REFIT, *HEADS, *SAMPLERS, ARCHETYPE_RESAMPLING, CHOSEN_FEATURES)
     return {treatment.name: treatment for treatment in treatments}
 
 

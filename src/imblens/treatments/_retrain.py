@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from imblens.base.blocks import row_blocks
 from imblens.base.wording import number
 from imblens.resampling import Resampled
 from imblens.run import Head, Part, Run, Split
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
 from imblens.treatments._train_head import Recipe, released_recipe, train_head
 
 HEAD_OPTIONS = (
@@ -127,6 +127,22 @@ def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outco
         **curve.facts(),
     }
     return Outcome(head, _synthetic(run, resampled, head), facts, resampled.notes)
+
+
+def sampler(
+    name: str,
+    purpose: str,
+    paper: str,
+    resample: Callable[[Run, Mapping[str, Any]], Resampled],
+    options: tuple[Option, ...],
+    prepare: Callable[[Run, Sequence[Mapping[str, Any]]], None] | None = None,
+) -> Treatment:
+    """Declare a treatment that retrains the head on the rows of `resample`."""
+
+    def apply(run: Run, settings: Mapping[str, Any]) -> Outcome:
+        return retrain(run, resample(run, settings), settings)
+
+    return Treatment(name, "sampler", purpose, paper, apply, (*options, *COMMON), prepare=prepare, resample=resample)
 
 
 def _synthetic(run: Run, resampled: Resampled, head: Head) -> Split | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from imblens.resampling import (
     resample_with,
 )
 from imblens.run import Run
-from imblens.treatments._base import Option, Outcome, Treatment
-from imblens.treatments._retrain import COMMON, retrain
+from imblens.treatments._base import Option, Treatment
+from imblens.treatments._retrain import sampler
 
 SMOTE = "imblens.resampling.RecordingSMOTE"
 STRATEGY = Option(
@@ -98,37 +97,18 @@ def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Resampled:
     )
 
 
-def _imbalanced_learn(run: Run, options: Mapping[str, Any], **named: Any) -> Resampled:
-    return resample_with(_rows(run), options, **named)
-
-
 _NEIGHBOURS = Option("n_neighbors", 3, "neighbours that a row is compared with.", "int", low=1)
 _OVER, _UNDER = "imblearn.over_sampling", "imblearn.under_sampling"
 
 
-def _sampler(
-    name: str,
-    purpose: str,
-    paper: str,
-    resample: Callable[[Run, Mapping[str, Any]], Resampled],
-    options: tuple[Option, ...],
-    prepare: Callable[[Run, Sequence[Mapping[str, Any]]], None] | None = None,
-) -> Treatment:
-    def apply(run: Run, settings: Mapping[str, Any]) -> Outcome:
-        return retrain(run, resample(run, settings), settings)
+def _declare(name: str, purpose: str, paper: str, *steps: str, options: tuple[Option, ...] = ()) -> Treatment:
+    def resample(run: Run, settings: Mapping[str, Any]) -> Resampled:
+        return resample_with(_rows(run), settings, name=name, steps=steps)
 
-    return Treatment(
-        name, "sampler", purpose, paper, apply, (*options, STRATEGY, *COMMON), prepare=prepare, resample=resample
-    )
+    return sampler(name, purpose, paper, resample, (*options, STRATEGY))
 
 
-def _declare(
-    name: str, purpose: str, paper: str, *steps: str, options: tuple[Option, ...] = (), **fixed: Any
-) -> Treatment:
-    return _sampler(name, purpose, paper, partial(_imbalanced_learn, name=name, steps=steps, fixed=fixed), options)
-
-
-EOS = _sampler(
+EOS = sampler(
     "eos",
     "Rare classes are confused with a similar class and exceed their training range: extends it toward that class.",
     "Dablain et al. 2022, Efficient Augmentation for Imbalanced Deep Learning",
@@ -149,10 +129,11 @@ EOS = _sampler(
             "indexing", "exact", "'released' repeats the authors' script, one neighbour off.", "text",
             words=("exact", "released"),
         ),
+        STRATEGY,
     ),
     prepare=_search_neighbours,
 )  # fmt: skip
-BALANCED_SVM = _sampler(
+BALANCED_SVM = sampler(
     "balanced_svm",
     "As smote, where classes overlap: samples among another class get its label.",
     "Farquad and Bose 2012, Preprocessing unbalanced data using support vector machine",
@@ -160,6 +141,7 @@ BALANCED_SVM = _sampler(
     (
         SMOTE_K,
         Option("fit_on", "resampled", "rows that the machine is fitted on.", "text", words=("resampled", "original")),
+        STRATEGY,
     ),
 )
 SAMPLERS = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.archetypes import ARCHETYPES, archetype_codes
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
@@ -22,8 +23,6 @@ from imblens.lenses.archetypes.chart import charts
 from imblens.lenses.archetypes.medoids import medoid, medoids
 from imblens.lenses.archetypes.text import lines
 
-ARCHETYPES = ("safe", "border", "rare", "outlier")
-SAFE, BORDER, RARE, OUTLIER = range(4)
 PER_FEATURE = 10  # with fewer instances per feature, distances carry little information
 
 
@@ -161,11 +160,7 @@ def archetype_members(run: Run, k: int = 5) -> Members:
 
     def compute() -> Members:
         rows, labels, same, seen = _label_members(run, k) if run.train.multilabel else _class_members(run, k)
-        codes = np.full(len(same), RARE, dtype=np.int8)
-        codes[same * 5 >= 2 * seen] = BORDER
-        codes[same * 5 >= 4 * seen] = SAFE
-        codes[same == 0] = OUTLIER
-        return Members(rows, labels, same, codes)
+        return Members(rows, labels, same, archetype_codes(same, seen))
 
     return run.train.remember(f"archetypes {k}", compute)
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.archetypes import ARCHETYPES
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, number
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.archetypes.measure import ARCHETYPES, archetype_members
+from imblens.lenses.archetypes.measure import archetype_members
 from imblens.lenses.colours.chart import charts
 from imblens.lenses.colours.standing_out import standing_out
 from imblens.lenses.colours.text import lines

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import place_in_group
 from imblens.base.blocks import row_blocks
 from imblens.errors import NotApplicable
 from imblens.run import Run, Split
@@ -76,7 +77,7 @@ def _scored(run: Run, *, pooled: bool) -> tuple[Sample, Sample]:
     both = [in_canonical_order(split, per_class(run)) for split in (run.train, held_out(run))]
     features = [np.asarray(split.features[rows]) for split, rows in zip((run.train, held_out(run)), both, strict=True)]
     labels = [split.labels[rows] for split, rows in zip((run.train, held_out(run)), both, strict=True)]
-    folds = [_places(values) % FOLDS for values in labels]
+    folds = [place_in_group(np.unique(values, return_counts=True)[1]) % FOLDS for values in labels]
     reduce = _reduction(features[0])
     reduced = [reduce(values) for values in features]
     log_p = [np.empty((len(rows), run.n_classes), np.float32) for rows in both]
@@ -104,13 +105,7 @@ def in_canonical_order(split: Split, most: int, label: int | None = None) -> Row
     rows = np.arange(len(split)) if label is None else np.flatnonzero(split.labels == label)
     labels = split.labels[rows]
     order = rows[np.lexsort((split.remember("content", lambda: _content(split))[rows], labels))]
-    return order[_places(split.labels[order]) < most]
-
-
-def _places(labels: Rows) -> Rows:
-    """(n,) place of each instance among those of its class, for labels in order."""
-    sizes = np.unique(labels, return_counts=True)[1]
-    return np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order[place_in_group(np.unique(labels, return_counts=True)[1]) < most]
 
 
 def _content(split: Split) -> NDArray[np.uint64]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.archetypes import ARCHETYPES, RARE
+from imblens.base.arrays import place_in_group
 from imblens.base.wording import FEW
 from imblens.errors import NotApplicable
-from imblens.lenses.archetypes.measure import ARCHETYPES, RARE, instance_archetypes
+from imblens.lenses.archetypes.measure import instance_archetypes
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:
@@ -99,8 +101,7 @@ def thin(groups: NDArray[np.int64], n: int, random_state: int, keep: NDArray[np.
     shuffled = rng.permutation(len(groups))
     _, names = np.unique(groups, return_inverse=True)
     order = shuffled[np.argsort(names[shuffled], kind="stable")]  # groups in turn, shuffled within
-    sizes = np.bincount(names)
-    within = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    within = place_in_group(np.bincount(names))
     # the first row of every group, then the second, ...: small groups stay whole before large ones are cut
     chosen = order[np.argsort(within, kind="stable")[:n]]
     return np.sort(chosen)

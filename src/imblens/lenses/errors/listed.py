@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import place_in_group
 from imblens.run import Run, Split, nearest
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,7 @@ def _listed(run: Run, k: int, per_pair: int, limit: int) -> Listed:
     keys, which, counts = np.unique(pair, return_inverse=True, return_counts=True)
     order = np.lexsort((-probability, which))  # by pair, most confident first
     within = np.empty(len(pair), np.int64)
-    within[order] = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+    within[order] = place_in_group(counts)
     kept = _in_turn(labels, probability, within, counts[which], per_pair)[:limit]
     kept = kept[np.lexsort((rows[kept], -probability[kept]))]
     sure = np.bincount(which[probability >= SURE], minlength=len(keys))

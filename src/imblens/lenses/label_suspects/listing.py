@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import place_in_group
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
@@ -15,5 +17,5 @@ def most_suspect(score: Floats, labels: Places, per_class: int, limit: int) -> P
     by_class = np.argsort(labels[order], kind="stable")
     sizes = np.unique(labels, return_counts=True)[1]
     within = np.empty(len(order), np.int64)
-    within[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    within[by_class] = place_in_group(sizes)
     return order[within < per_class][:limit]
