@@ -185,7 +185,7 @@ def summary_table(
         rows.append(
             {
                 "run": name,
-                **{key: _value(values.get(key)) for key in SUMMARY},
+                **{key: np.nan if values.get(key) is None else float(values[key]) for key in SUMMARY},
                 "mean_auroc": float(auroc.mean()) if auroc.notna().any() else np.nan,
                 "change": float(np.nanmean(change)) if np.isfinite(change).any() else np.nan,
                 "change_low": low,
@@ -214,7 +214,3 @@ def measure_table(
                 change = np.nan if reference else value - first.get(label, np.nan)
                 rows.append({"run": name, "class": label, "measure": measure, "value": value, "change": change})
     return pd.DataFrame(rows, columns=["run", "class", "measure", "value", "change"])
-
-
-def _value(value: Any) -> float:
-    return float(value) if value is not None else float("nan")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,64 +64,34 @@ def decode(encoded: bytes | Path, where: str, pixel_range: PixelRange | None = N
     Raises:
         InputError: not an image of a known format, damaged, too large, or of 32-bit pixels without a range.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _open(encoded) as image:
-                _refuse_large(image, where)
-                image.load()
-                turned = image.getexif().get(_ORIENTATION, 1) != 1
-                return _to_rgb(ImageOps.exif_transpose(image) if turned else image, where, pixel_range)
-        except InputError:
-            raise
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-            raise _unreadable(where, error) from error
+    with _opened(encoded, where) as image:
+        image.load()
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+        return _to_rgb(ImageOps.exif_transpose(image) if turned else image, where, pixel_range)
 
 
 def decoded_size(encoded: bytes | Path, where: str) -> tuple[int, int]:
     """Return (H, W) of an image from its header, without decoding it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _open(encoded) as image:
-                _refuse_large(image, where)
-                turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-                width, height = image.size
-        except InputError:
-            raise
-        except Exception as error:
-            raise _unreadable(where, error) from error
+    with _opened(encoded, where) as image:
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        width, height = image.size
     return (width, height) if turned else (height, width)
 
 
 def wide_values(encoded: bytes | Path) -> NDArray[Any] | None:
     """Return the values of a greyscale image of more than 8 bits; None for others, and for one that cannot be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _open(encoded) as image:
-                if not image.mode.startswith(("I", "F")):
-                    return None
-                _refuse_large(image, "")
-                return np.array(image)
-        except Exception:  # reported where the image is decoded
-            return None
+    with suppress(InputError), _opened(encoded, "") as image:  # reported where the image is decoded
+        return np.array(image) if image.mode.startswith(("I", "F")) else None
+    return None
 
 
 def narrow_colours(encoded: bytes | Path) -> int | None:
     """Return the highest value, of 255, of a colour image of 16 bits per channel; None for others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _open(encoded) as image:
-                tiles = getattr(image, "tile", [])  # of image files only
-                raw = str(tiles[0][3]) if tiles else ""
-                if image.mode not in ("RGB", "RGBA") or ";16" not in raw:
-                    return None
-                _refuse_large(image, "")
-                return int(np.array(image)[..., :3].max())
-        except Exception:  # reported where the image is decoded
-            return None
+    with suppress(InputError), _opened(encoded, "") as image:  # reported where the image is decoded
+        tiles = getattr(image, "tile", [])  # of image files only
+        raw = str(tiles[0][3]) if tiles else ""
+        return int(np.array(image)[..., :3].max()) if image.mode in ("RGB", "RGBA") and ";16" in raw else None
+    return None
 
 
 def scaled(values: NDArray[Any], pixel_range: PixelRange) -> NDArray[np.uint8]:
@@ -137,8 +109,19 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _open(encoded: bytes | Path) -> Image.Image:
-    return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS)
+@contextmanager
+def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
+    """Open an image that is not too large; what Pillow raises while it is read becomes an error that names it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS) as image:
+                _refuse_large(image, where)
+                yield image
+        except InputError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(where, error) from error
 
 
 def _refuse_large(image: Image.Image, where: str) -> None:

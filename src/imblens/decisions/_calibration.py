@@ -63,13 +63,10 @@ def probabilities(logits: NDArray[Any], multilabel: bool) -> Floats:
         >>> probabilities(np.log([[3.0, 1.0]]), multilabel=False), probabilities(np.zeros((1, 1)), multilabel=True)
         (array([[0.75, 0.25]]), array([[0.5]]))
     """
-    from scipy.special import expit
+    from scipy.special import expit, softmax
 
     logits = np.asarray(logits, dtype=np.float64)
-    if multilabel:
-        return np.asarray(expit(logits))
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponential / exponential.sum(axis=1, keepdims=True)
+    return np.asarray(expit(logits) if multilabel else softmax(logits, axis=1))
 
 
 def fit_calibration(

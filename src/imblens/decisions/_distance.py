@@ -40,10 +40,7 @@ class Distances:
             own = self.features[self.starts[place] : self.starts[place + 1]]
             rows = np.flatnonzero(predicted == place)
             if len(own):
-                mine = np.asarray(features[rows], dtype=np.float32)
-                near = (own**2).sum(axis=1) / 2 - mine @ own.T  # (b, M): half the squared distance but for |mine|^2
-                nearest = own[near.argmin(axis=1)]
-                found[rows] = np.sqrt(((mine - nearest).astype(np.float64) ** 2).sum(axis=1))
+                found[rows] = nearest_distance(own, np.asarray(features[rows]))
         return found
 
     def rank(self, distance: Floats, predicted: NDArray[np.int64]) -> Floats:
@@ -65,7 +62,7 @@ def fit_distances(train: Split, held_out: NDArray[Any], predicted: NDArray[np.in
     rows, sizes = [], []
     for place in range(train.n_classes):
         own = np.flatnonzero(train.labels == place)
-        rows.append(own if len(own) <= PER_CLASS else np.sort(rng.choice(own, PER_CLASS, replace=False)))
+        rows.append(_some(own, PER_CLASS, rng))
         sizes.append(len(rows[-1]))
     chosen = np.concatenate(rows)
     features = np.ascontiguousarray(train.features[chosen], dtype=np.float32)
@@ -88,14 +85,16 @@ def training_sample(train: Split, *, seed: int = 0) -> NDArray[np.float32]:
     """(M, D) training features: at most 500 of each class, in multi-label data at most 10,000 in all."""
     rng = np.random.default_rng(seed)
     if train.multilabel:
-        rows = np.arange(len(train))
-        chosen = rows if len(rows) <= 20 * PER_CLASS else np.sort(rng.choice(rows, 20 * PER_CLASS, replace=False))
+        chosen = _some(np.arange(len(train)), 20 * PER_CLASS, rng)
     else:
         of_class = [np.flatnonzero(train.labels == place) for place in range(train.n_classes)]
-        chosen = np.concatenate(
-            [own if len(own) <= PER_CLASS else np.sort(rng.choice(own, PER_CLASS, replace=False)) for own in of_class]
-        )
+        chosen = np.concatenate([_some(own, PER_CLASS, rng) for own in of_class])
     return np.ascontiguousarray(train.features[chosen], dtype=np.float32)
+
+
+def _some(rows: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """At most so many of the rows, drawn without replacement, in order."""
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def nearest_distance(reference: NDArray[np.float32], features: NDArray[Any]) -> Floats:
@@ -105,7 +104,7 @@ def nearest_distance(reference: NDArray[np.float32], features: NDArray[Any]) -> 
         >>> nearest_distance(np.eye(2, dtype=np.float32), np.array([[1.0, 0.0], [4.0, 4.0]]))
         array([0., 5.])
     """
-    half, found = (reference**2).sum(axis=1) / 2, np.empty(len(features))
+    half, found = (reference**2).sum(axis=1) / 2, np.empty(len(features))  # half of |reference - mine|^2 - |mine|^2
     for rows in row_blocks(len(features), len(reference)):
         mine = np.asarray(features[rows], dtype=np.float32)
         nearest = reference[(half - mine @ reference.T).argmin(axis=1)]

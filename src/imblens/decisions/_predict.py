@@ -24,7 +24,6 @@ from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run import Run, Split
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".csv")
@@ -211,10 +210,6 @@ def _csv(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:
         frame = table.to_pandas()
         for name in ("prediction", "probability", "set"):
             if len(frame) and isinstance(frame[name].iloc[0], np.ndarray):
-                frame[name] = _json_lists(frame[name])
+                frame[name] = [json.dumps(value.tolist(), ensure_ascii=False) for value in frame[name]]
         file.write(csv_text(frame, header=header).encode("utf-8"))
         header = False
-
-
-def _json_lists(column: pd.Series) -> list[str]:
-    return [json.dumps(value.tolist(), ensure_ascii=False) for value in column]

@@ -87,7 +87,8 @@ def table_html(table: pd.DataFrame) -> Markup:
     The classes r1, r2, ... of the table name its columns of numbers (style.css), which is shorter than a class for each cell.
     """
     columns = [(str(name), _is_number(table[name])) for name in table.columns]
-    head = "".join(f'<th scope="col">{_breakable(name)}</th>' for name, _ in columns)
+    breakable = [str(escape(name)).replace("_", '_<span class="br"></span>') for name, _ in columns]
+    head = "".join(f'<th scope="col">{name}</th>' for name in breakable)
     cells = [[_cell_html(cell(value), numeric) for value in table[name].tolist()] for name, numeric in columns]
     marks = " ".join(f"r{place}" for place, (_, numeric) in enumerate(columns, start=1) if numeric)
     names = [name for name, _ in columns]
@@ -95,11 +96,6 @@ def table_html(table: pd.DataFrame) -> Markup:
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
     kind = f' class="{marks}"' if marks else ""
     return Markup(f"<table{kind}{of}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-
-
-def _breakable(name: str) -> str:
-    """A column's name that breaks after its underscores."""
-    return str(escape(name)).replace("_", '_<span class="br"></span>')
 
 
 def _cell_html(text: str, numeric: bool) -> str:

@@ -99,7 +99,7 @@ def label_outcomes(rows: Sequence[Row]) -> str:
 
 def label_sentence(row: Row) -> str:
     """One label: AUROC, average precision against prevalence, and sensitivity and specificity at a threshold."""
-    text = f"{row['class']}: AUROC {row['auroc']:.2f} {_ends(row, 'auroc')}"
+    text = f"{row['class']}: AUROC {row['auroc']:.2f} [{row['auroc_low']:.2f}, {row['auroc_high']:.2f}]"
     if row["average_precision"] is not None:
         text += f", average precision {row['average_precision']:.2f} (prevalence {row['prevalence']:.2f})"
     own = row["threshold"]
@@ -130,7 +130,3 @@ def _at_thresholds(rows: Sequence[Row]) -> str:
 
 def _mean(rows: Sequence[Any], key: str) -> float:
     return float(np.mean([row[key] for row in rows]))
-
-
-def _ends(row: Row, key: str) -> str:
-    return f"[{row[f'{key}_low']:.2f}, {row[f'{key}_high']:.2f}]"

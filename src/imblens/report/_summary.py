@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imblens.base.plain import plain
-from imblens.lenses import ClassMeasure, all_lenses, class_measures, lens_info
+from imblens.lenses import all_lenses, class_measures, lens_info
 from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
 from imblens.report._data import AuditData, Lines
 from imblens.report._errors import STATED
@@ -92,7 +92,10 @@ def summary(audit: AuditData) -> dict[str, Any]:
         "next_treatment": treatment,
         "order": [row["class"] for row in order],
         "class_table": rows,
-        "measures": {name: _measure(known) for name, known in measures.items()},
+        "measures": {
+            name: {"lens": known.lens, "title": known.measure.title, "better": known.measure.better}
+            for name, known in measures.items()
+        },
         "errors": error_rows(audit, STATED),
         "lenses": lenses,
         "skipped": {name: _skipped(name, text) for name, text in audit.skipped.items()},
@@ -129,10 +132,6 @@ def lens_question(name: str) -> str:
     """Return the question of a lens; its name as a heading where it declares none."""
     known = all_lenses().get(name)
     return (lens_info(known).question if known is not None else "") or heading(name)
-
-
-def _measure(known: ClassMeasure) -> dict[str, Any]:
-    return {"lens": known.lens, "title": known.measure.title, "better": known.measure.better}
 
 
 def _skipped(name: str, text: str) -> dict[str, str]:

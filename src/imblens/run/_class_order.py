@@ -23,7 +23,8 @@ def permutation_note(split: Split) -> str | None:
     n_present = int(np.count_nonzero(split.class_counts))
     now = float(shares.trace()) / n_present
     halves = [_shares(labels[k::2], predictions[k::2], split.n_classes) for k in (0, 1)]
-    reachable = np.mean([min(_largest(half, axis) for axis in (0, 1)) for half in halves]) / n_present
+    most = [min(half.max(axis=axis).sum() for axis in (0, 1)) for half in halves]  # one entry of every row or column
+    reachable = np.mean(most) / n_present
     if reachable - now < RISE or reachable < 0.5:  # whatever the permutation
         return None
     crossed = [  # chosen on one half, measured on the other
@@ -46,11 +47,6 @@ def _shares(labels: NDArray[Any], predictions: NDArray[Any], n_classes: int) -> 
 
     counts = np.bincount(labels, minlength=n_classes)
     return csr_array((1 / counts[labels], (labels, predictions)), shape=(n_classes, n_classes))
-
-
-def _largest(shares: Any, axis: int) -> float:
-    """What a choice of one entry of every row (or column) can sum up to."""
-    return float(shares.max(axis=axis).sum())
 
 
 def _matching(shares: Any) -> NDArray[np.int64]:

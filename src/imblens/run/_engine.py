@@ -81,7 +81,9 @@ def part_statistics(
         for part, start in zip(parts, starts, strict=True):
             yield _updated(make(), part, start, n_classes, head)
         return
-    given = [(make(), _packed(part), start, n_classes, head) for part, start in zip(parts, starts, strict=True)]
+    names = ("features", "labels", "logits")
+    packed = [{name: _file_or_array(getattr(part, name)) for name in names} for part in parts]
+    given = [(make(), part, start, n_classes, head) for part, start in zip(packed, starts, strict=True)]
     yield from tasks(_task, given)
 
 
@@ -113,10 +115,6 @@ def _task(
 ) -> Statistic[Result]:
     part = Part(**{name: _unpacked(value) for name, value in packed.items()})
     return _updated(deepcopy(statistic), part, start, n_classes, head)  # what Ray passes is read-only
-
-
-def _packed(part: Part) -> dict[str, Any]:
-    return {name: _file_or_array(getattr(part, name)) for name in ("features", "labels", "logits")}
 
 
 def _file_or_array(array: Any) -> Any:

@@ -43,12 +43,8 @@ def checked_groups(groups: Any, lengths: Mapping[str, int]) -> dict[str, NDArray
             raise ShapeError(
                 f"groups has {len(listed)} entries for {lengths[name]} {name} instances.", hint="Give one per instance."
             )
-        found[str(name)] = np.array([None if _missing(v) else str(v) for v in listed], dtype=object)
+        found[str(name)] = np.array([None if v is None or v != v or v == "" else str(v) for v in listed], dtype=object)
     return found
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value != value or value == ""
 
 
 def group_tables(groups: Mapping[str, NDArray[np.object_]]) -> dict[str, pd.DataFrame]:

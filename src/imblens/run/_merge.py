@@ -93,12 +93,12 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
                 files += write_part(stage / name / f"part-{number:05d}", part)
                 counts[name] = number + 1
     files = [out / file.relative_to(stage) for file in files]
-    splits = {
+    splits: dict[str, Any] = {
         name: Split(tuple(_placeholder(shards, name, counts[name])), first.classes, name, first.head) for name in counts
     }
     meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
     notes = _notes(shards, interleaved)
-    run = Run(head=first.head, classes=first.classes, task=first.task, meta={**meta, "notes": notes}, **_named(splits))
+    run = Run(head=first.head, classes=first.classes, task=first.task, meta={**meta, "notes": notes}, **splits)
     seal(out, run, files)
     merged = Run.load(out)
     permuted = permutation_note(merged.test or merged.train)
@@ -106,10 +106,6 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
         seal(out, _with_notes(run, [*notes, permuted]), files)
         merged = Run.load(out)
     return merged
-
-
-def _named(splits: Mapping[str, Split]) -> dict[str, Any]:
-    return {"train": splits["train"], **{name: splits.get(name) for name in ("test", "val", "synthetic")}}
 
 
 def _with_notes(run: Run, notes: list[str]) -> Run:

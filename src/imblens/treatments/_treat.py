@@ -76,9 +76,8 @@ def treat(run: Run, name: str, *, validation: Any = None, **options: Any) -> Run
         outcome = replace(outcome, notes=(*outcome.notes, *_absent(run, outcome.notes), *_lone(run)))
     for note in (*chosen.get("notes", ()), *outcome.notes):
         warnings.warn(note, ImblensWarning, stacklevel=2)
-    return run.with_head(
-        head, synthetic=_reheaded(outcome.synthetic, head), treatment=_record(run, treatment, settings, chosen, outcome)
-    )
+    synthetic = None if outcome.synthetic is None else replace(outcome.synthetic, head=head)
+    return run.with_head(head, synthetic=synthetic, treatment=_record(run, treatment, settings, chosen, outcome))
 
 
 def _absent(run: Run, notes: Sequence[str]) -> tuple[str, ...]:
@@ -194,7 +193,3 @@ def _record(
         "notes": list(outcome.notes),
         **({"before": before} if before else {}),
     }
-
-
-def _reheaded(synthetic: Split | None, head: Head) -> Split | None:
-    return None if synthetic is None else Split(synthetic.parts, synthetic.classes, synthetic.name, head)

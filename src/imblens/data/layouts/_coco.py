@@ -47,7 +47,9 @@ def read_coco(root: Path, files: Sequence[Path], *, seed: int | None) -> ImageSe
         split = SPLITS[match[1]] if match and len(files) > 1 else None
         folder = path.parent.relative_to(root).as_posix()
         inside = [folder] if path.name == "_annotations.coco.json" else _image_folders(root, path, match)
-        entries += [replace(entry, file=_located(root, inside, entry.file), split=split) for entry in found]
+        for entry in found:
+            places = (f"{place}/{entry.file}" for place in inside if (root / place / entry.file).is_file())
+            entries.append(replace(entry, file=next(places, entry.file), split=split))
         classes += names
     return read_entries(root, entries, list(dict.fromkeys(classes)), layout="COCO", seed=seed)
 
@@ -60,10 +62,6 @@ def _image_folders(root: Path, path: Path, match: re.Match[str] | None) -> list[
     exact = [folder for folder in folders if path.stem.lower().endswith(folder.name.lower())]
     same = [folder for folder in folders if SPLITS.get(folder.name.lower()) == SPLITS[match[1]]]
     return [folder.relative_to(root).as_posix() for folder in [*exact, *same] if folder.is_dir()]
-
-
-def _located(root: Path, folders: Sequence[str], file: str) -> str:
-    return next((f"{folder}/{file}" for folder in folders if (root / folder / file).is_file()), file)
 
 
 def read_json(path: Path) -> tuple[list[Entry], tuple[str, ...]]:

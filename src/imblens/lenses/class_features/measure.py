@@ -88,7 +88,7 @@ def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
     head = run.head
     assert head is not None
     sums = embedding_sums(run, split)
-    equal_n = _equal_n(sums.count)
+    equal_n = max(FEW, int(sums.count[sums.count > 0].min()))
     match = _magnitude_match(run, head, top)
     diversity = _diversity(run, sums, equal_n)
     features = _features(run, sums)
@@ -203,10 +203,6 @@ def needed_features(positive: Floats, base: Floats, runner_up: Floats) -> NDArra
     needed = np.zeros(positive.shape, dtype=bool)
     np.put_along_axis(needed, order, wanted, axis=1)
     return needed
-
-
-def _equal_n(count: NDArray[np.int64]) -> int:
-    return max(FEW, int(count[count > 0].min()))
 
 
 def _features(run: Run, sums: EmbeddingSums) -> pd.DataFrame:

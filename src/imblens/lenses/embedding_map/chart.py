@@ -51,7 +51,8 @@ def map_chart(table: pd.DataFrame, frame: Sequence[tuple[float, float]] | None =
     keys = {
         f"{kind}: {value}".strip(): colour for kind, colours in choices.items() for value, colour in colours.items()
     }
-    shapes = [shape for values in choices.values() for shape in _shapes(len(values))]
+    sizes = map(len, choices.values())
+    shapes = [shape for n in sizes for shape in (SHAPES[:n] if n <= len(SHAPES) else SHAPES[:1] * n)]
     of_kind = {kind: [f"{kind}: {value}".strip() for value in colours] for kind, colours in choices.items()}
     colour_by = alt.param(
         name="colour_by", value=next(iter(choices)), bind=alt.binding_select(options=list(choices), name="colour by ")
@@ -120,10 +121,6 @@ def classes_chart(
         )
         .properties(width="container", height=420)
     )
-
-
-def _shapes(n: int) -> tuple[str, ...]:
-    return SHAPES[:n] if n <= len(SHAPES) else SHAPES[:1] * n
 
 
 def _colour_choices(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, str]]:
