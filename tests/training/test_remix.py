@@ -11,7 +11,7 @@ import torch
 from imblens.data import ImageSet
 from imblens.errors import InputError, MissingError
 from imblens.losses import build_loss
-from imblens.training import MIXINGS, Mixed, rebalanced_mixup, remix, train
+from imblens.training import MIXINGS, Mixed, TrainingPlan, rebalanced_mixup, remix, train
 from tests.training.test_train import one_thread, quick, same, split
 
 __all__ = ["one_thread"]
@@ -132,9 +132,9 @@ def test_a_training_with_mixed_batches_learns_and_is_reproducible(
 def test_options_are_checked(tmp_path: Path) -> None:
     images = ImageSet("colours", ("red", "green", "blue"), "multiclass", split([9, 4, 4], 0))
     for options, message in (
-        ({"kappa": 0.5}, "rebalanced_mixup: kappa is 0.5. Give a number from 1"),
-        ({"tau": "half"}, "rebalanced_mixup: tau is 'half'"),
-        ({"alpha": float("nan")}, "rebalanced_mixup: alpha is nan"),
+        ({"kappa": 0.5}, "rebalanced_mixup: kappa=0.5 is not allowed. Give a number of 1 or more"),
+        ({"tau": "half"}, "rebalanced_mixup: tau='half' is not allowed"),
+        ({"alpha": float("nan")}, "rebalanced_mixup: alpha=nan is not allowed"),
     ):
         with pytest.raises(InputError, match=message):
             train(images, out=tmp_path / "x", rebalanced_mixup=options)
@@ -144,4 +144,4 @@ def test_options_are_checked(tmp_path: Path) -> None:
         train(images, out=tmp_path / "x", remix={"kappa": 3})
     with pytest.raises(InputError, match="remix and rebalanced_mixup both mix"):
         train(images, out=tmp_path / "x", remix=True, rebalanced_mixup=True)
-    assert MIXINGS["remix"].check(False) is None and not (tmp_path / "x").exists()
+    assert TrainingPlan(remix=False).remix is None and not (tmp_path / "x").exists()

@@ -125,7 +125,7 @@ def test_each_changes_the_training_and_the_seed_decides(images: ImageSet, arch: 
 def test_what_cannot_be_is_refused(images: ImageSet, arch: str, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="eos has no option 'k'"):
         TrainingPlan(eos={"k": 3})
-    with pytest.raises(InputError, match="start is 2"):
+    with pytest.raises(InputError, match=r"eos: start=2 is not allowed\. Give a number from 0 to 1"):
         TrainingPlan(eos={"start": 2})
     with pytest.raises(InputError, match="remix mixes them"):
         TrainingPlan(eos=True, remix=True)

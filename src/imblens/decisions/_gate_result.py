@@ -30,6 +30,7 @@ class GateResult:
         names: of the run and of the reference.
 
     Example:
+        >>> import numpy as np
         >>> from imblens import Run
         >>> from imblens.decisions import gate
         >>> run = Run.from_arrays(train=(np.eye(2), [0, 1]), test=(np.eye(2), [0, 1], np.eye(2)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.treatments import Configurable, Option
+from imblens.base.options import Configurable, Option
 
 
 @dataclass(frozen=True)

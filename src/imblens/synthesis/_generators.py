@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.extras import require
+from imblens.base.options import Option
 from imblens.run import Run
 from imblens.synthesis._base import Oversampler, Synthetic, Task
-from imblens.treatments import Option, resample
+from imblens.treatments import resample
 
 if TYPE_CHECKING:
     from imblens.synthesis._fit import Draw

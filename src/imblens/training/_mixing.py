@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
+from imblens.base.options import Configurable, Option
 from imblens.base.registry import Registry
-from imblens.errors import InputError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,55 +109,40 @@ def rebalanced_mixup(
 
 
 @dataclass(frozen=True)
-class Mixing:
+class Mixing(Configurable):
     """A way to mix batches.
 
     Attributes:
         name: as typed.
         mix: (inputs, labels, class counts, **options) -> mixed batch.
-        defaults: every option.
+        options: what can be set.
+
+    Example:
+        >>> MIXINGS["rebalanced_mixup"].check({"kappa": 10})
+        {'kappa': 10.0, 'tau': 0.5, 'alpha': 1.0}
     """
 
     name: str
     mix: Callable[..., Mixed]
-    defaults: Mapping[str, float]
-
-    def check(self, given: Mapping[str, Any] | bool | None) -> dict[str, float] | None:
-        """Return all options, the given ones over the defaults; None where mixing is off (None or False).
-
-        Raises:
-            MissingError: no such option.
-            InputError: a value out of range.
-
-        Example:
-            >>> MIXINGS["rebalanced_mixup"].check({"kappa": 10})
-            {'kappa': 10.0, 'tau': 0.5, 'alpha': 1.0}
-        """
-        if given is None or given is False:
-            return None
-        options = dict(self.defaults)
-        for name, value in ({} if given is True else given).items():
-            if name not in options:
-                raise MissingError(f"{self.name} has no option {name!r}.", hint=did_you_mean(name, list(options)))
-            low, high = _RANGES[name]
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = float("nan")
-            if not low <= number <= high:
-                raise InputError(f"{self.name}: {name} is {value!r}.", hint=f"Give a number from {low:g} to {high:g}.")
-            options[name] = number
-        return options
+    options: tuple[Option, ...]
 
 
-_RANGES = {"kappa": (1, 1e9), "tau": (0, 1), "alpha": (1e-3, 1e3)}
+_ALPHA = Option("alpha", 1.0, "both parameters of the Beta distribution; 1 is uniform.", low=1e-3, high=1e3)
 MIXINGS = Registry(
     "mixing",
     {
         one.name: one
         for one in (
-            Mixing("remix", remix, {"alpha": 0.2}),
-            Mixing("rebalanced_mixup", rebalanced_mixup, {"kappa": 3.0, "tau": 0.5, "alpha": 1.0}),
+            Mixing("remix", remix, (replace(_ALPHA, default=0.2),)),
+            Mixing(
+                "rebalanced_mixup",
+                rebalanced_mixup,
+                (
+                    Option("kappa", 3.0, "how many times more frequent a class loses its share of the label.", low=1),
+                    Option("tau", 0.5, "share of the image below which it loses it.", low=0, high=1),
+                    _ALPHA,
+                ),
+            ),
         )
     },
 )

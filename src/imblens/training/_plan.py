@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import sha256
+from imblens.base.options import Configurable, Option
 from imblens.data import BINARY
-from imblens.errors import InputError, MissingError, did_you_mean
+from imblens.errors import InputError, MissingError
 from imblens.losses import find_loss
 from imblens.models import find_model
 from imblens.training._mixing import MIXINGS
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
     from imblens.data import ImageSet
 
 PRECISIONS = ("32-true", "bf16-mixed")
-EOS_OPTIONS = {"k_neighbors": (10, 1, 1e6), "start": (0.0, 0, 1), "weight": (1.0, 0, 1e6)}  # default, lowest, highest
 _LATER: dict[str, Any] = {"eos": None, "class_colours": None, "devices": 1}
+
+
+class _Eos(Configurable):
+    name = "eos"
+    options = (
+        Option("k_neighbors", 10.0, "neighbours in the batch.", low=1, high=1e6),
+        Option("start", 0.0, "share of the epochs after which it begins.", low=0, high=1),
+        Option("weight", 1.0, "how much a synthetic instance counts.", low=0, high=1e6),
+    )
+
+
+EOS = _Eos()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +117,10 @@ class TrainingPlan:
         self._set("loss_options", _plain(self.loss_options))
         self._set("drw", bool(self.drw))
         for name, mixing in MIXINGS.items():
-            self._set(name, mixing.check(getattr(self, name)))
+            self._set(name, _options(mixing, getattr(self, name)))
         if len(chosen := [name for name in MIXINGS if getattr(self, name) is not None]) > 1:
             raise InputError(f"{' and '.join(chosen)} both mix the images of a batch.", hint="Choose one.")
-        self._set("eos", _eos_options(self.eos))
+        self._set("eos", _options(EOS, self.eos))
         self._set("class_colours", _plain(self.class_colours) or None)
         if self.eos and chosen:
             raise InputError(f"eos needs a label for each feature, and {chosen[0]} mixes them.", hint="Choose one.")
@@ -190,18 +202,11 @@ class TrainingPlan:
         return {**values, "weights": None if self.weights is None else _file_hash(Path(self.weights))}
 
 
-def _eos_options(given: Mapping[str, Any] | bool | None) -> dict[str, float] | None:
+def _options(method: Configurable, given: Mapping[str, Any] | bool | None) -> dict[str, Any] | None:
+    """Every option of a method; None where it is off (None or False)."""
     if given is None or given is False:
         return None
-    options = {name: float(values[0]) for name, values in EOS_OPTIONS.items()}
-    for name, value in ({} if given is True else given).items():
-        if name not in options:
-            raise MissingError(f"eos has no option {name!r}.", hint=did_you_mean(name, list(options)))
-        _, low, high = EOS_OPTIONS[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InputError(f"eos: {name} is {value!r}.", hint=f"Give a number from {low:g} to {high:g}.")
-        options[name] = float(value)
-    return options
+    return method.check({} if given is True else given)
 
 
 def _file_hash(file: Path) -> str:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imblens.base.lazy import lazy
+from imblens.base.options import Configurable as Configurable
+from imblens.base.options import Option as Option
+from imblens.base.options import parse_pairs as parse_pairs
 from imblens.resampling import Resampled as Resampled
-from imblens.treatments._base import Configurable as Configurable
-from imblens.treatments._base import Option as Option
 from imblens.treatments._base import Outcome as Outcome
 from imblens.treatments._base import Treatment as Treatment
-from imblens.treatments._base import parse_pairs as parse_pairs
 from imblens.treatments._best import best_candidates as best_candidates
 from imblens.treatments._choose import Trial as Trial
 from imblens.treatments._compare import treatment_summary as treatment_summary

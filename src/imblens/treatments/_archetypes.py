@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.archetypes import ARCHETYPES, BORDER, OUTLIER, RARE, SAFE, archetype_codes
+from imblens.base.options import Option
 from imblens.resampling import Resampled, class_seeds, refuse_too_many
 from imblens.run import Run, nearest
-from imblens.treatments._base import Option
 from imblens.treatments._retrain import sampler
 
 

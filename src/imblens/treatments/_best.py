@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from imblens.base.options import Option
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, balanced_by
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._choose import FOLDS, NOISE, Candidate, Trial, plain_head, try_candidates
 
 # the first of equals is applied: where treatments are tied, the order of the networks they were measured on decides

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.options import Option
 from imblens.resampling import Resampled, TrainingRows, draw_eos, interpolate, isolated_note, refuse_too_many
 from imblens.run import ClassMoments, Run, top_k_mask
-from imblens.treatments._base import Option
 from imblens.treatments._retrain import sampler
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.options import Option
 from imblens.errors import NotApplicable
 from imblens.run import ClassMoments, Head, Run
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._guards import own_head
 from imblens.treatments._retrain import COMMON, Curve, recipe_of, start_of
 from imblens.treatments._train_head import train_head

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.options import Option
 from imblens.run import Head, Run, balanced_by
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._guards import own_head
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.logistic import fit_logistic
+from imblens.base.options import Option
 from imblens.run import Head, Run
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 
 L2 = 0.1  # near the best likelihood of held-out training features on seven networks
 BELOW = 10.0  # by how much an absent class stays below every other logit

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from imblens.base.options import Option
 from imblens.errors import InputError, did_you_mean
 from imblens.resampling import Resampled
 from imblens.run import Run
 from imblens.treatments import _guards
-from imblens.treatments._base import Option
 from imblens.treatments._registry import all_treatments, find_treatment
 from imblens.treatments._retrain import COMMON
 

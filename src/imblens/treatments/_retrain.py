@@ -10,10 +10,11 @@ import numpy as np
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
+from imblens.base.options import Option
 from imblens.base.wording import number
 from imblens.resampling import Resampled
 from imblens.run import Head, Part, Run, Split
-from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Option, Outcome, Treatment
+from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._train_head import Recipe, released_recipe, train_head
 
 HEAD_OPTIONS = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.options import Option
 from imblens.resampling import (
     Resampled,
     TrainingRows,
@@ -18,7 +19,7 @@ from imblens.resampling import (
     resample_with,
 )
 from imblens.run import Run
-from imblens.treatments._base import Option, Treatment
+from imblens.treatments._base import Treatment
 from imblens.treatments._retrain import sampler
 
 SMOTE = "imblens.resampling.RecordingSMOTE"

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from imblens.base.options import parse_pairs
 from imblens.errors import InputError
 from imblens.synthesis import find_oversampler, parse_options
 from imblens.training import MIXINGS
-from imblens.treatments import parse_pairs
 
 
 class Settings(NamedTuple):
@@ -50,7 +50,7 @@ def assign_settings(
         Settings(mixing={'kappa': '2'}, oversampler={}, loss={'gamma': 1.5})
     """
     given = parse_pairs(pairs)
-    of_mixing = set() if mixing is None else set(MIXINGS.find(mixing).defaults)
+    of_mixing = set() if mixing is None else {one.name for one in MIXINGS.find(mixing).options}
     of_oversampler = set() if oversample is None else {one.name for one in find_oversampler(oversample).options}
     settings = Settings({}, {}, {})
     rest = []
@@ -62,7 +62,10 @@ def assign_settings(
         elif oversample is not None:
             rest.append(f"{key}={text}")
         else:
-            known = "; ".join(f"--{name.replace('_', '-')}: {', '.join(one.defaults)}" for name, one in MIXINGS.items())
+            known = "; ".join(
+                f"--{name.replace('_', '-')}: {', '.join(option.name for option in one.options)}"
+                for name, one in MIXINGS.items()
+            )
             raise InputError(
                 f"--set {key}={text} does not belong to any requested option.",
                 hint=f"Options of {known}; all others need --oversample NAME or --loss NAME.",
