@@ -390,7 +390,7 @@ def test_the_task_can_be_stated(tmp_path: Path) -> None:
     assert load_images(tmp_path / "table").task == "multilabel"
     with pytest.raises(InputError, match=r"has 2 labels, so table is not single-label"):
         load_images(tmp_path / "table", task="multiclass", seed=0)
-    with pytest.raises(InputError, match="task is 'multi'"):
+    with pytest.raises(InputError, match="task='multi' is not allowed"):
         load_images(tmp_path / "table", task="multi")
 
 

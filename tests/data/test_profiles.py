@@ -152,5 +152,5 @@ def test_with_profile_refuses_several_labels_per_image_and_names_the_set():
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
 def test_odd_seeds_are_refused(seed):
-    with pytest.raises(InputError, match="seed must be"):
+    with pytest.raises(InputError, match="is not allowed"):
         small_set().with_profile("exp:2", seed)

@@ -178,5 +178,5 @@ def test_boxes_on_training_images_only() -> None:
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, "much"])
 def test_a_share_that_cannot_be(share) -> None:
-    with pytest.raises(InputError, match="concepts is"):
+    with pytest.raises(InputError, match="capture: concepts="):
         capture(seeded(Keep), train=images(), concepts=share)

@@ -86,7 +86,7 @@ def test_devices_that_are_not_there_are_refused(
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with pytest.raises(InputError, match=r"2 devices were asked for, and this machine has 1 GPU. Leave out --devices"):
         train(images, devices=2, **plain)
-    with pytest.raises(InputError, match="devices is 0"):
+    with pytest.raises(InputError, match="devices=0 is not allowed"):
         TrainingPlan(devices=0)
     assert not (tmp_path / "run").exists()
     assert json.dumps(TrainingPlan(devices=2).record())

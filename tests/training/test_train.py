@@ -378,10 +378,10 @@ def test_bad_requests_state_what_to_do(images: ImageSet, tmp_path: Path) -> None
         ({"schedule": "long"}, "no schedule 'long'"),
         ({"sampler": "even"}, "no sampler 'even'"),
         ({"augment": "mixup"}, "no augmentation 'mixup'. Known: crop"),
-        ({"precision": "fp8"}, "precision is 'fp8'"),
-        ({"epochs": 0}, "epochs is 0. It must be a whole number, 1 or more"),
-        ({"batch_size": 2.5}, "batch_size is 2.5"),
-        ({"seed": -1}, "seed is -1. It must be a whole number, 0 or more"),
+        ({"precision": "fp8"}, "train: precision='fp8' is not allowed. Give 32-true or bf16-mixed"),
+        ({"epochs": 0}, "train: epochs=0 is not allowed. Give a whole number of 1 or more"),
+        ({"batch_size": 2.5}, "batch_size=2.5 is not allowed"),
+        ({"seed": -1}, "seed=-1 is not allowed. Give a whole number of 0 or more"),
     ]:
         with pytest.raises(InputError, match=message):
             quick(images, tmp_path / "x", **options)

@@ -60,7 +60,7 @@ def checked(**rules: Rule) -> Callable[[Callable[Given, Returned]], Callable[Giv
             bound = parameters.bind(*args, **options)
             for name, rule in rules.items():
                 if name in bound.arguments:
-                    bound.arguments[name] = _read(where, name, bound.arguments[name], rule)
+                    bound.arguments[name] = check_argument(where, name, bound.arguments[name], rule)
             return function(*bound.args, **bound.kwargs)
 
         return call
@@ -129,6 +129,17 @@ def a_text(*, optional: bool = False) -> Rule:
         return str(value)
 
     return Rule(read, "a text", optional)
+
+
+def one_of(*words: str, optional: bool = False) -> Rule:
+    """One of some texts."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise TypeError
+        return value
+
+    return Rule(read, f"{', '.join(words[:-1])} or {words[-1]}", optional)
 
 
 def some_texts(what: str = "names", *, count: int | None = None, optional: bool = False) -> Rule:
@@ -254,7 +265,12 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def _read(where: str, name: str, value: Any, rule: Rule) -> Any:
+def check_argument(where: str, name: str, value: Any, rule: Rule) -> Any:
+    """Return the value used; see `checked`, which calls this for every argument of a function.
+
+    Raises:
+        InputError: names the function or class `where`, the argument, the value and what is allowed.
+    """
     if value is None and rule.optional:
         return None
     try:

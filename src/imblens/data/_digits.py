@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from imblens.base.arguments import a_seed, checked
 from imblens.data._assemble import assemble
 from imblens.data._images import ImageSet, ImageSplit
-from imblens.data._profiles import checked_seed
 
 _ZOOM = 4
 
 
+@checked(seed=a_seed())
 def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
     """Return scikit-learn's 1,797 digits as 32 x 32 greyscale images, half held out, training split then long-tailed.
 
@@ -32,7 +33,6 @@ def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
     """
     from sklearn.datasets import load_digits
 
-    checked_seed(seed)
     bunch = load_digits()
     small = np.round(bunch.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), 0 to 16
     pixels = small.repeat(_ZOOM, axis=1).repeat(_ZOOM, axis=2)

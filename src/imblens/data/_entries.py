@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,13 +59,6 @@ class BoxNotes:
     def lines(self) -> list[str]:
         """Return one line for each kind of change."""
         return [f"{what}: {n:,}." for what, n in self.counts.items() if n]
-
-
-def checked_uncertain(uncertain: str) -> Uncertain:
-    """Return the treatment of uncertain labels; refuse an unknown one."""
-    if uncertain not in get_args(Uncertain):
-        raise InputError(f"--uncertain is {uncertain!r}.", hint="Give ignore, positive or negative.")
-    return uncertain  # type: ignore[return-value]
 
 
 def read_entries(

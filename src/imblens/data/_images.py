@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, checked
 from imblens.data._decode import Pixels, resize
-from imblens.data._profiles import checked_seed, draw_profile, imbalance_profile, parse_profile
+from imblens.data._profiles import draw_profile, imbalance_profile, parse_profile
 from imblens.data._several import CACHE_BYTES, decoded_in_order, room_for
 from imblens.data._sources import ArraySource, Source, image_array, in_colour
 from imblens.errors import InputError, ShapeError
@@ -299,6 +300,7 @@ class ImageSet:
         """(C,) training images of each class; in a multi-label set an image counts for each of its classes."""
         return count_classes(self.train.labels, self.n_classes)
 
+    @checked(seed=a_seed())
     def with_profile(self, profile: str, seed: int) -> ImageSet:
         """Return the set with its training split reduced to a profile; test and val are the same objects.
 
@@ -309,7 +311,6 @@ class ImageSet:
         Raises:
             InputError: a profile that is impossible here, or any other than natural on a multi-label set.
         """
-        seed = checked_seed(seed)
         if parse_profile(profile).kind == "natural":
             return replace(self, source={**self.source, "profile": "natural", "seed": seed})
         if self.task == "multilabel":

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.arguments import a_seed, checked, one_of
 from imblens.data._any_label import finding_or_none
 from imblens.data._boxes import add_boxes
 from imblens.data._digits import digits
-from imblens.data._entries import checked_uncertain
+from imblens.data._entries import Uncertain
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._pixel_range import checked_range, with_range
-from imblens.data._profiles import checked_seed, parse_profile
+from imblens.data._profiles import parse_profile
 from imblens.data.drawn._shapes import shapes
 from imblens.data.layouts._columns import ColumnNames, ReadOptions
 from imblens.data.layouts._directory import read_directory, read_file
 from imblens.data.public import PUBLIC, describe, read_public
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 
-TASKS = ("multiclass", "multilabel")
 _BUILT_IN = {
     "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
     "shapes": "coloured shapes, 32 x 32, 10 classes, 50:1, planted causes of failure, boxes; no download",
@@ -38,6 +38,11 @@ def image_sets() -> dict[str, str]:
     return {**_BUILT_IN, **{name: describe(name) for name in PUBLIC}}
 
 
+@checked(
+    seed=a_seed(),
+    uncertain=one_of("ignore", "positive", "negative"),
+    task=one_of("multiclass", "multilabel", optional=True),
+)
 def load_images(
     data: str | Path,
     *,
@@ -46,7 +51,7 @@ def load_images(
     root: str | Path | None = None,
     hub: bool = False,
     boxes: str | Path | None = None,
-    uncertain: str = "ignore",
+    uncertain: Uncertain = "ignore",
     any_label: bool = False,
     task: str | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -92,10 +97,8 @@ def load_images(
         >>> load_images("digits", profile="step:10").class_counts.tolist()
         [89, 91, 89, 92, 91, 9, 9, 9, 9, 9]
     """
-    seed = checked_seed(seed)
-    choice = checked_uncertain(uncertain)
     columns = ColumnNames(image_column, label_column, split_column, group)
-    reading = ReadOptions(seed if hold_out else None, choice, checked_range(pixel_range), columns)
+    reading = ReadOptions(seed if hold_out else None, uncertain, checked_range(pixel_range), columns)
     loaded = _load(data, seed, profile, None if root is None else Path(root).expanduser(), hub, reading)
     loaded = with_range(loaded, reading.pixel_range)
     if boxes is not None:
@@ -147,10 +150,8 @@ def with_task(images: ImageSet, task: str | None) -> ImageSet:
     Single labels become (N, C) rows with one 1, as they were before they were read as single-label.
 
     Raises:
-        InputError: an unknown task, or images with another number of labels than one that shall be single-label.
+        InputError: images with another number of labels than one that shall be single-label.
     """
-    if task is not None and task not in TASKS:
-        raise InputError(f"task is {task!r}.", hint=did_you_mean(str(task), list(TASKS)))
     if task is None or task == images.task:
         return images
     splits = {"train": images.train, "val": images.val, "test": images.test}

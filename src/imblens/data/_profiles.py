@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, checked
 from imblens.errors import InputError, ShapeError, did_you_mean
 
 Counts = NDArray[np.int64]
@@ -107,6 +108,7 @@ def imbalance_profile(counts: Sequence[int] | NDArray[Any], profile: str) -> Cou
     return kept
 
 
+@checked(seed=a_seed())
 def draw_profile(labels: NDArray[np.int64], kept: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Choose `kept[c]` instances of each class: the customary long-tail CIFAR draw.
 
@@ -121,17 +123,10 @@ def draw_profile(labels: NDArray[np.int64], kept: NDArray[np.int64], seed: int) 
     Returns:
         Positions, class by class.
     """
-    random = np.random.RandomState(checked_seed(seed))
+    random = np.random.RandomState(seed)
     chosen = []
     for label, n in enumerate(kept):
         positions = np.flatnonzero(labels == label)
         random.shuffle(positions)
         chosen.append(positions[:n])
     return np.concatenate(chosen)
-
-
-def checked_seed(seed: int) -> int:
-    """Return the seed as a plain number, or explain what a seed is."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise InputError(f"seed must be a whole number from 0 to {2**32 - 1}, found {seed!r}.", hint="Give seed=0.")
-    return int(seed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from imblens.base.arguments import checked, number, one_of, whole
 from imblens.base.extras import require
 from imblens.base.files import claim
 from imblens.base.locks import exclusive
@@ -49,6 +50,12 @@ if TYPE_CHECKING:
 
 
 @exclusive
+@checked(
+    task=one_of("multiclass", "multilabel", optional=True),
+    batch_size=whole(1),
+    precision=one_of("float32", "bf16"),
+    concepts=number(0, 1, inside=True, optional=True),
+)
 def capture(
     model: Any,
     *,
@@ -169,7 +176,7 @@ def capture(
         model, train, val, test, label = (taken[key] for key in ("model", "train", "val", "test", "label"))
         tokenizer = tokenizer if tokenizer is not None else taken["tokenizer"]
     network = unwrap(model)
-    _check_options(batch_size, precision, meta, concepts, task)
+    _refuse_odd(meta)
     names = Names.found(network, classes, outputs, data_sets_classes(train, label) if classes is None else None)
     rules = Preprocessing.checked(preprocessing, network, train)
     signature = Signature(network, custom=forward is not None)
@@ -321,17 +328,7 @@ def _map_probes(
     return found, {}
 
 
-def _check_options(
-    batch_size: int, precision: str, meta: Mapping[str, Any] | None, concepts: float | None, task: str | None
-) -> None:
-    if task not in (None, "multiclass", "multilabel"):
-        raise InputError(f"task is {task!r}.", hint="Known: multiclass, multilabel.")
-    if concepts is not None and not (isinstance(concepts, (int, float)) and 0 < concepts < 1):
-        raise InputError(f"concepts is {concepts!r}.", hint="Give the share of strong activations, such as 0.01.")
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}.", hint="It must be a whole number, at least 1.")
-    if precision not in ("float32", "bf16"):
-        raise InputError(f"precision is {precision!r}.", hint="Known: float32, bf16.")
+def _refuse_odd(meta: Mapping[str, Any] | None) -> None:
     try:
         json.dumps(dict(meta or {}), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -77,8 +77,6 @@ def splits_of(
         centre: (D,) what was subtracted from the features before.
         groups: a group per instance by split, or None.
     """
-    if task not in (None, "multiclass", "multilabel"):
-        raise InputError(f"task is {task!r}.", hint="Known: multiclass, multilabel.")
     notes: list[str] = []
     given = {name: _triple(values, name) for name, values in arrays.items()}
     raw = {name: values[0] if read else number_matrix(values[0], f"{name}_features") for name, values in given.items()}

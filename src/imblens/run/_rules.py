@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from imblens.base.arguments import Rule, a_function, a_path, a_text, column, columns, flag, listed, mapping, whole
+from imblens.base.arguments import Rule, a_function, a_path, column, columns, flag, listed, mapping, one_of, whole
 
 _META = {"meta": mapping("facts to store", optional=True)}
-_TASK = {"task": a_text(optional=True)}
+_TASK = {"task": one_of("multiclass", "multilabel", optional=True)}
 _ONE, _SOME = column(optional=True), columns(optional=True)
 FROM_ARRAYS: dict[str, Rule] = {**_META, **_TASK}
 FROM_TABLE: dict[str, Rule] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.arguments import check_argument, flag, one_of, whole
 from imblens.base.files import sha256
 from imblens.base.options import Configurable, Option
 from imblens.data import BINARY
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from imblens.data import ImageSet
 
 PRECISIONS = ("32-true", "bf16-mixed")
+_RULES = {
+    "epochs": whole(1, optional=True),
+    "batch_size": whole(1, optional=True),
+    "devices": whole(1),
+    "seed": whole(0),
+    "drw": flag(),
+    "precision": one_of(*PRECISIONS, optional=True),
+}
 _LATER: dict[str, Any] = {"eos": None, "class_colours": None, "devices": 1}
 
 
@@ -110,12 +119,9 @@ class TrainingPlan:
         SAMPLERS.find(self.sampler)
         if self.augment is not None:
             augmentation_steps(self.augment)
-        if self.precision not in (None, *PRECISIONS):
-            raise InputError(f"precision is {self.precision!r}.", hint=f"Give {' or '.join(PRECISIONS)}.")
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("devices", 1)):
-            self._set(name, _whole_number(name, getattr(self, name), least))
+        for name, rule in _RULES.items():
+            self._set(name, check_argument("train", name, getattr(self, name), rule))
         self._set("loss_options", _plain(self.loss_options))
-        self._set("drw", bool(self.drw))
         for name, mixing in MIXINGS.items():
             self._set(name, _options(mixing, getattr(self, name)))
         if len(chosen := [name for name in MIXINGS if getattr(self, name) is not None]) > 1:
@@ -221,11 +227,3 @@ def _plain(options: Mapping[str, Any] | None) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise InputError(f"loss_options are not plain values: {error}.", hint="Give numbers and lists.") from error
     return plain
-
-
-def _whole_number(name: str, value: int | None, least: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise InputError(f"{name} is {value!r}.", hint=f"It must be a whole number, {least} or more.")
-    return int(value)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import a_seed, checked, number, whole
 from imblens.base.memory import refuse_too_large
 from imblens.data._assemble import assemble
 from imblens.data._images import ImageSet, ImageSplit
-from imblens.data._profiles import checked_seed
 from imblens.data.drawn import _drawing as draw
 from imblens.data.drawn._drawing import Floats, Layout, Shape
 from imblens.errors import InputError, did_you_mean
@@ -57,6 +57,13 @@ class _Drawn:
     layout: Layout
 
 
+@checked(
+    seed=a_seed(),
+    imbalance=number(1),
+    n_max=whole(1, most=10**6),
+    test_per_class=whole(1, most=10**6),
+    size=whole(16, most=512),
+)
 def shapes(
     seed: int = 0,
     *,
@@ -101,8 +108,12 @@ def shapes(
         >>> images.planted["label_noise"]["classes"]
         ['ring']
     """
-    seed = checked_seed(seed)
-    chosen = _checked(imbalance, causes, n_max, test_per_class, size)
+    chosen = _causes(causes)
+    if imbalance > n_max:
+        raise InputError(
+            f"imbalance is {imbalance:g}, n_max {n_max}: the rarest class would have {n_max} / {imbalance:g} images.",
+            hint="imbalance must be at most n_max.",
+        )
     counts = {
         "train": {name: _count(name, n_max, imbalance, chosen) for name in CLASSES},
         "test": dict.fromkeys(CLASSES, test_per_class),
@@ -112,9 +123,9 @@ def shapes(
     refuse_too_large(n_images * size**2 * 3, f"{n_images:,} images of {size} x {size} need", hint=hint)
     splits: dict[str, ImageSplit] = {}
     planted: dict[str, Any] = _descriptions(chosen)
-    for number, (split, wanted) in enumerate(counts.items()):
+    for place, (split, wanted) in enumerate(counts.items()):
         drawn = [
-            _draw_class(name, wanted[name], split, np.random.default_rng([seed, number, i]), chosen, size)
+            _draw_class(name, wanted[name], split, np.random.default_rng([seed, place, i]), chosen, size)
             for i, name in enumerate(CLASSES)
         ]
         labels = np.repeat(np.arange(len(CLASSES)), list(wanted.values()))
@@ -137,29 +148,16 @@ def shapes(
             for name in [name for name, true in facts.items() if true == _NOISY]:
                 del facts[name]
     made = assemble("shapes", splits, CLASSES, seed=seed, source={"path": "shapes", "layout": "built-in"})
-    options = {"imbalance": float(imbalance), "causes": sorted(chosen), "n_max": int(n_max), "size": int(size)}
+    options = {"imbalance": float(imbalance), "causes": sorted(chosen), "n_max": n_max, "size": size}
     return replace(made, planted=planted, source={**made.source, "split": "as drawn", **options})
 
 
-def _checked(imbalance: float, causes: Collection[str], n_max: int, test_per_class: int, size: int) -> frozenset[str]:
-    if isinstance(causes, str):
-        causes = (causes,)
-    unknown = next((c for c in causes if c not in CAUSES), None)
+def _causes(causes: Collection[str]) -> frozenset[str]:
+    chosen = frozenset([causes] if isinstance(causes, str) else causes)
+    unknown = min(map(str, chosen.difference(CAUSES)), default=None)
     if unknown is not None:
-        raise InputError(f"there is no cause {unknown!r} to plant.", hint=did_you_mean(str(unknown), CAUSES))
-    if not 1 <= imbalance <= n_max:
-        raise InputError(
-            f"imbalance is {imbalance}, n_max {n_max}: the rarest class would have {n_max} / {imbalance} images.",
-            hint="imbalance must be at least 1 and at most n_max.",
-        )
-    for name, value, low, high in (
-        ("n_max", n_max, 1, 10**6),
-        ("test_per_class", test_per_class, 1, 10**6),
-        ("size", size, 16, 512),
-    ):
-        if not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            raise InputError(f"{name} is {value!r}.", hint=f"Give a whole number from {low} to {high}.")
-    return frozenset(causes)
+        raise InputError(f"there is no cause {unknown!r} to plant.", hint=did_you_mean(unknown, CAUSES))
+    return chosen
 
 
 def _count(name: str, n_max: int, imbalance: float, planted: frozenset[str]) -> int:
