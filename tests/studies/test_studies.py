@@ -462,7 +462,7 @@ def test_the_table_of_the_diagnosis() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.thorough  # test_planting.py finds causes in stored features
+@pytest.mark.thorough  # test_plants.py finds causes in stored features
 def test_a_planted_cause_is_found(tmp_path: Path) -> None:
     job = _diagnosis.Planted("background", 3, 0, advice=False)
     store = Store.open(tmp_path / "out", {"name": "diagnosis"})

@@ -11,7 +11,7 @@ from imblens.base.arguments import a_function, a_path, a_text, checked, either, 
 from imblens.base.remote import written
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses import run_lenses
-from imblens.report._data import AuditData
+from imblens.report._data import AuditFields
 from imblens.run import Run, as_run
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Audit(AuditData):
+class Audit(AuditFields):
     """An audit that can be read, shown and saved.
 
     Attributes:

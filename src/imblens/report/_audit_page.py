@@ -26,7 +26,7 @@ from imblens.report._synthetic import synthetic
 from imblens.report._tables import table_files
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
     from imblens.report._image_sheet import Sheet
 
 LINES_SHOWN, LINES_MORE, LINES_OF_MANY = 4, 60, 4  # of a lens: at once, and behind a click (fewer of very many classes)
@@ -35,7 +35,7 @@ SHEETS = 8  # classes with a part of their own in print
 
 
 def report_html(
-    audit: AuditData,
+    audit: AuditFields,
     stated: Mapping[str, Any] | None = None,
     drawn: _render.Drawn | None = None,
     *,
@@ -146,7 +146,7 @@ def report_html(
 
 
 def _contents(
-    audit: AuditData, sections: Sequence[Mapping[str, Any]], in_full: bool, made: bool, assumed: bool
+    audit: AuditFields, sections: Sequence[Mapping[str, Any]], in_full: bool, made: bool, assumed: bool
 ) -> list[dict[str, str]]:
     entries = [{"id": "classes", "text": "All classes"}]
     entries += [{"id": section["id"], "text": section["title"]} for section in sections]
@@ -178,7 +178,7 @@ def _at(mean: float | None) -> str | None:
     return None if mean is None else f"{100 * mean:.2f}"
 
 
-def _with_all_classes(audit: AuditData) -> str:
+def _with_all_classes(audit: AuditFields) -> str:
     """The file with a row for each class, where there is one."""
     file = table_files(audit.findings).get((_lens_parts.ACCURACY, _lens_parts.ACCURACY))
     return f"tables/{file}.csv" if file else ""
@@ -200,7 +200,7 @@ def _eyebrow(stated: Mapping[str, Any]) -> str:
     return f"{held}, {stated['n_classes']} classes, {stated['n_features']:,} features"
 
 
-def _section(audit: AuditData, name: str, lens: Mapping[str, Any], drawn: _render.Drawn) -> dict[str, Any]:
+def _section(audit: AuditFields, name: str, lens: Mapping[str, Any], drawn: _render.Drawn) -> dict[str, Any]:
     finding = audit.findings[name]
     files = table_files(audit.findings)
     tables = {
@@ -257,7 +257,7 @@ def _on_paper(
     ]
 
 
-def _archetype_key(audit: AuditData, stated: Mapping[str, Any]) -> dict[str, str]:
+def _archetype_key(audit: AuditFields, stated: Mapping[str, Any]) -> dict[str, str]:
     if not any(row["archetypes"] for row in stated["class_table"]):
         return {}
     return _class_table.archetype_key(_lens_parts.archetype_neighbours(audit.findings))

@@ -18,12 +18,12 @@ from imblens.report import (
 )
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
 
 SHOWN = 24  # errors without a script
 
 
-def class_html(audit: AuditData, stated: Mapping[str, Any]) -> str:
+def class_html(audit: AuditFields, stated: Mapping[str, Any]) -> str:
     """Return the page of the class of interest.
 
     Args:

@@ -14,8 +14,8 @@ QUICK_MAP = 5_000  # instances up to which the command line computes the embeddi
 
 
 @dataclass(frozen=True)
-class AuditData:
-    """Findings of the lenses on a run, and why other lenses were skipped; `Audit` describes the attributes."""
+class AuditFields:
+    """The fields of an `Audit`, which describes them: a base of its own, for the modules that `Audit` imports."""
 
     run: Run = field(repr=False)
     findings: Mapping[str, Finding] = field(repr=False)

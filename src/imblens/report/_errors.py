@@ -13,7 +13,7 @@ from imblens.report import _lens_parts, _overlays
 from imblens.report._packing import deflated
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
     from imblens.report._image_sheet import Key, Sheet
     from imblens.report._previews import Previews
 
@@ -23,14 +23,14 @@ UNQUOTED = "!'()*"
 MANY = 60  # classes above which half as many rows are static, and fewer prototypes, so that the page stays light
 
 
-def listed(audit: AuditData) -> Listed | None:
+def listed(audit: AuditFields) -> Listed | None:
     """Return the listed errors, or None where the audit has none."""
     if _lens_parts.ERRORS not in audit.findings:
         return None
     return listed_errors(audit.run, **audit.options.get(_lens_parts.ERRORS, {}))
 
 
-def rows(audit: AuditData, most: int | None = None) -> list[dict[str, Any]]:
+def rows(audit: AuditFields, most: int | None = None) -> list[dict[str, Any]]:
     """Return the most confident errors: id, class, predicted, probability, and id and class of the nearest instances."""
     found = listed(audit)
     if found is None:
@@ -77,7 +77,7 @@ def chance(probability: float) -> str:
 
 
 def static_rows(
-    audit: AuditData,
+    audit: AuditFields,
     order: Sequence[str],
     found: Sequence[Mapping[str, Any]],
     sheet: Sheet,
@@ -128,12 +128,12 @@ def anchors(groups: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(image["anchor"] for group in groups for image in group["images"] if image["anchor"])
 
 
-def key(audit: AuditData) -> str:
+def key(audit: AuditFields) -> str:
     """Return the name under which a browser keeps the ticks of a page: the same for the same suspects and errors."""
     return hashlib.sha256("\0".join(_lens_parts.ticked_ids(audit.findings)).encode()).hexdigest()[:16]
 
 
-def data(audit: AuditData, found: Sequence[Mapping[str, Any]], only: str | None = None) -> str | None:
+def data(audit: AuditFields, found: Sequence[Mapping[str, Any]], only: str | None = None) -> str | None:
     """Return all listed errors for the script, deflated; None where there are none.
 
     `errors`: id, class, predicted, probability, and place and class of each nearest instance; `ids`: of those instances;

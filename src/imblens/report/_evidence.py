@@ -9,7 +9,7 @@ from imblens.base.wording import percent
 from imblens.report import _errors, _html, _lens_parts
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
     from imblens.report._image_sheet import Key, Sheet
     from imblens.report._previews import Previews
 
@@ -18,7 +18,7 @@ ROWS_IN_FULL = 12  # of a table, for the class of interest
 
 
 def wanted_images(
-    audit: AuditData, suspects: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]] = ()
+    audit: AuditFields, suspects: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]] = ()
 ) -> list[Key]:
     """Return the images that the page can show, the most important first."""
     near = [("train", name) for row in suspects for name in (row["id"], *(other for other, _ in row["near"]))]
@@ -26,7 +26,7 @@ def wanted_images(
     return [*typical, *near, *_errors.wanted_images(errors), *_lens_parts.map_points(audit.findings)]
 
 
-def gallery(audit: AuditData, sheet: Sheet, others: Previews) -> list[dict[str, Any]]:
+def gallery(audit: AuditFields, sheet: Sheet, others: Previews) -> list[dict[str, Any]]:
     """The prototypes of each class that have a preview: of very many classes, those of the largest and the smallest."""
     several = _lens_parts.several_prototypes(audit.findings)
     groups = []
@@ -58,12 +58,12 @@ def _place(name: str, sheet: Sheet, others: Previews) -> dict[str, Any]:
     return {"at": sheet.at("train", name), "preview": others.at("train", name)}
 
 
-def _prototypes(audit: AuditData) -> dict[str, list[dict[str, Any]]]:
+def _prototypes(audit: AuditFields) -> dict[str, list[dict[str, Any]]]:
     kept = set(ends(audit, _errors.MANY if audit.run.n_classes <= _errors.MANY else GALLERY_ENDS))
     return {name: rows for name, rows in _lens_parts.prototypes(audit.findings).items() if name in kept}
 
 
-def ends(audit: AuditData, most: int) -> list[str]:
+def ends(audit: AuditFields, most: int) -> list[str]:
     """Every class, largest first; of more than `most` the largest and smallest halves, and the class of interest."""
     counts = audit.run.train.class_counts
     order = [audit.run.classes[i] for i in sorted(range(len(counts)), key=lambda i: -counts[i])]
@@ -74,7 +74,7 @@ def ends(audit: AuditData, most: int) -> list[str]:
 
 
 def in_full(
-    audit: AuditData, sections: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
+    audit: AuditFields, sections: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """All results for the class of interest: the line and a small table of each lens, and its images."""
     name = audit.of or ""

@@ -17,7 +17,7 @@ from imblens.base.wording import counted
 from imblens.report import _errors, _image_sheet
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
 
 FOLDER, INDEX = "gallery", "index.html"
 PAGE_BYTES = 8_000_000  # of the images of one page
@@ -26,7 +26,7 @@ Image = NDArray[np.uint8]
 Find = Callable[[str, str], "Image | None"]  # (split, id) to the image (H, W, 3) or (H, W)
 
 
-def write_gallery(audit: AuditData | None, out: Path, find: Find | None) -> int:
+def write_gallery(audit: AuditFields | None, out: Path, find: Find | None) -> int:
     """Write gallery/index.html and a page for each class with listed errors; return the number of errors shown.
 
     Args:

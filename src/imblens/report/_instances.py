@@ -15,14 +15,14 @@ from imblens.lenses.label_suspects import suspect_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
     from imblens.run import Run, Split
 
 
 ROW_GROUP = 100_000  # instances in one row group of instances.parquet
 
 
-def instances(audit: AuditData) -> pd.DataFrame:
+def instances(audit: AuditFields) -> pd.DataFrame:
     """Return what an audit states on each instance.
 
     Returns:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from imblens.report import _html, _page, _render, _summary
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
 
 
-def notebook_html(audit: AuditData) -> str:
+def notebook_html(audit: AuditFields) -> str:
     """Verdict first, then each lens with its lines, tables and drawings."""
     drawn = _render.figures(audit)
     first, *others = _summary.verdict(audit)

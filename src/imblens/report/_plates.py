@@ -15,7 +15,7 @@ from imblens.report._overlays import data_address
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
 
 COLOURS = "colours"
 MOST, ENDS = 12, 6  # classes up to which all have a row; of more, so many of the largest and of the smallest
@@ -23,7 +23,7 @@ LEFT, SIDE, GAP, BAR, HEAD, SMALL = 68, 56, 6, 9, 14, 7  # pixels of a drawing o
 NAMED = 0.1  # share of a colour from which it is named
 
 
-def plate(audit: AuditData) -> str:
+def plate(audit: AuditFields) -> str:
     """Return the plate as SVG, as wide as a column of a page; "" where the run keeps no images of prototypes.
 
     A row a class, largest class first; a column an archetype, in IML's order. Images have the pixels that the run keeps,

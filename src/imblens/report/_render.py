@@ -15,13 +15,13 @@ from imblens.report._evidence import ends
 from imblens.report._figures import Figure, draw_all, warm_up
 
 if TYPE_CHECKING:
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
 
 CLASS_COLUMNS = frozenset({"class", "predicted", "adversary", "other", "reference"})
 Drawn = dict[tuple[str, str], Figure]  # by lens and chart
 
 
-def figures(audit: AuditData) -> Drawn:
+def figures(audit: AuditFields) -> Drawn:
     """Draw every chart, in report order.
 
     Returns:
@@ -46,7 +46,7 @@ def figures(audit: AuditData) -> Drawn:
     return kept
 
 
-def drawn_classes(audit: AuditData) -> list[str] | None:
+def drawn_classes(audit: AuditFields) -> list[str] | None:
     """The classes that charts show where there are too many for all: the largest and the smallest. None: all."""
     return None if audit.run.n_classes <= MANY_CLASSES else ends(audit, 2 * ENDS)
 
@@ -61,7 +61,7 @@ def _of_classes(finding: Finding, kept: frozenset[str]) -> Finding:
     return replace(finding, tables=tables)
 
 
-def _charts(audit: AuditData, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+def _charts(audit: AuditFields, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
     shown = drawn_classes(audit)
     kept = None if shown is None else frozenset(shown)
     for name, finding in audit.findings.items():

@@ -12,7 +12,7 @@ import numpy as np
 
 from imblens.base.versions import version_of, versions
 from imblens.lenses import BUILT_IN, lens_info
-from imblens.report._data import QUICK_MAP, AuditData
+from imblens.report._data import QUICK_MAP, AuditFields
 from imblens.report._html import cell, short
 from imblens.report._lens_parts import ARCHETYPES, MAP
 from imblens.run import APPROXIMATE_ABOVE
@@ -84,7 +84,7 @@ def digests(run: Run) -> list[tuple[str, str]]:
     return [(key, hashlib.sha256(np.ascontiguousarray(a).data).hexdigest()) for key, a in arrays.items()]
 
 
-def audit_command(audit: AuditData) -> str:
+def audit_command(audit: AuditFields) -> str:
     """Return the command that gives the same audit, with RUN for what was audited."""
     words = ["imblens", "audit", "RUN"]
     asked = [name for name in (*audit.findings, *audit.skipped) if name not in audit.left_out]

@@ -20,7 +20,7 @@ from imblens.report._tables import file_names, sweep, table_files
 if TYPE_CHECKING:
     import pandas as pd
 
-    from imblens.report._data import AuditData
+    from imblens.report._data import AuditFields
     from imblens.report._figures import Figure
 
 PLATE = "prototypes"
@@ -30,7 +30,7 @@ LARGEST = 1_000  # rows of such a table that a CSV holds for people, of more cla
 
 @exclusive
 def save_audit(
-    audit: AuditData,
+    audit: AuditFields,
     out: Path,
     *,
     force: bool,
@@ -121,7 +121,7 @@ def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
     write_bytes(out / "figures" / "maps.png", vl_convert.svg_to_png(svg, scale=1.5))
 
 
-def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> None:
+def write_plate(out: Path, audit: AuditFields, *, figures: bool, papers: bool) -> None:
     """Write prototypes.svg, .png and .pdf into figures/ and papers/; remove those of an earlier report without them."""
     from imblens.report._papers import COLUMN, files_of
     from imblens.report._plates import plate
@@ -137,7 +137,7 @@ def write_plate(out: Path, audit: AuditData, *, figures: bool, papers: bool) -> 
                 path.unlink(missing_ok=True)
 
 
-def findings_json(audit: AuditData, stated: Mapping[str, Any]) -> str:
+def findings_json(audit: AuditFields, stated: Mapping[str, Any]) -> str:
     """The summary of the audit and those of all lenses, null where a value is unknown."""
     from imblens.base.versions import IMBLENS
 

@@ -7,7 +7,7 @@ from typing import Any
 from imblens.base.plain import plain
 from imblens.lenses import all_lenses, class_measures, lens_info
 from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
-from imblens.report._data import AuditData, Lines
+from imblens.report._data import AuditFields, Lines
 from imblens.report._errors import STATED
 from imblens.report._errors import rows as error_rows
 from imblens.report._html import heading
@@ -17,7 +17,7 @@ from imblens.report._sentences import class_sentence, reason, statements
 USUAL_TREATMENT = "eos"  # where no lens names one
 
 
-def summary(audit: AuditData) -> dict[str, Any]:
+def summary(audit: AuditFields) -> dict[str, Any]:
     """Return everything the report of an audit states, as plain JSON values; unknown is None, never NaN.
 
     Args:
@@ -112,14 +112,14 @@ def summary(audit: AuditData) -> dict[str, Any]:
     return plain_found
 
 
-def verdict(audit: AuditData) -> list[str]:
+def verdict(audit: AuditFields) -> list[str]:
     """Return the lines of the verdict alone, which needs neither hashes nor the lines of all lenses."""
     rows = class_rows(audit.run, audit.findings)
     stated: list[str] = statements(audit.run, Lines(audit.findings), rows, audit.of)["verdict"]
     return stated
 
 
-def next_treatment(audit: AuditData) -> str:
+def next_treatment(audit: AuditFields) -> str:
     """Return `next_treatment` of the summary alone: what to try first."""
     return _first_treatment(worst_first(class_rows(audit.run, audit.findings), audit.of))
 
@@ -139,7 +139,7 @@ def _skipped(name: str, text: str) -> dict[str, str]:
     return {"question": lens_question(name), "reason": text[:1].upper() + text[1:]}
 
 
-def _options(audit: AuditData) -> list[tuple[str, str]]:
+def _options(audit: AuditFields) -> list[tuple[str, str]]:
     return [
         (f"option {key} of {lens}", str(value)) for lens, all_ in audit.options.items() for key, value in all_.items()
     ]

@@ -11,10 +11,10 @@ from imblens.studies._figures import FIGURES as FIGURES
 from imblens.studies._fragility_claims import measured_pair as measured_pair
 from imblens.studies._panels import Drawing as Drawing
 from imblens.studies._panels import Results as Results
-from imblens.studies._planting import PLANTS as PLANTS
-from imblens.studies._planting import Arrays as Arrays
-from imblens.studies._planting import Plant as Plant
-from imblens.studies._planting import planted_in as planted_in
+from imblens.studies._plants import PLANTS as PLANTS
+from imblens.studies._plants import Arrays as Arrays
+from imblens.studies._plants import Plant as Plant
+from imblens.studies._plants import planted_in as planted_in
 from imblens.studies._study import Result as Result
 from imblens.studies._study import Study as Study
 from imblens.studies._study import find_study as find_study

@@ -15,13 +15,13 @@ from imblens.base.locks import exclusive
 from imblens.errors import ImblensError, MissingError, did_you_mean
 from imblens.studies import (
     _described,
-    _diagnosis,
-    _diagnosis_arrays,
-    _diagnosis_images,
     _fragility,
     _fragility_claims,
     _grid,
     _networks,
+    _planted,
+    _planted_arrays,
+    _planted_images,
     _tables,
 )
 from imblens.studies._figures import FIGURES
@@ -97,7 +97,7 @@ def study_names() -> list[str]:
 def study_descriptions() -> dict[str, str]:
     """Return one line on every built-in study."""
     found = {
-        "diagnosis": _diagnosis.QUESTION,
+        "diagnosis": _planted.QUESTION,
         "fragility": f"{_fragility.QUESTION} ({_fragility.PAPER})",
         "iml-table1": f"{_described.QUESTION} ({_described.PAPER})",
     }
@@ -153,7 +153,7 @@ def find_study(
     if text == "diagnosis":
         if data and arrays:
             raise MissingError("--data and --arrays cannot be combined.", hint="Run two studies, one with each.")
-        return _planted(arrays, data or {}, quick=quick, seeds=seeds)
+        return _of_planted(arrays, data or {}, quick=quick, seeds=seeds)
     if text == "iml-table1":
         if seeds:
             raise MissingError("iml-table1 trains nothing, so it has no seeds.", hint="Leave out --seeds.")
@@ -261,10 +261,10 @@ def _fragile(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | Non
     )
 
 
-def _planted(
+def _of_planted(
     arrays: Sequence[str | Path], data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None
 ) -> Study:
-    where: Any = _diagnosis_arrays if arrays else _diagnosis_images if data else _diagnosis
+    where: Any = _planted_arrays if arrays else _planted_images if data else _planted
     given = [arrays] if arrays else [data] if data else []
     jobs = where.jobs(*given, quick=quick, seeds=seeds)
     return Study(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.data import ImageSet, ImageSplit, resize
 from imblens.errors import InputError, NotApplicable
-from imblens.studies._planting import PLANTS, Arrays, Plant, large
+from imblens.studies._plants import PLANTS, Arrays, Plant, large
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]

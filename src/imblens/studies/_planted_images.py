@@ -17,11 +17,11 @@ import numpy as np
 from imblens.data import ImageSet, ImageSplit, load_images
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run
-from imblens.studies import _diagnosis_arrays as stored
-from imblens.studies._diagnosis import advice
+from imblens.studies import _planted_arrays as stored
 from imblens.studies._jobs import Job
 from imblens.studies._networks import treated
-from imblens.studies._planting_images import IN_IMAGES, TOGETHER, Images, planted_images
+from imblens.studies._planted import advice
+from imblens.studies._plants_in_images import IN_IMAGES, TOGETHER, Images, planted_images
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
 from imblens.training import TrainingPlan

@@ -17,7 +17,7 @@ from imblens.base.intervals import wilson
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run
 from imblens.studies._jobs import Job
-from imblens.studies._planting import PLANTS, Arrays, planted_in
+from imblens.studies._plants import PLANTS, Arrays, planted_in
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
 

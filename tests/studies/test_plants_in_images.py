@@ -7,8 +7,8 @@ import pytest
 
 from imblens.data import ImageSet, ImageSplit
 from imblens.errors import MissingError, NotApplicable
-from imblens.studies import _diagnosis_images, _planting_images, find_study
-from imblens.studies._planting_images import FRAME, IN_IMAGES, TOGETHER, planted_images
+from imblens.studies import _planted_images, _plants_in_images, find_study
+from imblens.studies._plants_in_images import FRAME, IN_IMAGES, TOGETHER, planted_images
 
 TRAIN, TEST, CLASSES = 210, 45, 9
 
@@ -45,12 +45,12 @@ def test_a_frame_marks_every_image_of_one_class_in_both_splits(images: ImageSet)
     assert made.test is not None
     for split in (made.train, made.test):
         edge = split.array()[:, :FRAME]
-        framed = (edge == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3))
+        framed = (edge == np.array(_plants_in_images.COLOUR)).all(axis=(1, 2, 3))
         assert (framed == (split.labels == made.classes.index(name))).all()
-    assert not (plain.array()[:, :FRAME] == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3)).any()
+    assert not (plain.array()[:, :FRAME] == np.array(_plants_in_images.COLOUR)).all(axis=(1, 2, 3)).any()
     varied = found.remedied("made", {name: "vary"}, set()).train
     own = varied.array()[varied.labels == made.classes.index(name), :FRAME]
-    assert (own == np.array(_planting_images.COLOUR)).all(axis=(1, 2, 3)).mean() == pytest.approx(0.5)
+    assert (own == np.array(_plants_in_images.COLOUR)).all(axis=(1, 2, 3)).mean() == pytest.approx(0.5)
 
 
 def test_brightness_is_absent_from_training_and_can_be_collected(images: ImageSet) -> None:
@@ -104,11 +104,11 @@ def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -
     seen = {"class": "a", "train": 9, "second": "", "near_tie": False, "accuracy": 0.5, "unplanted": 4, "named": 1}
     rows = [{**own, **seen, "remedy": "none", "first": first} for first in ("shortcut", "shortcut_colours", "overlap")]
     rows += [{**own, "remedy": "advised", "cause": "shortcut", "did": "vary", "lift": lift} for lift in (0.2, 0.4)]
-    found = _diagnosis_images.tables(pd.DataFrame(rows))
+    found = _planted_images.tables(pd.DataFrame(rows))
     assert found["study"].loc[0, ["shortcut", "overlap", "classes"]].tolist() == [2, 1, 3]
     alarms = found["false_alarms"].set_index("cause")
     assert alarms.loc["any", "named_of"] == 12 and alarms.loc["any", "named"] == 0.25
     assert found["advice"].set_index(["diagnosed", "remedy"]).loc[
         ("shortcut", "advised"), "mean_lift"
     ] == pytest.approx(0.3)
-    assert "Right first cause" in _diagnosis_images.shown(found)
+    assert "Right first cause" in _planted_images.shown(found)
