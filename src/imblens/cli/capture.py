@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from imblens.cli._groups import grouped
 from imblens.cli._shared import (
     Address,
     Force,
@@ -30,6 +32,64 @@ EXAMPLES = examples(
 )
 
 
+@dataclass(frozen=True)
+class HeadOptions:
+    """How the head of the network is found, and what its outputs are."""
+
+    layer: str | None = grouped(
+        None, "--layer", metavar="NAME", help="The last linear layer, if it is not found automatically."
+    )
+    features: str | None = grouped(
+        None, "--features", metavar="NAME", help="Module whose output is used as features, if there is no linear head."
+    )
+    classes: str | None = grouped(
+        None, "--classes", metavar="A,B,C|FILE", help="Class names in the order of the network's outputs."
+    )
+
+    def chosen(self) -> dict[str, Any]:
+        """The options as arguments of `imblens.capture`."""
+        outputs = None if self.classes is None else class_list(self.classes)
+        return {"outputs": outputs, "layer": self.layer, "features": self.features}
+
+
+@dataclass(frozen=True)
+class PixelOptions:
+    """How pixels become inputs of the network."""
+
+    mean: str | None = grouped(
+        None,
+        "--mean",
+        metavar="R,G,B",
+        help="Subtracted after pixels are scaled to [0, 1]; default 0. A single number means one grey channel.",
+    )
+    std: str | None = grouped(None, "--std", metavar="R,G,B", help="Pixels are then divided by this; default 1.")
+    size: str | None = grouped(None, "--size", metavar="N|HxW", help="Resize images; default: unchanged.")
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What is measured beside features and logits; arguments of `imblens.capture`."""
+
+    colours: bool = grouped(True, "--colours/--no-colours", help="Measure which colours drive predictions.")
+    shortcuts: bool = grouped(
+        True,
+        "--shortcuts/--no-shortcuts",
+        help="Test shortcuts: run a sample again without borders, colour, tint, surroundings.",
+    )
+    maps: str | None = grouped(
+        None,
+        "--maps",
+        metavar="NAME",
+        help="Module with the last convolutional maps, to compare with boxes; by default found automatically.",
+    )
+    concepts: float = grouped(
+        0.01,
+        "--concepts",
+        metavar="SHARE",
+        help="Share of each channel's activations that count as strong (lens concepts).",
+    )
+
+
 def command(
     data: str = typer.Argument(..., metavar="DATA", help="Folder, .npz, or a name from `imblens list data`."),
     model: str = typer.Option(
@@ -49,45 +109,13 @@ def command(
     hold_out: bool = typer.Option(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
     ),
-    layer: str | None = typer.Option(
-        None, "--layer", metavar="NAME", help="The last linear layer, if it is not found automatically."
-    ),
-    features: str | None = typer.Option(
-        None, "--features", metavar="NAME", help="Module whose output is used as features, if there is no linear head."
-    ),
-    classes: str | None = typer.Option(
-        None, "--classes", metavar="A,B,C|FILE", help="Class names in the order of the network's outputs."
-    ),
-    mean: str | None = typer.Option(
-        None,
-        "--mean",
-        metavar="R,G,B",
-        help="Subtracted after pixels are scaled to [0, 1]; default 0. A single number means one grey channel.",
-    ),
-    std: str | None = typer.Option(None, "--std", metavar="R,G,B", help="Pixels are then divided by this; default 1."),
-    size: str | None = typer.Option(None, "--size", metavar="N|HxW", help="Resize images; default: unchanged."),
+    head: HeadOptions = HeadOptions(),
+    pixels: PixelOptions = PixelOptions(),
     profile: str = typer.Option(
         "natural", "--profile", metavar="exp:R|step:R|natural", help="Subsample the training split."
     ),
     batch_size: int = typer.Option(128, "--batch-size", min=1, help="Images per batch."),
-    colours: bool = typer.Option(True, "--colours/--no-colours", help="Measure which colours drive predictions."),
-    shortcuts: bool = typer.Option(
-        True,
-        "--shortcuts/--no-shortcuts",
-        help="Test shortcuts: run a sample again without borders, colour, tint, surroundings.",
-    ),
-    maps: str | None = typer.Option(
-        None,
-        "--maps",
-        metavar="NAME",
-        help="Module with the last convolutional maps, to compare with boxes; by default found automatically.",
-    ),
-    concepts: float = typer.Option(
-        0.01,
-        "--concepts",
-        metavar="SHARE",
-        help="Share of each channel's activations that count as strong (lens concepts).",
-    ),
+    probes: ProbeOptions = ProbeOptions(),
     shard: str | None = typer.Option(
         None,
         "--shard",
@@ -116,7 +144,7 @@ def command(
     from imblens.models import find_model
 
     find_model(model)
-    prepared = preprocessing(mean, std, size)
+    prepared = preprocessing(pixels.mean, pixels.std, pixels.size)
     part = None if shard is None else shard_of(shard)
     check_engine(engine, address)
     if part is not None and engine != "local":
@@ -125,11 +153,7 @@ def command(
         data,
         {"seed": seed, "profile": profile, "hold_out": hold_out, **reading.reading()},
         model, weights, unsafe_pickle, seed,
-        {
-            "outputs": None if classes is None else class_list(classes), "layer": layer, "features": features,
-            "preprocessing": prepared, "batch_size": batch_size, "colours": colours, "shortcuts": shortcuts,
-            "maps": maps, "concepts": concepts,
-        },
+        {**head.chosen(), "preprocessing": prepared, "batch_size": batch_size, **asdict(probes)},
     )  # fmt: skip
     begin(out, force=force)
     images = asked.images()

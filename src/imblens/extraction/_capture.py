@@ -205,10 +205,7 @@ def capture(
         n_outputs = forward_pass.n_outputs(first)
         refuse_targets(network, reading, first.labels)
         names = names.fitting(n_outputs)
-        for reader in readers.values():
-            if reader.labels is not None:
-                some = names.order.apply(reader.labels) if names.order is not None else reader.labels
-                two_classes(check_labels(some, reader.name, names.of_outputs), reader.name)
+        _check_known_labels(readers, names)
         on_maps, skipped = _map_probes(
             network, maps, reading, readers, placed.image, n_outputs, alignment=alignment, concepts=concepts
         )
@@ -222,44 +219,58 @@ def capture(
         notes = [*names.notes, *notes, *(note for reader in readers.values() for note in reader.notes)]
         for note in notes:
             (progress or str)(note)
-        collected: dict[str, PartWriter] = {}
-        with nullcontext() if folder is None else staged(folder) as stage:
-            for reader in readers.values():
-                walk = Walk(reader, forward_pass, names.of_outputs, single, names.order, thumbnails, progress)
-                collected[reader.name] = walk.run(size, None if stage is None else stage / reader.name)
-                notes += walk.notes(reading)
-        if folder is not None and stage is not None:
-            for parts in collected.values():
-                parts.moved(stage, folder)
+        walks = {
+            name: Walk(reader, forward_pass, names.of_outputs, single, names.order, thumbnails, progress)
+            for name, reader in readers.items()
+        }
+        collected, seen_in_walks = _walked(walks, reading, size, folder)
     splits, head = _splits(collected, names.of_outputs, forward_pass, task)
-    late = (
-        names.unlabelled(splits["train"].class_counts),
-        permutation_note(splits.get("test") or splits["train"]),
-    )
+    shown = splits.get("test") or splits["train"]
+    late = (names.unlabelled(splits["train"].class_counts), permutation_note(shown))
+    notes += seen_in_walks
     for seen in filter(None, late):
         notes.append(seen)
         (progress or str)(seen)
     settings = {"batch_size": size, "precision": precision, "device": where.type, "threads": torch.get_num_threads()}
-    run = Run(
-        train=splits["train"],
-        test=splits.get("test"),
-        val=splits.get("val"),
-        head=head,
-        classes=names.of_outputs,
-        task="multilabel" if splits["train"].multilabel else "multiclass",
-        meta={
-            **_described(meta or {}, network, readers["train"], reading, rules),
-            **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
-            "capture": settings,
-            **{probe.name: probe.describe() for probe in forward_pass.probes},
-            **{probe: {"skipped": reason} for probe, reason in skipped.items()},
-        },
-    )
+    facts = {
+        **_described(meta or {}, network, readers["train"], reading, rules),
+        **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
+        "capture": settings,
+        **{probe.name: probe.describe() for probe in forward_pass.probes},
+        **{probe: {"skipped": reason} for probe, reason in skipped.items()},
+    }
+    kind: Any = "multilabel" if splits["train"].multilabel else "multiclass"
+    held: Any = {"test": splits.get("test"), "val": splits.get("val")}
+    run = Run(train=splits["train"], **held, head=head, classes=names.of_outputs, task=kind, meta=facts)
     if folder is None:
         return run
     seal(folder, run, [file for parts in collected.values() for file in parts.files])
     COPIES.push(only=folder)
     return replace(run, path=folder)
+
+
+def _check_known_labels(readers: Mapping[str, SplitReader], names: Names) -> None:
+    """Refuse labels that are known before the walk and do not fit the classes."""
+    for reader in readers.values():
+        if reader.labels is not None:
+            some = names.order.apply(reader.labels) if names.order is not None else reader.labels
+            two_classes(check_labels(some, reader.name, names.of_outputs), reader.name)
+
+
+def _walked(
+    walks: Mapping[str, Walk], reading: HeadReading, size: int, folder: Path | None
+) -> tuple[dict[str, PartWriter], list[str]]:
+    """The parts of every split, in a folder moved to their place at the end, and notes."""
+    collected: dict[str, PartWriter] = {}
+    notes: list[str] = []
+    with nullcontext() if folder is None else staged(folder) as stage:
+        for name, walk in walks.items():
+            collected[name] = walk.run(size, None if stage is None else stage / name)
+            notes += walk.notes(reading)
+    if folder is not None and stage is not None:
+        for parts in collected.values():
+            parts.moved(stage, folder)
+    return collected, notes
 
 
 def _readers(given: Mapping[str, Any], rules: BatchRules, groups: Ids, *, thumbnails: bool) -> dict[str, SplitReader]:

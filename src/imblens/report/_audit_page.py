@@ -66,16 +66,14 @@ def report_html(
     sheet, others = _image_sheet.sheet(run, wanted), _previews.previews(run, wanted)
     groups = _evidence.gallery(audit, sheet, others)
     error_rows = _errors.static_rows(audit, stated["order"], errors, sheet, others)
-    sections = [_section(audit, name, lens, drawn) for name, lens in stated["lenses"].items()]
-    for section in sections:
-        section["gallery"] = groups if section["name"] == _lens_parts.ARCHETYPES else []
-        section["suspects"] = (
-            _evidence.shown(suspects, sheet, others) if section["name"] == _lens_parts.SUSPECTS else []
-        )
-        section["errors"] = error_rows if section["name"] == _lens_parts.ERRORS else []
-        section["at_native_size"] = gallery and section["name"] == _lens_parts.ERRORS
-        section["image_note"] = _image_note(sheet) if section["name"] == _lens_parts.MAP else ""
-        section["key_chart"] = section["name"] == _lens_parts.ACCURACY
+    own: dict[str, dict[str, Any]] = {
+        _lens_parts.ARCHETYPES: {"gallery": groups},
+        _lens_parts.SUSPECTS: {"suspects": _evidence.shown(suspects, sheet, others)},
+        _lens_parts.ERRORS: {"errors": error_rows, "at_native_size": gallery},
+        _lens_parts.MAP: {"image_note": _image_note(sheet)},
+        _lens_parts.ACCURACY: {"key_chart": True},
+    }
+    sections = [_section(audit, name, lens, drawn) | own.get(name, {}) for name, lens in stated["lenses"].items()]
     lines = {section["id"]: section.pop("rest") for section in sections}
     in_full = _evidence.in_full(audit, sections, groups) if audit.of is not None else None
     first = next(
@@ -84,12 +82,10 @@ def report_html(
     columns, rows = _class_table.table(stated, _errors.anchors(error_rows))
     by_class = {"lines": lines, "sentences": _sentences(stated)}  # only the script shows these
     made = synthetic(run)
-    facts = [("task", stated["task"]), ("instances", _eyebrow(stated)), *stated["reproduction"]["settings"].items()]
     areas = [row["auroc"] for row in stated["class_table"] if row["multilabel"] and row["auroc"] is not None]
     mean = sum(areas) / len(areas) if areas else stated["mean_accuracy"]
     worst = "the labels ranked worst" if areas else "the least accurate classes"
     notable = [name for name in stated["need_help"] if name != audit.of]  # that one has its own section
-    on_paper = _on_paper(_class_table.cards(stated, notable[:SHEETS]), stated, groups)
     return _page.render(
         "report.html",
         figures=drawn.values(),
@@ -118,7 +114,7 @@ def report_html(
         cards=_class_table.cards(stated, stated["order"][:CARDS]),
         cards_title=f"{audit.of}, and {worst}" if audit.of else worst[:1].upper() + worst[1:],
         by_area=bool(areas),
-        on_paper=on_paper,
+        on_paper=_on_paper(_class_table.cards(stated, notable[:SHEETS]), stated, groups),
         notable=len(notable),
         multilabel=stated["task"] == "multilabel",
         mean=_at(mean),
@@ -138,11 +134,19 @@ def report_html(
         contents=_contents(audit, sections, in_full is not None, made is not None, bool(stated["assumptions"])),
         skipped=[(name, lens["question"], lens["reason"]) for name, lens in stated["skipped"].items()],
         deployment=stated["deployment"],
-        facts=facts,
-        versions=list(stated["reproduction"]["versions"].items()),
-        files=list(stated["reproduction"]["sha256"].items()),
         command=stated["commands"]["audit"],
+        **_made_of(stated),
     )
+
+
+def _made_of(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, versions and hashes of files, from which the audit can be repeated."""
+    known = stated["reproduction"]
+    return {
+        "facts": [("task", stated["task"]), ("instances", _eyebrow(stated)), *known["settings"].items()],
+        "versions": list(known["versions"].items()),
+        "files": list(known["sha256"].items()),
+    }
 
 
 def _contents(
@@ -234,6 +238,7 @@ def _section(audit: AuditFields, name: str, lens: Mapping[str, Any], drawn: _ren
         "notes": lens["notes"],
         "page": [(heading, prose(text[heading])) for heading in HEADINGS if text.get(heading)],
         "tables": list(tables.values()),
+        **{"gallery": [], "suspects": [], "errors": [], "at_native_size": False, "image_note": "", "key_chart": False},
     }
 
 

@@ -107,53 +107,22 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
     classes = [str(name) for name in dict.fromkeys(tables["comparison"]["class"])]
     verdict = comparison.verdict()
     whole = {name: _html.shown(frame, name, name, len(frame)) for name, frame in tables.items()}
-    plots: list[_page.Plot] = []
-    frames: list[_page.Plot] = []
-    of_classes: list[dict[str, Any]] = [{"name": name, "plots": []} for name in comparison.of]
-    for name, figure in drawn.items():
-        kind, _, number = name.rpartition("_")
-        if kind in OF_CLASS:
-            title, held = OF_CLASS[kind]
-            group = of_classes[int(number)]
-            own = tables[held][tables[held]["class"] == group["name"]].drop(columns="class")
-            group["plots"].append(
-                _page.plot(figure, name, group["name"], _html.shown(own, name, held, len(own)), title=title)
-            )
-            continue
-        table = whole["comparison"] if name == "comparison" else None
-        if name.startswith("comparison_") and name != "comparison_change":
-            rows = tables["comparison_measures"]
-            part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
-            table = _html.shown(part, name, "comparison_measures", len(part))
-        titled, sentence = _title(comparison, name), verdict[0]
-        if name.startswith("common_map_"):
-            titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
-            sentence = comparison.maps.sentence() if comparison.maps is not None else ""
-        plot = _page.plot(figure, name, sentence, table, title=titled)
-        (frames if name.startswith("common_map_") else plots).append(plot)
-    sections: list[dict[str, Any]] = []
-    for place, name in enumerate(order):
-        lines = [{"name": key, "text": text} for key, text in class_lines(comparison, name).items()]
-        sections.append(
-            {
-                "id": f"run-{place}",
-                "title": name,
-                "what": differences(comparison.runs[0], comparison.runs[comparison.names.index(name)]),
-                "lines": lines[:LINES_SHOWN],
-                "more": lines[LINES_SHOWN:],
-            }
-        )
+    plots, frames, of_classes = _plots(comparison, drawn, whole)
+    sections = _sections(comparison, order)
     titles, rows = _class_rows(comparison)
-    contents = [{"id": "per-class", "text": "Every class in one row"}, {"id": "summary", "text": "All measures"}]
-    contents += [{"id": section["id"], "text": section["title"]} for section in sections]
     overlays = side_by_side(comparison.runs, comparison.names)
-    contents += [{"id": f"of-{place}", "text": group["name"]} for place, group in enumerate(of_classes)]
-    contents += [{"id": "maps", "text": "Where the networks look"}] if overlays else []
     stayed = [whole[name] for name in ("diversity_changes", "feature_changes") if name in whole]
-    contents += [{"id": "features", "text": "Which features stayed"}] if stayed else []
-    contents += [{"id": "measures", "text": "What else changed"}] if plots[2:] else []
-    contents += [{"id": "frames", "text": "Embedding maps"}] if frames else []
-    contents += [{"id": "reproduction", "text": "Reproduction"}]
+    contents = [
+        ("per-class", "Every class in one row"),
+        ("summary", "All measures"),
+        *((section["id"], section["title"]) for section in sections),
+        *((f"of-{place}", group["name"]) for place, group in enumerate(of_classes)),
+        *([("maps", "Where the networks look")] if overlays else []),
+        *([("features", "Which features stayed")] if stayed else []),
+        *([("measures", "What else changed")] if plots[2:] else []),
+        *([("frames", "Embedding maps")] if frames else []),
+        ("reproduction", "Reproduction"),
+    ]
     points = _points(comparison)
     sheet = _image_sheet.sheet(comparison.runs[0], points)
     others = _previews.previews(comparison.runs[0], points)
@@ -187,23 +156,70 @@ def _page_html(comparison: Comparison, drawn: dict[str, Figure]) -> str:
         maps_key=KEY,
         notes=comparison.notes,
         classes=classes,
-        contents=contents,
-        facts=[
-            (f"{name}: {key}", value)
-            for name, run in zip(comparison.names, comparison.runs, strict=True)
-            for key, value in _reproduction.settings(run.meta)
-        ],
-        versions=_reproduction.used_versions({}),
-        files=[
-            (f"{name}: {file}", digest)
-            for name, run in zip(comparison.names, comparison.runs, strict=True)
-            for file, digest in _reproduction.digests(run)
-        ],
-        command="imblens compare "
-        + " ".join(f"RUN{i + 1}" for i in range(len(comparison.runs)))
-        + "".join(f" --class {shlex.quote(name)}" for name in comparison.of)
-        + " --out DIR",
+        contents=[{"id": place, "text": text} for place, text in contents],
+        **_how_made(comparison),
     )
+
+
+def _plots(
+    comparison: Comparison, drawn: dict[str, Figure], whole: dict[str, _html.Shown]
+) -> tuple[list[_page.Plot], list[_page.Plot], list[dict[str, Any]]]:
+    """Charts of the comparison, the maps in a common frame, and the charts of each named class."""
+    tables, headline = comparison.tables, comparison.verdict()[0]
+    plots: list[_page.Plot] = []
+    frames: list[_page.Plot] = []
+    of_classes: list[dict[str, Any]] = [{"name": name, "plots": []} for name in comparison.of]
+    for name, figure in drawn.items():
+        kind, _, number = name.rpartition("_")
+        if kind in OF_CLASS:
+            title, held = OF_CLASS[kind]
+            group = of_classes[int(number)]
+            own = tables[held][tables[held]["class"] == group["name"]].drop(columns="class")
+            group["plots"].append(
+                _page.plot(figure, name, group["name"], _html.shown(own, name, held, len(own)), title=title)
+            )
+            continue
+        table = whole["comparison"] if name == "comparison" else None
+        if name.startswith("comparison_") and name != "comparison_change":
+            rows = tables["comparison_measures"]
+            part = rows[rows["measure"] == name.removeprefix("comparison_")].drop(columns="measure")
+            table = _html.shown(part, name, "comparison_measures", len(part))
+        titled, sentence = _title(comparison, name), headline
+        if name.startswith("common_map_"):
+            titled = f"Map of {comparison.names[int(name.rsplit('_', 1)[1])]}"
+            sentence = comparison.maps.sentence() if comparison.maps is not None else ""
+        plot = _page.plot(figure, name, sentence, table, title=titled)
+        (frames if name.startswith("common_map_") else plots).append(plot)
+    return plots, frames, of_classes
+
+
+def _sections(comparison: Comparison, order: list[str]) -> list[dict[str, Any]]:
+    """One section a run, best first: how it differs, and a line for each class."""
+    sections: list[dict[str, Any]] = []
+    for place, name in enumerate(order):
+        lines = [{"name": key, "text": text} for key, text in class_lines(comparison, name).items()]
+        sections.append(
+            {
+                "id": f"run-{place}",
+                "title": name,
+                "what": differences(comparison.runs[0], comparison.runs[comparison.names.index(name)]),
+                "lines": lines[:LINES_SHOWN],
+                "more": lines[LINES_SHOWN:],
+            }
+        )
+    return sections
+
+
+def _how_made(comparison: Comparison) -> dict[str, Any]:
+    """Settings and files of the runs, versions, and the command."""
+    runs = list(zip(comparison.names, comparison.runs, strict=True))
+    given = [f"RUN{i + 1}" for i in range(len(runs))] + [f"--class {shlex.quote(name)}" for name in comparison.of]
+    return {
+        "facts": [(f"{name}: {key}", value) for name, run in runs for key, value in _reproduction.settings(run.meta)],
+        "versions": _reproduction.used_versions({}),
+        "files": [(f"{name}: {file}", digest) for name, run in runs for file, digest in _reproduction.digests(run)],
+        "command": f"imblens compare {' '.join(given)} --out DIR",
+    }
 
 
 def _title(comparison: Comparison, name: str) -> str:

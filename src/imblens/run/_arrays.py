@@ -99,31 +99,14 @@ def splits_of(
         notes.append("One logit z was taken as two classes with logits (0, z).")
     labels: dict[str, NDArray[Any]] = {name: values[1] for name, values in given.items()}
     n_classes = _count_classes(labels, logits, layer, dim)
-    single = labels_of_one_hot(labels) if task != "multilabel" else None
-    if single is not None:
-        labels = single
-        notes.append("Labels are one-hot (exactly one 1 in every row) and were taken as single labels.")
-    if task == "multiclass" and any(array.ndim == 2 for array in labels.values()):
-        raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
-    if task == "multilabel" and any(array.ndim == 1 for array in labels.values()):
-        raise InputError("the labels are single labels, (N,).", hint="Leave out task, or give rows of 0 and 1, (N, C).")
+    labels = _of_task(labels, task, notes)
     for name, labelled in labelled_rows(labels).items():
         notes.append(left_out_note(name, labelled))
         kinds: tuple[dict[str, NDArray[Any]], ...] = (raw, labels, logits, whose)
         for arrays_of in kinds:
             if name in arrays_of and len(arrays_of[name]) == len(labelled):
                 arrays_of[name] = arrays_of[name][labelled]
-    if isinstance(classes, Mapping):
-        classes, labels = classes_of_mapping(classes, labels)
-        notes.append(f"Classes are in the order of the keys of classes: {listed(classes)}.")
-    if classes is None and n_classes is None:
-        numbered, names = named_labels([(f"{name}_labels", values) for name, values in labels.items()])
-        if names != tuple(map(str, range(len(names)))):
-            notes.append(f"Classes are the values of the labels, in sorted order: {listed(names)}.")
-        labels = dict(zip(labels, numbered, strict=True))
-    else:
-        names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
-        labels = {name: as_indices(values, names, named=classes is not None) for name, values in labels.items()}
+    labels, names = _numbered(labels, classes, n_classes, notes)
     for name in given:
         labels[name] = labels_vector(labels[name], f"{name}_labels", names, len(raw[name]))
         expected = (len(raw[name]), len(names))
@@ -158,6 +141,37 @@ def splits_of(
     }
     _two_classes(splits["train"])
     return Checked(splits, last, notes, centre)
+
+
+def _of_task(labels: dict[str, NDArray[Any]], task: str | None, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Labels as single labels where they are one-hot, unless the task is stated otherwise."""
+    single = labels_of_one_hot(labels) if task != "multilabel" else None
+    if single is not None:
+        labels = single
+        notes.append("Labels are one-hot (exactly one 1 in every row) and were taken as single labels.")
+    if task == "multiclass" and any(array.ndim == 2 for array in labels.values()):
+        raise InputError("the labels are not single labels.", hint="Leave out task, or give labels of shape (N,).")
+    if task == "multilabel" and any(array.ndim == 1 for array in labels.values()):
+        raise InputError("the labels are single labels, (N,).", hint="Leave out task, or give rows of 0 and 1, (N, C).")
+    return labels
+
+
+def _numbered(
+    labels: dict[str, NDArray[Any]], classes: Classes | None, n_classes: int | None, notes: list[str]
+) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Labels as numbers of the classes, whose names are given, or the sorted values of the labels."""
+    if isinstance(classes, Mapping):
+        classes, labels = classes_of_mapping(classes, labels)
+        notes.append(f"Classes are in the order of the keys of classes: {listed(classes)}.")
+    if classes is None and n_classes is None:
+        numbered, names = named_labels([(f"{name}_labels", values) for name, values in labels.items()])
+        if names != tuple(map(str, range(len(names)))):
+            notes.append(f"Classes are the values of the labels, in sorted order: {listed(names)}.")
+        labels = dict(zip(labels, numbered, strict=True))
+    else:
+        names = class_names(range(n_classes) if classes is None and n_classes else classes, n_classes)
+        labels = {name: as_indices(values, names, named=classes is not None) for name, values in labels.items()}
+    return labels, names
 
 
 def _one_logit(logits: Mapping[str, NDArray[Any]], layer: tuple[Any, Any] | None, dim: int) -> bool:
