@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imblens.cli._shared import Json, emit, examples, progress, rows, shown, step
+
+if TYPE_CHECKING:
+    from imblens.decisions import Decision
+    from imblens.run import Run
 
 EXAMPLES = examples(
     "imblens predict RUN ARRAYS.npz --out predictions.parquet",
@@ -26,6 +31,8 @@ SHOWN = [
     "precision_high",
     "abstain",
 ]
+
+USUAL = {"sets": "class", "coverage": 0.9, "abstain": None, "choose_on": "val"}
 
 
 def command(
@@ -87,11 +94,8 @@ def command(
     from imblens.decisions import (
         SUFFIXES,
         Decision,
-        constraints_of,
         estimated_shares,
         parts_folder,
-        read_costs,
-        read_prior,
         write_decisions,
     )
     from imblens.errors import InputError
@@ -99,29 +103,17 @@ def command(
     from imblens.workflows import new_instances
 
     chosen: dict[str, Any] = {"sets": sets, "coverage": coverage, "abstain": abstain, "choose_on": choose_on}
-    usual = {"sets": "class", "coverage": 0.9, "abstain": None, "choose_on": "val"}
     stated = prior is not None or costs is not None or bool(min_recall)
-    run = None
-    if source.suffix == ".safetensors":
-        changed = {key: value for key, value in chosen.items() if value != usual[key]}
-        if stated:
-            raise InputError(
-                f"{source} contains rules that are already chosen.", hint="Leave out the options, or give the run."
-            )
-        rules = Decision.load(source, **changed)
-    else:
+    if source.suffix != ".safetensors":
         run = Run.load(source)
-        if prior == "estimated" and min_recall:
-            raise InputError(
-                "--prior estimated and --min-recall exclude each other.", hint="Give the shares as a file."
-            )
-        rules = Decision.fit(
-            run,
-            **chosen,
-            prior=None if prior in (None, "estimated") else dict(zip(run.classes, read_prior(run, prior), strict=True)),
-            costs=None if costs is None else read_costs(run, costs),
-            min_recall=constraints_of(min_recall),
+        rules = _fitted(run, chosen, prior, costs, min_recall)
+    elif stated:
+        raise InputError(
+            f"{source} contains rules that are already chosen.", hint="Leave out the options, or give the run."
         )
+    else:
+        run = None
+        rules = Decision.load(source, **{key: value for key, value in chosen.items() if value != USUAL[key]})
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out} is neither .parquet nor .csv.", hint="For example: --out predictions.parquet")
     claim_file(out, force=force)
@@ -162,4 +154,22 @@ def command(
             f"next: {shown('imblens', 'predict', again, 'MORE.npz', '--out', 'more.parquet')}",
         ],
         as_json=as_json,
+    )
+
+
+def _fitted(
+    run: Run, chosen: Mapping[str, Any], prior: str | None, costs: Path | None, min_recall: list[str]
+) -> Decision:
+    """Rules that are chosen on a run; shares of the new data are estimated later."""
+    from imblens.decisions import Decision, constraints_of, read_costs, read_prior
+    from imblens.errors import InputError
+
+    if prior == "estimated" and min_recall:
+        raise InputError("--prior estimated and --min-recall exclude each other.", hint="Give the shares as a file.")
+    return Decision.fit(
+        run,
+        **chosen,
+        prior=None if prior in (None, "estimated") else dict(zip(run.classes, read_prior(run, prior), strict=True)),
+        costs=None if costs is None else read_costs(run, costs),
+        min_recall=constraints_of(min_recall),
     )
