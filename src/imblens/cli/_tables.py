@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.wording import listed
 from imblens.cli._groups import grouped
 from imblens.errors import InputError, MissingError
 
@@ -95,11 +96,9 @@ def load(source: Path, options: TableOptions, *, mixed: bool = False, task: Any 
     missing = [f"--{name}" for name in needed if name not in options.given]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
         raise MissingError(
             f"{source} is a table: {' and '.join(missing)} {verb} not given.",
-            hint=f"Its columns: {', '.join(columns[:30])}{more}. "
-            "For example: --features embedding --label y --split split.",
+            hint=f"Its columns: {listed(columns, 30)}. For example: --features embedding --label y --split split.",
         )
     return Run.from_table(source, **arguments(options, columns), task=task)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.base.split_names import SPLITS as SPLITS
 from imblens.base.split_names import split_of as split_of
+from imblens.base.wording import listed
 from imblens.data._any_label import BINARY, binary_splits
 from imblens.data._images import ImageSet, ImageSplit, count_classes
 from imblens.errors import InputError, ShapeError, did_you_mean
@@ -63,8 +64,9 @@ def assemble(
             f"(80:20{_as_far(len(held), len(kept))}, stratified by class{apart}, seed {seed})."
         )
         if alone and not train.multilabel:
-            listed = ", ".join(repr(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
-            remarks.append(f"Classes with too few images to hold one out: {listed}.")
+            remarks.append(
+                f"Classes with too few images to hold one out: {listed([repr(names[c]) for c in alone], 5)}."
+            )
         if copies:
             remarks.append(f"Exact copies of other images, kept on one side of the split: {copies:,}.")
     given = {name: part for name, part in (("train", train), ("test", test), ("val", val)) if part is not None}
@@ -313,11 +315,10 @@ def _refuse_untrained(splits: Mapping[str, ImageSplit], names: tuple[str, ...]) 
     empty = [i for i, count in enumerate(counts["train"]) if not count]
     if not empty:
         return
-    listed = ", ".join(repr(names[i]) for i in empty[:5]) + (", ..." if len(empty) > 5 else "")
     elsewhere = [s for s in counts if s != "train" and any(counts[s][i] for i in empty)]
     found = f", though {' and '.join(elsewhere)} has some" if elsewhere else ""
     raise InputError(
-        f"train holds no image of {listed}{found}.",
+        f"train holds no image of {listed([repr(names[i]) for i in empty], 5)}{found}.",
         hint="Add training images of it, or take the class out of the data.",
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imblens.base.id_list import read_ids, unguarded
+from imblens.base.wording import listed
 from imblens.data._images import ImageSet, count_classes, planted_in
 from imblens.errors import InputError, MissingError
 
@@ -41,9 +42,9 @@ def drop_images(image_set: ImageSet, file: str | Path) -> ImageSet:
     if unknown:
         held_out = {str(name) for split in (image_set.test, image_set.val) if split is not None for name in split.ids}
         where = "are held-out images" if all(name in held_out for name in unknown) else "name no training image"
-        listed = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         raise MissingError(
-            f"--drop {path}: {len(unknown)} of {len(ids)} ids {where} of {image_set.name}: {listed}.",
+            f"--drop {path}: {len(unknown)} of {len(ids)} ids {where} of {image_set.name}: "
+            f"{listed([repr(name) for name in unknown], 3)}.",
             hint=f"Use the same data, --profile and --seed as the report; its ids look like {str(train.ids[0])!r}.",
         )
     stays = np.ones(len(train), dtype=bool)

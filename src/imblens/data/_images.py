@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked
+from imblens.base.wording import listed
 from imblens.data._decode import Pixels, resize
 from imblens.data._profiles import draw_profile, imbalance_profile, parse_profile
 from imblens.data._several import CACHE_BYTES, decoded_in_order, room_for
@@ -332,8 +333,7 @@ class ImageSet:
         ]
         notes = self.notes
         if short:
-            listed = ", ".join(short[:5]) + (", ..." if len(short) > 5 else "")
-            notes += (f"Profile {profile} asks for more images than there are: {listed}.",)
+            notes += (f"Profile {profile} asks for more images than there are: {listed(short, 5)}.",)
         train = self.train.subset(draw_profile(self.train.labels, kept, seed))
         counts = {**self.source.get("counts", {}), "train": kept.tolist()}
         return replace(

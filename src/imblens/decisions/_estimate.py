@@ -15,7 +15,7 @@ from imblens.base.arrays import divide
 from imblens.base.files import claim
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
-from imblens.base.wording import counted, share_with_interval
+from imblens.base.wording import counted, listed, share_with_interval
 from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
 from imblens.decisions._expected import Measures, black_box_shares, expected_measures, widened
 from imblens.decisions._held_out import held_out_split
@@ -260,7 +260,7 @@ def _disagreement(run: Run, share: Floats, shares: Floats, box: Floats, boxes: F
     if not apart:
         return []
     return [
-        f"EM and black-box shift estimation disagree on the share of {', '.join(apart[:5])}: the data may differ within "
+        f"EM and black-box shift estimation disagree on the share of {listed(apart, 5)}: the data may differ within "
         "classes."
     ]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.logistic import fit_logistic
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
+from imblens.base.wording import listed
 from imblens.errors import InputError
 from imblens.run import Run, Split, as_run
 
@@ -106,8 +107,7 @@ def _notes(run: Run, split: Split, curves: dict[int, Hits]) -> list[str]:
     ]
     few = [name for place, name in enumerate(run.classes) if place not in curves]
     if few:
-        shown = ", ".join(few[:10]) + (f" and {len(few) - 10} more" if len(few) > 10 else "")
-        notes.append(f"No gain for {shown}: fewer than {LEAST} training instances, or no held-out ones.")
+        notes.append(f"No gain for {listed(few, 10)}: fewer than {LEAST} training instances, or no held-out ones.")
     return notes
 
 

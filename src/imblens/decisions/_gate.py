@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imblens.base.arguments import a_seed, checked, flag, number, some_texts
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
+from imblens.base.wording import listed
 from imblens.decisions._deployment import RECALLS, share_hint
 from imblens.decisions._drops import Drops, changed_groups, detectable_drop, stacked
 from imblens.decisions._gate_result import GateResult
@@ -163,7 +164,7 @@ def _classes(run: Run, against: Run, names: tuple[str, str]) -> tuple[NDArray[np
     gone = [name for name in against.classes if name not in run.classes]
     if gone:
         raise InputError(
-            f"{names[0]} lacks {len(gone)} class(es) of {names[1]}: {', '.join(gone[:5])}.",
+            f"{names[0]} lacks {len(gone)} class(es) of {names[1]}: {listed(gone, 5)}.",
             hint="Both runs need the classes of the reference.",
         )
     new = [name for name in run.classes if name not in against.classes]
@@ -240,9 +241,9 @@ def _drops(
     p_values, level = drops.adjusted(alpha), drops.level(alpha)
     gone = (drops.count == 0) & (drops.count_before > 0)
     if gone.any():
-        listed = ", ".join(dict.fromkeys(np.tile(np.array(run.classes, dtype=object), len(parts))[gone]))
+        named = ", ".join(dict.fromkeys(np.tile(np.array(run.classes, dtype=object), len(parts))[gone]))
         raise InputError(
-            f"the test split holds no instance of {listed}, which the reference's does: the change cannot be judged.",
+            f"the test split holds no instance of {named}, which the reference's does: the change cannot be judged.",
             hint="Capture a test split with these classes, or compare runs of the same test instances.",
         )
     undefined = np.isnan(share - share_then)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.base.id_list import read_ids, unguarded
+from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses.label_suspects import suggested_labels
 from imblens.report import audit
@@ -114,9 +115,8 @@ def _named(chosen: pd.DataFrame, table: pd.DataFrame, ids: Sequence[str] | str |
     for of, kind in ((known, "instance of the run"), (there, what.removesuffix("s"))):
         lacking = [name for name in wanted if name not in of]
         if lacking:
-            listed = ", ".join(map(repr, lacking[:3])) + (", ..." if len(lacking) > 3 else "")
             raise MissingError(
-                f"{where}: {len(lacking)} of {len(wanted)} ids name no {kind}: {listed}.",
+                f"{where}: {len(lacking)} of {len(wanted)} ids name no {kind}: {listed(list(map(repr, lacking)), 3)}.",
                 hint=f"Ids of this run look like {str(table['id'].iloc[0])!r}."
                 if of is known
                 else "With predictions instead, any instance can be named (--what predictions).",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import listed
 from imblens.errors import InputError
 from imblens.run import class_names
 
@@ -125,12 +126,12 @@ def class_order(model: Any, classes: Any, outputs: Any) -> tuple[list[str] | Non
     if own is None or own == given:
         return given, None, []
     if given is None:
-        return own, None, [f"classes are named by the network's id2label: {', '.join(own[:10])}."]
+        return own, None, [f"classes are named by the network's id2label: {listed(own, 10)}."]
     if sorted(own) != sorted(given):
         raise InputError(
             f"the network's outputs are {own[:10]}, the classes {given[:10]}.", hint="Use the same names in both."
         )
-    note = f"the network's outputs are in the order {', '.join(own[:10])}; labels are matched by name."
+    note = f"the network's outputs are in the order {listed(own, 10)}; labels are matched by name."
     return own, ClassOrder(tuple(given), np.array([own.index(name) for name in given])), [note]
 
 

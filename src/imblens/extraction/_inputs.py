@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import listed
 from imblens.errors import InputError
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def labels_array(labels: Any, name: str, classes: Sequence[str] | None) -> NDArr
     if isinstance(labels, Mapping) and not {"boxes", "bbox", "bboxes"} & set(labels):
         keys = [str(key) for key in labels]
         raise InputError(
-            f"{name} labels are a mapping with several targets: {', '.join(keys[:8])}.",
+            f"{name} labels are a mapping with several targets: {listed(keys, 8)}.",
             hint=f"Name the one that the network classifies: label={keys[0] if keys else 'NAME'!r}.",
         )
     if isinstance(labels, Mapping) or (isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], Mapping)):

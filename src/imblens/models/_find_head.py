@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
@@ -201,4 +202,4 @@ def logits_of(output: Any) -> Tensor | None:
 
 def _listed(layers: Mapping[str, Any]) -> str:
     shown = [f"{name or '(the network itself)'} ({module.out_features} outputs)" for name, module in layers.items()]
-    return ", ".join(shown[:10]) + (", ..." if len(shown) > 10 else "")
+    return listed(shown, 10)

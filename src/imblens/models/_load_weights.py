@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.files import write_bytes
+from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.models._read_checkpoint import read_checkpoint, without_wrappers
 
@@ -160,10 +161,8 @@ class _Part:
             lines.append(f"The file also holds fitting weights under {name!r}{average}; {advice}.")
         groups = Counter(_group(name, self.prefix) for name in self.left if not name.startswith(self.others))
         if groups:
-            listed = ", ".join(f"{name} ({n:,})" for name, n in groups.most_common(5)) + (
-                ", ..." if len(groups) > 5 else ""
-            )
-            lines.append(f"Tensors of {file.name} that are not part of the network, not loaded: {listed}.")
+            named = listed([f"{name} ({n:,})" for name, n in groups.most_common()], 5)
+            lines.append(f"Tensors of {file.name} that are not part of the network, not loaded: {named}.")
         return lines
 
 
@@ -331,7 +330,7 @@ def _faults(given: Mapping[str, Tensor], own: Mapping[str, Any], unexpected: lis
         if name in given and tensor.is_floating_point() and not given[name].is_floating_point()
     ]
     return tuple(
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        f"{len(names)} {what} ({listed(names, 3)})"
         for what, names in (
             ("missing", missing),
             ("unexpected", unexpected),
@@ -344,9 +343,8 @@ def _faults(given: Mapping[str, Tensor], own: Mapping[str, Any], unexpected: lis
 
 def _misfit(part: _Part, file: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> ShapeError:
     groups = list(dict.fromkeys(name.split(".")[0] for name in tensors))
-    listed = ", ".join(groups[:8]) + (", ..." if len(groups) > 8 else "")
     return ShapeError(
         f"the weights in {file} do not fit {type(model).__name__}: {'; '.join(part.faults)}; the file holds tensors "
-        f"under {listed}.",
+        f"under {listed(groups, 8)}.",
         hint="Give the network that they were saved from, with the same number of classes.",
     )

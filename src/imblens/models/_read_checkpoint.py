@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError
 from imblens.models._load_factory import USER_MODULE, folder_importable
 
@@ -72,8 +73,8 @@ def _files(path: Path) -> list[Path]:
     kinds = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt")
     found = next((some for kind in kinds if (some := sorted(p for p in path.glob(kind) if p.is_file()))), [])
     if len(found) > 1 and not list(path.glob("*.index.json")):
-        listed = ", ".join(file.name for file in found[:5]) + (", ..." if len(found) > 5 else "")
-        raise InputError(f"{path} is a folder with several files of weights: {listed}.", hint="Give one of them.")
+        names = listed([file.name for file in found], 5)
+        raise InputError(f"{path} is a folder with several files of weights: {names}.", hint="Give one of them.")
     if not found:
         raise InputError(f"{path} is a folder without a file of weights.", hint="Give the file of weights itself.")
     return found

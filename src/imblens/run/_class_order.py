@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.wording import percent
+from imblens.base.wording import listed, percent
 from imblens.run._split import Split
 
 RISE = 0.3  # of balanced accuracy under the best permutation of outputs: what is reported
@@ -37,7 +37,7 @@ def permutation_note(split: Split) -> str | None:
     order = [split.classes[row] for row in np.argsort(columns)]
     return (
         f"the order of classes seems wrong: balanced accuracy is {percent(now)}, and {percent(best)} if the network's "
-        f"outputs are {', '.join(order[:10])}. Check the order (outputs= or --classes) before reading any diagnosis."
+        f"outputs are {listed(order, 10)}. Check the order (outputs= or --classes) before reading any diagnosis."
     )
 
 

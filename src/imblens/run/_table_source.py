@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.extras import require
 from imblens.base.remote import fetched
 from imblens.base.split_names import split_of
+from imblens.base.wording import listed
 from imblens.errors import ImblensError, InputError, MissingError, nearby
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def found_columns(columns: Sequence[str], asked: str = "") -> str:
 
     near = difflib.get_close_matches(asked, columns, n=1, cutoff=0.6)
     meant = f"Did you mean {near[0]!r}? " if near else ""
-    more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
-    return f"{meant}Its columns: {', '.join(columns[:30]) or 'none'}{more}."
+    return f"{meant}Its columns: {listed(columns, 30) or 'none'}."
 
 
 def is_table(path: Path) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from imblens.base.options import Option
+from imblens.base.wording import listed
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, balanced_by
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
@@ -179,7 +180,7 @@ def _verdict(trial: Trial, winner: int) -> str:
         text += f"won with balanced accuracy {score:.3f}, {gain:+.3f} (standard error {error:.3f}) over the head as it is{seen}"
     tied = [trial.candidates[i].label for i in _tied(trial, winner)]
     if winner and tied:
-        text += f"; tied: {', '.join(tied[:4])}" + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
+        text += f"; tied: {listed(tied, 4)}"
     return f"{text}; on {trial.where}."
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imblens.base.random_state import random_state_kept
-from imblens.base.wording import counted
+from imblens.base.wording import counted, listed
 from imblens.errors import ImblensWarning
 from imblens.run import Head, Run, Split, as_run
 from imblens.treatments import _guards
@@ -86,7 +86,7 @@ def _absent(run: Run, notes: Sequence[str]) -> tuple[str, ...]:
     if not absent or any("no training instance of" in note for note in notes):
         return ()
     return (
-        f"no training instance of {', '.join(absent[:5])}: the new head was not fitted to it and may never predict it.",
+        f"no training instance of {listed(absent, 5)}: the new head was not fitted to it and may never predict it.",
     )
 
 
@@ -95,9 +95,8 @@ def _lone(run: Run) -> tuple[str, ...]:
     lone = [run.classes[c] for c in np.flatnonzero(run.train.class_counts == 1)]
     if not lone:
         return ()
-    named = ", ".join(lone[:5]) + (f" and {len(lone) - 5} more" if len(lone) > 5 else "")
     return (
-        f"{named}: one training instance, which does not show how new instances vary; the new head may predict it "
+        f"{listed(lone, 5)}: one training instance, which does not show how new instances vary; the new head may predict it "
         "never, or too often.",
     )
 

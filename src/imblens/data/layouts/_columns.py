@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from imblens.base.wording import listed
 from imblens.data._assemble import split_of
 from imblens.data._decode import PixelRange
 from imblens.data._entries import Uncertain
@@ -136,9 +137,8 @@ def read_splits(
         return [found.get(cell) for cell in cells], [note] if blank and found else []
     sure = stated or plain_name(name) == SPLIT[0]
     if len(odd) == len(found) and (not sure or all(cell.isdecimal() for cell in odd)):
-        listed = ", ".join(sorted(odd)[:5]) + (", ..." if len(odd) > 5 else "")
         return [None] * len(cells), [
-            f"Column {name!r} names no split ({listed}), so it is not used. "
+            f"Column {name!r} names no split ({listed(sorted(odd), 5)}), so it is not used. "
             f"--split-column {name}={sorted(odd)[0]} holds those rows out."
         ]
     raise MissingError(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
+from imblens.base.wording import listed
 from imblens.data._images import ImageSet
 from imblens.data.layouts._coco import json_files, read_coco
 from imblens.data.layouts._columns import ColumnNames, ReadOptions
@@ -40,7 +41,7 @@ def read_directory(path: Path, options: ReadOptions) -> ImageSet:
     inner = [] if tables else [p for p in folders(path) if any(p.glob("*.parquet")) or table_files(p)]
     if inner and _as_folder(path, options) is None:
         raise InputError(
-            f"{path} contains several image sets: {', '.join(p.name for p in inner[:5])}.",
+            f"{path} contains several image sets: {listed([p.name for p in inner], 5)}.",
             hint=f"Give one of them, such as {inner[0]}.",
         )
     loose = sorted(p for p in path.glob("*.parquet") if p.is_file())
@@ -48,7 +49,7 @@ def read_directory(path: Path, options: ReadOptions) -> ImageSet:
         if len(loose) == 1 or has_splits(loose[0], columns):
             return read_parquet(path, {"train": loose}, options)
         raise MissingError(
-            f"{path} holds {', '.join(p.name for p in loose[:5])}, none of which is named after a split.",
+            f"{path} holds {listed([p.name for p in loose], 5)}, none of which is named after a split.",
             hint="Name them train.parquet, test.parquet, val.parquet, or give them a column `split`.",
         )
     if any(
@@ -114,7 +115,7 @@ def _annotations_or_folder(path: Path, others: list[Path], options: ReadOptions)
         return read_tables(path, {"": others[0]}, options)
     if others:
         raise InputError(
-            f"{path} holds {', '.join(table.name for table in others[:5])}, all of which name images.",
+            f"{path} holds {listed([table.name for table in others], 5)}, all of which name images.",
             hint=f"Give one of them: {others[0]}",
         )
     if refused is not None:

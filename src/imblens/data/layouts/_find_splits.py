@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from imblens.base.wording import listed
 from imblens.data._assemble import SPLITS, split_of
 from imblens.data._decode import is_image
 from imblens.errors import InputError, MissingError
@@ -81,9 +82,9 @@ def _search(root: Path) -> tuple[Path, dict[str, Path]]:
     for _ in range(_DEPTH):
         found = [(place, splits) for place in level if (splits := _splits_in(place))]
         if len(found) > 1:
-            listed = ", ".join(ascii(place.relative_to(root).as_posix()) for place, _ in found[:5])
+            named = ", ".join(ascii(place.relative_to(root).as_posix()) for place, _ in found[:5])
             raise InputError(
-                f"{root} contains several data sets, each with splits: {listed}.", hint=f"Give one: {found[0][0]}"
+                f"{root} contains several data sets, each with splits: {named}.", hint=f"Give one: {found[0][0]}"
             )
         if found:
             return found[0]
@@ -132,8 +133,7 @@ def _take_splits(found: Found, root: Path, place: Path, splits: dict[str, Path])
             found.notes.append(f"{folder.name!a} holds {n:,} images {why}, so it is not read.")
     others = [ascii(folder.name) for folder in folders(place) if folder not in splits.values()]
     if others:
-        listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        found.notes.append(f"Folders beside the splits were passed over: {listed}.")
+        found.notes.append(f"Folders beside the splits were passed over: {listed(others, 5)}.")
 
 
 def _take_inner_splits(found: Found) -> None:

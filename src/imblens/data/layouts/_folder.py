@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imblens.base.wording import listed
 from imblens.data._assemble import assemble, clean_text, unique_ids
 from imblens.data._decode import SUFFIXES, is_image
 from imblens.data._images import ImageSet, ImageSplit
@@ -36,8 +37,7 @@ def read_folder(root: Path, *, seed: int | None) -> ImageSet:
     bare = sorted(name for name, images in files["train"].items() if not images) if len(files) == 1 else []
     bare = bare if found.bases == [root] else []  # beside class folders lie logs and weights; train/ has classes only
     if bare:
-        listed = ", ".join(map(ascii, bare[:5])) + (", ..." if len(bare) > 5 else "")
-        notes.append(f"Folders without images were passed over: {listed}.")
+        notes.append(f"Folders without images were passed over: {listed(list(map(ascii, bare)), 5)}.")
     classes, remarks = in_order(name for name, images in files["train"].items() if name not in bare)
     notes += [line.replace("Class names", "Class folders") for line in remarks]
     splits = {}
@@ -75,20 +75,19 @@ def _remarks(root: Path, found: Found, ignored: Counter[str]) -> list[str]:
     """Return notes on what was passed over."""
     notes = []
     if ignored:
-        listed = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(5))
-        notes.append(f"Files passed over because they are not images: {ignored.total():,} ({listed}).")
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(5))
+        notes.append(f"Files passed over because they are not images: {ignored.total():,} ({kinds}).")
     loose = sum(is_image(path) for base in found.bases for path in _files(base))
     if loose:
         notes.append(f"Images passed over because they lie outside class folders: {loose:,}.")
     beside = [path.name for path in _files(root) if not is_image(path)]
     if beside:
-        more = f", and {len(beside) - 8:,} more" if len(beside) > 8 else ""
-        notes.append(f"Files beside the class folders, not read: {', '.join(map(clean_text, beside[:8]))}{more}.")
+        notes.append(f"Files beside the class folders, not read: {listed(list(map(clean_text, beside)), 8)}.")
     dotted = [p for base in found.bases for p in sorted(base.glob(".*")) if p.is_dir() and any(images_below(p))]
     if dotted:
         names = [path.relative_to(root).as_posix() for path in dotted]
-        listed = ", ".join(map(ascii, names[:5])) + (", ..." if len(names) > 5 else "")
-        notes.append(f"Folders left out because their names begin with a dot: {listed}. Rename them to read them.")
+        named = listed(list(map(ascii, names)), 5)
+        notes.append(f"Folders left out because their names begin with a dot: {named}. Rename them to read them.")
     return notes
 
 
@@ -98,20 +97,19 @@ def _files(folder: Path) -> list[Path]:
 
 def _refuse_strangers(split: str, strangers: list[str], classes: list[str]) -> None:
     if strangers:
-        listed = ", ".join(map(ascii, strangers[:5])) + (", ..." if len(strangers) > 5 else "")
+        named = listed(list(map(ascii, strangers)), 5)
         raise InputError(
-            f"{split} has classes that train has not: {listed}.",
-            hint=f"Class folders need the same names in all splits; train has {', '.join(map(ascii, classes[:20]))}.",
+            f"{split} has classes that train has not: {named}.",
+            hint=f"Class folders need the same names in all splits; train has {listed(list(map(ascii, classes)), 20)}.",
         )
 
 
 def _refuse_empty(root: Path, classes: list[str], labels: list[int], ignored: Counter[str]) -> None:
     empty = [name for i, name in enumerate(classes) if i not in set(labels)]
     if empty:
-        listed = ", ".join(map(ascii, empty[:5])) + (", ..." if len(empty) > 5 else "")
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in ignored.most_common(3))
         others = f" Files that are not images: {kinds}; convert them if they are meant." if kinds else ""
         raise InputError(
-            f"{root}: no training image in the class folder of {listed}.{others}",
+            f"{root}: no training image in the class folder of {listed(list(map(ascii, empty)), 5)}.{others}",
             hint=f"Add images ({', '.join(sorted(SUFFIXES))}) or remove the folder.",
         )

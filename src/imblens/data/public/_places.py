@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from imblens.base.wording import listed
 from imblens.data._images import ImageSet
 from imblens.data.public._files import folder_with, read_lines, set_of_files
 from imblens.errors import InputError, MissingError
@@ -62,8 +63,7 @@ def read_places(name: str, root: Path, seed: int | None) -> ImageSet:
         folder = root
     absent = [c for c in classes if not of_class["train"].get(c)]
     if absent:
-        listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        raise MissingError(f"{folder} has no training image of {listed}.")
+        raise MissingError(f"{folder} has no training image of {listed(absent, 5)}.")
     held = _HELD_OUT[name]
     train = {c: files[:MOST] for c, files in of_class["train"].items()}
     test = {c: files[MOST : MOST + held] for c, files in of_class["train"].items()}
