@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -72,3 +73,16 @@ def _renderer() -> MarkdownIt:
     rules["heading_close"] = lambda *_: "</strong></p>\n"
     rules["th_open"] = lambda *_: '<th scope="col">'
     return markdown
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, of cells that are Markdown already.
+
+    Example:
+        >>> print(markdown_table(["class", "recall"], [["cat", "90%"]]))
+        | class | recall |
+        |---|---|
+        | cat | 90% |
+    """
+    first, *others = (f"| {' | '.join(row)} |" for row in (head, *rows))
+    return "\n".join([first, "|---" * len(head) + "|", *others])

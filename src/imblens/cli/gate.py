@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Compare a run with a reference; exit with code 3 where a class got worse beyond chance or a constraint is broken."""
     from imblens.base.files import claim_file, write_text
-    from imblens.decisions import gate
+    from imblens.decisions import constraints_of, gate
     from imblens.errors import InputError
     from imblens.run import Run
 
@@ -47,7 +47,7 @@ def command(
         raise InputError(
             f"--max-drop {max_drop:g} is not a valid number of points.", hint="Give 2 for two points, below 100."
         )
-    minimum = dict(_constraint(text) for text in min_recall)
+    minimum = constraints_of(min_recall, ends=True)
     run, reference = Run.load(source), Run.load(against)
     files = {path: kind for path, kind in ((junit, "junit"), (markdown, "markdown")) if path is not None}
     if junit is not None and junit == markdown:
@@ -86,18 +86,3 @@ def command(
     )
     if found.failed:
         raise typer.Exit(3)
-
-
-def _constraint(text: str) -> tuple[str, float]:
-    from imblens.decisions import share_hint
-    from imblens.errors import InputError
-
-    name, _, share = text.rpartition("=")
-    try:
-        value = float(share)
-    except ValueError:
-        value = float("nan")
-    if not name or not 0 <= value <= 1:
-        hint = share_hint(value) if name and value > 1 else "For example: --min-recall fracture=0.95"
-        raise InputError(f"--min-recall {text!r} is not CLASS=SHARE.", hint=hint)
-    return name, value

@@ -211,8 +211,8 @@ def recall_threshold(probability: NDArray[Any], recall: float, *, confidence: fl
     return float(values[allowed - 1])
 
 
-def constraints_of(texts: Sequence[str]) -> dict[str, float]:
-    """Parse constraints of the form CLASS=RECALL.
+def constraints_of(texts: Sequence[str], *, ends: bool = False) -> dict[str, float]:
+    """Parse constraints of the form CLASS=SHARE; with `ends`, shares of 0 and 1 are allowed.
 
     Raises:
         InputError: another form.
@@ -228,9 +228,9 @@ def constraints_of(texts: Sequence[str]) -> dict[str, float]:
             value = float(share)
         except ValueError:
             value = float("nan")
-        if not name or not 0 < value < 1:
-            hint = share_hint(value) if name and value > 1 else "For example: fracture=0.95"
-            raise InputError(f"{text!r} is not CLASS=RECALL.", hint=hint)
+        if not name or not (0 < value < 1 or (ends and value in (0, 1))):
+            hint = share_hint(value) if name and value > 1 else "For example: --min-recall fracture=0.95"
+            raise InputError(f"--min-recall {text!r} is not CLASS=SHARE.", hint=hint)
         found[name] = value
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.markdown import literal
+from imblens.base.markdown import literal, markdown_table
 from imblens.base.wording import FEW, counted, percent
 from imblens.decisions._drops import drop_power
 from imblens.decisions._section_text import section
@@ -97,15 +97,11 @@ class GateResult:
         """Return verdict and table as Markdown; class names cannot add markup."""
         new, old = (literal(name) for name in self.names)
         failed = int((self.table["result"] == "failed").sum())
-        out = [
-            f"**{'Failed' if failed else 'Passed'}**: {new} against {old}, {failed} of "
-            f"{counted(len(self.table), 'check')} failed.",
-            "",
-            "| class | check | before | after | change | 95% interval | p | result |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for row in self.table.to_dict("records"):
-            cells = [
+        verdict = "Failed" if failed else "Passed"
+        checked = counted(len(self.table), "check")
+        head = ("class", "check", "before", "after", "change", "95% interval", "p", "result")
+        rows = [
+            [
                 literal(str(row["class"])),
                 row["check"],
                 _cell(row, "before"),
@@ -115,11 +111,14 @@ class GateResult:
                 _p(row["p_value"])[2:].removeprefix("= ") if _known(row["p_value"]) else "",
                 f"**{row['result']}**" if row["result"] == "failed" else row["result"],
             ]
-            out.append("| " + " | ".join(cells) + " |")
-        chance = (
-            f"- At most {percent(self.alpha)} of unchanged runs fail. p-values are corrected for the number of classes."
-        )
-        return "\n".join([*out, "", chance, *(f"- {literal(note, code=False)}" for note in self.notes), ""])
+            for row in self.table.to_dict("records")
+        ]
+        notes = [
+            f"At most {percent(self.alpha)} of unchanged runs fail. p-values are corrected for the number of classes.",
+            *(literal(note, code=False) for note in self.notes),
+        ]
+        first = f"**{verdict}**: {new} against {old}, {failed} of {checked} failed."
+        return "\n".join([first, "", markdown_table(head, rows), "", *(f"- {note}" for note in notes), ""])
 
     def junit(self) -> str:
         """Return the table as JUnit XML, for continuous integration: one test case per row, named after the class."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.markdown import markdown_table
 from imblens.errors import InputError
 from imblens.studies._data import Data
 from imblens.studies._jobs import Job
@@ -99,11 +100,11 @@ def shown(named_tables: Mapping[str, pd.DataFrame]) -> str:
     """Show the table: ours (paper's)."""
     table = named_tables["study"]
     head = ["data", *COLUMNS, *(["needs"] if "needs" in table else [])]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = []
     for row in table.to_dict("records"):
         cells = [f"{_text(row[name])} (paper {_text(row[f'{name}_paper'])})" for name in COLUMNS]
-        lines.append("| " + " | ".join([row["data"], *cells, *([row["needs"]] if "needs" in row else [])]) + " |")
-    return "\n".join(lines)
+        rows.append([row["data"], *cells, *([row["needs"]] if "needs" in row else [])])
+    return markdown_table(head, rows)
 
 
 def _text(value: Any) -> str:

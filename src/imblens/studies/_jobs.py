@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from imblens.base.progress import tracked
+from imblens.base.progress import duration, tracked
 from imblens.errors import ImblensError
 from imblens.studies._store import Store
 
@@ -71,7 +71,7 @@ def do(jobs: Sequence[Job], store: Store, *, workers: int, progress: Callable[[s
         done += 1
         finished = done - (len(jobs) - len(open_jobs))
         left = (time.monotonic() - start) / finished * (len(open_jobs) - finished)
-        progress(f"{done}/{len(jobs)}  {job.label}  (about {_duration(left)} left)")
+        progress(f"{done}/{len(jobs)}  {job.label}  (about {duration(left)} left)")
 
     workers = min(workers, len(open_jobs))
     if workers <= 1:
@@ -115,9 +115,3 @@ def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

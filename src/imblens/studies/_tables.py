@@ -1,3 +1,5 @@
+from imblens.base.markdown import markdown_table
+
 """From finished cells to the table that is printed: mean and spread over seeds, the paper's value beside ours."""
 
 from __future__ import annotations
@@ -149,23 +151,22 @@ def as_markdown(table: pd.DataFrame, group: Sequence[str]) -> str:
     """Format a table: mean ± standard deviation (paper's value)."""
     measures = [n for n in table.columns if f"{n}_sd" in table.columns and n not in SECONDS]
     head = [*group, "seeds", *measures, *(["needs"] if "needs" in table else [])]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in table.to_dict("records"):
-        cells = [_plain(row[name]) for name in (*group, "seeds")]
-        cells += [_shown(row[n], row[f"{n}_sd"], row.get(f"{n}_paper")) for n in measures]
-        cells += [row["needs"]] if "needs" in row else []
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [
+            *(_plain(row[name]) for name in (*group, "seeds")),
+            *(_shown(row[n], row[f"{n}_sd"], row.get(f"{n}_paper")) for n in measures),
+            *([row["needs"]] if "needs" in row else []),
+        ]
+        for row in table.to_dict("records")
+    ]
+    return markdown_table(head, rows)
 
 
 def plain_markdown(table: pd.DataFrame) -> str:
     """Format any small table as Markdown."""
-    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "---|" * len(table.columns)]
-    for row in table.itertuples(index=False, name=None):
-        lines.append(
-            "| " + " | ".join(f"{v:.3f}" if isinstance(v, float) and v == v else _plain(v) for v in row) + " |"
-        )
-    return "\n".join(lines)
+    rows = table.itertuples(index=False, name=None)
+    cells = [[f"{v:.3f}" if isinstance(v, float) and v == v else _plain(v) for v in row] for row in rows]
+    return markdown_table(list(map(str, table.columns)), cells)
 
 
 def _plain(value: Any) -> str:
