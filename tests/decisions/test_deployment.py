@@ -169,7 +169,7 @@ def test_the_command_takes_shares_costs_and_constraints(command) -> None:
         (["--prior", "gone.csv"], "there is no gone.csv"),
         (["--costs", "other.csv"], "has no row for 'bee'"),
         (["--costs", "shares.csv"], "has no column for 'ant'"),
-        (["--min-recall", "dog"], "is not CLASS=RECALL"),
+        (["--min-recall", "dog"], "is not CLASS=SHARE"),
         (["--min-recall", "cow=0.9"], "'cow' is not a class"),
         (["--prior", "estimated", "--min-recall", "dog=0.9"], "exclude each other"),
     ],

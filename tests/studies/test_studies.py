@@ -19,7 +19,7 @@ import pytest
 
 from imblens.errors import ExistsError, InputError, MissingError
 from imblens.run import Run
-from imblens.studies import _diagnosis, find_study, run_study, study_names
+from imblens.studies import _planted, find_study, run_study, study_names
 from imblens.studies._jobs import Job, do
 from imblens.studies._measures import forecast
 from imblens.studies._store import Store
@@ -424,11 +424,11 @@ def test_claims_are_held_pair_by_pair() -> None:
 
 
 def test_what_is_planted_for_the_diagnosis() -> None:
-    for cause in _diagnosis.DIAGNOSED:
-        images = _diagnosis.planted(cause, 5)
+    for cause in _planted.DIAGNOSED:
+        images = _planted.planted(cause, 5)
         counts = dict(zip(images.classes, images.class_counts.tolist(), strict=True))
         rare = {name for name, count in counts.items() if count < 50}
-        assert rare == (set(_diagnosis.planted_classes(cause)) if cause == "few_examples" else set())
+        assert rare == (set(_planted.planted_classes(cause)) if cause == "few_examples" else set())
         assert set(images.planted) == (set() if cause == "few_examples" else {cause})
 
 
@@ -451,20 +451,20 @@ def test_the_table_of_the_diagnosis() -> None:
         {"planted": "overlap", "remedy": remedy, "cause": "overlap", "did": "eos", "lift": lift}
         for remedy, lift in (("advised", 0.1), ("advised", 0.2), ("another", -0.1), ("another", 0.0))
     ]
-    found = _diagnosis.tables(pd.DataFrame(rows))
+    found = _planted.tables(pd.DataFrame(rows))
     assert found["study"].loc[0, ["overlap", "few_features", "classes"]].tolist() == [2, 1, 3]
     assert found["study"].loc[0, "hit"] == pytest.approx(2 / 3)
     assert found["misses"][["draw", "first"]].to_numpy().tolist() == [[2, "few_features"]]
     advice = found["advice"].set_index(["diagnosed", "remedy"])
     assert advice.loc[("all", "advised"), "lifted"] == 1 and advice.loc[("all", "another"), "lifted"] == 0
     assert advice.loc[("overlap", "advised"), "mean_lift"] == pytest.approx(0.15)
-    assert "On the diagonal: 2 of 3 (67%)" in _diagnosis.shown(found)
+    assert "On the diagonal: 2 of 3 (67%)" in _planted.shown(found)
 
 
 @pytest.mark.slow
 @pytest.mark.thorough  # test_plants.py finds causes in stored features
 def test_a_planted_cause_is_found(tmp_path: Path) -> None:
-    job = _diagnosis.Planted("background", 3, 0, advice=False)
+    job = _planted.Planted("background", 3, 0, advice=False)
     store = Store.open(tmp_path / "out", {"name": "diagnosis"})
     do([job], store, workers=1, progress=lambda line: None)
     (asked,) = (store.finished(key) for key in job.cells)
@@ -476,23 +476,23 @@ def test_remedies_change_what_they_name() -> None:
 
     from imblens.models import build_model
 
-    images = _diagnosis.planted("background", 3)
+    images = _planted.planted("background", 3)
     asked = {"mean": [0.5] * 3, "std": [0.25] * 3, "size": [20, 20]}
     torch.manual_seed(0)
-    fitted = _diagnosis.Fitted(build_model("smallnet", 10).eval(), asked, images, 0)
-    judged = _diagnosis.judged_on("background", 3, "kite")
+    fitted = _planted.Fitted(build_model("smallnet", 10).eval(), asked, images, 0)
+    judged = _planted.judged_on("background", 3, "kite")
     kite = images.classes.index("kite")
     assert set(judged.labels) == {kite}
-    more = _diagnosis._collect(fitted, "kite", judged)
+    more = _planted._collect(fitted, "kite", judged)
     added = more.subset([str(one).startswith("new/") for one in more.ids])
     assert 0 < len(added) <= 40 and set(added.labels) == {kite}
-    varied = _diagnosis._vary_background(fitted, "kite", judged)
+    varied = _planted._vary_background(fitted, "kite", judged)
     assert np.array_equal(np.bincount(varied.labels), images.class_counts)
     bluish = [(p[:3].mean(axis=(0, 1)) @ [-1, 0, 1]) > 50 for p, label in varied if label == kite]
     assert 0.4 < np.mean(bluish) < 0.6
-    kept = _diagnosis._drop_suspects(fitted, "ring", judged)
+    kept = _planted._drop_suspects(fitted, "ring", judged)
     assert len(kept) < len(images.train) and set(images.train.labels[~np.isin(images.train.ids, kept.ids)]) == {0}
-    assert 0 <= _diagnosis.REMEDIES["few_examples"][1](fitted, "kite", judged) <= 1
+    assert 0 <= _planted.REMEDIES["few_examples"][1](fitted, "kite", judged) <= 1
 
 
 def test_the_ratio_is_ours_over_the_better_of_the_papers_two():

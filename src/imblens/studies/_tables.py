@@ -1,5 +1,3 @@
-from imblens.base.markdown import markdown_table
-
 """From finished cells to the table that is printed: mean and spread over seeds, the paper's value beside ours."""
 
 from __future__ import annotations
@@ -7,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from imblens.base.markdown import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
