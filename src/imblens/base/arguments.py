@@ -51,7 +51,7 @@ def checked(**rules: Rule) -> Callable[[Callable[Given, Returned]], Callable[Giv
 
     def declare(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
         parameters = signature(function)
-        where = function.__qualname__.removeprefix("Run.")
+        where = function.__qualname__.removeprefix("Run.").removesuffix(".__init__")
         for name in rules:
             assert name in parameters.parameters, name
 

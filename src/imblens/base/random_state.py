@@ -1,4 +1,4 @@
-"""The global random states of Python and NumPy, as they were found."""
+"""The global random states of Python, NumPy and PyTorch, as they were found."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ def random_state_kept() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextmanager
+def torch_state_kept() -> Iterator[None]:
+    """As `random_state_kept`, with the generators of PyTorch, of every device in use."""
+    import torch
+
+    cpu = torch.get_rng_state()
+    in_use = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = torch.cuda.get_rng_state_all() if in_use else []
+    with random_state_kept():
+        try:
+            yield
+        finally:
+            torch.set_rng_state(cpu)
+            if devices:
+                torch.cuda.set_rng_state_all(devices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,10 +122,11 @@ def gate(
                 "on others, counts are divided by the design effect. Calibration is compared by instance."
             )
         share = alpha / 2 if calibration else alpha
-        frame, level = _drops(run, now, then, order, pairs, max_drop, share)
+        two = _Two(run, now, then, order, pairs)
+        frame, level = _drops(two, max_drop, share)
         frames = [frame]
         if calibration:
-            frames.append(_calibration(run, now, then, order, pairs, share, seed, notes))
+            frames.append(_calibration(two, share, seed, notes))
         if minimum:
             frames.append(_constraints(run, now, minimum))
     import pandas as pd
@@ -200,17 +201,26 @@ def _correct(split: Split) -> NDArray[np.bool_]:
     return split.correct if split.multilabel else split.correct[:, None]
 
 
-def _drops(
-    run: Run,
-    now: Split,
-    then: Split,
-    order: NDArray[np.int64],
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-    max_drop: float,
-    alpha: float,
-) -> tuple[pd.DataFrame, float]:
+class _Two(NamedTuple):
+    """A run and its reference.
+
+    Attributes:
+        run, now, then: the run, its test split, and that of the reference.
+        order: (C,) place of each class in the reference, -1 for a new one.
+        pairs: rows of the same instances in both splits; None where they have different ones.
+    """
+
+    run: Run
+    now: Split
+    then: Split
+    order: NDArray[np.int64]
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+
+
+def _drops(two: _Two, max_drop: float, alpha: float) -> tuple[pd.DataFrame, float]:
     import pandas as pd
 
+    run, now, then, order, pairs = two
     parts: list[Drops] = []
     ends: list[tuple[Floats, Floats]] = []
     kinds_then = _kinds(then)
@@ -279,18 +289,10 @@ def _detectable(drops: Drops, level: float) -> Floats:
     return found
 
 
-def _calibration(
-    run: Run,
-    now: Split,
-    then: Split,
-    order: NDArray[np.int64],
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-    alpha: float,
-    seed: int,
-    notes: list[str],
-) -> pd.DataFrame:
+def _calibration(two: _Two, alpha: float, seed: int, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
+    run, now, then, order, pairs = two
     rng = np.random.default_rng(seed)
     if pairs is not None:
         chosen = compared_rows(len(pairs[0]), run.n_classes, rng)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from imblens.base.random_state import torch_state_kept
 from imblens.errors import InputError, ShapeError
 from imblens.models import HeadReading, arranged, set_evaluation, tensors_of
 from imblens.run import Run, unwrapped
@@ -26,6 +24,12 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     What a module mutates inside its own lists or dicts is not seen here. A lazy layer with weights becomes the layer
     that it stands for, as in any first pass.
     """
+    with torch_state_kept(), _network_as_found(model, device):
+        yield
+
+
+@contextmanager
+def _network_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     import torch
     from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -36,7 +40,6 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     tensors = [(dict(module._parameters), dict(module._buffers)) for module in modules]
     parameters = [(p, p.data, p.grad, p.requires_grad) for p in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    generators = _generator_states()
     try:
         set_evaluation(model)
         for parameter, _, _, _ in parameters:
@@ -65,30 +68,6 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
             for buffer, values in buffers:
                 if not torch.equal(buffer, values):
                     buffer.copy_(values)
-        _restore_generators(generators)
-
-
-def _generator_states() -> dict[str, Any]:
-    import torch
-
-    states: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),  # noqa: NPY002 - the user's global generator is what we must not move
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def _restore_generators(states: dict[str, Any]) -> None:
-    import torch
-
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 @contextmanager

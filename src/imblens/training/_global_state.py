@@ -14,6 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from imblens.base.random_state import torch_state_kept
+
 
 def derived_seed(seed: int, *place: int) -> int:
     """Return a seed for one place (stream, epoch, ...) of a training: independent of those for other places."""
@@ -30,9 +32,12 @@ def seed_everything(seed: int) -> None:
 @contextmanager
 def left_as_found() -> Iterator[None]:
     """Restore random states, torch's switches, the environment and signal handlers, also after an error."""
-    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    devices = torch.cuda.get_rng_state_all() if cuda else []
+    with torch_state_kept(), _switches_kept():
+        yield
+
+
+@contextmanager
+def _switches_kept() -> Iterator[None]:
     gradients, cudnn = torch.is_grad_enabled(), (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
     deterministic = torch.are_deterministic_algorithms_enabled()
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -43,11 +48,6 @@ def left_as_found() -> Iterator[None]:
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
         torch.set_grad_enabled(gradients)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
         torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as lightning
 from torch import nn
 
-from imblens.errors import InputError
+from imblens.base.arguments import checked, whole
 from imblens.report import Audit
 from imblens.watch._now import LENSES, audit_now, log_audit
 
@@ -54,6 +54,7 @@ class AuditCallback(lightning.Callback):
         ['cat', 'dog']
     """
 
+    @checked(every=whole(1))
     def __init__(
         self,
         train: Any,
@@ -68,8 +69,6 @@ class AuditCallback(lightning.Callback):
         out: str | Path | None = None,
         **capture_options: Any,
     ) -> None:
-        if every < 1:
-            raise InputError(f"AuditCallback: every={every} epochs.", hint="Give a whole number, 1 or more.")
         self.audit: Audit | None = None
         self._every, self._network = every, network or _network
         self._logged = {"figures": figures, "report": report}

@@ -9,7 +9,7 @@ from typing import Any
 
 import transformers
 
-from imblens.errors import InputError
+from imblens.base.arguments import checked, whole
 from imblens.report import Audit
 from imblens.watch._now import LENSES, audit_now, log_audit
 
@@ -52,6 +52,7 @@ class TrainerAuditCallback(transformers.TrainerCallback):  # type: ignore[misc] 
         [9, 3]
     """
 
+    @checked(every=whole(1))
     def __init__(
         self,
         trainer: Any,
@@ -64,8 +65,6 @@ class TrainerAuditCallback(transformers.TrainerCallback):  # type: ignore[misc] 
         out: str | Path | None = None,
         **capture_options: Any,
     ) -> None:
-        if every < 1:
-            raise InputError(f"TrainerAuditCallback: every={every} epochs.", hint="Give a whole number, 1 or more.")
         self.audit: Audit | None = None
         self._trainer, self._every, self._log = trainer, every, log
         self._out = None if out is None else Path(out)
