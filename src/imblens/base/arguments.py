@@ -247,7 +247,7 @@ def a_function(*, optional: bool = False) -> Rule:
     return Rule(read, "a function", optional)
 
 
-def a_path(*, optional: bool = False) -> Rule:
+def a_path() -> Rule:
     """The name of a file or folder."""
 
     def read(value: Any) -> Any:
@@ -255,7 +255,7 @@ def a_path(*, optional: bool = False) -> Rule:
             raise TypeError
         return value
 
-    return Rule(read, "the path of a file or folder, a text or a Path", optional)
+    return Rule(read, "the path of a file or folder, a text or a Path")
 
 
 def _scalar(value: Any) -> Any:

@@ -44,6 +44,16 @@ def place_in_group(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
+def some_rows(rows: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return at most so many of the rows, drawn without replacement, in order.
+
+    Example:
+        >>> some_rows(np.arange(3), 5, np.random.default_rng(0))
+        array([0, 1, 2])
+    """
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
 def numbered(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Number values of any sortable kind by their sorted order.
 

@@ -22,7 +22,6 @@ def interval_dots(
     tips: Sequence[alt.Tooltip],
     scale: alt.Scale | None = None,
     mark: str | None = None,
-    labels: alt.Y | None = None,
 ) -> Any:
     """Draw `value` of each class with its 95% interval, in the order of the table.
 
@@ -34,7 +33,6 @@ def interval_dots(
         tips: lines of the tooltip.
         scale: horizontal scale; from 0 by default.
         mark: column that is drawn as a vertical tick.
-        labels: vertical axis; the classes by default.
 
     Example:
         >>> import altair as alt, pandas as pd
@@ -47,7 +45,7 @@ def interval_dots(
 
     table = table.assign(few=few)
     table = table[table[value].notna()]
-    y = class_axis(table["class"].tolist()) if labels is None else labels
+    y = class_axis(table["class"].tolist())
     x_scale = alt.Scale(zero=True) if scale is None else scale
     rows = table_chart(table, len(table)).encode(y=y)
     layers = [

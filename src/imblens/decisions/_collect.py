@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, flag, some_texts, whole
+from imblens.base.arrays import some_rows
 from imblens.base.files import claim
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
@@ -247,7 +248,7 @@ def _list(
     calibration, notes = _calibration(run)
     before = _shares_before(run, calibration)
     n = len(new.logits)
-    some = np.arange(n) if n <= FOR_SHARES else np.sort(rng.choice(n, FOR_SHARES, replace=False))
+    some = some_rows(np.arange(n), FOR_SHARES, rng)
     multilabel = run.task == "multilabel"
     chance = calibration(new.logits[some])
     shares = em_prior(chance, before, multilabel=multilabel)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import some_rows
 from imblens.base.blocks import row_blocks
 from imblens.run import Split
 
@@ -62,7 +63,7 @@ def fit_distances(train: Split, held_out: NDArray[Any], predicted: NDArray[np.in
     rows, sizes = [], []
     for place in range(train.n_classes):
         own = np.flatnonzero(train.labels == place)
-        rows.append(_some(own, PER_CLASS, rng))
+        rows.append(some_rows(own, PER_CLASS, rng))
         sizes.append(len(rows[-1]))
     chosen = np.concatenate(rows)
     features = np.ascontiguousarray(train.features[chosen], dtype=np.float32)
@@ -81,20 +82,15 @@ def fit_distances(train: Split, held_out: NDArray[Any], predicted: NDArray[np.in
     return Distances(features, start.starts, scale, grid)
 
 
-def training_sample(train: Split, *, seed: int = 0) -> NDArray[np.float32]:
+def training_sample(train: Split) -> NDArray[np.float32]:
     """(M, D) training features: at most 500 of each class, in multi-label data at most 10,000 in all."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     if train.multilabel:
-        chosen = _some(np.arange(len(train)), 20 * PER_CLASS, rng)
+        chosen = some_rows(np.arange(len(train)), 20 * PER_CLASS, rng)
     else:
         of_class = [np.flatnonzero(train.labels == place) for place in range(train.n_classes)]
-        chosen = np.concatenate([_some(own, PER_CLASS, rng) for own in of_class])
+        chosen = np.concatenate([some_rows(own, PER_CLASS, rng) for own in of_class])
     return np.ascontiguousarray(train.features[chosen], dtype=np.float32)
-
-
-def _some(rows: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """At most so many of the rows, drawn without replacement, in order."""
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def nearest_distance(reference: NDArray[np.float32], features: NDArray[Any]) -> Floats:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import some_rows
 from imblens.base.logistic import fit_logistic
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
@@ -161,10 +162,6 @@ def _gains(recalls: Floats, n: Floats, real: float, power: float) -> Floats:
     return np.array([np.clip(top + slope * (k * real) ** -power, 0, 1) - now for k in FACTORS])
 
 
-def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-
-
 def _balanced_head(features: Any, labels: Rows, n_classes: int) -> tuple[Floats, Floats]:
     """Weight and bias of a refitted head for equal class shares; a class without instances is never predicted."""
     counts = np.bincount(labels, minlength=n_classes)
@@ -180,8 +177,8 @@ def _balanced_head(features: Any, labels: Rows, n_classes: int) -> tuple[Floats,
 def _class_curves(run: Run, split: Split, rng: np.random.Generator) -> dict[int, Hits]:
     """Held-out instances that each head classifies correctly, for every class that has enough of both."""
     labels, held_out = run.train.labels, split.labels
-    own = [_some(np.flatnonzero(labels == place), MOST, rng) for place in range(run.n_classes)]
-    tested = [_some(np.flatnonzero(held_out == place), MOST_HELD_OUT, rng) for place in range(run.n_classes)]
+    own = [some_rows(np.flatnonzero(labels == place), MOST, rng) for place in range(run.n_classes)]
+    tested = [some_rows(np.flatnonzero(held_out == place), MOST_HELD_OUT, rng) for place in range(run.n_classes)]
     usable = [p for p in range(run.n_classes) if run.train.class_counts[p] >= LEAST and len(tested[p])]
     features = np.asarray(run.train.features[np.concatenate(own)], dtype=np.float64)
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in own])])
@@ -221,10 +218,10 @@ def _label_curves(run: Run, split: Split, rng: np.random.Generator) -> dict[int,
         tested = [np.flatnonzero(split.known[:, place] & (split.labels[:, place] == value)) for value in (1, 0)]
         if len(parts[0]) < LEAST or not len(parts[1]) or not all(len(rows) for rows in tested):
             continue
-        positive, negative = (_some(rows, most, rng) for rows, most in zip(parts, (MOST, 4 * MOST), strict=True))
+        positive, negative = (some_rows(rows, most, rng) for rows, most in zip(parts, (MOST, 4 * MOST), strict=True))
         features = np.asarray(run.train.features[np.concatenate([positive, negative])], dtype=np.float64)
         labels = np.repeat([1, 0], [len(positive), len(negative)])
-        x = [np.asarray(split.features[_some(rows, MOST_HELD_OUT, rng)], dtype=np.float64) for rows in tested]
+        x = [np.asarray(split.features[some_rows(rows, MOST_HELD_OUT, rng)], dtype=np.float64) for rows in tested]
         hits: list[list[NDArray[np.bool_]]] = [[], []]
         for share in [*np.repeat(SHARES, REPEATS), 1.0]:
             kept = np.concatenate([_thinned(len(positive), share, rng), np.ones(len(negative), dtype=bool)])

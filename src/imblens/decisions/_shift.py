@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import some_rows
 from imblens.decisions._calibration import probabilities
 
 Floats = NDArray[np.float64]
@@ -91,7 +92,7 @@ def covariate_auc(
     """
     from sklearn.linear_model import LogisticRegression
 
-    chosen = [_some(pair, rng) for pair in (labelled, unlabelled)]
+    chosen = [some_rows(np.arange(len(pair[1])), MOST, rng) for pair in (labelled, unlabelled)]
     if min(len(rows) for rows in chosen) < LEAST:
         return float("nan"), 0.0
     use_features = labelled[0] is not None and unlabelled[0] is not None
@@ -118,11 +119,6 @@ def covariate_auc(
         sizes[0] * sizes[1]
     )
     return auc, auc - 1.645 * float(np.sqrt(max(variance, 0.0)))
-
-
-def _some(pair: Pair, rng: np.random.Generator) -> NDArray[np.int64]:
-    count = len(pair[1])
-    return np.arange(count) if count <= MOST else np.sort(rng.choice(count, MOST, replace=False))
 
 
 def _seen(pair: Pair, rows: NDArray[np.int64], multilabel: bool, use_features: bool) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import some_rows
 from imblens.base.calibration_error import confidence_bins
 from imblens.run import Split
 
@@ -39,7 +40,7 @@ def residuals(split: Split, rows: NDArray[np.int64]) -> csr_matrix:
 
 
 def calibration_changes(
-    after: csr_matrix, before: csr_matrix, *, paired: bool, seed: int = 0, draws: int = DRAWS
+    after: csr_matrix, before: csr_matrix, *, paired: bool, seed: int = 0
 ) -> tuple[Floats, Floats, Floats]:
     """Expected calibration error of each label in both runs, and the p-value of its rise controlled over all labels.
 
@@ -52,7 +53,6 @@ def calibration_changes(
         after, before: `residuals` of the runs, in the order of the instances where paired.
         paired: whether rows are the same instances.
         seed: of the exchanges.
-        draws: their number.
 
     Returns:
         (C,) ECE after, ECE before, p-value.
@@ -75,8 +75,8 @@ def calibration_changes(
     sums = pooled @ first
     now, then = errors(sums, n)[:, 0], errors(total[:, None] - sums, n_before)[:, 0]
     rises = []
-    for low in range(0, draws, _BLOCK):
-        size = min(_BLOCK, draws - low)
+    for low in range(0, DRAWS, _BLOCK):
+        size = min(_BLOCK, DRAWS - low)
         if paired:
             kept = rng.random((n, size)) < 0.5
             drawn = np.concatenate([kept, ~kept]).astype(np.float64)
@@ -90,11 +90,11 @@ def calibration_changes(
     middle = drawn_rises.mean(axis=1)
     largest = ((drawn_rises - middle[:, None]) / scale[:, None]).max(axis=0)
     found = (now - then - middle) / scale
-    p_values = (1 + (largest[None] >= found[:, None] - 1e-12).sum(axis=1)) / (1 + draws)
+    p_values = (1 + (largest[None] >= found[:, None] - 1e-12).sum(axis=1)) / (1 + DRAWS)
     return now, then, np.where(np.isfinite(scale), p_values, 1.0)
 
 
 def compared_rows(count: int, n_classes: int, rng: Any) -> NDArray[np.int64]:
     """Rows to compare: all, or a random subset with at most `MOST_PROBABILITIES` probabilities."""
     most = max(1000, MOST_PROBABILITIES // n_classes)
-    return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
+    return some_rows(np.arange(count), most, rng)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens.base.wording import number
 from imblens.errors import NotApplicable
 from imblens.exports._media import Media
 from imblens.exports._select import names
@@ -93,9 +93,9 @@ class Job:
                 row["split"],
                 names(row["class"]),
                 names(row["predicted"]),
-                _known(row["confidence"]),
+                number(row["confidence"]),
                 row["suggested"] if isinstance(row["suggested"], str) else None,
-                _known(row["suspect_score"]),
+                number(row["suspect_score"]),
                 row["archetype"] if isinstance(row["archetype"], str) else None,
             )
             for at, row in enumerate(self.table.to_dict("records"))
@@ -109,10 +109,6 @@ def need_images(job: Job) -> None:
             "this format shows images, and the run stores none.",
             hint="Give their folder or address with --images (in Python, images=), or export to label-studio.",
         )
-
-
-def _known(value: Any) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def write_json(path: Path, content: Any) -> Path:

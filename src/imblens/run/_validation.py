@@ -115,7 +115,8 @@ def class_names(values: Any, n_classes: int | None) -> tuple[str, ...]:
     values = list(values) if isinstance(values, Iterable) and not hasattr(values, "dtype") else values
     if np.ndim(values) != 1:
         raise InputError(f"classes must be a sequence of names, found {values!r}.", hint="Give ['cat', 'dog', ...].")
-    names = tuple(_text(name) for name in np.asarray(values).tolist())
+    given = np.asarray(values).tolist()
+    names = tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in given)
     if n_classes is not None and len(names) != n_classes:
         raise ShapeError(
             f"there are {len(names)} class names for {n_classes} classes.",
@@ -222,10 +223,6 @@ def refuse_mixed_labels(labels: Sequence[Any], name: str) -> None:
 def legible(text: str) -> str:
     """Replace what XML, and so a drawing, cannot hold (control characters, lone surrogates) by U+FFFD."""
     return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _text(name: Any) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _whole_numbers(array: NDArray[Any], name: str) -> Labels:

@@ -145,12 +145,11 @@ class TrainingPlan:
         assert self.schedule is not None
         return SCHEDULES[self.schedule].augmented(self.augment)
 
-    def for_images(self, image_set: ImageSet, *, n_images: int | None = None) -> TrainingPlan:
+    def for_images(self, image_set: ImageSet) -> TrainingPlan:
         """Return the plan with every default filled in, precision excepted.
 
         Args:
             image_set: what the network is trained on.
-            n_images: how many training images there will be, where the set has yet to be over-sampled.
 
         Raises:
             InputError: a setting does not fit multi-label images.
@@ -183,7 +182,7 @@ class TrainingPlan:
         name = self.schedule or default_schedule(multilabel=find_loss(loss).multilabel)
         schedule = SCHEDULES[name]
         batch_size = self.batch_size or schedule.batch_size
-        steps = -(-(len(image_set.train) if n_images is None else n_images) // batch_size)
+        steps = -(-len(image_set.train) // batch_size)
         return replace(
             self,
             loss=loss,
