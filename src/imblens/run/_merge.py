@@ -93,7 +93,7 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
                 files += write_part(stage / name / f"part-{number:05d}", part)
                 counts[name] = number + 1
     files = [out / file.relative_to(stage) for file in files]
-    splits: dict[str, Any] = {
+    splits: dict[str, Any] = {"test": None} | {
         name: Split(tuple(_placeholder(shards, name, counts[name])), first.classes, name, first.head) for name in counts
     }
     meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
