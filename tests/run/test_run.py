@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imblens.errors import InputError, ShapeError
-from imblens.run import ClassMoments, ClassRange, Head, Part, Run, Split, TopKCounts, inputs_name
+from imblens.run import (
+    Batch,
+    ClassMoments,
+    ClassRange,
+    Head,
+    Part,
+    Run,
+    Split,
+    Statistic,
+    TopKCounts,
+    inputs_name,
+)
 
 RNG = np.random.default_rng(7)
 LABELS = np.repeat(np.arange(3), (9, 5, 3))
@@ -133,6 +144,29 @@ def test_parts_merge_to_the_whole(cuts: tuple[int, ...]) -> None:
         np.testing.assert_allclose(moments.variance[c], rows.var(axis=0), rtol=1e-10)
         assert (ranges.low[c] == rows.min(axis=0)).all() and (ranges.high[c] == rows.max(axis=0)).all()
     assert np.isnan(moments.mean[3]).all() and np.isnan(ranges.low[3]).all() and moments.count[3] == 0
+
+
+class Counted(Statistic[int]):
+    """How many instances there are, without a merge of its own."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def update(self, batch: Batch) -> None:
+        self.n += len(batch)
+
+    def finish(self) -> int:
+        return self.n
+
+
+class Summed(Counted):
+    sums = ("n",)
+
+
+def test_a_statistic_states_its_sums_or_merges_itself() -> None:
+    assert cut(4, 9).reduce(Summed) == len(FEATURES)
+    with pytest.raises(NotImplementedError, match="Counted states no sums"):
+        cut(4, 9).reduce(Counted)
 
 
 KINDS = {

@@ -132,7 +132,13 @@ def a_text(*, optional: bool = False) -> Rule:
 
 
 def one_of(*words: str, optional: bool = False) -> Rule:
-    """One of some texts."""
+    """One of some texts.
+
+    Example:
+        >>> check_argument("fit", "kind", "linaer", one_of("linear", "cosine"))
+        Traceback (most recent call last):
+        imblens.errors.InputError: fit: kind='linaer' is not allowed. Give linear or cosine.
+    """
 
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in words:
