@@ -89,8 +89,7 @@ def _in_turn(labels: Places, probability: Floats, within: Places, count: Places,
     share[confident[np.unique(labels[confident], return_index=True)[1]]] = np.inf
     found = np.flatnonzero(within < per_pair)
     found = found[np.lexsort((-probability[found], -share[found], labels[found]))]
-    sizes = np.bincount(labels[found])
-    turn = np.arange(len(found)) - (np.cumsum(sizes) - sizes)[labels[found]]
+    turn = place_in_group(np.bincount(labels[found]))
     errors = np.bincount(labels)[labels[found]]
     return found[np.lexsort((-probability[found], -errors, turn))]
 
