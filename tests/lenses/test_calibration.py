@@ -166,3 +166,12 @@ def test_refusals():
         calibration(run, n_bins=0)
     with pytest.raises(NotApplicable, match="no test split"):
         calibration(Run.from_arrays(train=(np.ones((3, 2)), [0, 1, 1])))
+
+
+def test_classes_of_few_test_instances_are_named_and_empty_ones_apart():
+    labels = [0] * 12 + [1] + [2] * 3
+    logits = np.zeros((16, 4))
+    logits[np.arange(16), labels] = 2
+    notes = calibration(make(labels, logits, classes=["a", "b", "c", "d"], train_labels=[0, 1, 2, 3])).notes
+    assert any(note.startswith("Fewer than 10 test instances of b, c:") for note in notes)
+    assert any(note.startswith("No test instance of d:") for note in notes)
