@@ -39,7 +39,7 @@ KEPT = Path(__file__).resolve().parents[2] / "build" / "mutants"  # which test r
 EXPLAINED = RESULTS.with_name("mutants-explained.jsonl")
 ROOMS = ("lenses", "resampling", "treatments", "decisions")
 BESIDES = {  # tests of a room that are not in its folder
-    "lenses": ["tests/laws/test_lenses.py"],
+    "lenses": ["tests/laws/test_lenses.py", "tests/report/test_lens_charts.py"],
     "resampling": ["tests/laws/test_samplers.py", "tests/treatments/test_samplers_by_name.py"],
     "treatments": [],
     "decisions": [],
