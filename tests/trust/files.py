@@ -306,7 +306,7 @@ LISTS: list[tuple[str, Callable[[Path], object], Callable[[], Any] | None]] = [
     ("a path that leaves the folder", text(LIST.replace("train/train0", "../../etc/passwd")), one_less),
     ("one row contradicts another", text(LIST + "train/train0.png,b,train\n"), None),
     ("no rows", text("image,label,split\n"), None),
-    ("a null byte", text(LIST.replace("train0", "train\0")), one_less),
+    ("a null byte", text(LIST.replace("train0", "train\0")), one_less if sys.version_info >= (3, 11) else None),
 ]
 PRIOR = "class,share\nant,0.5\nbee,0.25\ncat,0.25\n"
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.trust import calls, state
 
+pytest.importorskip("torch")
+
 ROOT = Path(__file__).resolve().parents[2]
 # The others are tried by `python -m tests.trust.state`.
 QUICK = (
