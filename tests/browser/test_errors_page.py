@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from imblens.lenses import errors
+from imblens.report import audit
+from imblens.run import Run
 from tests.report.runs import HOSTILE, make_run
 
 pytestmark = pytest.mark.browser
 CARDS = "#error-list > li"
+AT_ONCE = 24  # cards before "Show all"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def test_a_cell_of_a_matrix_shows_its_images(open_page, report, pair, matrix):
     page.locator(CARDS).first.wait_for()
     assert page.evaluate("location.hash") == address(name, predicted)
     shown = page.locator(f"{CARDS} .mark").all_inner_texts()
-    assert shown == [one for one, _ in expected(name, predicted)[:8]] and len(shown) == min(count, 8)
+    assert shown == [one for one, _ in expected(name, predicted)[:AT_ONCE]] and len(shown) == min(count, AT_ONCE)
     assert f"{count} test error" in page.inner_text("#errors-of")
     first = page.locator(CARDS).first
     assert first.locator("> .pic[role=img]").get_attribute("aria-label") == f"{shown[0]}, {name}"
@@ -82,6 +85,22 @@ def test_a_cell_of_a_matrix_shows_its_images(open_page, report, pair, matrix):
     assert near == nearest_training(shown[0])
     page.wait_for_function("document.querySelector('#error-list').getBoundingClientRect().top < innerHeight")
     assert opened.messages == []
+
+
+def test_every_error_of_a_cell_of_forty_can_be_seen(open_page, tmp_path):
+    rng = np.random.default_rng(0)
+    labels, taken_for = np.repeat([0, 1, 2], 40), np.repeat([1, 1, 2], 40)  # every "a" is taken for "b"
+    logits = 3 * np.eye(3)[taken_for] + rng.uniform(size=(120, 3))
+    features = rng.normal(size=(120, 4)) + 4 * np.eye(3, 4)[taken_for]
+    run = Run.from_arrays(train=(features, labels), test=(features, labels, logits), classes=("a", "b", "c"))
+    file = audit(run, lenses=["class_accuracy", "errors"]).save(tmp_path / "out", figures=False)
+    page = open_page(file, fragment=address("a", "b")).page
+    page.locator(CARDS).first.wait_for()
+    assert (
+        page.inner_text("#errors-of") == "40 test errors of a predicted b." and page.locator(CARDS).count() == AT_ONCE
+    )
+    page.click("#all-errors")
+    assert sorted(page.locator(f"{CARDS} .mark").all_inner_texts(), key=int) == [str(i) for i in range(40)]
 
 
 def test_a_class_that_is_clicked_or_typed_lists_its_errors(open_page, report, pair):
@@ -112,12 +131,12 @@ def test_a_class_that_is_clicked_or_typed_lists_its_errors(open_page, report, pa
 def test_the_address_of_a_cell_can_be_sent(open_page, report, pair):
     name, predicted, count = pair
     page = open_page(report, fragment=address(name, predicted)).page
-    assert page.locator(CARDS).count() == min(count, 8)
+    assert page.locator(CARDS).count() == min(count, AT_ONCE)
     assert page.eval_on_selector("#class", "select => select.value") == name
     assert page.eval_on_selector("#predicted", "select => select.value") == predicted
     page.select_option("#predicted", "")
     assert page.evaluate("location.hash") == f"#class={name}"
-    assert page.locator(CARDS).count() >= min(count, 8)
+    assert page.locator(CARDS).count() >= min(count, AT_ONCE)
     page.select_option("#class", "")
     assert page.locator("#error-list").is_hidden() and page.locator("#predicted").is_disabled()
 
@@ -195,7 +214,7 @@ def test_the_chosen_cell_is_printed(open_page, report, pair):
     text = " ".join(part.extract_text() for part in pypdf.PdfReader(io.BytesIO(page.pdf())).pages)
     text = " ".join(text.split())
     assert f"{count} test errors of {name} predicted {predicted}" in text
-    assert text.count(f"{name} predicted {predicted}") == 1 + min(count, 8)
+    assert text.count(f"{name} predicted {predicted}") == 1 + min(count, AT_ONCE)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])

@@ -59,7 +59,8 @@ def test_under_a_limit_classes_are_listed_alike_and_frequent_pairs_more_often():
     pairs = errors(run, limit=11).tables["error_pairs"].set_index(["class", "predicted"])["listed"]
     assert pairs.groupby("class").sum().to_dict() == {"0": 8, "5": 3}
     assert pairs["0"].to_dict() == {"1": 5, "2": 1, "3": 1, "4": 1}  # 100, 25, 11, 6, 4, 4, 4, 4
-    assert errors(run).tables["error_pairs"]["listed"].tolist() == [8, 4, 4, 4, 1, 1, 1]
+    assert errors(run, per_pair=8).tables["error_pairs"]["listed"].tolist() == [8, 4, 4, 4, 1, 1, 1]
+    assert errors(run).tables["error_pairs"]["listed"].tolist() == [100, 4, 4, 4, 1, 1, 1]  # fewer than the limit: all
 
 
 def test_labels_by_hand():

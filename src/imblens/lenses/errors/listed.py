@@ -1,4 +1,4 @@
-"""The errors of a network on the test split: all counted by pair of classes, the most confident of each pair listed."""
+"""The errors of a network on the test split: all counted by pair of classes, listed until a limit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Listed:
     total: int
 
 
-def listed_errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Listed:
+def listed_errors(run: Run, *, k: int = 5, per_pair: int | None = None, limit: int = 500) -> Listed:
     """List the most confident errors of each pair of classes, by turns among the classes, until `limit`.
 
     The result is computed once for a run; its arrays are not to be changed.
@@ -50,7 +50,7 @@ def listed_errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) 
     return run.remember(("listed errors", k, per_pair, limit), lambda: _listed(run, k, per_pair, limit))
 
 
-def _listed(run: Run, k: int, per_pair: int, limit: int) -> Listed:
+def _listed(run: Run, k: int, per_pair: int | None, limit: int) -> Listed:
     assert run.test is not None
     found = _label_errors(run.test) if run.test.multilabel else _class_errors(run.test)
     rows, labels, predicted, probability, own = found
@@ -72,7 +72,7 @@ def _listed(run: Run, k: int, per_pair: int, limit: int) -> Listed:
     )
 
 
-def _in_turn(labels: Places, probability: Floats, within: Places, count: Places, per_pair: int) -> Places:
+def _in_turn(labels: Places, probability: Floats, within: Places, count: Places, per_pair: int | None) -> Places:
     """Positions of the errors that may be listed, in turns: one of each class, the class with most errors leading.
 
     Of a class the most confident error is first. Then a pair of `count` errors takes its turns at count, count / 4,
@@ -82,12 +82,12 @@ def _in_turn(labels: Places, probability: Floats, within: Places, count: Places,
         labels, probability: (E,) of all errors.
         within: (E,) rank of an error within its pair.
         count: (E,) errors of its pair.
-        per_pair: most errors of a pair.
+        per_pair: most errors of a pair; None: all.
     """
     share = count / (within + 1.0) ** 2
     confident = np.lexsort((-probability, labels))
     share[confident[np.unique(labels[confident], return_index=True)[1]]] = np.inf
-    found = np.flatnonzero(within < per_pair)
+    found = np.flatnonzero(within < (len(within) if per_pair is None else per_pair))
     found = found[np.lexsort((-probability[found], -share[found], labels[found]))]
     turn = place_in_group(np.bincount(labels[found]))
     errors = np.bincount(labels)[labels[found]]

@@ -22,16 +22,16 @@ PREDICTIONS = ("negative", "positive")  # of a label, in a multi-label run
     lines=lines,
     pairs={"error_pairs": "count"},
 )
-@checked(k=whole(1), per_pair=whole(1), limit=whole(1))
-def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Finding:
+@checked(k=whole(1), per_pair=whole(1, optional=True), limit=whole(1))
+def errors(run: Run, *, k: int = 5, per_pair: int | None = None, limit: int = 500) -> Finding:
     """Misclassified test instances, the most confident errors first, with the training instances nearest to each.
 
     probability = softmax of the logits at the predicted class
 
-    For each pair of a class and a predicted class at most `per_pair` errors are listed, those with the highest probability.
-    Where that is more than `limit`, the classes take turns: of each its most confident error is listed, then more, and of a
-    pair with four times as many errors twice as many. Every error is counted in `error_pairs`. An error counts as
-    confident from a probability of 0.9. Nearest are training instances by Euclidean distance between features.
+    All errors are listed where they are not more than `limit`. Else the classes take turns: of each its most confident error is
+    listed, then more, and of a pair (a class and a predicted class) with four times as many errors twice as many, those
+    with the highest probability. Every error is counted in `error_pairs`. An error counts as confident from a
+    probability of 0.9. Nearest are training instances by Euclidean distance between features.
 
     In a multi-label run each label is a binary task: an error is a positive that is predicted negative, or a negative that is
     predicted positive (logit above 0), and its probability is that of the prediction, by the sigmoid. Uncertain labels
@@ -40,7 +40,7 @@ def errors(run: Run, *, k: int = 5, per_pair: int = 8, limit: int = 500) -> Find
     Args:
         run: with a test split whose predictions are known.
         k: nearest training instances listed with each error, 1 or more.
-        per_pair: most errors listed of one pair of classes, 1 or more.
+        per_pair: most errors listed of one pair of classes, 1 or more; None: no bound but `limit`.
         limit: most errors listed, 1 or more.
 
     Returns:
