@@ -58,6 +58,20 @@ def test_a_page_that_would_be_too_large_leaves_errors_out_and_states_it(found, t
     assert any("did not fit into this page" in page for page in pages)
 
 
+def test_errors_that_are_not_listed_count_as_left_out(tmp_path) -> None:
+    found = audit(make_run(images=True), lenses=["class_accuracy", "errors"], options={"errors": {"limit": 20}})
+    found.save(tmp_path, figures=False, gallery=True)
+    listed, pairs = (found["errors"].tables[name] for name in ("errors", "error_pairs"))
+    total, shown = pairs.groupby("class")["count"].sum(), listed["class"].value_counts()
+    index = (tmp_path / "gallery" / "index.html").read_text(encoding="utf-8")
+    assert shown.sum() == 20 < total.sum()
+    for name, count in shown.items():
+        assert f"<bdi>{name}</bdi></a></th><td>{count}</td><td>{total[name] - count}</td>" in index
+        page = tmp_path / "gallery" / f"class-{found.run.classes.index(name):05d}.html"
+        of = f"{count} of " if count < total[name] else ""
+        assert f"{name}: {of}{total[name]} misclassified test instance" in page.read_text(encoding="utf-8")
+
+
 def test_images_come_from_the_data_set_that_the_run_names() -> None:
     from dataclasses import replace
 

@@ -50,6 +50,14 @@ def rows(audit: AuditFields, most: int | None = None) -> list[dict[str, Any]]:
     ]
 
 
+def totals(audit: AuditFields) -> dict[str, int]:
+    """Return the number of errors of each class, whether listed or not."""
+    if _lens_parts.ERRORS not in audit.findings:
+        return {}
+    pairs = audit.findings[_lens_parts.ERRORS].tables["error_pairs"]
+    return {str(name): int(n) for name, n in pairs.groupby("class", sort=False)["count"].sum().items()}
+
+
 def wanted_images(found: Sequence[Mapping[str, Any]]) -> Iterator[Key]:
     """Yield what the page can show of the errors, the most important first: errors of static rows, then all."""
     for row in found:

@@ -39,6 +39,7 @@ def write_gallery(audit: AuditFields | None, out: Path, find: Find | None) -> in
     by_class: dict[str, list[dict[str, Any]]] = {}
     for row in [] if audit is None else _errors.rows(audit):
         by_class.setdefault(row["class"], []).append(row)
+    totals = {} if audit is None else _errors.totals(audit)
     for name, rows in tracked(by_class.items(), "gallery"):
         assert audit is not None
         wanted = list(_errors.wanted_images(rows))
@@ -65,10 +66,11 @@ def write_gallery(audit: AuditFields | None, out: Path, find: Find | None) -> in
         if not entries:
             continue
         file = f"class-{audit.run.classes.index(name):05d}.html"
-        left = len(rows) - len(entries)
+        left = totals[name] - len(entries)
         pages.append({"file": file, "name": name, "count": len(entries), "left": left})
         shown += len(entries)
-        title = f"{name}: {counted(len(entries), 'misclassified test instance')}"
+        of = f"{len(entries):,} of " if left else ""
+        title = f"{name}: {of}{counted(totals[name], 'misclassified test instance')}"
         write_text(folder / file, _html(title, entries=entries, left=left))
     native = find is not None
     if pages:
