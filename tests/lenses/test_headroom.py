@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from imblens.errors import NotApplicable
-from imblens.lenses import headroom
+from imblens.lenses import Finding, headroom
+from imblens.lenses.headroom.text import lines
 from imblens.run import Run
 
 NAMES = ["many", "rare"]
@@ -40,7 +41,8 @@ def test_the_ceiling_is_what_the_best_line_between_two_normals_reaches():
     assert table.loc["rare", "accuracy"] < 0.6 < table.loc["rare", "best_head"]
     assert (table["ceiling_low"] <= table["ceiling"]).all() and (table["ceiling"] <= table["ceiling_high"]).all()
     assert abs(finding.summary["remaining"]) < 0.02
-    assert "`imblens treat RUN --with refit` gains most of this" in finding.lines()["rare"]
+    assert "refit the head (imblens treat RUN --with refit)" in finding.lines()["rare"]
+    assert not any("`" in line for line in finding.lines().values())  # a report shows it as it is
 
 
 def test_what_only_new_instances_show_is_found():
@@ -70,6 +72,18 @@ def test_a_head_at_the_ceiling_cannot_be_helped():
     lines = headroom(run).lines()
     assert all("another head cannot help this class" in lines[name] for name in NAMES)
     assert "Beyond refitting, another head cannot help" in lines[""]
+
+
+def test_no_sentence_states_a_best_head_below_the_refitted_one():
+    finding = headroom(made())
+    table = finding.tables["headroom"].copy()
+    heads = ["accuracy", "best_head", "ceiling", "ceiling_low", "ceiling_high"]
+    for values, expected in (
+        ([0.62, 0.76, 0.72, 0.66, 0.79], "76% with a refitted head; no other linear head is expected to do better"),
+        ([0.62, 0.70, 0.72, 0.66, 0.79], "70% with a refitted head, about 72% [66, 79] with the best linear head."),
+    ):
+        table.loc[table["class"] == "rare", heads] = values
+        assert expected in lines(Finding({"headroom": table}, finding.summary))["rare"]
 
 
 def test_no_instance_is_predicted_from_its_own_label():

@@ -46,11 +46,15 @@ def _advice(row: dict[str, Any], what: str) -> str:
     if max(best, now if known else 0) >= GOOD:
         return ""
     start = f"{what} {percent(now)} with the present head" if known else f"{what} with the present head unknown"
-    heads = f"{start}, {percent(refitted)} with a refitted head, {ceiling} with the best linear head"
+    heads = f"{start}, {percent(refitted)} with a refitted head"
+    if row["ceiling"] > refitted:
+        heads += f", about {ceiling} with the best linear head"
+    else:
+        heads += f"; no other linear head is expected to do better (cross-fitted estimate: {ceiling})"
     if known and best - now < NOTABLE:
         return (
-            f"{start}, {ceiling} with the best linear head: another head cannot help this class; more varied instances, with "
-            "the network trained on them, can"
+            f"{start}, cross-fitted estimate of the best linear head {ceiling}: another head cannot help this class; more "
+            "varied instances, with the network trained on them, can"
         )
     if row["ceiling_low"] > refitted and row["ceiling"] - refitted >= NOTABLE:
         return (
@@ -58,7 +62,7 @@ def _advice(row: dict[str, Any], what: str) -> str:
             "even if only the head is fitted on them"
         )
     return (
-        f"{heads}: `imblens treat RUN --with refit` gains most of this"
+        f"{heads}. To gain most of this, refit the head (imblens treat RUN --with refit); --with best compares treatments"
         if known and refitted - now >= NOTABLE
         else heads
     )
