@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from imblens.cli.audit import to_try
 from imblens.errors import DependencyError
 from imblens.extraction import capture
+from imblens.lenses import Finding
+from imblens.report import audit, next_treatment
 from imblens.run import Run
 from tests.commands import imblens
+from tests.report.runs import make_run
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,22 @@ def test_results_on_stdout_progress_on_stderr(arrays: Path, tmp_path: Path) -> N
     lines = done.stdout.strip().splitlines()
     assert lines[-2] == "report: out/report.html"
     assert lines[-1].startswith("next: imblens treat ")
+
+
+@pytest.mark.parametrize(
+    ("treatment", "step"),
+    [("more varied images", "more varied images"), ("refit", "imblens treat run --with refit --out RUN2")],
+)
+def test_the_next_step_is_the_one_of_the_class_of_interest(treatment: str, step: str) -> None:
+    run = make_run()
+    causes = audit(run, lenses=["class_accuracy", "diagnosis"])["diagnosis"].tables["diagnosis"]
+    of = causes.loc[causes["strength"] > 0, "class"].iloc[-1]
+    found = audit(run, lenses=["class_accuracy", "diagnosis"], of=of)
+    table = found["diagnosis"].tables["diagnosis"]
+    table = table.assign(treatment=table["treatment"].where(table["class"] != of, treatment))
+    found = replace(found, findings={**found.findings, "diagnosis": Finding({"diagnosis": table}, {})})
+    assert to_try(found, Path("run"), "RUN2") == f"next: {step}"
+    assert next_treatment(found) == treatment
 
 
 def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ WORDS = {
     "empty folder": (("audit", "empty"), "without run.json"),
     "unknown lens": (("audit", "good.npz", "--lens", "archetype"), "Did you mean 'archetypes'?"),
     "unknown class": (("audit", "good.npz", "--class", "trukc"), "no class 'trukc'"),
+    "two classes of interest": (
+        ("audit", "good.npz", "--class", "1", "--class", "2", "--out", "out"),
+        "--class was given 2 times",
+    ),
     "out is a file": (("audit", "good.npz", "--out", "text.npz", "--force"), "is a file"),
     "out holds something": (("audit", "good.npz", "--out", "full"), "already exists"),
     "unknown treatment": (("treat", "good.npz", "--with", "eoss", "--out", "out"), "Did you mean 'eos'?"),

@@ -50,8 +50,8 @@ def command(
     lens: list[str] = typer.Option(
         [], "--lens", metavar="NAME", help="Only this lens; may be repeated.", autocompletion=named("lenses")
     ),
-    of: str | None = typer.Option(
-        None,
+    named_classes: list[str] = typer.Option(
+        [],
         "--class",
         metavar="NAME",
         help="Report on this class first and in full; also write class.html, a short page about it.",
@@ -91,13 +91,19 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
-    from imblens.errors import MissingError, did_you_mean
+    from imblens.errors import InputError, MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit
 
     for name in lens:
         find_lens(name)
     check_engine(engine, address)
+    if len(named_classes) > 1:
+        raise InputError(
+            f"--class was given {len(named_classes)} times; a report has one class of interest.",
+            hint="Run the command once for each class, with a different --out.",
+        )
+    of = named_classes[0] if named_classes else None
     run = tables.load(source, columns, task=task)
     if of is not None and of not in run.classes:
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
@@ -198,7 +204,7 @@ def ending(found: Audit, report: Path) -> list[str]:
 
 
 def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] = ()) -> str:
-    """Return the next command, with the treatment that the report names as the next.
+    """Return the next command, with the treatment that the report names as the next, or its advice in words.
 
     Args:
         found: the audit.
@@ -208,4 +214,7 @@ def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] =
     """
     from imblens.report import next_treatment
 
-    return f"next: {shown('imblens', 'treat', source, *columns, '--with', next_treatment(found), '--out', out)}"
+    treatment = next_treatment(found)
+    if " " in treatment:
+        return f"next: {treatment}"
+    return f"next: {shown('imblens', 'treat', source, *columns, '--with', treatment, '--out', out)}"

@@ -54,7 +54,7 @@ def summary(audit: AuditFields) -> dict[str, Any]:
         - `skipped`: name -> `question`, `reason`.
         - `deployment`: results of `imblens.decisions` that were asked for, each with `question`, `explanation`, `lines`,
           `columns`, `rows` (text) and `notes`.
-        - `commands`: `audit` (gives this report again), `next` (applies `next_treatment`).
+        - `commands`: `audit` (gives this report again), `next` (applies `next_treatment`; "" where that is advice).
         - `reproduction`: `settings`, `versions`, `sha256`, each name -> text, and `seed`.
 
     Example:
@@ -78,7 +78,7 @@ def summary(audit: AuditFields) -> dict[str, Any]:
     for row in rows:
         row["measures"] = {name: of_class.get(row["class"]) for name, of_class in values.items()}
         row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row)}
-    treatment = _first_treatment(order)
+    treatment = _first_treatment(order, audit.of)
     found: dict[str, Any] = {
         "title": describe(run.meta),
         "task": run.task,
@@ -121,10 +121,12 @@ def verdict(audit: AuditFields) -> list[str]:
 
 def next_treatment(audit: AuditFields) -> str:
     """Return `next_treatment` of the summary alone: what to try first."""
-    return _first_treatment(worst_first(class_rows(audit.run, audit.findings), audit.of))
+    return _first_treatment(worst_first(class_rows(audit.run, audit.findings), audit.of), audit.of)
 
 
-def _first_treatment(order: list[dict[str, Any]]) -> str:
+def _first_treatment(order: list[dict[str, Any]], of: str | None) -> str:
+    if of is not None and order and order[0]["class"] == of and order[0]["treatment"]:
+        return str(order[0]["treatment"])
     return str(next((row["treatment"] for row in order if row["command"]), USUAL_TREATMENT))
 
 
