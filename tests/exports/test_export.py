@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from inspect import signature
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 import imblens
 from imblens.base import progress
+from imblens.cli.export import command as export_command
 from imblens.errors import ExistsError, ImblensError
 from imblens.exports import exports
 from imblens.lenses.label_suspects import suggested_labels, suspect_scores
@@ -242,6 +244,7 @@ REFUSED = {
     "format": ({"to": "label_studios"}, "Did you mean 'label-studio'?"),
     "kind": ({"what": "suspect"}, "Did you mean 'suspects'?"),
     "class": ({"of": "dog"}, "no class 'dog'"),
+    "nearly a class": ({"of": "cat (taby)"}, "Did you mean 'cat (tabby)'?"),
     "limit": ({"limit": 0}, "limit=0"),
     "unknown id": ({"ids": ["nothing"]}, "1 of 1 ids name no instance of the run: 'nothing'"),
     "no suspect": ({"ids": ["test/pic 0.png"]}, "name no suspect"),
@@ -292,6 +295,18 @@ def test_command(run, tmp_path):
     assert asked.returncode == 2 and "Did you mean 'errors'?" in asked.stderr and not (tmp_path / "other").exists()
     listed = command("list", "exports", "--json", cwd=tmp_path)
     assert set(json.loads(listed.stdout)) == set(exports())
+
+
+@pytest.mark.parametrize(("column", "types"), [("thumbnail", "'image': 'Image', "), ("preview", ""), ("", "")])
+def test_the_command_for_spotlight_names_the_columns_that_are_there(tmp_path, column, types):
+    build((column,)).save(tmp_path / "run")
+    done = command("export", "run", "--to", "spotlight", "--what", "errors", "--out", "out", cwd=tmp_path)
+    assert f"dtype={{{types}'embedding': 'Embedding'}}" in done.stdout
+    assert ("image" in pd.read_parquet(tmp_path / "out" / "instances.parquet").columns) == bool(types)
+
+
+def test_the_help_states_where_what_is_refused():
+    assert "Not with datalab" in signature(export_command).parameters["what"].default.help
 
 
 def test_a_terminal_sees_how_much_of_a_long_export_is_done(run: Run, tmp_path: Path, monkeypatch) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imblens.exports import Export
 
 
 def _described(module: str, name: str) -> Callable[[], dict[str, str]]:
@@ -92,9 +96,20 @@ def _exports() -> dict[str, str]:
     from imblens.exports import exports
 
     return {
-        name: f"{one.purpose}\n\nCommand\n  imblens export RUN --to {name} --out {name}\n\nUse\n  {one.use.format(out=name)}"
+        name: f"{one.purpose}\n\nCommand\n  imblens export RUN --to {name} --out {name}\n\nUse\n  {use(one, name)}"
         for name, one in exports().items()
     }
+
+
+def use(one: Export, out: str | Path, *, images: bool = True) -> str:
+    """Return how the files of an export are opened.
+
+    Args:
+        one: the format.
+        out: the folder of the files.
+        images: whether they hold images.
+    """
+    return one.use.format(out=out, image="'image': 'Image', " if images else "")
 
 
 LISTS: dict[str, Callable[[], dict[str, str]]] = {

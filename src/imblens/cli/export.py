@@ -8,6 +8,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
+from imblens.cli._lists import use
 from imblens.cli._shared import CLAIMED, Force, Json, Out, emit, examples, progress
 
 EXAMPLES = examples(
@@ -31,7 +32,8 @@ def command(
         None,
         "--what",
         metavar="suspects|errors|predictions",
-        help="Instances to export; by default label suspects for label-studio, cvat and coco, all for the others.",
+        help="Instances to export; by default label suspects for label-studio, cvat and coco, all for the others. "
+        "Not with datalab, which takes all training instances.",
     ),
     of: str | None = typer.Option(None, "--class", metavar="NAME", help="Only instances of this class."),
     ids: Path | None = typer.Option(
@@ -61,8 +63,9 @@ def command(
     CLAIMED.append(out)
     path = export(run, to, out, what=what, of=of, ids=ids, limit=limit, images=images, force=force)
     what = what or one.what
+    has_images = images is not None or run.train.preview_kind == "image"
     emit(
         {"export": path, "to": one.name, "what": what},
-        [f"export: {path}", f"use: {one.use.format(out=out)}"],
+        [f"export: {path}", f"use: {use(one, out, images=has_images)}"],
         as_json=as_json,
     )

@@ -30,7 +30,7 @@ class Export:
         name: as in `imblens export RUN --to NAME`.
         purpose: one line.
         what: the instances that are exported by default.
-        use: how the files are opened, with `{out}` for their folder.
+        use: how the files are opened, with `{out}` for their folder and `{image}` for the type of a column of images.
         write: writes the files of a job into a folder, and returns the main one.
         check: refuses a job before anything is written.
     """
@@ -83,7 +83,7 @@ def _built_in() -> dict[str, Export]:
             "spotlight",
             "Renumics Spotlight: one Parquet file with facts, images or texts, and embeddings.",
             "predictions",
-            "renumics.spotlight.show('{out}/instances.parquet', dtype={{'image': 'Image', 'embedding': 'Embedding'}})",
+            "renumics.spotlight.show('{out}/instances.parquet', dtype={{{image}'embedding': 'Embedding'}})",
             write_spotlight,
         ),
         Export(
