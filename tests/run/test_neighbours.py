@@ -258,7 +258,9 @@ def half_right(monkeypatch):
 def test_approximate_neighbours_tell_their_recall(half_right):
     base = RNG.normal(size=(1100, 3)).astype(np.float32)
     features = np.vstack([base[:1050], base[:20]])
-    graph = neighbour_graph(features, 4, approximate=True)
+    told: list[str] = []
+    graph = neighbour_graph(features, 4, approximate=True, progress=told.append)
+    assert told == ["approximate neighbours of 1,070 instances; the time left of this search is not known"]
     true = neighbour_graph(features, 4, approximate=False)
     assert true.exact and not graph.exact
     assert not (graph.indices == np.arange(len(features))[:, None]).any()

@@ -95,7 +95,7 @@ def neighbour_graph(
     space = Space.of(matrix)
     if approximate and len(space.base) > max(1_000, 8 * (k + 1)):
         if progress is not None:
-            progress(f"approximate neighbours of {len(matrix):,} instances")
+            progress(f"approximate neighbours of {len(matrix):,} instances; the time left of this search is not known")
         found, squared = _descend(space, k + 1)
     else:
         approximate = False
