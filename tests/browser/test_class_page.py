@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.report.runs import HOSTILE, make_run
 pytestmark = pytest.mark.browser
 NAME = HOSTILE[6]  # 300 characters without a space
 CARDS = "#error-list > li"
+AT_ONCE = 24  # cards before "Show all"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,9 @@ def test_the_page_of_a_class_fits_the_screen_and_is_accessible(open_page, writte
     page = opened.page
     page.locator(CARDS).first.wait_for()
     assert page.locator(CARDS).count() == page.locator(f"{CARDS} > .pic[role=img]").count()
-    assert page.locator(f"{CARDS} .mark").all_inner_texts() == errors.loc[errors["class"] == NAME, "id"].tolist()
+    assert (
+        page.locator(f"{CARDS} .mark").all_inner_texts() == errors.loc[errors["class"] == NAME, "id"].tolist()[:AT_ONCE]
+    )
     page.locator("html").evaluate(
         "html => html.querySelectorAll('details').forEach(details => { details.open = true; })"
     )
@@ -58,12 +62,12 @@ def test_the_page_of_a_class_fits_the_screen_and_is_accessible(open_page, writte
 
 def test_the_page_of_a_class_needs_no_script(open_page, written):
     folder, errors = written
-    own = errors[errors["class"] == NAME]
+    own = errors[errors["class"] == NAME].head(AT_ONCE)
     predicted = own["predicted"].iloc[0]
     fragment = f"#class={NAME}&predicted=" + quote(predicted, safe="!'()*")  # as the script writes it
     page = open_page(folder / "class.html", width=400, java_script_enabled=False, fragment=fragment).page
     assert NAME in page.inner_text("h1") and "of the time" in page.inner_text("h1")
-    assert page.locator(".gallery.errors figure .pic").count() == len(own) <= 24
+    assert page.locator(".gallery.errors figure .pic").count() == len(own)
     assert predicted in page.locator(".gallery.errors figure:has(:target)").inner_text()
     assert not page.locator("button:visible, select:visible, input:visible").count()
     assert page.locator("html").evaluate("html => html.scrollWidth") <= 400
@@ -78,14 +82,14 @@ def test_the_page_of_a_class_is_printed_with_its_errors(open_page, written):
     text = unicodedata.normalize("NFKC", " ".join(" ".join(pages).split()))  # "fi" may be one sign
     assert all(len(sheet) > 20 for sheet in pages)
     assert text.index("is classified correctly") < text.index("misclassified?")
-    assert all(f"{one} " in text for one in errors.loc[errors["class"] == NAME, "id"])
+    assert all(f"{one} " in text for one in errors.loc[errors["class"] == NAME, "id"][:AT_ONCE])
     assert "Download" not in text and "Predicted as" not in text
 
 
 def test_the_page_of_a_class_stays_with_its_class(open_page, written):
     folder, errors = written
     other = next(name for name in errors["class"] if name != NAME)
-    own = errors.loc[errors["class"] == NAME, "id"].tolist()
+    own = errors.loc[errors["class"] == NAME, "id"].tolist()[:AT_ONCE]
     cell = quote(errors.loc[errors["class"] == other, "predicted"].iloc[0], safe="")
     opened = open_page(folder / "class.html", fragment=f"#class={quote(other, safe='')}&predicted={cell}")
     page = opened.page
@@ -103,6 +107,19 @@ def test_the_page_of_a_class_stays_with_its_class(open_page, written):
     assert page.inner_text("#ticked-errors") == "1 ticked."
     assert page.locator(f"{CARDS}:has(.tick:checked) .mark").all_inner_texts() == [own[1]]
     assert opened.messages == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_tables_of_a_class_are_folded_on_the_screen_and_printed(open_page, written, script):
+    pypdf = pytest.importorskip("pypdf")
+    page = open_page(written[0] / "class.html", java_script_enabled=script).page
+    tables = page.locator("details.in-print table")
+    assert tables.count() and not tables.first.is_visible()
+    header = tables.first.locator("th").first.text_content()
+    pages = pypdf.PdfReader(io.BytesIO(page.pdf(format="A4"))).pages
+    text = re.sub(r"[\s\u200b]+", "", "".join(sheet.extract_text() for sheet in pages))  # lines may break in a word
+    assert header in text[text.index("Howaccurate") :]
+    assert not tables.first.is_visible()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", 400)])

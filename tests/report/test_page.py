@@ -204,6 +204,7 @@ def test_a_class_has_a_short_page_of_its_own(tmp_path):
         "&lt;[^&]*&gt;", "", text.split("<script")[0]
     )
     assert found.verdict()[0] in " ".join("".join(tree.text).split())
+    assert "in-print" in text and "<table" not in re.sub(r"(?s)<details.*?</details>", "", text)  # tables are folded
     ids = [attributes["id"] for _, attributes in tree.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert all(a["href"].removeprefix("#") in ids for a in tree.named("a"))

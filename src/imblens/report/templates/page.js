@@ -244,6 +244,13 @@
     for (const [figure, { drawing, box }] of views) drawing.remove(), figure.append(box);
   });
 
+  addEventListener("beforeprint", () => {
+    for (const folded of all("details.in-print:not([open])")) folded.open = true, folded.dataset.folded = "yes";
+  });
+  addEventListener("afterprint", () => {
+    for (const folded of all("details[data-folded]")) folded.open = false, delete folded.dataset.folded;
+  });
+
   // --- one class chosen: charts, lines, rows and the address follow
 
   const select = document.getElementById("class");
