@@ -249,7 +249,7 @@ ENTRIES: dict[str, Entry] = {
             "max_fit": COUNT,
         },
     ),
-    "errors": (of_run(lenses.errors), {"run": set(), "k": COUNT, "per_pair": COUNT, "limit": COUNT}),
+    "errors": (of_run(lenses.errors), {"run": set(), "k": COUNT, "per_pair": COUNT | NONE, "limit": COUNT}),
     "archetypes": (of_run(lenses.archetypes), {"run": set(), "k": COUNT, "prototypes": COUNT}),
     "adversaries": (of_run(lenses.adversaries), {"run": set(), "k": COUNT, "least_errors": COUNT | {"0"}}),
     "feature_overlap": (of_run(lenses.feature_overlap), {"run": set(), "top": COUNT}),
