@@ -78,7 +78,7 @@ When Learning With Imbalanced Data*; only its abstract was at hand, so its three
 Khakzar et al. 2022, *Analyzing the Effects of Handling Data Imbalance on Learned Features from Medical Images by Looking Into
 the Models*. EOS: Dablain et al. 2022, *Efficient Augmentation for Imbalanced Deep Learning*.
 
-What their conclusions ask for and do not measure is in [results](results.md#what-the-papers-suggest).
+What their conclusions ask for and do not measure is in [results](results/causes.md#what-the-papers-suggest).
 """
 
 

@@ -163,7 +163,7 @@ def collect(
 
     References:
         Settles 2009, Active learning literature survey (uncertainty, density). Aggarwal, Popescu and Hudelot 2020, Active
-        learning for imbalanced datasets. The score is ours; measured in docs/results.md.
+        learning for imbalanced datasets. The score is ours; measured in docs/results/decisions.md.
 
     Example:
         >>> rng = np.random.default_rng(0)
