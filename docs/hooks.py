@@ -40,7 +40,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def lens_pages() -> dict[str, str]:
-    """Return the page of every lens by its path in the site: its own text, and an example where `docs.build` wrote one."""
+    """Return the page of every lens by its path in the site: its text, an example where there is one, its function."""
     from imblens.lenses import all_lenses, lens_info
 
     found = {}
@@ -48,12 +48,21 @@ def lens_pages() -> dict[str, str]:
         page, example = lens_info(function).page, EXAMPLES / f"{name}.md"
         if page is not None:
             parts = [file.read_text(encoding="utf-8").strip() for file in (page, example) if file.is_file()]
+            parts += [lens_reference(function)] * lens_info(function).built_in
             found[f"lenses/{name}.md"] = "\n\n".join(parts) + "\n"
     return found
 
 
+def lens_reference(lens: Any) -> str:
+    """Return the part of a lens's page that describes its function: a call, arguments, tables."""
+    name = lens.__name__
+    call = f'```python\nimblens.audit(run, lenses="{name}")["{name}"].lines()  # or {name}(run, ...).tables\n```'
+    options = "    options:\n      heading_level: 3"
+    return f"## Function\n\n{call}\n\n::: {lens.__module__}.{name}\n{options}"
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the help of commands, the list of lenses and their functions."""
+    """Fill in the help of commands, the list of lenses, and links to their functions."""
     if LIST in markdown:
         markdown = markdown.replace(LIST, lens_table())
     if FUNCTIONS in markdown:
@@ -83,12 +92,12 @@ def lens_table() -> str:
 
 
 def lens_functions() -> str:
-    """Return the reference of every built-in lens's function."""
+    """Return links to the functions of the built-in lenses, each on the page of its lens."""
     from imblens.lenses import all_lenses, lens_info
 
-    functions = [lens for lens in all_lenses().values() if lens_info(lens).built_in]
-    call = '```python\nimblens.audit(run, lenses="{0}")["{0}"].lines()  # or {0}(run, ...).tables\n```\n'
-    return "\n".join(f"::: {lens.__module__}.{lens.__name__}\n\n{call.format(lens.__name__)}" for lens in functions)
+    lenses = {name: lens_info(lens) for name, lens in all_lenses().items() if lens_info(lens).built_in}
+    rows = [f"| [{name}](../lenses/{name}.md#function) | {info.question} |" for name, info in lenses.items()]
+    return "\n".join(["## Lenses", "", "| function | question |", "|---|---|", *rows])
 
 
 def other_names(module: str) -> str:
@@ -98,11 +107,22 @@ def other_names(module: str) -> str:
     for name in sorted(public_names(module) - described_names()):
         found = getattr(room, name)
         what = "value" if not callable(found) else "class" if isinstance(found, type) else "function"
-        first = (inspect.getdoc(found) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-        rows.append(f"| `{name}` | {what} | {'' if what == 'value' else first} |")
+        text = "" if what == "value" else inspect.getdoc(found) or ""
+        cells = [text.split("\n\n")[0].replace("\n", " "), short_example(text)]
+        rows.append(f"| `{name}` | {what} | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     if not rows:
         return ""
-    return "\n".join([f"## Also in {module}", "", "| name | kind | what it is |", "|---|---|---|", *rows])
+    return "\n".join([f"## Also in {module}", "", "| name | kind | what it is | example |", "|---|---|---|---|", *rows])
+
+
+def short_example(docstring: str) -> str:
+    """Return the first example of a docstring, with its result, where both are one line; "" where it needs lines before."""
+    lines = [*map(str.strip, docstring.splitlines()), "", "", ""]
+    first = next((i for i, line in enumerate(lines) if line.startswith(">>> ") and " import " not in line), None)
+    if first is None or re.match(r">>> (\w+ = |@|\w+ \w+)", lines[first]) or lines[first + 1].startswith("..."):
+        return ""
+    one = lines[first + 1] and (not lines[first + 2] or lines[first + 2].startswith(">>>"))
+    return f"`{lines[first][4:]}`" + (f" gives `{lines[first + 1]}`" if one else "")
 
 
 def public_names(module: str) -> set[str]:

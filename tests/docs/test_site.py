@@ -18,6 +18,7 @@ from docs.build import loaded_from_elsewhere
 from imblens.lenses import all_lenses
 
 ROOT = Path(__file__).resolve().parents[2]
+LOOKUP = re.compile(r"(all|find)_(?!maps|reading)|(?!class).*_(names|descriptions|candidates|info|sets)$")  # by name
 REPORTS = ("shapes", "treated", "digits", "arrays", "network")
 
 
@@ -111,6 +112,65 @@ def test_every_name_described_in_full_has_an_example() -> None:
         methods = vars(found).values() if isinstance(found, type) else ()
         assert any(">>>" in (inspect.getdoc(one) or "") for one in (found, *methods)), found
     assert len(described) > 80
+
+
+def test_every_lookup_by_name_has_a_line_to_try() -> None:
+    """Names of the tables that users may type: they find or list something by its name."""
+    from docs.hooks import OTHERS, described_names, other_names, public_names
+
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    tried = 0
+    for module in set(OTHERS.findall(pages)):
+        table = other_names(module)
+        for name in public_names(module) - described_names():
+            if LOOKUP.match(name):
+                row = next(line for line in table.splitlines() if line.startswith(f"| `{name}` |"))
+                assert f"{name}(" in row.rpartition(" | ")[2], row
+                tried += 1
+    assert tried > 15
+
+
+def test_the_example_of_a_table_is_one_line() -> None:
+    from docs.hooks import short_example
+
+    assert short_example("What.\n\n>>> import numpy as np\n>>> twice(2)\n4\n") == "`twice(2)` gives `4`"
+    assert short_example("What.\n\n>>> x = 1\n>>> twice(x)\n2") == "" == short_example("What.")
+    assert short_example("What.\n\n>>> twice(2)\n4\n5") == "`twice(2)`"
+
+
+def test_each_lens_is_described_on_its_own_page() -> None:
+    from docs.hooks import lens_functions, lens_pages
+
+    pages, links = lens_pages(), lens_functions()
+    assert ":::" not in links
+    for name in all_lenses():
+        page = pages[f"lenses/{name}.md"]
+        assert f"::: imblens.lenses.{name}" in page and f'lenses="{name}"' in page
+        assert f"(../lenses/{name}.md#function)" in links
+
+
+def test_links_into_a_page_of_results_lead_to_a_section() -> None:
+    """So do the addresses from when all results were one page."""
+    results = [ROOT / "docs" / "results.md", *(ROOT / "docs" / "results").glob("*.md")]
+    anchors = {page: places(page.read_text(encoding="utf-8")) for page in results}
+    old = anchors[results[0]]
+    assert all(one in old for page in results[1:] for one in anchors[page] - {"on-a-resnet-32"})
+    followed = 0
+    for page in written_pages():
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path = (page.parent / target).resolve() if target else page
+            if path in anchors:
+                assert anchor in anchors[path], (page.name, target, anchor)
+                followed += 1
+    assert followed > 25
+
+
+def places(text: str) -> set[str]:
+    """The anchors of a page: those of its headings, and those that it names."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^##+ (?:\[(.*)\]\(.*\)|(.*))$", text, re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", "".join(pair).lower()).strip().replace(" ", "-") for pair in headings}
+    return made | set(re.findall(r'<a id="([\w-]+)">', text))
 
 
 @pytest.mark.thorough  # the same site

@@ -36,7 +36,12 @@ def built_in_lenses() -> dict[str, Lens]:
 
 
 def all_lenses() -> dict[str, Lens]:
-    """Every lens by name, in report order: the built-in ones and those of installed packages."""
+    """Every lens by name, in report order: the built-in ones and those of installed packages.
+
+    Example:
+        >>> list(all_lenses())[0]
+        'class_accuracy'
+    """
     return dict(sorted(_LENSES.items(), key=_order))
 
 
@@ -45,6 +50,10 @@ def find_lens(name: str) -> Lens:
 
     Raises:
         MissingError: no such lens; the hint names the nearest.
+
+    Example:
+        >>> find_lens("archetypes").__name__
+        'archetypes'
     """
     return _LENSES.find(name)
 

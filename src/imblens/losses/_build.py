@@ -83,7 +83,12 @@ def loss_names(*, multilabel: bool | None = None) -> tuple[str, ...]:
 
 
 def loss_descriptions() -> dict[str, str]:
-    """Return one line for each loss."""
+    """Return one line for each loss.
+
+    Example:
+        >>> sorted(loss_descriptions()) == sorted(loss_names())
+        True
+    """
     return {name: entry.description for name, entry in LOSSES.items()}
 
 
@@ -105,6 +110,10 @@ def find_loss(name: str) -> LossEntry:
 
     Raises:
         MissingError: there is no such loss.
+
+    Example:
+        >>> find_loss("wbce").multilabel
+        True
     """
     return _REGISTRY.find(name)
 

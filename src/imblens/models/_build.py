@@ -104,7 +104,12 @@ def model_names() -> tuple[str, ...]:
 
 
 def model_descriptions() -> dict[str, str]:
-    """Return one line for each network that has a name, and for each library whose networks can be named."""
+    """Return one line for each network that has a name, and for each library whose networks can be named.
+
+    Example:
+        >>> set(model_names()) <= set(model_descriptions())
+        True
+    """
     return {**{name: entry.description for name, entry in MODELS.items()}, **LIBRARIES}
 
 
@@ -116,6 +121,10 @@ def find_model(name: str) -> str:
     Raises:
         MissingError: there is no such network or file.
         DependencyError: the library is not installed, or cannot be imported.
+
+    Example:
+        >>> find_model("smallnet")
+        'smallnet'
     """
     if library_of(name):
         return find_library_model(name)

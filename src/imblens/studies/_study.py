@@ -90,12 +90,22 @@ class Result:
 
 
 def study_names() -> list[str]:
-    """Return the names of the built-in studies."""
+    """Return the names of the built-in studies.
+
+    Example:
+        >>> "long-tail" in study_names()
+        True
+    """
     return list(study_descriptions())
 
 
 def study_descriptions() -> dict[str, str]:
-    """Return one line on every built-in study."""
+    """Return one line on every built-in study.
+
+    Example:
+        >>> list(study_descriptions()) == study_names()
+        True
+    """
     found = {
         "diagnosis": _planted.QUESTION,
         "fragility": f"{_fragility.QUESTION} ({_fragility.PAPER})",
@@ -108,7 +118,12 @@ def study_descriptions() -> dict[str, str]:
 
 
 def study_file(name: str) -> str:
-    """Return the TOML file of a built-in study; "" for one that is not a grid."""
+    """Return the TOML file of a built-in study; "" for one that is not a grid.
+
+    Example:
+        >>> "[[data]]" in study_file("eos-table2")
+        True
+    """
     path = _grid.built_in().get(name)
     return "" if path is None else path.read_text(encoding="utf-8")
 

@@ -20,12 +20,22 @@ OVERSAMPLERS = Registry("over-sampler", _built_in)
 
 
 def oversamplers() -> dict[str, Oversampler]:
-    """Return every over-sampler by name."""
+    """Return every over-sampler by name.
+
+    Example:
+        >>> "smote" in oversamplers()
+        True
+    """
     return dict(OVERSAMPLERS)
 
 
 def oversampler_descriptions() -> dict[str, str]:
-    """Return one line on every over-sampler."""
+    """Return one line on every over-sampler.
+
+    Example:
+        >>> list(oversampler_descriptions()) == list(oversamplers())
+        True
+    """
     return {name: oversampler.purpose for name, oversampler in OVERSAMPLERS.items()}
 
 
@@ -34,6 +44,10 @@ def find_oversampler(name: str) -> Oversampler:
 
     Raises:
         MissingError: no such over-sampler; the hint names the nearest.
+
+    Example:
+        >>> find_oversampler("smote").name
+        'smote'
     """
     return OVERSAMPLERS.find(name)
 

@@ -49,7 +49,12 @@ SAMPLERS = Registry(
 
 
 def sampler_descriptions() -> dict[str, str]:
-    """Return one line for each sampler."""
+    """Return one line for each sampler.
+
+    Example:
+        >>> "natural" in sampler_descriptions()
+        True
+    """
     return {name: sampler.description for name, sampler in SAMPLERS.items()}
 
 

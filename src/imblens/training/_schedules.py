@@ -207,7 +207,12 @@ def default_schedule(*, multilabel: bool) -> str:
 
 
 def schedule_descriptions() -> dict[str, str]:
-    """Return one line for each schedule."""
+    """Return one line for each schedule.
+
+    Example:
+        >>> "short" in schedule_descriptions()
+        True
+    """
     return {name: schedule.description for name, schedule in SCHEDULES.items()}
 
 
@@ -216,5 +221,9 @@ def find_schedule(name: str) -> Schedule:
 
     Raises:
         MissingError: there is none.
+
+    Example:
+        >>> find_schedule("short").name
+        'short'
     """
     return SCHEDULES.find(name)

@@ -38,7 +38,12 @@ UNEVEN = 1.5  # largest class over the smallest, from which a head is expected t
 
 
 def best_candidates() -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Names and options that `best` tries by default, in the order in which it prefers them."""
+    """Names and options that `best` tries by default, in the order in which it prefers them.
+
+    Example:
+        >>> "refit" in dict(best_candidates())
+        True
+    """
     return tuple((name, dict(options)) for name, options in LIST)
 
 
