@@ -298,6 +298,11 @@ def lens_info(function: Callable[..., Finding]) -> LensInfo:
 
     Raises:
         TypeError: `function` is not a lens: it is not decorated with `lens`.
+
+    Example:
+        >>> from imblens.lenses import archetypes
+        >>> lens_info(archetypes).name
+        'archetypes'
     """
     info = getattr(function, "info", None)
     if not isinstance(info, LensInfo):
