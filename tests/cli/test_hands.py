@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from imblens.cli import app
+from imblens.cli._explain import _without_markdown
 from tests.cli.test_bad_input import GOOD, LABELS
 from tests.commands import imblens
 
@@ -71,6 +72,24 @@ def test_names_are_explained(words: list[str], said: tuple[str, ...], tmp_path: 
         assert done.returncode == 0, done.stderr
         text = "\n".join(json.loads(done.stdout).values()) if more else done.stdout
         assert all(part in text for part in said)
+
+
+def test_tables_of_an_explanation_fit_a_terminal(tmp_path: Path) -> None:
+    rows = [
+        line
+        for line in imblens("audit", "--explain", "diagnosis", cwd=tmp_path).stdout.splitlines()
+        if line[:3] == "  `"
+    ]
+    assert len(rows) > 1 and max(map(len, rows)) <= 120
+
+
+def test_no_column_of_an_explanation_is_a_letter_wide() -> None:
+    table = "\n".join(
+        ["| cause | when | strength |", "|---|---|---|", f"| ranking | {'low and ' * 20} | {'half ' * 9} |"]
+    )
+    lines = _without_markdown(table)
+    assert all(len(line) <= 120 for line in lines) and len(lines) < 8
+    assert " ".join(" ".join(lines).split()).count("half") == 9
 
 
 def test_explanations_load_no_torch(tmp_path: Path) -> None:

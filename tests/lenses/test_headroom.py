@@ -41,7 +41,7 @@ def test_the_ceiling_is_what_the_best_line_between_two_normals_reaches():
     assert table.loc["rare", "accuracy"] < 0.6 < table.loc["rare", "best_head"]
     assert (table["ceiling_low"] <= table["ceiling"]).all() and (table["ceiling"] <= table["ceiling_high"]).all()
     assert abs(finding.summary["remaining"]) < 0.02
-    assert "refit the head (imblens treat RUN --with refit)" in finding.lines()["rare"]
+    assert "refit the head (imblens treat RUN --with refit --set l2=0.5)" in finding.lines()["rare"]
     assert not any("`" in line for line in finding.lines().values())  # a report shows it as it is
 
 

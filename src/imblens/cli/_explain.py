@@ -6,6 +6,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import typer
@@ -14,6 +15,7 @@ from imblens.cli._lists import LISTS
 from imblens.cli._shared import emit
 from imblens.errors import MissingError, did_you_mean
 
+WIDTH, NARROWEST = 116, 12  # characters of a table, of a column
 _ONE_OF = {  # list -> one entry of it, for messages
     "data": "data set",
     "models": "network",
@@ -92,15 +94,20 @@ def _without_markdown(text: str) -> list[str]:
 
 
 def _columns(table: list[list[str]]) -> list[str]:
-    """Align rows in columns; the last column, which may be long, is wrapped."""
+    """Align rows in columns; where they are wider than a terminal, the widest columns are wrapped."""
     filled = [row for row in table if not all(set(cell) <= set("-: ") for cell in row)]
     if not filled:
         return []
-    width = [max(len(row[i]) if i < len(row) else 0 for row in filled) for i in range(max(map(len, filled)))]
+    n = max(map(len, filled))
+    rows = [row + [""] * (n - len(row)) for row in filled]
+    width = [max(len(row[i]) for row in rows) for i in range(n)]
+    while sum(width) + 2 * n > WIDTH and max(width) > NARROWEST:
+        width[width.index(max(width))] -= 1
     lines = []
-    for row in filled:
-        first = "".join(f"{cell:<{width[i]}}  " for i, cell in enumerate(row[:-1]))
-        lines += textwrap.wrap(
-            row[-1], max(40, 116 - len(first)), initial_indent="  " + first, subsequent_indent="  " + " " * len(first)
-        ) or ["  " + first.rstrip()]
+    for row in rows:
+        cells = [
+            textwrap.wrap(cell, max(1, wide), break_on_hyphens=False) for cell, wide in zip(row, width, strict=True)
+        ]
+        for parts in zip_longest(*cells, fillvalue=""):
+            lines.append("  " + "  ".join(f"{part:<{wide}}" for part, wide in zip(parts, width, strict=True)).rstrip())
     return lines

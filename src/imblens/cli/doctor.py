@@ -51,4 +51,13 @@ def command(
         group: Any = context.parent
         report.update(described(group.command.commands, group))
     lines = [f"{key}: {value or 'not installed'}" for key, value in report.items()]
-    emit(report, [*lines, "next: imblens demo"], as_json=as_json)
+    emit(report, [*lines, f"next: {_next()}"], as_json=as_json)
+
+
+def _next() -> str:
+    """A first command that works with what is installed."""
+    from imblens.base.extras import missing_packages
+
+    if missing_packages("torch"):
+        return "imblens audit ARRAYS.npz"
+    return "imblens capture DATA --model FILE.py:FACTORY --out RUN" if missing_packages("train") else "imblens demo"

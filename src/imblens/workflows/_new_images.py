@@ -62,7 +62,7 @@ def network_of_run(run: Run, weights: Path, what: str) -> Any:
     if not weights.is_file() or not arch or not settings:
         raise InputError(
             f"{what} holds no network that imblens trained, so it cannot read images.",
-            hint="Pass features or logits of the images as ARRAYS.npz, or capture them with your network as a run.",
+            hint="Pass logits (or features) of the images as ARRAYS.npz: network(images) after Run.load(OUT).install(network).",
         )
     options = run.meta.get("loss_options") or {}
     normalised = find_loss(str(run.meta.get("loss", "ce"))).normalised_head

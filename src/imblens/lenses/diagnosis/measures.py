@@ -123,7 +123,8 @@ def _overlap(run: Run) -> Seen:
         found[label] = (
             strength * weights[label],
             f"it overlaps with {run.classes[other]}: wherever the boundary between the two is drawn, about "
-            f"{percent(share)} of both lie on the wrong side (median of other classes with their rivals: {percent(usual)}).",
+            f"{percent(share)} of both lie on the wrong side (chance: 50%; median of other classes with their rivals: "
+            f"{percent(usual)}).",
         )
     return found
 

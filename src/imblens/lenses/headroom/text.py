@@ -62,7 +62,8 @@ def _advice(row: dict[str, Any], what: str) -> str:
             "even if only the head is fitted on them"
         )
     return (
-        f"{heads}. To gain most of this, refit the head (imblens treat RUN --with refit); --with best compares treatments"
+        f"{heads}. To gain most of this, refit the head (imblens treat RUN --with refit --set l2=0.5); --with best compares "
+        "treatments"
         if known and refitted - now >= NOTABLE
         else heads
     )
