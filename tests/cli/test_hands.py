@@ -205,7 +205,7 @@ def test_endings_state_what_was_found_and_what_to_type_next(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         lines = done.stdout.strip().splitlines()
     assert any("balanced accuracy" in line for line in lines)
-    assert lines[-1].startswith(("next: imblens audit run-", "next: imblens treat run --with best"))
+    assert lines[-1].startswith(("next: imblens audit run-", "next: imblens collect run"))
 
 
 def test_a_treatment_states_who_gains_and_who_has_one_instance(tmp_path: Path) -> None:
@@ -252,3 +252,19 @@ def test_python_runs_it_as_a_module(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "imblens", "audit", "nowhere.npz"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("error: no run at nowhere.npz.")
+
+
+def test_where_a_treatment_did_not_gain_the_next_step_is_data(tmp_path: Path) -> None:
+    n_classes, dim = len(np.unique(LABELS)), GOOD["train_features"].shape[1]
+    head = {"head_weight": np.random.default_rng(0).normal(size=(n_classes, dim)), "head_bias": np.zeros(n_classes)}
+    for name in ("a.npz", "b.npz"):
+        np.savez(tmp_path / name, **GOOD, **head)
+    words = ["--with", "temperature", "--set", "temperature=2", "--set", "check_split=false", "--out", "cooler"]
+    done = imblens("treat", "a.npz", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for other, after in (
+        ("cooler", "collect a.npz --out collect"),
+        ("b.npz", "treat a.npz --with best --out RUN-best"),
+    ):
+        done = imblens("compare", "a.npz", other, "--no-map", "--out", f"with-{other}", cwd=tmp_path)
+        assert done.stdout.strip().splitlines()[-1] == f"next: imblens {after}", done.stderr

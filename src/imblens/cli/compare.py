@@ -12,7 +12,11 @@ from imblens.cli._explain import explain
 from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, rows, show, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+
+    from imblens.run import Run
 
 EXAMPLES = examples(
     "imblens compare RUN RUN2 --out comparison",
@@ -69,7 +73,7 @@ def command(
             *rows(table),
             f"report: {report}",
             *address(report),
-            f"next: {shown(*_next(sources, table, columns))}",
+            f"next: {shown(*_next(sources, runs, table, columns))}",
         ],
         as_json=as_json,
     )
@@ -77,10 +81,15 @@ def command(
         show(report)
 
 
-def _next(sources: list[Path], table: pd.DataFrame, columns: tables.TableOptions) -> list[str | Path]:
-    """Suggest auditing the run that gained most, or a treatment where no run gained clearly."""
+def _next(
+    sources: list[Path], runs: Sequence[Run], table: pd.DataFrame, columns: tables.TableOptions
+) -> list[str | Path]:
+    """Suggest auditing the run that gained most; where none gained clearly, a treatment, or data if one was tried."""
     change = table["change"].iloc[1:][table["change_low"].iloc[1:] > 0]
-    if change.empty:
-        return ["imblens", "treat", sources[0], *columns.words(sources[0]), "--with", "best", "--out", "RUN-best"]
-    best = sources[int(change.idxmax())]
-    return ["imblens", "audit", best, *columns.words(best), "--out", f"{best.with_suffix('')}-audit"]
+    if not change.empty:
+        best = sources[int(change.idxmax())]
+        return ["imblens", "audit", best, *columns.words(best), "--out", f"{best.with_suffix('')}-audit"]
+    words: list[str | Path] = [sources[0], *columns.words(sources[0])]
+    if any("treatment" in run.meta for run in runs):
+        return ["imblens", "collect", *words, "--out", "collect"]
+    return ["imblens", "treat", *words, "--with", "best", "--out", "RUN-best"]
