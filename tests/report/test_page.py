@@ -17,6 +17,7 @@ from PIL import Image
 import imblens.report._page as page
 from imblens.lenses import HEADINGS, all_lenses, lens_page
 from imblens.report import audit, figures, summary
+from imblens.report._errors import wanted_images
 from imblens.report._evidence import in_full
 from imblens.report._html import table_html, turned, whole
 from imblens.report._image_sheet import sheet
@@ -193,6 +194,15 @@ def test_class_of_interest_is_shown_in_full(tmp_path):
     for lens in ("class_accuracy", "adversaries"):
         assert found[lens].lines()["truck"] in part
     assert "prototype" in part and "neighbour_count" in part
+
+
+def test_images_of_the_first_error_of_each_cell_come_first():
+    cells = ["ab", "ab", "ab", "cd", "ba"]
+    rows = [
+        {"id": str(i), "class": of[0], "predicted": of[1], "neighbours": [{"id": "n"}]} for i, of in enumerate(cells)
+    ]
+    order = [name for split, name in wanted_images(rows) if split == "test"]
+    assert order == ["0", "3", "4", "1", "2"]
 
 
 def test_a_class_has_a_short_page_of_its_own(tmp_path):

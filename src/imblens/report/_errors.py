@@ -59,8 +59,18 @@ def totals(audit: AuditFields) -> dict[str, int]:
 
 
 def wanted_images(found: Sequence[Mapping[str, Any]]) -> Iterator[Key]:
-    """Yield what the page can show of the errors, the most important first: errors of static rows, then all."""
-    for row in found:
+    """Yield what the page can show of the errors, the most important first: the first of each cell, then the second, ...
+
+    So no cell goes without images where the space of a page does not suffice for all.
+    """
+    turns: dict[tuple[str, str], int] = {}
+    order = []
+    for i, row in enumerate(found):
+        pair = row["class"], row["predicted"]
+        turns[pair] = turns.get(pair, 0) + 1
+        order.append((turns[pair], i))
+    for _, i in sorted(order):
+        row = found[i]
         yield "test", row["id"]
         yield from (("train", near["id"]) for near in row["neighbours"][:NEAR])
 
