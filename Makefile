@@ -91,9 +91,9 @@ bench-scale: setup ## measure time, memory and disk of audits of a million insta
 soak: setup ## try unusual inputs and options (a minute); print the results of kills, fuzzing, mutants and coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trust.soak
 
-coverage: setup ## measure the share of lines and branches that the tests outside the browser run, in one process (half an hour)
+coverage: setup ## measure the share of lines and branches that the quick tests run, in one process (20 minutes)
 	mkdir -p build
-	$(TESTED) -m slipcover --branch --json --out build/coverage.json $(MEASURED) -m pytest -m "not browser"
+	$(TESTED) -m slipcover --branch --json --out build/coverage.json $(MEASURED) -m pytest -m "not browser and not slow"
 	$(BIN)/python -m tests.trust.covered build/coverage.json
 
 docs: setup ## build the site, with reports made here, into build/site

@@ -1,4 +1,4 @@
-"""Which share of the lines and branches do the tests outside the browser run? `make coverage` measures it in half an hour.
+"""Which share of the lines and branches do the quick tests run? `make coverage` measures it in 20 minutes.
 
 python -m tests.trust.covered build/coverage.json     keeps the sums that slipcover wrote
 python -m tests.trust.covered                          the figures only
@@ -26,7 +26,7 @@ def figures() -> list[str]:
         return ["coverage: not measured"]
     kept = json.loads(RESULTS.read_text())
     shares = [f"{run / (run + left):.1%} of {run + left:,} {kind}" for kind, (run, left) in kept.items()]
-    return [f"coverage: the tests outside the browser run {' and '.join(shares)}"]
+    return [f"coverage: the quick tests run {' and '.join(shares)}"]
 
 
 def main() -> int:
