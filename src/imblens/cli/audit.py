@@ -213,8 +213,9 @@ def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] =
         columns: the options that name the columns of a table.
     """
     from imblens.report import next_treatment
+    from imblens.treatments import treatment_names
 
     treatment = next_treatment(found)
-    if " " in treatment:
+    if treatment not in treatment_names():
         return f"next: {treatment}"
     return f"next: {shown('imblens', 'treat', source, *columns, '--with', treatment, '--out', out)}"
