@@ -25,6 +25,7 @@ from imblens.errors import ExistsError, ImblensError, InputError, MissingError
 from imblens.models import build_model, load_weights
 from imblens.models.normed import NormedLinear
 from imblens.training import SCHEDULES, Fitting, Trained, train
+from imblens.training._prepare import _is_bf16_faster
 
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
 FACTORY = """
@@ -413,3 +414,12 @@ def test_a_fresh_process_prints_nothing_else(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("epoch 1/1  loss ")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_precision_is_measured_once_so_that_two_trainings_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = np.random.default_rng(0).random(1000).cumsum().tolist()
+    _is_bf16_faster.cache_clear()
+    monkeypatch.setattr("imblens.training._prepare.time.perf_counter", lambda: moments.pop(0))
+    assert len({_is_bf16_faster("cpu") for _ in range(20)}) == 1
+    monkeypatch.undo()
+    _is_bf16_faster.cache_clear()

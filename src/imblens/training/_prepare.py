@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,8 +242,12 @@ def _fastest_precision() -> str:
     return "bf16-mixed" if able and _is_bf16_faster("cuda" if torch.cuda.is_available() else "cpu") else "32-true"
 
 
+@cache
 def _is_bf16_faster(device: str) -> bool:
-    """Time a convolution in both precisions, some milliseconds each: the best of five has to be a tenth shorter."""
+    """Time a convolution in both precisions, some milliseconds each: the best of five has to be a tenth shorter.
+
+    Once per process: near the limit another measurement could differ, and with it the bits of the same training.
+    """
     import torch
 
     images, kernels = (torch.ones(size, device=device) for size in ((32, 64, 16, 16), (64, 64, 3, 3)))
