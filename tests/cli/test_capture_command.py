@@ -74,6 +74,8 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["merge", *parts, "--out", str(tmp_path / "merged")])
     assert done.exit_code == 0 and "merged 2 shards: 16 train, 8 test" in done.output, done.output
     merged = Run.load(tmp_path / "merged")
+    balanced = np.mean([whole.test.correct[whole.test.labels == label].mean() for label in (0, 1)])
+    assert f"test: accuracy {whole.test.correct.mean():.1%}, balanced accuracy {balanced:.1%};" in done.output
     for name, split in whole.splits.items():
         assert merged.splits[name].ids.tolist() == split.ids.tolist()
         assert (merged.splits[name].labels == split.labels).all() and merged.splits[name].columns == split.columns

@@ -196,19 +196,42 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
             print(one_line(line))
 
 
-def emit_run(run: Run, out: Path, done: str, *, as_json: bool) -> None:
-    """Print what a run holds that a command wrote, after what it did."""
+def emit_run(run: Run, out: Path, done: str, *, as_json: bool, whole: bool = True) -> None:
+    """Print what a run holds that a command wrote, after what it did; its accuracy on test if it is the whole run."""
     counts = {name: len(split) for name, split in run.splits.items()}
     counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    accuracy = _test_accuracy(run) if whole else None
     emit(
-        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes)},
+        {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes), "test": accuracy},
         [
             f"{done} {counted} instances x {run.dim} features",
+            *_accuracy_lines(accuracy),
             f"run: {out}",
             f"next: {shown('imblens', 'audit', out)}",
         ],
         as_json=as_json,
     )
+
+
+def _test_accuracy(run: Run) -> dict[str, float | None] | None:
+    """Return accuracy and balanced accuracy on the test split, as in the report; None where they are not known."""
+    from imblens.errors import NotApplicable
+    from imblens.lenses import class_accuracy
+
+    try:
+        summary = class_accuracy(run).summary
+    except NotApplicable:
+        return None
+    return {name: summary[name] for name in ("accuracy", "balanced_accuracy")}
+
+
+def _accuracy_lines(found: dict[str, float | None] | None) -> list[str]:
+    if found is None or found["accuracy"] is None or found["balanced_accuracy"] is None:
+        return []
+    return [
+        f"test: accuracy {found['accuracy']:.1%}, balanced accuracy {found['balanced_accuracy']:.1%}; "
+        "if you know other values, check the preprocessing and the order of classes"
+    ]
 
 
 def address(report: Path) -> list[str]:

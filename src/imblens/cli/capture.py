@@ -173,7 +173,7 @@ def command(
         run = by_ray(asked, images, out, progress, address)
     else:
         run = asked.run(images, out, progress, part)
-    emit_run(run, out, "captured", as_json=as_json)
+    emit_run(run, out, "captured", as_json=as_json, whole=part is None)
 
 
 def shard_of(text: str) -> tuple[int, int]:
