@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
 from imblens.lenses import ClassMeasure, Finding, common_rows
 from imblens.run import Run, group_effects
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMMARY = ("balanced_accuracy", "geometric_mean", "macro_f1", "accuracy")
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # of the same test instances in two runs
@@ -40,8 +38,6 @@ def paired_rows(first: Run, other: Run) -> Rows | None:
 
 def class_table(first: Run | None, run: Run, name: str, classes: Sequence[str]) -> pd.DataFrame:
     """Rows of the table `comparison` for one run; without changes where it is the first."""
-    import pandas as pd
-
     right, count = class_counts(run, classes)
     worth = class_effects(run, classes)
     accuracy, low, high = mean_of_kinds(divide(right, count), *wilson(right / worth, count / worth))
@@ -166,8 +162,6 @@ def summary_table(
     per_class: pd.DataFrame,
     measures: pd.DataFrame,
 ) -> pd.DataFrame:
-    import pandas as pd
-
     rows = []
     tested = classes_known_in_all(per_class)
     any_run = per_class.dropna(subset=["accuracy"])["class"].nunique()  # classes that some run tests
@@ -198,8 +192,6 @@ def summary_table(
 def measure_table(
     measured: Sequence[Mapping[str, ClassMeasure]], names: Sequence[str], classes: Sequence[str]
 ) -> pd.DataFrame:
-    import pandas as pd
-
     rows = []
     for measure in dict.fromkeys(name for of_run in measured for name in of_run):
         first: dict[str, float] = {}

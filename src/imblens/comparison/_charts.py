@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from imblens.charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, class_axis, table_chart
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down")
@@ -117,7 +116,6 @@ def _accuracy_of(table: Any) -> str:
 
 def _change(drawn: _Drawn) -> Any:
     import altair as alt
-    import pandas as pd
 
     names = drawn.names[1:]
     table = drawn.classes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.charts import BLACK, GREY, class_axis, table_chart, tip
 from imblens.comparison._charts import COLOURS
 from imblens.comparison._of_classes import DENSITY, ERRORS, STRONGEST
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST = 20  # classes beside the named one; of more, those that matter most
 LANE, PALE = 15, "#E3E7EB"  # pixels of a run's bar; the colour of features that are not shared
@@ -93,7 +92,6 @@ def _counts(names: Sequence[str], table: pd.DataFrame, column: str, title: str) 
 
 def _forecast(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     import altair as alt
-    import pandas as pd
 
     kinds = {"forecast": "forecast", "observed": "observed in test"}
     long = pd.concat([table.assign(kind=text, value=table[column]) for column, text in kinds.items()])
@@ -153,7 +151,6 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
 def _density(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     """A bar of each other class: how much denser each strongest feature of the named class is in it (IML, Fig. 10)."""
     import altair as alt
-    import pandas as pd
 
     table = table.assign(ratio=table["ratio"].fillna(0.0))
     total = table.groupby(["adversary", "run"], sort=False)["ratio"].sum().reset_index()

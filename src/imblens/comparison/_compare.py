@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.arguments import checked, flag, some_texts
 from imblens.base.progress import tracked
@@ -30,9 +31,6 @@ from imblens.lenses import (
     run_lenses,
 )
 from imblens.run import Run, as_runs, group_name, legible
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 POINTS = 2_000  # real instances, and synthetic ones of each run, on a map of named classes
 
@@ -155,8 +153,6 @@ def compare(
 
 
 def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, of: str | Sequence[str]) -> Comparison:
-    import pandas as pd
-
     if len(runs) < 2:
         raise InputError(f"compare got {len(runs)} run(s).", hint="Give two or more; the first is the reference.")
     labelled = tuple(legible(str(name)) for name in names) if names is not None else _names(runs)
@@ -211,8 +207,6 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
 
 def _class_features(runs: Sequence[Run], names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
     """Tables and notes of `compare_class_features` from the first run to each other one that can be compared with it."""
-    import pandas as pd
-
     found: dict[str, list[pd.DataFrame]] = {}
     notes: list[str] = []
     for name, run in zip(names[1:], runs[1:], strict=True):

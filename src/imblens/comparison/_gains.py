@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from imblens.base.wording import percent, points
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRADED = 0.2  # change of recall and of specificity, in opposite directions, from which a sentence names it
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses import adversaries, feature_density, feature_overlap
 from imblens.run import Run, same_features
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ERRORS, STRONGEST, DENSITY = "class_errors", "class_strongest", "class_density"
 
@@ -50,8 +48,6 @@ def class_tables(
         rate_ratio): how often they are among the strongest of instances of another class (IML, Fig. 10). The last two hold
         runs with the same features once.
     """
-    import pandas as pd
-
     found: dict[str, list[pd.DataFrame]] = {ERRORS: [], STRONGEST: [], DENSITY: []}
     notes = []
     for place, (run, name) in enumerate(zip(runs, names, strict=True)):
@@ -89,8 +85,6 @@ def _forecast(run: Run) -> tuple[pd.DataFrame | None, str]:
 
 def _errors(run: Run, label: str, forecast: pd.DataFrame | None) -> pd.DataFrame:
     """Rows of `class_errors` for one class, in the order of the run's classes; NaN where unknown."""
-    import pandas as pd
-
     place = run.classes.index(label)
     others = np.flatnonzero(np.arange(run.n_classes) != place)
     names = np.asarray(run.classes, dtype=object)[others]

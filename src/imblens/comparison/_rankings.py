@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.wording import listed
 from imblens.lenses.ranking import RankingChanges, ranking_changes
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST = 4_000_000  # instances times classes up to which changes are drawn
 NAMED = 3
@@ -48,8 +46,6 @@ def with_intervals(measures: pd.DataFrame, found: Mapping[str, RankingChanges], 
 
 def ranking_table(found: Mapping[str, RankingChanges]) -> pd.DataFrame:
     """Changes of the means over classes: run, measure, change, change_low, change_high."""
-    import pandas as pd
-
     keys = ("change", "change_low", "change_high")
     rows = [
         {"run": name, "measure": measure, **dict(zip(keys, ends, strict=True))}

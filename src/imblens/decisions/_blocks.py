@@ -6,14 +6,13 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import ipc
 
 from imblens.base.files import write_atomic
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def parts_folder(out: Path) -> Path:
@@ -42,9 +41,6 @@ def digest_of(*values: Any) -> str:
 
 def kept_table(folder: Path, place: int, digest: str, make: Callable[[], pa.Table]) -> pa.Table:
     """Return block number `place` of this digest as it was kept, else make and keep it."""
-    import pyarrow as pa
-    from pyarrow import ipc
-
     path = folder / f"{place:06d}-{digest}.arrow"
     try:
         with pa.OSFile(str(path)) as file:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, flag, some_texts, whole
@@ -24,9 +25,6 @@ from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import class_share, points, save_section, section
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, as_array, as_run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -81,8 +79,6 @@ class Collection:
 
     def section(self) -> dict[str, Any]:
         """Return lines, table (rarest classes first) and notes for the section "Before you deploy" of a report."""
-        import pandas as pd
-
         table = self.tables["classes"].sort_values("train_count", kind="stable")
         columns = {"class": table["class"], "training instances": table["train_count"]}
         for factor in FACTORS if "gain_2" in table else ():
@@ -178,8 +174,6 @@ def collect(
         >>> int((truth[found.tables["list"]["id"].astype(int)] == 2).sum()) > 3 * 40 * 50 / 1550  # than at random
         True
     """
-    import pandas as pd
-
     run = as_run(run, "collect")
     if pool is None and not gain:
         raise InputError("collect: neither a pool nor gains were requested.", hint="Pass pool=, or gain=True.")
@@ -234,8 +228,6 @@ def _list(
     run: Run, data: Unlabelled, count: int, aimed: NDArray[np.bool_], seed: int
 ) -> tuple[pd.DataFrame, Floats, Floats, list[str]]:
     """The list, the class shares of the pool, the expected instances of each class, and notes."""
-    import pandas as pd
-
     if not len(data.ids):
         raise InputError("collect: the pool is empty.", hint="Give features of at least one instance.")
     if not (known := pd.Index(data.ids)).is_unique:

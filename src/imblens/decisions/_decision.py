@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_path, a_seed, a_text, checked, either, flag, mapping, number
@@ -21,9 +23,6 @@ from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.run import Head, Run, Split, as_array, as_run, features_matrix
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -316,8 +315,6 @@ class Decision:
             InputError: neither features nor logits, or no head for features.
             ShapeError: other columns than the run has.
         """
-        import pyarrow as pa
-
         checked = self.checked(features, logits)
         columns = columns_of(self.decide(*checked), self.classes)
         return pa.table(columns).to_pandas()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import mapping, number
@@ -243,8 +244,6 @@ def _text(path: Path, what: str) -> str:
 
 def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
     import io
-
-    import pandas as pd
 
     if not path.is_file():
         _text(path, what)  # raises

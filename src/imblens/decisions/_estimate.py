@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, a_text, checked, whole
@@ -24,9 +25,6 @@ from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import class_share, save_section, section, with_interval
 from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
 from imblens.run import Run, as_run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 DRAWS = 200
@@ -79,8 +77,6 @@ class Estimate:
 
     def section(self) -> dict[str, Any]:
         """Return lines, table (least recall first) and notes for the section "Before you deploy" of a report."""
-        import pandas as pd
-
         table = self.tables["estimate"].sort_values("recall", kind="stable")
         columns = {"class": table["class"], "labels": table["label_count"]}
         for name in ("recall", "precision"):
@@ -308,8 +304,6 @@ def _result(
     verdict: str,
     notes: list[str],
 ) -> Estimate:
-    import pandas as pd
-
     multilabel = run.task == "multilabel"
     counts = source.labels.sum(axis=0) if multilabel else np.bincount(source.labels, minlength=run.n_classes)
     columns: dict[str, Any] = {"class": run.classes, "label_count": counts, "predicted_count": mine.sum(axis=0)}
@@ -359,8 +353,6 @@ def _pairs(found: Measures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _confusion(run: Run, values: _Values) -> pd.DataFrame:
-    import pandas as pd
-
     of, to = _pairs(values.found)
     share = values.found.confusion[of, to]
     low, high = widened(*_ends([draw.confusion for draw in values.drawn]), share, values.n * values.found.share[of])

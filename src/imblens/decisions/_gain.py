@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import some_rows
@@ -14,9 +15,6 @@ from imblens.base.random_state import random_state_kept
 from imblens.base.wording import listed
 from imblens.errors import InputError
 from imblens.run import Run, Split, as_run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -74,8 +72,6 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
         >>> int(table["gain_4"].idxmax())  # the rare class gains most
         2
     """
-    import pandas as pd
-
     run = as_run(run, "collection_gain")
     split = _held_out(run)
     if (run.train.class_counts > 0).sum() < 2:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, flag, number, some_texts
@@ -19,9 +20,6 @@ from imblens.decisions._same_test import in_order, same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, Split, as_run, group_effects, group_name
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 TWO = some_texts("two names", count=2)
@@ -129,8 +127,6 @@ def gate(
             frames.append(_calibration(two, share, seed, notes))
         if minimum:
             frames.append(_constraints(run, now, minimum))
-    import pandas as pd
-
     known = [one.dropna(axis=1, how="all") for one in frames]  # before pandas 3, empty columns come with a warning
     table = pd.concat(known, ignore_index=True).reindex(columns=frames[0].columns)
     untested = list(table.loc[table["result"] == "skipped", "class"].drop_duplicates())
@@ -219,8 +215,6 @@ class _Two(NamedTuple):
 
 
 def _drops(two: _Two, max_drop: float, alpha: float) -> tuple[pd.DataFrame, float]:
-    import pandas as pd
-
     run, now, then, order, pairs = two
     parts: list[Drops] = []
     ends: list[tuple[Floats, Floats]] = []
@@ -291,8 +285,6 @@ def _detectable(drops: Drops, level: float) -> Floats:
 
 
 def _calibration(two: _Two, alpha: float, seed: int, notes: list[str]) -> pd.DataFrame:
-    import pandas as pd
-
     run, now, then, order, pairs = two
     rng = np.random.default_rng(seed)
     if pairs is not None:
@@ -330,8 +322,6 @@ def _calibration(two: _Two, alpha: float, seed: int, notes: list[str]) -> pd.Dat
 
 
 def _constraints(run: Run, now: Split, minimum: Mapping[int, float]) -> pd.DataFrame:
-    import pandas as pd
-
     members = _kinds(now)["recall"]
     rows = []
     for place, share in minimum.items():

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.markdown import literal, markdown_table
 from imblens.base.wording import FEW, counted, percent
 from imblens.decisions._drops import drop_power
 from imblens.decisions._section_text import section
 from imblens.errors import MissingError, did_you_mean
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _KINDS = {"recall": "recall", "specificity": "specificity", "calibration": "calibration error", "minimum": "recall"}
 
@@ -77,8 +76,6 @@ class GateResult:
 
     def section(self) -> dict[str, Any]:
         """Return lines, table (failed checks first) and notes for the section "Before you deploy" of a report."""
-        import pandas as pd
-
         order = (self.table["result"] != "failed").sort_values(kind="stable").index
         rows = [
             {

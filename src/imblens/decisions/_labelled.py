@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.decisions._deployment import class_number
@@ -83,8 +84,6 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
         MissingError: no such file, column, id or class.
         InputError: it is not a CSV file, is empty, or an id appears twice, there or in the data.
     """
-    import pandas as pd
-
     if not path.is_file():
         raise MissingError(f"there is no {path}.", hint=f"{nearby(path)}Give a CSV with the columns id, label.")
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.decisions._table import Outcome
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 DRAWS = 200
@@ -34,8 +32,6 @@ def measured_table(
         holds the class), each with _low and _high (95%; of precision by 200 bootstrap draws), set_size (mean) and abstain
         (share). NaN where a class has no instance, or is never predicted.
     """
-    import pandas as pd
-
     mine = found.predicted
     multilabel = mine.ndim == 2
     mine = mine.astype(bool) if multilabel else mine[:, None] == np.arange(len(classes))

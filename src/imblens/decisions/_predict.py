@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imblens.base.archives import open_arrays
@@ -22,9 +24,6 @@ from imblens.decisions._stored import decision_bytes
 from imblens.decisions._table import columns_of
 from imblens.errors import InputError, MissingError, ShapeError, nearby
 from imblens.run import Run, Split
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SUFFIXES = (".parquet", ".csv")
 BLOCK = 65_536  # instances at a time, at most
@@ -99,9 +98,6 @@ def read_unlabelled(path: Path) -> Unlabelled:
 
 def _unlabelled_table(path: Path) -> Unlabelled:
     """Lists of numbers in the columns features or logits of a Parquet file, and id or ids."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         table = pq.read_table(path)
         names = set(table.column_names)
@@ -175,8 +171,6 @@ def _blocks(
     ids: NDArray[Any],
     kept: Path,
 ) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
     def table(of: NDArray[Any], *arrays: NDArray[Any] | None) -> pa.Table:
         found = decision.decide(*arrays)
         return pa.table({"id": pa.array(of.tolist(), pa.string()), **columns_of(found, decision.classes)})
@@ -194,8 +188,6 @@ def _blocks(
 
 
 def _parquet(file: BinaryIO, blocks: Iterator[pa.Table]) -> None:
-    import pyarrow.parquet as pq
-
     writer = None
     for table in blocks:
         writer = writer or pq.ParquetWriter(file, table.schema, write_page_checksum=True)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from imblens.base.wording import percent
 from imblens.decisions._decision import Decision
 from imblens.decisions._section_text import section, share, with_interval
@@ -60,8 +62,6 @@ def decision_section(rules: Decision, run: Run) -> dict[str, Any]:
     Raises:
         InputError: no test split with predictions.
     """
-    import pandas as pd
-
     if run.test is None or not len(run.test) or not run.test.has_logits:
         raise InputError(
             "rules are measured on a test split with predictions, which the run lacks.", hint="Capture a test split."

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.wording import interval, percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ROWS = 12  # of a table on the page
 EXPLANATIONS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
@@ -15,9 +16,6 @@ from imblens.base.intervals import wilson
 from imblens.decisions._calibration import probabilities
 from imblens.decisions._deployment import share_hint
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 SET_METHODS: Mapping[str, str] = MappingProxyType(
@@ -191,8 +189,6 @@ def set_coverage(rule: SetRule, logits: NDArray[Any], labels: NDArray[Any]) -> p
         >>> set_coverage(rule, np.eye(2)[y[::2]], y[::2])[["count", "coverage", "size"]].to_numpy().tolist()
         [[15.0, 1.0, 1.0], [5.0, 1.0, 1.0]]
     """
-    import pandas as pd
-
     sets, labels = rule(logits), np.asarray(labels)
     member = labels.astype(bool) if rule.multilabel else labels[:, None] == np.arange(sets.shape[1])
     count = member.sum(axis=0)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 
@@ -37,8 +35,6 @@ class Outcome:
 
 def columns_of(found: Outcome, classes: Sequence[str]) -> dict[str, pa.Array]:
     """Arrow columns of one block; see `Decision.predict`."""
-    import pyarrow as pa
-
     names = pa.array(list(classes), pa.string())
     n = len(found.abstain)
     columns: dict[str, Any] = {}
@@ -67,12 +63,8 @@ def columns_of(found: Outcome, classes: Sequence[str]) -> dict[str, pa.Array]:
 
 def _lists(member: NDArray[np.bool_], names: pa.Array) -> pa.Array:
     """(n, C) membership as lists of names."""
-    import pyarrow as pa
-
     return pa.ListArray.from_arrays(_offsets(member.sum(axis=1)), names.take(pa.array(np.nonzero(member)[1])))
 
 
 def _offsets(sizes: NDArray[np.int64]) -> pa.Array:
-    import pyarrow as pa
-
     return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))

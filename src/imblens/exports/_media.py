@@ -6,15 +6,14 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
+
+import pandas as pd
 
 from imblens.base.progress import tracked
 from imblens.errors import MissingError
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
@@ -14,16 +17,11 @@ from imblens.base.files import write_atomic
 from imblens.base.progress import tracked
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
     from imblens.run import Run
 
 
 def write_blocks(path: Path, blocks: Iterator[Mapping[str, Any]], metadata: Mapping[str, str] | None = None) -> Path:
     """Write columns block by block, atomically; matrices become columns of lists. The schema is that of the first block."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def put(file: BinaryIO) -> None:
         writer = None
@@ -57,8 +55,6 @@ def blocks_of(table: pd.DataFrame, width: int) -> Iterator[pd.DataFrame]:
 
 
 def _column(values: Any) -> pa.Array:
-    import pyarrow as pa
-
     if isinstance(values, np.ndarray) and values.ndim == 2:
         flat = pa.array(np.ascontiguousarray(values).ravel())
         ends = pa.array(np.arange(len(values) + 1, dtype=np.int32) * values.shape[1])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.id_list import read_ids, unguarded
 from imblens.base.wording import listed
@@ -14,9 +15,6 @@ from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses.label_suspects import suggested_labels
 from imblens.report import audit
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WHAT = {
     "suspects": "training instances whose label the out-of-sample evidence contradicts, highest score first",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from imblens.exports._job import Job
 from imblens.exports._parquet import blocks_of, features_of, write_blocks
 from imblens.exports._select import names
@@ -25,8 +27,6 @@ def write_spotlight(job: Job, out: Path) -> Path:
 
 
 def _blocks(job: Job) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-
     start = 0
     for block in blocks_of(job.table, job.run.dim):
         found: dict[str, Any] = {

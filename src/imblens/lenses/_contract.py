@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import getfile, signature, unwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec
+
+import pandas as pd
 
 from imblens.errors import NotApplicable
 from imblens.run import Run, as_run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LAST = 1000  # order of a lens that declares none: after the built-in ones
 Lines = Callable[["Finding"], dict[str, str]]
@@ -95,8 +94,6 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list):
         return [_copied(item) for item in value]
     if hasattr(value, "copy") and hasattr(value, "columns"):
-        import pandas as pd
-
         return value.copy(deep=int(pd.__version__.split(".")[0]) < 3)  # from pandas 3 on, copies are made on writing
     return value
 

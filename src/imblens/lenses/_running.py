@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
@@ -14,9 +16,6 @@ from imblens.lenses._contract import Finding, Measure, lens_info
 from imblens.lenses._registry import all_lenses
 from imblens.run import Run
 from imblens.run import engine as computing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEFT_OUT = "it was left out on request."
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
 from imblens.run._part import GROUP
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def checked_groups(groups: Any, lengths: Mapping[str, int]) -> dict[str, NDArray[np.object_]]:
@@ -49,6 +47,4 @@ def checked_groups(groups: Any, lengths: Mapping[str, int]) -> dict[str, NDArray
 
 def group_tables(groups: Mapping[str, NDArray[np.object_]]) -> dict[str, pd.DataFrame]:
     """Return the column `group` of each split as a frame."""
-    import pandas as pd
-
     return {name: pd.DataFrame({GROUP: pd.Series(values, dtype=object)}) for name, values in groups.items()}

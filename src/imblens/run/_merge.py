@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.files import claim
@@ -223,8 +224,6 @@ def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
 
 
 def _interleaved(pieces: Sequence[list[tuple[Part, slice]]], n_rows: int, stored: bool) -> Part:
-    import pandas as pd
-
     n = len(pieces)
     known = [part for piece in pieces for part, _ in piece]
     names = known[0].columns()

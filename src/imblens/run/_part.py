@@ -6,17 +6,17 @@ import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imblens.errors import ShapeError
 from imblens.run._head import Head
 from imblens.run.statistics import Batch
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float32]
 UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label, which is 0 in `labels`
@@ -60,16 +60,12 @@ class Part:
             return tuple(self.table.columns)
         if self.table_path is None:
             return ()
-        import pyarrow.parquet as pq
-
         return tuple(name for name in pq.read_schema(self.table_path).names if name != "label")
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Read those columns of the instances, n rows."""
         if self.table is not None:
             return self.table[list(columns)]
-        import pyarrow.parquet as pq
-
         assert self.table_path is not None
         table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
         return table.to_pandas()
@@ -78,8 +74,6 @@ class Part:
         """Values of a column in some rows, in their order; of a file, only the row groups that hold them are read."""
         if self.table is not None:
             return self.table[column].iloc[list(rows)].tolist()
-        import pyarrow.parquet as pq
-
         found: dict[int, Any] = {}
         with pq.ParquetFile(self.table_path, page_checksum_verification=True) as file:
             start = 0
@@ -94,9 +88,6 @@ class Part:
 
     def matrix(self, column: str) -> NDArray[Any]:
         """Read a column of lists of one length, (n, length), without creating a Python object for every list."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if self.table is not None:
             values = pa.array(self.table[column])
         else:

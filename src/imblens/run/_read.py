@@ -13,6 +13,7 @@ from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imblens.base.files import sha256
@@ -128,8 +129,6 @@ def _load_split(folder: Path, name: str, classes: tuple[str, ...], head: Head | 
 
 def read_part(folder: Path, n_classes: int) -> Part:
     """Read one part of C classes: features and logits memory-mapped, the table left on disk but for the labels."""
-    import pyarrow.parquet as pq
-
     features = _memory_map(folder / "features.npy")
     logits_file = folder / "logits.npy"
     logits = _memory_map(logits_file) if logits_file.exists() else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.run._table_columns import PREVIEW, list_column
@@ -28,8 +29,6 @@ def names_out(steps: Sequence[Any], X: Any, dim: int) -> list[str] | None:
 
 def instance_tables(inputs: Mapping[str, Any], transformed: bool) -> tuple[dict[str, Any], list[str] | None]:
     """Per-instance columns of every split: id where the index gives one, text, or the numbers of a row."""
-    import pandas as pd
-
     tables: dict[str, Any] = {}
     names: list[str] | None = None
     for split, X in inputs.items():
@@ -71,7 +70,5 @@ def _row_numbers(X: Any) -> tuple[NDArray[np.float32] | None, list[str] | None]:
 
 def joined(one: Any, other: Any) -> Any:
     """The columns of both frames; None where both are None."""
-    import pandas as pd
-
     known = [frame for frame in (one, other) if frame is not None]
     return pd.concat(known, axis=1) if known else None

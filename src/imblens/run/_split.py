@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
@@ -19,9 +20,6 @@ from imblens.run._neighbours import NeighbourGraph, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._spool import Spool
 from imblens.run.statistics import Batch, Statistic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -207,8 +205,6 @@ class Split:
         """
         if GROUP not in self.columns:
             return None
-        import pandas as pd
-
         codes, names = pd.factorize(self.instances([GROUP])[GROUP].astype(object), sort=True)
         alone = codes < 0
         codes = codes.astype(np.int64)
@@ -227,8 +223,6 @@ class Split:
         Raises:
             MissingError: a column was not captured.
         """
-        import pandas as pd
-
         self._check_columns(columns)
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from imblens.base.split_names import SPLITS
@@ -22,10 +24,6 @@ from imblens.run._spool import Spool
 from imblens.run._table_columns import PREVIEW, numbers, texts
 from imblens.run._table_labels import LabelColumn
 from imblens.run._table_source import Table, found_columns, open_table
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 ORDER = ("train", "val", "test")
 HELD_OUT = {"eval": "test", "evaluation": "test", "holdout": "test", "held-out": "test", "held_out": "test"}
@@ -170,8 +168,6 @@ def _first_pass(
     table: Table, columns: Columns, label: LabelColumn, rows: int
 ) -> tuple[NDArray[np.int8], dict[str, Any], list[str]]:
     """Read everything but features and logits: the split of every row, its labels, and the columns that are kept."""
-    import pyarrow as pa
-
     kept = {key: name for key in ("id", "group", "preview") if (name := getattr(columns, key)) is not None}
     first = [*columns.label_list, *([columns.split] if columns.split is not None else [])]
     wanted = list(dict.fromkeys([*first, *kept.values()]))
@@ -299,9 +295,6 @@ def _matrices(
 
 def _rows_of(frame: Mapping[str, Any], mask: NDArray[np.bool_]) -> pd.DataFrame:
     """The kept columns of some rows."""
-    import pandas as pd
-    import pyarrow as pa
-
     if all(len(values) == mask.sum() for values in frame.values()):
         chosen = dict(frame)
     else:

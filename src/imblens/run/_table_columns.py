@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 PREVIEW = 300  # characters of a text that are kept
 DROP = "Fill or drop those rows first."
@@ -30,9 +29,6 @@ def plain(array: pa.Array, name: str, row: int, *, per_row: int = 1) -> pa.Array
     Raises:
         InputError: a null; the message names column and row.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if pa.types.is_dictionary(array.type):
@@ -47,16 +43,12 @@ def plain(array: pa.Array, name: str, row: int, *, per_row: int = 1) -> pa.Array
 
 def is_list(kind: pa.DataType) -> bool:
     """Whether a type is a list of any kind."""
-    import pyarrow as pa
-
     checks = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(pa.types, check)(kind) for check in checks if hasattr(pa.types, check))
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type is text of any kind."""
-    import pyarrow as pa
-
     checks = ("is_string", "is_large_string", "is_string_view")
     return any(getattr(pa.types, check)(kind) for check in checks if hasattr(pa.types, check))
 
@@ -68,8 +60,6 @@ def numbers(array: pa.Array, name: str, row: int) -> NDArray[Any]:
         ShapeError: lists of different lengths, or empty ones.
         InputError: nulls, NaN or infinite values, or other types.
     """
-    import pyarrow as pa
-
     array = plain(array, name, row)
     values = array
     if is_list(array.type):
@@ -112,8 +102,6 @@ def labels(array: pa.Array, name: str, row: int) -> NDArray[Any] | list[list[Any
     Raises:
         InputError: nulls, NaN, or a type that cannot be a label.
     """
-    import pyarrow as pa
-
     array = plain(array, name, row)
     kind = array.type
     if is_list(kind):
@@ -145,9 +133,6 @@ def texts(array: pa.Array, name: str, row: int, *, most: int | None = None) -> p
     Raises:
         InputError: nulls, or a type without a text form.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     array = plain(array, name, row)
     try:
         array = array.cast(pa.string())
@@ -168,23 +153,16 @@ def multi_hot(lists: Sequence[Sequence[Any]]) -> NDArray[np.uint8] | None:
 
 
 def _lengths(array: pa.Array) -> NDArray[np.int64]:
-    import pyarrow as pa
-
     if pa.types.is_fixed_size_list(array.type):
         return np.full(len(array), array.type.list_size, np.int64)
     return array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def list_column(values: NDArray[Any]) -> pd.Series[Any]:
     """A column of lists of one length, kept as one block of numbers."""
-    import pandas as pd
-    import pyarrow as pa
-
     array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     return pd.Series(pd.arrays.ArrowExtensionArray(array))

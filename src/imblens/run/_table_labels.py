@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from imblens.base.wording import listed
@@ -14,9 +15,6 @@ from imblens.run._arrays import Classes, as_indices
 from imblens.run._conventions import classes_of_mapping
 from imblens.run._table_columns import labels, multi_hot, numbers
 from imblens.run._validation import class_names, numeric_order
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class LabelColumn:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from imblens.base.extras import require
 from imblens.base.remote import fetched
 from imblens.base.split_names import split_of
 from imblens.base.wording import listed
 from imblens.errors import ImblensError, InputError, MissingError, nearby
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow"}
 _AGAIN = "Write the file again, or give a Parquet or Feather file."
@@ -44,8 +44,6 @@ class Piece:
         Raises:
             InputError: the file is damaged.
         """
-        import pyarrow as pa
-
         stored = [name for name in columns if name not in self.constants]
         try:
             for batch in self.read(stored, rows):
@@ -184,9 +182,6 @@ def _kind(path: Path) -> str | None:
 
 
 def _open_file(path: Path, root: Path) -> Piece:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     kind = _kind(path)
     if kind is None and path.suffix.lower() in (".csv", ".tsv", ".txt", ".jsonl", ".xlsx"):
         raise InputError(
@@ -213,8 +208,6 @@ def _open_file(path: Path, root: Path) -> Piece:
 
 
 def _parquet_batches(path: Path) -> Callable[[list[str], int], Iterator[Any]]:
-    import pyarrow.parquet as pq
-
     def read(columns: list[str], rows: int) -> Iterator[Any]:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True) as file:
             yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
@@ -223,8 +216,6 @@ def _parquet_batches(path: Path) -> Callable[[list[str], int], Iterator[Any]]:
 
 
 def _arrow_reader(file: Any) -> Any:
-    import pyarrow as pa
-
     if file.read(6) == b"ARROW1":
         file.seek(0)
         return pa.ipc.open_file(file)
@@ -233,8 +224,6 @@ def _arrow_reader(file: Any) -> Any:
 
 
 def _arrow_batches(path: Path) -> Callable[[list[str], int], Iterator[Any]]:
-    import pyarrow as pa
-
     def read(columns: list[str], rows: int) -> Iterator[Any]:
         with pa.memory_map(str(path)) as file:
             reader = _arrow_reader(file)
@@ -266,8 +255,6 @@ def _lance(path: Path) -> Piece:
 
 def _open_object(source: Any) -> Piece:
     """A table in memory, or an object that gives record batches."""
-    import pyarrow as pa
-
     module = type(source).__module__.split(".")[0]
     try:
         if module == "pandas":
@@ -310,8 +297,6 @@ def _dataset(source: Any) -> Piece:
 
 
 def _pandas(frame: Any) -> Piece:
-    import pyarrow as pa
-
     if not hasattr(frame, "columns"):
         raise InputError("from_table needs a frame, found a pandas Series.", hint="Pass a DataFrame.")
     frame = frame.rename(columns=str)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
 from imblens.base.locks import exclusive
@@ -133,8 +135,6 @@ def write_part(folder: Path, part: Part, *, start: int = 0) -> list[Path]:
 
 def _write_instances(file: BinaryIO, part: Part, start: int) -> None:
     """Write label, id and further columns in row groups; those of another file are copied group by group."""
-    import pyarrow.parquet as pq
-
     writer: Any = None
     low = 0
     try:
@@ -150,9 +150,6 @@ def _write_instances(file: BinaryIO, part: Part, start: int) -> None:
 
 def _column_blocks(part: Part) -> Iterator[dict[str, Any]]:
     """The columns of consecutive instances, as Arrow arrays by name; at least one block."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     names = list(part.columns())
     if not names:
         yield {}
@@ -170,8 +167,6 @@ def _column_blocks(part: Part) -> Iterator[dict[str, Any]]:
 
 
 def _instances(part: Part, start: int, low: int, known: dict[str, Any]) -> Any:
-    import pyarrow as pa
-
     size = len(next(iter(known.values()))) if known else len(part)
     labels = part.labels[low : low + size]
     columns: dict[str, Any] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.markdown import markdown_table
 from imblens.errors import InputError
@@ -12,9 +14,6 @@ from imblens.studies._data import Data
 from imblens.studies._jobs import Job
 from imblens.studies._store import Store
 from imblens.studies._tables import read_paper, with_missing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTION = "Which image sets, how imbalanced, and which networks does IML study? Nothing is trained."
 PAPER = "IML, Table I"

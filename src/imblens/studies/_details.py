@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.wording import number
 from imblens.errors import NotApplicable
 from imblens.lenses import adversaries, archetypes, class_accuracy, generalization_gap, weight_norms
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Rows = list[dict[str, Any]]
 

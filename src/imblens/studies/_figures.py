@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.registry import Registry
 from imblens.charts import ARCHETYPE_COLOURS, BLACK, BLUE, ORANGE, RED
@@ -28,9 +30,6 @@ from imblens.studies._panels import (
     top,
     varies,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 UNTREATED = "none"
 BINARY = ", finding or none"
@@ -192,7 +191,6 @@ def _by_class(results: Results, value: str, title: str, *, imbalance: bool) -> D
 def gap_correct(results: Results) -> Drawing | None:
     """Mean gap of correctly classified and of misclassified test instances, of untreated networks (EOS, Fig. 4)."""
     import altair as alt
-    import pandas as pd
 
     rows = results.rows
     rows = rows[rows["treatment"] == UNTREATED]
@@ -229,7 +227,6 @@ def gap_correct(results: Results) -> Drawing | None:
 def curve(results: Results) -> Drawing | None:
     """Balanced accuracy after each epoch of retraining, training and test; published values dotted (EOS, Fig. 7)."""
     import altair as alt
-    import pandas as pd
 
     if "epoch" not in results.rows:
         return None
@@ -283,8 +280,6 @@ def curve(results: Results) -> Drawing | None:
 
 def _published(results: Results, found: pd.DataFrame) -> pd.DataFrame:
     """Balanced accuracy that the paper's table states for a method, whatever its options other than k_neighbors."""
-    import pandas as pd
-
     columns = ["panel", "method", "value", "text"]
     if results.paper is None or results.paper.empty:
         return pd.DataFrame(columns=columns)
@@ -337,7 +332,6 @@ def ranking(results: Results) -> Drawing | None:
 
 def maps(results: Results) -> Drawing | None:
     """Activation maps of the networks of every loss on the same images, a row an image (LOOKING, Fig. 1)."""
-    import pandas as pd
 
     from imblens.report import maps_figure
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from imblens.base.wording import number
 from imblens.lenses import class_accuracy, class_features, compare_class_features
 from imblens.run import Run
@@ -15,7 +17,6 @@ from imblens.studies._tables import plain_markdown, summarise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
 
 COLUMNS = {
     "needed_mean": "needed",
@@ -149,8 +150,6 @@ def verdict(found: Sequence[bool | None]) -> str:
 
 def tables(results: pd.DataFrame, missing: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """Return the measures (mean and spread), the claims for each set and loss, and how often each holds."""
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
         for (data, loss), pairs in results.groupby(["data", "loss"], sort=False):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.charts import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
 WIDE, NARROW, HIGH = 250, 104, 90  # pixels of a panel that has a row to itself or shares it, and its height
@@ -43,8 +42,6 @@ class Results:
 
     def panel_of(self, table: pd.DataFrame, without: Sequence[str] = ()) -> pd.Series[str]:
         """Title of the panel of each row: data, and the options that differ."""
-        import pandas as pd
-
         left = [key for key in self.group if key not in without and (key == "data" or varies(table[key]))]
         rows = table[left].astype(str).to_dict("records")
         return pd.Series([", ".join(filter(None, map(_shown, row, row.values()))) for row in rows], table.index)
@@ -80,8 +77,6 @@ def ranked(table: pd.DataFrame, results: Results, without: Sequence[str] = ()) -
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
     """The largest and the smallest classes of a panel with more than `NAMED`."""
-    import pandas as pd
-
     kept = []
     for _, part in table.groupby("panel", sort=False):
         names = list(dict.fromkeys(part["class"]))

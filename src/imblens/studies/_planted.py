@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.intervals import Z95, wilson
 from imblens.data import ImageSet, ImageSplit, shapes
@@ -21,9 +22,6 @@ from imblens.studies._jobs import Job
 from imblens.studies._networks import treated
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTION = "How often is the first cause of the diagnosis the planted one, and does its advice help?"
 # the cause that `shapes` plants, as the diagnosis calls it
@@ -276,8 +274,6 @@ def _joined(old: ImageSplit, new: ImageSplit) -> ImageSplit:
 
 def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Planted against first diagnosed cause, the classes where they differ, and what remedies did."""
-    import pandas as pd
-
     untreated = results[results["remedy"] == "none"]
     untreated = untreated.assign(first=untreated["first"].replace("shortcut_colours", "shortcut"))
     counts = pd.crosstab(untreated["planted"], untreated["first"])
@@ -310,8 +306,6 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def advice(tried: pd.DataFrame) -> pd.DataFrame:
     """Return, for each diagnosed cause and for all, how often and how much each kind of remedy improved the class."""
-    import pandas as pd
-
     rows = []
     for cause in [*dict.fromkeys(tried["cause"]), "all"]:
         for remedy in ("advised", "another"):

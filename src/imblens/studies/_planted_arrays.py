@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.intervals import wilson
 from imblens.errors import InputError, NotApplicable
@@ -20,9 +21,6 @@ from imblens.studies._jobs import Job
 from imblens.studies._plants import PLANTS, Arrays, planted_in
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTION = "How often is the first cause of the diagnosis the one planted in stored features of trained networks?"
 SEEDS = (0, 1, 2)
@@ -200,8 +198,6 @@ def misses(planted: pd.DataFrame, *where: str, more: Sequence[str] = ()) -> dict
 
 def crossed(planted: pd.DataFrame, by: str) -> pd.DataFrame:
     """Return counts of first causes, and the share of right ones with its interval, for each value of a column."""
-    import pandas as pd
-
     rows = []
     for name, mine in planted.groupby(by, sort=False):
         right = int((mine["first"] == mine["planted"]).sum())
@@ -238,8 +234,6 @@ def named(rows: pd.DataFrame, what: str = "named") -> pd.DataFrame:
         rows: with `unplanted`, and counts of classes for each cause.
         what: begins the names of the counts: "named" or "harmless".
     """
-    import pandas as pd
-
     found = []
     for cause in (*CAUSES, *OTHER_CAUSES, "any"):
         of = what if cause == "any" else f"{what}_{cause}"

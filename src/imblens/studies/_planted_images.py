@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.data import ImageSet, ImageSplit, load_images
 from imblens.errors import InputError, NotApplicable
@@ -26,9 +27,6 @@ from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
 from imblens.training import TrainingPlan
 from imblens.workflows import train_and_capture
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTION = "How often is the first cause of the diagnosis the one planted in real images, and does its advice help?"
 SEEDS = (0, 1, 2)

@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.files import claim, write_text
 from imblens.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPEC = "study.json"
 
@@ -89,15 +88,11 @@ class Store:
 
     def frame(self, keys: list[dict[str, Any]]) -> pd.DataFrame:
         """Return one row for every finished cell among `keys`, in their order."""
-        import pandas as pd
-
         rows = [{**key, **values} for key in keys if (values := self.finished(key)) is not None]
         return pd.DataFrame(rows)
 
     def details(self, keys: list[dict[str, Any]], name: str) -> pd.DataFrame:
         """Return the rows that were kept under a name, behind the key of their cell."""
-        import pandas as pd
-
         found = [(key, self._stored(key)) for key in keys]
         rows = [
             {**key, **row}

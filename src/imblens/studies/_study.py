@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.files import write_bytes, write_text
 from imblens.base.locks import exclusive
@@ -28,9 +30,6 @@ from imblens.studies._figures import FIGURES
 from imblens.studies._jobs import Job, do, open_cells
 from imblens.studies._panels import Drawing, Results
 from imblens.studies._store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Tables = Callable[["pd.DataFrame"], dict[str, "pd.DataFrame"]]
 Figure = Callable[[Store, "pd.DataFrame"], Drawing | None]
@@ -218,8 +217,6 @@ def find_study(
 
 def _drawing(grid: _grid.Grid, name: str, store: Store, results: pd.DataFrame) -> Drawing | None:
     """Draw a figure of a grid from its finished cells."""
-    import pandas as pd
-
     kind, group = FIGURES[name], ["data", *grid.varied, "treatment"]
     rows = store.details([key for job in grid.jobs() for key in job.cells], kind.details) if kind.details else results
     if not len(rows):

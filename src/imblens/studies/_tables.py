@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.markdown import markdown_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAPERS = Path(__file__).parent / "papers"
 OPTIONS = (
@@ -39,8 +38,6 @@ def summarise(
         standard deviation; NaN with one seed) and, where known, m_paper. Then a row for each missing set, of no seeds, with
         the paper's value where it has one alone for that set, and the column `needs`.
     """
-    import pandas as pd
-
     measures = measures_of(results, group)
     grouped = results.groupby(list(group), sort=False, dropna=False)
     table = grouped.size().rename("seeds").reset_index()
@@ -59,8 +56,6 @@ def summarise(
 
 def with_missing(table: pd.DataFrame, missing: Mapping[str, str], paper: pd.DataFrame) -> pd.DataFrame:
     """Add a row for each missing data set: what it needs, and the paper's values where the paper has one row for it."""
-    import pandas as pd
-
     if not missing:
         return table
     rows = []
@@ -76,8 +71,6 @@ def with_missing(table: pd.DataFrame, missing: Mapping[str, str], paper: pd.Data
 
 def read_paper(published: str, group: Sequence[str]) -> pd.DataFrame:
     """Read a paper's table. Of options that this study does not vary, only rows without them are comparable."""
-    import pandas as pd
-
     paper = pd.read_csv(PAPERS / f"{published}.csv")
     for name in OPTIONS:
         if name in paper.columns and name not in group:
@@ -87,8 +80,6 @@ def read_paper(published: str, group: Sequence[str]) -> pd.DataFrame:
 
 def measures_of(results: pd.DataFrame, group: Sequence[str]) -> list[str]:
     """Return the numeric columns that are measured, not set."""
-    import pandas as pd
-
     return [
         str(name)
         for name in results.columns
@@ -105,8 +96,6 @@ def compare(results: pd.DataFrame, claims: Sequence[str], group: Sequence[str], 
         A row for each claim and each data set (and whatever else varies): difference (mean of left - right), its
         standard deviation over pairs, pairs, and in how many the left side was larger.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for claim in claims:
         left, right = (_side(results, side.strip(), group) for side in claim.split(">"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
@@ -14,9 +15,6 @@ from imblens.comparison import class_changes, class_counts, class_effects
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, confusion_summary
 from imblens.treatments._one_vs_rest import label_measures
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def treatment_table(before: Run, after: Run) -> pd.DataFrame:
@@ -55,8 +53,6 @@ def treatment_table(before: Run, after: Run) -> pd.DataFrame:
         >>> treatment_table(run, treat(run, "refit"))["train_count"].tolist()
         [40, 20, 10]
     """
-    import pandas as pd
-
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)
@@ -107,8 +103,6 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
         >>> treatment_summary(run, treat(run, "refit"))["measure"].tolist()[:2]
         ['balanced_accuracy', 'geometric_mean']
     """
-    import pandas as pd
-
     if before.test is None or after.test is None:
         return pd.DataFrame()
     _same_test(before, after)

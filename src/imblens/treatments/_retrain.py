@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
@@ -147,8 +148,6 @@ def sampler(
 
 
 def _synthetic(run: Run, resampled: Resampled, head: Head) -> Split | None:
-    import pandas as pd
-
     if not len(resampled.new):
         return None
     table = pd.DataFrame({"id": [f"synthetic-{i}" for i in range(len(resampled.new))]})

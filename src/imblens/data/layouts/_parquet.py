@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as types
 from numpy.typing import NDArray
 
 from imblens.base.memory import refuse_too_large
@@ -34,9 +37,6 @@ from imblens.data.layouts._parquet_values import (
     label_values,
 )
 from imblens.errors import InputError, MissingError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:[-_.].*)?\.parquet", re.IGNORECASE)
 _IMAGE = ("image", "img", "images", "jpg", "png", "image_bytes", "bytes")
@@ -218,8 +218,6 @@ def read_box_table(path: Path) -> dict[str, list[Named]]:
 
 
 def _read_split(split: str, paths: Sequence[Path], stated: ColumnNames, *, by_column: bool) -> _Split:
-    import pyarrow as pa
-
     images: list[pa.Array] = []
     labels: list[Any] = []
     own_ids: list[str | None] = []
@@ -285,9 +283,6 @@ def _named_groups(ids: NDArray[np.object_], pattern: re.Pattern[str]) -> NDArray
 
 
 def _open(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         file = pq.ParquetFile(
             path,
@@ -309,8 +304,6 @@ def _open(path: Path) -> Any:
 
 
 def _batches(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
-    import pyarrow as pa
-
     try:
         for batch in file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
             batch.validate(full=True)  # text that is not UTF-8
@@ -325,8 +318,6 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _columns(path: Path, schema: pa.Schema, stated: ColumnNames) -> dict[str, str]:
-    import pyarrow.types as types
-
     there = schema.names
     found = {}
     for what, known, given in (("image", _IMAGE, stated.image), ("label", _LABEL, stated.label)):
@@ -355,8 +346,6 @@ def _box_column(schema: pa.Schema) -> str | None:
 
 
 def _is_box_list(kind: pa.DataType) -> bool:
-    import pyarrow.types as types
-
     if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
         return False
     inside = {kind.value_type.field(i).name for i in range(kind.value_type.num_fields)}

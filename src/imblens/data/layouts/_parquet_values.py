@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
 from numpy.typing import NDArray
 
 from imblens.data._images import Boxes
 from imblens.errors import InputError, ShapeError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 CORNERS = ("x0", "y0", "x1", "y1")
 
 
 def encoded_images(column: pa.Array, path: Path, first: int) -> tuple[pa.Array, list[str | None]]:
     """Return the encoded bytes and the paths beside them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as types
-
     paths: list[str | None] = [None] * len(column)
     if types.is_struct(column.type):
         inside = {column.type.field(i).name for i in range(column.type.num_fields)}
@@ -54,8 +50,6 @@ def label_values(column: pa.Array, path: Path, first: int) -> list[Any]:
 
 def box_tables(column: pa.Array, path: Path) -> list[Boxes]:
     """Return per row (n, 5) float32 of class and corners."""
-    import pyarrow.compute as pc
-
     lengths = np.asarray(pc.list_value_length(column).fill_null(0))
     flat = pc.list_flatten(column)
     fields = [pc.struct_field(flat, name) for name in ("label", *CORNERS)]

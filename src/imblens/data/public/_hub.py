@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imblens.data._assemble import SPLITS, assemble
 from imblens.data._images import ImageSet, ImageSplit
 from imblens.data._sources import EncodedSource
 from imblens.errors import DependencyError, InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Hub(NamedTuple):
@@ -91,9 +90,6 @@ def read_hub(name: str, hub: Hub, seed: int | None) -> ImageSet:
 
 def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the encoded images of an image column, of any number of chunks."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     encoded = pc.struct_field(column, "bytes")
     if encoded.null_count:
         raise InputError("some images are not stored in the set, only named.", hint="Give --root DIR instead.")

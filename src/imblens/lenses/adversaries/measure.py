@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.arguments import checked, whole
 from imblens.base.blocks import row_blocks
@@ -30,9 +31,6 @@ from imblens.lenses.adversaries.forecast import (
 )
 from imblens.lenses.adversaries.text import lines
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAMED = 50  # classes that a note names
 
@@ -82,8 +80,6 @@ def adversaries(run: Run, *, k: int = 5, least_errors: int = 10) -> Finding:
         IML, section III-D, Alg. 1, eq. 1 and Table II. Training errors are often too few to count: the rule of ten is
         ours, and so is `soft`.
     """
-    import pandas as pd
-
     near = neighbour_forecast(run, k, least_errors)
     tables, compared = [], _Compared(run)
     for block in _blocks(run):
@@ -141,8 +137,6 @@ def _matrices(run: Run, near: NeighbourClasses, block: slice) -> tuple[dict[str,
 def _rows(
     run: Run, near: NeighbourClasses, matrices: Mapping[str, Matrix], observed: Matrix, block: slice
 ) -> pd.DataFrame:
-    import pandas as pd
-
     first, second = kept_pairs(list(matrices.values()), np.nan_to_num(observed) > 0, start=block.start)
     names, at = np.asarray(run.classes, dtype=object), (first - block.start, second)
     predicted = run.test is not None and run.test.has_logits

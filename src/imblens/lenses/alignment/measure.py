@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.intervals import mean_with_interval, wilson
 from imblens.base.wording import FEW
@@ -56,8 +57,6 @@ def alignment(run: Run) -> Finding:
         LOOKING, section 4, Fig. 1 and Table 1 (soft IoBB and IoR). IoU, pointing (Zhang et al. 2018), intervals and the
         comparison with `box_share` are ours.
     """
-    import pandas as pd
-
     split = boxed_split(run, "alignment", "cam_iobb")
     if "treatment" in run.meta:
         raise NotApplicable("alignment: the maps were computed with the network's own head, and this run has another.")

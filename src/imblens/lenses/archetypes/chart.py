@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from imblens.base.wording import FEW
 from imblens.lenses._contract import Finding
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def charts(finding: Finding) -> dict[str, Any]:

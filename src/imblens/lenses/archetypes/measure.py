@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.archetypes import ARCHETYPES, archetype_codes
@@ -15,13 +16,10 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import percent
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 from imblens.lenses.archetypes.chart import charts
 from imblens.lenses.archetypes.medoids import medoid, medoids
 from imblens.lenses.archetypes.text import lines
+from imblens.run import Run
 
 PER_FEATURE = 10  # with fewer instances per feature, distances carry little information
 
@@ -74,8 +72,6 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
         IML, section III-C and Fig. 3-4; Napierala and Stefanowski 2016. The released code drops the first neighbour as if it
         were the instance itself, which duplicates break; we leave it out by position.
     """
-    import pandas as pd
-
     members = archetype_members(run, k)
     labels, codes = members.labels, members.codes
     cell = labels * 4 + codes.astype(np.int64)
@@ -209,8 +205,6 @@ def _prototypes(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], n_ce
 
 def _several(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], most: int) -> pd.DataFrame:
     """Return the K medoids of every cell, with what each stands for."""
-    import pandas as pd
-
     found = []
     for at in np.unique(cell):
         own = rows[cell == at]

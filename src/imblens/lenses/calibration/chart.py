@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from imblens.base.wording import FEW
 from imblens.charts import BLUE, CHOSEN, GREY, ORANGE, chosen_class, paired_dots, table_chart, tip
 from imblens.lenses._contract import Finding
 
 if TYPE_CHECKING:
     import altair as alt
-    import pandas as pd
 
 
 def charts(finding: Finding) -> dict[str, Any]:
@@ -39,7 +40,6 @@ def _class_chart(finding: Finding) -> Any:
 
 def _reliability_chart(finding: Finding) -> Any:
     import altair as alt
-    import pandas as pd
 
     table = finding.tables["reliability"].dropna(subset=["accuracy"])
     names = list(_names(finding).values())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
@@ -17,9 +18,6 @@ from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.calibration.chart import charts
 from imblens.lenses.calibration.text import lines
 from imblens.run import Batch, Run, Statistic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -65,8 +63,6 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
         Guo et al. 2017, On calibration of modern neural networks, section 2 (15 bins, equal width). We add the rows
         per class. Zhong et al. 2021, Improving calibration for long-tailed recognition, report the same over-confidence.
     """
-    import pandas as pd
-
     assert run.test is not None
     known = run.test.known if run.test.multilabel else None
     sums = run.test.reduce(lambda: _Reliability(run.n_classes, n_bins, known))
@@ -101,8 +97,6 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
 
 def _reliability(sums: Floats, at: NDArray[np.int64], n_bins: int) -> pd.DataFrame:
     """Rows of (count, confidence, correct) sums (B, 3) in the bins `at` (B,), counted from 0."""
-    import pandas as pd
-
     return pd.DataFrame(
         {
             "bin": at + 1,

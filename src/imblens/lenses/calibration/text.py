@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, percent
 from imblens.lenses._contract import Finding
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NOTABLE = 0.02  # a difference between confidence and accuracy that is worth a line
 

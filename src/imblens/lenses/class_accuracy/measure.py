@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide, imbalance
@@ -59,8 +60,6 @@ def class_accuracy(run: Run) -> Finding:
     References:
         IML, section III-B and Fig. 2; EOS, section IV-A for the three measures. We add the intervals.
     """
-    import pandas as pd
-
     assert run.test is not None
     if run.test.multilabel:
         return _label_accuracy(run)
@@ -96,8 +95,6 @@ def class_accuracy(run: Run) -> Finding:
 
 
 def _label_accuracy(run: Run) -> Finding:
-    import pandas as pd
-
     assert run.test is not None
     labels, known = run.test.labels.astype(bool), run.test.known
     predicted = np.asarray(run.test.logits) > 0
@@ -169,8 +166,6 @@ def _groups(split: Split) -> dict[str, NDArray[np.int64]]:
 
 def _confusion_table(run: Run, counts: Any) -> Any:
     """Every pair of classes; beyond 200 classes those that occur, and the diagonal."""
-    import pandas as pd
-
     n_errors = counts.sum(axis=1) - counts.diagonal()
     if run.n_classes <= ALL_PAIRS:
         first, second = np.indices(counts.shape).reshape(2, -1)

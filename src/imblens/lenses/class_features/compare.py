@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_text, checked, whole
@@ -13,9 +14,6 @@ from imblens.errors import InputError
 from imblens.lenses._contract import Finding, LensInfo
 from imblens.lenses.class_features.measure import class_features, embedding_sums, per_instance
 from imblens.run import Run, as_run, common_rows, same_features
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 POOR_MATCH = 0.5  # a mean correlation of matched features below it gets a note
@@ -56,8 +54,6 @@ def compare_class_features(before: Run, after: Run, *, k: int = 10, split: str =
         on balanced and imbalanced data. Matching by assignment on correlations follows Li et al. 2016, Convergent
         learning: do different neural networks learn the same representations?, section 3.
     """
-    import pandas as pd
-
     before, after = (as_run(run, "lenses.compare_class_features") for run in (before, after))
     classes = [name for name in before.classes if name in after.classes]
     if not classes:
@@ -126,8 +122,6 @@ def _magnitudes(run: Run, split: str, classes: list[str]) -> Floats:
 def _changes(
     classes: list[str], magnitudes: list[Floats], partner: NDArray[np.int64], correlation: Floats, k: int
 ) -> pd.DataFrame:
-    import pandas as pd
-
     ranks = [np.argsort(np.argsort(-m, axis=1, kind="stable"), axis=1, kind="stable") + 1 for m in magnitudes]
     origin = np.full(magnitudes[1].shape[1], -1)
     origin[partner[partner >= 0]] = np.flatnonzero(partner >= 0)

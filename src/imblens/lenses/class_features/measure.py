@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_text, checked, whole
@@ -15,12 +16,9 @@ from imblens.base.wording import FEW, number
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._moments import class_moments
-from imblens.run import Batch, Head, Run, Statistic
-
-if TYPE_CHECKING:
-    import pandas as pd
 from imblens.lenses.class_features.chart import charts
 from imblens.lenses.class_features.text import lines
+from imblens.run import Batch, Head, Run, Statistic
 
 Floats = NDArray[np.float64]
 
@@ -206,8 +204,6 @@ def needed_features(positive: Floats, base: Floats, runner_up: Floats) -> NDArra
 
 
 def _features(run: Run, sums: EmbeddingSums) -> pd.DataFrame:
-    import pandas as pd
-
     n_classes, dim = sums.magnitude.shape
     table = pd.DataFrame(
         {
@@ -225,8 +221,6 @@ def _features(run: Run, sums: EmbeddingSums) -> pd.DataFrame:
 
 
 def _diversity(run: Run, sums: EmbeddingSums, equal_n: int) -> pd.DataFrame:
-    import pandas as pd
-
     magnitude = per_instance(sums.magnitude, sums.count)
     total = sums.positive.sum(axis=1, keepdims=True)
     share = divide(sums.positive, total)
@@ -301,8 +295,6 @@ class _FeatureSums(Statistic[tuple[NDArray[np.int64], Floats]]):
 
 
 def _magnitude_match(run: Run, head: Head, top: int) -> pd.DataFrame:
-    import pandas as pd
-
     n_classes, dim = head.weight.shape
     table: dict[str, Any] = {"class": run.classes}
     count = np.zeros((2, n_classes), np.int64)

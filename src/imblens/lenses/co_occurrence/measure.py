@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
@@ -42,7 +43,6 @@ def co_occurrence(run: Run) -> Finding:
     Raises:
         NotApplicable: a single-label run.
     """
-    import pandas as pd
     from scipy.sparse import csr_array
 
     labels, unknown = csr_array(run.train.labels, dtype=np.int64), csr_array(~run.train.known, dtype=np.int64)  # (N, C)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.archetypes import ARCHETYPES
@@ -20,9 +21,6 @@ from imblens.lenses.colours.chart import charts
 from imblens.lenses.colours.standing_out import standing_out
 from imblens.lenses.colours.text import lines
 from imblens.run import Run, Split
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 NEUTRAL = frozenset({"black", "gray", "white"})
@@ -162,8 +160,6 @@ def _interval(sums: _Sums, share: Floats) -> tuple[Floats, Floats]:
 
 
 def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.DataFrame:
-    import pandas as pd
-
     mean = divide(sums.rgb, sums.count[..., None]).reshape(-1, 3)
     return pd.DataFrame(
         {
@@ -179,7 +175,6 @@ def _class_table(run: Run, bands: list[str], sums: _Sums, share: Floats) -> pd.D
 
 def _archetype_table(run: Run, bands: list[str], k: int) -> pd.DataFrame:
     """Shares per class and archetype; in a multi-label run an image has an archetype for each label."""
-    import pandas as pd
     from scipy.sparse import csc_array
 
     n_kinds = len(ARCHETYPES)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from imblens.base.wording import FEW
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NOTABLE = 0.1  # a band's share must exceed its mean over the other classes by this much
 

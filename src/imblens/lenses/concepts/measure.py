@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.intervals import mean_with_interval
 from imblens.base.wording import FEW
@@ -56,8 +57,6 @@ def concepts(run: Run) -> Finding:
         LOOKING, section 4 and Table 2; Bau et al. 2017, Network dissection. Intervals are ours; holes and constant
         channels do not count.
     """
-    import pandas as pd
-
     split = boxed_split(run, "concepts", "concept_disjoint")
     values = {name: split.matrix(f"concept_{name}").astype(np.float64) for name in MEASURES}
     columns: dict[str, Any] = {"class": run.classes, "image_count": mean_with_interval(values["unique"])[0]}

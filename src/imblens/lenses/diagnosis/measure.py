@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.wording import FEW, counted
 from imblens.errors import NotApplicable
@@ -92,8 +93,6 @@ def diagnosis(run: Run) -> Finding:
         nearest-neighbour two-sample tests (Schilling 1986, Multivariate two-sample tests based on nearest neighbors).
         Clusters: normalised cut (Shi and Malik 2000, Normalized cuts and image segmentation).
     """
-    import pandas as pd
-
     judged, notes = [*LABEL_CAUSES, *LABEL_REASONS], list[str]()
     if run.task == "multilabel":
         try:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imblens.charts import ARCHETYPE_COLOURS, GREY, RED, tip
 from imblens.lenses._contract import Finding
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Okabe and Ito 2008, then Tol's muted set; a run with more classes is coloured by archetype
 CLASS_COLOURS = (

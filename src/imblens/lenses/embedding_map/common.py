@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, number, some_texts, whole
@@ -24,9 +25,6 @@ from imblens.lenses.embedding_map.points import (
     thin,
 )
 from imblens.run import Run, Split, as_runs, common_rows, same_features
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -114,8 +112,6 @@ def common_map(
         NotApplicable: fewer than ten instances.
         MissingError: a run has no such class.
     """
-    import pandas as pd
-
     runs = as_runs(runs, "lenses.common_map")
     if len(runs) < 2:
         raise InputError(f"common_map: {len(runs)} run given.", hint="Give two or more; embedding_map shows one.")

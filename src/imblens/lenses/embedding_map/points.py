@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.archetypes import ARCHETYPES, RARE
@@ -15,9 +16,6 @@ from imblens.base.wording import FEW
 from imblens.errors import NotApplicable
 from imblens.lenses.archetypes.measure import instance_archetypes
 from imblens.run import Run, Split
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -119,8 +117,6 @@ def shown_class(split: Split) -> NDArray[np.int64]:
 
 def map_table(run: Run, points: Points, placed: Floats) -> pd.DataFrame:
     """Table of a map: the instances of a run with their places (n + m, 2)."""
-    import pandas as pd
-
     train = split_rows(
         run.train, points.train, None if run.train.multilabel else instance_archetypes(run)[points.train]
     )
@@ -130,8 +126,6 @@ def map_table(run: Run, points: Points, placed: Floats) -> pd.DataFrame:
 
 def split_rows(split: Split, rows: Places, archetypes: NDArray[Any] | None) -> pd.DataFrame:
     """Table rows of instances of one split, without places."""
-    import pandas as pd
-
     names = np.array([*split.classes, "none"], dtype=object)
     unknown = np.full(len(rows), None, dtype=object)
     correct = unknown

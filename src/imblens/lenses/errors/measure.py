@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
@@ -66,8 +67,6 @@ def errors(run: Run, *, k: int = 5, per_pair: int | None = None, limit: int = 50
         >>> row["id"], row["class"], row["predicted"], f"{row['probability']:.2f}", row["neighbours"]
         ('0', 'cat', 'dog', '0.95', '2')
     """
-    import pandas as pd
-
     assert run.test is not None
     found = listed_errors(run, k=k, per_pair=per_pair, limit=limit)
     names = np.array(run.classes, dtype=object)

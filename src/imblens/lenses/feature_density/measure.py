@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
@@ -48,8 +49,6 @@ def feature_density(run: Run, *, top: int = 10) -> Finding:
         IML, section III-F, Alg. 3 and Fig. 10. The released code scales bars by hand and divides by zero; we do neither,
         and count every class in one pass.
     """
-    import pandas as pd
-
     k = min(top, run.dim)
     counts = run.train.reduce(lambda: TopKCounts(run.n_classes, run.dim, k))  # (C, D)
     moments = class_moments(run)

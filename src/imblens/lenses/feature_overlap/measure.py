@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
@@ -50,8 +51,6 @@ def feature_overlap(run: Run, *, top: int = 10) -> Finding:
     References:
         IML, section III-E, Alg. 2 and Fig. 6.
     """
-    import pandas as pd
-
     moments = class_moments(run)
     present = np.flatnonzero(moments.count)
     strongest = strongest_features(moments, top)[present]  # (P, K)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.wording import number
@@ -52,8 +53,6 @@ def generalization_gap(run: Run) -> Finding:
         EOS, section III-B and Alg. 1. The algorithm's last lines subtract ranges with the sign the other way round; its
         text, its figures and the released code mean the formula above.
     """
-    import pandas as pd
-
     assert run.test is not None
     covered = _range(run.train)
     columns: dict[str, Any] = {

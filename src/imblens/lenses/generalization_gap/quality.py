@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.run import Batch, ClassMoments, Run, Statistic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 BLOCK = 4_000_000  # distances at a time
@@ -58,8 +56,6 @@ def embedding_quality(run: Run) -> pd.DataFrame:
         EOS, sections VI and VII, asks for measures complementary to the gap. Separation follows Davies and Bouldin 1979, A
         cluster separation measure; the others are ours.
     """
-    import pandas as pd
-
     assert run.test is not None
     train = run.train.statistic(ClassMoments, run.n_classes, run.dim)
     test = run.test.statistic(ClassMoments, run.n_classes, run.dim)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
@@ -16,9 +17,6 @@ from imblens.lenses.headroom.chart import charts
 from imblens.lenses.headroom.fits import ENOUGH, FITTED, SAMPLED, Fits, both_heads, most_rows
 from imblens.lenses.headroom.text import lines
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -142,8 +140,6 @@ def _changes(fits: Fits, labels: Integers, n_classes: int) -> tuple[Floats, Floa
 
 
 def _table(run: Run, accuracy: Floats, found: Any, counts: Integers) -> pd.DataFrame:
-    import pandas as pd
-
     best, gain, low, high = found
     ends = {"ceiling": best + gain, "ceiling_low": best + low, "ceiling_high": best + high}
     return pd.DataFrame(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
@@ -18,9 +19,6 @@ from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
 from imblens.lenses.label_suspects.text import lines
 from imblens.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -155,8 +153,6 @@ def _table(
     score: Floats,
     is_rare: NDArray[np.bool_],
 ) -> pd.DataFrame:
-    import pandas as pd
-
     names = np.array(run.classes, dtype=object)
     ids, labels = run.train.ids, run.train.labels
     return pd.DataFrame(
@@ -174,8 +170,6 @@ def _table(
 
 
 def _counts(run: Run, suspects: Places, suggested: Places, score: Floats, is_rare: NDArray[np.bool_]) -> pd.DataFrame:
-    import pandas as pd
-
     labels, counts = run.train.labels[suspects], run.train.class_counts
     present = np.flatnonzero(counts)
     pairs, place, number_of = np.unique(labels * run.n_classes + suggested, return_inverse=True, return_counts=True)

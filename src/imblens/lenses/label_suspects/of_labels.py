@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
@@ -14,9 +15,6 @@ from imblens.lenses._contract import Finding
 from imblens.lenses.label_suspects.label_evidence import label_evidence
 from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.run import NeighbourGraph, Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -91,8 +89,6 @@ def _values(present: NDArray[np.bool_]) -> NDArray[np.object_]:
 def _table(
     run: Run, rows: Places, labels: Places, score: Floats, graph: NeighbourGraph, is_rare: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    import pandas as pd
-
     train, given = run.train, run.train.labels.astype(bool)
     near, ids = graph.indices[rows], run.train.ids
     predicted = _values(np.asarray(train.logits[rows])[np.arange(len(rows)), labels] > 0) if train.has_logits else None
@@ -113,8 +109,6 @@ def _table(
 
 
 def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArray[np.bool_]) -> pd.DataFrame:
-    import pandas as pd
-
     given = run.train.labels.astype(bool)
     judged = (~np.isnan(score)).sum(axis=0)
     n = suspect.sum(axis=0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.groups import t_factor
@@ -20,9 +21,6 @@ from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser
 from imblens.lenses.ranking.text import lines
 from imblens.lenses.ranking.thresholds import threshold_table
 from imblens.run import Run, class_groups
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -83,8 +81,6 @@ def ranking(run: Run) -> Finding:
         statistic, part 2 (the score method, here with both group sizes as they are); Boyd et al. 2013, Area under the
         precision-recall curve: point estimates and confidence intervals, for average precision.
     """
-    import pandas as pd
-
     assert run.test is not None
     split = run.test
     normaliser = normaliser_of(split)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.intervals import wilson
@@ -12,9 +11,6 @@ from imblens.base.wording import FEW, listed
 from imblens.lenses.ranking.intervals import effect
 from imblens.lenses.ranking.scores import known_scores
 from imblens.run import Run, class_groups
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 COLUMNS = [
@@ -53,8 +49,6 @@ def best_threshold(is_positive: NDArray[np.bool_], probability: Floats) -> float
 
 def threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """A threshold for each label, chosen on val or train, and its results on test; with notes."""
-    import pandas as pd
-
     assert run.test is not None
     chosen_on = run.val if run.val is not None and run.val.has_logits else run.train
     if not chosen_on.has_logits:

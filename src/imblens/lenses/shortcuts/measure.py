@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
@@ -17,9 +18,6 @@ from imblens.lenses.shortcuts.chart import charts
 from imblens.lenses.shortcuts.relied_on import relied_on
 from imblens.lenses.shortcuts.text import lines
 from imblens.run import Run, Split
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 SPREADS, LEAST_SPREAD = 2, 0.1  # spreads of the other classes' shares beyond which a share is unusual; the least one
@@ -80,8 +78,6 @@ def shortcuts(run: Run) -> Finding:
 
 
 def _table(run: Run, split: Split, cues: list[str], bands: list[Any]) -> pd.DataFrame:
-    import pandas as pd
-
     label = split.instances(["cut_class"])["cut_class"].to_numpy().astype(np.int64)
     before = split.instances(["cut_before"])["cut_before"].to_numpy().astype(np.float64)
     right, change = (split.matrix(name).astype(np.float64) for name in ("cut_right", "cut_logit"))

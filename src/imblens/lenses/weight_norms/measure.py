@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, Measure, lens
@@ -42,8 +43,6 @@ def weight_norms(run: Run) -> Finding:
     References:
         EOS, section V-C; Kang et al. 2020, Decoupling representation and classifier, section 4.
     """
-    import pandas as pd
-
     assert run.head is not None
     norms = np.linalg.norm(run.head.weight.astype(np.float64), axis=1)
     counts = run.train.class_counts
