@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import altair as alt
 import pandas as pd
 
 from imblens.charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, class_axis, table_chart
@@ -54,8 +55,6 @@ def _order(drawn: _Drawn) -> list[str]:
 
 def _encodings(drawn: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
     """Colour, shape and a lane of its own within the class's row, the same for a run in every chart."""
-    import altair as alt
-
     place = [drawn.names.index(name) % len(COLOURS) for name in names]
     domain = list(names)
     colours, shapes = [COLOURS[i] for i in place], [SHAPES[i] for i in place]
@@ -69,16 +68,12 @@ def _encodings(drawn: _Drawn, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _rows(table: Any, names: tuple[str, ...]) -> Any:
-    import altair as alt
-
     classes = max(1, table["class"].nunique())
     step = max(ROW, 9 * len(names) + 6) if classes <= 60 else 10
     return table_chart(table).properties(height=alt.Step(step, **({"for": "position"} if len(names) > 1 else {})))
 
 
 def _accuracy(drawn: _Drawn) -> Any:
-    import altair as alt
-
     names = drawn.names
     table = drawn.classes
     shared = _encodings(drawn, names)
@@ -115,8 +110,6 @@ def _accuracy_of(table: Any) -> str:
 
 
 def _change(drawn: _Drawn) -> Any:
-    import altair as alt
-
     names = drawn.names[1:]
     table = drawn.classes
     table = table[table["change"].notna()]
@@ -153,8 +146,6 @@ def _change(drawn: _Drawn) -> Any:
 
 
 def _measure(drawn: _Drawn, measure: str, title: str) -> Any:
-    import altair as alt
-
     table = drawn.measures
     table = table[(table["measure"] == measure) & table["value"].notna()]
     return (

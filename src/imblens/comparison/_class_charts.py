@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from imblens.charts import BLACK, GREY, class_axis, table_chart, tip
@@ -59,8 +60,6 @@ def _lanes(
     names: Sequence[str], table: pd.DataFrame, lane: int = LANE, hidden: Any = None
 ) -> tuple[Any, dict[str, Any]]:
     """Rows of classes with a lane for each run, and the encodings of lane and colour; `hidden` rows have no mark."""
-    import altair as alt
-
     shown = [name for name in names if name in set(table["run"])]
     colours = [COLOURS[list(names).index(name) % len(COLOURS)] for name in shown]
     scale = alt.Scale(domain=shown, range=colours)
@@ -74,8 +73,6 @@ def _lanes(
 
 
 def _counts(names: Sequence[str], table: pd.DataFrame, column: str, title: str) -> Any:
-    import altair as alt
-
     order = _largest(table, "other", column)
     table = table[table["other"].isin(order)]
     rows, lanes = _lanes(names, table, hidden=table[column] == 0)
@@ -91,8 +88,6 @@ def _counts(names: Sequence[str], table: pd.DataFrame, column: str, title: str) 
 
 
 def _forecast(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
-    import altair as alt
-
     kinds = {"forecast": "forecast", "observed": "observed in test"}
     long = pd.concat([table.assign(kind=text, value=table[column]) for column, text in kinds.items()])
     long = long[long["value"].notna()]
@@ -110,8 +105,6 @@ def _forecast(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
 
 def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     """A bar of each class's strongest features, those of the named class in the run's colour (IML, Fig. 6)."""
-    import altair as alt
-
     shared = table[table["other"] != label].groupby(["other", "run"], sort=False)["shared"].sum()
     best = shared.groupby("other", sort=False).max().sort_values(ascending=False, kind="stable")
     order = [label, *(str(name) for name in best.index[: MOST - 1])]
@@ -150,8 +143,6 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
 
 def _density(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     """A bar of each other class: how much denser each strongest feature of the named class is in it (IML, Fig. 10)."""
-    import altair as alt
-
     table = table.assign(ratio=table["ratio"].fillna(0.0))
     total = table.groupby(["adversary", "run"], sort=False)["ratio"].sum().reset_index()
     order = _largest(total, "adversary", "ratio")

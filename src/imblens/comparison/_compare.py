@@ -14,8 +14,6 @@ from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import FEW, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
-from imblens.comparison._charts import charts
-from imblens.comparison._class_charts import class_charts
 from imblens.comparison._gains import gains
 from imblens.comparison._of_classes import check_classes, class_tables
 from imblens.comparison._rankings import ranking_line, ranking_table, rankings, with_intervals
@@ -75,6 +73,9 @@ class Comparison:
 
     def charts(self) -> dict[str, Any]:
         """Altair charts by name: accuracy, change, each measure that differs between the runs, and the named classes."""
+        from imblens.comparison._charts import charts  # with Altair, which only charts need
+        from imblens.comparison._class_charts import class_charts
+
         found = charts(
             self.names,
             self.tables["comparison"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
+from importlib import import_module
 from inspect import getfile, signature, unwrap
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
@@ -234,8 +235,9 @@ def lens(
             "test:COLUMN" for a per-instance column that capture may have stored. Checked before the function runs;
             what is missing raises `NotApplicable` with the reason, which an audit records as skipped.
         measures: columns of its tables that hold one number per class.
-        lines: finding -> one sentence per notable class, by class name, worst first; "" holds one on all classes.
-        charts: finding -> Altair charts by name, the most informative first.
+        lines: finding -> one sentence per notable class, by class name, worst first; "" holds one on all classes. By
+            default the function `lines` of `text.py` beside `measure.py`, where the lens is such a folder.
+        charts: finding -> Altair charts by name, the most informative first; by default `charts` of `chart.py`.
         page: file that explains the lens in Markdown, with the headings `HEADINGS`; by default `page.md` beside the
             function's module, where there is one.
         pairs: table -> column: tables with a row for each pair of classes. With many classes they are written as
@@ -253,7 +255,7 @@ def lens(
         >>> lengths(run).tables["lengths"]["length"].tolist(), lengths(run).lens
         ([5.0, 1.0], 'lengths')
     """
-    declared = LensInfo("", question, tuple(needs), tuple(measures), order, lines, charts, pairs=dict(pairs or {}))
+    declared = LensInfo("", question, tuple(needs), tuple(measures), order, pairs=dict(pairs or {}))
 
     def declare(function: Callable[Options, Finding]) -> Callable[Options, Finding]:
         here = Path(getfile(unwrap(function))).parent
@@ -261,6 +263,8 @@ def lens(
         info = replace(
             declared,
             name=function.__name__,
+            lines=lines or _beside(here, function.__module__, "text", "lines"),
+            charts=charts or _beside(here, function.__module__, "chart", "charts"),
             page=own if own.is_file() else None,
             built_in=function.__module__.startswith("imblens.lenses."),
         )
@@ -288,6 +292,19 @@ def lens(
         return checked
 
     return declare
+
+
+def _beside(folder: Path, module: str, file: str, name: str) -> Callable[[Finding], dict[str, Any]] | None:
+    """A function of another file in the folder of a lens, which is imported when it is used; None where there is none."""
+    package, _, own = module.rpartition(".")
+    return (
+        partial(_found, f"{package}.{file}", name) if own == "measure" and (folder / f"{file}.py").is_file() else None
+    )
+
+
+def _found(module: str, name: str, finding: Finding) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(import_module(module), name)(finding)
+    return found
 
 
 def lens_info(function: Callable[..., Finding]) -> LensInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imblens.charts import error_chart, matrix_chart
 from imblens.lenses._contract import Finding
 
 
@@ -16,8 +17,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding, value: str, title: str) -> Any:
-    from imblens.charts import matrix_chart
-
     order = finding.tables["adversaries"]["class"].unique().tolist()
     legend = "share of errors"
     return matrix_chart(
@@ -26,8 +25,6 @@ def _chart(finding: Finding, value: str, title: str) -> Any:
 
 
 def _observed_chart(finding: Finding) -> Any:
-    from imblens.charts import error_chart
-
     table = finding.tables["adversaries"]
     order = table["class"].unique().tolist()
     return error_chart(

@@ -14,7 +14,6 @@ from imblens.base.wording import listed
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments
 from imblens.lenses._pairs import kept_pairs, pairs_note
-from imblens.lenses.adversaries.chart import charts
 from imblens.lenses.adversaries.fisher import fisher_forecast
 from imblens.lenses.adversaries.forecast import (
     CLOUD_CLASSES,
@@ -29,7 +28,6 @@ from imblens.lenses.adversaries.forecast import (
     shares,
     softmax_forecast,
 )
-from imblens.lenses.adversaries.text import lines
 from imblens.run import Run
 
 NAMED = 50  # classes that a note names
@@ -38,8 +36,6 @@ NAMED = 50  # classes that a note names
 @lens(
     "Which classes is each class confused with?",
     order=40,
-    lines=lines,
-    charts=charts,
     needs=("multiclass",),
     pairs={"adversaries": "observed"},
 )

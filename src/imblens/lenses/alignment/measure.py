@@ -12,8 +12,6 @@ from imblens.base.wording import FEW
 from imblens.errors import NotApplicable
 from imblens.lenses._boxes import boxed_split, captured, gaps, means
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.alignment.chart import charts
-from imblens.lenses.alignment.text import lines
 from imblens.run import Run
 
 MEASURES = ("iobb", "ior", "iou", "pointing")
@@ -26,8 +24,6 @@ MEASURES = ("iobb", "ior", "iou", "pointing")
         Measure("alignment", "iobb", "share of the box area that is activated (IoBB)", "higher"),
         Measure("alignment", "ior", "share of the activation inside boxes (IoR)", "higher"),
     ),
-    lines=lines,
-    charts=charts,
 )
 def alignment(run: Run) -> Finding:
     """Overlap of the activation maps of each class with its boxes, over the images that have boxes of it.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from imblens.base.wording import FEW
+from imblens.charts import ARCHETYPE_COLOURS, ROW_HEIGHT, class_axis, present, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -19,9 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _share_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import ARCHETYPE_COLOURS, class_axis, table_chart, tip
 
     table = finding.tables["archetypes"]
     # the ends of the bars are computed here: Vega stacks by class in a JavaScript object, where "constructor" is taken
@@ -42,9 +41,6 @@ def _share_chart(finding: Finding) -> Any:
 
 
 def _accuracy_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import ARCHETYPE_COLOURS, ROW_HEIGHT, class_axis, present, table_chart, tip
 
     table = finding.tables["archetypes"].dropna(subset=["accuracy"])
     table = table.assign(few=table["count"] < FEW)

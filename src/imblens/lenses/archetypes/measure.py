@@ -16,9 +16,7 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import percent
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.archetypes.chart import charts
 from imblens.lenses.archetypes.medoids import medoid, medoids
-from imblens.lenses.archetypes.text import lines
 from imblens.run import Run
 
 PER_FEATURE = 10  # with fewer instances per feature, distances carry little information
@@ -27,8 +25,6 @@ PER_FEATURE = 10  # with fewer instances per feature, distances carry little inf
 @lens(
     "Which instances are typical of their class, and which are not?",
     order=30,
-    lines=lines,
-    charts=charts,
     measures=(
         Measure(
             "archetypes", "share", "share of safe training instances", "higher", "safe_share", ("archetype", "safe")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from imblens.base.wording import FEW
 from imblens.charts import BLUE, CHOSEN, GREY, ORANGE, chosen_class, paired_dots, table_chart, tip
 from imblens.lenses._contract import Finding
-
-if TYPE_CHECKING:
-    import altair as alt
 
 
 def charts(finding: Finding) -> dict[str, Any]:
@@ -26,8 +24,6 @@ def _names(finding: Finding) -> dict[str, str]:
 
 
 def _class_chart(finding: Finding) -> Any:
-    import altair as alt
-
     table = finding.tables["calibration"].dropna(subset=["confidence"])
     table = table.sort_values("over_confidence", ascending=False, kind="stable")
     names, few = _names(finding), table["test_count"] < FEW
@@ -39,8 +35,6 @@ def _class_chart(finding: Finding) -> Any:
 
 
 def _reliability_chart(finding: Finding) -> Any:
-    import altair as alt
-
     table = finding.tables["reliability"].dropna(subset=["accuracy"])
     names = list(_names(finding).values())
     whole = alt.Scale(domain=[0, 1])

@@ -15,8 +15,6 @@ from imblens.base.blocks import row_blocks
 from imblens.base.calibration_error import binned_error, confidence_bins
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.calibration.chart import charts
-from imblens.lenses.calibration.text import lines
 from imblens.run import Batch, Run, Statistic
 
 Floats = NDArray[np.float64]
@@ -27,8 +25,6 @@ Floats = NDArray[np.float64]
     order=100,
     measures=(Measure("calibration", "ece", "expected calibration error", "lower", "calibration_error"),),
     needs=("test", "test_logits"),
-    lines=lines,
-    charts=charts,
 )
 @checked(n_bins=whole(1, most=10_000))
 def calibration(run: Run, *, n_bins: int = 15) -> Finding:

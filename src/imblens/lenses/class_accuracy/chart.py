@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
 import numpy as np
 
 from imblens.base.wording import FEW, ratio
+from imblens.charts import BLUE, LABEL_LIMIT, class_axis, error_chart, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -19,9 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _accuracy_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import BLUE, LABEL_LIMIT, class_axis, table_chart, tip
 
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
@@ -64,8 +63,6 @@ def _row_name(row: Any) -> str:
 
 
 def _confusion_chart(finding: Finding) -> Any:
-    from imblens.charts import error_chart
-
     order = (
         finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
     )

@@ -13,16 +13,12 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, listed, number, percent
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._pairs import ALL_PAIRS
-from imblens.lenses.class_accuracy.chart import charts
-from imblens.lenses.class_accuracy.text import lines
 from imblens.run import Run, Split, class_groups, confusion_summary, group_effects
 
 
 @lens(
     "How accurate is each class?",
     order=10,
-    lines=lines,
-    charts=charts,
     measures=(Measure("class_accuracy", "accuracy", "accuracy", "higher"),),
     needs=("test", "test_logits"),
     pairs={"confusion": "count"},

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
 from imblens.base.wording import FEW
+from imblens.charts import BLUE, RED, class_axis, present, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -18,9 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _diversity_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import BLUE, class_axis, table_chart, tip
 
     table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
     order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
@@ -47,9 +47,6 @@ def _diversity_chart(finding: Finding) -> Any:
 
 
 def _match_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import BLUE, RED, class_axis, present, table_chart, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["magnitude_match"]
@@ -84,9 +81,6 @@ def _match_chart(finding: Finding) -> Any:
 
 
 def _feature_chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import class_axis, present, table_chart, tip
 
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["class_features"].dropna(subset=["magnitude"])

@@ -16,8 +16,6 @@ from imblens.base.wording import FEW, number
 from imblens.errors import MissingError, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._moments import class_moments
-from imblens.lenses.class_features.chart import charts
-from imblens.lenses.class_features.text import lines
 from imblens.run import Batch, Head, Run, Statistic
 
 Floats = NDArray[np.float64]
@@ -29,8 +27,6 @@ MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or am
 @lens(
     "Does a class rely on few features?",
     order=70,
-    lines=lines,
-    charts=charts,
     measures=(Measure("class_diversity", "effective_number", "features in effect", "higher", "features_in_effect"),),
     needs=("head", "multiclass"),
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
 from imblens.base.wording import percent
+from imblens.charts import LABEL_LIMIT, class_axis, present, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -14,9 +17,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import LABEL_LIMIT, class_axis, present, table_chart, tip
 
     counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
     order = counts["class"].tolist()

@@ -9,16 +9,12 @@ from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._pairs import ALL_PAIRS, entries
-from imblens.lenses.co_occurrence.chart import charts
-from imblens.lenses.co_occurrence.text import lines
 from imblens.run import Run
 
 
 @lens(
     "Which labels occur together?",
     order=20,
-    lines=lines,
-    charts=charts,
     needs=("multilabel",),
     pairs={"co_occurrence": "count"},
 )

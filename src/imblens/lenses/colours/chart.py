@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
 import numpy as np
 
 from imblens.charts import GREY, class_axis, present, stacked, table_chart, tip
@@ -18,8 +19,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-    import altair as alt
-
     table = finding.tables["colours"]
     summary = finding.summary["bands"]
     order = table.drop_duplicates("class").sort_values("image_count", ascending=False, kind="stable")["class"].tolist()

@@ -17,9 +17,7 @@ from imblens.base.wording import FEW, number
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.archetypes.measure import archetype_members
-from imblens.lenses.colours.chart import charts
 from imblens.lenses.colours.standing_out import standing_out
-from imblens.lenses.colours.text import lines
 from imblens.run import Run, Split
 
 Floats = NDArray[np.float64]
@@ -30,8 +28,6 @@ NEUTRAL = frozenset({"black", "gray", "white"})
     "Which colours drive predictions?",
     order=120,
     needs=("train:band_count", "train:band_rgb", "train:band_present"),
-    lines=lines,
-    charts=charts,
 )
 def colours(run: Run, *, k: int = 5) -> Finding:
     """Shares of fourteen colour bands among the most salient pixels, per class of the training split.

@@ -11,8 +11,6 @@ from imblens.base.intervals import mean_with_interval
 from imblens.base.wording import FEW
 from imblens.lenses._boxes import boxed_split, captured, gaps, means
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.concepts.chart import charts
-from imblens.lenses.concepts.text import lines
 from imblens.run import Run
 
 MEASURES = ("disjoint", "unique")
@@ -27,8 +25,6 @@ MEASURES = ("disjoint", "unique")
         ),
         Measure("concepts", "unique", "channels activated in boxes, per image", "higher", "concepts_unique"),
     ),
-    lines=lines,
-    charts=charts,
 )
 def concepts(run: Run) -> Finding:
     """Regions of strong activation that overlap the boxes of each class, per image that has boxes of it.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
 from imblens.charts import ERROR_RANGE, LABEL_LIMIT, NUMBERED, class_axis, present, table_chart, tip
 from imblens.lenses._contract import Finding
 from imblens.lenses.diagnosis.causes import CAUSES
@@ -18,8 +20,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _strengths(named: Any, classes: list[str]) -> Any:
-    import altair as alt
-
     named = named.assign(cause=named["cause"].map(_in_words))
     order = present(classes, named["class"])
     causes = present([_in_words(name) for name in (*(cause.name for cause in CAUSES), *LABEL_CAUSES)], named["cause"])

@@ -10,16 +10,14 @@ from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
-from imblens.lenses.diagnosis.chart import charts
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_REASONS, Row, label_rows
 from imblens.lenses.diagnosis.measures import MEASURES, class_recall
-from imblens.lenses.diagnosis.text import lines
 from imblens.run import Run
 
 NOTABLE = 0.25  # strength below which a cause is not named
 
 
-@lens("Why does each class fail, and what should be tried?", order=170, lines=lines, charts=charts)
+@lens("Why does each class fail, and what should be tried?", order=170)
 def diagnosis(run: Run) -> Finding:
     """Possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
 

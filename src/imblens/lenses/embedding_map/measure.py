@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 from imblens.base.arguments import a_seed, checked, number, whole
 from imblens.base.wording import FEW
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.embedding_map.chart import charts
 from imblens.lenses.embedding_map.placing import embed
 from imblens.lenses.embedding_map.points import Places, chosen_points, map_table, rare_or_outlying
-from imblens.lenses.embedding_map.text import lines
 from imblens.run import Run
 
 
-@lens("Where are the instances, and where are the errors?", order=160, lines=lines, charts=charts)
+@lens("Where are the instances, and where are the errors?", order=160)
 @checked(n_points=whole(FEW), perplexity=number(1), random_state=a_seed())
 def embedding_map(run: Run, *, n_points: int = 20_000, perplexity: float = 30.0, random_state: int = 0) -> Finding:
     """A t-SNE map of training and test features together.

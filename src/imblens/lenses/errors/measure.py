@@ -10,7 +10,6 @@ from imblens.base.arguments import checked, whole
 from imblens.base.wording import counted, number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.errors.listed import SURE, listed_errors
-from imblens.lenses.errors.text import lines
 from imblens.run import Run
 
 PREDICTIONS = ("negative", "positive")  # of a label, in a multi-label run
@@ -20,7 +19,6 @@ PREDICTIONS = ("negative", "positive")  # of a label, in a multi-label run
     "Which test instances are misclassified?",
     order=15,
     needs=("test", "test_logits"),
-    lines=lines,
     pairs={"error_pairs": "count"},
 )
 @checked(k=whole(1), per_pair=whole(1, optional=True), limit=whole(1))

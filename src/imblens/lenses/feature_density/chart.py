@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imblens.base.wording import ratio
+from imblens.charts import matrix_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -14,8 +15,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-    from imblens.charts import matrix_chart, tip
-
     table = finding.tables["feature_density"]
     pairs = table.groupby(["reference", "adversary"], sort=False, as_index=False)[["ratio", "rate_ratio"]].mean()
     return matrix_chart(

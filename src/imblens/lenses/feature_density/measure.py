@@ -12,16 +12,12 @@ from imblens.base.wording import number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments, strongest_features
 from imblens.lenses._pairs import kept_pairs, pairs_note
-from imblens.lenses.feature_density.chart import charts
-from imblens.lenses.feature_density.text import lines
 from imblens.run import Run, TopKCounts
 
 
 @lens(
     "Which classes share the features that a class relies on?",
     order=60,
-    lines=lines,
-    charts=charts,
     pairs={"feature_density": "rate_ratio"},
 )
 @checked(top=whole(1))

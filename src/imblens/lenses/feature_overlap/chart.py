@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
+from imblens.charts import BLUE, class_axis, matrix_chart, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -13,8 +16,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _pairs(finding: Finding) -> Any:
-    from imblens.charts import matrix_chart
-
     tables, top = finding.tables, finding.summary["top"]
     pairs = tables["feature_overlap_pairs"]
     return matrix_chart(
@@ -28,9 +29,6 @@ def _pairs(finding: Finding) -> Any:
 
 
 def _strongest(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import BLUE, class_axis, table_chart, tip
 
     table = finding.tables["feature_overlap"]
     order = table["class"].unique().tolist()

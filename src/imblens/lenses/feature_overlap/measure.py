@@ -15,16 +15,12 @@ from imblens.base.wording import number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses._moments import class_moments, strongest_features
 from imblens.lenses._pairs import kept_pairs, pairs_note
-from imblens.lenses.feature_overlap.chart import charts
-from imblens.lenses.feature_overlap.text import lines
 from imblens.run import Run
 
 
 @lens(
     "Which features represent each class, and which classes share them?",
     order=50,
-    lines=lines,
-    charts=charts,
     pairs={"feature_overlap_pairs": "shared"},
 )
 @checked(top=whole(1))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
+from imblens.charts import BLUE, GREEN, ORANGE, RED, class_axis, present, table_chart, tip
 from imblens.lenses._contract import Finding
 
 
@@ -13,9 +16,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-    import altair as alt
-
-    from imblens.charts import BLUE, GREEN, ORANGE, RED, class_axis, present, table_chart, tip
 
     table = finding.tables["generalization_gap"]
     order = table.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.generalization_gap.chart import charts
 from imblens.lenses.generalization_gap.quality import embedding_quality
-from imblens.lenses.generalization_gap.text import lines
 from imblens.run import ClassRange, Range, Run, Split
 
 KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "misclassified"}
@@ -21,8 +19,6 @@ KEEP = {"gap": "all", "gap_correct": "correct", "gap_wrong": "misclassified"}
 @lens(
     "Do training features cover test features?",
     order=80,
-    lines=lines,
-    charts=charts,
     measures=(Measure("generalization_gap", "gap", "generalization gap", "lower", after="gap_after"),),
     needs=("test",),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
+from imblens.charts import interval_dots, tip
 from imblens.lenses._contract import Finding
 
 
 def charts(finding: Finding) -> dict[str, Any]:
     """The ceiling of each class with its interval, the present head as a tick; least ceiling first."""
-    import altair as alt
-
-    from imblens.charts import interval_dots, tip
 
     table = finding.tables["headroom"].dropna(subset=["ceiling"]).sort_values("ceiling", kind="stable")
     what = "recall" if finding.summary["task"] == "multiclass" else "balanced accuracy"

@@ -13,9 +13,7 @@ from imblens.base.intervals import mean_change, mean_of_kinds, paired_change
 from imblens.base.wording import counted, number
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.headroom.chart import charts
 from imblens.lenses.headroom.fits import ENOUGH, FITTED, SAMPLED, Fits, both_heads, most_rows
-from imblens.lenses.headroom.text import lines
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -25,8 +23,6 @@ Integers = NDArray[np.int64]
 @lens(
     "How much could another head still gain?",
     order=95,
-    lines=lines,
-    charts=charts,
     measures=(Measure("headroom", "ceiling", "best linear head, cross-fitted", "higher"),),
     needs=("test",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
 import numpy as np
 
 from imblens.base.wording import FEW
@@ -20,8 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _auroc(table: Any) -> Any:
-    import altair as alt
-
     low = max(0.0, np.floor(10 * min(0.5, table["auroc_low"].min())) / 10) if len(table) else 0.0
     return interval_dots(
         table,

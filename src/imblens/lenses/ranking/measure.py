@@ -13,12 +13,10 @@ from imblens.base.intervals import Z95, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.ranking.bootstrap import resample_counts
-from imblens.lenses.ranking.chart import charts
 from imblens.lenses.ranking.intervals import effect, interval_of, share_interval
 from imblens.lenses.ranking.outcomes import outcome
 from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
-from imblens.lenses.ranking.text import lines
 from imblens.lenses.ranking.thresholds import threshold_table
 from imblens.run import Run, class_groups
 
@@ -34,8 +32,6 @@ Floats = NDArray[np.float64]
         Measure("ranking", "mean_probability_positives", "mean probability of positives", "higher", "probability"),
     ),
     needs=("test", "test_logits"),
-    lines=lines,
-    charts=charts,
 )
 def ranking(run: Run) -> Finding:
     """AUROC and average precision of each class against all others on the test split.

@@ -14,9 +14,7 @@ from imblens.base.intervals import mean_with_interval, paired_change
 from imblens.base.wording import FEW, counted, number
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.shortcuts.chart import charts
 from imblens.lenses.shortcuts.relied_on import relied_on
-from imblens.lenses.shortcuts.text import lines
 from imblens.run import Run, Split
 
 Floats = NDArray[np.float64]
@@ -26,7 +24,7 @@ USUAL = 0.5, 0.75  # limits of the share that is called usual; natural borders a
 COLUMNS = ("cut_class", "cut_before", "cut_right", "cut_logit")
 
 
-@lens("Does a class rely on borders, a colour or its surroundings?", order=125, lines=lines, charts=charts)
+@lens("Does a class rely on borders, a colour or its surroundings?", order=125)
 def shortcuts(run: Run) -> Finding:
     """Accuracy and logit of each class with and without what may be a shortcut.
 

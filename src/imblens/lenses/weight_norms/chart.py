@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
 from imblens.charts import class_bars, tip
 from imblens.lenses._contract import Finding
 
 
 def charts(finding: Finding) -> dict[str, Any]:
     """Norm of each class, largest class first."""
-    import altair as alt
-
     table = finding.tables["weight_norms"].set_index("class")
     drawn = [name for name in finding.summary["order"] if name in table.index]  # a report may leave out classes
     table = table.loc[drawn].reset_index()

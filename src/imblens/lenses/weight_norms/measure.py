@@ -7,8 +7,6 @@ import pandas as pd
 
 from imblens.base.wording import number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.lenses.weight_norms.chart import charts
-from imblens.lenses.weight_norms.text import lines
 from imblens.run import Run
 
 UNIT = "This head scales features and rows to one length (LDAM): equal norms here are its construction, not a result."
@@ -19,8 +17,6 @@ UNIT = "This head scales features and rows to one length (LDAM): equal norms her
     order=90,
     measures=(Measure("weight_norms", "norm", "norm of the classifier weights", name="weight_norm"),),
     needs=("head",),
-    lines=lines,
-    charts=charts,
 )
 def weight_norms(run: Run) -> Finding:
     """L2 norm of each row of the head's weight.
