@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.base.threads import single_threaded_blas
 
 Floats = NDArray[np.float64]
+NARROW = 2**16  # numbers in a head up to which one thread multiplies faster than several
 TOLERANCE = 1e-6  # largest slope at the minimum, of the mean loss
 
 
@@ -80,7 +83,8 @@ def fit_logistic(
         return value, slope.ravel()
 
     options = {"maxiter": iterations, "gtol": TOLERANCE, "ftol": 1e-10}
-    found = minimize(loss, np.zeros(n_classes * (dim + 1)), jac=True, method="L-BFGS-B", options=options).x
+    with single_threaded_blas() if n_classes * dim <= NARROW else nullcontext():
+        found = minimize(loss, np.zeros(n_classes * (dim + 1)), jac=True, method="L-BFGS-B", options=options).x
     head = found.reshape(n_classes, dim + 1)
     weight = head[:, :dim] / scale
     return weight, head[:, dim] - weight @ centre

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.progress import tracked
+from imblens.base.threads import single_threaded_blas
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces, starts
 
 PRODUCT_NUMBERS = 2**22  # in one block of the product: 16 MiB of float32
 FEW_NUMBERS = 2**20  # of all products together, up to which a search is not split among threads
 REPORT_SECONDS = 5.0  # between two lines of progress
-_BLAS = Lock()  # one search at a time holds the BLAS at one thread
 Progress = Callable[[str], object]
 
 
@@ -76,7 +73,7 @@ class _Search:
             product = np.empty((size, self._width), self._columns.dtype)
             done = (self._block(block, product[: len(block)], indices, squared) for block in blocks)
             return np.concatenate(list(_reported(done, len(blocks), len(rows), progress)))
-        with _single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
+        with single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
             products: SimpleQueue[Matrix] = SimpleQueue()  # one for each thread, used again and again
             for _ in range(min(n_threads, len(blocks))):
                 products.put(np.empty((size, self._width), self._columns.dtype))
@@ -205,17 +202,6 @@ def _sums_of(values: Wide) -> Wide:
         low = lost - (high - total)
     sums: Wide = (high + low)[:, 0]
     return sums
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[int]:
-    """Hold the BLAS at one thread, as blocks run side by side instead; give how many threads it had."""
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    with _BLAS:
-        threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-        with threadpool_limits(1, user_api="blas"):
-            yield max(threads, default=os.cpu_count() or 1)
 
 
 def _group_size(n_base: int, k: int) -> int:

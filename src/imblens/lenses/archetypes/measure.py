@@ -13,6 +13,7 @@ from imblens.base.archetypes import ARCHETYPES, archetype_codes
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.intervals import wilson
+from imblens.base.threads import at_once
 from imblens.base.wording import percent
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses._contract import Finding, Measure, lens
@@ -188,13 +189,14 @@ def _prototypes(run: Run, rows: NDArray[np.int64], cell: NDArray[np.int64], n_ce
     def compute() -> list[str | None]:
         order = np.argsort(cell, kind="stable")
         edges = np.searchsorted(cell[order], np.arange(n_cells + 1))
-        found: list[str | None] = []
-        for low, high in pairwise(edges.tolist()):
-            if low == high:
-                found.append(None)
-            else:
-                found.append(str(run.train.ids[medoid(run.train.features, rows[order[low:high]])]))
-        return found
+        features = run.train.features
+
+        def prototype(ends: tuple[int, int]) -> int | None:
+            low, high = ends
+            return None if low == high else medoid(features, rows[order[low:high]])
+
+        found = at_once(prototype, pairwise(edges.tolist()), copied=8 * run.dim * int(np.diff(edges).max(initial=0)))
+        return [None if row is None else str(run.train.ids[row]) for row in found]
 
     return run.train.remember(f"prototypes {k}", compute)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.threads import at_once
 from imblens.errors import NotApplicable
 from imblens.lenses.diagnosis.scores import held_out, in_canonical_order
 from imblens.run import Run, nearest
@@ -124,10 +125,7 @@ def clusters(run: Run) -> dict[int, Region]:
     Held-out instances belong to the cluster of most of their five nearest training instances. A cluster that they hardly
     enter, with a third of its share in training or less, is not a sub-concept.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        return run.remember("clusters of classes", lambda: _clusters(run))
+    return run.remember("clusters of classes", lambda: _clusters(run))
 
 
 def _clusters(run: Run) -> dict[int, Region]:
@@ -135,14 +133,17 @@ def _clusters(run: Run) -> dict[int, Region]:
         split = held_out(run)
     except NotApplicable:
         split = None
-    found = {}
     searched = np.flatnonzero(run.train.class_counts >= FEWEST_CLUSTERED).tolist()
     numbers = CLUSTERS if len(searched) <= MANY else FEWER_CLUSTERS
-    for label in searched:
+    correct = np.asarray(split.correct) if split is not None and split.has_logits else None
+    for one in (run.train, split):
+        if one is not None and searched:
+            in_canonical_order(one, 1, searched[0])  # remembers the order
+
+    def best_of(label: int) -> Region | None:
         own = np.asarray(run.train.features[in_canonical_order(run.train, MOST_CLUSTERED, label)], dtype=np.float64)
         rows = np.empty(0, np.int64) if split is None else in_canonical_order(split, MOST, label)
         test = None if not len(rows) or split is None else np.asarray(split.features[rows], dtype=np.float64)
-        correct = np.asarray(split.correct) if split is not None and split.has_logits else None
         best = None
         tested = None if test is None else nearest(own, test, 5)[0]
         for inside, cut in _candidates(own, numbers):
@@ -156,9 +157,10 @@ def _clusters(run: Run) -> dict[int, Region]:
                 )
             if best is None or cut < best.cut:
                 best = region
-        if best is not None:
-            found[label] = best
-    return found
+        return best
+
+    found = zip(searched, at_once(best_of, searched), strict=True)
+    return {label: region for label, region in found if region is not None}
 
 
 def _candidates(own: NDArray[np.float64], numbers: tuple[int, ...]) -> list[tuple[NDArray[np.bool_], float]]:

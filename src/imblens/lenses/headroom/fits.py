@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
 from imblens.base.logistic import fit_logistic
+from imblens.base.threads import at_once, single_threaded_blas
 from imblens.lenses._content_order import canonical_order
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,13 @@ def both_heads(
         held_out: (M, D); labels: (M,).
         n_classes: C.
     """
+    with single_threaded_blas():  # the products are narrow
+        return _both_heads(train, train_labels, held_out, labels, n_classes)
+
+
+def _both_heads(
+    train: NDArray[Any], train_labels: Integers, held_out: NDArray[Any], labels: Integers, n_classes: int
+) -> Fits:
     dim = train.shape[1]
     counts = np.bincount(train_labels, minlength=n_classes).astype(np.float64)
     chosen = _even_sample(train, train_labels, most_rows(n_classes, dim, FITTED))
@@ -84,10 +92,11 @@ def _adapted(features: NDArray[Any], labels: Integers, logits: Floats, fold: Int
     n_classes = logits.shape[1]
     features = np.asarray(features, dtype=np.float64)
     found = logits.argmax(axis=1)
-    for number in range(FOLDS):
+
+    def adapt(number: int) -> None:
         fitted, judged = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(judged) or len(np.unique(labels[fitted])) < 2:
-            continue
+            return
         counts = np.bincount(labels[fitted], minlength=n_classes)
         even = len(fitted) / np.count_nonzero(counts) / np.maximum(counts, 1)
         weight, bias = fit_logistic(
@@ -100,6 +109,8 @@ def _adapted(features: NDArray[Any], labels: Integers, logits: Floats, fold: Int
             iterations=ITERATIONS,
         )
         found[judged] = (logits[judged] + features[judged] @ weight.T + bias).argmax(axis=1)
+
+    at_once(adapt, range(FOLDS), copied=2 * (features.nbytes + logits.nbytes))
     return found
 
 

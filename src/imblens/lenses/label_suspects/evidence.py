@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
-from imblens.base.memory import cores
+from imblens.base.threads import at_once, single_threaded_blas
 from imblens.errors import NotApplicable
 from imblens.lenses._content_order import canonical_order, content_keys
 from imblens.lenses.label_suspects.quick_head import QuickHead
@@ -76,7 +74,7 @@ def _compute(run: Run) -> Evidence:
         np.exp(log_g, out=log_g)
         own[rows] = log_g[at, local] / log_g.sum(axis=1)
 
-    _at_once(judge, row_blocks(n, run.n_classes + run.dim), heads.quick)
+    at_once(judge, row_blocks(n, run.n_classes + run.dim))
     own[alone], suggested[alone] = np.nan, labels[alone]
     return Evidence(own, suggested, heads.n_fitted, heads.iterations)
 
@@ -87,25 +85,21 @@ def class_evidence(run: Run) -> Iterator[tuple[slice, Floats]]:
     Raises:
         NotApplicable: no head was fitted, so that there are only neighbours.
     """
-    from threadpoolctl import threadpool_limits
-
     heads, is_kept, near = _prepared(run)
     if not heads.n_fitted:
         raise NotApplicable("no head can be cross-validated on this run, so no probabilities out of sample are known.")
     for rows in row_blocks(len(run.train), run.n_classes + run.dim):
-        with threadpool_limits(1, user_api="blas"):
+        with single_threaded_blas():
             g = np.exp(_log_g(run, heads, is_kept, near, rows).astype(np.float64))
         yield rows, g / g.sum(axis=1, keepdims=True)
 
 
 def _prepared(run: Run) -> tuple[_Heads, NDArray[np.bool_], Integers]:
     """Fitted heads, (N,) whether an instance is not doubtful, (N, k) neighbours."""
-    from threadpoolctl import threadpool_limits
-
     train = run.train
     order, rank = canonical_order(train.features, train.labels)
     heads = _Heads(run, order, rank)
-    with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
+    with single_threaded_blas():  # sums do not depend on the number of threads
         is_kept = heads.fit()
     n = len(train)
     near = run.neighbours(NEIGHBOURS).indices if n > 1 else np.empty((n, 0), np.int64)
@@ -131,16 +125,6 @@ def _log_g(run: Run, heads: _Heads, is_kept: NDArray[np.bool_], near: Integers, 
         log_g[judged] = from_head + (1 - HEAD_WEIGHT) * log_g[judged]
     log_g -= log_g.max(axis=1, keepdims=True)
     return log_g
-
-
-def _at_once(work: Callable[[Any], Any], items: Iterable[Any], quick: bool) -> None:
-    """Do the work for each item, on every core where it is large; a thread of NumPy's holds no lock in arithmetic."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"), ExitStack() as stack:
-        each = stack.enter_context(ThreadPoolExecutor(cores())).map if quick else map
-        for _ in each(work, items):
-            pass
 
 
 def neighbour_shares(labels: Integers, near: Integers, is_kept: NDArray[np.bool_], prior: Floats) -> Floats:
@@ -253,7 +237,7 @@ class _Heads:
             own = found[np.arange(len(found)), labels[rows]]
             is_kept[rows] = (own == found.max(axis=1)) | (own >= np.log(DOUBTFUL))
 
-        _at_once(judge, row_blocks(len(labels), self.n_classes + self.train.dim), self.quick)
+        at_once(judge, row_blocks(len(labels), self.n_classes + self.train.dim))
         self._fit_folds(standard, is_kept)
         return is_kept
 
@@ -263,7 +247,8 @@ class _Heads:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            _at_once(lambda number: self._fit_fold(number, standard, is_kept), range(FOLDS), self.quick)
+            copied = 0 if self.quick else standard.nbytes
+            at_once(lambda number: self._fit_fold(number, standard, is_kept), range(FOLDS), copied=copied)
 
     def _fit_fold(self, number: int, standard: NDArray[Any], is_kept: NDArray[np.bool_]) -> None:
         from sklearn.linear_model import LogisticRegression

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.threads import at_once
 from imblens.lenses._content_order import content_keys
 from imblens.lenses.label_suspects.evidence import (
     DOUBTFUL,
@@ -44,7 +45,7 @@ def label_evidence(run: Run) -> LabelEvidence:
 
 
 def _compute(run: Run) -> LabelEvidence:
-    from threadpoolctl import threadpool_limits
+    from sklearn.exceptions import ConvergenceWarning
 
     train, n = run.train, len(run.train)
     given, known = train.labels.astype(bool), train.known
@@ -55,13 +56,18 @@ def _compute(run: Run) -> LabelEvidence:
     iterations = int(np.clip(WORK / max(1, len(sample) * run.dim * run.n_classes), 20, ITERATIONS))
     own = np.full((n, run.n_classes), np.nan)
     fitted = 0
-    with threadpool_limits(1, user_api="blas"):  # sums do not depend on the number of threads
-        standard = _standardised(train.features, sample)
-        for c in range(run.n_classes):
-            judged = _judged(standard, given[:, c], known[:, c], order, sample, near, iterations)
-            if judged is not None:
-                own[:, c], used = judged
-                fitted = max(fitted, used)
+    standard = _standardised(train.features, sample)
+
+    def judge(c: int) -> int:
+        judged = _judged(standard, given[:, c], known[:, c], order, sample, near, iterations)
+        if judged is None:
+            return 0
+        own[:, c], used = judged
+        return used
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = max(at_once(judge, range(run.n_classes), copied=standard.nbytes), default=0)
     return LabelEvidence(own, fitted, iterations)
 
 
@@ -112,7 +118,6 @@ def _probabilities(
     standard: Floats, given: NDArray[np.bool_], fold: Integers, rows: Integers, iterations: int
 ) -> Floats:
     """(N, 2) log of the probability of absence and presence, by the head that was not fitted to the instance's fold."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     found = np.full((len(given), 2), np.log(0.5))
@@ -121,9 +126,7 @@ def _probabilities(
         if not len(at) or len(np.unique(given[chosen])) < 2:
             continue
         model = LogisticRegression(max_iter=iterations, tol=TOLERANCE)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(standard[chosen], given[chosen])
+        model.fit(standard[chosen], given[chosen])
         with np.errstate(divide="ignore"):  # a probability of 0 counts as the smallest
             found[at] = np.maximum(model.predict_log_proba(standard[at]), np.log(SMALLEST))
     return found
