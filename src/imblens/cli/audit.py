@@ -93,7 +93,7 @@ def command(
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
     from imblens.errors import InputError, MissingError, did_you_mean
     from imblens.lenses import find_lens
-    from imblens.report import QUICK_MAP, audit
+    from imblens.report import QUICK_MAP, audit, drawing_ahead
 
     for name in lens:
         find_lens(name)
@@ -110,7 +110,6 @@ def command(
     sections = _sections(run, deploy)
     out = out or beside(source)
     begin(out, force=force)
-    Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
     n_instances = sum(len(split) for split in run.splits.values())
     skip: str | dict[str, str] = {}
     if lens and draw_map:
@@ -122,18 +121,22 @@ def command(
     if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
         run.neighbours(MOST_K if not lens else USUAL_K, approximate=approximate, progress=progress)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
-    found = audit(
-        run,
-        lenses=lens or None,
-        of=of,
-        options=options,
-        on_step=progress,
-        skip=skip,
-        engine=engine,
-        address=address,
-        deployment=sections,
-    )
-    report = found.save(out, force=True, papers=papers, gallery=_native(found) if gallery else False)
+    with drawing_ahead(run) as on_finding:
+        if on_finding is None:
+            Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
+        found = audit(
+            run,
+            lenses=lens or None,
+            of=of,
+            options=options,
+            on_step=progress,
+            on_finding=on_finding,
+            skip=skip,
+            engine=engine,
+            address=address,
+            deployment=sections,
+        )
+        report = found.save(out, force=True, papers=papers, gallery=_native(found) if gallery else False)
     emit(
         result(found, report),
         [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],

@@ -28,6 +28,7 @@ def run_lenses(
     progress: Callable[[str], None] | None = None,
     engine: str = "local",
     address: str | None = None,
+    on_finding: Callable[[str, Finding], None] | None = None,
 ) -> tuple[dict[str, Finding], dict[str, str]]:
     """Run lenses on a run, and keep the reason where one does not apply.
 
@@ -39,6 +40,7 @@ def run_lenses(
         progress: called with the name of each lens before it runs.
         engine: "local", or "ray" to compute statistics over the parts of a run as tasks of a Ray cluster.
         address: of that cluster; None: that of RAY_ADDRESS, or one that is started here.
+        on_finding: called with the name of each lens that ran and its finding.
 
     Returns:
         Findings by lens, in report order, and the reason by lens for those that were skipped: a lens that does not apply
@@ -89,6 +91,8 @@ def run_lenses(
                 if lens_info(function).built_in:
                     raise
                 skipped[name] = f"{name}: failed: {type(error).__name__}: {error}"
+            if on_finding is not None and name in findings:
+                on_finding(name, findings[name])
     return findings, skipped
 
 

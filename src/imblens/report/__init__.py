@@ -1,5 +1,6 @@
 """Findings as tables and figures on disk, one offline page, one plain summary, and a comparison of runs."""
 
+from imblens.report._ahead import drawing_ahead as drawing_ahead
 from imblens.report._audit import Audit as Audit
 from imblens.report._audit import audit as audit
 from imblens.report._audit_page import report_html as report_html

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.arguments import a_function, a_path, a_text, checked, either, flag, mapping, mappings, some_texts
 from imblens.base.remote import written
 from imblens.errors import MissingError, did_you_mean
-from imblens.lenses import run_lenses
+from imblens.lenses import Finding, run_lenses
 from imblens.report._data import AuditFields
 from imblens.run import Run, as_run
 
@@ -115,6 +115,7 @@ class Audit(AuditFields):
     of=a_text(optional=True),
     options=mapping("options by lens", optional=True),
     on_step=a_function(optional=True),
+    on_finding=a_function(optional=True),
     skip=either(some_texts("names of lenses"), mapping("names to reasons")),
     deployment=mappings("a list of sections, as `.section()` returns them"),
     engine=a_text(),
@@ -127,6 +128,7 @@ def audit(
     of: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     on_step: Callable[[str], None] | None = None,
+    on_finding: Callable[[str, Finding], None] | None = None,
     skip: str | Sequence[str] | Mapping[str, str] = (),
     engine: str = "local",
     address: str | None = None,
@@ -140,6 +142,7 @@ def audit(
         of: a class of interest; the report states its results first.
         options: keyword arguments by lens, for example {"archetypes": {"k": 10}}.
         on_step: called with the name of each lens before it runs.
+        on_finding: called with the name of each lens that ran and its finding.
         skip: names to leave out, or name -> reason; they are listed as skipped.
         engine: "local", or "ray" to compute the statistics of the parts of a run as tasks on a Ray cluster.
         address: of that cluster; None: that of RAY_ADDRESS, or one that is started here.
@@ -169,7 +172,7 @@ def audit(
         raise MissingError(f"no class {of!r} in this run.", hint=did_you_mean(of, run.classes))
     searched = run.searched
     approximate = None if searched is None else not searched.exact
-    findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine, address)
+    findings, skipped = run_lenses(run, lenses, options, skip, on_step, engine, address, on_finding)
     given = {name: dict(values) for name, values in (options or {}).items()}
     left_out = (skip,) if isinstance(skip, str) else tuple(skip)
     return Audit(run, findings, skipped, of, given, left_out, approximate, tuple(deployment))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imblens.lenses import Finding
+from imblens.report._ahead import drawn_ahead
 from imblens.report._class_table import ENDS, MANY_CLASSES
 from imblens.report._evidence import ends
 from imblens.report._figures import Figure, draw_all, warm_up
@@ -35,11 +36,11 @@ def figures(audit: AuditFields) -> Drawn:
         >>> [chart for _, chart in drawn]
         ['feature_overlap_pairs', 'feature_overlap']
     """
-    Thread(target=warm_up, daemon=True).start()  # while Altair is imported
-    keys: list[tuple[str, str]] = []
-    drawn = draw_all(_charts(audit, keys), audit.run.classes)
+    found: dict[tuple[str, str], Figure | Exception | None] = {}
+    rest = iter(draw_all(_charts(audit, found), audit.run.classes))
     kept: Drawn = {}
-    for key, drawing in zip(keys, drawn, strict=True):
+    for key, figure in found.items():
+        drawing = next(rest) if figure is None else figure
         if isinstance(drawing, Exception):
             raise drawing
         kept[key] = drawing
@@ -61,10 +62,17 @@ def _of_classes(finding: Finding, kept: frozenset[str]) -> Finding:
     return replace(finding, tables=tables)
 
 
-def _charts(audit: AuditFields, keys: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+def _charts(audit: AuditFields, drawn: dict[tuple[str, str], Figure | Exception | None]) -> Iterator[tuple[str, Any]]:
+    """Yield the charts that are left to draw, named by position; note all in `drawn`, in report order, those drawn ahead."""
     shown = drawn_classes(audit)
     kept = None if shown is None else frozenset(shown)
     for name, finding in audit.findings.items():
+        figures = drawn_ahead(finding, len(drawn))
+        if figures is not None:
+            drawn |= {(name, chart): figure for chart, figure in figures.items()}
+            continue
         for chart, made in (finding if kept is None else _of_classes(finding, kept)).charts().items():
-            keys.append((name, chart))
-            yield f"figure-{len(keys)}", made
+            if not drawn:
+                Thread(target=warm_up, daemon=True).start()  # while Altair is imported
+            drawn[name, chart] = None
+            yield f"figure-{len(drawn)}", made
