@@ -18,8 +18,14 @@ from typing import Any
 
 import typer
 
+from imblens.base.extras import extra_of, lacking
+from imblens.base.locks import folders_kept
+from imblens.base.versions import IMBLENS
 from imblens.cli._commands import Commands
-from imblens.cli._shared import CLAIMED, examples
+from imblens.cli._project import usual
+from imblens.cli._shared import CLAIMED, Stopped, examples, interrupted
+from imblens.cli._text import printable
+from imblens.errors import ImblensError, did_you_mean
 
 LACKING = ("failed to map segment", "can't allocate memory", "cannot allocate memory", "can't start new thread")
 LESS = "Use fewer instances, or imblens audit --approximate."
@@ -38,32 +44,23 @@ def _root(
     context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
 ) -> None:
     if version:
-        from imblens.base.versions import IMBLENS
-
         typer.echo(f"imblens {IMBLENS}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
     if context.invoked_subcommand not in ("list", "doctor") and not {"-h", "--help"} & set(sys.argv):
-        from imblens.cli._project import usual
-
         context.default_map = usual(context.command.commands, context)  # type: ignore[attr-defined]
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a fault of imblens, 2 unusable input, 3 a failed gate, 130 interrupted."""
-    from imblens.base.locks import folders_kept
-
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: they leave cores to other processes
     with _stoppable(), folders_kept():
         sys.exit(_run())
 
 
 def _run() -> int:
-    from imblens.cli._shared import Stopped, interrupted
-    from imblens.errors import ImblensError
-
     code = 2
     CLAIMED.clear()
     try:
@@ -121,8 +118,6 @@ def _failed(error: Exception) -> tuple[str, str]:
 
 def _lacking(error: ModuleNotFoundError) -> tuple[int, tuple[str, str]]:
     """Exit code and message for a package that is not installed: one of an extra, or a fault of ours."""
-    from imblens.base.extras import extra_of, lacking
-
     extra = extra_of(error.name or "")
     if extra is None:
         return 1, _failed(error)
@@ -160,8 +155,6 @@ def _misuse(error: Any) -> tuple[str, str]:
 
     Some releases of Typer bundle their own Click, so its errors are recognised by their attributes, not by their class.
     """
-    from imblens.errors import did_you_mean
-
     message = error.format_message().rstrip(".") + "."
     context = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
@@ -198,8 +191,6 @@ def _leave_nothing() -> None:
 
 
 def _report(word: str, text: str, hint: str = "") -> None:
-    from imblens.cli._text import printable
-
     for label, sentence in ((word, text), ("hint", hint)):
         if sentence:
             print(f"{label}: {printable(' '.join(sentence.split()))}", file=sys.stderr)

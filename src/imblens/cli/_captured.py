@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imblens.base.remote import COPIES
 from imblens.errors import ImblensError, InputError
 from imblens.run import Run
 
@@ -110,7 +111,6 @@ def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: st
     Two shards for every GPU of the cluster, or every core where it has none. All workers must be able to read the data and
     to write to `out`.
     """
-    from imblens.base.remote import COPIES
     from imblens.run import connected, merge, tasks
 
     parts = out / "parts"

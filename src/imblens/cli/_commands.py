@@ -9,6 +9,11 @@ from typing import Any
 import typer
 import typer.core
 
+from imblens.cli._groups import spread
+from imblens.cli._live import live
+from imblens.cli._project import FILE, given
+from imblens.cli._shared import anywhere, progress
+
 DONE_BY = {
     "demo": "Run the full workflow on synthetic images with planted faults; under two minutes on two cores.",
     "train": "Train a network; then capture features and colours, and write the report to RUN/audit.",
@@ -37,10 +42,6 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        from imblens.cli._live import live
-        from imblens.cli._project import FILE, given
-        from imblens.cli._shared import progress
-
         usual = given(ctx)
         if usual:
             progress(f"from {FILE}: {' '.join(usual)}")
@@ -91,9 +92,6 @@ class _OnUse(MutableMapping[str, Any]):
 
 
 def _imported(name: str) -> Any:
-    from imblens.cli._groups import spread
-    from imblens.cli._shared import anywhere
-
     module = import_module(f"imblens.cli.{'listing' if name == 'list' else name}")
     function = module.command if name in ("list", "doctor") else spread(anywhere(module.command))
     one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

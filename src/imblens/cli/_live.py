@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from imblens.base.progress import line, listening
 from imblens.cli._text import one_line
 
 AFTER, EVERY = 5.0, 0.5  # seconds
@@ -40,8 +41,6 @@ def live() -> Iterator[None]:
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield
         return
-    from imblens.base.progress import line, listening
-
     done = threading.Event()
     with listening() as loops:
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from imblens.base.toml import TOMLDecodeError, read_toml
 from imblens.errors import InputError, did_you_mean
 
 FILE = "imblens.toml"
@@ -59,8 +60,6 @@ def read(path: Path, commands: Mapping[str, Any], context: Any) -> dict[str, dic
     Raises:
         InputError: the file is not TOML, or has a section or key that is none, or a value of another type; names it.
     """
-    from imblens.base.toml import TOMLDecodeError, read_toml
-
     try:
         sections = read_toml(path)
     except (OSError, UnicodeDecodeError, TOMLDecodeError) as error:

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.files import claim
 from imblens.base.plain import plain
+from imblens.base.progress import tracked
+from imblens.base.remote import COPIES, address_of, prepared
 from imblens.cli._groups import grouped
 from imblens.cli._live import LINE
 from imblens.cli._text import one_line
-from imblens.errors import ImblensError, InputError
+from imblens.errors import ImblensError, InputError, MissingError, NotApplicable, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +108,6 @@ def anywhere(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        from imblens.base.remote import COPIES, address_of, prepared
-
         def local(name: str, value: Any) -> Any:
             if isinstance(value, (list, tuple)):
                 return [local(name, item) for item in value]
@@ -148,8 +150,6 @@ CLAIMED: list[Path] = []  # output folders of the running command
 
 def begin(out: Path, *, force: bool) -> None:
     """Claim the output folder of a command, and record it in case the user interrupts the command."""
-    from imblens.base.files import claim
-
     CLAIMED.append(claim(out, force=force))
 
 
@@ -178,8 +178,6 @@ def progress(text: str) -> None:
 @contextmanager
 def step(text: str) -> Iterator[None]:
     """Report how long a step took."""
-    from imblens.base.progress import tracked
-
     start = time.perf_counter()
     for _ in tracked([None], text):
         yield
@@ -215,7 +213,6 @@ def emit_run(run: Run, out: Path, done: str, *, as_json: bool, whole: bool = Tru
 
 def _test_accuracy(run: Run) -> dict[str, float | None] | None:
     """Return accuracy and balanced accuracy on the test split, as in the report; None where they are not known."""
-    from imblens.errors import NotApplicable
     from imblens.lenses import class_accuracy
 
     try:
@@ -241,8 +238,6 @@ def address(report: Path) -> list[str]:
 
 def show(report: Path) -> None:
     """Open a report in the browser; one line on stderr where there is none."""
-    import webbrowser
-
     if not webbrowser.open(report.resolve().as_uri()):
         progress(f"no browser was found; open {report.resolve()}")
 
@@ -259,7 +254,6 @@ def shown(*words: str | Path) -> str:
 
 def check_engine(engine: str, address: str | None) -> None:
     """Refuse an unknown --engine, and an --address without Ray."""
-    from imblens.errors import MissingError, did_you_mean
     from imblens.run import ENGINES
 
     if engine not in ENGINES:

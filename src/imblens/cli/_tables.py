@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.split_names import split_of
 from imblens.base.wording import listed
 from imblens.cli._groups import grouped
+from imblens.cli.capture import class_list
 from imblens.errors import InputError, MissingError
 
 if TYPE_CHECKING:
@@ -114,8 +116,6 @@ def arguments(options: TableOptions, columns: Sequence[str]) -> dict[str, Any]:
         if name in found:
             found[name] = _several(found[name], columns)
     if "classes" in found:
-        from imblens.cli.capture import class_list
-
         found["classes"] = class_list(found["classes"])
     return found
 
@@ -134,8 +134,6 @@ def _several(text: str, columns: Sequence[str]) -> str | list[str]:
 
 def _needs_split(source: Path) -> bool:
     """Whether the splits are not already named by the files of a folder."""
-    from imblens.base.split_names import split_of
-
     if not source.is_dir():
         return True
     return not any(split_of(part.replace("-", " ")) for file in source.rglob("*") for part in (file.name,))

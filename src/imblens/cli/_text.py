@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
+from imblens.base.remote import COPIES
+
 
 def one_line(text: str) -> str:
     """Apply `printable` and escape line breaks too, since class names may contain them."""
@@ -10,9 +14,6 @@ def one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """Escape control and direction characters: a class name must not move the cursor or reverse a line."""
-    from unicodedata import category
-
-    from imblens.base.remote import COPIES
 
     text = COPIES.named(text)
     return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)

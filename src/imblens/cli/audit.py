@@ -27,6 +27,7 @@ from imblens.cli._shared import (
     show,
     shown,
 )
+from imblens.errors import InputError, MissingError, did_you_mean
 
 if TYPE_CHECKING:
     from imblens.report import Audit
@@ -91,7 +92,6 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
-    from imblens.errors import InputError, MissingError, did_you_mean
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit, drawing_ahead
 

@@ -10,6 +10,7 @@ import typer
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain
 from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, rows, show, shown
+from imblens.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,6 @@ def command(
 ) -> None:
     """Report what changed from the first run to the others, per class, with intervals."""
     from imblens.comparison import check_classes
-    from imblens.errors import InputError
     from imblens.report import QUICK_MAP, compare
 
     if len(sources) < 2:

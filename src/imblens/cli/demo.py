@@ -6,7 +6,9 @@ from pathlib import Path
 
 import typer
 
+from imblens.base.extras import require
 from imblens.cli._shared import Force, Json, begin, emit, examples, progress, shown
+from imblens.cli.treat import treat_and_save
 
 EXAMPLES = examples("imblens demo", "imblens demo --out DIR --force")
 
@@ -17,10 +19,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Run the full workflow on synthetic images with planted faults; under two minutes on two cores."""
-    from imblens.base.extras import require
-
     require("train", "imblens demo")
-    from imblens.cli.treat import treat_and_save
     from imblens.data import load_images
     from imblens.report import compare
     from imblens.run import Run

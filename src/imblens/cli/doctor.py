@@ -8,6 +8,9 @@ from typing import Any
 
 import typer
 
+from imblens.base.extras import EXTRAS, missing_packages
+from imblens.base.versions import IMBLENS, version_of
+from imblens.cli._project import described
 from imblens.cli._shared import Json, emit, examples
 
 EXAMPLES = examples("imblens doctor", "imblens doctor --json")
@@ -21,10 +24,6 @@ def command(
     device: bool = typer.Option(True, help="Report the device that torch uses (loads torch)."),
 ) -> None:
     """List installed versions and what each extra adds, for example for a bug report."""
-    from imblens.base.extras import EXTRAS, missing_packages
-    from imblens.base.versions import IMBLENS, version_of
-    from imblens.cli._project import described
-
     report: dict[str, object] = {
         "imblens": IMBLENS,
         "python": platform.python_version(),
@@ -56,8 +55,6 @@ def command(
 
 def _next() -> str:
     """A first command that works with what is installed."""
-    from imblens.base.extras import missing_packages
-
     if missing_packages("torch"):
         return "imblens audit ARRAYS.npz"
     return "imblens capture DATA --model FILE.py:FACTORY --out RUN" if missing_packages("train") else "imblens demo"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import typer
 
+from imblens.base.files import claim_file, write_text
 from imblens.cli._shared import Json, emit, examples, rows, shown
+from imblens.errors import InputError
 
 EXAMPLES = examples(
     "imblens gate RUN --against RUN0",
@@ -38,9 +40,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Compare a run with a reference; exit with code 3 where a class got worse beyond chance or a constraint is broken."""
-    from imblens.base.files import claim_file, write_text
     from imblens.decisions import constraints_of, gate
-    from imblens.errors import InputError
     from imblens.run import Run
 
     if not 0 <= max_drop < 100:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.files import claim_file
 from imblens.cli._shared import Json, emit, examples, progress, rows, shown, step
+from imblens.errors import InputError
 
 if TYPE_CHECKING:
     from imblens.decisions import Decision
@@ -90,7 +92,6 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Predict new instances: calibrated probability, prediction set, whether a person should look, distance to training."""
-    from imblens.base.files import claim_file
     from imblens.decisions import (
         SUFFIXES,
         Decision,
@@ -98,7 +99,6 @@ def command(
         parts_folder,
         write_decisions,
     )
-    from imblens.errors import InputError
     from imblens.run import Run
     from imblens.workflows import new_instances
 
@@ -162,7 +162,6 @@ def _fitted(
 ) -> Decision:
     """Rules that are chosen on a run; shares of the new data are estimated later."""
     from imblens.decisions import Decision, constraints_of, read_costs, read_prior
-    from imblens.errors import InputError
 
     if prior == "estimated" and min_recall:
         raise InputError("--prior estimated and --min-recall exclude each other.", hint="Give the shares as a file.")

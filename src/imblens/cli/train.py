@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.files import claim
 from imblens.cli import _shared as shared
 from imblens.cli._explain import explain, named
+from imblens.cli.audit import ending, result, to_try
 from imblens.errors import MissingError
 
 if TYPE_CHECKING:
@@ -82,8 +84,6 @@ def command(
     as_json: bool = shared.Json,
 ) -> None:
     """Train a network; then capture features and colours, and write the report to RUN/audit."""
-    from imblens.base.files import claim
-    from imblens.cli.audit import ending, result, to_try
     from imblens.data import drop_images, load_images
     from imblens.run import Run
     from imblens.training import TrainingPlan

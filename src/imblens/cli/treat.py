@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imblens.base.extras import require
+from imblens.base.files import claim_file
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
 from imblens.cli._shared import Force, Json, Out, begin, emit, examples, progress, rows, shown, step
+from imblens.errors import ExistsError, ImblensWarning, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +50,6 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Change the head of a run, and report accuracy per class before and after."""
-    from imblens.errors import ExistsError
     from imblens.treatments import parse_options
 
     options = parse_options(name, settings)
@@ -83,10 +86,6 @@ def command(
 
 def _check_model(model: Path, source: Path, *, force: bool) -> None:
     """Refuse, before the treatment, what cannot be written."""
-    from imblens.base.extras import require
-    from imblens.base.files import claim_file
-    from imblens.errors import InputError
-
     require("torch", "imblens treat --model")
     if model.suffix != ".safetensors":
         raise InputError(
@@ -102,9 +101,7 @@ def _check_model(model: Path, source: Path, *, force: bool) -> None:
 
 def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
     """Treat `run` and save it to `out`; return it and the tables of classes and measures before and after."""
-    import warnings
 
-    from imblens.errors import ImblensWarning
     from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
 
     with step(f"treated with {name}"), warnings.catch_warnings():

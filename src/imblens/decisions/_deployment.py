@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -243,8 +244,6 @@ def _text(path: Path, what: str) -> str:
 
 
 def _csv(path: Path, what: str, columns: tuple[str, ...]) -> Any:
-    import io
-
     if not path.is_file():
         _text(path, what)  # raises
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -287,8 +288,6 @@ class _Values(NamedTuple):
 
 
 def _ends(draws: list[Any]) -> tuple[Floats, Floats]:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class that is never predicted is NaN in every draw
         low, high = np.nanquantile(np.array(draws, dtype=np.float64), [0.025, 0.975], axis=0)

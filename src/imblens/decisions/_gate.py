@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imblens.base.arguments import a_seed, checked, flag, number, some_texts
 from imblens.base.arrays import divide
 from imblens.base.intervals import independent_change, paired_change
+from imblens.base.random_state import random_state_kept
 from imblens.base.wording import listed
 from imblens.decisions._deployment import RECALLS, share_hint
 from imblens.decisions._drops import Drops, changed_groups, detectable_drop, stacked
@@ -100,8 +101,6 @@ def gate(
         >>> found.failed, found.lines()[1]
         (True, 'rare: recall from 100% to 25%, a drop of 75.0 points (p = 0.002).')
     """
-    from imblens.base.random_state import random_state_kept
-
     run, against = as_run(run, "gate"), as_run(against, "gate")
     _check_options(max_drop, alpha)
     with random_state_kept():

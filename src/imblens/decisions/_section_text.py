@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from imblens.base.csv_text import csv_text
+from imblens.base.files import write_text
 from imblens.base.wording import interval, percent
 
 ROWS = 12  # of a table on the page
@@ -59,10 +62,6 @@ def section(kind: str, lines: Sequence[str], table: pd.DataFrame, notes: Sequenc
 
 def save_section(folder: Path, name: str, tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any]) -> None:
     """Write tables by their place in a folder that is claimed, and NAME.json."""
-    import json
-
-    from imblens.base.csv_text import csv_text
-    from imblens.base.files import write_text
 
     for place, table in tables.items():
         write_text(folder / f"{place}.csv", csv_text(table))

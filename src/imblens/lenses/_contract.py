@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
+from html import escape
 from importlib import import_module
 from inspect import getfile, signature, unwrap
 from pathlib import Path
@@ -182,8 +183,6 @@ class Finding:
 
     def _repr_html_(self) -> str:
         """Show lines and tables in a notebook."""
-        from html import escape
-
         text = "".join(f"<p>{escape(line)}</p>" for line in self.lines().values())
         tables = "".join(
             f"<details><summary>{escape(name)}</summary>"

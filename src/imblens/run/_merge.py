@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,6 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
 
 
 def _with_notes(run: Run, notes: list[str]) -> Run:
-    from dataclasses import replace
-
     return replace(run, meta={**run.meta, "notes": notes})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,8 +136,6 @@ class _Calibrated:
 
     def predict_proba(self, X: Any) -> Any:
         """Return (n, C) probabilities: the classifier's output through the calibrators."""
-        from copy import copy
-
         single = copy(self._inner)
         single.estimator = self._last
         return single.predict_proba(X)
@@ -304,8 +304,6 @@ def _logits(chain: Chain, features: NDArray[Any], linear: bool, multilabel: bool
 
 def _quiet(function: Callable[[Any], Any], X: NDArray[Any]) -> Any:
     """Call without the warning that an array has no feature names."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         return function(X)

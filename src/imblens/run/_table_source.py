@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,6 @@ class Table:
 
 def found_columns(columns: Sequence[str], asked: str = "") -> str:
     """Return a hint that lists columns, the nearest to what was asked first."""
-    import difflib
-
     near = difflib.get_close_matches(asked, columns, n=1, cutoff=0.6)
     meant = f"Did you mean {near[0]!r}? " if near else ""
     return f"{meant}Its columns: {listed(columns, 30) or 'none'}."

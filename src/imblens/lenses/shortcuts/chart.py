@@ -6,14 +6,13 @@ from typing import Any
 
 import altair as alt
 
+from imblens.base.wording import FEW
 from imblens.charts import interval_dots, tip
 from imblens.lenses._contract import Finding
 
 
 def charts(finding: Finding) -> dict[str, Any]:
     """The cue that holds most of the evidence of each class above the usual, with its interval; the usual as a tick."""
-
-    from imblens.base.wording import FEW
 
     table = finding.tables["shortcuts"]
     table = table.assign(above=table["explained"] - table["usual"]).sort_values("above", ascending=False, kind="stable")
