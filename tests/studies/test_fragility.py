@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from imblens.errors import MissingError
 from imblens.run import Run
 from imblens.studies import find_study, measured_pair, run_study
+from imblens.studies._fragility_claims import tables
 
 
 def pair_of_runs(weights: list[list[float]]) -> Run:
@@ -31,6 +33,43 @@ def test_measures_of_the_rare_third_by_hand() -> None:
     assert values["accuracy_with_count"] is None  # two classes have no rank correlation to speak of
 
 
+def claimed(word: str, pairs: list[dict[str, float | None]]) -> pd.Series[Any]:
+    found = tables(pd.DataFrame([{"data": "d", "loss": "ce", "seed": n, **pair} for n, pair in enumerate(pairs)]), {})
+    assert len(found["claims"]) == len(found["summary"]) == 6
+    return found["claims"][found["claims"]["claim"].str.contains(word)].iloc[0]
+
+
+def needed(*pairs: tuple[float | None, float]) -> pd.Series[Any]:
+    return claimed("their number", [{"needed_long_tailed": a, "needed_balanced": b} for a, b in pairs])
+
+
+def test_a_number_that_is_higher_on_every_long_tailed_network_varies_as_much_as_one_that_is_lower() -> None:
+    """Features needed, long-tailed against balanced. On CIFAR-10 rare classes need about twice as many."""
+    up, down = needed((13, 6), (14, 7), (12, 6)), needed((6, 13), (7, 14), (6, 12))
+    assert (up["verdict"], up["direction"], up["agree"]) == ("holds", "more where long-tailed", "3 of 3")
+    assert (down["verdict"], down["direction"], down["agree"]) == ("holds", "fewer where long-tailed", "3 of 3")
+    mixed, equal = needed((13, 6), (6, 13), (6, 7)), needed((6, 6), (7, 7))
+    assert (mixed["verdict"], mixed["direction"], mixed["agree"]) == ("cannot be determined", "", "2 of 3")
+    assert (equal["verdict"], equal["direction"], equal["agree"]) == ("does not hold", "", "0 of 2")
+    assert needed((13, 6), (None, 6))["verdict"] == "cannot be determined"
+    assert needed((13, 6), (6, 6))["verdict"] == "cannot be determined"
+
+
+def test_a_claim_with_a_direction_does_not_hold_where_all_pairs_are_opposite() -> None:
+    def shift(*pairs: tuple[float, float]) -> pd.Series[Any]:
+        values = [{"correct_shift_long_tailed": a, "wrong_shift_long_tailed": b} for a, b in pairs]
+        return claimed("do not match", values)
+
+    assert shift((0.3, 0.7), (0.2, 0.6))["verdict"] == "holds"
+    against = shift((0.7, 0.3), (0.6, 0.2))
+    assert (against["verdict"], against["direction"], against["agree"]) == ("does not hold", "opposite", "0 of 2")
+    same = {"accuracy_with_count": 0.8, "accuracy_with_distinct": 0.8}
+    assert claimed("hypothesis", [same])["verdict"] == "holds"  # as important as: a tie is enough
+    between = {"kept_between": 0.6, "kept_long_tailed": 0.5, "kept_balanced": 0.7}
+    assert claimed("identity", [between])["verdict"] == "does not hold"
+    assert claimed("identity", [{**between, "kept_between": 0.4}])["verdict"] == "holds"
+
+
 def test_linear_models_on_tables_run_through_the_study(tmp_path: Path) -> None:
     study = find_study("fragility", quick=True, seeds=[0, 1])
     linear = [job for job in study.jobs if job.label in ("wine logistic regression", "wine linear SVM")]
@@ -41,7 +80,7 @@ def test_linear_models_on_tables_run_through_the_study(tmp_path: Path) -> None:
     first = result.results.iloc[0]
     assert 0 < first["needed_share_long_tailed"] <= 1 and 0 <= first["kept_between"] <= 1
     assert set(result.tables["claims"]["loss"]) == {"logistic regression", "linear SVM"}
-    assert (result.tables["summary"].drop(columns="claim").sum(axis=1) == 2).all()
+    assert (result.tables["summary"].drop(columns=["claim", "directions"]).sum(axis=1) == 2).all()
     assert "Left out" in result.text and "CIFAR-10" in result.text
     again = run_study(small, tmp_path / "out", workers=1)  # finished cells are read
     pd.testing.assert_frame_equal(again.results, result.results)

@@ -73,109 +73,148 @@ def _spearman(one: pd.Series[Any], other: pd.Series[Any]) -> float | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the abstract.
+    """A statement of the abstract, or a question of ours.
 
     Attributes:
-        text: in our words.
+        text: in the abstract's words, and in brackets what is measured.
         shown: columns whose means are shown, with what they are called.
-        holds: from the values of one pair of models to whether it holds there; None where it is undefined.
+        holds: from the values of one pair of models to a sign; None where it is undefined. 1 is what the claim states, or the
+            first of `directions`; -1 the opposite; 0 neither.
+        directions: what 1 and -1 are called.
+        varies: the claim states a difference, in whatever direction: it holds where all pairs have one sign, 1 or -1.
     """
 
     text: str
     shown: Mapping[str, str]
-    holds: Callable[[Mapping[str, float]], bool | None]
+    holds: Callable[[Mapping[str, float]], int | None]
+    directions: tuple[str, str] = ("as stated", "opposite")
+    varies: bool = False
 
 
-def _less(left: str, *right: str) -> Callable[[Mapping[str, float]], bool | None]:
-    def holds(values: Mapping[str, float]) -> bool | None:
-        numbers = [values.get(name) for name in (left, *right)]
-        if any(value is None or value != value for value in numbers):
+def _less(left: str, *right: str, tie: int = 0) -> Callable[[Mapping[str, float]], int | None]:
+    """Return a sign: 1 where `left` is less than each of `right`, -1 where it is more than each, `tie` where all are equal."""
+
+    def holds(values: Mapping[str, float]) -> int | None:
+        first, *others = (values.get(name) for name in (left, *right))
+        if first is None or first != first:
             return None
-        known = [float(value) for value in numbers if value is not None]
-        return all(known[0] < other for other in known[1:])
+        signs = set()
+        for other in others:
+            if other is None or other != other:
+                return None
+            signs.add(int(first < other) - int(first > other))
+        return (signs.pop() or tie) if len(signs) == 1 else 0
 
     return holds
 
 
 CLAIMS = (
     Claim(
-        "a class relies on a limited number of features (here: fewer than half are needed)",
+        "a network learns a limited number of class features (here: fewer than half are needed for a prediction)",
         {"needed_share_long_tailed": "needed share, long-tailed", "needed_share_balanced": "balanced"},
         lambda values: _below_half(values),
     ),
     Claim(
-        "their number differs with balance (here: fewer are needed for rare classes)",
+        "their number varies with balance (here: features needed, rare classes)",
         {"needed_long_tailed": "needed, long-tailed", "needed_balanced": "balanced"},
-        _less("needed_long_tailed", "needed_balanced"),
+        _less("needed_balanced", "needed_long_tailed"),
+        ("more where long-tailed", "fewer where long-tailed"),
+        varies=True,
     ),
     Claim(
-        "their magnitude differs with balance (here: smaller for rare classes)",
+        "their magnitudes vary with balance (here: the largest, rare classes)",
         {"top1_long_tailed": "largest magnitude, long-tailed", "top1_balanced": "balanced"},
-        _less("top1_long_tailed", "top1_balanced"),
+        _less("top1_balanced", "top1_long_tailed"),
+        ("larger where long-tailed", "smaller where long-tailed"),
+        varies=True,
     ),
     Claim(
-        "which features a class relies on differs with balance (here: fewer in common than between two seeds)",
-        {"kept_between": "in common", "kept_long_tailed": "two long-tailed", "kept_balanced": "two balanced"},
-        _less("kept_between", "kept_long_tailed", "kept_balanced"),
-    ),
-    Claim(
-        "diversity matters as much as the number of examples (here: correlates with accuracy at least as much)",
+        "hypothesis: class diversity is as important as the number of examples (here: correlates with accuracy no less)",
         {"accuracy_with_distinct": "with distinct features", "accuracy_with_count": "with training count"},
-        _less("accuracy_with_count", "accuracy_with_distinct"),
+        _less("accuracy_with_count", "accuracy_with_distinct", tie=1),
     ),
     Claim(
-        "misclassified test instances do not match training magnitudes (here: larger shift than correct ones)",
+        "test data whose magnitudes do not match training are difficult (here: misclassified instances are shifted more)",
         {"correct_shift_long_tailed": "shift of correct, long-tailed", "wrong_shift_long_tailed": "of misclassified"},
         _less("correct_shift_long_tailed", "wrong_shift_long_tailed"),
+    ),
+    Claim(
+        "ours, not in the abstract: their identity varies with balance (here: fewer in common than between two seeds)",
+        {"kept_between": "in common", "kept_long_tailed": "two long-tailed", "kept_balanced": "two balanced"},
+        _less("kept_between", "kept_long_tailed", "kept_balanced"),
     ),
 )
 
 
-def _below_half(values: Mapping[str, float]) -> bool | None:
+def _below_half(values: Mapping[str, float]) -> int | None:
     numbers = [values.get(f"needed_share_{side}") for side in ("long_tailed", "balanced")]
     known = [float(value) for value in numbers if value is not None and value == value]
-    return all(value < 0.5 for value in known) if len(known) == len(numbers) else None
+    if len(known) < len(numbers):
+        return None
+    return 1 if all(value < 0.5 for value in known) else -1
 
 
-def verdict(found: Sequence[bool | None]) -> str:
+def verdict(signs: Sequence[int | None], *, varies: bool = False) -> str:
     """Return what pairs of models together state: all agree, or it cannot be determined.
 
-    >>> verdict([True, True, True]), verdict([False, False]), verdict([True, False]), verdict([True, None])
+    A claim that something varies holds where all pairs have one sign other than 0, and does not hold where none differs.
+
+    >>> verdict([1, 1, 1]), verdict([-1, 0]), verdict([1, -1]), verdict([1, None])
     ('holds', 'does not hold', 'cannot be determined', 'cannot be determined')
+    >>> [verdict(signs, varies=True) for signs in ([1, 1], [-1, -1], [1, -1], [0, 0], [-1, 0])]
+    ['holds', 'holds', 'cannot be determined', 'does not hold', 'cannot be determined']
     """
-    if found and all(found):
+    found = set(signs)
+    if found == {1} or (varies and found == {-1}):
         return HOLDS
-    return NOT if found and all(one is False for one in found) else OPEN
+    against = {0} if varies else {0, -1}
+    return NOT if found and found <= against else OPEN
+
+
+def direction(claim: Claim, signs: Sequence[int | None]) -> str:
+    """Return the direction that all pairs share; nothing where they do not."""
+    found = set(signs)
+    return claim.directions[0] if found == {1} else claim.directions[1] if found == {-1} else ""
 
 
 def tables(results: pd.DataFrame, missing: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """Return the measures (mean and spread), the claims for each set and loss, and how often each holds."""
     rows: list[dict[str, Any]] = []
+    counted: list[dict[str, Any]] = []
     for claim in CLAIMS:
-        for (data, loss), pairs in results.groupby(["data", "loss"], sort=False):
-            held = [claim.holds(values) for values in pairs.to_dict("records")]
-            means = "; ".join(f"{name} {_mean(pairs, column)}" for column, name in claim.shown.items())
-            known = [one for one in held if one is not None]
-            agreeing = f"{sum(known)} of {len(known)}" if known else "undefined"
-            rows.append(
-                {
-                    "claim": claim.text,
-                    "data": data,
-                    "loss": loss,
-                    "here": means,
-                    "holds in": agreeing,
-                    "verdict": verdict(held),
-                }
-            )
-    claims = pd.DataFrame(rows, columns=["claim", "data", "loss", "here", "holds in", "verdict"])
-    counted = []
-    for claim in CLAIMS:
-        found = claims.loc[claims["claim"] == claim.text, "verdict"]
-        counted.append({"claim": claim.text, **{word: int((found == word).sum()) for word in (HOLDS, NOT, OPEN)}})
+        by_loss = results.groupby(["data", "loss"], sort=False)
+        found = [_row(claim, str(data), str(loss), pairs) for (data, loss), pairs in by_loss]
+        rows += found
+        verdicts = [row["verdict"] for row in found]
+        ways = {way: sum(row["direction"] == way for row in found) for way in claim.directions}
+        counted.append(
+            {
+                "claim": claim.text,
+                **{word: verdicts.count(word) for word in (HOLDS, NOT, OPEN)},
+                "directions": ", ".join(f"{way}: {n}" for way, n in ways.items()) if claim.varies else "",
+            }
+        )
+    columns = ["claim", "data", "loss", "here", "direction", "agree", "verdict"]
     return {
         "study": summarise(results, ["data", "loss"], missing=missing),
-        "claims": claims,
+        "claims": pd.DataFrame(rows, columns=columns),
         "summary": pd.DataFrame(counted),
+    }
+
+
+def _row(claim: Claim, data: str, loss: str, pairs: pd.DataFrame) -> dict[str, Any]:
+    """Return one claim on one set and loss; `agree` counts the pairs with the claim's sign, or with the more frequent one."""
+    signs = [claim.holds(values) for values in pairs.to_dict("records")]
+    known = [sign for sign in signs if sign is not None]
+    most = max(known.count(1), known.count(-1)) if claim.varies else known.count(1)
+    return {
+        "claim": claim.text,
+        "data": data,
+        "loss": loss,
+        "here": "; ".join(f"{name} {_mean(pairs, column)}" for column, name in claim.shown.items()),
+        "direction": direction(claim, signs),
+        "agree": f"{most} of {len(known)}" if known else "undefined",
+        "verdict": verdict(signs, varies=claim.varies),
     }
 
 
@@ -189,7 +228,7 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     left_out = found["study"].loc[found["study"]["seeds"] == 0, ["data", "needs"]] if "needs" in found["study"] else []
     parts = [
         "Claims of the paper's abstract in how many combinations of set and loss (a claim holds, or does not, where all "
-        "seeds agree):\n\n" + plain_markdown(found["summary"]),
+        "seeds agree; that something varies holds in either direction):\n\n" + plain_markdown(found["summary"]),
         "Each set and loss:\n\n" + plain_markdown(found["claims"]),
     ]
     if len(left_out):
