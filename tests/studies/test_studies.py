@@ -23,7 +23,7 @@ from imblens.studies import _planted, find_study, run_study, study_names
 from imblens.studies._jobs import Job, do
 from imblens.studies._measures import forecast
 from imblens.studies._store import Store
-from imblens.studies._tables import as_markdown, compare, plain_markdown, summarise
+from imblens.studies._tables import as_markdown, compare, plain_markdown, read_paper, summarise
 from tests.commands import imblens
 from tests.data.helpers import png
 from tests.data.public.layouts import write_cifar10
@@ -392,7 +392,7 @@ def test_table_has_mean_spread_and_the_papers_value() -> None:
 
 def test_a_set_without_data_states_what_to_download() -> None:
     group = ["data", "treatment"]
-    results = pd.DataFrame([("CIFAR-10", "none", 0, 0.06)], columns=["data", "treatment", "seed", "kl_forecast"])
+    results = pd.DataFrame([("CIFAR-10", "none", 0, 0.06)], columns=["data", "treatment", "seed", "kl_alg1"])
     table = summarise(results, group, "iml_table2", {"CIFAR-100": "get it: http://x", "Birds": "none"})
     lines = as_markdown(table, group).splitlines()
     assert lines[2] == "| CIFAR-10 | none | 1 | 0.060 (paper 0.556) |  |"
@@ -503,3 +503,23 @@ def test_the_ratio_is_ours_over_the_better_of_the_papers_two():
     features, labels = np.arange(8.0).reshape(4, 2), [0, 0, 1, 1]
     right = (features, labels, np.eye(2)[labels])
     assert forecast(Run.from_arrays(train=right, test=right))["kl_ratio"] is None  # no error to compare with
+
+
+def test_the_published_forecast_stands_beside_alg_1_and_the_random_baseline_beside_random_rows():
+    """The error of a goes to b. Its neighbours but a are two of b, one of c: Alg. 1 gives (2/3, 1/3), KL log 3/2, smoothed.
+
+    With the rule of ten the neighbours of all three of a count: four of b, five of c, KL log 9/4, smoothed.
+    """
+    features = np.array([[0.0], [1], [9], [10], [11], [-1], [-2]])
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    logits = np.eye(3)[[0, 0, 1, 1, 1, 2, 2]]
+    run = Run.from_arrays(train=(features, labels, logits), test=(features, labels, logits), classes=list("abc"))
+    found = forecast(run)
+    assert (found["kl_alg1"], found["kl_forecast"]) == pytest.approx((0.3988, 0.8026), abs=1e-4)
+    assert found["random_over_alg1"] == pytest.approx(found["kl_random"] / 0.3988, rel=1e-3)
+    paper = read_paper("iml_table2", ["data"]).set_index("data")
+    assert set(paper.columns) <= set(found), "a published column without one of ours beside it"
+    assert paper.loc["CIFAR-10", ["kl_alg1", "kl_random"]].tolist() == [0.5561, 4.535]
+    assert paper["random_over_alg1"].tolist() == pytest.approx(
+        (paper["kl_random"] / paper["kl_alg1"]).tolist(), rel=0.01
+    )
