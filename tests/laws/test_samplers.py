@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imblearn.utils.estimator_checks import estimator_checks_generator as imblearn_checks
+from imblearn.utils import estimator_checks as imblearn_checks
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from sklearn.utils.estimator_checks import estimator_checks_generator as sklearn_checks
+from sklearn.utils import estimator_checks as sklearn_checks
 
 from imblens.resampling import EOS, BalancedSVM, class_seeds
 
-CHECKS = [
-    pair
-    for sampler in (EOS(random_state=0), EOS(random_state=0, indexing="released"), BalancedSVM(random_state=0))
-    for checks in (sklearn_checks, imblearn_checks)
-    for pair in checks(sampler)
-]
+
+def checks_of(sampler: Any) -> list[tuple[Any, Any]]:
+    """Pairs of estimator and check, of both packages; before scikit-learn 1.6 and imbalanced-learn 0.13 under other names."""
+    if hasattr(imblearn_checks, "estimator_checks_generator"):
+        generators = (sklearn_checks.estimator_checks_generator, imblearn_checks.estimator_checks_generator)
+        return [pair for generator in generators for pair in generator(sampler)]
+    added = [(sampler, partial(check, type(sampler).__name__)) for check in imblearn_checks._yield_all_checks(sampler)]
+    return [*sklearn_checks.check_estimator(sampler, generate_only=True), *added]
+
+
+SAMPLERS = (EOS(random_state=0), EOS(random_state=0, indexing="released"), BalancedSVM(random_state=0))
+CHECKS = [pair for sampler in SAMPLERS for pair in checks_of(sampler)]
 LAWS = settings(deadline=None, derandomize=True, database=None, max_examples=20)
 quiet = pytest.mark.filterwarnings("ignore::imblens.errors.ImblensWarning")
 

@@ -194,13 +194,13 @@ def _file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of an address, and the path in it."""
     protocol = address.partition("://")[0]
     try:
-        import fsspec
+        import fsspec.core
     except ImportError as error:
         raise DependencyError(
             f"{address} needs fsspec, which is not installed.", hint="Run: pip install 'imblens[remote]'"
         ) from error
     try:
-        system, root = fsspec.url_to_fs(address)
+        system, root = fsspec.core.url_to_fs(address)
     except ImportError as error:
         from fsspec.registry import known_implementations
 

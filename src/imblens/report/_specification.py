@@ -24,8 +24,7 @@ def _defaults() -> Iterator[None]:
     """Altair as it comes: neither a notebook's theme nor its limit on rows may change a report."""
     import altair as alt
 
-    themes = alt.theme if hasattr(alt, "theme") else alt.themes
-    with alt.data_transformers.enable("default", max_rows=None), themes.enable("none"):
+    with alt.data_transformers.enable("default", max_rows=None), alt.theme.enable("none"):
         yield
 
 

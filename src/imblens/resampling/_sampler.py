@@ -58,6 +58,10 @@ class Sampler(BaseSampler):  # type: ignore[misc]  # imbalanced-learn has no typ
         tags.sampler_tags.sample_indices = True
         return tags
 
+    def _more_tags(self) -> dict[str, Any]:
+        """The same for scikit-learn before 1.6."""
+        return {"sample_indices": True}
+
     @abstractmethod
     def _resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the new rows (n, D) and their labels (n,) for dense float X (N, D) of at least 32 bits.

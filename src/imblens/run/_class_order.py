@@ -51,11 +51,12 @@ def _shares(labels: NDArray[Any], predictions: NDArray[Any], n_classes: int) -> 
 
 def _matching(shares: Any) -> NDArray[np.int64]:
     """(C,) the column of every row in the permutation of the largest sum; rows without an entry take what is left."""
-    from scipy.sparse import eye_array, hstack
+    from scipy.sparse import dia_array, hstack
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
     n_classes = shares.shape[0]
-    nothing = 1e-9 * eye_array(n_classes)  # a column of its own for every row, worth next to nothing
+    # a column of its own for every row, worth next to nothing
+    nothing = dia_array((np.full((1, n_classes), 1e-9), [0]), shape=shares.shape)
     found = min_weight_full_bipartite_matching(hstack([shares, nothing], format="csr"), maximize=True)[1]
     left = np.setdiff1d(np.arange(n_classes), found)
     rest = found >= n_classes
