@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from imblens.errors import InputError, StorageError
 
@@ -41,6 +42,36 @@ def refuse_too_large(needed: int, what: str, *, hint: str) -> None:
     """
     if needed > memory_limit():
         raise InputError(f"{what} {needed / 1e9:.1f} GB, more than half of this machine's memory.", hint=hint)
+
+
+def refuse_few_addresses(needed: int, what: str) -> None:
+    """Refuse what needs more bytes of address space than a limit (`ulimit -v`) leaves; arguments as above.
+
+    Raises:
+        InputError: it needs more.
+
+    Example:
+        >>> refuse_few_addresses(2**20, "one image needs")
+    """
+    left = _addresses_left()
+    if left is not None and left < needed:
+        raise InputError(
+            f"{what} {needed / 2**30:.0f} GiB of address space (little of it is used); "
+            f"the limit of this process (ulimit -v) leaves {max(left, 0) / 2**30:.1f} GiB.",
+            hint="Remove that limit, for example with: ulimit -v unlimited",
+        )
+
+
+def _addresses_left() -> int | None:
+    """Bytes of address space that a limit leaves this process; None where there is no limit, or not on Linux."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return None
+    return None if limit == resource.RLIM_INFINITY else limit - used
 
 
 def refuse_full(needed: int, what: str) -> None:

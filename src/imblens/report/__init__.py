@@ -9,6 +9,7 @@ from imblens.report._comparison import compare as compare
 from imblens.report._data import QUICK_MAP as QUICK_MAP
 from imblens.report._figures import Figure as Figure
 from imblens.report._figures import draw as draw
+from imblens.report._figures import room_to_draw as room_to_draw
 from imblens.report._figures import warm_up as warm_up
 from imblens.report._overlays import maps_figure as maps_figure
 from imblens.report._papers import column_figure as column_figure

@@ -75,8 +75,9 @@ def notebook_html(comparison: Comparison) -> str:
 def _figures(comparison: Comparison) -> dict[str, Figure]:
     from threading import Thread
 
-    from imblens.report._figures import draw_all, warm_up
+    from imblens.report._figures import draw_all, room_to_draw, warm_up
 
+    room_to_draw()
     Thread(target=warm_up, daemon=True).start()
     charts = comparison.charts()
     items = ((f"figure-{i + 1}", chart) for i, chart in enumerate(charts.values()))

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from imblens.base.memory import refuse_few_addresses
 from imblens.base.progress import tracked
 from imblens.charts import CHOSEN
 from imblens.report._specification import (
@@ -34,6 +35,7 @@ from imblens.report._svg import slim
 from imblens.report._theme import THEME
 
 WIDTH = 800  # pixels of a static drawing, labels included
+ADDRESSES = 72 * 2**30  # bytes that the drawing engine reserves when it starts, and room for the rest
 PNG_SCALE = 1.5
 PNG_PIXELS = 3e6
 MANY_MARKS = 50  # elements of a drawing above which it is one image in the page, and a canvas when live
@@ -77,6 +79,15 @@ class Figure:
             self.svg[:opening] + white + self.svg[opening:], scale=min(PNG_SCALE, math.sqrt(PNG_PIXELS / area))
         )
         return drawn
+
+
+@lru_cache(maxsize=1)
+def room_to_draw() -> None:
+    """Refuse to draw under a limit on address space with which the drawing engine would end the process.
+
+    It is called before the engine starts: before other threads do, and before anything is computed for a report.
+    """
+    refuse_few_addresses(ADDRESSES, "drawing charts needs")
 
 
 def draw(name: str, chart: Any, classes: Sequence[str]) -> Figure:
@@ -124,6 +135,7 @@ def bitmaps(figures: Iterable[Figure]) -> list[bytes]:
 def _drawn(name: str, made: Spec, classes: Sequence[str]) -> Figure:
     import vl_convert
 
+    room_to_draw()
     spec = plain_names(made)
     if not OF_ALL_OBJECTS.isdisjoint(classes):
         spec, classes = set_apart(spec), set_apart(list(classes))

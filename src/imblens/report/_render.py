@@ -13,7 +13,7 @@ from imblens.lenses import Finding
 from imblens.report._ahead import drawn_ahead
 from imblens.report._class_table import ENDS, MANY_CLASSES
 from imblens.report._evidence import ends
-from imblens.report._figures import Figure, draw_all, warm_up
+from imblens.report._figures import Figure, draw_all, room_to_draw, warm_up
 
 if TYPE_CHECKING:
     from imblens.report._data import AuditFields
@@ -36,6 +36,7 @@ def figures(audit: AuditFields) -> Drawn:
         >>> [chart for _, chart in drawn]
         ['feature_overlap_pairs', 'feature_overlap']
     """
+    room_to_draw()
     found: dict[tuple[str, str], Figure | Exception | None] = {}
     rest = iter(draw_all(_charts(audit, found), audit.run.classes))
     kept: Drawn = {}

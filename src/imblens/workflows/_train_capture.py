@@ -142,8 +142,9 @@ def train_capture_audit(
     Returns:
         The audit, and the path of its report.
     """
-    from imblens.report import audit
+    from imblens.report import audit, room_to_draw
 
+    room_to_draw()
     run, _ = train_and_capture(
         images,
         out,
