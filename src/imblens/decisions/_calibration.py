@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imblens.run import LogitRows, in_blocks
 
 Floats = NDArray[np.float64]
 PENALTY = 1.0  # prior precision of log temperature and biases: N(0, 1), which vanishes against many labels
@@ -70,7 +73,7 @@ def probabilities(logits: NDArray[Any], multilabel: bool) -> Floats:
 
 
 def fit_calibration(
-    logits: NDArray[Any],
+    logits: NDArray[Any] | LogitRows,
     labels: NDArray[Any],
     *,
     start: Calibration | None = None,
@@ -102,26 +105,30 @@ def fit_calibration(
     """
     from scipy.optimize import minimize
 
-    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    n, n_classes = logits.shape
+    labels = np.asarray(labels)
+    n, n_classes = np.shape(logits)
     multilabel = labels.ndim == 2
-    hot = labels.astype(np.float64) if multilabel else (labels[:, None] == np.arange(n_classes)).astype(np.float64)
-    mine = predicted(logits, multilabel).astype(np.float64)
+    parts = _Parts(logits, labels, multilabel)
     begin = start or Calibration(1.0, np.zeros(n_classes), multilabel)
     o0 = np.zeros(n_classes) if begin.own is None else begin.own
-    precision = _precision(n_classes, own)
+    precision = label_precision(n_classes, own=own)
 
     def loss(x: Floats) -> tuple[float, Floats]:
         scale, bias = np.exp(-x[0]) / begin.temperature, begin.bias + x[1 : 1 + n_classes]
-        z = logits * scale + bias + (mine * (o0 + x[1 + n_classes :]) if own else 0.0)
-        if multilabel:
-            value = (np.logaddexp(0, z) - hot * z).sum()
-        else:
-            top = z.max(axis=1)
-            value = (top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - (hot * z).sum(axis=1)).sum()
-        wrong = probabilities(z, multilabel) - hot
-        slope = [[-(wrong * logits).sum() * scale], wrong.sum(axis=0), *([(wrong * mine).sum(axis=0)] if own else [])]
-        return float(value + (precision * x * x).sum() / 2), np.concatenate(slope) + precision * x
+        value, of_scale = 0.0, 0.0
+        of_bias, of_own = np.zeros(n_classes), np.zeros(n_classes)
+        for part in parts:
+            z = part.logits * scale + bias
+            if own:
+                part.add(z, o0 + x[1 + n_classes :])
+            value += part.loss(z)
+            wrong = part.error(z)
+            of_scale -= (wrong * part.logits).sum() * scale
+            of_bias += wrong.sum(axis=0)
+            if own:
+                of_own += part.sums(wrong)
+        slope = np.concatenate([[of_scale], of_bias, of_own if own else []])
+        return float(value + (precision * x * x).sum() / 2), slope + precision * x
 
     found = minimize(loss, np.zeros(len(precision)), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
     bias = begin.bias + found[1 : 1 + n_classes]
@@ -134,7 +141,87 @@ def fit_calibration(
     )
 
 
-def _precision(n_classes: int, own: bool) -> Floats:
+class _Parts:
+    """Blocks of instances, one of all while they are few; large logits are computed again each time."""
+
+    def __init__(self, logits: Any, labels: NDArray[Any], multilabel: bool) -> None:
+        self._logits, self._labels, self._multilabel = logits, labels, multilabel
+        self._blocks = list(in_blocks(*np.shape(logits)))
+        self._only = self._made(self._blocks[0]) if len(self._blocks) == 1 else None
+
+    def __iter__(self) -> Iterator[_Part]:
+        return (self._made(rows) if self._only is None else self._only for rows in self._blocks)
+
+    def _made(self, rows: slice) -> _Part:
+        kind = _LabelsPart if self._multilabel else _ClassPart
+        return kind(np.asarray(self._logits[rows], dtype=np.float64), self._labels[rows])
+
+
+class _ClassPart:
+    """Single-label instances: (n, C) logits, and (n,) class and prediction of each."""
+
+    def __init__(self, logits: Floats, labels: NDArray[Any]) -> None:
+        self.logits, self._labels = logits, labels
+        self._at, self._mine = np.arange(len(logits)), logits.argmax(axis=1)
+
+    def add(self, z: Floats, own: Floats) -> None:
+        """Add to the logit of each predicted class."""
+        z[self._at, self._mine] += own[self._mine]
+
+    def loss(self, z: Floats) -> float:
+        """Cross-entropy, summed."""
+        top = z.max(axis=1)
+        return float((top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[self._at, self._labels]).sum())
+
+    def error(self, z: Floats) -> Floats:
+        """(n, C) probabilities minus those of the labels."""
+        p = probabilities(z, multilabel=False)
+        p[self._at, self._labels] -= 1
+        return p
+
+    def sums(self, values: Floats) -> Floats:
+        """(C,) sums over the instances that are predicted as each class."""
+        return np.bincount(self._mine, values[self._at, self._mine], values.shape[1]).astype(np.float64)
+
+
+class _LabelsPart:
+    """Multi-label instances: (n, C) logits, 0 and 1 of the labels and of the predictions."""
+
+    def __init__(self, logits: Floats, labels: NDArray[Any]) -> None:
+        self.logits, self._hot = logits, labels.astype(np.float64)
+        self._mine = (logits > 0).astype(np.float64)
+
+    def add(self, z: Floats, own: Floats) -> None:
+        """Add to the logit of each predicted label."""
+        z += self._mine * own
+
+    def loss(self, z: Floats) -> float:
+        """Cross-entropy of all labels, summed."""
+        return float((np.logaddexp(0, z) - self._hot * z).sum())
+
+    def error(self, z: Floats) -> Floats:
+        """(n, C) probabilities minus labels."""
+        return np.asarray(probabilities(z, multilabel=True) - self._hot)
+
+    def sums(self, values: Floats) -> Floats:
+        """(C,) sums over the instances that are predicted to have each label."""
+        return np.asarray((values * self._mine).sum(axis=0))
+
+
+_Part = _ClassPart | _LabelsPart
+
+
+def mean_probability(calibration: Calibration, logits: Any) -> Floats:
+    """(C,) mean of the probabilities of (n, C) logits."""
+    n, n_classes = np.shape(logits)
+    total = np.zeros(n_classes)
+    for rows in in_blocks(n, n_classes):
+        total += calibration(logits[rows]).sum(axis=0)
+    return total / n
+
+
+def label_precision(n_classes: int, *, own: bool = True) -> Floats:
+    """Prior precision of log temperature, biases, and with `own` the biases of the predicted class."""
     return np.concatenate([np.full(1 + n_classes, PENALTY), np.full(n_classes if own else 0, OWN_PENALTY)])
 
 
@@ -169,7 +256,7 @@ def calibration_draws(
         oo = np.diag(own_p.sum(0)) - own_p.T @ own_p
         tt = (p * (s - mean) ** 2).sum()
     tb, to = -centred.sum(axis=0), -(centred * mine).sum(axis=0)
-    precision = _precision(n_classes, own=True)
+    precision = label_precision(n_classes)
     information = np.block(
         [[np.array([[tt]]), tb[None], to[None]], [tb[:, None], bb, bo], [to[:, None], bo.T, oo]]
     ) + np.diag(precision)

@@ -13,16 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_path, a_seed, a_text, checked, either, flag, mapping, number
-from imblens.decisions._calibration import Calibration, fit_calibration
+from imblens.decisions._calibration import Calibration, fit_calibration, mean_probability
 from imblens.decisions._deployment import RECALLS, checked_costs, checked_prior, recall_threshold, share_hint
 from imblens.decisions._distance import Distances, fit_distances
 from imblens.decisions._held_out import centred, held_out_split
-from imblens.decisions._measured import measured_table
+from imblens.decisions._measured import measured_classes, measured_labels
 from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
-from imblens.run import Head, Run, Split, as_array, as_run, features_matrix
+from imblens.run import Head, LogitRows, Run, Split, as_array, as_run, features_matrix, in_blocks
 
 Floats = NDArray[np.float64]
 
@@ -127,11 +127,11 @@ class Decision:
                 hint=share_hint(abstain) if abstain > 1 else "Give 0.1 to send 10% of the instances to a person.",
             )
         split, notes = held_out_split(run, choose_on)
-        labels, logits = split.labels, np.asarray(split.logits)
+        labels, logits = split.labels, split.logit_rows
         trained = run.train.class_counts.astype(np.float64) if sets == "prevalence" else None
         rule = fit_sets(logits, labels, method=sets, coverage=coverage, prior=trained)
         calibration = fit_calibration(logits, labels)
-        shares = calibration(logits).mean(axis=0)
+        shares = mean_probability(calibration, logits)
         matrix = None if costs is None else checked_costs(costs, run.n_classes, split.multilabel)
         few = [name for name, short in zip(run.classes, rule.too_few, strict=True) if short]
         if few and sets == "class":
@@ -159,9 +159,9 @@ class Decision:
             found = replace(found, thresholds=found._thresholds(logits, labels, min_recall, confidence))
         if abstain is None:
             return found
-        return replace(
-            found, least=float(np.quantile(confidence_of(found.calibration(logits), split.multilabel), abstain))
-        )
+        blocks = in_blocks(*logits.shape)
+        sure = np.concatenate([confidence_of(found.calibration(logits[rows]), split.multilabel) for rows in blocks])
+        return replace(found, least=float(np.quantile(sure, abstain)))
 
     def with_shares(self, shares: NDArray[Any]) -> Decision:
         """Return these rules for other class shares; the class of the largest probability is then predicted.
@@ -197,15 +197,21 @@ class Decision:
         )
 
     def _thresholds(
-        self, logits: NDArray[Any], labels: NDArray[Any], min_recall: Mapping[str, float], confidence: float
+        self,
+        logits: NDArray[Any] | LogitRows,
+        labels: NDArray[Any],
+        min_recall: Mapping[str, float],
+        confidence: float,
     ) -> Floats:
-        found, p = np.full(len(self.classes), np.nan), self.calibration(logits)
+        found = np.full(len(self.classes), np.nan)
         for name, recall in min_recall.items():
             if name not in self.classes:
                 raise MissingError(f"{name!r} is not a class of the run.", hint=did_you_mean(name, self.classes))
             place = self.classes.index(name)
-            own = labels[:, place] == 1 if self.multilabel else labels == place
-            found[place] = recall_threshold(p[own, place], recall, confidence=confidence)
+            own = np.flatnonzero(labels[:, place] == 1 if self.multilabel else labels == place)
+            blocks = (own[rows] for rows in in_blocks(len(own), len(self.classes)))
+            p = np.concatenate([self.calibration(logits[rows])[:, place] for rows in blocks])
+            found[place] = recall_threshold(p, recall, confidence=confidence)
         return found
 
     def expected(self, run: Run, *, choose_on: str = "val") -> pd.DataFrame:
@@ -233,8 +239,16 @@ class Decision:
         return self._table(split, split.class_counts / len(split))
 
     def _table(self, split: Split, shares: Floats) -> pd.DataFrame:
-        found = self.decide(None, np.asarray(split.logits))
-        return measured_table(found, split.membership, split.known, self.classes, shares)
+        if split.multilabel:
+            found = self.decide(None, np.asarray(split.logits))
+            return measured_labels(found, split.membership, split.known, self.classes, shares)
+        parts = []
+        for rows in in_blocks(len(split), len(self.classes)):
+            found, labels = self.decide(None, np.asarray(split.logit_rows[rows])), split.labels[rows]
+            held = found.sets[np.arange(len(labels)), labels]
+            parts.append((found.predicted, held, found.sets.sum(axis=1), found.abstain))
+        predicted, held, sizes, abstain = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return measured_classes(split.labels, predicted, held, sizes, abstain, self.classes, shares)
 
     @classmethod
     @checked(path=a_path())
@@ -326,7 +340,8 @@ class Decision:
         features = centred(features, self.centre)
         matrices = []
         for values, name, n_columns in ((features, "features", self.dim), (logits, "logits", len(self.classes))):
-            matrix = None if values is None else features_matrix(as_array(values, name), name)
+            lazy = values is None or isinstance(values, LogitRows)
+            matrix = values if lazy else features_matrix(as_array(values, name), name)
             if matrix is not None and n_columns is not None and matrix.shape[1] != n_columns:
                 raise ShapeError(
                     f"{name} have {matrix.shape[1]} columns; the run has {n_columns}.",

@@ -18,13 +18,14 @@ from imblens.base.files import claim
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed, share_with_interval
-from imblens.decisions._calibration import Calibration, calibration_draws, fit_calibration, predicted
-from imblens.decisions._expected import Measures, black_box_shares, expected_measures, widened
+from imblens.decisions._calibration import fit_calibration
+from imblens.decisions._estimate_data import FewClasses, ManyClasses, Source
+from imblens.decisions._estimate_many import MANY
+from imblens.decisions._expected import Measures, widened
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._labelled import Instances, as_instances, labelled_instances
-from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import class_share, save_section, section, with_interval
-from imblens.decisions._shift import LEAST, Shift, covariate_auc, label_shift_p
+from imblens.decisions._shift import LEAST, Shift, covariate_auc
 from imblens.run import Run, as_run
 
 Floats = NDArray[np.float64]
@@ -163,28 +164,19 @@ def estimate(
         return _estimated(run, source, new, draws, rng)
 
 
-class _Source(NamedTuple):
-    """Labelled instances, the calibration on them, and how both are described."""
-
-    instances: Instances
-    labels: NDArray[Any]
-    calibration: Calibration
-    notes: list[str]
-
-
-def _source(run: Run, labels: Any | None, choose_on: str) -> _Source:
+def _source(run: Run, labels: Any | None, choose_on: str) -> Source:
     if labels is None:
         split, notes = held_out_split(run, choose_on)
-        given = Instances(split.features, np.asarray(split.logits))
+        given = Instances(split.features, split.logit_rows)
         notes = [*notes, *_without_labels(run, split.labels)]
-        return _Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
+        return Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
     given, values = labelled_instances(run, labels)
     start = None
     if run.val is not None and run.val.has_logits and len(run.val):
-        start = fit_calibration(np.asarray(run.val.logits), run.val.labels, own=True)
+        start = fit_calibration(run.val.logit_rows, run.val.labels, own=True)
     found = fit_calibration(given.logits, values, start=start, own=True)
     notes = [f"Calibrated on {counted(len(values), 'labelled instance')}."]
-    return _Source(given, values, found, [*notes, *_without_labels(run, values)])
+    return Source(given, values, found, [*notes, *_without_labels(run, values)])
 
 
 def _without_labels(run: Run, labels: NDArray[Any]) -> list[str]:
@@ -196,51 +188,43 @@ def _without_labels(run: Run, labels: NDArray[Any]) -> list[str]:
     return [f"No labelled instance of {', '.join(none)}: these estimates depend on the network's own probabilities."]
 
 
-def _estimated(run: Run, source: _Source, new: Instances, draws: int, rng: np.random.Generator) -> Estimate:
+def _estimated(run: Run, source: Source, new: Instances, draws: int, rng: np.random.Generator) -> Estimate:
     multilabel, notes = run.task == "multilabel", list(source.notes)
-    mine, theirs = predicted(new.logits, multilabel), predicted(source.instances.logits, multilabel)
-    shifted = label_shift_p(theirs, mine)
-    use_em = shifted < LABEL_SHIFT
-
-    def prior(calibration: Calibration) -> Floats:
-        return calibration(source.instances.logits).mean(axis=0)
-
-    p, before = source.calibration(new.logits), prior(source.calibration)
-    share = em_prior(p, before, multilabel=multilabel)
+    many = not multilabel and run.n_classes > MANY
+    data = ManyClasses(source, new) if many else FewClasses(source, new, multilabel)
+    use_em = data.label_p < LABEL_SHIFT
+    share = data.shares()
     if use_em:
-        p = adjusted_probabilities(p, before, share, multilabel=multilabel)
         notes.append("Class shares differ from those of the labelled instances; they were estimated (EM).")
     weights = np.ones(len(source.labels))
     if use_em and not multilabel:
-        weights = divide(share, before, otherwise=0.0)[source.labels]
+        weights = divide(share, data.before, otherwise=0.0)[source.labels]
     auc = covariate_auc(source.instances, new, weights, multilabel=multilabel, rng=rng)
-    shift = Shift(shifted, *auc)
+    shift = Shift(data.label_p, *auc)
     verdict = "hedged" if np.isnan(auc[0]) else shift.verdict
     if verdict == "shown" and _without_labels(run, source.labels):
         verdict = "hedged"
     notes += _shift_notes(shift, verdict)
-    found = expected_measures(p, mine, np.ones(len(p)), multilabel)
-    pairs = _pairs(found)
+    found, pairs = data.measured(share if use_em else None)
     drawn, shares, boxes = [], [], []
-    possible = calibration_draws(source.calibration, source.instances.logits, draws, rng)
-    for calibration in tracked(possible, "intervals"):
-        rows = np.arange(len(p)) if len(p) <= MOST_DRAWN else rng.choice(len(p), MOST_DRAWN, replace=False)
+    for calibration in tracked(data.calibrations(draws, rng), "intervals"):
+        n = len(new.logits)
+        rows = np.arange(n) if n <= MOST_DRAWN else rng.choice(n, MOST_DRAWN, replace=False)
         w = rng.poisson(1.0, len(rows)).astype(np.float64)
         w[0] = max(w[0], 1.0)  # at least one instance
-        q, of = calibration(new.logits[rows]), prior(calibration)
-        shares.append(em_prior(q, of, multilabel=multilabel, weights=w, steps=60, tolerance=1e-4))
-        if use_em:
-            q = adjusted_probabilities(q, of, shares[-1], multilabel=multilabel)
-        of_draw = expected_measures(q, mine[rows], w, multilabel)
-        drawn.append(of_draw._replace(confusion=of_draw.confusion[pairs]))  # not C x C for each of the draws
-        boxes.append(black_box_shares(source.labels, theirs, mine[rows], w, multilabel, rng))
-    box = black_box_shares(source.labels, theirs, mine, None, multilabel, None)
-    notes += _disagreement(run, share, np.array(shares), box, np.array(boxes))
-    values = _Values(found, drawn, share, np.array(shares), box, before, len(p))
-    return _result(run, source, mine, values, shift, verdict, notes)
+        of_draw, of_shares = data.draw(calibration, rows, w, use_em)
+        drawn.append(of_draw)
+        shares.append(of_shares)
+        boxes.append(data.black_box(rows, w, rng))
+    box = data.black_box(slice(None), None, None)
+    notes += _disagreement(run, share, np.array(shares), box, np.array(boxes), many)
+    values = _Values(found, pairs, drawn, share, np.array(shares), box, data.predicted_counts, len(new.logits))
+    return _result(run, source, values, shift, verdict, notes)
 
 
-def _disagreement(run: Run, share: Floats, shares: Floats, box: Floats, boxes: Floats) -> list[str]:
+def _disagreement(run: Run, share: Floats, shares: Floats, box: Floats, boxes: Floats, many: bool) -> list[str]:
+    if many:
+        return [f"Class shares have one estimate: black-box shift estimation is left out above {MANY} classes."]
     if np.isnan(box).any():
         return [
             "Black-box shift estimation needs a labelled instance of every class, so class shares have one estimate."
@@ -276,14 +260,15 @@ def _shift_notes(shift: Shift, verdict: str) -> list[str]:
 
 
 class _Values(NamedTuple):
-    """Point estimates and draws; of the confusion of draws, the entries of `_pairs`."""
+    """Point estimates and draws; of confusions, the entries of `pairs`."""
 
     found: Measures
+    pairs: Any
     drawn: list[Measures]
     share: Floats
     shares: Floats
     box: Floats
-    before: Floats
+    predicted_counts: NDArray[np.int64]
     n: int
 
 
@@ -296,8 +281,7 @@ def _ends(draws: list[Any]) -> tuple[Floats, Floats]:
 
 def _result(
     run: Run,
-    source: _Source,
-    mine: NDArray[np.bool_],
+    source: Source,
     values: _Values,
     shift: Shift,
     verdict: str,
@@ -305,14 +289,14 @@ def _result(
 ) -> Estimate:
     multilabel = run.task == "multilabel"
     counts = source.labels.sum(axis=0) if multilabel else np.bincount(source.labels, minlength=run.n_classes)
-    columns: dict[str, Any] = {"class": run.classes, "label_count": counts, "predicted_count": mine.sum(axis=0)}
-    counted_by = {"recall": len(mine) * values.found.share, "precision": mine.sum(axis=0)}
-    counted_by |= {"specificity": len(mine) * (1 - values.found.share)} if multilabel else {}
+    columns: dict[str, Any] = {"class": run.classes, "label_count": counts, "predicted_count": values.predicted_counts}
+    counted_by = {"recall": values.n * values.found.share, "precision": values.predicted_counts}
+    counted_by |= {"specificity": values.n * (1 - values.found.share)} if multilabel else {}
     for name, count in counted_by.items():
         ends = _ends([getattr(draw, name) for draw in values.drawn])
         low, high = widened(*ends, getattr(values.found, name), count)
         columns |= {name: getattr(values.found, name), f"{name}_low": low, f"{name}_high": high}
-    low, high = widened(*_ends(list(values.shares)), values.share, len(mine))
+    low, high = widened(*_ends(list(values.shares)), values.share, values.n)
     trained = run.train.class_counts / len(run.train)
     of_labels = counts / len(source.labels)
     shares = {"train_share": trained, "labelled_share": of_labels, "share": values.share, "share_low": low}
@@ -330,7 +314,7 @@ def _result(
         ("accuracy", values.found.accuracy, [draw.accuracy for draw in values.drawn]),
         ("balanced_accuracy", means[0], means[1:]),
     ):
-        low, high = widened(*_ends(drawn), float(point), len(mine))
+        low, high = widened(*_ends(drawn), float(point), values.n)
         summary |= {name: float(point), f"{name}_low": float(low), f"{name}_high": float(high)}
     if verdict == "refused":
         for name in ("estimate", "confusion", "priors"):
@@ -345,15 +329,9 @@ def _result(
     return Estimate(tables, summary, tuple(notes))
 
 
-def _pairs(found: Measures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of classes with at least 0.1% of a class; every class with itself."""
-    of, to = np.nonzero((found.confusion >= 0.001) | np.eye(len(found.confusion), dtype=bool))
-    return of, to
-
-
 def _confusion(run: Run, values: _Values) -> pd.DataFrame:
-    of, to = _pairs(values.found)
-    share = values.found.confusion[of, to]
+    of, to = values.pairs
+    share = values.found.confusion
     low, high = widened(*_ends([draw.confusion for draw in values.drawn]), share, values.n * values.found.share[of])
     names = np.asarray(run.classes, dtype=object)
     return pd.DataFrame(

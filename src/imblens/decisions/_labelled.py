@@ -13,7 +13,7 @@ from imblens.decisions._deployment import class_number
 from imblens.decisions._held_out import centred
 from imblens.decisions._predict import Unlabelled
 from imblens.errors import InputError, MissingError, ShapeError, nearby
-from imblens.run import Run, as_array, features_matrix, labels_vector, refuse_mixed_labels
+from imblens.run import LogitRows, Run, as_array, features_matrix, labels_vector, logits_of_head, refuse_mixed_labels
 
 
 class Instances(NamedTuple):
@@ -21,11 +21,11 @@ class Instances(NamedTuple):
 
     Attributes:
         features: (n, D) or None.
-        logits: (n, C).
+        logits: (n, C), to be indexed by rows.
     """
 
     features: NDArray[Any] | None
-    logits: NDArray[Any]
+    logits: NDArray[Any] | LogitRows
 
 
 def as_instances(run: Run, values: Any, name: str) -> Instances:
@@ -38,7 +38,8 @@ def as_instances(run: Run, values: Any, name: str) -> Instances:
     data = values if isinstance(values, Unlabelled) else Unlabelled(as_array(values, name))
     given = centred(data.features, run.meta.get("centre"))
     features = None if given is None else features_matrix(given, f"{name} features")
-    logits = None if data.logits is None else features_matrix(data.logits, f"{name} logits")
+    lazy = data.logits is None or isinstance(data.logits, LogitRows)
+    logits = data.logits if lazy else features_matrix(data.logits, f"{name} logits")
     for matrix, what, wanted in ((features, "features", run.dim), (logits, "logits", run.n_classes)):
         if matrix is not None and matrix.shape[1] != wanted:
             raise ShapeError(
@@ -49,8 +50,8 @@ def as_instances(run: Run, values: Any, name: str) -> Instances:
         if run.head is None:
             raise InputError("the run has no head, so features alone give no prediction.", hint="Pass logits too.")
         assert features is not None
-        logits = run.head(features)
-    return Instances(features, np.asarray(logits))
+        logits = logits_of_head(run.head, features)
+    return Instances(features, logits)
 
 
 def labelled_instances(run: Run, labels: Any) -> tuple[Instances, NDArray[Any]]:
@@ -114,7 +115,7 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
                 hint="Give every instance an id of its own.",
             )
     rows = np.array([position[name] for name in frame["id"]])
-    chosen = Unlabelled(*(None if array is None else np.asarray(array)[rows] for array in (data.features, data.logits)))
+    chosen = Unlabelled(*(None if array is None else np.asarray(array[rows]) for array in (data.features, data.logits)))
     if not multilabel:
         return chosen, np.array([class_number(run, name) for name in frame["label"]], dtype=np.int64)
     try:

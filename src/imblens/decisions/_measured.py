@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,17 @@ from imblens.decisions._table import Outcome
 
 Floats = NDArray[np.float64]
 DRAWS = 200
+DENSE = 200  # classes up to which the counts of all pairs are drawn, those that do not occur too
 
 
-def measured_table(
+def measured_labels(
     found: Outcome, member: NDArray[np.bool_], known: NDArray[np.bool_], classes: tuple[str, ...], shares: Floats
 ) -> pd.DataFrame:
-    """Recall, precision, coverage and size of sets, and abstention of each class.
+    """Recall, precision, coverage and size of sets, and abstention of each label.
 
     Args:
-        found: the decisions, whose `predicted` is (n,) or in multi-label data (n, C).
-        member, known: (n, C) true classes, and whether they are known.
+        found: the decisions, whose `predicted` is (n, C).
+        member, known: (n, C) true labels, and whether they are known.
         classes: C names.
         shares: (C,) class shares that precision is stated for.
 
@@ -32,47 +35,123 @@ def measured_table(
         holds the class), each with _low and _high (95%; of precision by 200 bootstrap draws), set_size (mean) and abstain
         (share). NaN where a class has no instance, or is never predicted.
     """
-    mine = found.predicted
-    multilabel = mine.ndim == 2
-    mine = mine.astype(bool) if multilabel else mine[:, None] == np.arange(len(classes))
+    mine = found.predicted.astype(bool)
     yes, no = member & known, ~member & known
     count, hit, covered = yes.sum(axis=0), (yes & mine).sum(axis=0), (yes & found.sets).sum(axis=0)
     rng = np.random.default_rng(0)
-    if multilabel:
-        negatives = no.sum(axis=0)
-        alarms = divide((no & mine).sum(axis=0), negatives)
+    negatives = no.sum(axis=0)
+    alarms = divide((no & mine).sum(axis=0), negatives)
 
-        def precision(draw: bool) -> Floats:
-            recall, alarm = divide(hit, count), alarms
-            if draw:
-                recall = divide(rng.binomial(count, np.nan_to_num(recall)), count)
-                alarm = divide(rng.binomial(negatives, np.nan_to_num(alarm)), negatives)
-            return _precision(shares * np.nan_to_num(recall), (1 - shares) * np.nan_to_num(alarm))
-    else:
-        joint = yes.T.astype(np.float64) @ mine  # (C true, C predicted)
-        rates = divide(joint, count[:, None], otherwise=0.0)
+    def precision(draw: bool) -> Floats:
+        recall, alarm = divide(hit, count), alarms
+        if draw:
+            recall = divide(rng.binomial(count, np.nan_to_num(recall)), count)
+            alarm = divide(rng.binomial(negatives, np.nan_to_num(alarm)), negatives)
+        return _precision(shares * np.nan_to_num(recall), (1 - shares) * np.nan_to_num(alarm))
 
-        def precision(draw: bool) -> Floats:
-            found_rates = rates
-            if draw:
-                drawn = [
-                    rng.multinomial(n, row) if n else np.zeros(len(row)) for n, row in zip(count, rates, strict=True)
-                ]
-                found_rates = divide(np.array(drawn), count[:, None], otherwise=0.0)
-            right = shares * np.diag(found_rates)
-            return _precision(right, shares @ found_rates - right)
+    sizes = divide(yes.T.astype(np.float64) @ found.sets.sum(axis=1), count)
+    sent = divide((yes & found.abstain[:, None]).sum(axis=0), count)
+    return _table(classes, shares, (count, hit, covered), precision, sizes, sent)
 
+
+def measured_classes(
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    held: NDArray[np.bool_],
+    sizes: NDArray[np.int64],
+    abstain: NDArray[np.bool_],
+    classes: tuple[str, ...],
+    shares: Floats,
+) -> pd.DataFrame:
+    """The same of single-label instances.
+
+    Args:
+        labels, predicted: (n,) classes.
+        held: (n,) whether the set holds the true class; sizes: (n,) of the sets; abstain: (n,).
+        classes, shares: as above.
+    """
+    n_classes = len(classes)
+
+    def per_class(of: NDArray[np.int64], weights: Any = None) -> NDArray[Any]:
+        return np.bincount(of, weights, n_classes)
+
+    count = per_class(labels)
+    rng = np.random.default_rng(0)
+    draw_rates = _dense_rates if n_classes <= DENSE else _sparse_rates
+    rates = draw_rates(labels, predicted, count, rng)
+
+    def precision(draw: bool) -> Floats:
+        right, chosen = rates(draw, shares)
+        return _precision(right, chosen - right)
+
+    numbers = count, per_class(labels[predicted == labels]), per_class(labels[held])
+    of_sizes, sent = (divide(per_class(labels, values.astype(np.float64)), count) for values in (sizes, abstain))
+    return _table(classes, shares, numbers, precision, of_sizes, sent)
+
+
+Rates = Callable[
+    [bool, Floats], tuple[Floats, Floats]
+]  # draw, shares -> (C,) share that is a hit, and that is predicted
+
+
+def _dense_rates(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], count: NDArray[np.int64], rng: np.random.Generator
+) -> Rates:
+    n_classes = len(count)
+    joint = np.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+    rates = divide(joint, count[:, None], otherwise=0.0)
+
+    def of(draw: bool, shares: Floats) -> tuple[Floats, Floats]:
+        found = rates
+        if draw:
+            drawn = [rng.multinomial(n, row) if n else np.zeros(len(row)) for n, row in zip(count, rates, strict=True)]
+            found = divide(np.array(drawn), count[:, None], otherwise=0.0)
+        return shares * np.diag(found), shares @ found
+
+    return of
+
+
+def _sparse_rates(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], count: NDArray[np.int64], rng: np.random.Generator
+) -> Rates:
+    """The same from the pairs of classes that occur, of which there are no more than instances."""
+    n_classes = len(count)
+    pairs, numbers = np.unique(labels * n_classes + predicted, return_counts=True)
+    of_class, to = np.divmod(pairs, n_classes)
+    begins = np.r_[0, np.flatnonzero(np.diff(of_class)) + 1, len(pairs)]
+
+    def of(draw: bool, shares: Floats) -> tuple[Floats, Floats]:
+        found = numbers.astype(np.float64)
+        if draw:
+            for low, high in pairwise(begins.tolist()):
+                n = int(numbers[low:high].sum())
+                found[low:high] = rng.multinomial(n, numbers[low:high] / n) if high - low > 1 else n
+        found *= shares[of_class] / count[of_class]
+        right: Floats = np.bincount(to[to == of_class], found[to == of_class], n_classes).astype(np.float64)
+        return right, np.bincount(to, found, n_classes).astype(np.float64)
+
+    return of
+
+
+def _table(
+    classes: tuple[str, ...],
+    shares: Floats,
+    numbers: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    precision: Callable[[bool], Floats],
+    sizes: Floats,
+    sent: Floats,
+) -> pd.DataFrame:
+    count, hit, covered = numbers
     columns: dict[str, Any] = {"class": classes, "share": shares, "count": count}
     for name, number in (("recall", hit), ("covered", covered)):
         low, high = wilson(number, count)
         columns |= {name: divide(number, count), f"{name}_low": low, f"{name}_high": high}
-    drawn = np.array([precision(draw=True) for _ in range(DRAWS)])
-    columns["precision"] = precision(draw=False)
+    drawn = np.array([precision(True) for _ in range(DRAWS)])
+    columns["precision"] = precision(False)
     empty = np.isnan(drawn).all(axis=0)
     low, high = np.nanpercentile(np.where(empty, 0.0, drawn), [2.5, 97.5], axis=0)
     columns |= {"precision_low": np.where(empty, np.nan, low), "precision_high": np.where(empty, np.nan, high)}
-    columns["set_size"] = divide(yes.T.astype(np.float64) @ found.sets.sum(axis=1), count)
-    columns["abstain"] = divide((yes & found.abstain[:, None]).sum(axis=0), count)
+    columns |= {"set_size": sizes, "abstain": sent}
     return pd.DataFrame(columns)
 
 

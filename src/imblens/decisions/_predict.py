@@ -27,7 +27,7 @@ from imblens.run import Run, Split
 
 SUFFIXES = (".parquet", ".csv")
 BLOCK = 65_536  # instances at a time, at most
-NUMBERS = 2**26  # in one (n, C) array of a block, at most: 512 MiB of float64
+NUMBERS = 2**23  # in one (n, C) array of a block, at most: 64 MiB of float64
 
 
 class Unlabelled:
@@ -122,13 +122,13 @@ def _unlabelled_table(path: Path) -> Unlabelled:
 
 def unlabelled_of(split: Split) -> Unlabelled:
     """The instances of a split, without their labels."""
-    return Unlabelled(split.features, np.asarray(split.logits) if split.has_logits else None, split.ids)
+    return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
 
 
 def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:
     """Decide about all instances in blocks of bounded memory, and write one Parquet or CSV file, atomically.
 
-    Of more than one block (65,536 instances, fewer above 1,024 classes), finished ones are kept in a hidden folder beside
+    Of more than one block (65,536 instances, fewer above 128 classes), finished ones are kept in a hidden folder beside
     the file until it is complete.
     After a kill, the same call continues there and writes the same file; with other rules or instances it starts again.
 

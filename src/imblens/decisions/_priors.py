@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
 from imblens.errors import InputError
+from imblens.run import in_blocks
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,7 @@ def em_prior(
     strength: float = 0.0,
     steps: int = 500,
     tolerance: float = 1e-6,
+    start: NDArray[Any] | None = None,
 ) -> Floats:
     """(C,) class shares of instances without labels, by maximum likelihood (EM).
 
@@ -60,6 +62,7 @@ def em_prior(
         strength: weight of `prior` as a prior distribution (Dirichlet), as a share of the weight of all instances: 1 counts
             it as much as the data. Above 0, no class of a weak network gets a share of 0.
         steps, tolerance: at most so many steps; stop when no share changes by more.
+        start: (C,) shares that the first step starts from; `prior` by default.
 
     Raises:
         InputError: a share of `prior` is 0.
@@ -80,11 +83,16 @@ def em_prior(
         raise InputError(
             "a class has a share of 0 in the calibration data.", hint="Add instances of it, or leave it out."
         )
-    shares = prior
+    shares = prior if start is None else np.maximum(start, 1e-300)
+    blocks = list(in_blocks(*np.shape(probability)))
     for _ in range(steps):
-        found = np.average(
-            adjusted_probabilities(probability, prior, shares, multilabel=multilabel), axis=0, weights=weights
-        )
+        if len(blocks) == 1:
+            new = adjusted_probabilities(probability, prior, shares, multilabel=multilabel)
+            found = np.average(new, axis=0, weights=weights)
+        else:
+            w = np.ones(len(probability)) if weights is None else weights
+            sums = [w[b] @ adjusted_probabilities(probability[b], prior, shares, multilabel=multilabel) for b in blocks]
+            found = np.sum(sums, axis=0) / w.sum()
         found = (found + strength * prior) / (1 + strength)
         done = np.abs(found - shares).max() < tolerance
         shares = found

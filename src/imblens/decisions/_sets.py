@@ -16,6 +16,7 @@ from imblens.base.intervals import wilson
 from imblens.decisions._calibration import probabilities
 from imblens.decisions._deployment import share_hint
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
+from imblens.run import LogitRows, in_blocks
 
 Floats = NDArray[np.float64]
 SET_METHODS: Mapping[str, str] = MappingProxyType(
@@ -97,7 +98,7 @@ def scores(logits: NDArray[Any], prior: Floats, multilabel: bool) -> Floats:
 
 
 def fit_sets(
-    logits: NDArray[Any],
+    logits: NDArray[Any] | LogitRows,
     labels: NDArray[Any],
     *,
     method: str = "class",
@@ -153,7 +154,8 @@ def fit_sets(
         raise InputError(f"a coverage of {coverage:g} is not between 0 and 1.", hint=share_hint(coverage))
     if not 0 <= tau <= 1:
         raise InputError(f"tau={tau} is not between 0 and 1.", hint="1 is `class`, 0 is `marginal`.")
-    logits, labels = np.asarray(logits), np.asarray(labels)
+    labels = np.asarray(labels)
+    logits = logits if isinstance(logits, LogitRows) else np.asarray(logits)
     if len(logits) != len(labels) or logits.ndim != 2:
         raise ShapeError(f"logits of shape {logits.shape} for {len(labels)} labels.", hint="Give one row per label.")
     n_classes = logits.shape[1]
@@ -164,7 +166,13 @@ def fit_sets(
             raise InputError("`prevalence` needs the share of every class in training, above 0.", hint="Pass prior=.")
         divisor = np.asarray(prior, dtype=np.float64) / np.sum(prior)
     rows, of = np.nonzero(labels) if multilabel else (np.arange(len(labels)), labels)
-    true = scores(logits, divisor, multilabel)[rows, of]
+    true = np.concatenate(
+        [
+            scores(logits[block], divisor, multilabel)[rows[at] - block.start, of[at]]
+            for block in in_blocks(*logits.shape)
+            for at in [slice(*np.searchsorted(rows, [block.start, block.stop]))]
+        ]
+    )
     counts = np.bincount(of, minlength=n_classes)
     pooled = conformal_quantile(true, coverage)
     thresholds = np.full(n_classes, pooled)

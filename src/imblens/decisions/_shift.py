@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from imblens.base.arrays import some_rows
 from imblens.decisions._calibration import probabilities
+from imblens.run import LogitRows
 
 Floats = NDArray[np.float64]
-Pair = tuple[NDArray[Any] | None, NDArray[Any]]  # features (n, D) or None, logits (n, C)
+Pair = tuple[NDArray[Any] | None, NDArray[Any] | LogitRows]  # features (n, D) or None, logits (n, C)
 MOST = 1500  # instances of each kind that are compared
 LEAST = 40  # labelled instances below which the comparison finds nothing
 HEDGE, REFUSE = 0.53, 0.70  # lower end of the area under the curve from which an estimate is hedged, refused
@@ -56,10 +57,13 @@ def label_shift_p(predicted: NDArray[np.bool_], other: NDArray[np.bool_]) -> flo
         >>> label_shift_p(one, one), label_shift_p(one, np.repeat(np.eye(2, dtype=bool), [90, 10], axis=0)) < 1e-6
         (1.0, True)
     """
+    return shares_p(predicted.mean(axis=0), other.mean(axis=0), len(predicted), len(other))
+
+
+def shares_p(a: Floats, b: Floats, n: int, m: int) -> float:
+    """The same from the shares (C,) of each class among n and m predictions."""
     from scipy.special import ndtr
 
-    n, m = len(predicted), len(other)
-    a, b = predicted.mean(axis=0), other.mean(axis=0)
     pooled = (n * a + m * b) / (n + m)
     spread = np.sqrt(np.maximum(pooled * (1 - pooled) * (1 / n + 1 / m), 1e-12))
     return float(min(1.0, 2 * len(a) * ndtr(-(np.abs(a - b) / spread).max())))

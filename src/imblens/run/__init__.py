@@ -17,6 +17,9 @@ from imblens.run._groups import group_name as group_name
 from imblens.run._head import Head as Head
 from imblens.run._inputs_name import inputs_name as inputs_name
 from imblens.run._install import unwrapped as unwrapped
+from imblens.run._logit_rows import LogitRows as LogitRows
+from imblens.run._logit_rows import in_blocks as in_blocks
+from imblens.run._logit_rows import logits_of_head as logits_of_head
 from imblens.run._merge import merge as merge
 from imblens.run._merge import shard_note as shard_note
 from imblens.run._neighbours import APPROXIMATE_ABOVE as APPROXIMATE_ABOVE
@@ -32,6 +35,7 @@ from imblens.run._same_instances import common_rows as common_rows
 from imblens.run._same_instances import same_features as same_features
 from imblens.run._split import PREVIEWS as PREVIEWS
 from imblens.run._split import Split as Split
+from imblens.run._spool import Spool as Spool
 from imblens.run._table_columns import list_column as list_column
 from imblens.run._table_source import is_table as is_table
 from imblens.run._validation import class_names as class_names

@@ -16,6 +16,7 @@ from imblens.base.memo import Memo
 from imblens.errors import MissingError
 from imblens.run._engine import part_statistics
 from imblens.run._head import Head
+from imblens.run._logit_rows import LogitRows
 from imblens.run._neighbours import NeighbourGraph, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._spool import Spool
@@ -140,6 +141,13 @@ class Split:
             own = rows[at] - starts[number]
             found[at] = self._logits(part, own, slice(None))
         return found
+
+    @property
+    def logit_rows(self) -> Floats | LogitRows:
+        """(N, C) logits to be indexed by rows: an array or a map, or of a large split without one, computed when asked for."""
+        if self._small or (len(self.parts) == 1 and self.parts[0].logits is not None):
+            return self.logits
+        return LogitRows((len(self), self.n_classes), self.logits_of)
 
     def logit_columns(self, columns: slice) -> Floats:
         """(N, c) logits of consecutive classes; of a large split, without those of all others."""

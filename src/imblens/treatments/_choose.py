@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imblens.base.progress import tracked
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Part, Run, Split
+from imblens.run import Head, Part, Run, Split, in_blocks
 from imblens.treatments._base import Criterion, Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
@@ -214,7 +214,7 @@ def _like_plain(run: Run) -> bool:
         return True
     features, labels = np.asarray(run.train.features), run.train.labels
     refitted = train_head(features, labels, run.n_classes, recipe=PLAIN)
-    same = run.head(features).argmax(axis=1) == refitted(features).argmax(axis=1)
+    same = _predicted(run.head, features) == _predicted(refitted, features)
     return class_mean(same.astype(np.float64), labels) >= SAME
 
 
@@ -285,8 +285,17 @@ def _head_of(run: Run, candidate: Candidate) -> Head:
 
 
 def _judge(head: Head, features: NDArray[Any], labels: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    logits = head(features).astype(np.float64)
-    correct = (logits.argmax(axis=1) == labels).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+    correct, nll = np.empty(len(labels)), np.empty(len(labels))
+    for rows in in_blocks(len(labels), len(head.bias)):
+        logits, truth = head(features[rows]).astype(np.float64), labels[rows]
+        correct[rows] = logits.argmax(axis=1) == truth
+        logits -= logits.max(axis=1, keepdims=True)
+        own = logits[np.arange(len(truth)), truth]
+        nll[rows] = np.log(np.exp(logits, out=logits).sum(axis=1)) - own
     return correct, nll
+
+
+def _predicted(head: Head, features: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) class of the largest logit."""
+    blocks = in_blocks(len(features), len(head.bias))
+    return np.concatenate([head(features[rows]).argmax(axis=1) for rows in blocks])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.base.options import Option
 from imblens.errors import NotApplicable
-from imblens.run import ClassMoments, Head, Run
+from imblens.run import ClassMoments, Head, Run, in_blocks
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._guards import own_head
 from imblens.treatments._retrain import COMMON, Curve, recipe_of, start_of
@@ -68,8 +68,7 @@ def lws(run: Run, options: Mapping[str, Any]) -> Outcome:
     divided by their mean, which changes no prediction and keeps the confidence as it was.
     """
     head = own_head(run, "lws")
-    logits = head(np.asarray(run.train.features)).astype(np.float64)
-    factor = _learn_factors(logits, run.train.labels, options["weight_decay"])
+    factor = _learn_factors(head, run.train.features, run.train.labels, options["weight_decay"])
     scaled, bias = head.weight * factor[:, None], head.bias * factor
     facts = {"factors": dict(zip(run.classes, factor.tolist(), strict=True))}
     return Outcome(Head(scaled.astype(np.float32), bias.astype(np.float32), head.unit), facts=facts)
@@ -97,26 +96,37 @@ def ncm(run: Run, options: Mapping[str, Any]) -> Outcome:
     return Outcome(Head((middle / spread).astype(np.float32), (bias / spread).astype(np.float32)))
 
 
-def _learn_factors(logits: NDArray[np.float64], labels: NDArray[np.int64], decay: float) -> NDArray[np.float64]:
-    """(C,) factors for the logits, with mean 1."""
+def _learn_factors(head: Head, features: NDArray[Any], labels: NDArray[np.int64], decay: float) -> NDArray[np.float64]:
+    """(C,) factors for the logits, with mean 1; logits that are large together are computed again for each step."""
     from scipy.optimize import minimize
 
-    n_classes = logits.shape[1]
+    n_classes = len(head.bias)
     counts = np.bincount(labels, minlength=n_classes)
     weight = 1.0 / counts[labels] / np.count_nonzero(counts)  # every class counts the same
-    rows = np.arange(len(labels))
+    blocks = list(in_blocks(len(labels), n_classes))
+
+    def logits_of(rows: slice) -> NDArray[np.float64]:
+        return head(np.asarray(features[rows])).astype(np.float64)
+
+    only = logits_of(blocks[0]) if len(blocks) == 1 else None
 
     def loss(factor: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = logits * factor
-        scaled -= scaled.max(axis=1, keepdims=True)
-        slope = np.exp(scaled)
-        total = slope.sum(axis=1, keepdims=True)
-        value = float(weight @ (np.log(total[:, 0]) - scaled[rows, labels]))
-        slope /= total
-        slope[rows, labels] -= 1
-        slope *= logits
         away = factor - 1
-        return value + decay / 2 * float(away @ away), weight @ slope + decay * away
+        value, found = decay / 2 * float(away @ away), decay * away
+        for rows in blocks:
+            logits, own, truth = logits_of(rows) if only is None else only, weight[rows], labels[rows]
+            at = np.arange(len(truth))
+            scaled = logits * factor
+            scaled -= scaled.max(axis=1, keepdims=True)
+            of_truth = scaled[at, truth]
+            slope = np.exp(scaled, out=scaled)
+            total = slope.sum(axis=1, keepdims=True)
+            value += float(own @ (np.log(total[:, 0]) - of_truth))
+            slope /= total
+            slope[at, truth] -= 1
+            slope *= logits
+            found += own @ slope
+        return value, found
 
     start = np.ones(n_classes)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, None)] * n_classes).x
