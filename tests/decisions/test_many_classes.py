@@ -8,7 +8,7 @@ import pytest
 
 from imblens import Decision
 from imblens.base import blocks
-from imblens.decisions import Unlabelled, _estimate, _measured, estimate, fit_calibration, fit_sets
+from imblens.decisions import Unlabelled, _estimate, _measured, estimate, fit_calibration, fit_sets, gate
 from imblens.decisions._calibration import calibration_draws
 from imblens.decisions._many_draws import many_calibration_draws
 from imblens.errors import InputError
@@ -123,3 +123,20 @@ def test_unlabelled_logits_of_another_shape_are_refused(run):
     lazy = LogitRows((3, 7), lambda rows: np.zeros((len(rows), 7), np.float32))
     with pytest.raises(InputError, match="7 columns"):
         estimate(run, unlabelled=Unlabelled(logits=lazy), labels=sample((9, 9, 9, 9), seed=3))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_gate_of_many_classes_is_that_of_few(run, same, monkeypatch):
+    other = treat(run, "logit_adjustment", tau=1.0, check_split=False) if same else run_of(seed=5)
+    usual = gate(other, run, min_recall={"dog": 0.1}).table
+    monkeypatch.setattr("imblens.decisions._gate.AT_ONCE", 1)
+    pd.testing.assert_frame_equal(gate(other, run, min_recall={"dog": 0.1}).table, usual)
+
+
+def test_calibrations_are_compared_without_the_logits_of_all(run, monkeypatch, request):
+    better = treat(run, "logit_adjustment", tau=1.0, check_split=False)
+    usual = gate(better, run, calibration=True).table
+    request.getfixturevalue("in_small_blocks")
+    again = run_of()
+    found = gate(treat(again, "logit_adjustment", tau=1.0, check_split=False), again, calibration=True).table
+    pd.testing.assert_frame_equal(found, usual, rtol=1e-5)

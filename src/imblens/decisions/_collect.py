@@ -16,15 +16,16 @@ from imblens.base.arrays import some_rows
 from imblens.base.files import claim
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
-from imblens.decisions._calibration import Calibration, fit_calibration, predicted
+from imblens.decisions._calibration import Calibration, fit_calibration, mean_probability, predicted
 from imblens.decisions._distance import nearest_distance, training_sample
+from imblens.decisions._estimate_many import chances_of
 from imblens.decisions._gain import FACTORS, collection_gain
 from imblens.decisions._labelled import Instances, as_instances
 from imblens.decisions._predict import Unlabelled
 from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import class_share, points, save_section, section
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Run, as_array, as_run
+from imblens.run import Run, as_array, as_run, in_blocks
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -242,7 +243,7 @@ def _list(
     n = len(new.logits)
     some = some_rows(np.arange(n), FOR_SHARES, rng)
     multilabel = run.task == "multilabel"
-    chance = calibration(new.logits[some])
+    chance = chances_of(calibration, new.logits, some)
     shares = em_prior(chance, before, multilabel=multilabel)
     lost = aimed & (shares < LOST * before)
     if lost.any():
@@ -290,7 +291,7 @@ def _list(
 
 def _calibration(run: Run) -> tuple[Calibration, list[str]]:
     if run.val is not None and len(run.val) and run.val.has_logits:
-        return fit_calibration(np.asarray(run.val.logits), run.val.labels), []
+        return fit_calibration(run.val.logit_rows, run.val.labels), []
     own = Calibration(1.0, np.zeros(run.n_classes), run.task == "multilabel")
     return own, ["No validation split: class probabilities are the network's own, so expected numbers are rough."]
 
@@ -298,7 +299,7 @@ def _calibration(run: Run) -> tuple[Calibration, list[str]]:
 def _shares_before(run: Run, calibration: Calibration) -> Floats:
     """(C,) class shares that the probabilities are for, none of them 0."""
     if calibration.n_labels and run.val is not None:
-        shares = calibration(np.asarray(run.val.logits)).mean(axis=0)
+        shares = mean_probability(calibration, run.val.logit_rows)
     else:
         shares = run.train.class_counts / len(run.train)
     return np.clip(shares, 1e-6, 1 - 1e-6 if run.task == "multilabel" else 1.0)
@@ -312,7 +313,7 @@ def _worth(p: Floats) -> Floats:
 def _candidates(run: Run, new: Instances, chances: Any, aimed: NDArray[np.bool_], most: int) -> _Candidates:
     """The best instances by the counts of training, block by block."""
     n, need = len(new.logits), aimed / np.maximum(run.train.class_counts, 1)
-    score = np.concatenate([_worth(chances(slice(low, low + 65_536))) @ need for low in range(0, n, 65_536)])
+    score = np.concatenate([_worth(chances(rows)) @ need for rows in in_blocks(n, run.n_classes)])
     rows = np.argsort(-score, kind="stable")[:most].astype(np.int64)
     features = None if new.features is None else np.asarray(new.features[rows], dtype=np.float64)
     distance = np.full(len(rows), np.nan)

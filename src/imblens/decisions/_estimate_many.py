@@ -12,7 +12,7 @@ from imblens.base.arrays import divide
 from imblens.decisions._calibration import Calibration
 from imblens.decisions._expected import Measures
 from imblens.decisions._priors import adjusted_probabilities
-from imblens.run import LogitRows, Spool, in_blocks
+from imblens.run import AT_ONCE, LogitRows, Spool, in_blocks
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -33,13 +33,31 @@ def predicted_classes(logits: NDArray[Any] | LogitRows) -> Integers:
     return np.concatenate([np.asarray(logits[rows]).argmax(axis=1) for rows in blocks]).astype(np.int64)
 
 
-def chances(calibration: Calibration, logits: NDArray[Any] | LogitRows, rows: Integers | None = None) -> NDArray[Any]:
+def chances(
+    calibration: Calibration,
+    logits: NDArray[Any] | LogitRows,
+    rows: Integers | None = None,
+    *,
+    mapped: bool | None = None,
+) -> NDArray[Any]:
     """(n, C) calibrated probabilities of rows, of all in a file that is mapped."""
     of = np.arange(len(logits)) if rows is None else rows
-    found = Spool(len(of), logits.shape[1], what="calibrated probabilities need", mapped=rows is None)
+    found = Spool(
+        len(of),
+        logits.shape[1],
+        what="calibrated probabilities need",
+        mapped=rows is None if mapped is None else mapped,
+    )
     for block in in_blocks(len(of), logits.shape[1]):
         found.append(calibration(np.asarray(logits[of[block]])))
     return found.matrix()
+
+
+def chances_of(calibration: Calibration, logits: NDArray[Any] | LogitRows, rows: Integers) -> NDArray[Any]:
+    """(n, C) calibrated probabilities of rows: an array while they are few, else float32 in a file that is mapped."""
+    if len(rows) * logits.shape[1] <= AT_ONCE:
+        return calibration(np.asarray(logits[rows]))
+    return chances(calibration, logits, rows, mapped=True)
 
 
 def measures_of_many(

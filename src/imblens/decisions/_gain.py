@@ -81,8 +81,7 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
         curves = (_label_curves if split.multilabel else _class_curves)(run, split, rng)
         places = tracked(range(run.n_classes), "intervals of gains")
         rows = [_row(curves.get(place), run, place, rng, draws) for place in places]
-    tested = (split.membership & split.known).sum(axis=0)
-    first = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "count": tested})
+    first = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "count": split.class_counts})
     return pd.concat([first, pd.DataFrame(rows)], axis=1), _notes(run, split, curves)
 
 

@@ -17,7 +17,7 @@ from imblens.base.wording import listed
 from imblens.decisions._deployment import RECALLS, share_hint
 from imblens.decisions._drops import Drops, changed_groups, detectable_drop, stacked
 from imblens.decisions._gate_result import GateResult
-from imblens.decisions._same_test import in_order, same_instances
+from imblens.decisions._same_test import same_instances
 from imblens.decisions._worse_calibration import calibration_changes, compared_rows, residuals
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, Split, as_run, group_effects, group_name
@@ -38,6 +38,7 @@ COLUMNS = (
     "detectable",
     "result",
 )
+AT_ONCE = 200  # classes that are counted at once
 _MOST_POWER = 2000  # instances of a class up to which the smallest detectable drop is computed exactly
 
 
@@ -177,7 +178,7 @@ def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, fl
         if not 0 <= share <= 1:
             raise InputError(f"min_recall of {name!r} is {share:g}, not between 0 and 1.", hint=share_hint(share))
         place = run.classes.index(name)
-        if not (test.membership[:, place] & test.known[:, place]).any():
+        if not test.class_counts[place]:
             raise InputError(
                 f"min_recall of {name!r} cannot be checked: the test split has no instance of it.",
                 hint="Capture a test split with this class, or drop the constraint.",
@@ -186,15 +187,19 @@ def _minimum(wanted: Mapping[str, float], run: Run, test: Split) -> dict[int, fl
     return found
 
 
-def _kinds(split: Split) -> dict[str, NDArray[np.bool_]]:
-    """(N, C) instances that count for recall and, with multiple labels, for specificity."""
+def _kinds(split: Split) -> tuple[str, ...]:
+    """What is checked of each class."""
+    return ("recall", "specificity") if split.multilabel else ("recall",)
+
+
+def _counted(split: Split, kind: str, places: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N, c) which instances count for some classes, and which of them are correct; none for a place of -1."""
     if not split.multilabel:
-        return {"recall": split.membership}
-    return {"recall": split.membership & split.known, "specificity": ~split.membership & split.known}
-
-
-def _correct(split: Split) -> NDArray[np.bool_]:
-    return split.correct if split.multilabel else split.correct[:, None]
+        members = split.labels[:, None] == places
+        return members, members & split.correct[:, None]
+    positive = split.labels[:, places] == 1
+    members = (positive if kind == "recall" else ~positive) & split.known[:, places] & (places >= 0)
+    return members, members & split.correct[:, places]
 
 
 class _Two(NamedTuple):
@@ -214,45 +219,29 @@ class _Two(NamedTuple):
 
 
 def _drops(two: _Two, max_drop: float, alpha: float) -> tuple[pd.DataFrame, float]:
-    run, now, then, order, pairs = two
+    run, now, _, _, _ = two
     parts: list[Drops] = []
     ends: list[tuple[Floats, Floats]] = []
-    kinds_then = _kinds(then)
-    known = order >= 0
-    for kind, members in _kinds(now).items():
-        right, right_then = members & _correct(now), kinds_then[kind] & _correct(then)
-        before = [np.where(known, array.sum(axis=0)[order], 0) for array in (kinds_then[kind], right_then)]
-        count, correct = members.sum(axis=0), right.sum(axis=0)
-        worth = group_effects(now, members, _correct(now) & members)
-        if pairs is None:
-            worth_then = np.where(known, group_effects(then, kinds_then[kind], right_then)[order], 1.0)
-            ends.append(
-                independent_change(correct / worth, count / worth, before[1] / worth_then, before[0] / worth_then)
-            )
-            parts.append(Drops(count, correct, before[0], before[1], worth=worth, worth_before=worth_then))
-            continue
-        a, b = right[pairs[0]], in_order(right_then[pairs[1]], order)
-        turned = np.zeros(members.shape, dtype=np.int64)
-        turned[pairs[0]] = a.astype(np.int64) - b
-        gained, lost = (turned > 0).sum(axis=0), (turned < 0).sum(axis=0)
-        worth = group_effects(now, members, turned, events=gained + lost)
-        ends.append(paired_change(gained / worth, lost / worth, count / worth))
-        changed = (gained, lost) if now.groups is None else changed_groups(turned, now.groups)
-        parts.append(Drops(count, correct, before[0], before[1], *changed))
+    steps = [np.arange(run.n_classes)[low : low + AT_ONCE] for low in range(0, run.n_classes, AT_ONCE)]
+    for kind in _kinds(now):
+        for places in steps:
+            part, interval = _drops_of(two, kind, places)
+            parts.append(part)
+            ends.append(interval)
     drops = parts[0] if len(parts) == 1 else stacked(parts)
     share, share_then = divide(drops.correct, drops.count), divide(drops.correct_before, drops.count_before)
     low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
     p_values, level = drops.adjusted(alpha), drops.level(alpha)
     gone = (drops.count == 0) & (drops.count_before > 0)
     if gone.any():
-        named = ", ".join(dict.fromkeys(np.tile(np.array(run.classes, dtype=object), len(parts))[gone]))
+        named = ", ".join(dict.fromkeys(np.tile(np.array(run.classes, dtype=object), len(_kinds(now)))[gone]))
         raise InputError(
             f"the test split holds no instance of {named}, which the reference's does: the change cannot be judged.",
             hint="Capture a test split with these classes, or compare runs of the same test instances.",
         )
     undefined = np.isnan(share - share_then)
     failed = (p_values <= alpha) & (share_then - share > max_drop)
-    kinds = list(_kinds(now))
+    kinds = _kinds(now)
     return pd.DataFrame(
         {
             "class": list(run.classes) * len(kinds),
@@ -270,6 +259,30 @@ def _drops(two: _Two, max_drop: float, alpha: float) -> tuple[pd.DataFrame, floa
         },
         columns=list(COLUMNS),
     ), level
+
+
+def _drops_of(two: _Two, kind: str, places: NDArray[np.int64]) -> tuple[Drops, tuple[Floats, Floats]]:
+    """Counts of some classes, and the 95% intervals of their changes."""
+    _, now, then, order, pairs = two
+    known = order[places] >= 0
+    (members, right), (members_then, right_then) = _counted(now, kind, places), _counted(then, kind, order[places])
+    count, correct, count_then, correct_then = (
+        array.sum(axis=0) for array in (members, right, members_then, right_then)
+    )
+    if pairs is None:
+        worth = group_effects(now, members, right)
+        worth_then = np.where(known, group_effects(then, members_then, right_then), 1.0)
+        interval = independent_change(
+            correct / worth, count / worth, correct_then / worth_then, count_then / worth_then
+        )
+        return Drops(count, correct, count_then, correct_then, worth=worth, worth_before=worth_then), interval
+    turned = np.zeros(members.shape, dtype=np.int64)
+    turned[pairs[0]] = right[pairs[0]].astype(np.int64) - right_then[pairs[1]]
+    gained, lost = (turned > 0).sum(axis=0), (turned < 0).sum(axis=0)
+    worth = group_effects(now, members, turned, events=gained + lost)
+    changed = (gained, lost) if now.groups is None else changed_groups(turned, now.groups)
+    interval = paired_change(gained / worth, lost / worth, count / worth)
+    return Drops(count, correct, count_then, correct_then, *changed), interval
 
 
 def _detectable(drops: Drops, level: float) -> Floats:
@@ -321,11 +334,11 @@ def _calibration(two: _Two, alpha: float, seed: int, notes: list[str]) -> pd.Dat
 
 
 def _constraints(run: Run, now: Split, minimum: Mapping[int, float]) -> pd.DataFrame:
-    members = _kinds(now)["recall"]
     rows = []
     for place, share in minimum.items():
-        count = int(members[:, place].sum())
-        recall = float((members & _correct(now))[:, place].sum()) / count
+        members, right = _counted(now, "recall", np.array([place]))
+        count = int(members.sum())
+        recall = float(right.sum()) / count
         result = "passed" if recall >= share - 1e-12 else "failed"
         known = {"class": run.classes[place], "check": "minimum", "count": count, "after": recall, "limit": share}
         rows.append({**dict.fromkeys(COLUMNS, np.nan), **known, "result": result})

@@ -16,7 +16,10 @@ def same_instances(
     theirs = np.array([where.get(name, -1) for name in now.ids.tolist()])
     if len(now) != len(then) or (theirs < 0).any() or len(np.unique(theirs)) < len(now):
         return None
-    same = np.array_equal(now.membership, in_order(then.membership[theirs], order))
+    if now.multilabel:
+        same = np.array_equal(now.labels == 1, in_order(then.labels[theirs] == 1, order))
+    else:
+        same = np.array_equal(order[now.labels], then.labels[theirs])
     return (np.arange(len(now)), theirs) if same else None
 
 

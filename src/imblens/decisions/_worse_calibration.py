@@ -29,12 +29,15 @@ def residuals(split: Split, rows: NDArray[np.int64]) -> csr_matrix:
     from scipy.sparse import csr_matrix
     from scipy.special import expit, softmax
 
-    logits = np.asarray(split.logits[rows], dtype=np.float64)
+    logits = split.logits_of(rows).astype(np.float64)
     probability = expit(logits) if split.multilabel else softmax(logits, axis=1)
-    difference = probability - split.membership[rows]
     n, n_classes = probability.shape
     columns = confidence_bins(probability, BINS) + BINS * np.arange(n_classes)
-    difference[~split.known[rows]] = 0.0
+    if split.multilabel:
+        difference = np.where(split.known[rows], probability - split.labels[rows], 0.0)
+    else:
+        difference = probability.copy()
+        difference[np.arange(n), split.labels[rows]] -= 1
     starts = np.arange(0, n * n_classes + 1, n_classes)
     return csr_matrix((difference.ravel(), columns.ravel(), starts), shape=(n, n_classes * BINS))
 

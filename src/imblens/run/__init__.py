@@ -17,6 +17,7 @@ from imblens.run._groups import group_name as group_name
 from imblens.run._head import Head as Head
 from imblens.run._inputs_name import inputs_name as inputs_name
 from imblens.run._install import unwrapped as unwrapped
+from imblens.run._logit_rows import AT_ONCE as AT_ONCE
 from imblens.run._logit_rows import LogitRows as LogitRows
 from imblens.run._logit_rows import in_blocks as in_blocks
 from imblens.run._logit_rows import logits_of_head as logits_of_head

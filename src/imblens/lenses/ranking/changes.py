@@ -66,7 +66,7 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
                 found[name].append(nothing)
             continue
         scores = [
-            probability_of(split.logits[:, column], normaliser)[which][known]
+            probability_of(split.logit_columns(slice(column, column + 1))[:, 0], normaliser)[which][known]
             for split, column, normaliser, which in (
                 (before, here, normalisers[0], first),
                 (after, there, normalisers[1], second),

@@ -47,4 +47,5 @@ def probability_of(logit: NDArray[np.float32], normaliser: Floats | None) -> Flo
 def known_scores(split: Split, column: int) -> tuple[NDArray[np.bool_], Floats]:
     """Labels (n,) and probabilities (n,) of one label of a multi-label split, where the label is known."""
     known = split.known[:, column]
-    return split.labels[known, column].astype(bool), probability_of(split.logits[:, column], None)[known]
+    logits = split.logit_columns(slice(column, column + 1))[:, 0]
+    return split.labels[known, column].astype(bool), probability_of(logits, None)[known]
