@@ -1,14 +1,17 @@
-"""The k nearest other instances of every instance: exact, in bounded memory, near the cost of one matrix product.
+"""The k nearest other instances of every instance: exact, in bounded memory, near the cost of one matrix product or below.
 
-With |a - b|^2 = |a|^2 + |b|^2 - 2 ab, a float32 matrix product ranks all columns for a block of rows at once, but not
-exactly. So the product is made to give a *lower bound*: norms are shortened by the error it can have. Groups of columns
-are reduced to their smallest bound, and the k-th smallest group gives a threshold that no true neighbour can exceed. The
-few columns below it are measured in float64 by direct differences and sorted. What comes out does not depend on the
-rounding of the product, and so neither on threads nor on the machine. Rows for which the bound is too loose (clusters
-that are tiny beside the spread of all) go through the same steps in float64.
+With |a - b|^2 = |a|^2 + |b|^2 - 2 ab, a float32 matrix product ranks many columns for a block of rows at once, but not
+exactly. So the product is made to give a *lower bound*: norms are shortened by the error it can have. What was found so
+far gives each row a threshold that no true neighbour can exceed. The few columns below it are measured in float64 by
+direct differences and sorted. What comes out does not depend on the rounding of the product, and so neither on threads
+nor on the machine. Rows for which the bound is too loose (clusters that are tiny beside the spread of all) go through the
+same steps in float64.
 
-FAISS's flat index does the same product, but took three times as long on two cores, and its distances would have to be
-checked all the same.
+Rows lie in cells, found by k-means on a sample. A block of rows is multiplied with its own cell first, then with those
+nearby, and at last with those that a bound from geometry cannot exclude: where classes are clusters, a few per cent of
+all pairs; where features have no structure, all of them.
+
+FAISS's flat index multiplies all pairs, and its distances would have to be checked all the same.
 """
 
 from __future__ import annotations
