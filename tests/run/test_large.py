@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imblens.errors import InputError, StorageError
-from imblens.run import Part, Run, Split
+from imblens.run import Head, Part, Run, Split
 
 RNG = np.random.default_rng(5)
 LABELS = np.arange(40) % 3
@@ -80,3 +80,16 @@ def test_instances_are_written_and_read_in_row_groups(tmp_path: Path, monkeypatc
     whole = pq.ParquetFile.read_row_group
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
     assert second.train.parts[0].cells("id", [33]) == ["i33"] and read == [2]
+
+
+def test_large_logits_of_several_parts_are_mapped(monkeypatch):
+    rng = np.random.default_rng(0)
+    parts = [Part(rng.normal(size=(n, 4)).astype(np.float32), np.arange(n) % 3) for n in (7, 5)]
+    head = Head(rng.normal(size=(3, 4)).astype(np.float32), np.zeros(3, np.float32))
+    split = Split(tuple(parts), ("a", "b", "c"), "train", head)
+    usual = np.concatenate([head(part.features) for part in parts])
+    monkeypatch.setattr("imblens.run._split.LOGITS_AT_ONCE", 10)
+    monkeypatch.setattr("imblens.run._spool.IN_MEMORY", 10)
+    assert split.logit_rows[4:9].tolist() == usual[4:9].tolist()
+    assert isinstance(split.logits, np.memmap)
+    assert split.logits.tolist() == usual.tolist()

@@ -119,11 +119,20 @@ class Split:
 
     @cached_property
     def logits(self) -> Floats:
-        """(N, C) float32; computed from the head where none are stored."""
+        """(N, C) float32; computed from the head where none are stored. Large ones that are not one stored part are mapped.
+
+        Raises:
+            StorageError: large logits, and the folder for temporary files has too little space.
+        """
         if len(self.parts) == 1 and self.parts[0].logits is not None:
             return self.parts[0].logits
-        blocks = [batch.logits for batch in self.batches(logits=True)]
-        return np.concatenate([block for block in blocks if block is not None]).astype(np.float32)
+        joined = Spool(len(self), self.n_classes, what="the logits of a split need", mapped=not self._small)
+        for batch in self.batches(logits=True):
+            assert batch.logits is not None
+            joined.append(batch.logits)
+        matrix = joined.matrix()
+        joined.close()
+        return matrix
 
     @property
     def _small(self) -> bool:
