@@ -33,21 +33,15 @@ if TYPE_CHECKING:
     from imblens.treatments import treat as treat
 
 _HOME = {
-    "Audit": "imblens.report",
-    "Comparison": "imblens.report",
-    "Decision": "imblens.decisions",
-    "ImblensError": "imblens.errors",
-    "Run": "imblens.run",
-    "audit": "imblens.report",
-    "capture": "imblens.extraction",
-    "collect": "imblens.decisions",
-    "compare": "imblens.report",
-    "estimate": "imblens.decisions",
-    "export": "imblens.exports",
-    "gate": "imblens.decisions",
-    "treat": "imblens.treatments",
+    "imblens.decisions": ("Decision", "collect", "estimate", "gate"),
+    "imblens.errors": ("ImblensError",),
+    "imblens.exports": ("export",),
+    "imblens.extraction": ("capture",),
+    "imblens.report": ("Audit", "Comparison", "audit", "compare"),
+    "imblens.run": ("Run",),
+    "imblens.treatments": ("treat",),
 }
-__all__ = [*sorted(_HOME), "__version__"]
+__all__ = [*sorted(name for names in _HOME.values() for name in names), "__version__"]
 __getattr__ = lazy(__name__, _HOME)
 
 

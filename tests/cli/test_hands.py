@@ -182,7 +182,7 @@ def test_a_network_that_cannot_be_captured_is_reported_before_it_is_trained(
     from imblens.training import TrainingPlan
     from imblens.workflows import train_and_capture
 
-    monkeypatch.setattr("imblens.workflows._train_capture.train", None)
+    monkeypatch.setattr("imblens.training.train", None)
     (tmp_path / "net.py").write_text(f"from torch import nn\ndef build(n): return nn.Sequential({network})\n")
     with pytest.raises(InputError, match=told):
         train_and_capture(digits(), tmp_path / "run", TrainingPlan(arch=f"{tmp_path / 'net.py'}:build"))

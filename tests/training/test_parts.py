@@ -203,7 +203,7 @@ def test_unknown_names() -> None:
 
 def test_names_and_descriptions_need_no_torch() -> None:
     code = (
-        "import sys; from imblens.training import sampler_descriptions, schedule_descriptions, train;"
+        "import sys; from imblens.training import TrainingPlan, sampler_descriptions, schedule_descriptions;"
         "assert schedule_descriptions() and sampler_descriptions(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from imblens.errors import NotApplicable
 from imblens.extraction._boxes import Boxed, boxed, mask_of
 from imblens.extraction._probes import Probe, ProbeBatch
-
-if TYPE_CHECKING:
-    import torch
 
 Floats = NDArray[np.float64]
 MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
@@ -158,8 +157,6 @@ def scaled_maps(
     `class_maps` gives that of one class for each image. It is called for the first boxed class of every image, for the
     second, and so on.
     """
-    import torch
-
     cams = torch.full((len(pairs), *maps.shape[2:]), torch.nan)
     for place in range(max((pair.place for pair in pairs), default=-1) + 1):
         chosen = [i for i, pair in enumerate(pairs) if pair.place == place]
@@ -173,8 +170,6 @@ def scaled_maps(
 
 def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> Floats:
     """The `MEASURES` of scaled maps (n, h, w) against the boxes of `pairs` in images of `size`: (n, 5)."""
-    from torch.nn import functional
-
     wide = functional.interpolate(cams[:, None].double(), size=size, mode="bilinear", align_corners=False)[:, 0].numpy()
     found = np.full((len(pairs), len(MEASURES)), np.nan)
     peaks = cams.flatten(1).argmax(dim=1).numpy()
@@ -194,8 +189,6 @@ def overlaps(cams: torch.Tensor, pairs: list[Boxed], size: tuple[int, int]) -> F
 
 def _class_maps(batch: ProbeBatch, maps: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
     """Grad-CAM of one class for each image of the batch, (b, h, w), as Captum's LayerGradCam."""
-    import torch
-
     if maps.ndim != 4 or len(maps) != len(labels):
         raise NotApplicable(f"the layer gives shape {tuple(maps.shape)}, not maps (b, channels, h, w).")
     if not batch.logits.requires_grad:
@@ -207,9 +200,6 @@ def _class_maps(batch: ProbeBatch, maps: torch.Tensor, labels: NDArray[np.int64]
 
 def _small(cams: torch.Tensor) -> NDArray[np.uint8]:
     """Maps as 0 to 255, at most 32 positions on the longer side; a constant map as 0."""
-    import torch
-    from torch.nn import functional
-
     height, width = cams.shape[1:]
     longer = max(height, width)
     if longer > MAP:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from imblens.base.arguments import checked, number, one_of, whole
 from imblens.base.extras import require
@@ -44,9 +45,6 @@ from imblens.models import (
     two_logits,
 )
 from imblens.run import Head, Run, Split, permutation_note, seal, staged
-
-if TYPE_CHECKING:
-    import torch
 
 
 @exclusive
@@ -169,8 +167,6 @@ def capture(
         ((6, 5), ('id', 'thumbnail', 'band_count', 'band_rgb', 'band_present'))
     """
     require("torch", "imblens.capture")
-    import torch
-
     if is_trainer(model):
         taken = trainer_arguments(model, train, val, test, label)
         model, train, val, test, label = (taken[key] for key in ("model", "train", "val", "test", "label"))

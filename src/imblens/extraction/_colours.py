@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.extraction._bands import BANDS, band_of
 from imblens.extraction._probes import Probe, ProbeBatch
-
-if TYPE_CHECKING:
-    import torch
 
 TOP = 0.1  # share of an image's pixels that count as the most salient
 

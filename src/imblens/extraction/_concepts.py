@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.extraction._boxes import Boxed, boxed
 from imblens.extraction._histogram import ChannelHistogram
 from imblens.extraction._probes import Probe, ProbeBatch
-
-if TYPE_CHECKING:
-    import torch
 
 SLOTS = 63  # classes of one image that are counted together
 

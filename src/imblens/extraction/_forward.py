@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, NotApplicable, ShapeError
@@ -15,11 +16,9 @@ from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import Inputs
 from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
+from imblens.extraction.frozen_norm import FrozenNorms
 from imblens.models import HeadReading, two_logits
 from imblens.run import Head
-
-if TYPE_CHECKING:
-    import torch
 
 Floats = NDArray[np.float32]
 GRAPH_BYTES = 2 * 2**30  # what the graph of one batch may keep for the way back
@@ -120,8 +119,6 @@ class ForwardPass:
         """Return how many instances fit: fewer than `wanted` where a probe needs the graph, which keeps every layer."""
         if not any(probe.gradient for probe in self.probes):
             return wanted
-        import torch
-
         kept: dict[int, int] = {}
         own = {p.untyped_storage().data_ptr() for p in self._model.parameters()}
 
@@ -143,8 +140,6 @@ class ForwardPass:
         Raises:
             InputError: the network fails, returns NaN, or its last layer is not features @ weight.T + bias.
         """
-        import torch
-
         chosen = self.probes if probes is None else probes
         graph = any(probe.gradient for probe in chosen)
         plain = self._bf16 or not chosen
@@ -215,8 +210,6 @@ class ForwardPass:
 
     def _again(self, inputs: Inputs) -> Callable[[torch.Tensor], torch.Tensor] | None:
         """Return what gives the logits of other images in place of these; None where the network takes more than images."""
-        import torch
-
         image = inputs.image
         if image is None or len(inputs.leaves()) > 1:
             return None
@@ -231,7 +224,6 @@ class ForwardPass:
 
     def placed(self, given: InputBatch) -> Inputs:
         """Return the inputs on the device, in the network's type."""
-        import torch
 
         def place(tensor: torch.Tensor) -> torch.Tensor:
             tensor = tensor.to(self._device)
@@ -303,14 +295,10 @@ def _numbers(tensor: torch.Tensor) -> Floats:
 def _cheap_norms(graph: bool) -> AbstractContextManager[Any]:
     if not graph:
         return nullcontext()
-    from imblens.extraction.frozen_norm import FrozenNorms
-
     return FrozenNorms()
 
 
 def _gradient_of(keep_graph: bool) -> Any:
-    import torch
-
     def gradient(outputs: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
         return torch.autograd.grad(outputs.sum(), to, retain_graph=keep_graph)[0]
 

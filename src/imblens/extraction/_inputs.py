@@ -5,16 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.base.wording import listed
 from imblens.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 LABEL_KEYS = ("labels", "label", "target", "targets", "y")
 TEXT_KEYS = ("text", "sentence")
@@ -81,8 +79,6 @@ class Inputs:
 
 def map_nested(value: Any, change: Callable[[torch.Tensor], Any], other: Callable[[Any], Any] | None = None) -> Any:
     """Apply `change` to every tensor in nested mappings and sequences, `other` to objects with a method `to`."""
-    import torch
-
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, torch.nn.utils.rnn.PackedSequence):
@@ -125,8 +121,6 @@ class Signature:
         Raises:
             InputError: forward takes none of a mapping's keys and the mapping has not exactly one tensor.
         """
-        import torch
-
         if self.whole or isinstance(value, (torch.Tensor, torch.nn.utils.rnn.PackedSequence)):
             return Inputs((value,))
         self.spread = True
@@ -153,8 +147,6 @@ class Signature:
         return Inputs(tuple(args)[: self.n_positional], named)
 
     def _keywords(self, values: Mapping[str, Any], name: str) -> Inputs:
-        import torch
-
         if self.any_keyword:
             taken = {key: value for key, value in values.items() if self.custom or key not in (*LABEL_KEYS, *TEXT_KEYS)}
             return Inputs((), taken)
@@ -235,8 +227,6 @@ def labels_array(labels: Any, name: str, classes: Sequence[str] | None) -> NDArr
     Raises:
         InputError: a name that is not a class, labels of segmentation or detection.
     """
-    import torch
-
     if isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], torch.Tensor) and labels[0].ndim == 1:
         labels = torch.stack(tuple(labels), dim=1)  # multi-hot lists, collated column by column
     if isinstance(labels, Mapping) and not {"boxes", "bbox", "bboxes"} & set(labels):

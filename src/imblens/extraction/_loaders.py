@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch.utils import data
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, default_collate
+
 OWN_BATCHES = "{} makes its own batches, which are read as they come; it must give every instance once."
 
 
@@ -13,9 +17,6 @@ def loader_of(source: Any, name: str) -> tuple[Any, list[str]]:
     The collate function, the workers and the subset of a given loader are kept. Samplers that repeat, weigh or drop
     instances are reported.
     """
-    import torch
-    from torch.utils.data import DataLoader, IterableDataset, Subset
-
     if not isinstance(source, DataLoader):
         if hasattr(source, "dataset") and not isinstance(source, (torch.utils.data.Dataset, IterableDataset)):
             if hasattr(source, "__iter__"):
@@ -62,8 +63,6 @@ def with_batch_size(loader: Any, size: int) -> Any:
     One that does not batch, makes its own batches or has its own collate function stays as it is: what is padded to the
     longest of a batch may depend on the batch.
     """
-    from torch.utils.data import DataLoader, default_collate
-
     if not isinstance(loader, DataLoader) or loader.batch_size is None or loader.collate_fn is not default_collate:
         return loader
     if type(loader).__iter__ is not DataLoader.__iter__:
@@ -72,8 +71,6 @@ def with_batch_size(loader: Any, size: int) -> Any:
 
 
 def _again(loader: Any, dataset: Any, size: int | None, workers: int | None = None) -> Any:
-    from torch.utils.data import DataLoader
-
     batching = size if size is not None or loader.batch_sampler is None else 1
     n_workers = loader.num_workers if workers is None else workers
     options: dict[str, Any] = {"num_workers": n_workers, "collate_fn": loader.collate_fn}
@@ -85,10 +82,6 @@ def _again(loader: Any, dataset: Any, size: int | None, workers: int | None = No
 
 def _order(loader: Any, n: int) -> tuple[list[int] | None, str | None]:
     """Return the instances that the sampler gives, None for all in order, and what is to be reported."""
-    import torch
-    from torch.utils import data
-    from torch.utils.data import BatchSampler
-
     sampler = loader.sampler
     own_batches = loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler
     if isinstance(sampler, data.SubsetRandomSampler):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 from imblens.base.random_state import torch_state_kept
 from imblens.errors import InputError, ShapeError
 from imblens.models import HeadReading, arranged, set_evaluation, tensors_of
 from imblens.run import Run, unwrapped
-
-if TYPE_CHECKING:
-    import torch
 
 
 @contextmanager
@@ -30,9 +31,6 @@ def as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _network_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    import torch
-    from torch.nn.modules.lazy import LazyModuleMixin
-
     modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
     scripted = [(module, module.training) for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
     lazy = {id(module) for module in modules if isinstance(module, LazyModuleMixin)}
@@ -73,8 +71,6 @@ def _network_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
     """Switch off what would round float32 to fewer bits: TF32, bf16 products, an autocast around the caller."""
-    import torch
-
     libraries: list[Any] = [torch.backends.cudnn, torch.backends.mkldnn]
     owners: list[Any] = [torch.backends.cuda.matmul]
     name: str
@@ -157,8 +153,6 @@ class LayerHook:
 
     def _keeper(self, name: str) -> Any:
         def keep(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            import torch
-
             self._maps[name] = output
             if not isinstance(output, torch.Tensor) or not output.is_floating_point():
                 return output
@@ -176,9 +170,6 @@ def unwrap(model: Any) -> torch.nn.Module:
     Raises:
         InputError: it is not a network with values: TorchScript, weights alone, lazy layers before their first pass.
     """
-    import torch
-    from torch.nn.parameter import is_lazy
-
     if not isinstance(model, torch.nn.Module):
         weights = isinstance(model, (Mapping, str))
         raise InputError(

@@ -6,15 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 Pixels = NDArray[np.uint8]
 
@@ -86,8 +84,6 @@ class Preprocessing:
 
     def apply(self, pixels: Pixels) -> torch.Tensor:
         """Return (b, channels, H, W) float32 of (b, H, W, 3) uint8."""
-        import torch
-
         channels = len(self.mean)
         wide = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255  # channels_last
         if channels == 1:
@@ -97,8 +93,6 @@ class Preprocessing:
 
     def undo(self, inputs: torch.Tensor) -> Pixels | None:
         """Return the (b, H, W, 3) uint8 that gave these inputs; None where they cannot come from such images."""
-        import torch
-
         if not self.given or inputs.ndim != 4 or inputs.shape[1] != len(self.mean):
             return None
         mean, std = (torch.tensor(v, dtype=torch.float32)[:, None, None] for v in (self.mean, self.std))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import InputError, ShapeError
 from imblens.extraction._inputs import TEXT_KEYS, Inputs
 from imblens.run import PREVIEWS
-
-if TYPE_CHECKING:
-    import torch
 
 NO_TEXT = (
     "id",

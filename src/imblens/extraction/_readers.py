@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.data import ImageSplit, resize
@@ -374,8 +375,6 @@ def _table(table: Any, name: str) -> NDArray[np.float32]:
 
 def _rows(value: Any, rows: slice) -> Any:
     """Take rows of nested arrays, as tensors of our own."""
-    import torch
-
     if isinstance(value, Mapping):
         return {key: _rows(entry, rows) for key, entry in value.items()}
     if isinstance(value, tuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imblens.errors import InputError
@@ -14,9 +15,6 @@ from imblens.extraction._forward import masks_of
 from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._readers import SplitReader
 from imblens.models import HeadReading, find_reading
-
-if TYPE_CHECKING:
-    import torch
 
 
 def head_reading(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import avg_pool2d, interpolate
 
 from imblens.base.arrays import divide
 from imblens.errors import InputError, NotApplicable
@@ -13,9 +15,6 @@ from imblens.extraction._bands import BANDS, band_of
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._colours import Colours
 from imblens.extraction._probes import Probe, ProbeBatch
-
-if TYPE_CHECKING:
-    import torch
 
 CUES = ("border", "colour", "tint", "surroundings")
 PER_CLASS, FEWEST, IN_ALL = 50, 10, 5000  # images of a class, at least so many where classes are many, and of all
@@ -168,8 +167,6 @@ class Shortcuts(Probe):
         self, batch: ProbeBatch, inputs: torch.Tensor, rows: NDArray[np.int64], of: NDArray[np.int64]
     ) -> list[tuple[torch.Tensor, NDArray[np.bool_]]]:
         """Return the sampled images without each cue, and which of them could be changed."""
-        import torch
-
         assert batch.pixels is not None
         images = inputs[rows.tolist()]
         n, height, width = len(images), images.shape[2], images.shape[3]
@@ -206,9 +203,6 @@ def without(images: torch.Tensor, keep: NDArray[np.bool_]) -> torch.Tensor:
     Returns:
         Like `images`. Where nothing stays, an image is as it was.
     """
-    import torch
-    from torch.nn.functional import avg_pool2d, interpolate
-
     weight = torch.as_tensor(keep, device=images.device)[:, None].to(images.dtype)
     size = images.shape[2:]
     step = max(1, max(size) // GRID)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from imblens.errors import InputError
 from imblens.extraction._inputs import TEXT_KEYS
 
@@ -78,8 +80,6 @@ class _Collate:
 
 def _loader(split: Any, collate: Callable[[list[Any]], Any]) -> Any:
     """Return a loader of a data set; loaders, arrays and nothing stay as they are."""
-    from torch.utils.data import DataLoader
-
     if split is None or isinstance(split, (DataLoader, tuple, Mapping)):
         return split
     iterable = not (hasattr(split, "__getitem__") and hasattr(split, "__len__"))

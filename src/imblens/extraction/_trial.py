@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from imblens.errors import InputError, NotApplicable
 from imblens.extraction._forward import ForwardPass
@@ -10,9 +12,6 @@ from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import Signature
 from imblens.extraction._readers import SplitReader
 from imblens.models import tensors_of
-
-if TYPE_CHECKING:
-    import torch
 
 
 def first_batch(reader: SplitReader, signature: Signature, trial: ForwardPass) -> tuple[InputBatch, list[str]]:
@@ -52,8 +51,6 @@ def first_batch(reader: SplitReader, signature: Signature, trial: ForwardPass) -
 
 def place_of(network: torch.nn.Module, device: str | torch.device | None) -> tuple[torch.device, torch.dtype]:
     """Return where to run and the type of inputs: those of the network's first floating-point parameter."""
-    import torch
-
     first = next((p for p in network.parameters() if p.is_floating_point()), None)
     if first is None:
         kinds = {type(module).__module__ for module in network.modules()}

@@ -14,4 +14,4 @@ if TYPE_CHECKING:
     from imblens.losses._base import ClassLoss as ClassLoss
     from imblens.losses._labels import LabelLoss as LabelLoss
 
-__getattr__ = lazy(__name__, {"ClassLoss": "._base", "LabelLoss": "._labels"})
+__getattr__ = lazy(__name__, {"._base": ("ClassLoss",), "._labels": ("LabelLoss",)})

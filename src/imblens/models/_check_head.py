@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from imblens.errors import InputError
 from imblens.models._find_head import evaluating
 from imblens.models._find_reading import find_reading
 from imblens.models._heads import HeadReading, tensors_of
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 _HINT = "Return logits: the output of the last linear layer, or a mean or sum of such, without a softmax or sigmoid."
 
@@ -35,8 +35,6 @@ def trainable_head(model: nn.Module, sample: Tensor, n_classes: int) -> tuple[He
         >>> reading.layer, n_features
         ('head', 64)
     """
-    import torch
-
     where = next((p.device for p in model.parameters()), sample.device)
 
     def run() -> Any:

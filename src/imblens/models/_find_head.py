@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError, did_you_mean
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from imblens.models.normed import NormedLinear
 
 _HINT = "Name the layer that gives the logits: --layer NAME (in Python, layer=NAME)."
 
@@ -78,8 +80,6 @@ def find_head(
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Inside, the network is in evaluation mode, without gradients; after, mode and random state are as they were."""
-    import torch
-
     modes = [(module, module.training) for module in model.modules()]
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices), torch.no_grad():
@@ -111,8 +111,6 @@ def set_evaluation(model: nn.Module) -> None:
 
 def _initialise_lazy_layers(model: nn.Module, sample: Tensor) -> None:
     """Run the network once if it has lazy layers: their shapes follow from the first input."""
-    from torch.nn.parameter import is_lazy
-
     tensors = [*model.parameters(), *model.buffers()]
     if any(is_lazy(tensor) for tensor in tensors):
         where = next((tensor.device for tensor in tensors if not is_lazy(tensor)), sample.device)
@@ -121,10 +119,6 @@ def _initialise_lazy_layers(model: nn.Module, sample: Tensor) -> None:
 
 
 def _linear_layers(model: nn.Module) -> dict[str, Any]:
-    from torch import nn
-
-    from imblens.models.normed import NormedLinear
-
     return {name: m for name, m in model.named_modules() if isinstance(m, (nn.Linear, NormedLinear))}
 
 
@@ -142,8 +136,6 @@ def _named(model: nn.Module, known: Mapping[str, Any], layer: str) -> nn.Module:
 
 def _candidates(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> dict[str, Any]:
     """Return the layers whose output is the model's, in the order in which they ran."""
-    import torch
-
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:
@@ -187,8 +179,6 @@ def _candidates(model: nn.Module, known: Mapping[str, Any], sample: Tensor) -> d
 
 def logits_of(output: Any) -> Tensor | None:
     """Find the logits in what a network returned: a tensor, a sequence, a mapping or an object."""
-    import torch
-
     if isinstance(output, torch.Tensor):
         return output
     logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)

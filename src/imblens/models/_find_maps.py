@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.models._find_head import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
-    from torch.utils.hooks import RemovableHandle
 
 _HINT = "Name the module that gives the maps: --maps NAME (in Python, maps=NAME)."
 
@@ -42,8 +44,6 @@ def find_maps(model: nn.Module, name: str | None = None, *, sample: Tensor) -> s
         >>> find_maps(build_model("resnet32", 3), sample=torch.zeros(1, 3, 32, 32))
         'blocks'
     """
-    from torch import nn
-
     modules = dict(model.named_modules())
     if name is not None and (name not in modules or not name):
         known = [other for other in modules if other]
@@ -84,8 +84,6 @@ def rectified_before_pooling(model: nn.Module, maps: str, head: str, *, sample: 
     This is so for a network that applies a function (`torch.nn.functional.relu`) instead of a module before pooling:
     hooks do not see its result.
     """
-    import torch
-
     seen: dict[str, Tensor] = {}
 
     def left(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -111,8 +109,6 @@ def _finished(
     model: nn.Module, modules: dict[str, nn.Module], sample: Tensor
 ) -> list[tuple[str, tuple[int, ...] | None]]:
     """Modules in the order in which they finish, with the shape of their output where it is maps."""
-    import torch
-
     found: list[tuple[str, tuple[int, ...] | None]] = []
 
     def note(name: str) -> Any:
@@ -128,8 +124,6 @@ def _finished(
 
 def _try(model: nn.Module, sample: Tensor, handles: Sequence[RemovableHandle]) -> None:
     """Run the network once, and take the hooks away, also after an error."""
-    import torch
-
     where = next(iter(model.parameters()), torch.empty(0)).device
     with ExitStack() as hooks, evaluating(model):
         for handle in handles:

@@ -7,15 +7,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import nn
 
 from imblens.base.linear import affine_weights
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.models._find_head import find_head
 from imblens.models._heads import LINKS, HeadReading, Pool, arranged, linked, tensors_of
-
-if TYPE_CHECKING:
-    import torch
+from imblens.models.normed import NormedLinear
 
 CLOSE = 1e-4  # of the largest logit: how far a reading may differ from the network's output
 TINY = 1e-30  # outputs of new networks may all be tiny: only ratios count
@@ -127,8 +128,6 @@ def _placed(reading: HeadReading, parts: list[tuple[int, torch.Tensor]], index: 
 
 def _watched(run: Callable[[], Any], modules: Mapping[str, Any]) -> tuple[Any, dict[str, list[tuple[Any, Any]]]]:
     """Return the network's output, and what entered and left each module in every call, the last to finish at the end."""
-    import torch
-
     calls: dict[str, list[tuple[Any, Any]]] = {}
 
     def hook(name: str) -> Any:
@@ -162,8 +161,6 @@ def _several(
 
     There are at least four outputs for each factor and shift that is fitted, so that they do not fit by chance.
     """
-    import torch
-
     n, n_classes = part.shape
     found: dict[str, tuple[Any, Any]] = {}
     for name, pairs in calls.items():
@@ -234,8 +231,6 @@ def _affine_module(
     masks: Mapping[str, Any],
 ) -> HeadReading | None:
     """Find a module of another class that computes the linear layer behind the network's output; None where none does."""
-    import torch
-
     others = {
         name: module
         for name, module in modules.items()
@@ -269,10 +264,6 @@ def _affine_module(
 
 
 def _kind(module: Any) -> str:
-    from torch import nn
-
-    from imblens.models.normed import NormedLinear
-
     if isinstance(module, (nn.Linear, NormedLinear)):
         return "linear"
     convolution = isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
@@ -348,8 +339,6 @@ def _close(values: torch.Tensor, part: torch.Tensor, loose: float) -> bool:
 
 def _affine(values: Any, part: Any, link: str, loose: float) -> tuple[Any, Any] | None:
     """Fit a class-wise scale and shift between a layer's output and the network's; None where it does not fit."""
-    import torch
-
     shared = link in ("softmax", "log_softmax")  # logits are known up to a number per instance
     if (wanted := _unlinked(part, link)) is None:
         return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as fields_of
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from imblens.base.linear import affine_weights
 from imblens.errors import InputError, ShapeError
-
-if TYPE_CHECKING:
-    import torch
+from imblens.models.normed import NormedLinear
 
 LINKS = ("identity", "softmax", "log_softmax", "sigmoid")
 Pool = str | Callable[[Any], Any] | None
@@ -88,8 +88,6 @@ class HeadReading:
 
     def summed(self, calls: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the concatenated features (b, D) and the weighted sum of outputs (b, C) of several layers."""
-        import torch
-
         features = torch.cat([entered.flatten(1) for entered, _ in calls], dim=1)
         outputs = [factor * left.flatten(1) for (_, factor), (_, left) in zip(self.heads, calls, strict=True)]
         return features, torch.stack(outputs).sum(dim=0)
@@ -127,8 +125,6 @@ class HeadReading:
 
     def head(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weight (C, D) and bias (C,) of the head in the network, what follows it folded in."""
-        import torch
-
         if self.kind == "affine":
             weight, bias = affine_weights(model.get_submodule(self.layer), self.dim)
         elif self.kind == "several":
@@ -149,8 +145,6 @@ class HeadReading:
         """Return whether the layer scales what enters it to length 1 itself, as a cosine classifier does."""
         if self.kind == "affine":
             return self.normalised
-        from imblens.models.normed import NormedLinear
-
         layer = model.get_submodule(self.layer) if self.kind == "linear" else None
         return isinstance(layer, NormedLinear) and bool(layer.unit > 0)
 
@@ -191,8 +185,6 @@ class HeadReading:
         return features, two_logits(part) if self.one_logit else part
 
     def _weights(self, outer: torch.Tensor, output: Any, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        import torch
-
         if self.reduce == "mean":
             return torch.full(outer.shape[:2], 1 / outer.shape[1], dtype=outer.dtype, device=outer.device)
         if self.reduce.startswith("mask:"):
@@ -208,8 +200,6 @@ class HeadReading:
 
 def _weights_of(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weight (C, D) and bias (C,), zeros where there is none, of a linear layer or a 1 x 1 convolution."""
-    import torch
-
     weight = module.weight.detach().float().flatten(1).cpu()
     return weight, torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
 
@@ -218,8 +208,6 @@ def arranged(
     calls: Sequence[tuple[torch.Tensor, torch.Tensor]], layout: str, n: int
 ) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return what entered and left the layer with the positions of an instance in the second axis; None where unlike."""
-    import torch
-
     if not layout:
         return calls[0] if len(calls) == 1 else None
     if layout == "calls":
@@ -245,8 +233,6 @@ def arranged(
 
 def two_logits(z: torch.Tensor) -> torch.Tensor:
     """Return (b, 2) logits (0, z) of (b, 1)."""
-    import torch
-
     return torch.cat([torch.zeros_like(z), z], dim=1)
 
 
@@ -281,8 +267,6 @@ def pooled(values: torch.Tensor, pool: Pool, layer: str) -> torch.Tensor:
 
 def tensors_of(output: Any) -> list[torch.Tensor]:
     """Return the tensors that a network returned, logits first."""
-    import torch
-
     if isinstance(output, torch.Tensor):
         return [output]
     if isinstance(output, (list, tuple)):

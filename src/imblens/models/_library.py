@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
-from imblens.models._find_head import evaluating, find_head, logits_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,6 +67,8 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
     """
     import torch
 
+    from imblens.models._find_head import find_head
+
     find_library_model(name)
     library, _, kind = name.partition(":")
     build = {"timm": _timm, "torchvision": _torchvision, "transformers": _transformers}[library]
@@ -92,6 +93,8 @@ def build_library_model(name: str, n_classes: int, size: tuple[int, int] | None 
 
 
 def _gives_logits(model: nn.Module, sample: Any, n_classes: int) -> bool:
+    from imblens.models._find_head import evaluating, logits_of
+
     try:
         with evaluating(model):
             logits = logits_of(model(sample))
@@ -168,5 +171,7 @@ def _transformers(kind: str, n_classes: int, size: tuple[int, int] | None) -> nn
 
 def _return_logits(module: nn.Module, inputs: Any, output: Any) -> Any:
     """Forward hook: its return value replaces the output."""
+    from imblens.models._find_head import logits_of
+
     found = logits_of(output)
     return output if found is None else found

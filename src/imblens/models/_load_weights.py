@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from imblens.base.files import write_bytes
 from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
 from imblens.models._read_checkpoint import read_checkpoint, without_wrappers
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 _PUBLISHED_FIRST = ("conv1.weight", "features.conv0.weight")  # names of published weights, which are renamed later
 _AVERAGED = re.compile(r"(^|[._])(n?ema|averaged?|averaging|swa|shadow|teacher)([._]|$)", re.IGNORECASE)
@@ -72,8 +74,6 @@ def load_weights(
 
 def save_weights(model: nn.Module, file: Path) -> None:
     """Write the weights of a network as safetensors; tied weights are stored once."""
-    from safetensors.torch import save
-
     tensors, seen = {}, set()
     for name, tensor in model.state_dict().items():
         if tensor.data_ptr() not in seen or not tensor.numel():
@@ -93,8 +93,6 @@ def weights_digest(model: nn.Module) -> str:
         >>> weights_digest(layer) == before
         False
     """
-    import torch
-
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if not isinstance(value, torch.Tensor):  # what a module adds by get_extra_state
@@ -308,8 +306,6 @@ def _belongs(name: str, names: Iterable[str]) -> bool:
 
 
 def _faults(given: Mapping[str, Tensor], own: Mapping[str, Any], unexpected: list[str]) -> tuple[str, ...]:
-    from torch.nn.parameter import is_lazy
-
     sized = {name: tensor for name, tensor in own.items() if not is_lazy(tensor)}
     tied = {tensor.data_ptr() for name, tensor in sized.items() if name in given and tensor.numel()}
     missing = [

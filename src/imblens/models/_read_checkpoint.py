@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import sys
 import zipfile
@@ -9,16 +10,17 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from imblens.base.wording import listed
 from imblens.errors import InputError, MissingError
 from imblens.models._load_factory import USER_MODULE, folder_importable
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 _DEPTH = 8  # levels of nested mappings that are searched
 _WRAPPERS = frozenset(["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"])
@@ -89,9 +91,6 @@ def _is_safetensors(file: Path) -> bool:
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         tensors: dict[str, Tensor] = load_file(file)
         return tensors
@@ -100,10 +99,6 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(file: Path, model: nn.Module, unsafe_pickle: bool) -> Any:
-    import pickle
-
-    import torch
-
     _refuse_other_kinds(file)
     try:
         importable = _own_files_importable(model) if unsafe_pickle else nullcontext()
@@ -214,8 +209,6 @@ def _own_files_importable(model: nn.Module) -> Iterator[None]:
 
 
 def _named_tensors(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    import torch
-
     if isinstance(content, torch.nn.Module):
         content = content.state_dict()
     if isinstance(content, torch.Tensor):

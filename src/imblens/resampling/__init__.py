@@ -30,4 +30,4 @@ if TYPE_CHECKING:
     from imblens.resampling._balanced_svm import RecordingSMOTE as RecordingSMOTE
     from imblens.resampling._eos import EOS as EOS
 
-__getattr__ = lazy(__name__, {"EOS": "._eos", "BalancedSVM": "._balanced_svm", "RecordingSMOTE": "._balanced_svm"})
+__getattr__ = lazy(__name__, {"._eos": ("EOS",), "._balanced_svm": ("BalancedSVM", "RecordingSMOTE")})

@@ -30,13 +30,9 @@ if TYPE_CHECKING:
 __getattr__ = lazy(
     __name__,
     {
-        "Autoencoder": "._games",
-        "Canvas": "._networks",
-        "ClassGame": "._games",
-        "ConvexGame": "._games",
-        "Decoder": "._networks",
-        "Encoder": "._networks",
-        "GameBatches": "._fit",
-        "fit_game": "._fit",
+        "._fit": ("GameBatches", "fit_game"),
+        "._games": ("Autoencoder", "ClassGame", "ConvexGame"),
+        "._networks": ("Canvas", "Decoder", "Encoder"),
     },
+    extra="train",
 )

@@ -17,7 +17,6 @@ from imblens.training._mixing import remix as remix
 from imblens.training._pixels import channel_statistics as channel_statistics
 from imblens.training._pixels import rare_classes as rare_classes
 from imblens.training._plan import TrainingPlan as TrainingPlan
-from imblens.training._prepare import check_training as check_training
 from imblens.training._samplers import Batches as Batches
 from imblens.training._samplers import draw_epoch as draw_epoch
 from imblens.training._samplers import sampler_descriptions as sampler_descriptions
@@ -25,8 +24,6 @@ from imblens.training._schedules import SCHEDULES as SCHEDULES
 from imblens.training._schedules import Schedule as Schedule
 from imblens.training._schedules import find_schedule as find_schedule
 from imblens.training._schedules import schedule_descriptions as schedule_descriptions
-from imblens.training._train import Trained as Trained
-from imblens.training._train import train as train
 
 if TYPE_CHECKING:
     from imblens.training._features import eos_in_batch as eos_in_batch
@@ -37,23 +34,24 @@ if TYPE_CHECKING:
     from imblens.training._module import Fitting as Fitting
     from imblens.training._module import augmentation as augmentation
     from imblens.training._module import shrunk as shrunk
+    from imblens.training._prepare import check_training as check_training
     from imblens.training._recolour import Recolour as Recolour
     from imblens.training._tallies import Aurocs as Aurocs
     from imblens.training._tallies import Recalls as Recalls
+    from imblens.training._train import Trained as Trained
+    from imblens.training._train import train as train
 
 __getattr__ = lazy(
     __name__,
     {
-        "Aurocs": "._tallies",
-        "Fitting": "._module",
-        "Recalls": "._tallies",
-        "Recolour": "._recolour",
-        "augmentation": "._module",
-        "eos_in_batch": "._features",
-        "fit": "._lightning",
-        "left_as_found": "._global_state",
-        "quiet_lightning": "._global_state",
-        "seed_everything": "._global_state",
-        "shrunk": "._module",
+        "._features": ("eos_in_batch",),
+        "._global_state": ("left_as_found", "quiet_lightning", "seed_everything"),
+        "._lightning": ("fit",),
+        "._module": ("Fitting", "augmentation", "shrunk"),
+        "._prepare": ("check_training",),
+        "._recolour": ("Recolour",),
+        "._tallies": ("Aurocs", "Recalls"),
+        "._train": ("Trained", "train"),
     },
+    extra="train",
 )

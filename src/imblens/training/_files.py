@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from imblens.errors import ExistsError, InputError, MissingError
 
 LAST = Path("checkpoints") / "last.ckpt"
@@ -19,8 +21,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         MissingError: it is not there.
         InputError: it is damaged, or another program wrote it.
     """
-    import torch
-
     if not path.is_file():
         raise MissingError(f"--resume: there is no {path}.", hint="Leave out --resume to start a training.")
     try:

@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from imblens.base.extras import require
 from imblens.errors import InputError
 from imblens.losses import build_loss, find_loss
 from imblens.models import HeadReading, evaluating, load_pretrained, make_network, trainable_head
+from imblens.training._features import FeatureTap
 from imblens.training._files import refuse_old, stored_precision
+from imblens.training._global_state import left_as_found
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
 from imblens.training._ranks import refuse_missing
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from imblens.data import ImageSet
-    from imblens.training._features import FeatureTap
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,6 @@ class Prepared:
         return self._head(model)[1]
 
     def _head(self, model: nn.Module) -> tuple[HeadReading, int]:
-        import torch
-
         sample = torch.rand(16, 3, *self.size, generator=torch.Generator().manual_seed(0))
         return trainable_head(model, sample, self.n_outputs)
 
@@ -86,8 +85,6 @@ class Prepared:
         Raises:
             InputError: the network does not end in one linear layer.
         """
-        from imblens.training._features import FeatureTap
-
         return FeatureTap(model, self._head(model)[0], self.reads_features) if self.reads_features else None
 
     @property
@@ -172,9 +169,7 @@ def check_training(
         >>> facts["arch"], facts["features"], facts["loss"], facts["epochs"], facts["batch_size"]
         ('smallnet', 64, 'ce', 3, 128)
     """
-    import torch
 
-    from imblens.training._global_state import left_as_found
     from imblens.training._module import shrunk
 
     prepared = prepare(image_set, as_plan(plan, settings), Path(out), resume=resume)
@@ -231,8 +226,6 @@ def _fastest_precision() -> str:
 
     Vector instructions alone (AVX512-BF16) do not pay: convolutions measured slower than in float32.
     """
-    import torch
-
     if torch.cuda.is_available():
         able = torch.cuda.is_bf16_supported()
     elif hasattr(torch.cpu, "get_capabilities"):
@@ -248,8 +241,6 @@ def _is_bf16_faster(device: str) -> bool:
 
     Once per process: near the limit another measurement could differ, and with it the bits of the same training.
     """
-    import torch
-
     images, kernels = (torch.ones(size, device=device) for size in ((32, 64, 16, 16), (64, 64, 3, 3)))
     best = {}
     for is_bf16 in (False, True):

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from imblens.errors import InputError
 
 RANK, WORLD = "LOCAL_RANK", "IMBLENS_DEVICES"  # of this process, how many there are
@@ -23,8 +25,6 @@ def refuse_missing(devices: int, *, batch: int, features: str = "") -> None:
     Raises:
         InputError: states what was asked, what there is and what to do.
     """
-    import torch
-
     if devices == 1:
         return
     gpus = torch.cuda.device_count()

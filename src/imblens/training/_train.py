@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
 from imblens.base.files import claim
 from imblens.base.locks import exclusive
 from imblens.base.versions import versions
-from imblens.models import load_pretrained, save_weights
+from imblens.models import load_pretrained, load_weights, save_weights
 from imblens.training._devices import train_in_processes
 from imblens.training._files import LAST, MODEL, refuse_old, remove_old
+from imblens.training._global_state import derived_seed, left_as_found, quiet_lightning, seed_everything
 from imblens.training._pixels import channel_statistics, rare_classes
 from imblens.training._plan import TrainingPlan
 from imblens.training._prepare import Prepared, as_plan, prepare
@@ -20,9 +26,6 @@ from imblens.training._ranks import rank
 from imblens.training._samplers import Batches
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
-
     from imblens.data import ImageSet
 
 _VALIDATION_BATCH = 512
@@ -114,12 +117,6 @@ def train(
 
 
 def _fit_on_devices(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
-    import pandas as pd
-    import torch
-
-    from imblens.models import load_weights
-    from imblens.training._global_state import left_as_found
-
     with left_as_found():
         model = prepared.network()
         prepared.check(model)
@@ -144,10 +141,6 @@ def norm_note(gpus: bool) -> str:
 
 def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
     """Train in this process: alone, or as one of several."""
-    import torch
-    from torch.nn.parameter import is_lazy
-
-    from imblens.training._global_state import derived_seed, left_as_found, quiet_lightning, seed_everything
 
     plan, record = prepared.plan, prepared.record
     mean, std = channel_statistics(prepared.pixels)
@@ -210,8 +203,6 @@ def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resum
 
 
 def _meta(prepared: Prepared, mean: list[float], std: list[float], device: str) -> dict[str, Any]:
-    import torch
-
     return {
         **{key: value for key, value in prepared.record.items() if key not in ("classes", "images")},
         "preprocessing": {"mean": mean, "std": std, "size": list(prepared.size)},

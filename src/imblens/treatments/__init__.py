@@ -39,4 +39,4 @@ if TYPE_CHECKING:
     from imblens.resampling import EOS as EOS
     from imblens.resampling import BalancedSVM as BalancedSVM
 
-__getattr__ = lazy(__name__, {"EOS": "imblens.resampling", "BalancedSVM": "imblens.resampling"})
+__getattr__ = lazy(__name__, {"imblens.resampling": ("EOS", "BalancedSVM")})

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imblens import training
 from imblens.data import ImageSet
 from imblens.run import Run
-from imblens.training import TrainingPlan, check_training, find_schedule, train
+from imblens.training import TrainingPlan, find_schedule
 
 if TYPE_CHECKING:
     from imblens.report import Audit
-    from imblens.training import Trained
 
 OVERSAMPLED = "oversampled"  # folder of the synthetic images that a network is trained on
 
@@ -40,7 +40,7 @@ def training_facts(
         The values of `check_training`, with `n_images`, the largest number of training images after over-sampling, and
         `epochs` and `steps` (batches in an epoch) for these.
     """
-    facts = check_training(images, plan, out=out, resume=resume, force=force)
+    facts = training.check_training(images, plan, out=out, resume=resume, force=force)
     counts, n_images = facts["class_counts"], len(images.train)
     if oversample is not None:
         n_images = len(counts) * max(counts)
@@ -60,7 +60,7 @@ def train_and_capture(
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
     **capture_options: Any,
-) -> tuple[Run, Trained]:
+) -> tuple[Run, training.Trained]:
     """Train a network in `folder`, and capture it.
 
     Synthetic images train the network; the real ones are captured.
@@ -96,7 +96,7 @@ def train_and_capture(
     report = progress or (lambda line: None)
     seen = images
     if not resume:
-        check_training(images, plan, out=folder, force=overwrite)  # before long work
+        training.check_training(images, plan, out=folder, force=overwrite)  # before long work
     if oversample is not None:
         from imblens.synthesis import oversample_pixels
 
@@ -106,7 +106,7 @@ def train_and_capture(
         for note in seen.notes[len(images.notes) :]:
             report(note)
     start = time.perf_counter()
-    trained = train(seen, plan, out=folder, resume=resume, force=overwrite, progress=progress is not None)
+    trained = training.train(seen, plan, out=folder, resume=resume, force=overwrite, progress=progress is not None)
     report(f"trained: {time.perf_counter() - start:.1f} s")
     start = time.perf_counter()
     run = capture(

@@ -21,7 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _share_chart(finding: Finding) -> Any:
-
     table = finding.tables["archetypes"]
     # the ends of the bars are computed here: Vega stacks by class in a JavaScript object, where "constructor" is taken
     end = table.groupby("class", sort=False)["share"].cumsum()
@@ -41,7 +40,6 @@ def _share_chart(finding: Finding) -> Any:
 
 
 def _accuracy_chart(finding: Finding) -> Any:
-
     table = finding.tables["archetypes"].dropna(subset=["accuracy"])
     table = table.assign(few=table["count"] < FEW)
     order = present(_by_count(finding.tables["archetypes"]), table["class"])

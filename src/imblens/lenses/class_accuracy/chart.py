@@ -21,7 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _accuracy_chart(finding: Finding) -> Any:
-
     table = finding.tables["class_accuracy"].sort_values("train_count", ascending=False, kind="stable")
     order = [_row_name(row) for row in table.itertuples()]
     table = table.assign(

@@ -21,7 +21,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _diversity_chart(finding: Finding) -> Any:
-
     table = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")
     order = [f"{row[1]} ({row.count:,})" for row in table.itertuples()]
     table = table.assign(**{"name": table["class"], "class": order, "few": table["count"] < FEW})
@@ -47,7 +46,6 @@ def _diversity_chart(finding: Finding) -> Any:
 
 
 def _match_chart(finding: Finding) -> Any:
-
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["magnitude_match"]
     long = table.melt(["class"], ["correct_shift", "wrong_shift"], "prediction", "shift")
@@ -81,7 +79,6 @@ def _match_chart(finding: Finding) -> Any:
 
 
 def _feature_chart(finding: Finding) -> Any:
-
     order = finding.tables["class_diversity"].sort_values("count", ascending=False, kind="stable")["class"].tolist()
     table = finding.tables["class_features"].dropna(subset=["magnitude"])
     table = table.assign(rank=table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first"))

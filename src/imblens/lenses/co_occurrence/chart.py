@@ -17,7 +17,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-
     counts = finding.tables["label_counts"].sort_values("positives", ascending=False, kind="stable")
     order = counts["class"].tolist()
     table = finding.tables["co_occurrence"].dropna(subset=["share"])

@@ -29,7 +29,6 @@ def _pairs(finding: Finding) -> Any:
 
 
 def _strongest(finding: Finding) -> Any:
-
     table = finding.tables["feature_overlap"]
     order = table["class"].unique().tolist()
     numbered = len(order) <= 40

@@ -16,7 +16,6 @@ def charts(finding: Finding) -> dict[str, Any]:
 
 
 def _chart(finding: Finding) -> Any:
-
     table = finding.tables["generalization_gap"]
     order = table.sort_values("train_count", ascending=False, kind="stable")["class"].tolist()
     names = {"gap": "all test instances", "gap_correct": "correct", "gap_wrong": "misclassified"}
