@@ -4,18 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= imblens-demo
+PYTHON310 ?= python3.10
 PYTHON311 ?= python3.11
 ECOSYSTEM := .venv-ecosystem
 PEERS := .venv-peers
+LOWEST := .venv-lowest
 ADVISORIES := .venv-advisories
 SCHEMAS := .venv-schemas
 PARALLEL := -n $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))") --dist loadfile --no-loadscope-reorder # a process for each core, up to four, each with one thread: every one collects all tests
 TESTED := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python
 MEASURED := --source src/imblens --omit 'src/imblens/extraction/_loops.py'
+WITHOUT_TORCH := $(addprefix tests/,base run lenses report treatments resampling decisions comparison exports laws/test_samplers.py \
+	laws/test_numerics.py trust)
+WITH_TORCH := $(addprefix tests/,extraction models losses training watch exports laws run data)
 COVERED := $(TESTED) -m slipcover $(MEASURED) --skip-covered --missing-width 40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-all lint check advisories schemas fix bench bench-scale soak coverage docs examples notebooks ecosystem peers clean
+.PHONY: help setup demo quick test test-all lint check advisories schemas fix bench bench-scale soak coverage docs examples notebooks ecosystem peers lowest clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -124,5 +129,20 @@ $(PEERS)/.ready: tests/peers.txt constraints.txt # with uv, since pip tries vers
 peers: $(PEERS)/.ready ## test trackers, annotation tools and notebooks in a separate environment (5 GB)
 	$(PEERS)/bin/python -m pytest -p no:cacheprovider tests/watch tests/exports tests/docs/test_notebooks.py src/imblens/watch
 
+$(LOWEST)/.ready: pyproject.toml constraints.txt # torch is the pinned one; a later huggingface-hub would need later transformers
+	$(PYTHON310) -m venv $(LOWEST)/arrays
+	$(PYTHON311) -m venv $(LOWEST)/torch
+	$(LOWEST)/torch/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/torch/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$(grep '^torch==' constraints.txt)"
+	$(LOWEST)/torch/bin/uv pip install --quiet --resolution lowest-direct --python $(LOWEST)/arrays/bin/python \
+		-e '.[approximate,hub,ray,remote,tensorboard,lance,test]'
+	$(LOWEST)/torch/bin/uv pip install --quiet --resolution lowest-direct --python $(LOWEST)/torch/bin/python \
+		-e '.[dev,lance]' 'huggingface-hub<2'
+	touch $@
+
+lowest: $(LOWEST)/.ready ## test the lowest stated versions: without torch on Python 3.10; on 3.11 with the pinned torch (an hour)
+	OMP_NUM_THREADS=1 $(LOWEST)/arrays/bin/python -m pytest -p no:cacheprovider $(WITHOUT_TORCH) -m "not slow and not browser" -W default
+	OMP_NUM_THREADS=1 $(LOWEST)/torch/bin/python -m pytest -p no:cacheprovider $(WITH_TORCH) -m "not slow and not browser" -W default
+
 clean: ## remove .venv and caches
-	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(ADVISORIES) $(SCHEMAS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) $(PEERS) $(LOWEST) $(ADVISORIES) $(SCHEMAS) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
