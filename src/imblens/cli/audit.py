@@ -95,6 +95,7 @@ def command(
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit, drawing_ahead, room_to_draw
 
+    room_to_draw()
     for name in lens:
         find_lens(name)
     check_engine(engine, address)
@@ -109,7 +110,6 @@ def command(
         raise MissingError(f"no class {of!r} in {source}.", hint=did_you_mean(of, run.classes))
     sections = _sections(run, deploy)
     out = out or beside(source)
-    room_to_draw()
     begin(out, force=force)
     n_instances = sum(len(split) for split in run.splits.values())
     skip: str | dict[str, str] = {}

@@ -54,6 +54,7 @@ def command(
     from imblens.comparison import check_classes
     from imblens.report import QUICK_MAP, compare, room_to_draw
 
+    room_to_draw()
     if len(sources) < 2:
         raise InputError("compare got one run.", hint="Give two or more: imblens compare RUN RUN2 --out DIR")
     runs = [tables.load(source, columns, mixed=True) for source in sources]
@@ -61,7 +62,6 @@ def command(
     if len(set(names)) < len(names):
         names = [str(source) for source in sources]
     check_classes(of, runs, names)
-    room_to_draw()
     begin(out, force=force)
     n_instances = sum(len(split) for split in runs[0].splits.values())
     found = compare(runs, names=names, draw_map=n_instances <= QUICK_MAP if draw_map is None else draw_map, of=of)
