@@ -96,7 +96,7 @@ def _balanced_accuracy(split: Split, head: Head) -> float | None:
     """Mean over classes of the share of their instances that are classified correctly."""
     correct, count = np.zeros(split.n_classes), np.zeros(split.n_classes)
     for part in split.parts:
-        for rows in row_blocks(*part.features.shape):
+        for rows in row_blocks(len(part), part.features.shape[1] + split.n_classes):
             labels = part.labels[rows]
             right = head(np.asarray(part.features[rows])).argmax(axis=1) == labels
             correct += np.bincount(labels[right], minlength=split.n_classes)
