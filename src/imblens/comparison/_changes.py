@@ -100,7 +100,8 @@ def _has_predictions(run: Run) -> bool:
 
 
 def _places(run: Run, classes: Sequence[str]) -> NDArray[np.int64]:
-    return np.array([run.classes.index(name) for name in classes])
+    place = {name: number for number, name in enumerate(run.classes)}
+    return np.array([place[name] for name in classes])
 
 
 def class_counts(run: Run, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

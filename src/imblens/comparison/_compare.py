@@ -164,7 +164,8 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
     tasks = {run.task for run in runs}
     if len(tasks) > 1:
         raise InputError("some runs are single-label, others multi-label.", hint="Compare runs of one kind.")
-    classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
+    in_all = set(runs[0].classes).intersection(*(run.classes for run in runs))
+    classes = [name for name in runs[0].classes if name in in_all]
     if not classes:
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
     of = check_classes(of, runs, labelled)

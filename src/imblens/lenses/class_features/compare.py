@@ -115,7 +115,8 @@ def _correlations(first: NDArray[Any], second: NDArray[Any]) -> Floats:
 
 def _magnitudes(run: Run, split: str, classes: list[str]) -> Floats:
     sums = embedding_sums(run, split)
-    rows = [run.classes.index(name) for name in classes]
+    place = {name: number for number, name in enumerate(run.classes)}
+    rows = [place[name] for name in classes]
     return per_instance(sums.magnitude, sums.count)[rows]
 
 
