@@ -156,7 +156,7 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
     """
     n = len(rows.features)
     notes: tuple[str, ...] = ()
-    sampler = _configured(rows, options, steps[0])
+    sampler = _configured(rows, options, name, steps[0])
     smote_k = sampler.get_params().get("k_neighbors") is not None and not hasattr(sampler, "kmeans_estimator")
     if smote_k:
         wanted = rows.wanted(options["sampling_strategy"], name)
@@ -168,7 +168,7 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
     features, labels = _fit_resample(scaled, name, sampler)
     origin = _origin(sampler, len(features), n)
     if len(steps) > 1:
-        cleaner = _configured(rows, {**options, "sampling_strategy": "all"}, steps[1])
+        cleaner = _configured(rows, {**options, "sampling_strategy": "all"}, name, steps[1])
         _fit_resample(TrainingRows(features, labels, rows.classes), name, cleaner)
         kept = cleaner.sample_indices_
         features, labels, origin = features[kept], labels[kept], origin[kept]
@@ -190,13 +190,13 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
     )
 
 
-def _configured(rows: TrainingRows, options: Mapping[str, Any], path: str) -> Any:
+def _configured(rows: TrainingRows, options: Mapping[str, Any], name: str, path: str) -> Any:
     module, _, cls = path.rpartition(".")
     sampler = getattr(import_module(module), cls)()
     known = sampler.get_params()
     chosen = {key: value for key, value in options.items() if value != "auto"}
     if "sampling_strategy" in chosen:
-        chosen["sampling_strategy"] = rows.strategy(chosen["sampling_strategy"], cls)
+        chosen["sampling_strategy"] = rows.strategy(chosen["sampling_strategy"], name)
     return sampler.set_params(**{key: value for key, value in chosen.items() if key in known})
 
 

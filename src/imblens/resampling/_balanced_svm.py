@@ -109,6 +109,9 @@ class BalancedSVM(Sampler):
         check_whole("BalancedSVM", "k_neighbors", self.k_neighbors, 1)
         check_whole("BalancedSVM", "max_fit", self.max_fit, 2)
         check_word("BalancedSVM", "fit_on", self.fit_on, get_args(FitOn))
+        if isinstance(self.estimator, type):
+            name = self.estimator.__name__
+            raise InputError(f"BalancedSVM: estimator is the class {name}.", hint=f"Give an instance: {name}().")
         if self.estimator is not None and not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
             raise InputError(
                 f"BalancedSVM: estimator is a {type(self.estimator).__name__} without fit and predict.",
