@@ -376,3 +376,15 @@ def test_runs_of_other_instances_have_no_common_map():
     other = Run.from_arrays(train=arrays, test=arrays, classes=CLASSES)
     found = compare([one, other], names=["one", "other"], draw_map=True)
     assert found.maps is None and any(note.startswith("No common map: ") for note in found.notes)
+
+
+def test_charts_of_many_classes_show_the_largest_and_the_smallest(monkeypatch):
+    monkeypatch.setattr("imblens.comparison._compare.MANY_CLASSES", 2)
+    monkeypatch.setattr("imblens.comparison._compare.ENDS", 1)
+    found = compare([run_of({0: 4, 1: 9, 2: 6}), run_of({0: 1, 1: 2, 2: 2})], names=["one", "two"])
+    for chart in found.charts().values():
+        rows = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+        drawn = {row["class"] for row in rows if "class" in row}
+        assert drawn == {"a", "c"}
+    assert set(found.tables["comparison"]["class"]) == {"a", "b", "c"}
+    assert "Charts show the 1 largest and the 1 smallest classes; tables have all." in found.notes

@@ -36,6 +36,7 @@ ONE_TRAINING = (
     "Intervals cover the choice of test instances. Each run is one training (or one fitted head): how much results vary "
     "between trainings of one method is not in them."
 )
+MANY_CLASSES, ENDS = 120, 30  # of more classes, charts show so many of the largest and of the smallest
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ class Comparison:
         from imblens.comparison._charts import charts  # with Altair, which only charts need
         from imblens.comparison._class_charts import class_charts
 
-        found = charts(
-            self.names,
-            self.tables["comparison"],
-            self.tables["comparison_measures"],
-            {name: measure.title for name, measure in self.measures.items()},
-        )
+        classes, measures = self.tables["comparison"], self.tables["comparison_measures"]
+        first = classes[classes["run"] == self.names[0]].sort_values("train_count", ascending=False, kind="stable")
+        if len(first) > MANY_CLASSES:
+            kept = [*first["class"].head(ENDS), *first["class"].tail(ENDS)]
+            classes, measures = (table[table["class"].isin(kept)] for table in (classes, measures))
+        found = charts(self.names, classes, measures, {name: one.title for name, one in self.measures.items()})
         for place, label in enumerate(self.of):
             found |= class_charts(self.names, self.tables, label, place)
         return found | ({} if self.maps is None else self.maps.charts())
@@ -175,6 +176,8 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
         {name: measure for name, measure in class_measures(of_run).items() if name != "accuracy"} for of_run in findings
     ]
     notes = _notes(runs, labelled, classes)
+    if len(classes) > MANY_CLASSES:
+        notes += (f"Charts show the {ENDS} largest and the {ENDS} smallest classes; tables have all.",)
     per_class = pd.concat(
         [
             class_table(runs[0] if place else None, run, labelled[place], classes)  # a run may be compared with itself

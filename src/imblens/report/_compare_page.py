@@ -257,19 +257,20 @@ def differences(first: Run, run: Run) -> str:
 
 def _class_rows(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of the table of classes: before, after and change, with intervals; most training instances first."""
-    by_run = {
-        name: table.set_index("class") for name, table in comparison.tables["comparison"].groupby("run", sort=False)
+    by_run: dict[str, dict[str, dict[str, Any]]] = {
+        name: table.set_index("class").to_dict("index")
+        for name, table in comparison.tables["comparison"].groupby("run", sort=False)
     }
     first, *others = comparison.names
     rows: list[dict[str, Any]] = []
-    for name in by_run[first].sort_values("train_count", ascending=False, kind="stable").index:
-        cells = [{"title": "Training", "text": f"{by_run[first].loc[name, 'train_count']:,}", "sort": None}]
+    for name in sorted(by_run[first], key=lambda name: -by_run[first][name]["train_count"]):
+        cells = [{"title": "Training", "text": f"{by_run[first][name]['train_count']:,}", "sort": None}]
         for run in comparison.names:
-            row = by_run[run].loc[name]
+            row = by_run[run][name]
             text = f"{percent(row['accuracy'])} [{100 * row['accuracy_low']:.0f}, {100 * row['accuracy_high']:.0f}]"
             cells.append(_cell(run, row["accuracy"], text))
         for run in others:
-            row = by_run[run].loc[name]
+            row = by_run[run][name]
             low, high = (f"{100 * row[key]:+.1f}".replace("-", "\u2212") for key in ("change_low", "change_high"))
             cells.append(_cell(f"Change in {run}", row["change"], f"{points(row['change'])} [{low}, {high}]"))
         rows.append({"name": str(name), "cells": cells})
