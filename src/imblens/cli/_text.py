@@ -14,6 +14,5 @@ def one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """Escape control and direction characters: a class name must not move the cursor or reverse a line."""
-
     text = COPIES.named(text)
     return "".join(c if c == "\n" or category(c) not in ("Cc", "Cf") else ascii(c)[1:-1] for c in text)

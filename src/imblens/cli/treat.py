@@ -101,7 +101,6 @@ def _check_model(model: Path, source: Path, *, force: bool) -> None:
 
 def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
     """Treat `run` and save it to `out`; return it and the tables of classes and measures before and after."""
-
     from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
 
     with step(f"treated with {name}"), warnings.catch_warnings():

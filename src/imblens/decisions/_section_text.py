@@ -62,7 +62,6 @@ def section(kind: str, lines: Sequence[str], table: pd.DataFrame, notes: Sequenc
 
 def save_section(folder: Path, name: str, tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any]) -> None:
     """Write tables by their place in a folder that is claimed, and NAME.json."""
-
     for place, table in tables.items():
         write_text(folder / f"{place}.csv", csv_text(table))
     write_text(folder / f"{name}.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from imblens.base.files import write_text
 from imblens.base.wording import number
 from imblens.errors import NotApplicable
 from imblens.exports._media import Media
@@ -112,7 +113,5 @@ def need_images(job: Job) -> None:
 
 def write_json(path: Path, content: Any) -> Path:
     """Write JSON as UTF-8, atomically; return the path."""
-    from imblens.base.files import write_text
-
     write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     return path

@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
+from PIL import Image, UnidentifiedImageError
 
+from imblens.base.files import write_bytes
 from imblens.base.progress import tracked
 from imblens.errors import MissingError
 from imblens.run import Run
@@ -41,8 +43,6 @@ class Media:
 
     def size(self, at: int) -> tuple[int, int] | None:
         """Width and height of an image in pixels; None where they cannot be read."""
-        from PIL import Image, UnidentifiedImageError
-
         source = self.shown[at]
         if self.kind not in ("file", "thumbnail") or source is None:
             return None
@@ -54,8 +54,6 @@ class Media:
 
     def write(self, folder: Path) -> None:
         """Write thumbnails as PNG files into `folder`; nothing for other kinds."""
-        from imblens.base.files import write_bytes
-
         if self.kind != "thumbnail":
             return
         for name, png in tracked(list(zip(self.names, self.shown, strict=True)), "writing images"):

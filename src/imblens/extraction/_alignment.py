@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional
 
 from imblens.errors import NotApplicable
@@ -212,8 +213,6 @@ def _small(cams: torch.Tensor) -> NDArray[np.uint8]:
 
 def encoded(image: NDArray[np.uint8], most: int = VIEW) -> bytes:
     """Encode an image (H, W, 3), scaled down to at most 224 pixels, or `most`: PNG up to 64 pixels, JPEG above."""
-    from PIL import Image
-
     scaled = Image.fromarray(image)
     if max(scaled.size) > most:
         scaled.thumbnail((most, most), Image.Resampling.BILINEAR)

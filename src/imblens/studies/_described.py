@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from imblens.base.markdown import markdown_table
+from imblens.data import parse_profile
 from imblens.errors import InputError
 from imblens.studies._data import Data
 from imblens.studies._jobs import Job
@@ -53,7 +54,6 @@ class Described(Job):
         input_dim is channels x height x width of an image, fe_dim the number of features, max_imbalance the count of
         the largest class over that of the smallest.
         """
-        from imblens.data import parse_profile
         from imblens.models import find_head, make_network
         from imblens.training import TrainingPlan
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from imblens.base.registry import Registry
@@ -50,8 +51,6 @@ class Kind:
 
 def class_accuracy(results: Results) -> Drawing | None:
     """Accuracy of each class, largest class first, under the line of its size relative to the largest (IML, Fig. 2)."""
-    import altair as alt
-
     table = ranked(results.mean(["class"], ["train_count", "accuracy"]), results)
     table["size"] = table["train_count"] / table.groupby("panel")["train_count"].transform("max")
     panels = []
@@ -70,8 +69,6 @@ def class_accuracy(results: Results) -> Drawing | None:
 
 def archetypes(results: Results) -> Drawing | None:
     """Share of training instances classified correctly, by class and archetype (IML, Fig. 3)."""
-    import altair as alt
-
     table = ranked(results.mean(["class", "archetype"], ["train_count", "count", "accuracy"]), results)
     table = table[table["accuracy"].notna()]
     if table.empty:
@@ -96,8 +93,6 @@ def archetypes(results: Results) -> Drawing | None:
 
 def adversaries(results: Results) -> Drawing | None:
     """Where the errors of each class go: observed on the test split, and forecast from nearest adversaries (IML, Fig. 5)."""
-    import altair as alt
-
     table = results.mean(["class", "adversary"], ["observed", "forecast"])
     table["panel"] = results.panel_of(table)
     if results.classes:
@@ -147,8 +142,6 @@ def weight_norm(results: Results) -> Drawing | None:
 
 
 def _by_class(results: Results, value: str, title: str, *, imbalance: bool) -> Drawing | None:
-    import altair as alt
-
     if value not in results.rows or results.rows[value].isna().all():
         return None
     table = ranked(results.mean(["class"], ["train_count", "imbalance", value]), results, without=["treatment"])
@@ -190,8 +183,6 @@ def _by_class(results: Results, value: str, title: str, *, imbalance: bool) -> D
 
 def gap_correct(results: Results) -> Drawing | None:
     """Mean gap of correctly classified and of misclassified test instances, of untreated networks (EOS, Fig. 4)."""
-    import altair as alt
-
     rows = results.rows
     rows = rows[rows["treatment"] == UNTREATED]
     if rows.empty or "gap_correct" not in rows:
@@ -226,8 +217,6 @@ def gap_correct(results: Results) -> Drawing | None:
 
 def curve(results: Results) -> Drawing | None:
     """Balanced accuracy after each epoch of retraining, training and test; published values dotted (EOS, Fig. 7)."""
-    import altair as alt
-
     if "epoch" not in results.rows:
         return None
     rows = results.rows[results.rows["epoch"].notna()]
@@ -295,8 +284,6 @@ def _published(results: Results, found: pd.DataFrame) -> pd.DataFrame:
 
 def ranking(results: Results) -> Drawing | None:
     """AUROC, average precision and mean predicted probability under each loss (LOOKING, Fig. 2)."""
-    import altair as alt
-
     titles = {"auroc": "AUROC", "average_precision": "average precision", "probability": "mean probability"}
     present = [name for name in titles if name in results.rows]
     if not present or "loss" not in results.group:
@@ -332,7 +319,6 @@ def ranking(results: Results) -> Drawing | None:
 
 def maps(results: Results) -> Drawing | None:
     """Activation maps of the networks of every loss on the same images, a row an image (LOOKING, Fig. 1)."""
-
     from imblens.report import maps_figure
 
     panels: dict[str, tuple[list[Run], list[str]]] = {}

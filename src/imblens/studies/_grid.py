@@ -82,7 +82,7 @@ class Grid(BaseModel):
                 cut=GIVEN if cut is None and self.cuts else cut,
                 treatments=tuple(options.get(OWN, self.treatments)),
                 measures=tuple(self.measures),
-                kept=self.kept,
+                details=self.kept,
             )
             for seed in self.seeds
             for data in self.data

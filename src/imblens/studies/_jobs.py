@@ -20,7 +20,13 @@ DETAILS = "details"
 
 
 class Job(ABC):
-    """A unit of work: usually one trained network and everything measured on it. It can be pickled."""
+    """A unit of work: usually one trained network and everything measured on it. It can be pickled.
+
+    Attributes:
+        details: names of the rows for figures that every cell keeps; `measure` yields them by name as the value `DETAILS`.
+    """
+
+    details: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -35,11 +41,6 @@ class Job(ABC):
     @abstractmethod
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield (key, values) for each of the `wanted` cells, as soon as it is finished."""
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """Names of the rows for figures that every cell keeps; `measure` yields them by name as the value `DETAILS`."""
-        return ()
 
     def images(self, store: Store) -> dict[str, Path]:
         """Return sheets of synthetic images, by name."""

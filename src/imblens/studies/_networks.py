@@ -38,7 +38,7 @@ class Network(Job):
         cut: seed of the draw that thinned the images, `GIVEN`, or None in studies without cuts.
         treatments: as typed: a name and key=value options, or "none".
         measures: groups of `imblens.studies.MEASURES`.
-        kept: rows that figures need: names in `DETAILS`.
+        details: rows that figures need: names in `DETAILS`.
     """
 
     data: Data
@@ -48,7 +48,7 @@ class Network(Job):
     treatments: tuple[str, ...]
     measures: tuple[str, ...]
     cut: int | str | None = None
-    kept: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,17 +78,12 @@ class Network(Job):
                 better = treated(run, key["treatment"], self.seed)
                 took = time.perf_counter() - start
                 values = measured(better, self.measures)
-                rows = {name: DETAILS[name](better) for name in self.kept}
+                rows = {name: DETAILS[name](better) for name in self.details}
             except ImblensError as error:  # a treatment or a measure that this run does not allow
                 yield key, {"failed": str(error)}
                 continue
             times = {"train_seconds": round(seconds, 1), "treat_seconds": round(took, 2)}
             yield key, {**values, **times, "minutes": round((seconds + took) / 60, 3), KEPT: rows}
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """Rows that figures need."""
-        return self.kept
 
     def plan(self) -> TrainingPlan:
         """Return the settings of the training.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from imblens.charts import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY
@@ -87,8 +88,6 @@ def ends(table: pd.DataFrame) -> pd.DataFrame:
 
 def class_places(part: pd.DataFrame, *, named: bool = True) -> Any:
     """The axis of classes, largest first: by name where they are few, else without labels."""
-    import altair as alt
-
     order = list(dict.fromkeys(part["class"]))
     few = named and len(order) <= NAMED
     axis = alt.Axis(labelAngle=-50, labelLimit=60, labels=few, ticks=few)
@@ -102,8 +101,6 @@ def series(n: int) -> list[str]:
 
 def stack(panels: Sequence[Any], columns: int, note: str = "") -> Any:
     """Panels side by side in so many columns, under a note."""
-    import altair as alt
-
     chart = alt.concat(*panels, columns=columns, spacing=10)
     if note:
         chart = chart.properties(title=alt.TitleParams(note, anchor="start", fontSize=8, fontWeight="normal"))
@@ -117,21 +114,15 @@ def dashes(n: int) -> list[list[int]]:
 
 def share() -> Any:
     """The scale of a share."""
-    import altair as alt
-
     return alt.Scale(domain=[0, 1], nice=False)
 
 
 def percents(title: str) -> Any:
     """The axis of a share."""
-    import altair as alt
-
     return alt.Axis(format="%", title=title, tickCount=5)
 
 
 def top(columns: int = 4, *, lines: bool = False) -> Any:
     """A legend above the panels; of lines with a piece of each."""
-    import altair as alt
-
     symbol: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2} if lines else {}
     return alt.Legend(title=None, orient="top", columns=columns, **symbol)

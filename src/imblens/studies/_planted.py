@@ -17,6 +17,7 @@ import pandas as pd
 from imblens.base.intervals import Z95, wilson
 from imblens.data import ImageSet, ImageSplit, shapes
 from imblens.errors import ImblensError
+from imblens.lenses import diagnosis, label_suspects
 from imblens.run import Run
 from imblens.studies._jobs import Job
 from imblens.studies._networks import treated
@@ -74,8 +75,6 @@ class Planted(Job):
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Train, diagnose, and try remedies."""
-        from imblens.lenses import diagnosis
-
         fitted = Fitted.to(planted(self.cause, self.draw), self.seed)
         run = fitted.run(fitted.images.test, colours=True)
         table = diagnosis(run).tables["diagnosis"]
@@ -198,7 +197,6 @@ Remedy = Callable[[Fitted, str, ImageSplit], float]
 
 def _head(treatment: str) -> Remedy:
     """Return a remedy that treats the stored features."""
-
     return lambda fitted, name, judged: _accuracy(treated(fitted.run(judged), treatment, fitted.seed))
 
 
@@ -222,8 +220,6 @@ def _collect(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
 
 def _drop_suspects(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSplit:
     """Leave out the label suspects of the class."""
-    from imblens.lenses import label_suspects
-
     table = label_suspects(fitted.run(judged)).tables["label_suspects"]
     suspects = set(table.loc[table["class"] == name, "id"])
     train = fitted.images.train

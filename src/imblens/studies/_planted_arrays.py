@@ -16,6 +16,8 @@ import pandas as pd
 
 from imblens.base.intervals import wilson
 from imblens.errors import InputError, NotApplicable
+from imblens.lenses import diagnosis
+from imblens.lenses.diagnosis import NEAR_TIE
 from imblens.run import Run
 from imblens.studies._jobs import Job
 from imblens.studies._plants import PLANTS, Arrays, planted_in
@@ -58,8 +60,6 @@ class PlantedArrays(Job):
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Plant, train the head, diagnose."""
-        from imblens.lenses import diagnosis
-
         del store
         arrays = Arrays.of(Run.load(self.path))
         try:
@@ -84,8 +84,6 @@ class PlantedArrays(Job):
 
 def planted_class(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
     """Return the first two causes of a planted class."""
-    from imblens.lenses.diagnosis import NEAR_TIE
-
     rows = table[table["class"] == name]
     first, strength = str(rows["cause"].iloc[0]), float(rows["strength"].iloc[0])
     second = rows.iloc[1] if len(rows) > 1 else None

@@ -17,6 +17,7 @@ import pandas as pd
 
 from imblens.data import ImageSet, ImageSplit, load_images
 from imblens.errors import InputError, NotApplicable
+from imblens.lenses import diagnosis, label_suspects
 from imblens.run import Run
 from imblens.studies import _planted_arrays as stored
 from imblens.studies._jobs import Job
@@ -72,8 +73,6 @@ class PlantedImages(Job):
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Plant, train, diagnose, and try remedies."""
-        from imblens.lenses import diagnosis
-
         try:
             images = planted_images(load_images(self.source), self.plants, MOST, self.seed)
         except NotApplicable as reason:
@@ -112,8 +111,6 @@ class PlantedImages(Job):
         self, store: Store, images: Images, run: Run, table: pd.DataFrame, keys: list[dict[str, Any]]
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Give every class its remedy; those that change images share one more network."""
-        from imblens.lenses import label_suspects
-
         first = table.groupby("class", sort=False).head(1).set_index("class")["cause"]
         names = {key["plant"]: images.planted[key["plant"]][0] for key in keys}
         did = {plant: _remedy(str(first[name]), keys[0]["remedy"], self.seed) for plant, name in names.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.errors import NotApplicable
 from imblens.run import Run
+from imblens.treatments import train_head
 
 Rows = NDArray[np.int64]
 LARGE, TESTED = 200, 40  # training and test instances that a class needs for a plant
@@ -90,8 +91,6 @@ class Arrays:
 
     def fitted(self, seed: int) -> Run:
         """Return a run with a head trained on these features and labels, as `crt` trains one, but on every row once."""
-        from imblens.treatments import train_head
-
         head = train_head(self.train, self.train_labels, len(self.classes), seed=seed)
         run = Run.from_arrays(
             train=(self.train, self.train_labels),

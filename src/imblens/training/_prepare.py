@@ -20,6 +20,7 @@ from imblens.models import HeadReading, evaluating, load_pretrained, make_networ
 from imblens.training._features import FeatureTap
 from imblens.training._files import refuse_old, stored_precision
 from imblens.training._global_state import left_as_found
+from imblens.training._module import shrunk
 from imblens.training._pixels import fingerprint
 from imblens.training._plan import TrainingPlan
 from imblens.training._ranks import refuse_missing
@@ -169,9 +170,6 @@ def check_training(
         >>> facts["arch"], facts["features"], facts["loss"], facts["epochs"], facts["batch_size"]
         ('smallnet', 64, 'ce', 3, 128)
     """
-
-    from imblens.training._module import shrunk
-
     prepared = prepare(image_set, as_plan(plan, settings), Path(out), resume=resume)
     if not resume and not force:
         refuse_old(Path(out))

@@ -16,13 +16,18 @@ from imblens.base.files import claim
 from imblens.base.locks import exclusive
 from imblens.base.versions import versions
 from imblens.models import load_pretrained, load_weights, save_weights
+from imblens.training._checkpoints import KeepLast, WholeCheckpoints
 from imblens.training._devices import train_in_processes
 from imblens.training._files import LAST, MODEL, refuse_old, remove_old
 from imblens.training._global_state import derived_seed, left_as_found, quiet_lightning, seed_everything
+from imblens.training._lightning import fit
+from imblens.training._module import Fitting
 from imblens.training._pixels import channel_statistics, rare_classes
 from imblens.training._plan import TrainingPlan
 from imblens.training._prepare import Prepared, as_plan, prepare
+from imblens.training._progress import EpochLog
 from imblens.training._ranks import rank
+from imblens.training._recolour import recolouring
 from imblens.training._samplers import Batches
 
 if TYPE_CHECKING:
@@ -141,19 +146,11 @@ def norm_note(gpus: bool) -> str:
 
 def fit_prepared(image_set: ImageSet, prepared: Prepared, folder: Path, *, resume: bool, progress: bool) -> Trained:
     """Train in this process: alone, or as one of several."""
-
     plan, record = prepared.plan, prepared.record
     mean, std = channel_statistics(prepared.pixels)
     with left_as_found(), quiet_lightning():
-        from imblens.training._checkpoints import KeepLast, WholeCheckpoints
-        from imblens.training._lightning import fit
-        from imblens.training._module import Fitting
-        from imblens.training._progress import EpochLog
-
         recolour = None
         if prepared.plan.class_colours:
-            from imblens.training._recolour import recolouring
-
             recolour = recolouring(prepared.plan.class_colours, image_set.classes)
         prepared.check(prepared.network())  # another one: what a network counts or keeps begins with the training
         seed_everything(derived_seed(plan.seed, 0))

@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from imblens.errors import DependencyError
 from imblens.watch._now import audit_now as audit_now
 from imblens.watch._now import class_metrics as class_metrics
 from imblens.watch._now import log_audit as log_audit
@@ -24,8 +25,6 @@ _CALLBACKS = {
 def __getattr__(name: str) -> Any:
     if name not in _CALLBACKS:
         raise AttributeError(f"module 'imblens.watch' has no attribute {name!r}")
-    from imblens.errors import DependencyError
-
     package, module, hint = _CALLBACKS[name]
     if find_spec(package) is None:
         raise DependencyError(f"{name} needs {package}, which is not installed.", hint=hint)

@@ -15,6 +15,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from imblens.base.files import write_text
 from imblens.comparison import SUMMARY
@@ -157,8 +158,6 @@ def class_metrics(found: Audit) -> dict[str, float]:
 
 
 def _log_images(found: Audit, where: Tracker, step: int) -> None:
-    from PIL import Image
-
     from imblens.report import figures
 
     for (_, chart), figure in figures(found).items():

@@ -5,6 +5,7 @@ Each is used through its own client, which the user passes in; none is imported 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,8 +98,6 @@ class _MLflow:
         self._client, self._run = client or MlflowClient(), run_id
 
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imblens.lenses import colours
 from imblens.run import Run
 
 
@@ -21,7 +22,6 @@ def class_colours(run: Run) -> dict[str, Any]:
         NotApplicable: the run has no colours.
     """
     from imblens.extraction import BANDS
-    from imblens.lenses import colours
 
     table = colours(run).tables["colours"].pivot(index="class", columns="band", values="share")
     table = (

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from safetensors import safe_open
 
 from imblens.base.files import sha256
 from imblens.base.memory import refuse_too_large
@@ -15,6 +17,7 @@ from imblens.base.progress import tracked
 from imblens.data import decode, is_image, resize
 from imblens.decisions import Unlabelled, digest_of, kept_arrays, read_unlabelled
 from imblens.errors import InputError, MissingError
+from imblens.losses import find_loss
 from imblens.run import Run
 
 MODEL = "model.safetensors"
@@ -55,7 +58,6 @@ def network_of_run(run: Run, weights: Path, what: str) -> Any:
     Raises:
         InputError: there is no such network, or the weights are not its own; `what` names the run in the message.
     """
-    from imblens.losses import find_loss
     from imblens.models import load_weights, make_network
 
     arch, settings = run.meta.get("arch"), run.meta.get("preprocessing")
@@ -97,8 +99,6 @@ def save_treated(run: Run, source: Path, file: Path) -> Path:
 
 
 def _has(weights: Path, name: str) -> bool:
-    from safetensors import safe_open
-
     with safe_open(weights, framework="pt") as file:
         return name in file.keys()  # noqa: SIM118  (no mapping)
 
@@ -162,8 +162,6 @@ def _of_images(
 
 
 def _refuse_wide(path: Path) -> None:
-    from PIL import Image
-
     try:
         with Image.open(path) as image:
             wide = image.mode.startswith(("I", "F"))

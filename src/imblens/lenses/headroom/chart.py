@@ -12,7 +12,6 @@ from imblens.lenses._contract import Finding
 
 def charts(finding: Finding) -> dict[str, Any]:
     """The ceiling of each class with its interval, the present head as a tick; least ceiling first."""
-
     table = finding.tables["headroom"].dropna(subset=["ceiling"]).sort_values("ceiling", kind="stable")
     what = "recall" if finding.summary["task"] == "multiclass" else "balanced accuracy"
     tips = [

@@ -13,7 +13,6 @@ from imblens.lenses._contract import Finding
 
 def charts(finding: Finding) -> dict[str, Any]:
     """The cue that holds most of the evidence of each class above the usual, with its interval; the usual as a tick."""
-
     table = finding.tables["shortcuts"]
     table = table.assign(above=table["explained"] - table["usual"]).sort_values("above", ascending=False, kind="stable")
     table = table.drop_duplicates("class")
