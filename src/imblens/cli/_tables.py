@@ -94,7 +94,8 @@ def load(source: Path, options: TableOptions, *, mixed: bool = False, task: Any 
             raise InputError(f"{source} is not a table, so {names} cannot be used.", hint="Leave the option out.")
         return Run.load(source, task=task)
     columns = Run.table_columns(source)
-    needed = ["features", "label", *(["split"] if _needs_split(source) else [])]
+    names_splits = source.is_dir() and any(split_of(file.name.replace("-", " ")) for file in source.rglob("*"))
+    needed = ["features", "label", *([] if names_splits else ["split"])]
     missing = [f"--{name}" for name in needed if name not in options.given]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
@@ -130,10 +131,3 @@ def _several(text: str, columns: Sequence[str]) -> str | list[str]:
         matching = [name for name in columns if fnmatchcase(name, piece)] if set("*?") & set(piece) else []
         names += matching or [piece]
     return names[0] if len(names) == 1 else names
-
-
-def _needs_split(source: Path) -> bool:
-    """Whether the splits are not already named by the files of a folder."""
-    if not source.is_dir():
-        return True
-    return not any(split_of(part.replace("-", " ")) for file in source.rglob("*") for part in (file.name,))

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from imblens.base.extras import require
 from imblens.cli._groups import grouped
 from imblens.cli._shared import (
     Address,
@@ -137,8 +138,6 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Read features, predictions and colours of a trained network, without changing it."""
-    from imblens.base.extras import require
-
     require("torch", "imblens capture")
     from imblens.cli._captured import Asked, by_ray
     from imblens.models import find_model

@@ -23,7 +23,7 @@ from imblens.decisions._decision import Decision
 from imblens.decisions._stored import decision_bytes
 from imblens.decisions._table import columns_of
 from imblens.errors import InputError, MissingError, ShapeError, nearby
-from imblens.run import Run, Split
+from imblens.run import Run
 
 SUFFIXES = (".parquet", ".csv")
 BLOCK = 65_536  # instances at a time, at most
@@ -78,7 +78,7 @@ def read_unlabelled(path: Path) -> Unlabelled:
         split = Run.load(path).test
         if split is None:
             raise InputError(f"{path} has no test split.", hint="Capture the new instances as a test split.")
-        return unlabelled_of(split)
+        return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
     if path.suffix == ".npy":
         try:
             return Unlabelled(np.load(path, mmap_mode="r", allow_pickle=False))
@@ -118,11 +118,6 @@ def _unlabelled_table(path: Path) -> Unlabelled:
         ) from error
     column = next((name for name in ("id", "ids") if name in names), None)
     return Unlabelled(features, logits, None if column is None else table[column].to_numpy())
-
-
-def unlabelled_of(split: Split) -> Unlabelled:
-    """The instances of a split, without their labels."""
-    return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
 
 
 def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:

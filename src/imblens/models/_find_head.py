@@ -49,7 +49,7 @@ def find_head(
         pass
     if sample is not None:
         _initialise_lazy_layers(model, sample)
-    known = _linear_layers(model)
+    known = {name: m for name, m in model.named_modules() if isinstance(m, (nn.Linear, NormedLinear))}
     if layer is not None:
         return layer, _named(model, known, layer)
     if not known:
@@ -116,10 +116,6 @@ def _initialise_lazy_layers(model: nn.Module, sample: Tensor) -> None:
         where = next((tensor.device for tensor in tensors if not is_lazy(tensor)), sample.device)
         with evaluating(model), suppress(Exception):  # `_candidates` reports what fails
             model(sample.to(where))
-
-
-def _linear_layers(model: nn.Module) -> dict[str, Any]:
-    return {name: m for name, m in model.named_modules() if isinstance(m, (nn.Linear, NormedLinear))}
 
 
 def _named(model: nn.Module, known: Mapping[str, Any], layer: str) -> nn.Module:

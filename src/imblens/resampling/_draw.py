@@ -74,7 +74,10 @@ def draw_eos(
         else:
             alone.append(label)
             n_enemies = np.ones(len(members), dtype=np.int64)
-            targets = nearest_enemy(features, labels, members)
+            others = np.flatnonzero(labels != label)
+            targets = others[
+                nearest(features[others], features[members], 1)[0][:, 0]
+            ]  # of each member the nearest enemy
         first = np.cumsum(n_enemies) - n_enemies  # where a member's enemies begin in targets
         usable = np.flatnonzero(n_enemies)
         u, v, r = np.random.default_rng(streams[label]).random((n_wanted, 3)).T
@@ -87,12 +90,6 @@ def draw_eos(
         return Draw(none, none, none, np.empty(0), bases, ())
     drawn = [np.concatenate(column) for column in zip(*columns, strict=True)]
     return Draw(drawn[0], drawn[1], drawn[2], drawn[3], bases, tuple(alone))
-
-
-def nearest_enemy(features: NDArray[Any], labels: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return, for each of `members` (one class), the row of the nearest instance of another class."""
-    others = np.flatnonzero(labels != labels[members[0]])
-    return others[nearest(features[others], features[members], 1)[0][:, 0]]
 
 
 def interpolate(features: NDArray[Any], draw: Draw, direction: Direction = "toward") -> NDArray[Any]:

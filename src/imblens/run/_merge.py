@@ -105,13 +105,9 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
     merged = Run.load(out)
     permuted = permutation_note(merged.test or merged.train)
     if permuted is not None and permuted not in notes:
-        seal(out, _with_notes(run, [*notes, permuted]), files)
+        seal(out, replace(run, meta={**run.meta, "notes": [*notes, permuted]}), files)
         merged = Run.load(out)
     return merged
-
-
-def _with_notes(run: Run, notes: list[str]) -> Run:
-    return replace(run, meta={**run.meta, "notes": notes})
 
 
 def _in_order(folders: Sequence[Path]) -> list[Run]:

@@ -75,7 +75,8 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
     counts = np.bincount(cell, minlength=4 * run.n_classes)
     accuracy = low = high = np.full(len(counts), np.nan)
     if run.train.has_logits:
-        correct = np.bincount(cell[_correct(run, members)], minlength=4 * run.n_classes).astype(np.float64)
+        right = run.train.correct[members.rows, members.labels] if run.train.multilabel else run.train.correct
+        correct = np.bincount(cell[right], minlength=4 * run.n_classes).astype(np.float64)
         accuracy = divide(correct, counts)
         low, high = wilson(correct, counts)
     of_class = np.repeat(np.bincount(labels, minlength=run.n_classes), 4)
@@ -123,11 +124,6 @@ def instance_archetypes(run: Run, k: int = 5) -> NDArray[np.int8]:
     if run.train.multilabel:
         raise NotApplicable("in a multi-label run an instance has an archetype for each of its labels.")
     return archetype_members(run, k).codes
-
-
-def _correct(run: Run, members: Members) -> NDArray[np.bool_]:
-    """(M,) whether each member is classified correctly."""
-    return run.train.correct[members.rows, members.labels] if run.train.multilabel else run.train.correct
 
 
 class Members(NamedTuple):
