@@ -10,7 +10,14 @@ from sklearn.metrics import confusion_matrix
 
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import adversaries
-from imblens.lenses.adversaries import divergence, fisher_forecast, quasi_symmetric, sampling_floor, shares
+from imblens.lenses.adversaries import (
+    divergence,
+    fisher_forecast,
+    neighbour_forecast,
+    quasi_symmetric,
+    sampling_floor,
+    shares,
+)
 from imblens.run import Moments, Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
@@ -188,6 +195,16 @@ def test_without_answers_in_training():
     off = ~np.eye(5, dtype=bool)
     assert np.array_equal(matrix(finding, "neighbour_count")[off], counts[off])
     assert set(finding.charts()) == {"adversaries"}
+
+
+@pytest.mark.parametrize(("n_classes", "k"), [(3, 5), (12, 2)])
+def test_counts_of_few_and_of_many_classes_for_their_instances_are_those_of_loops(n_classes, k):
+    rng = np.random.default_rng(n_classes)
+    features, labels = rng.normal(size=(30, 4)).astype(np.float32), np.arange(30) % n_classes
+    found = neighbour_forecast(Run.from_arrays(train=(features, labels)), k).counts
+    counts, _ = oracle.neighbour_forecast(features, labels, None, n_classes, k)
+    assert found.dtype == np.int64 and found.nnz == np.count_nonzero(counts)
+    assert np.array_equal(found.toarray(), counts)
 
 
 def test_without_a_test_split():

@@ -47,18 +47,24 @@ def neighbour_forecast(run: Run, k: int, least_errors: int = ENOUGH_ERRORS) -> N
 
     With fewer than `least_errors` errors in a class (or without predictions) all its instances count.
     """
-    from scipy.sparse import coo_array
+    from scipy.sparse import coo_array, csr_array
 
     labels = run.train.labels
     wrong = ~run.train.correct if run.train.has_logits else np.zeros(len(labels), bool)
     of_errors = (np.bincount(labels[wrong], minlength=run.n_classes) >= least_errors) & run.train.has_logits
     rows = np.flatnonzero(wrong | ~of_errors[labels])
     graph = run.neighbours(k)
-    own, near = np.repeat(labels[rows], graph.k), labels[graph.indices[rows]].ravel()
+    own, near = labels[rows], labels.take(graph.indices.take(rows, axis=0))
+    shape = (run.n_classes, run.n_classes)
+    if run.n_classes**2 <= near.size:
+        pairs = (own[:, None] * run.n_classes + near).ravel()
+        dense = np.bincount(pairs, minlength=run.n_classes**2).reshape(shape)
+        np.fill_diagonal(dense, 0)
+        return NeighbourClasses(csr_array(dense), of_errors)
+    own, near = np.repeat(own, graph.k), near.ravel()
     others = own != near
     places = own[others], near[others]
-    counts = coo_array((np.ones(len(places[0]), np.int64), places), shape=(run.n_classes, run.n_classes)).tocsr()
-    return NeighbourClasses(counts, of_errors)
+    return NeighbourClasses(coo_array((np.ones(len(places[0]), np.int64), places), shape=shape).tocsr(), of_errors)
 
 
 class LogitMoments(Statistic[tuple[NDArray[np.int64], Matrix, NDArray[np.float64]]]):
