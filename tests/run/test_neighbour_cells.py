@@ -32,6 +32,7 @@ CASES = {
 @pytest.fixture
 def small_cells(monkeypatch):
     monkeypatch.setattr(cells, "CELL_ROWS", 8)
+    monkeypatch.setattr(cells, "CELL_QUERIES", 1)
     monkeypatch.setattr(candidates, "TILE_ROWS", 16)
     monkeypatch.setattr(candidates, "NEAREST_CELLS", 2)
     monkeypatch.setattr(candidates, "FRESH", 0)
@@ -42,7 +43,7 @@ def small_cells(monkeypatch):
 @pytest.mark.parametrize("name", CASES)
 def test_many_small_cells_agree_with_brute_force_to_the_last_tie(small_cells, name, dtype):
     features = CASES[name].astype(dtype)
-    assert len(cells.Cells.of(Space.of(features), 3).centroids) > 4
+    assert len(cells.Cells.of(Space.of(features), 3, len(features)).centroids) > 4
     indices, distances = brute_graph(features, 11)
     for k in (1, 4, 11):
         graph = neighbour_graph(features, k)
@@ -61,7 +62,7 @@ def test_queries_that_are_not_in_the_base_are_found_in_small_cells(small_cells):
 @pytest.mark.parametrize("name", CASES)
 def test_no_row_of_a_cell_is_nearer_than_its_bound(small_cells, name):
     space = Space.of(CASES[name].astype(np.float32))
-    found = cells.Cells.of(space, 3)
+    found = cells.Cells.of(space, 3, len(space.base))
     scaled = (space.base - space.centre) * space.unit
     own = found.of_rows(space, space.base)
     least = found.least_squared(scaled, own)
@@ -74,9 +75,15 @@ def test_no_row_of_a_cell_is_nearer_than_its_bound(small_cells, name):
         assert np.median(least[true > 0] / true[true > 0]) > 0.3  # and it is not empty
 
 
+def test_few_queries_are_not_worth_cells():
+    space = Space.of(RNG.normal(size=(3_000, 2)))
+    assert len(cells.Cells.of(space, 3, 3_000).centroids) > 1
+    assert len(cells.Cells.of(space, 3, 100).centroids) == len(cells.Cells.of(space, 400, 3_000).centroids) == 1
+
+
 def test_cells_hold_every_row_once(small_cells):
     space = Space.of(CASES["copies"])
-    found = cells.Cells.of(space, 3)
+    found = cells.Cells.of(space, 3, len(space.base))
     assert np.array_equal(np.sort(found.order), np.arange(len(space.base)))
     assert found.begins[0] == 0 and found.begins[-1] == len(space.base) and (np.diff(found.begins) > 0).all()
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces
 
 CELL_ROWS = 500  # on average
+CELL_QUERIES = 64  # at least, per cell: for fewer, finding cells takes longer than it saves
 MOST_CELLS = 2_048  # tables of pairs of cells take 32 MiB each
 SAMPLED = 32  # rows per cell from which centroids are found
 ROUNDS = 8
@@ -43,13 +44,14 @@ class Cells:
     longest: float
 
     @classmethod
-    def of(cls, space: Space, k: int) -> Cells:
-        """About 500 rows a cell; one cell where there are few rows or many neighbours are wanted."""
+    def of(cls, space: Space, k: int, n_queries: int) -> Cells:
+        """About 500 rows a cell; fewer cells for few queries, one where there are few rows or many neighbours are wanted."""
         n_rows, dim = space.base.shape
-        if n_rows < max(4 * CELL_ROWS, 8 * k):
+        n_cells = min(n_rows // CELL_ROWS, n_queries // CELL_QUERIES, MOST_CELLS)
+        if n_cells < 4 or n_rows < 8 * k:
             one = np.zeros((1, 1))
             return cls(np.arange(n_rows), np.array([0, n_rows]), np.zeros((1, dim)), one, one, 0.0)
-        centroids = _centroids(space, min(n_rows // CELL_ROWS, MOST_CELLS))
+        centroids = _centroids(space, n_cells)
         cell = own_cells(space, space.base, centroids)
         counts = np.bincount(cell, minlength=len(centroids))
         centroids, cell = centroids[counts > 0], (np.cumsum(counts > 0) - 1)[cell]
@@ -63,6 +65,12 @@ class Cells:
 
     def of_rows(self, space: Space, rows: Matrix) -> Indices:
         """(M,) cell of each row, about that of the nearest centroid."""
+        if len(self.centroids) == 1:
+            return np.zeros(len(rows), np.int64)
+        if rows is space.base:
+            cell = np.empty(len(rows), np.int64)
+            cell[self.order] = np.repeat(np.arange(len(self.centroids)), np.diff(self.begins))
+            return cell
         return own_cells(space, rows, self.centroids)
 
     def least_squared(self, scaled: Wide, own: Indices) -> Wide:

@@ -33,7 +33,7 @@ def search(space: Space, queries: Matrix, k: int, progress: Progress | None = No
     """
     k = min(k, len(space.base))
     indices, squared = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
-    cells = Cells.of(space, k)
+    cells = Cells.of(space, k, len(queries))
     cell = cells.of_rows(space, queries)
     rows = np.argsort(cell, kind="stable")  # queries of a cell side by side
     for dtype in (np.float32, np.float64):
