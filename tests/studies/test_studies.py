@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from imblens.errors import ExistsError, InputError, MissingError
 from imblens.run import Run
-from imblens.studies import _planted, find_study, run_study, study_names
+from imblens.studies import _planted, find_study, open_jobs, run_study, study_names
 from imblens.studies._jobs import Job, do
 from imblens.studies._measures import forecast
 from imblens.studies._store import Store
@@ -269,6 +270,19 @@ def test_cuts_are_an_axis_beside_seeds(tmp_path: Path) -> None:
         assert (spec["cuts"], spec["seeds"]) == ([0, 10, 100], [0])
 
 
+def test_a_dry_run_foresees_what_over_sampling_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = find_study("eos-table1", data={"CIFAR-10": "digits"}, quick=True)
+    assert open_jobs(study, tmp_path / "out")
+    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: 100_000)
+    for act in (open_jobs, partial(run_study, workers=1)):
+        with pytest.raises(
+            InputError, match=r"CIFAR-10 oversample=smote .*: smote on .* images of 32 x 32 needs about"
+        ):
+            act(study, tmp_path / "out")
+    assert not list((tmp_path / "out" / "cells").glob("*"))
+    assert open_jobs(find_study("eos-table2", data={"CIFAR-10": "digits"}, quick=True), tmp_path / "other")
+
+
 def test_the_corrected_settings_of_the_papers() -> None:
     from imblens.training import find_schedule
 
@@ -278,7 +292,7 @@ def test_the_corrected_settings_of_the_papers() -> None:
     for job in study.jobs:
         augment = find_schedule("cao200").augmented(job.options.get("augment")).augment  # type: ignore[attr-defined]
         assert augment == ("crop" if job.data.name == "SVHN" else "crop+flip")  # type: ignore[attr-defined]
-        assert job.data.size == (64 if job.data.name == "CelebA" else None)  # type: ignore[attr-defined]
+        assert job.data.size == (32 if job.data.name == "CelebA" else None)  # type: ignore[attr-defined]
     found = {(job.options["oversample"], job.treatments) for job in study.jobs}  # type: ignore[attr-defined]
     assert ("eos k_neighbors=10", ("none",)) in found
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,14 @@ from PIL import Image
 
 from imblens.data import ImageSet
 from imblens.errors import InputError, MissingError
-from imblens.synthesis import find_oversampler, oversample_pixels, oversampler_descriptions, parse_options
-from tests.synthesis.images import colours
+from imblens.synthesis import (
+    find_oversampler,
+    oversample_pixels,
+    oversampler_descriptions,
+    oversampling_memory,
+    parse_options,
+)
+from tests.synthesis.images import colours, split
 
 NAMES = ["smote", "borderline_smote", "balanced_svm", "svm_smote", "adasyn", "eos", "random"]
 PARTIAL = {"borderline_smote", "svm_smote", "adasyn", "balanced_svm"}  # may leave classes short
@@ -103,6 +110,33 @@ def test_the_sheet_shows_real_images_left_and_new_ones_right(tmp_path: Path) -> 
     for row, channel in zip(rows, (1, 2), strict=True):
         for left in (0, 4 * 38 + 8, 13 * 38 + 8):
             assert row[:, left : left + 36].mean(axis=(0, 1)).argmax() == channel
+
+
+def test_memory_is_foreseen_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three classes of 20 after balancing, images of 8 x 6 x 3 = 144 values, 14 bytes each: 60 x 144 x 14."""
+    given = colours()
+    assert oversampling_memory(given, "smote") == 60 * 144 * 14 == 120_960
+    assert oversampling_memory(given.resized((16, 12)), "smote") == 4 * 120_960
+    assert oversampling_memory(given, "random") < oversampling_memory(given, "smote")
+    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: 120_959)
+    for act in (oversampling_memory, oversample_pixels):
+        with pytest.raises(InputError, match=r"smote on 60 images of 8 x 6 needs about 0\.0 GB, more than half"):
+            act(given, "smote")
+
+
+@pytest.mark.parametrize("name", ["smote", "eos"])
+def test_balancing_stays_within_the_memory_that_is_foreseen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imblens.base.blocks.BLOCK_NUMBERS", 2**13)
+    given = replace(colours(), train=split([300, 30, 20], 0, 64, 60))
+    oversample_pixels(colours(), name)  # imports
+    tracemalloc.start()
+    try:
+        oversample_pixels(given, name)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    needed = oversampling_memory(given, name)
+    assert needed / 2 < peak < 1.1 * needed
 
 
 def test_grey_images_stay_grey() -> None:

@@ -316,6 +316,10 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             lambda: synthesis.oversample_pixels(images(), "smote"),
             lambda: synthesis.oversample_pixels(images(), "x"),
         ),
+        "oversampling_memory": (
+            lambda: synthesis.oversampling_memory(images(), "smote"),
+            lambda: synthesis.oversampling_memory(images(), "x"),
+        ),
         "oversample_pixels deepsmote": (
             lambda: synthesis.oversample_pixels(images(), "deepsmote", steps=2),
             lambda: synthesis.oversample_pixels(images(), "deepsmote", steps=0),

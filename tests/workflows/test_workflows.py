@@ -41,6 +41,7 @@ def test_facts_of_a_training_count_synthetic_images(tmp_path: Path) -> None:
     assert (plain["n_images"], plain["steps"]) == (n, -(-n // 50))
     assert (balanced["n_images"], balanced["steps"]) == (10 * largest, -(-10 * largest // 50))
     assert plain["epochs"] > balanced["epochs"] == -(-500 // balanced["steps"])  # at least 500 batches
+    assert "oversample_bytes" not in plain and balanced["oversample_bytes"] == 10 * largest * 32 * 32 * 3 * 14
     assert not (tmp_path / "run").exists()
 
 

@@ -141,7 +141,7 @@ def _print_plan(
     lines = [
         f"data: {images.name}, {len(images.train):,} training images in {len(counts)} classes "
         f"({max(counts):,} to {min(counts):,}), {0 if held_out is None else len(held_out):,} held out",
-        *([f"oversample: {oversample}, up to {facts['n_images']:,} images"] if oversample else []),
+        *([_balanced(oversample, facts)] if oversample else []),
         f"network: {facts['arch']}, {facts['weights_count']:,} weights, {facts['features']} features",
         f"training: {facts['loss']}, {facts['schedule']}, {facts['epochs']} epochs of {facts['steps']:,} batches of "
         f"{facts['batch_size']}, {facts['sampler']} sampling, augmentation {facts['augment']}, {facts['precision']}",
@@ -149,6 +149,11 @@ def _print_plan(
         "dry run: nothing was trained or written.",
     ]
     shared.emit({"data": images.name, "oversample": oversample, **facts, "out": out}, lines, as_json=as_json)
+
+
+def _balanced(oversample: str, facts: dict[str, Any]) -> str:
+    gigabytes = facts["oversample_bytes"] / 1e9
+    return f"oversample: {oversample}, up to {facts['n_images']:,} images, about {gigabytes:.1f} GB of memory"
 
 
 def _class_table(audit: Audit, report: Path) -> tuple[list[dict[str, Any]], list[str]]:

@@ -146,7 +146,7 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
 
     Args:
         rows: the training rows.
-        options: of the treatment; "auto" leaves the sampler's own default.
+        options: of the treatment; "auto" leaves the sampler's own default. `precision` is of `Frame`.
         name: of the treatment, for messages.
         steps: dotted paths: the sampler, then a cleaner of real and synthetic rows alike.
 
@@ -162,7 +162,7 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
         wanted = rows.wanted(options["sampling_strategy"], name)
         k, notes = fitting_k(rows, options["k_neighbors"], wanted, name)
         sampler.set_params(k_neighbors=k)
-    frame = Frame(rows.features)
+    frame = Frame(rows.features, options.get("precision", np.float64))
     scaled = TrainingRows(frame.inside(rows.features), rows.labels, rows.classes)
     _check_neighbours(scaled, name, sampler, options)
     features, labels = _fit_resample(scaled, name, sampler)
@@ -181,7 +181,7 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
         base, toward = sampler.base_indices_, sampler.mate_indices_
     return Resampled(
         origin[~new],
-        frame.outside(features[new]).astype(np.float32),
+        frame.outside(features, np.flatnonzero(new)),
         labels[new].astype(np.int64),
         base,
         toward,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from imblens.base.arrays import divide
+from imblens.base.blocks import row_blocks
 from imblens.errors import InputError
 from imblens.resampling._numeric import (
     as_seed,
@@ -87,6 +88,8 @@ class BalancedSVM(Sampler):
         [0, 0, 1, 1, 1, 1, 0, 0]
     """
 
+    _precision: type[np.floating[Any]] = np.float64  # of distances; float32 for pixels, which are many
+
     def __init__(
         self,
         k_neighbors: int = 5,
@@ -128,13 +131,17 @@ class BalancedSVM(Sampler):
         seed = as_seed(self.random_state)
         strategy = {label: int(counts[label] + n) for label, n in wanted.items()}
         smote = RecordingSMOTE(k_neighbors=self.k_neighbors, sampling_strategy=strategy, random_state=seed % 2**32)
-        scaled = for_distances(X)
+        scaled = for_distances(X, self._precision)
         joined, given = smote.fit_resample(scaled, labels)
         base, mate = smote.base_indices_, smote.mate_indices_
         fit_rows, fit_labels = (scaled, labels) if self.fit_on == "original" else (joined, given)
         self.estimator_ = self._fitted(fit_rows, fit_labels, seed)
         n = len(X)
-        new = X[base] + self._steps(joined[n:], scaled, base, mate)[:, None].astype(X.dtype) * (X[mate] - X[base])
+        new = np.empty((len(base), X.shape[1]), X.dtype)
+        for rows in row_blocks(*new.shape):
+            start, end = base[rows], mate[rows]
+            steps = self._steps(joined[n:][rows], scaled, start, end)[:, None].astype(X.dtype)
+            new[rows] = X[start] + steps * (X[end] - X[start])
         predicted = self.estimator_.predict(joined[n:]) if len(base) else given[n:]
         self.smote_labels_ = classes[given[n:]]
         self.n_relabelled_ = int(np.count_nonzero(predicted != given[n:]))

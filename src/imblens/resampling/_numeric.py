@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arrays import numbered
+from imblens.base.blocks import row_blocks
 from imblens.base.memory import refuse_too_large
 from imblens.errors import InputError, did_you_mean
 
@@ -73,31 +74,36 @@ class Frame:
     """Centre features and scale them by a power of two, and undo both.
 
     Squared distances of scaled features neither underflow nor overflow, and large offsets do not round them off. The
-    nearest neighbours stay the same.
+    nearest neighbours stay the same. `precision` is float64, or float32 for small whole numbers such as pixels, which are
+    many.
     """
 
-    def __init__(self, features: NDArray[Any]) -> None:
+    def __init__(self, features: NDArray[Any], precision: type[np.floating[Any]] = np.float64) -> None:
+        self._precision = precision
         self._first = _exponent(features)
-        small = np.ldexp(features.astype(np.float64), -self._first)
-        self._centre = small.mean(axis=0)
+        small = np.ldexp(features.astype(precision), -self._first)
+        self._centre = small.mean(axis=0, dtype=np.float64).astype(precision)
         self._second = _exponent(small - self._centre)
 
-    def inside(self, features: NDArray[Any]) -> NDArray[np.float64]:
+    def inside(self, features: NDArray[Any]) -> NDArray[Any]:
         """Return centred and scaled features."""
-        return np.ldexp(np.ldexp(features.astype(np.float64), -self._first) - self._centre, -self._second)
+        return np.ldexp(np.ldexp(features.astype(self._precision), -self._first) - self._centre, -self._second)
 
-    def outside(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows in the features' original units."""
-        return np.ldexp(np.ldexp(rows, self._second) + self._centre, self._first)
+    def outside(self, features: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some rows in the features' original units: a block at a time, as whole arrays are gigabytes of pixels."""
+        found = np.empty((len(rows), features.shape[1]), np.float32)
+        for block in row_blocks(len(rows), features.shape[1]):
+            found[block] = np.ldexp(np.ldexp(features[rows[block]], self._second) + self._centre, self._first)
+        return found
 
 
 def _exponent(values: NDArray[Any]) -> int:
-    return int(np.frexp(float(np.abs(values).max()))[1])
+    return int(np.frexp(max(float(values.max()), -float(values.min())))[1])
 
 
-def for_distances(features: NDArray[Any]) -> NDArray[np.float64]:
+def for_distances(features: NDArray[Any], precision: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
     """Return centred and scaled features; see `Frame`."""
-    return Frame(features).inside(features)
+    return Frame(features, precision).inside(features)
 
 
 def as_seed(random_state: Any) -> int:

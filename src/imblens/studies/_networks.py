@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imblens.errors import ImblensError, ImblensWarning
+from imblens.errors import ImblensError, ImblensWarning, InputError
 from imblens.run import Run
 from imblens.studies._data import Data
 from imblens.studies._details import DETAILS
@@ -103,6 +103,28 @@ class Network(Job):
         asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
         return {"data": asked, "options": plain, "seed": self.seed}
+
+
+def check_memory(jobs: Iterable[Job]) -> None:
+    """Refuse networks whose over-sampling needs more than half of this machine's memory, before any is trained.
+
+    Raises:
+        InputError: names the network, and what it needs.
+    """
+    from imblens.synthesis import oversampling_memory
+
+    asked: dict[str, tuple[Data, dict[str, str]]] = {}
+    for job in jobs:
+        if isinstance(job, Network) and (method := oversampling(job.options)[0]) is not None:
+            sizes = job.data.model_dump_json(include={"source", "public", "profile", "size", "task"})
+            asked.setdefault(sizes, (job.data, {}))[1].setdefault(method, job.label)
+    for data, methods in asked.values():
+        images = data.load()
+        for method, label in methods.items():
+            try:
+                oversampling_memory(images, method)
+            except InputError as error:
+                raise InputError(f"{label}: {error.message}", hint=error.hint) from None
 
 
 def trained(folder: Path, data: Data, options: Mapping[str, Any], seed: int) -> tuple[Run, float]:

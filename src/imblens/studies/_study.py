@@ -320,7 +320,7 @@ def run_study(
         sheets of synthetic images in images/ where networks were trained with them.
 
     Raises:
-        InputError: `out` holds another study, or a network cannot be trained.
+        InputError: `out` holds another study, or a network cannot be trained, or balanced in half of this machine's memory.
 
     Example:
         >>> import tempfile
@@ -332,6 +332,7 @@ def run_study(
     store = Store.open(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     for name, needs in study.missing.items():
         progress(f"left out: {name}. It needs: {needs}")
+    _networks.check_memory(job for job in study.jobs if open_cells(job, store))
     try:
         do(study.jobs, store, workers=_workers() if workers is None else workers, progress=progress)
     finally:
@@ -357,10 +358,11 @@ def open_jobs(
     """Return the jobs of a study that are not finished in `out`, with how many cells each has left; writes nothing.
 
     Raises:
-        InputError: `out` holds another study.
+        InputError: `out` holds another study, or over-sampling for one of its networks needs too much memory.
     """
     store = Store.peek(Path(out), study.spec, networks=None if networks is None else Path(networks), force=force)
     left = {job.label: len(open_cells(job, store)) for job in study.jobs}
+    _networks.check_memory(job for job in study.jobs if left[job.label])
     return {label: n for label, n in left.items() if n}
 
 

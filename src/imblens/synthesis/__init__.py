@@ -11,6 +11,7 @@ from imblens.base.lazy import lazy
 from imblens.synthesis._base import Oversampler as Oversampler
 from imblens.synthesis._generators import GENERATORS as GENERATORS
 from imblens.synthesis._generators import class_gaussians as class_gaussians
+from imblens.synthesis._memory import oversampling_memory as oversampling_memory
 from imblens.synthesis._oversample import oversample_pixels as oversample_pixels
 from imblens.synthesis._registry import find_oversampler as find_oversampler
 from imblens.synthesis._registry import oversampler_descriptions as oversampler_descriptions

@@ -66,6 +66,7 @@ class Oversampler(Configurable):
         options: what can be set.
         make: from a task to synthetic images.
         least: smallest number of real images of a class.
+        bytes_per_value: memory at its peak, for each value (of a pixel and colour) of the balanced images.
     """
 
     name: str
@@ -74,3 +75,4 @@ class Oversampler(Configurable):
     options: tuple[Option, ...]
     make: Callable[[Task], Synthetic]
     least: int = 2
+    bytes_per_value: int = 4

@@ -13,6 +13,7 @@ import numpy as np
 from imblens.data import ImageSet, ImageSplit
 from imblens.errors import InputError
 from imblens.synthesis._base import Oversampler, Synthetic, Task
+from imblens.synthesis._memory import oversampling_memory
 from imblens.synthesis._registry import find_oversampler
 from imblens.synthesis._store import fingerprint, read_synthetic, sample_sheet, write_synthetic
 
@@ -48,7 +49,7 @@ def oversample_pixels(
     Raises:
         MissingError: no such over-sampler or option.
         InputError: a multi-label set, a set that was over-sampled before, images that differ in size, a
-            class with too few images, or an option that does not fit.
+            class with too few images, an option that does not fit, or too little memory (see `oversampling_memory`).
 
     Example:
         >>> from imblens.data import digits
@@ -59,6 +60,7 @@ def oversample_pixels(
     oversampler = find_oversampler(method)
     settings = oversampler.check(options)
     _refuse(image_set, oversampler)
+    oversampling_memory(image_set, method)
     pixels = image_set.train.array()
     labels = np.asarray(image_set.train.labels, dtype=np.int64)
     counts = image_set.class_counts

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.memory import refuse_too_large
 from imblens.run import Run
 from imblens.synthesis._base import Oversampler, Synthetic, Task
 from imblens.treatments import find_treatment, resample, sampling_options
@@ -15,16 +14,11 @@ from imblens.treatments import find_treatment, resample, sampling_options
 
 def _make(task: Task, *, name: str) -> Synthetic:
     """Apply a sampler to images as vectors of H x W x 3 values from 0 to 255, and round what it adds."""
-    n, dim = len(task.pixels), task.pixels[0].size
-    n_after = n + sum(task.wanted.values())
-    refuse_too_large(
-        3 * n_after * dim * 8,  # samplers compute in float64
-        f"{name} on {n_after:,} images of {dim:,} values needs",
-        hint="Use smaller images, or resample features instead: imblens treat RUN --with ...",
-    )
-    features = task.pixels.reshape(n, dim).astype(np.float32)
-    run = Run.from_arrays(train=(features, task.labels), classes=task.classes)
-    found = resample(run, name, random_state=task.seed, **task.options)
+    n = len(task.pixels)
+    pixels = task.pixels.reshape(n, -1)
+    features = pixels[:, :1] if name == "random" else pixels  # to repeat images none is read
+    run = Run.from_arrays(train=(features.astype(np.float32), task.labels), classes=task.classes)
+    found = resample(run, name, random_state=task.seed, precision=np.float32, **task.options)
     copied = found.kept[n:]  # over-samplers keep all originals, in order, then copies
     pixels = np.concatenate([task.pixels[copied], as_pixels(found.new, task.pixels.shape[1:])])
     return Synthetic(pixels, np.concatenate([task.labels[copied], found.new_labels]), found.facts, found.notes)
@@ -39,17 +33,27 @@ def as_pixels(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[n
     return np.clip(np.rint(values), 0, 255).astype(np.uint8).reshape(-1, *shape)
 
 
-def _declare(name: str, purpose: str, least: int = 2) -> Oversampler:
+def _declare(name: str, purpose: str, least: int = 2, bytes_per_value: int = 14) -> Oversampler:
     options = tuple(option for option in sampling_options(name) if option.name != "sampling_strategy")
-    return Oversampler(name, purpose, find_treatment(name).paper, options, partial(_make, name=name), least)
+    make = partial(_make, name=name)
+    return Oversampler(name, purpose, find_treatment(name).paper, options, make, least, bytes_per_value)
 
 
 SAMPLERS = (
     _declare("smote", "Interpolates between images of a class: two blended images in one."),
     _declare("borderline_smote", "As smote, only from images among other classes."),
-    _declare("balanced_svm", "As smote; a support vector machine then predicts the class of each new image."),
+    _declare(
+        "balanced_svm",
+        "As smote; a support vector machine then predicts the class of each new image.",
+        bytes_per_value=18,
+    ),
     _declare("svm_smote", "As borderline_smote, with the border from a support vector machine."),
     _declare("adasyn", "As smote, with more images where a class is among others."),
-    _declare("eos", "Interpolates from images of a class towards the nearest images of other classes.", least=1),
-    _declare("random", "Repeats images of rare classes.", least=1),
+    _declare(
+        "eos",
+        "Interpolates from images of a class towards the nearest images of other classes.",
+        least=1,
+        bytes_per_value=11,
+    ),
+    _declare("random", "Repeats images of rare classes.", least=1, bytes_per_value=3),
 )

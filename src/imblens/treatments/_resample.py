@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from imblens.base.options import Option
 from imblens.errors import InputError, did_you_mean
 from imblens.resampling import Resampled
@@ -13,13 +15,16 @@ from imblens.treatments._registry import all_treatments, find_treatment
 from imblens.treatments._retrain import COMMON
 
 
-def resample(run: Run, name: str, *, random_state: int = 0, **options: Any) -> Resampled:
+def resample(
+    run: Run, name: str, *, random_state: int = 0, precision: type[np.floating[Any]] = np.float64, **options: Any
+) -> Resampled:
     """Return what a sampler keeps and what it adds.
 
     Args:
         run: single-label; only features and labels of its training split are read.
         name: of a treatment that resamples, such as `smote` or `eos`.
         random_state: the seed.
+        precision: of distances and interpolation; float32 halves the memory and is enough for values such as pixels.
         **options: of the sampler. An option left at "auto" that `treat` would choose keeps the published value.
 
     Raises:
@@ -43,7 +48,7 @@ def resample(run: Run, name: str, *, random_state: int = 0, **options: Any) -> R
     for option in treatment.options:
         if option.grid and settings[option.name] == "auto":
             settings[option.name] = option.published
-    return treatment.resample(run, settings)
+    return treatment.resample(run, {**settings, "precision": precision})
 
 
 def sampling_options(name: str) -> tuple[Option, ...]:

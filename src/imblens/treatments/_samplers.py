@@ -84,6 +84,7 @@ def _balanced_svm(run: Run, options: Mapping[str, Any]) -> Resampled:
         random_state=options["random_state"],
         fit_on=options["fit_on"],
     )
+    sampler._precision = options.get("precision", np.float64)
     features, labels = sampler.fit_resample(rows.features, rows.labels)
     n = len(rows.features)
     facts = {"k_neighbors": k, "relabelled": sampler.n_relabelled_}

@@ -38,12 +38,18 @@ def training_facts(
 
     Returns:
         The values of `check_training`, with `n_images`, the largest number of training images after over-sampling, and
-        `epochs` and `steps` (batches in an epoch) for these.
+        `epochs` and `steps` (batches in an epoch) for these; with an over-sampler `oversample_bytes`, its memory.
+
+    Raises:
+        InputError: as `check_training`, or the over-sampler needs more than half of this machine's memory.
     """
     facts = training.check_training(images, plan, out=out, resume=resume, force=force)
     counts, n_images = facts["class_counts"], len(images.train)
     if oversample is not None:
+        from imblens.synthesis import oversampling_memory
+
         n_images = len(counts) * max(counts)
+        facts = {**facts, "oversample_bytes": oversampling_memory(images, oversample)}
     steps = -(-n_images // facts["batch_size"])
     epochs = plan.epochs or find_schedule(facts["schedule"]).epochs_for(steps)
     return {**facts, "epochs": epochs, "n_images": n_images, "steps": steps}
