@@ -46,9 +46,9 @@ def exists(how: str) -> bool:
     if not how.startswith("imblens "):
         return how in study_descriptions()
     if how.startswith("imblens compare"):
-        from imblens.cli import compare
+        from imblens.cli import _shared, compare
 
-        text = Path(compare.__file__).read_text(encoding="utf-8")
+        text = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (compare, _shared))
         return all(f'"{word}"' in text or f'"{word}/' in text for word in how.split() if word.startswith("--"))
     return True
 
@@ -77,6 +77,11 @@ IML: Dablain et al. 2022, *Interpretable ML for Imbalanced Data*. FRAGILITY: Dab
 When Learning With Imbalanced Data*; only its abstract was at hand, so its three image sets are three of those of EOS. LOOKING:
 Khakzar et al. 2022, *Analyzing the Effects of Handling Data Imbalance on Learned Features from Medical Images by Looking Into
 the Models*. EOS: Dablain et al. 2022, *Efficient Augmentation for Imbalanced Deep Learning*.
+
+Commands that end in `--for-papers` write their figures to `papers/` as SVG, PDF and PNG, 84 mm wide; studies do so in `figures/`.
+Studies draw published values; charts of `audit` and `compare` do not, and the values are in the last column. ADASYN, which the
+papers name among over-samplers, is there in feature space (`imblens treat --with adasyn`) and in pixel space
+(`--oversample adasyn`); no table of EOS has a row for it.
 
 What their conclusions ask for and do not measure is in [results](results/causes.md#what-the-papers-suggest).
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -101,9 +102,13 @@ def test_maps_are_a_figure_of_their_own(run, tmp_path) -> None:
     from xml.etree import ElementTree
 
     other = make(seed=1, ids=run.test.ids.tolist())
-    audit(run, lenses=["alignment"]).save(tmp_path / "one")
-    compare([run, other], names=["one", HOSTILE[0]]).save(tmp_path / "two")
+    audit(run, lenses=["alignment"]).save(tmp_path / "one", papers=True)
+    compare([run, other], names=["one", HOSTILE[0]]).save(tmp_path / "two", papers=True)
     for folder, maps in (("one", 9), ("two", 12)):
+        width = re.search(r' width="([\d.]+)mm"', (tmp_path / folder / "papers" / "maps.svg").read_text())
+        assert width is not None and 80 < float(width[1]) < 90
+        assert (tmp_path / folder / "papers" / "maps.pdf").read_bytes().startswith(b"%PDF")
+        assert (tmp_path / folder / "papers" / "maps.png").stat().st_size > 1000
         tree = ElementTree.parse(tmp_path / folder / "figures" / "maps.svg")
         drawn = [tag for tag in tree.iter() if tag.tag.endswith("image") and tag.get("class") == "map"]
         assert len(drawn) == maps and not [tag for tag in tree.iter() if tag.tag.endswith(("script", "img"))]

@@ -49,12 +49,11 @@ def save_comparison(comparison: Comparison, out: Path, *, force: bool, figures: 
     write_tables(out, comparison.tables)
     files = drawn | _panels(comparison)
     write_figures(out, files if figures else {})
-    if figures:
-        write_maps(out, side_by_side(comparison.runs, comparison.names))
     if papers:
         from imblens.report._papers import write_papers
 
         write_papers(out, files, comparison.tables)
+    write_maps(out, side_by_side(comparison.runs, comparison.names), figures=figures, papers=papers)
     write_text(report, _page_html(comparison, drawn))
     return report
 

@@ -61,12 +61,12 @@ def save_audit(
     write_instances(instances(audit), out / "instances.parquet")
     charts = file_names({key: key[1] for key in drawn}) if figures else {}
     write_figures(out, {file: drawn[key] for key, file in charts.items()})
-    if figures and MAPS in audit.findings:
-        write_maps(out, overlays(audit.run, list(stated["lenses"][MAPS]["lines"])))
+    maps = overlays(audit.run, list(stated["lenses"][MAPS]["lines"])) if MAPS in audit.findings else []
     if papers:
         from imblens.report._papers import write_papers
 
         write_papers(out, {file: drawn[key] for key, file in file_names({k: k[1] for k in drawn}).items()}, tables)
+    write_maps(out, maps, figures=figures, papers=papers)
     write_plate(out, audit, figures=figures, papers=papers)
     (out / "class.html").unlink(missing_ok=True)
     if audit.of is not None:
@@ -108,17 +108,25 @@ def write_figures(out: Path, figures: Mapping[str, Figure]) -> None:
     sweep(out / "figures", {f"{file}{kind}" for file in figures for kind in (".svg", ".png")}, (".svg", ".png"))
 
 
-def write_maps(out: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    """Write figures/maps.svg and .png: activation maps on images; nothing where there are none."""
-    if not groups:
+def write_maps(out: Path, groups: Sequence[Mapping[str, Any]], *, figures: bool, papers: bool) -> None:
+    """Write activation maps on images: figures/maps.svg and .png, and papers/maps as SVG, PDF and PNG of a column's width.
+
+    Nothing where there are none. To be called after `write_papers`, which removes what it did not write.
+    """
+    if not groups or not (figures or papers):
         return
     import vl_convert
 
     from imblens.report._overlays import maps_svg
+    from imblens.report._papers import COLUMN, files_of
 
     svg = maps_svg(groups)
-    write_text(out / "figures" / "maps.svg", svg)
-    write_bytes(out / "figures" / "maps.png", vl_convert.svg_to_png(svg, scale=1.5))
+    if figures:
+        write_text(out / "figures" / "maps.svg", svg)
+        write_bytes(out / "figures" / "maps.png", vl_convert.svg_to_png(svg, scale=1.5))
+    if papers:
+        for kind, content in files_of(svg, COLUMN).items():
+            write_bytes(out / "papers" / f"maps.{kind}", content)
 
 
 def write_plate(out: Path, audit: AuditFields, *, figures: bool, papers: bool) -> None:
