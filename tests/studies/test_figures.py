@@ -11,7 +11,9 @@ from PIL import Image
 
 from imblens.errors import MissingError
 from imblens.report import column_figure
+from imblens.run import Run
 from imblens.studies import FIGURES, Results, find_study, open_jobs, run_study
+from imblens.studies._details import DETAILS
 
 COLUMN = 992  # pixels of 84 mm at 300 dots an inch
 CLASSES = [f"class {i}" for i in range(10)]
@@ -138,6 +140,28 @@ def test_chosen_classes_alone_are_drawn():
     drawing = FIGURES["adversaries"].draw(Results(error_rows(), GROUP, classes=["class 9", "class 3"]))
     assert set(drawing.table["class"]) == {"class 3", "class 9"}
     assert drawing.table.groupby("class")["observed"].sum().tolist() == pytest.approx([1, 1])
+
+
+def test_errors_are_drawn_beside_alg_1_where_cells_have_it():
+    """The rule of ten gives class 1 all of the forecast, Alg. 1 class 2."""
+    rows = error_rows().query("`class` == 'class 3'")
+    rows = rows.assign(forecast=rows["adversary"] == "class 1", alg1=rows["adversary"] == "class 2").astype(
+        {"forecast": float, "alg1": float}
+    )
+    drawn = FIGURES["adversaries"].draw(Results(rows, GROUP))
+    text = drawn.chart.to_json()
+    assert "(b) forecast, Alg. 1" in text and drawn.table["alg1"].sum() == drawn.table["forecast"].sum() == 1
+    assert "Alg. 1" not in FIGURES["adversaries"].draw(Results(error_rows(), GROUP)).chart.to_json()
+
+
+def test_the_rows_of_figure_5_have_both_forecasts():
+    """One training error of a, whose neighbours but a are two of b and one of c: Alg. 1 gives 2/3; with all of a 4/9."""
+    features = np.array([[0.0], [1], [9], [10], [11], [-1], [-2]])
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    logits = np.eye(3)[[0, 0, 1, 1, 1, 2, 2]]
+    run = Run.from_arrays(train=(features, labels, logits), test=(features, labels, logits), classes=list("abc"))
+    row = next(row for row in DETAILS["adversaries"](run) if (row["class"], row["adversary"]) == ("a", "b"))
+    assert (row["observed"], row["alg1"], row["forecast"]) == pytest.approx((1, 2 / 3, 4 / 9))
 
 
 def test_of_many_classes_archetypes_are_of_the_largest_and_smallest():

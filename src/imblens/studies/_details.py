@@ -35,8 +35,11 @@ def archetype_recall(run: Run) -> Rows:
 
 
 def errors_and_forecast(run: Run) -> Rows:
-    """Observed shares of the test errors of each class, and the paper's forecast from nearest neighbours."""
-    return _rows(adversaries(run).tables["adversaries"][["class", "adversary", "observed", "forecast"]])
+    """Observed shares of the test errors of each class, and forecasts from neighbours: rule of ten, and Alg. 1 of IML."""
+    pair = ["class", "adversary"]
+    table = adversaries(run).tables["adversaries"][[*pair, "observed", "forecast"]]
+    alg1 = adversaries(run, least_errors=0).tables["adversaries"][[*pair, "forecast"]]
+    return _rows(table.merge(alg1.rename(columns={"forecast": "alg1"}), on=pair, how="left"))
 
 
 def curve(run: Run) -> Rows:

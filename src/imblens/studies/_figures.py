@@ -92,29 +92,34 @@ def archetypes(results: Results) -> Drawing | None:
 
 
 def adversaries(results: Results) -> Drawing | None:
-    """Where the errors of each class go: observed on the test split, and forecast from nearest adversaries (IML, Fig. 5)."""
-    table = results.mean(["class", "adversary"], ["observed", "forecast"])
+    """Where the errors of each class go: observed on the test split, and forecast from nearest adversaries (IML, Fig. 5).
+
+    The forecast drawn is Alg. 1 as published; of cells without it, the one with the rule of ten, which the table has too.
+    """
+    known = [name for name in ("observed", "forecast", "alg1") if name in results.rows]
+    drawn = {"observed": "(a) test errors", known[-1]: "(b) forecast, Alg. 1" if "alg1" in known else "(b) forecast"}
+    table = results.mean(["class", "adversary"], known)
     table["panel"] = results.panel_of(table)
     if results.classes:
         table = table[table["class"].isin(results.classes)]
-    table = table[table[["observed", "forecast"]].notna().any(axis=1)]
+    table = table[table[known].notna().any(axis=1)]
     if table.empty:
         return None
     rows = []
     for name, part in table.groupby("panel", sort=False):
         order = list(dict.fromkeys(part["class"]))[:NAMED]
         part = part[part["class"].isin(order)]
-        top = part.groupby("adversary")[["observed", "forecast"]].sum().max(axis=1).sort_values(ascending=False).index
+        top = part.groupby("adversary")[list(drawn)].sum().max(axis=1).sort_values(ascending=False).index
         shown = [key for key in dict.fromkeys([*order, *part["adversary"]]) if key in set(top[:NAMED])]
         scale = alt.Scale(domain=shown, range=list(CLASS_COLOURS[: len(shown)]))
         pair = []
-        for place, (value, title) in enumerate({"observed": "(a) test errors", "forecast": "(b) forecast"}.items()):
-            known = part[part[value].notna() & part["adversary"].isin(shown)].copy()
-            known["end"] = known.groupby("class", sort=False)[value].cumsum()
-            known["start"] = known["end"] - known[value]
+        for place, (value, title) in enumerate(drawn.items()):
+            shares = part[part[value].notna() & part["adversary"].isin(shown)].copy()
+            shares["end"] = shares.groupby("class", sort=False)[value].cumsum()
+            shares["start"] = shares["end"] - shares[value]
             axis: Any = None if place else alt.Axis(ticks=False, domain=False, labelLimit=70)
             bars = (
-                alt.Chart(known)
+                alt.Chart(shares)
                 .mark_bar()
                 .encode(
                     x=alt.X("start:Q", scale=share(), axis=percents("share of errors")),
