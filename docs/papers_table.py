@@ -78,7 +78,7 @@ When Learning With Imbalanced Data*; only its abstract was at hand, so its three
 Khakzar et al. 2022, *Analyzing the Effects of Handling Data Imbalance on Learned Features from Medical Images by Looking Into
 the Models*. EOS: Dablain et al. 2022, *Efficient Augmentation for Imbalanced Deep Learning*.
 
-Commands that end in `--for-papers` write their figures to `papers/` as SVG, PDF and PNG, 84 mm wide; studies do so in `figures/`.
+Commands that end in `--for-papers` write figures to `papers/` as SVG, PDF and PNG, 84 mm wide; studies do so in `figures/`.
 Studies draw published values; charts of `audit` and `compare` do not, and the values are in the last column. ADASYN, which the
 papers name among over-samplers, is there in feature space (`imblens treat --with adasyn`) and in pixel space
 (`--oversample adasyn`); no table of EOS has a row for it.
