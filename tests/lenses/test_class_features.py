@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imblens import Run
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import class_features, compare_class_features
 from imblens.lenses.class_features import rarefied
-from imblens.run import Head, Part
+from imblens.run import Head, Part, Split
 from tests.oracles import class_features_loop as loop
 
 NAMES = ["ash", "birch", "cedar", "dogwood"]
@@ -358,3 +359,15 @@ def test_a_weakness_that_rounds_to_zero_is_not_stated():
 
     assert "0.1 training standard deviations weaker" in line(-0.06)
     assert "weaker" not in line(-0.04)
+
+
+def test_another_network_that_holds_the_instances_in_another_order_is_matched_too():
+    run = make(seed=6, m=200)
+    order = np.random.default_rng(1).permutation(len(run.test))
+    table = pd.DataFrame({"id": np.asarray(run.test.ids)[order]})
+    turned = Part(run.test.features[order][:, ::-1] * 2, run.test.labels[order], table=table)
+    head = Head(run.head.weight[:, ::-1] / 2, run.head.bias)
+    train = Part(run.train.features[:, ::-1] * 2, run.train.labels)
+    splits = {"train": Split((train,), run.classes, "train", head), "test": Split((turned,), run.classes, "test", head)}
+    finding = compare_class_features(run, Run(**splits, head=head, classes=run.classes, meta={}))
+    assert finding.summary["mean_correlation"] > 0.99

@@ -114,3 +114,11 @@ def test_other_causes_explain_overlap_unless_no_line_separates_the_two() -> None
     assert overlap(0.8, few_examples=1.0) == pytest.approx(0.4)
     assert overlap(1.0, few_examples=1.0, uncovered_range=1.0) == 1.0
     assert strengths({})[0][1] == 0.0
+
+
+def test_clusters_are_searched_in_classes_of_sixty_and_more() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [59, 60, 61])
+    features = rng.normal(size=(180, 3)) + 9 * np.eye(3)[labels]
+    features[np.r_[0:9, 59:68, 119:128]] += 50  # a separate cloud of each class
+    assert list(clusters(Run.from_arrays(train=(features, labels)))) == [1, 2]

@@ -289,3 +289,11 @@ def test_strangers_have_no_common_map():
         common_map([make()])
     with pytest.raises(InputError, match="names"):
         common_map([make(), make()], names=["a", "a"])
+
+
+def test_runs_of_which_one_has_no_test_split_do_not_share_one_map():
+    run = make()
+    alone = Run.from_arrays(train=(run.train.features, run.train.labels), classes=run.classes)
+    for pair in ([run, alone], [alone, run]):
+        assert common_map(pair).summary["frame"] == ["started"]
+    assert common_map([alone, alone]).summary["frame"] == ["same"]

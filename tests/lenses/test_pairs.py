@@ -111,3 +111,16 @@ def test_blocks_of_classes_keep_the_same_pairs(start: int, monkeypatch: pytest.M
     for one, other in zip(whole, _pairs.kept_pairs([strength], occurs, start=start), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not (whole[0] == whole[1]).any()
+
+
+def test_the_line_on_a_label_names_the_one_that_comes_with_it() -> None:
+    labels = np.zeros((100, 3), int)
+    labels[:40, 0] = labels[:30, 1] = labels[90:, 2] = 1
+    lines = co_occurrence(Run.from_arrays(train=(np.eye(100), labels), classes=["sea", "ship", "hill"])).lines()
+    assert lines["ship"].startswith(
+        "ship: 100% [89, 100] of its training instances also have the label sea, compared with 40% "
+    )
+    assert lines["sea"].startswith(
+        "sea: 75% [60, 86] of its training instances also have the label ship, compared with 30% "
+    )
+    assert set(lines) == {"ship", "sea", ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from imblens.errors import InputError, NotApplicable
 from imblens.resampling import BalancedSVM, TrainingRows, fitting_k, resample_with
+from imblens.resampling._adapters import _without_cluster
 from tests.treatments._runs import NAMES, blobs
 
 OPTIONS = {"sampling_strategy": "auto", "random_state": 0}
@@ -58,3 +60,23 @@ def test_options_of_samplers_are_checked(options: dict[str, Any], message: str) 
     rows = rows_of(9, 8)
     with pytest.raises(InputError, match=message):
         BalancedSVM(**options).fit_resample(rows.features, np.asarray(rows.labels))
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(8, None), (20, 1)])
+def test_a_class_without_a_cluster_of_its_own_is_found_by_the_rule_of_the_sampler(
+    wanted: int, found: int | None
+) -> None:
+    """Class 1 has 3 of 10 instances of cluster 0, and none of the other; it needs half of its part of what is drawn."""
+    rows = TrainingRows(np.zeros((20, 1)), np.repeat([1, 0, 0], [3, 7, 10]), ("ant", "bee"))
+    fitted = SimpleNamespace(labels_=np.repeat([0, 1], 10), n_clusters=2)
+    sampler = SimpleNamespace(
+        kmeans_estimator_=fitted, sampling_strategy_={0: 20 - wanted, 1: wanted}, cluster_balance_threshold_="auto",
+        nn_k_=SimpleNamespace(n_neighbors=3),
+    )  # fmt: skip
+    assert _without_cluster(rows, sampler) == found
+    sampler.cluster_balance_threshold_ = 0.3
+    assert _without_cluster(rows, sampler) is None
+    sampler.cluster_balance_threshold_ = 0.31
+    assert _without_cluster(rows, sampler) == 1
+    sampler.nn_k_.n_neighbors = 4
+    assert _without_cluster(rows, sampler) == 1

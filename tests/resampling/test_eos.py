@@ -198,3 +198,9 @@ def test_a_pipeline_of_imbalanced_learn_takes_the_samplers():
         pipeline.set_params(balancedsvm=EOS(random_state=0)), {"balancedsvm__k_neighbors": [3, 9]}, cv=3
     )
     assert search.fit(X, y).best_params_["balancedsvm__k_neighbors"] in (3, 9)
+
+
+def test_where_nothing_is_drawn_what_is_recorded_of_draws_is_empty() -> None:
+    sampler = EOS(2, random_state=0)
+    sampler.fit_resample(np.arange(12.0).reshape(6, 2), np.repeat([0, 1], 3))
+    assert [len(sampler.sample_indices_), len(sampler.enemy_indices_), len(sampler.r_)] == [6, 0, 0]

@@ -76,3 +76,8 @@ def test_the_head_is_better_than_the_biased_one_and_the_seed_decides(name: str, 
     assert balanced_accuracy(better) > balanced_accuracy(run) + 0.02
     again = treat(run, name, **options)
     assert np.array_equal(better.head.weight, again.head.weight)
+
+
+def test_archetype_resampling_adds_nothing_to_classes_of_equal_size() -> None:
+    found = resample(blobs_run((12, 12, 12, 12)), "archetype_resampling", safe_kept=1.0)
+    assert len(found.kept) == 48 and found.new.shape == (0, 6)
