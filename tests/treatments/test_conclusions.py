@@ -81,3 +81,8 @@ def test_the_head_is_better_than_the_biased_one_and_the_seed_decides(name: str, 
 def test_archetype_resampling_adds_nothing_to_classes_of_equal_size() -> None:
     found = resample(blobs_run((12, 12, 12, 12)), "archetype_resampling", safe_kept=1.0)
     assert len(found.kept) == 48 and found.new.shape == (0, 6)
+
+
+def test_rows_are_drawn_with_seed_0_where_none_is_given() -> None:
+    run = blobs_run()
+    np.testing.assert_array_equal(resample(run, "smote").new, resample(run, "smote", random_state=0).new)
