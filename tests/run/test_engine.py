@@ -116,6 +116,50 @@ def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
 
 
+NEIGHBOURS = """
+import os, sys
+import numpy as np
+import imblens.run._exact as exact
+import ray
+from imblens.run import engine, nearest, neighbour_graph
+
+class KilledOnce(exact._Search):
+    def run(self, rows, progress=None):
+        open(f"{folder}/{os.getpid()}", "a").close()
+        if 0 in rows and not os.path.exists(folder + "/killed"):
+            open(folder + "/killed", "w").close()
+            os._exit(1)
+        yield from super().run(rows, progress)
+
+folder = sys.argv[1]
+rng = np.random.default_rng(0)
+features = (rng.normal(size=(40, 6))[rng.integers(40, size=900)] * 5 + rng.normal(size=(900, 6))).astype(np.float32)
+features[600:700] = features[11] + 1e-6 * rng.normal(size=(100, 6))  # too near each other for float32
+features[700:720] = features[5]
+here, found_here = neighbour_graph(features, 7), nearest(features[:500], features[500:], 7)
+exact.SHARED_NUMBERS, exact.TASK_ROWS = 0, 100
+exact._Search = KilledOnce
+told = []
+exact.REPORT_SECONDS = 0.0
+with engine("ray"):
+    there = neighbour_graph(features, 7, progress=told.append)
+    found_there = nearest(features[:500], features[500:], 7)
+assert np.array_equal(here.indices, there.indices) and np.array_equal(here.distances, there.distances)
+assert all(np.array_equal(a, b) for a, b in zip(found_here, found_there))
+assert os.path.exists(folder + "/killed") and not os.path.exists(f"{folder}/{os.getpid()}")
+assert any(line.startswith("neighbours of 100% of") for line in told)
+print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_neighbours_are_tasks_with_the_same_result_and_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", NEIGHBOURS, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+
+
 NODES = """
 import os, sys, time
 from dataclasses import replace

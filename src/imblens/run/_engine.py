@@ -36,8 +36,8 @@ def engine(name: str, address: str | None = None) -> Iterator[None]:
     "ray" submits one task per part of a split. A task whose worker is killed is tried again, up to three times. It uses the
     cluster that this process is connected to or that `address` or RAY_ADDRESS names; otherwise it starts one on this machine
     and stops it afterwards. Workers read arrays on disk themselves, so the run must be on a path that all of them can read;
-    arrays in memory are sent. What needs all instances at once (the neighbour graph, the embedding map) is always computed
-    in this process.
+    arrays in memory are sent. Exact neighbours are tasks too, of blocks of instances, where there are more than some 16,000;
+    an approximate search and the embedding map are computed in this process.
 
     Args:
         name: "local" or "ray".
@@ -77,7 +77,7 @@ def part_statistics(
         make: returns a new, empty statistic.
     """
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])]).tolist()
-    if _CHOSEN.get() == "local" or len(parts) == 1:
+    if not uses_ray() or len(parts) == 1:
         for part, start in zip(parts, starts, strict=True):
             yield _updated(make(), part, start, n_classes, head)
         return
@@ -87,18 +87,27 @@ def part_statistics(
     yield from tasks(_task, given)
 
 
-def tasks(function: Callable[..., Result], given: Sequence[tuple[Any, ...]], *, gpus: int = 0) -> Iterator[Result]:
+def uses_ray() -> bool:
+    """Whether this thread computes with Ray."""
+    return _CHOSEN.get() == "ray"
+
+
+def tasks(
+    function: Callable[..., Result], given: Sequence[tuple[Any, ...]], *, gpus: int = 0, shared: Any = None
+) -> Iterator[Result]:
     """What a function returns for every tuple of arguments, in their order, computed by Ray; see `connected`.
 
     Args:
         function: of a module that workers can import.
         given: arguments of each task. A task whose worker is killed is tried again, up to three times.
         gpus: that a task needs.
+        shared: the first argument of all tasks unless it is None; sent once to each machine, where workers share its arrays.
     """
     import ray
 
     remote: Any = ray.remote(max_retries=RETRIES, num_gpus=gpus)(function)
-    for task in [remote.remote(*arguments) for arguments in given]:
+    first = () if shared is None else (ray.put(shared),)
+    for task in [remote.remote(*first, *arguments) for arguments in given]:
         yield ray.get(task)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,17 +14,24 @@ from imblens.base.progress import tracked
 from imblens.base.threads import single_threaded_blas
 from imblens.run._candidates import Candidates, Columns
 from imblens.run._cells import Cells
+from imblens.run._engine import tasks, uses_ray
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces, starts
 
 PRODUCT_NUMBERS = 2**22  # in one product, and pairs of one block in float64
 BLOCK_ROWS = 256  # queries of one product
 FEW_NUMBERS = 2**20  # of all products together, up to which a search is not split among threads
+SHARED_NUMBERS = 2**28  # of all products together, from which Ray computes them if it is chosen
+TASK_ROWS = 4_096  # queries of a task of Ray
 REPORT_SECONDS = 5.0  # between two lines of progress
 Progress = Callable[[str], object]
+Item = TypeVar("Item")
 
 
 def search(space: Space, queries: Matrix, k: int, progress: Progress | None = None) -> tuple[Indices, Wide]:
     """The min(k, U) distinct rows nearest to each query, and their squared distances.
+
+    With the engine "ray", a large search is split into tasks, each with a block of queries and the whole base, which
+    workers share.
 
     Args:
         space: what is searched in.
@@ -37,9 +45,23 @@ def search(space: Space, queries: Matrix, k: int, progress: Progress | None = No
     cell = cells.of_rows(space, queries)
     rows = np.argsort(cell, kind="stable")  # queries of a cell side by side
     for dtype in (np.float32, np.float64):
-        if rows.size:
-            rows = _Search(Columns(space, cells, k, dtype), queries, cell).run(rows, indices, squared, progress)
+        loose = [rows[:0]]
+        for part in _Search(Columns(space, cells, k, dtype), queries, cell).on_engine(rows, progress):
+            indices[part.rows], squared[part.rows] = part.indices, part.squared
+            loose.append(part.loose)
+        rows = np.concatenate(loose)
+        if not rows.size:
+            break
     return indices, squared
+
+
+class _Found(NamedTuple):
+    """Nearest rows (n, k) of n queries, and the queries for which the precision is too loose."""
+
+    rows: Indices
+    indices: Indices
+    squared: Wide
+    loose: Indices
 
 
 class _Search:
@@ -48,8 +70,18 @@ class _Search:
     def __init__(self, columns: Columns, queries: Matrix, cell: Indices) -> None:
         self._columns, self._queries, self._cell = columns, queries, cell
 
-    def run(self, rows: Indices, indices: Indices, squared: Wide, progress: Progress | None = None) -> Indices:
-        """Fill `indices` and `squared` for those queries; return the ones for which this precision is too loose."""
+    def on_engine(self, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
+        """Search for those queries in this process, or in tasks of Ray if it is chosen and there is enough to do."""
+        if not uses_ray() or len(rows) * len(self._columns.row) < SHARED_NUMBERS:
+            yield from self.run(rows, progress)
+            return
+        blocks = [rows[start : start + TASK_ROWS] for start in range(0, len(rows), TASK_ROWS)]
+        done = tasks(_run, [(block,) for block in blocks], shared=self)
+        for parts in _reported(done, len(blocks), len(rows), progress):
+            yield from parts
+
+    def run(self, rows: Indices, progress: Progress | None = None) -> Iterator[_Found]:
+        """Search for those queries, block by block, side by side in threads."""
         columns = self._columns
         n_base = len(columns.row)
         size = int(np.clip(PRODUCT_NUMBERS // (n_base if columns.last else columns.tile), 32, BLOCK_ROWS))
@@ -57,35 +89,41 @@ class _Search:
         blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
         if len(rows) * n_base <= FEW_NUMBERS:  # finding the BLAS and starting threads would take longer
             product = np.empty(size * tile, columns.dtype)
-            done = (self._block(block, product, indices, squared) for block in blocks)
-            return np.concatenate(list(_reported(done, len(blocks), len(rows), progress)))
+            done = (self._block(block, product) for block in blocks)
+            yield from _reported(done, len(blocks), len(rows), progress)
+            return
         with single_threaded_blas() as n_threads, ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
             products: SimpleQueue[Matrix] = SimpleQueue()  # one for each thread, used again and again
             for _ in range(min(n_threads, len(blocks))):
                 products.put(np.empty(size * tile, columns.dtype))
 
-            def work(block: Indices) -> Indices:
+            def work(block: Indices) -> _Found:
                 product = products.get()
                 try:
-                    return self._block(block, product, indices, squared)
+                    return self._block(block, product)
                 finally:
                     products.put(product)
 
-            return np.concatenate(list(_reported(pool.map(work, blocks), len(blocks), len(rows), progress)))
+            yield from _reported(pool.map(work, blocks), len(blocks), len(rows), progress)
 
-    def _block(self, rows: Indices, product: Matrix, indices: Indices, squared: Wide) -> Indices:
-        queries = self._queries[rows]
+    def _block(self, rows: Indices, product: Matrix) -> _Found:
+        queries, k = self._queries[rows], self._columns.k
         block = Candidates(self._columns, self._columns.scaled(queries), self._cell[rows], product)
         row, column = block.search()
-        kept = np.flatnonzero(~block.loose)
-        if kept.size:
-            renumbered = np.cumsum(~block.loose) - 1
-            found = sorted_pairs(queries[kept], self._columns.space.base, renumbered[row], column, self._columns.k)
-            indices[rows[kept]], squared[rows[kept]] = found
-        return rows[block.loose]
+        kept, loose = rows[~block.loose], rows[block.loose]
+        if not kept.size:
+            return _Found(kept, np.empty((0, k), np.int64), np.empty((0, k)), loose)
+        renumbered = np.cumsum(~block.loose) - 1
+        found = sorted_pairs(queries[~block.loose], self._columns.space.base, renumbered[row], column, k)
+        return _Found(kept, *found, loose)
 
 
-def _reported(done: Iterator[Indices], n_blocks: int, n_rows: int, progress: Progress | None) -> Iterator[Indices]:
+def _run(search: _Search, rows: Indices) -> list[_Found]:
+    """What a task of Ray does."""
+    return list(search.run(rows))
+
+
+def _reported(done: Iterator[Item], n_blocks: int, n_rows: int, progress: Progress | None) -> Iterator[Item]:
     """Pass blocks on, with a line on the time left every few seconds."""
     start = reported = time.monotonic()
     for number, block in enumerate(tracked(done, f"neighbours of {n_rows:,} instances", n_blocks), 1):
