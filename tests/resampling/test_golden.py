@@ -193,7 +193,7 @@ SMALL: dict[str, Callable[[], Any]] = {
         for label, one in resampling.class_seeds(np.repeat([4, 1, 9, 3], [3, 2, 3, 2]), 11).items()
     },
     "stratified": lambda: [resampling.stratified(np.repeat([0, 1, 3], [20, 9, 2]), n, 1) for n in (1, 3, 8, 15, 31, 99)],
-    "frame": lambda: [Frame(ROUNDED * s).inside(ROUNDED) for s in (1, 0.01)] + [Frame(ROUNDED).outside(ROUNDED / 1e4), for_distances(ROUNDED)],
+    "frame": lambda: [Frame(ROUNDED * s).inside(ROUNDED) for s in (1, 0.01)] + [Frame(ROUNDED).outside(ROUNDED / 1e4, np.array([2, 0])), for_distances(ROUNDED)],
     "floats": lambda: [str(as_float(np.zeros(2, kind)).dtype) for kind in ("f2", "f4", "f8", "i1", "u2", "i4", "i8", "?")],
     "seed": lambda: [as_seed(state) for state in (3, np.random.RandomState(1), np.random.default_rng(1), np.int32(9))],
     "positions": lambda: positions(np.array(["b", "a", "c", "a"]), {"c": 4, "a": 0}),
