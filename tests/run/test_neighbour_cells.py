@@ -31,6 +31,7 @@ CASES = {
 
 @pytest.fixture
 def small_cells(monkeypatch):
+    monkeypatch.setattr(cells, "FEWEST_ROWS", 0)
     monkeypatch.setattr(cells, "CELL_ROWS", 8)
     monkeypatch.setattr(cells, "CELL_QUERIES", 1)
     monkeypatch.setattr(candidates, "TILE_ROWS", 16)
@@ -75,8 +76,10 @@ def test_no_row_of_a_cell_is_nearer_than_its_bound(small_cells, name):
         assert np.median(least[true > 0] / true[true > 0]) > 0.3  # and it is not empty
 
 
-def test_few_queries_are_not_worth_cells():
+def test_few_rows_or_queries_are_not_worth_cells(monkeypatch):
     space = Space.of(RNG.normal(size=(3_000, 2)))
+    assert len(cells.Cells.of(space, 3, 3_000).centroids) == 1
+    monkeypatch.setattr(cells, "FEWEST_ROWS", 3_000)
     assert len(cells.Cells.of(space, 3, 3_000).centroids) > 1
     assert len(cells.Cells.of(space, 3, 100).centroids) == len(cells.Cells.of(space, 400, 3_000).centroids) == 1
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces
 
+FEWEST_ROWS = 30_000  # below, finding cells takes longer than it saves where rows are not clustered
 CELL_ROWS = 500  # on average
 CELL_QUERIES = 64  # at least, per cell: for fewer, finding cells takes longer than it saves
 MOST_CELLS = 2_048  # tables of pairs of cells take 32 MiB each
@@ -48,7 +49,7 @@ class Cells:
         """About 500 rows a cell; fewer cells for few queries, one where there are few rows or many neighbours are wanted."""
         n_rows, dim = space.base.shape
         n_cells = min(n_rows // CELL_ROWS, n_queries // CELL_QUERIES, MOST_CELLS)
-        if n_cells < 4 or n_rows < 8 * k:
+        if n_rows < FEWEST_ROWS or n_cells < 4 or n_rows < 8 * k:
             one = np.zeros((1, 1))
             return cls(np.arange(n_rows), np.array([0, n_rows]), np.zeros((1, dim)), one, one, 0.0)
         centroids = _centroids(space, n_cells)
