@@ -210,7 +210,7 @@ def _groups(
     n = len(copy_of)
     links = np.unique(patients, return_index=True, return_inverse=True)
     first_of_patient = links[1][links[2]]
-    ends = (np.concatenate([np.arange(n)] * 2), np.concatenate([copy_of, first_of_patient]))
+    ends = (np.tile(np.arange(n, dtype=np.int32), 2), np.concatenate([copy_of, first_of_patient]).astype(np.int32))
     component = connected_components(coo_array((np.ones(2 * n), ends), shape=(n, n)), directed=False)[1]
     _, first, member = np.unique(component, return_index=True, return_inverse=True)
     rank = np.empty(len(counts) + 1, dtype=np.int64)  # 0 for the rarest class, last for no class
