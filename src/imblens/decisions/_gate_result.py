@@ -191,5 +191,5 @@ def _cell(row: dict[str, Any], column: str) -> str:
 def _signed(value: float, check: str = "recall") -> str:
     if not _known(value):
         return ""
-    shown = f"{value:+.4f}" if check == "calibration" else f"{100 * value:+.1f}"
-    return shown.replace("-", "\N{MINUS SIGN}")
+    number, places = (value, 4) if check == "calibration" else (100 * value, 1)
+    return f"{round(number, places) + 0.0:+.{places}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
