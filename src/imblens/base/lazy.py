@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from imblens.base.extras import extra_of, require
+from imblens.base.extras import extra_of, lacking, missing_packages
+from imblens.errors import DependencyError
 
 
 def lazy(room: str, homes: Mapping[str, tuple[str, ...]], *, extra: str = "torch") -> Callable[[str], Any]:
     """Return the `__getattr__` of a room.
+
+    Where a package of the extra is missing, the name of a function is one that raises a DependencyError when it is called.
 
     Args:
         room: its `__name__`.
@@ -18,7 +21,7 @@ def lazy(room: str, homes: Mapping[str, tuple[str, ...]], *, extra: str = "torch
         extra: what brings the packages that these modules need.
 
     Raises:
-        DependencyError: when a name is used, and a package of the extra is not installed.
+        DependencyError: the name of a class is used, and a package of the extra is missing.
 
     Example:
         >>> lazy("imblens.base", {".arrays": ("divide",)})("divide")(1, 4)
@@ -32,8 +35,20 @@ def lazy(room: str, homes: Mapping[str, tuple[str, ...]], *, extra: str = "torch
         try:
             return getattr(import_module(home_of[name], room), name)
         except ModuleNotFoundError as error:
-            if extra_of(error.name or "") is not None:
-                require(extra, f"{room}.{name}")
-            raise
+            if extra_of(error.name or "") is None or not (missing := missing_packages(extra)):
+                raise
+            refusal = lacking(extra, f"{room}.{name}", missing)
+            if name[0].isupper():
+                raise refusal from error
+            return _refusing(refusal)
 
     return __getattr__
+
+
+def _refusing(error: DependencyError) -> Callable[..., Any]:
+    """A function that raises the error, so that `help` and others that look at every name of a room still work."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return refuse
