@@ -25,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 
 FOLDER = Path(__file__).parent
 ROOMS = ("lenses", "resampling", "treatments", "decisions")
 LONG = 24  # values, from which a digest is stored in their place
 RELATIVE, ABSOLUTE = 1e-5, 1e-9
+PANDAS = 3  # results were stored with; older versions order and name a few of them otherwise
 PLACES = ("x", "y")  # on a map, found by descent: machines differ
 Cases = Mapping[str, Callable[[], Any]]
 
@@ -179,6 +182,8 @@ def _stored(room: str, run: str) -> dict[str, Any]:
 
 def check(room: str, case: str, found: Any, loose: float = 1.0) -> None:
     """Fail where the result of a case, named RUN/WHAT, is not the stored one, up to `loose` times the tolerance."""
+    if int(pd.__version__.split(".")[0]) < PANDAS:
+        pytest.skip(f"results were stored with pandas {PANDAS}")
     run, what = case.split("/", 1)
     apart = list(differences(_stored(room, run)[what], json.loads(json.dumps(plain(found))), loose=loose))
     told = f"{len(apart)} values of {case} differ from those stored; if that is meant: python -m tests.golden {room} --write"
