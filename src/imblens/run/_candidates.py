@@ -12,7 +12,8 @@ from imblens.run._cells import Cells
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces
 
 TILE_ROWS = 1_024  # of the base in one product
-GROUP_ROWS = 8  # whose smallest bound is compared first
+WHOLE_ROWS = 2**17  # at most, where all rows are one cell
+GROUP_ROWS = 8  # whose smallest bound is compared first; more where all rows are one cell
 NEAREST_CELLS = 8  # searched first, nearest first, so that few rows pass later
 FRESH = 32  # candidates of a query beyond k before its threshold is lowered
 WIDER = 1 + 1e-9  # squared distances are widened by this before cells are excluded
@@ -28,14 +29,18 @@ class Columns:
         """Lay out the rows; k of them are to be found."""
         self.space, self.cells, self.k, self.dtype = space, cells, k, dtype
         self.last = dtype is np.float64  # no more precise one follows
-        self.tile = max(TILE_ROWS, 4 * GROUP_ROWS * -(-k // GROUP_ROWS))
-        dim = space.base.shape[1]
+        n_rows, dim = space.base.shape
+        if len(cells.centroids) == 1:
+            self.group = _group_size(n_rows, k)
+            self.tile = min(self.group * -(-n_rows // self.group), WHOLE_ROWS)
+        else:
+            self.group, self.tile = GROUP_ROWS, max(TILE_ROWS, 4 * GROUP_ROWS * -(-k // GROUP_ROWS))
         length = (dim + 8) * float(np.finfo(dtype).eps) / 2
         # the product's error for a query a and a row b is at most error * (|a|^2 + 2 |b|^2) + tiny
         self.error = 1.01 * length / (1 - length)
         self.tiny = 16 * dim * float(np.finfo(dtype).tiny)
         counts = np.diff(cells.begins)
-        self.begins = np.concatenate([[0], np.cumsum(-(-counts // GROUP_ROWS) * GROUP_ROWS)])
+        self.begins = np.concatenate([[0], np.cumsum(-(-counts // self.group) * self.group)])
         place = np.arange(len(cells.order)) + np.repeat(self.begins[:-1] - cells.begins[:-1], counts)
         self.row = np.zeros(self.begins[-1], np.int64)  # of the base
         self.row[place] = cells.order
@@ -126,7 +131,7 @@ class Candidates:
         """Keep pairs of a product (w, b) with rows of the base from place `low` on that do not exceed the thresholds."""
         columns, threshold = self._columns, self._threshold[rows]
         begun = (threshold < np.finfo(columns.dtype).max).all()
-        depth = GROUP_ROWS if begun else min(GROUP_ROWS, _group_size(len(product), columns.k))
+        depth = columns.group if begun else min(columns.group, _group_size(len(product), columns.k))
         grouped = product.reshape(depth, -1, len(rows))  # (G, W, b)
         lowest = grouped.min(axis=0)
         if not begun and len(lowest) >= columns.k:
