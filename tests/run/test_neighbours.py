@@ -350,3 +350,11 @@ def test_the_time_left_is_reported(monkeypatch):
     told = []
     neighbour_graph(np.random.default_rng(0).normal(size=(300, 4)), 3, progress=told.append)
     assert len(told) > 3 and all("s left" in line for line in told) and told[-1].startswith("neighbours of 100% of 300")
+
+
+def test_rows_that_fill_up_groups_give_no_warning():
+    for rows in (8, 12, 24, 48, 100):
+        features = np.random.default_rng(rows).normal(size=(rows, 1)).astype(np.float32)
+        base, queries = features[:-3], features[-3:]
+        for k in (1, 5):
+            np.testing.assert_array_equal(nearest(base, queries, k)[0], brute_force(base, queries, k)[0])

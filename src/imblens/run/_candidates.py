@@ -122,7 +122,8 @@ class Candidates:
         for low in range(begin, end, columns.tile):
             high = min(low + columns.tile, end)
             product = self._product[: len(rows) * (high - low)].reshape(high - low, len(rows))
-            np.matmul(columns.bounds[low:high], left.T, out=product)
+            with np.errstate(invalid="ignore"):  # the BLAS fills up with zeros, which infinities are multiplied by
+                np.matmul(columns.bounds[low:high], left.T, out=product)
             self._keep(rows, low, product)
             if self._fresh > len(self._left) * (columns.k + FRESH):
                 self._tighten()
