@@ -81,6 +81,13 @@ def test_ray_gives_the_same_result_and_is_stopped_afterwards(tmp_path: Path) -> 
     assert not (home / ".ray").exists()
 
 
+def same_in_a_process(script: str, folder: Path, **environment: str) -> None:
+    """Run a script that compares results, in a process of its own."""
+    words, environment = [sys.executable, "-c", script, str(folder)], {**os.environ, **environment}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+
+
 KILLED = """
 import os, sys
 from dataclasses import replace
@@ -111,9 +118,7 @@ print("the same")
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", KILLED, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
-    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+    same_in_a_process(KILLED, tmp_path)
 
 
 NEIGHBOURS = """
@@ -155,9 +160,7 @@ print("the same")
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_neighbours_are_tasks_with_the_same_result_and_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", NEIGHBOURS, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
-    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+    same_in_a_process(NEIGHBOURS, tmp_path)
 
 
 NODES = """
@@ -238,10 +241,7 @@ print("the same")
 @pytest.mark.thorough
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_two_nodes_of_which_one_ends_half_way_give_the_same_findings(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", NODES, str(tmp_path)]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=environment)
-    assert done.stdout.strip().endswith("the same"), done.stderr[-2000:]
+    same_in_a_process(NODES, tmp_path, RAY_USAGE_STATS_ENABLED="0", RAY_raylet_start_wait_time_s="120")
 
 
 def test_an_address_without_a_cluster_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

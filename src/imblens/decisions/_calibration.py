@@ -264,12 +264,14 @@ def calibration_draws(
     steps = np.linalg.solve(root.T, rng.normal(size=(len(information), draws))).T  # covariance: the inverse
     of_labels = len(precision) - (np.diag(np.linalg.inv(information)) * precision).sum()  # effective parameters
     steps *= np.sqrt(len(logits) / max(len(logits) - of_labels, 1.0))
+    return moved(fitted, np.asarray(steps))
+
+
+def moved(fitted: Calibration, steps: Floats) -> list[Calibration]:
+    """Calibrations (2C + 1,) steps away: log temperature, biases, biases of the predicted class."""
+    assert fitted.own is not None
+    temperature, bias, own = np.split(steps, [1, 1 + len(fitted.bias)], axis=1)
     return [
-        replace(
-            fitted,
-            temperature=fitted.temperature * float(np.exp(step[0])),
-            bias=fitted.bias + step[1 : 1 + n_classes],
-            own=fitted.own + step[1 + n_classes :],
-        )
-        for step in steps
+        replace(fitted, temperature=fitted.temperature * float(np.exp(t[0])), bias=fitted.bias + b, own=fitted.own + o)
+        for t, b, o in zip(temperature, bias, own, strict=True)
     ]

@@ -14,13 +14,13 @@ from imblens.decisions._estimate_many import (
     adjusted,
     chances,
     measures_of_many,
-    predicted_classes,
 )
 from imblens.decisions._expected import Measures, black_box_shares, expected_measures
 from imblens.decisions._labelled import Instances
 from imblens.decisions._many_draws import many_calibration_draws
 from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._shift import label_shift_p, shares_p
+from imblens.run import predicted_classes
 
 Floats = NDArray[np.float64]
 

@@ -27,12 +27,6 @@ class Pairs(NamedTuple):
     to: Integers
 
 
-def predicted_classes(logits: NDArray[Any] | LogitRows) -> Integers:
-    """(n,) class of the largest logit."""
-    blocks = in_blocks(*logits.shape)
-    return np.concatenate([np.asarray(logits[rows]).argmax(axis=1) for rows in blocks]).astype(np.int64)
-
-
 def chances(
     calibration: Calibration,
     logits: NDArray[Any] | LogitRows,

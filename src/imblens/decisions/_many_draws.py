@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.decisions._calibration import Calibration, label_precision
+from imblens.decisions._calibration import Calibration, label_precision, moved
 from imblens.run import LogitRows, in_blocks
 
 Floats = NDArray[np.float64]
@@ -33,7 +32,6 @@ def many_calibration_draws(
     References:
         Papandreou and Yuille 2010, Gaussian sampling by local perturbations.
     """
-    assert fitted.own is not None
     information = _Information(fitted, logits, draws, rng)
     precision = label_precision(information.n_classes)
     right = information.slopes + np.sqrt(precision)[:, None] * rng.normal(size=information.slopes.shape)
@@ -41,16 +39,7 @@ def many_calibration_draws(
     n = len(logits)
     of_labels = len(precision) - float((steps**2).mean(axis=0) @ precision)  # effective parameters
     steps *= np.sqrt(n / max(n - max(of_labels, 0.0), 1.0))
-    c = information.n_classes
-    return [
-        replace(
-            fitted,
-            temperature=fitted.temperature * float(np.exp(step[0])),
-            bias=fitted.bias + step[1 : 1 + c],
-            own=fitted.own + step[1 + c :],
-        )
-        for step in steps
-    ]
+    return moved(fitted, steps)
 
 
 class _Information:

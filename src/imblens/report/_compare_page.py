@@ -72,12 +72,9 @@ def notebook_html(comparison: Comparison) -> str:
 
 
 def _figures(comparison: Comparison) -> dict[str, Figure]:
-    from threading import Thread
+    from imblens.report._figures import draw_all, warm_up_beside
 
-    from imblens.report._figures import draw_all, room_to_draw, warm_up
-
-    room_to_draw()
-    Thread(target=warm_up, daemon=True).start()
+    warm_up_beside()
     charts = comparison.charts()
     items = ((f"figure-{i + 1}", chart) for i, chart in enumerate(charts.values()))
     drawn: dict[str, Figure] = {}

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from imblens.base.memory import refuse_few_addresses
@@ -85,7 +86,7 @@ class Figure:
 def room_to_draw() -> None:
     """Refuse to draw under a limit on address space with which the drawing engine would end the process.
 
-    It is called before the engine starts: before other threads do, and before anything is computed for a report.
+    It is called where the engine starts, and by commands before anything is computed for a report.
     """
     refuse_few_addresses(ADDRESSES, "drawing charts needs")
 
@@ -163,6 +164,12 @@ def warm_up() -> None:
     import vl_convert
 
     vl_convert.vegalite_to_svg({"data": {"values": [{"a": 1}]}, "mark": "point"})
+
+
+def warm_up_beside() -> None:
+    """Start the drawing engine in a thread, if there is room for it."""
+    room_to_draw()
+    Thread(target=warm_up, daemon=True).start()
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from imblens.lenses import Finding
 from imblens.report._ahead import drawn_ahead
 from imblens.report._class_table import ENDS, MANY_CLASSES
 from imblens.report._evidence import ends
-from imblens.report._figures import Figure, draw_all, room_to_draw, warm_up
+from imblens.report._figures import Figure, draw_all, warm_up_beside
 
 if TYPE_CHECKING:
     from imblens.report._data import AuditFields
@@ -36,7 +35,6 @@ def figures(audit: AuditFields) -> Drawn:
         >>> [chart for _, chart in drawn]
         ['feature_overlap_pairs', 'feature_overlap']
     """
-    room_to_draw()
     found: dict[tuple[str, str], Figure | Exception | None] = {}
     rest = iter(draw_all(_charts(audit, found), audit.run.classes))
     kept: Drawn = {}
@@ -74,6 +72,6 @@ def _charts(audit: AuditFields, drawn: dict[tuple[str, str], Figure | Exception 
             continue
         for chart, made in (finding if kept is None else _of_classes(finding, kept)).charts().items():
             if not drawn:
-                Thread(target=warm_up, daemon=True).start()  # while Altair is imported
+                warm_up_beside()  # while Altair is imported
             drawn[name, chart] = None
             yield f"figure-{len(drawn)}", made

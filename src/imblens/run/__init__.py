@@ -21,6 +21,7 @@ from imblens.run._logit_rows import AT_ONCE as AT_ONCE
 from imblens.run._logit_rows import LogitRows as LogitRows
 from imblens.run._logit_rows import in_blocks as in_blocks
 from imblens.run._logit_rows import logits_of_head as logits_of_head
+from imblens.run._logit_rows import predicted_classes as predicted_classes
 from imblens.run._merge import merge as merge
 from imblens.run._merge import shard_note as shard_note
 from imblens.run._neighbours import APPROXIMATE_ABOVE as APPROXIMATE_ABOVE

@@ -58,3 +58,13 @@ def in_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(0, n_rows)
     else:
         yield from row_blocks(n_rows, n_columns)
+
+
+def predicted_classes(logits: NDArray[Any] | LogitRows) -> NDArray[np.int64]:
+    """(n,) class of the largest of (n, C) logits.
+
+    >>> predicted_classes(np.array([[0.5, 2.0], [1.0, 0.0]])).tolist()
+    [1, 0]
+    """
+    found = [logits[rows].argmax(axis=1) for rows in in_blocks(*logits.shape)]
+    return np.concatenate(found).astype(np.int64)

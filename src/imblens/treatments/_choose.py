@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imblens.base.progress import tracked
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Part, Run, Split, in_blocks
+from imblens.run import Head, Part, Run, Split, in_blocks, logits_of_head, predicted_classes
 from imblens.treatments._base import Criterion, Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
@@ -214,7 +214,7 @@ def _like_plain(run: Run) -> bool:
         return True
     features, labels = np.asarray(run.train.features), run.train.labels
     refitted = train_head(features, labels, run.n_classes, recipe=PLAIN)
-    same = _predicted(run.head, features) == _predicted(refitted, features)
+    same = np.equal(*(predicted_classes(logits_of_head(head, features)) for head in (run.head, refitted)))
     return class_mean(same.astype(np.float64), labels) >= SAME
 
 
@@ -293,9 +293,3 @@ def _judge(head: Head, features: NDArray[Any], labels: NDArray[np.int64]) -> tup
         own = logits[np.arange(len(truth)), truth]
         nll[rows] = np.log(np.exp(logits, out=logits).sum(axis=1)) - own
     return correct, nll
-
-
-def _predicted(head: Head, features: NDArray[Any]) -> NDArray[np.int64]:
-    """(n,) class of the largest logit."""
-    blocks = in_blocks(len(features), len(head.bias))
-    return np.concatenate([head(features[rows]).argmax(axis=1) for rows in blocks])
