@@ -113,7 +113,7 @@ def test_a_label_with_a_threshold_that_is_too_high_names_the_recall_of_both_thre
     run = labels_run(shift=-3)
     table = diagnosis(run).tables["diagnosis"].set_index("class")
     thresholds = ranking(run).tables["ranking_thresholds"].set_index("class")
-    assert table["cause"].tolist() == ["threshold"] * 3 and table["treatment"].tolist() == ["eos"] * 3
+    assert table["cause"].tolist() == ["threshold"] * 3 and table["treatment"].tolist() == ["refit"] * 3
     for name, row in table.iterrows():
         gain = thresholds.loc[name, "recall"] - thresholds.loc[name, "recall_at_half"]
         assert row["strength"] == pytest.approx(gain, abs=5e-4) and gain >= 0.1
@@ -156,9 +156,9 @@ def advised(run: Run, name: str, cause: str) -> str:
     return str(table.loc[(table["class"] == name) & (table["cause"] == cause), "treatment"].iloc[0])
 
 
-def test_a_head_that_is_balanced_already_is_not_adjusted_again() -> None:
+def test_a_new_head_is_advised_against_overlap_whether_the_present_one_is_balanced_or_not() -> None:
     plain = confused(apart=0.5)
-    assert advised(plain, "b", "overlap") == "logit_adjustment"
+    assert advised(plain, "b", "overlap") == "refit"
     assert advised(replace(plain, meta={**plain.meta, "loss": "weighted_ce"}), "b", "overlap") == "refit"
     treated = {"name": "crt", "criterion": "balanced_accuracy"}
     assert advised(replace(plain, meta={**plain.meta, "treatment": treated}), "b", "overlap") == "refit"
@@ -180,7 +180,7 @@ def test_no_head_is_advised_where_none_gains() -> None:
     assert advised(run, "a", "overlap").startswith(
         "more varied instances, with the network trained on them (another head"
     )
-    assert advised(run, "b", "overlap") == "logit_adjustment"
+    assert advised(run, "b", "overlap") == "refit"
     texts = replace(run.train.parts[0], table=pd.DataFrame({"preview": ["a short text"] * 3 * N}))
     assert advised(replace(run, train=replace(run.train, parts=(texts,))), "a", "overlap").startswith(
         "more varied texts,"

@@ -7,7 +7,7 @@ import numpy as np
 from imblens.errors import NotApplicable
 from imblens.lenses.diagnosis.causes import Cause
 from imblens.lenses.headroom import NOTABLE, headroom
-from imblens.run import Run, balanced_by, inputs_name
+from imblens.run import Run, inputs_name
 
 NO_HEAD = "more varied {inputs}, with the network trained on them (another head cannot help this class)"
 
@@ -18,8 +18,6 @@ def advice(run: Run, cause: Cause, name: str) -> str:
         return cause.treatment.format(inputs=inputs_name(run))
     if _exhausted(run, name):
         return NO_HEAD.format(inputs=inputs_name(run))
-    if cause.treatment == "logit_adjustment" and balanced_by(run):
-        return "refit"
     return cause.treatment
 
 

@@ -26,7 +26,7 @@ class Cause:
 
 CAUSES = (
     Cause("few_examples", "few examples", "eos"),
-    Cause("overlap", "overlap", "logit_adjustment"),
+    Cause("overlap", "overlap", "refit"),
     Cause("sub_concepts", "a rare sub-concept", "collect or augment {inputs} of its rare sub-concept"),
     Cause("label_noise", "wrong labels", "check its label suspects, then train without them"),
     Cause(

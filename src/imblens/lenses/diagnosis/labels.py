@@ -79,10 +79,10 @@ def _cause(
             f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}. "
             "Use that threshold where you predict, or balance the head."
         )
-        return "threshold", round(at_own - at_half, 3), text, "eos"
+        return "threshold", round(at_own - at_half, 3), text, "refit"
     if false_positives > TOO_MANY:
         text = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
-        return "threshold", round(false_positives, 3), text, "eos"
+        return "threshold", round(false_positives, 3), text, "refit"
     if rank["outcome"] == "undetermined":
         text = f"{ranked}: {evidence(positives, groups, 'positive')} cannot show whether it is ranked well."
         return "too few to tell", 0.0, text, "more test instances that have the label"
