@@ -163,6 +163,18 @@ def test_a_loss_that_balances_is_reported() -> None:
     assert len(better.meta["treatment"]["notes"]) == 1  # once, not once a label
 
 
+def test_labels_that_a_treatment_balanced_before_are_reported_once() -> None:
+    run = treat(made(), "refit")
+    with pytest.warns(ImblensWarning, match="refit has balanced this head already"):
+        better = treat(run, "logit_adjustment", tau=1)
+    notes = [note for note in better.meta["treatment"]["notes"] if "over-corrects" in note]
+    assert len(notes) == 1  # once, not once a label
+    kept = {**run.meta["treatment"], "facts": {"labels": {"few": {}}}}  # the others kept their rows
+    run = replace(run, meta={**run.meta, "treatment": kept})
+    with pytest.warns(ImblensWarning, match="^few: logit_adjustment: refit has balanced this head already"):
+        treat(run, "logit_adjustment", tau=1)
+
+
 def test_a_row_that_puts_all_instances_on_one_side_is_not_used() -> None:
     weight, bias = np.eye(3, 6, dtype=np.float32), np.array([-0.3, -1.0, -1.0], np.float32)
     weight[1:] *= 0.01  # few and rare: all negative, and all positive once their log odds are taken out

@@ -130,8 +130,15 @@ def one_label(run: Run, c: int) -> Run:
         val=None if run.val is None else _of_two(run.val, c, classes, head),
         head=head,
         classes=classes,
-        meta={key: value for key, value in run.meta.items() if key != "treatment"},
+        meta=_of_label_only(run.meta, name),
     )
+
+
+def _of_label_only(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What is known of the run, with the treatment before only where it gave the label a new row."""
+    before = meta.get("treatment")
+    treated = before.get("facts", {}).get("labels", {}) if isinstance(before, Mapping) else {}
+    return {key: value for key, value in meta.items() if key != "treatment" or name in treated}
 
 
 def _of_two(split: Split, c: int, classes: tuple[str, str], head: Head | None) -> Split:
