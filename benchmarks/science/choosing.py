@@ -6,6 +6,9 @@ points of balanced accuracy. Compared are `best`, which sees training features a
 for every network. A last line gives "the best of the other networks": on each network, the candidate with the highest mean
 accuracy on the other networks of its kind (memorised, that is with a training accuracy of 0.98 or more, or not), so that no
 network is judged by a choice that was made on it. The test split judges the ways of choosing here; it is never used to choose.
+
+The rule of `best` was chosen on some of these networks (`CHOSEN_ON`, by file name); its mean regret is printed for those and
+for the others apart.
 """
 
 from __future__ import annotations
@@ -22,6 +25,18 @@ from imblens.run import Run
 from imblens.treatments import best_candidates, treat, treatment_summary
 
 MEMORISED = 0.98  # training accuracy
+CHOSEN_ON = frozenset(  # networks that the rule of `best` was chosen on
+    (
+        "unaugmented-0",
+        "unaugmented-1",
+        "unaugmented-2",
+        "shapes-0",
+        "digits-0",
+        "digits-1",
+        "digits-2",
+        "eos_features_10",
+    )
+)
 ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "always eos": ("eos", {"k_neighbors": 200}),
     "always refit": ("refit", {}),
@@ -96,8 +111,28 @@ def main(paths: list[str]) -> int:
         print(
             f"| the best of the other networks ({len(others)}) | {np.mean(others):.2f} | {spread} | {np.max(others):.1f} |"
         )
+    for line in apart([Path(path).stem for path in paths], regrets["best"]):
+        print(f"\n{line}")
     print(f"\n`best` is below the head as it is, by more than the 95% interval, on {below} of {len(paths)} networks.")
     return 0
+
+
+def apart(names: list[str], regrets: list[float]) -> list[str]:
+    """Mean regret of `best` on networks that its rule was chosen on, and on the others; none where there are no such networks.
+
+    Example:
+        >>> apart(["shapes-1", "new"], [1.0, 0.5])
+        ['Mean regret of `best` on the 2 networks that its rule was not chosen on: 0.75.']
+    """
+    lines = []
+    for chosen, what in ((True, "was"), (False, "was not")):
+        own = [regret for name, regret in zip(names, regrets, strict=True) if (name in CHOSEN_ON) == chosen]
+        if own:
+            word = "network" if len(own) == 1 else "networks"
+            lines.append(
+                f"Mean regret of `best` on the {len(own)} {word} that its rule {what} chosen on: {np.mean(own):.2f}."
+            )
+    return lines
 
 
 def held_out_regrets(tables: list[tuple[bool, dict[tuple[Any, ...], float]]]) -> list[float]:
