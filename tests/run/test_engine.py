@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from typer.testing import CliRunner
 from imblens import Run, audit
 from imblens.cli import app
 from imblens.errors import DependencyError, InputError, MissingError
-from imblens.run import engine
+from imblens.run import _exact, engine
+from imblens.run._engine import uses_ray
 
 SAME = """
 import os, sys
@@ -273,3 +277,25 @@ def test_an_engine_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DependencyError, match=r"imblens\[ray\]"):
         audit(run, engine="ray")
     assert audit(run, lenses=["archetypes"]).findings
+
+
+@pytest.mark.parametrize("search", [(), ("--exact",)], ids=["by default", "--exact"])
+def test_neighbours_are_searched_by_the_engine_that_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: tuple[str, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", train_features=rng.normal(size=(60, 3)), train_labels=np.repeat([0, 1], 30))
+    seen = []
+    on_engine = _exact._Search.on_engine
+
+    def spied(self: _exact._Search, rows: np.ndarray, progress: Callable[[str], object] | None) -> Iterator[Any]:
+        seen.append(uses_ray())
+        return on_engine(self, rows, progress)
+
+    monkeypatch.setattr(_exact._Search, "on_engine", spied)
+    monkeypatch.setattr("imblens.run._engine.connected", nullcontext)  # too few instances for a task
+    words = ["audit", str(tmp_path / "a.npz"), "--lens", "archetypes", "--out", str(tmp_path / "out"), *search]
+    for name in ("local", "ray"):
+        done = CliRunner().invoke(app, [*words, "--force", "--engine", name])
+        assert done.exit_code == 0, done.output
+    assert seen == [False, True]

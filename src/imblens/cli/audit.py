@@ -94,6 +94,7 @@ def command(
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
     from imblens.lenses import find_lens
     from imblens.report import QUICK_MAP, audit, drawing_ahead, room_to_draw
+    from imblens.run import engine as computing
 
     room_to_draw()
     for name in lens:
@@ -119,24 +120,23 @@ def command(
         skip = "embedding_map"
     elif draw_map is None and not lens and n_instances > QUICK_MAP:
         skip = {"embedding_map": f"the map of {n_instances:,} instances takes long; add --map to compute it."}
-    if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
-        run.neighbours(MOST_K if not lens else USUAL_K, approximate=approximate, progress=progress)
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     with drawing_ahead(run) as on_finding:
         if on_finding is None:
             Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
-        found = audit(
-            run,
-            lenses=lens or None,
-            of=of,
-            options=options,
-            on_step=progress,
-            on_finding=on_finding,
-            skip=skip,
-            engine=engine,
-            address=address,
-            deployment=sections,
-        )
+        with computing(engine, address):
+            if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
+                run.neighbours(MOST_K if not lens else USUAL_K, approximate=approximate, progress=progress)
+            found = audit(
+                run,
+                lenses=lens or None,
+                of=of,
+                options=options,
+                on_step=progress,
+                on_finding=on_finding,
+                skip=skip,
+                deployment=sections,
+            )
         report = found.save(out, force=True, papers=papers, gallery=_native(found) if gallery else False)
     emit(
         result(found, report),
