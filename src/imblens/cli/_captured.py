@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from imblens.base.remote import COPIES
+from imblens.cli._shared import Stopped
 from imblens.errors import ImblensError, InputError
 from imblens.run import Run
 
@@ -108,6 +112,8 @@ def sharded(splits: Mapping[str, Any], index: int, of: int) -> tuple[dict[str, A
 def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: str | None) -> Run:
     """Capture in Ray tasks, a shard each, into OUT/parts, and merge them; a task whose worker is killed is tried again.
 
+    OUT/parts is removed when the shards are merged; if that fails, the finished ones stay there.
+
     Two shards for every GPU of the cluster, or every core where it has none. All workers must be able to read the data and
     to write to `out`.
     """
@@ -115,7 +121,7 @@ def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: st
 
     parts = out / "parts"
     shutil.rmtree(parts, ignore_errors=True)
-    try:
+    with finished_kept(parts, out, progress):
         with connected(address):
             import ray
 
@@ -137,9 +143,44 @@ def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: st
                 if failed is not None:
                     raise InputError(failed)
                 progress(f"captured {index + 1} of {of} shards")
-        return merge(folders, out, force=True)
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+        run = merge(folders, out, force=True)
+    shutil.rmtree(parts, ignore_errors=True)
+    return run
+
+
+@contextmanager
+def finished_kept(parts: Path, out: Path, progress: Progress) -> Iterator[None]:
+    """After an error or Ctrl-C, keep the shards that were captured, and add to the message how they become the run."""
+    try:
+        yield
+    except BaseException as error:
+        finished = [folder for folder in parts.glob("shard-*") if (folder / "run.json").exists()]
+        if not finished or COPIES.origin(out) is not None:
+            shutil.rmtree(parts, ignore_errors=True)
+            raise
+        for folder in set(parts.iterdir()) - set(finished):
+            shutil.rmtree(folder, ignore_errors=True)
+        hint = _to_finish(finished, parts, out)
+        if isinstance(error, ImblensError):
+            raise type(error)(error.message, hint=f"{error.hint} {hint}".lstrip()) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped("interrupted.", hint=hint) from None
+        progress(hint)
+        raise
+
+
+def _to_finish(finished: Sequence[Path], parts: Path, out: Path) -> str:
+    """What is kept, and what to type."""
+    of = int(json.loads((finished[0] / "run.json").read_text(encoding="utf-8"))["shard"]["of"])
+    joined = f"imblens merge {quote(str(parts))}/shard-* --out {quote(str(out))} --force"
+    if len(finished) == of:
+        return f"All {of} shards are kept; join them with: {joined}"
+    names = {folder.name for folder in finished}
+    lacking = next(index for index in range(of) if f"shard-{index}" not in names)
+    return (
+        f"{len(finished)} of {of} shards are kept in {parts}. Capture the others, the next with --shard {lacking}/{of} "
+        f"--out {quote(str(parts / f'shard-{lacking}'))}, then join them with: {joined}"
+    )
 
 
 def shard_task(asked: Asked, place: str, out: Path, index: int, of: int) -> str | None:
