@@ -81,8 +81,9 @@ def make(folder: Path, size: Size, seed: int = 0) -> Path:
                 files += write_part(stage / name / f"part-{number:05d}", part, start=low)
                 parts.append(Part(np.broadcast_to(np.float32(0), features.shape), own))
             splits[name] = Split(tuple(parts), classes, name, head)
-    run = Run(splits["train"], splits["test"], head, classes, meta={"data": {"source": "benchmarks.scale"}})
-    return seal(folder, run, [folder / file.relative_to(stage) for file in files])
+        run = Run(splits["train"], splits["test"], head, classes, meta={"data": {"source": "benchmarks.scale"}})
+        seal(stage, run, files)
+    return folder
 
 
 def audited(run: Path, out: Path, *options: str) -> dict[str, Any]:

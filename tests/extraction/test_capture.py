@@ -21,10 +21,11 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import imblens
 from imblens.data import ImageSplit
-from imblens.errors import ExistsError, InputError, MissingError, NotApplicable, ShapeError
+from imblens.errors import ExistsError, InputError, MissingError, NotApplicable, ShapeError, StorageError
 from imblens.extraction import Probe, ProbeBatch, capture
 from imblens.models import build_model
 from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
+from tests.run.full_disk import state
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.integers(0, 256, size=(11, 8, 6, 3), dtype=np.uint8)
@@ -218,6 +219,24 @@ def test_a_capture_that_fails_late_leaves_the_run_before_it(tmp_path: Path) -> N
     with pytest.raises(InputError, match="hold NaN"):
         capture(Nan(False), train=(images, LABELS), batch_size=3, out=tmp_path / "run", force=True)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_a_capture_that_fails_at_its_last_file_leaves_the_run_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(sequential(), train=(IMAGES, LABELS), test=(IMAGES, LABELS), out=tmp_path)
+    before = state(tmp_path)
+
+    def full(*_: object) -> None:
+        raise StorageError("cannot write run.json: disk full.")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="disk full"):
+        patch.setattr("imblens.run._write._write_manifest", full)
+        capture(sequential(), train=(IMAGES[:6], LABELS[:6]), out=tmp_path, force=True)
+    assert state(tmp_path) == before
+    run = capture(sequential(), train=(IMAGES[:6], LABELS[:6]), out=tmp_path, force=True)
+    assert run.train.parts[0].table_path == tmp_path / "train" / "part-00000" / "instances.parquet"
+    assert len(run.train.instances(["id"])) == len(run.train) == 6
 
 
 def test_meta_states_what_made_it() -> None:

@@ -15,6 +15,7 @@ from imblens import audit
 from imblens.cli import main
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run import Head, Part, Run, Split, merge
+from tests.run.full_disk import WRITES, full_at, state
 
 N = {"train": 101, "test": 40}
 CLASSES = ("a", "b", "c")
@@ -145,6 +146,27 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     assert {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()} == before
     assert len(Run.load(out).train) == N["train"]
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_whichever_write_finds_the_disk_full_an_earlier_run_and_the_shards_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    parts = shards(tmp_path / "shards", 2)
+    out = tmp_path / "run"
+    whole(seed=1).save(out)
+    before = state(tmp_path)
+    monkeypatch.setattr("sys.argv", ["imblens", "merge", *map(str, parts), "--out", str(out), "--force"])
+    for number in range(1, 100):
+        with full_at(call, number) as calls, pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err
+        if not ended.value.code:
+            break
+        assert ended.value.code == 2 and [line.split(":")[0] for line in said.splitlines()] == ["error", "hint"], said
+        assert state(tmp_path) == before, f"{call} {number}: {calls[-1]}"
+    assert len(calls) == number - 1 >= 5
+    np.testing.assert_array_equal(Run.load(out).train.features, whole().train.features)
 
 
 def test_the_command_ends_with_one_sentence_and_code_2(

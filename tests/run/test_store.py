@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from imblens.base.files import claim, write_atomic, write_text
 from imblens.errors import ExistsError, ImblensError, InputError, MissingError, StorageError
 from imblens.run import Head, Part, Run, Split
+from tests.run.full_disk import WRITES, full_at, state
 
 RNG = np.random.default_rng(3)
 CLASSES = ("ant", '"><img src=x onerror=1>', "رتيلاء 🕷")
@@ -212,13 +214,45 @@ def test_a_save_that_fails_leaves_the_run_before_it(tmp_path: Path, monkeypatch:
     assert len(Run.load(folder).train) == len(make().train)
 
 
-def test_a_killed_save_is_seen_as_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["seal", "_write_manifest", "sha256"])
+def test_a_save_that_is_stopped_at_its_end_leaves_the_run_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     folder = make().save(tmp_path / "run")
-    monkeypatch.setattr("imblens.run._write._write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    before = state(folder)
+    monkeypatch.setattr(f"imblens.run._write.{step}", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        make().save(folder, force=True)
-    with pytest.raises(MissingError, match="not a complete run"):
-        Run.load(folder)
+        make(1).save(folder, force=True)
+    assert state(folder) == before
+    Run.load(folder)
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_whichever_write_finds_the_disk_full_the_run_before_is_kept(tmp_path: Path, call: str) -> None:
+    folder = make(3).save(tmp_path / "run")
+    (folder / "train" / "notes.txt").write_text("mine")
+    before = state(folder)
+    bare = make(1)
+    bare = Run(replace(bare.train, name="train"), None, None, CLASSES, val=replace(bare.train, name="val"))
+    for number in range(1, 100):
+        with full_at(call, number) as calls:
+            try:
+                bare.save(folder, force=True)
+            except StorageError as error:
+                assert "disk full" in str(error)
+                assert state(folder) == before, f"{call} {number}: {calls[-1]}"
+                continue
+        break
+    assert len(calls) == number - 1 >= 5
+    files = {str(file.relative_to(folder)) for file in state(folder) if file.is_file()}
+    parts = {
+        f"{split}/part-00000/{name}"
+        for split in ("train", "val")
+        for name in ("features.npy", "logits.npy", "instances.parquet")
+    }
+    assert files == {"run.json", "train/notes.txt", *parts}
+    assert not (folder / "test").exists()  # and no empty folder
+    np.testing.assert_array_equal(Run.load(folder).val.features, bare.val.features)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs root to mount a small disk")

@@ -41,7 +41,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise storage_error(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def temporary_folder(within: Path) -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=within))
     except OSError as error:
-        raise _storage_error(within, error) from error
+        raise storage_error(within, error) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -106,7 +106,7 @@ def claim(out: Path, *, force: bool) -> Path:
     except (ExistsError, StorageError):
         raise
     except OSError as error:
-        raise _storage_error(out, error) from error
+        raise storage_error(out, error) from error
     sweep(out)
     return out
 
@@ -132,7 +132,7 @@ def claim_file(path: Path, *, force: bool) -> Path:
         for stale in path.parent.glob(_temporary_of(path) + "*"):
             stale.unlink(missing_ok=True)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise storage_error(path, error) from error
     return path
 
 
@@ -159,7 +159,8 @@ def _umask() -> int:
     return mask
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """What to raise where the system refused to write `path`, which was left as it was."""
     reason, hint = error.strerror or str(error), "Choose another --out."
     if error.errno == errno.ENOSPC or "requested and" in str(error):
         folder = next((p for p in (path, *path.parents) if p.exists()), Path())

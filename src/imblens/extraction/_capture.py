@@ -183,7 +183,12 @@ def capture(
     folder = None if out is None else claim(prepared(out, force=force), force=force)
     colouring = Colours()
     wanted: list[Probe] = [colouring, *probes] if colours else list(probes)
-    with torch.inference_mode(False), as_found(network, where), exact_float32(where):
+    with (
+        nullcontext() if folder is None else staged(folder) as stage,
+        torch.inference_mode(False),
+        as_found(network, where),
+        exact_float32(where),
+    ):
         trial = ForwardPass(
             network, HeadReading("", "features"), (), device=where, dtype=dtype, bf16=False, forward=forward
         )
@@ -219,30 +224,39 @@ def capture(
             name: Walk(reader, forward_pass, names.of_outputs, single, names.order, thumbnails, progress)
             for name, reader in readers.items()
         }
-        collected, seen_in_walks = _walked(walks, reading, size, folder)
-    splits, head = _splits(collected, names.of_outputs, forward_pass, task)
-    shown = splits.get("test") or splits["train"]
-    late = (names.unlabelled(splits["train"].class_counts), permutation_note(shown))
-    notes += seen_in_walks
-    for seen in filter(None, late):
-        notes.append(seen)
-        (progress or str)(seen)
-    settings = {"batch_size": size, "precision": precision, "device": where.type, "threads": torch.get_num_threads()}
-    facts = {
-        **_described(meta or {}, network, readers["train"], reading, rules),
-        **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
-        "capture": settings,
-        **{probe.name: probe.describe() for probe in forward_pass.probes},
-        **{probe: {"skipped": reason} for probe, reason in skipped.items()},
-    }
-    kind: Any = "multilabel" if splits["train"].multilabel else "multiclass"
-    held: Any = {"test": splits.get("test"), "val": splits.get("val")}
-    run = Run(train=splits["train"], **held, head=head, classes=names.of_outputs, task=kind, meta=facts)
-    if folder is None:
+        collected, seen_in_walks = _walked(walks, reading, size, stage)
+        splits, head = _splits(collected, names.of_outputs, forward_pass, task)
+        shown = splits.get("test") or splits["train"]
+        late = (names.unlabelled(splits["train"].class_counts), permutation_note(shown))
+        notes += seen_in_walks
+        for seen in filter(None, late):
+            notes.append(seen)
+            (progress or str)(seen)
+        settings = {
+            "batch_size": size,
+            "precision": precision,
+            "device": where.type,
+            "threads": torch.get_num_threads(),
+        }
+        facts = {
+            **_described(meta or {}, network, readers["train"], reading, rules),
+            **({"notes": [*(meta or {}).get("notes", ()), *notes]} if notes else {}),
+            "capture": settings,
+            **{probe.name: probe.describe() for probe in forward_pass.probes},
+            **{probe: {"skipped": reason} for probe, reason in skipped.items()},
+        }
+        kind: Any = "multilabel" if splits["train"].multilabel else "multiclass"
+        held: Any = {"test": splits.get("test"), "val": splits.get("val")}
+        run = Run(train=splits["train"], **held, head=head, classes=names.of_outputs, task=kind, meta=facts)
+        if stage is not None:
+            seal(stage, run, [file for parts in collected.values() for file in parts.files])
+    if folder is None or stage is None:
         return run
-    seal(folder, run, [file for parts in collected.values() for file in parts.files])
+    for parts in collected.values():
+        parts.moved(stage, folder)
+    moved, _ = _splits(collected, names.of_outputs, forward_pass, task)
     COPIES.push(only=folder)
-    return replace(run, path=folder)
+    return replace(run, path=folder, **moved)  # type: ignore[arg-type]
 
 
 def _check_known_labels(readers: Mapping[str, SplitReader], names: Names) -> None:
@@ -254,18 +268,14 @@ def _check_known_labels(readers: Mapping[str, SplitReader], names: Names) -> Non
 
 
 def _walked(
-    walks: Mapping[str, Walk], reading: HeadReading, size: int, folder: Path | None
+    walks: Mapping[str, Walk], reading: HeadReading, size: int, stage: Path | None
 ) -> tuple[dict[str, PartWriter], list[str]]:
-    """The parts of every split, in a folder moved to their place at the end, and notes."""
+    """The parts of every split, in a folder where one is given, and notes."""
     collected: dict[str, PartWriter] = {}
     notes: list[str] = []
-    with nullcontext() if folder is None else staged(folder) as stage:
-        for name, walk in walks.items():
-            collected[name] = walk.run(size, None if stage is None else stage / name)
-            notes += walk.notes(reading)
-    if folder is not None and stage is not None:
-        for parts in collected.values():
-            parts.moved(stage, folder)
+    for name, walk in walks.items():
+        collected[name] = walk.run(size, None if stage is None else stage / name)
+        notes += walk.notes(reading)
     return collected, notes
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run._class_order import permutation_note
 from imblens.run._part import Part
+from imblens.run._read import read_part
 from imblens.run._run import Run
 from imblens.run._split import Split
 from imblens.run._write import seal, staged, write_part
@@ -87,27 +87,23 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
     first = shards[0]
     interleaved = all(_complete(shards, name) for name in first.splits)
     files: list[Path] = []
-    counts: dict[str, int] = {}
+    splits: dict[str, Any] = {"test": None}
     with staged(out) as stage:
         for name in first.splits:
-            written = _written([shard.splits[name] for shard in shards], interleaved)
-            for number, part in enumerate(written):
-                files += write_part(stage / name / f"part-{number:05d}", part)
-                counts[name] = number + 1
-    files = [out / file.relative_to(stage) for file in files]
-    splits: dict[str, Any] = {"test": None} | {
-        name: Split(tuple(_placeholder(shards, name, counts[name])), first.classes, name, first.head) for name in counts
-    }
-    meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
-    notes = _notes(shards, interleaved)
-    run = Run(head=first.head, classes=first.classes, task=first.task, meta={**meta, "notes": notes}, **splits)
-    seal(out, run, files)
-    merged = Run.load(out)
-    permuted = permutation_note(merged.test or merged.train)
-    if permuted is not None and permuted not in notes:
-        seal(out, replace(run, meta={**run.meta, "notes": [*notes, permuted]}), files)
-        merged = Run.load(out)
-    return merged
+            parts = []
+            for number, part in enumerate(_written([shard.splits[name] for shard in shards], interleaved)):
+                place = stage / name / f"part-{number:05d}"
+                files += write_part(place, part)
+                parts.append(read_part(place, len(first.classes)))
+            splits[name] = Split(tuple(parts), first.classes, name, first.head)
+        meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
+        notes = _notes(shards, interleaved)
+        permuted = permutation_note(splits["test"] or splits["train"])
+        if permuted is not None and permuted not in notes:
+            notes.append(permuted)
+        meta["notes"] = notes
+        seal(stage, Run(head=first.head, classes=first.classes, task=first.task, meta=meta, **splits), files)
+    return Run.load(out)
 
 
 def _in_order(folders: Sequence[Path]) -> list[Run]:
@@ -243,16 +239,6 @@ def _interleaved(pieces: Sequence[list[tuple[Part, slice]]], n_rows: int, stored
     if names:
         table = pd.concat(tables, ignore_index=True).iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
     return Part(features, labels, logits, table)
-
-
-def _placeholder(shards: Sequence[Run], name: str, parts: int) -> Iterator[Part]:
-    """Parts without memory that have the length which run.json states."""
-    total = sum(len(shard.splits[name]) for shard in shards)
-    labels = np.zeros(1, np.int64)
-    for number in range(parts):
-        length = total if number == 0 else 0
-        empty = np.broadcast_to(np.float32(0), (length, shards[0].dim))
-        yield Part(empty, np.broadcast_to(labels, (length,)))
 
 
 def _notes(shards: Sequence[Run], interleaved: bool) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imblens.base.files import claim, sha256, temporary_folder, write_atomic, write_text
+from imblens.base.files import claim, sha256, storage_error, temporary_folder, write_atomic, write_text
 from imblens.base.locks import exclusive
 from imblens.base.versions import versions
 from imblens.errors import InputError
@@ -32,6 +32,7 @@ MANIFEST = {"schema", "task", "classes", "splits", "files"}  # keys of run.json 
 EXPECTED_META = ("data", "model", "loss", "seed")  # always in run.json; null where unknown
 ROW_GROUP = 10_000  # instances of a row group of instances.parquet
 SPLITS = ("train", "val", "test", "synthetic")
+PART_FILES = ("features.npy", "logits.npy", "instances.parquet")
 
 
 class Stored(Protocol):
@@ -60,7 +61,7 @@ class Stored(Protocol):
 
 @exclusive
 def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
-    """Write `run` as a folder. An earlier run in it stays until this one is complete; `run.json` is written last."""
+    """Write `run` as a folder. An earlier run in it stays until this one is complete."""
     _check_meta(run.meta)
     claim(path, force=force)
     files: list[Path] = []
@@ -70,52 +71,79 @@ def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
             for number, part in enumerate(split.parts):
                 files += write_part(stage / name / f"part-{number:05d}", part, start=start)
                 start += len(part)
-    return seal(path, run, [path / file.relative_to(stage) for file in files])
+        seal(stage, run, files)
+    return path
 
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """A folder inside `path` to write parts in; when all are complete they replace those of an earlier run.
+    """A folder inside `path` to write a run in; when `seal` completed it, its files replace those of an earlier run.
 
-    After an error or a kill the earlier run is unchanged. Meanwhile `path` holds both.
+    After an error the earlier run is unchanged. A kill can lose it only while files are renamed, at the very end. Until
+    then `path` holds both runs.
     """
     stage = temporary_folder(path)
     try:
         yield stage
-        (path / "run.json").unlink(missing_ok=True)
-        for name in SPLITS:
-            for stale in (path / name).glob("part-*"):
-                _remove_part(stale)
-            for part in (stage / name).glob("part-*"):
-                (path / name / part.name).mkdir(parents=True, exist_ok=True)
-                for file in part.iterdir():
-                    file.replace(path / name / part.name / file.name)
-            if (path / name).is_dir() and not any((path / name).iterdir()):
-                (path / name).rmdir()
+        if (stage / "run.json").exists():
+            _put_in_place(stage, path)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def seal(path: Path, run: Stored, files: list[Path]) -> Path:
+def seal(folder: Path, run: Stored, files: list[Path]) -> None:
     """Complete a folder whose parts were written: write the head, then `run.json`.
 
     Args:
-        path: the folder.
+        folder: of the parts, from `staged`.
         run: the run; its parts are not written again.
         files: the files of its parts.
     """
-    head_file = path / "head.safetensors"
-    if run.head is None:
-        head_file.unlink(missing_ok=True)
-    else:
+    if run.head is not None:
         from safetensors.numpy import save as dump
 
         tensors = {"weight": np.ascontiguousarray(run.head.weight), "bias": np.ascontiguousarray(run.head.bias)}
         blob = dump({**tensors, "unit": np.ones(1, np.float32)} if run.head.unit else tensors)
+        head_file = folder / "head.safetensors"
         write_atomic(head_file, lambda file: file.write(blob))
         files = [*files, head_file]
-    _write_manifest(path, run, files)
-    return path
+    _write_manifest(folder, run, files)
+
+
+def _put_in_place(stage: Path, path: Path) -> None:
+    """Rename the files of an earlier run out of the way, those in `stage` to their places; after an error, all back."""
+    moves = [(file, stage / "earlier" / file.relative_to(path)) for file in _files(path)]
+    moves += [(file, path / file.relative_to(stage)) for file in reversed(_files(stage))]  # run.json last
+    done: list[tuple[Path, Path]] = []
+    try:
+        for folder in dict.fromkeys(target.parent for _, target in moves):
+            folder.mkdir(parents=True, exist_ok=True)  # all that needs space, before anything is moved
+        for source, target in moves:
+            done.append((source, target))
+            source.replace(target)
+    except BaseException as error:
+        for source, target in reversed(done):
+            if target.exists():
+                target.replace(source)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
+        raise
+    finally:
+        _remove_empty(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of the run in a folder, `run.json` first."""
+    parts = [part / name for split in SPLITS for part in sorted((folder / split).glob("part-*")) for name in PART_FILES]
+    return [file for file in (folder / "run.json", folder / "head.safetensors", *parts) if file.is_file()]
+
+
+def _remove_empty(path: Path) -> None:
+    """Remove folders of parts and splits that hold nothing."""
+    for split in SPLITS:
+        for folder in (*(path / split).glob("part-*"), path / split):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def write_part(folder: Path, part: Part, *, start: int = 0) -> list[Path]:
@@ -210,10 +238,3 @@ def _write_manifest(path: Path, run: Stored, files: list[Path]) -> None:
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path / "run.json", text + "\n")
-
-
-def _remove_part(folder: Path) -> None:
-    for name in ("features.npy", "logits.npy", "instances.parquet"):
-        (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
