@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from imblens import audit
@@ -80,6 +83,63 @@ def test_any_order_of_shards_gives_the_same_files(tmp_path: Path) -> None:
         merge(order, out)
         written.append({file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()})
     assert all(files == written[0] for files in written[1:])
+
+
+def test_columns_of_shards_are_read_once_and_never_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n, of, size = 800, 4, 20_000
+    rng = np.random.default_rng(0)
+    parts = []
+    for index in range(of):
+        own = np.arange(index, n, of)
+        table = pd.DataFrame({"id": [str(i) for i in own], "thumbnail": [rng.bytes(size) for _ in own]})
+        part = Part(np.repeat(own[:, None], 3, axis=1).astype(np.float32), own % 3, None, table)
+        meta = {"shard": {"index": index, "of": of, "instances": {"train": n}}}
+        run = Run(Split((part,), CLASSES, "train", None), None, None, CLASSES, meta=meta)
+        parts.append(run.save(tmp_path / str(index)))
+    del table, part, run
+    read = []
+
+    def counted(function: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            found = function(*args, **options)
+            if "thumbnail" in options.get("columns", ()):
+                read.append(len(found))
+            return found
+
+        return call
+
+    iterate = pq.ParquetFile.iter_batches
+
+    def iterated(*args: Any, **options: Any) -> Any:
+        for batch in iterate(*args, **options):
+            read.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(pq, "read_table", counted(pq.read_table))
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iterated)
+    monkeypatch.setattr("imblens.run._merge.PART_ROWS", 40)
+    monkeypatch.setattr("imblens.run._merge.BATCH_ROWS", 16, raising=False)
+    tracemalloc.start()
+    merged = merge(parts, tmp_path / "run")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(read) == n and peak < n * size / 2, (read, peak)
+    assert len(merged.train.parts) == n // 40
+    assert merged.train.ids.tolist() == [str(i) for i in range(n)]
+    assert merged.train.features[:, 0].tolist() == list(range(n))
+
+
+def test_a_column_that_is_empty_in_a_part_of_a_shard_is_kept(tmp_path: Path) -> None:
+    groups = pd.Series([None] * 7 + ["a", "b"] * 47, dtype=object)  # of train
+    run = whole()
+    splits = {}
+    for name, split in run.splits.items():
+        table = split.parts[0].table.assign(group=groups.iloc[: len(split)].to_numpy(dtype=object))
+        splits[name] = replace(split, parts=(replace(split.parts[0], table=table),))
+    run = replace(run, **splits)
+    merged = merge(shards(tmp_path, 1, run), tmp_path / "run")
+    found = merged.train.instances(["group"])["group"].astype(object)
+    assert found.where(found.notna(), None).tolist() == groups.tolist()
 
 
 def test_shards_with_instances_left_out_follow_each_other(tmp_path: Path) -> None:

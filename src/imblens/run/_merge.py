@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imblens.base.files import claim
@@ -27,6 +29,8 @@ from imblens.run._write import seal, staged, write_part
 
 PART_ROWS = 100_000
 PART_BYTES = 2**28
+BATCH_ROWS = 1_024  # of the columns of a shard, read at a time
+BUFFER = 2**20  # bytes of a column of a shard, read at a time
 SAME = ("data", "model", "seed", "loss", "layer", "head", "preprocessing")  # facts that all shards share
 
 
@@ -197,10 +201,37 @@ def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
     stored = all(part.logits is not None for split in splits for part in split.parts)
     width = splits[0].dim + (splits[0].n_classes if stored else 0)
     step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
+    names = splits[0].parts[0].columns()
+    columns = [_Columns(split, names) for split in splits] if names else []
     for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
         pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
-        yield _interleaved(pieces, high - low, stored)
+        yield _interleaved(pieces, columns, high - low, stored)
+
+
+class _Columns:
+    """The columns of the instances of a split, each read once, from the first instance to the last."""
+
+    def __init__(self, split: Split, names: Sequence[str]) -> None:
+        self._batches = (batch for part in split.parts for batch in _batches(part, names))
+        self._read: list[Any] = []
+
+    def following(self, n_rows: int) -> pd.DataFrame:
+        """Those of the next instances."""
+        known = sum(map(len, self._read))
+        while known < n_rows:
+            self._read.append(next(self._batches))
+            known += len(self._read[-1])
+        table = pa.concat_tables(self._read, promote_options="permissive")  # a column may be empty in one part
+        self._read = [table.slice(n_rows)] if known > n_rows else []
+        return table.slice(0, n_rows).to_pandas()
+
+
+def _batches(part: Part, names: Sequence[str]) -> Iterator[Any]:
+    """Columns of a part on disk, some rows at a time."""
+    with pq.ParquetFile(part.table_path, page_checksum_verification=True, buffer_size=BUFFER) as table:
+        for batch in table.iter_batches(BATCH_ROWS, columns=list(names)):
+            yield pa.Table.from_batches([batch]).select(list(names))
 
 
 def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
@@ -214,16 +245,16 @@ def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
     return found
 
 
-def _interleaved(pieces: Sequence[list[tuple[Part, slice]]], n_rows: int, stored: bool) -> Part:
+def _interleaved(
+    pieces: Sequence[list[tuple[Part, slice]]], columns: Sequence[_Columns], n_rows: int, stored: bool
+) -> Part:
     n = len(pieces)
     known = [part for piece in pieces for part, _ in piece]
-    names = known[0].columns()
     features = np.empty((n_rows, known[0].features.shape[1]), np.float32)
     labels = np.empty((n_rows, *known[0].labels.shape[1:]), known[0].labels.dtype)
     logits: NDArray[Any] | None = None
     if stored and known[0].logits is not None:
         logits = np.empty((n_rows, known[0].logits.shape[1]), np.float32)
-    tables, places = [], []
     for i, piece in enumerate(pieces):
         at = i
         for part, rows in piece:
@@ -231,14 +262,13 @@ def _interleaved(pieces: Sequence[list[tuple[Part, slice]]], n_rows: int, stored
             features[to], labels[to] = part.features[rows], part.labels[rows]
             if logits is not None and part.logits is not None:
                 logits[to] = part.logits[rows]
-            if names:
-                tables.append(part.read(names).iloc[rows])
-            places.append(np.arange(to.start, to.stop, n)[: rows.stop - rows.start])
             at = to.stop
-    table = None
-    if names:
-        table = pd.concat(tables, ignore_index=True).iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
-    return Part(features, labels, logits, table)
+    if not columns:
+        return Part(features, labels, logits)
+    shares = [range(i, n_rows, n) for i in range(n)]
+    tables = [of_shard.following(len(share)) for of_shard, share in zip(columns, shares, strict=True) if len(share)]
+    order = np.argsort(np.concatenate([np.array(share) for share in shares]))
+    return Part(features, labels, logits, pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True))
 
 
 def _notes(shards: Sequence[Run], interleaved: bool) -> list[str]:
