@@ -10,7 +10,7 @@ from imblens.base.intervals import independent_change, mean_change, paired_chang
 from imblens.errors import ExistsError, InputError, ShapeError
 from imblens.lenses import compare_class_features
 from imblens.report import Comparison, compare
-from imblens.run import Run
+from imblens.run import Run, neighbour_graph, share_graph
 from imblens.treatments import treatment_table
 from tests.report.pages import parsed
 from tests.report.runs import HOSTILE, make_run
@@ -97,6 +97,28 @@ def test_verdict_states_who_gains_and_who_loses():
     assert first.startswith("two: balanced accuracy 76.7% (one: 76.7%), a change of +0.0 points")
     assert first.endswith("which may be due to chance.")
     assert second == ("two: 1 of 3 classes gains: a +50.0 points; 1 of 3 classes loses: b \u221250.0 points.")
+
+
+def test_neighbours_of_runs_with_the_same_features_are_searched_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 10, raising=False)
+    run = make_run(n=120, per_test=4, dim=5)
+    folders = [run.save(tmp_path / "run"), run.with_head(run.head).save(tmp_path / "treated")]
+    searched = []
+
+    def counted(features, *args, **options):
+        searched.append(len(features))
+        return neighbour_graph(features, *args, **options)
+
+    monkeypatch.setattr("imblens.run._split.neighbour_graph", counted)
+    before, after = (Run.load(folder) for folder in folders)
+    compare([before, after])
+    assert searched == [len(run.train)]
+    np.testing.assert_array_equal(after.neighbours(5).indices, neighbour_graph(run.train.features, 5).indices)
+    Run.load(folders[1]).neighbours(5)  # another command finds it in the folder of the treated run
+    assert searched == [len(run.train)]
+    other = Run.from_arrays(train=(run.train.features[:, ::-1], run.train.labels))
+    share_graph(before.train, other.train)  # which has other features
+    assert other.searched is None
 
 
 def test_several_runs_are_stated_best_first():

@@ -318,32 +318,6 @@ def test_with_pynndescent():
     assert np.array_equal(neighbour_graph(features, 10, approximate=True).indices, graph.indices)
 
 
-def test_a_large_run_keeps_its_graph_for_other_commands(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    features, labels = rng.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
-    small = Run.load(Run.from_arrays(train=(features, labels)).save(tmp_path / "small"))
-    small.neighbours(5)
-    assert not (tmp_path / "small" / "neighbours.npz").exists()
-    monkeypatch.setattr("imblens.run._run.STORED_FROM", 50)
-    folder = Run.from_arrays(train=(features, labels)).save(tmp_path / "run")
-    first = Run.load(folder).neighbours(7)
-    assert (folder / "neighbours.npz").exists()
-
-    def never(*args, **kwargs):
-        raise AssertionError("searched again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("imblens.run._split.neighbour_graph", never)
-        again = Run.load(folder).neighbours(5)
-    np.testing.assert_array_equal(again.indices, first.indices[:, :5])
-    np.testing.assert_array_equal(again.distances, first.distances[:, :5])
-    assert again.exact and again.recall is None
-    Run.from_arrays(train=(features[::-1], labels)).save(folder, force=True)  # other features: not that graph
-    np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(features[::-1], 7).indices)
-    (folder / "neighbours.npz").write_bytes(b"PK damaged")
-    np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(features[::-1], 7).indices)
-
-
 def test_the_time_left_is_reported(monkeypatch):
     monkeypatch.setattr(exact, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(exact, "PRODUCT_NUMBERS", 2**10)

@@ -119,7 +119,7 @@ def test_commands_read_and_write_there_and_name_the_addresses(
 def test_a_graph_that_was_searched_is_kept_with_the_run(
     memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imblens.run._run.STORED_FROM", 10)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 10)
     Run.from_arrays(**PARTS).save("memory://b/run")
     graph = Run.load("memory://b/run").neighbours(5)
     assert memory.exists("/b/run/neighbours.npz")

@@ -28,7 +28,7 @@ from imblens.lenses import (
     lens_info,
     run_lenses,
 )
-from imblens.run import Run, as_runs, group_name, legible
+from imblens.run import Run, as_runs, group_name, legible, share_graph
 
 POINTS = 2_000  # real instances, and synthetic ones of each run, on a map of named classes
 
@@ -154,6 +154,16 @@ def compare(
         return _compared(as_runs(runs, "compare"), names, draw_map, of)
 
 
+def _findings(runs: Sequence[Run], lenses: Sequence[str]) -> tuple[dict[str, Finding], ...]:
+    """The findings of every run; neighbours are searched once for all runs with the same features."""
+    found: list[dict[str, Finding]] = []
+    for place, run in enumerate(tracked(runs, "comparing runs")):
+        for one in runs[:place]:
+            share_graph(one.train, run.train)
+        found.append(run_lenses(run, lenses)[0])
+    return tuple(found)
+
+
 def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, of: str | Sequence[str]) -> Comparison:
     if len(runs) < 2:
         raise InputError(f"compare got {len(runs)} run(s).", hint="Give two or more; the first is the reference.")
@@ -171,7 +181,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
         raise InputError("the runs have no class in common.", hint="Compare runs of one data set.")
     of = check_classes(of, runs, labelled)
     wanted = [name for name, lens in all_lenses().items() if lens_info(lens).measures]
-    findings = tuple(run_lenses(run, wanted)[0] for run in tracked(runs, "comparing runs"))
+    findings = _findings(runs, wanted)
     measured = [
         {name: measure for name, measure in class_measures(of_run).items() if name != "accuracy"} for of_run in findings
     ]

@@ -35,6 +35,7 @@ from imblens.run._read import read_part as read_part
 from imblens.run._run import Run as Run
 from imblens.run._same_instances import common_rows as common_rows
 from imblens.run._same_instances import same_features as same_features
+from imblens.run._same_instances import share_graph as share_graph
 from imblens.run._split import PREVIEWS as PREVIEWS
 from imblens.run._split import Split as Split
 from imblens.run._spool import Spool as Spool

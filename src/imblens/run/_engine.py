@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 from imblens.base.remote import COPIES, fetched
 from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
 from imblens.run._head import Head
-from imblens.run._part import Part
+from imblens.run._part import Part, mapped_file
 from imblens.run.statistics import Statistic
 
 Result = TypeVar("Result")
@@ -129,10 +128,10 @@ def _task(
 def _file_or_array(array: Any) -> Any:
     """The .npy file of an array that is mapped whole, its address where that is a copy of a file in object storage; any
     other array itself (a temporary file has no name)."""
-    whole = isinstance(array, np.memmap) and bool(array.filename) and isinstance(array.base, mmap.mmap)
-    if not whole:
+    mapped = mapped_file(array)
+    if mapped is None:
         return array
-    file = Path(array.filename).resolve()
+    file = mapped.resolve()
     address = COPIES.origin(file)
     if address is None:
         return file

@@ -122,6 +122,12 @@ class Part:
                 _release(self.logits, rows)
 
 
+def mapped_file(array: Any) -> Path | None:
+    """The .npy file that an array is a map of, whole; None of any other array."""
+    whole = isinstance(array, np.memmap) and bool(array.filename) and isinstance(array.base, mmap.mmap)
+    return Path(array.filename) if whole else None
+
+
 def _release(array: Floats, rows: slice) -> None:
     """Drop the pages of rows of a large map that were read: they would count as memory of this process."""
     if not isinstance(array, np.memmap) or array.mode != "r" or array.nbytes < LARGE_MAP:

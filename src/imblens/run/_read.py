@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from os import fspath
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -151,7 +152,7 @@ def read_part(folder: Path, n_classes: int) -> Part:
 
 def _memory_map(file: Path) -> NDArray[np.float32]:
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = np.load(fspath(file), mmap_mode="r", allow_pickle=False)  # of a Path, NumPy would follow links
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise InputError(f"{file} cannot be read: {error}.", hint="Capture the run again.") from error
     if array.ndim != 2 or array.dtype != np.float32:

@@ -22,7 +22,7 @@ from imblens.run._read import read_run
 from imblens.run._rules import FROM_ARRAYS, FROM_SKLEARN, FROM_TABLE, NEIGHBOURS, SAVE
 from imblens.run._sklearn import read_estimator
 from imblens.run._split import Split
-from imblens.run._stored_graph import STORED_FROM, keep_graph, stored_graph
+from imblens.run._stored_graph import keep_graph_of, neighbours_of
 from imblens.run._table import Columns, read_table
 from imblens.run._table_source import is_table, open_table
 from imblens.run._write import write_run
@@ -91,7 +91,8 @@ class Run:
         """The k nearest other training instances of every training instance, nearest first.
 
         Searched once for the largest k so far; a smaller k takes a part of that graph. That of a run read from a folder,
-        with 50,000 training instances or more, is kept there as neighbours.npz, where other commands find it.
+        with 50,000 training instances or more, is kept there as neighbours.npz, where other commands find it, and goes with
+        a run that a treatment makes of it.
 
         Args:
             k: 1 or more; at most all other instances are returned.
@@ -102,18 +103,7 @@ class Run:
         Raises:
             DependencyError: approximate=True without pynndescent.
         """
-        if self.path is None or len(self.train) < STORED_FROM:
-            return self.train.neighbours(k, approximate=approximate, progress=progress)
-        if self.train.searched is None:
-            stored = stored_graph(self.path)
-            if stored is not None:
-                self.train.use_neighbours(stored)
-        before = self.train.searched
-        found = self.train.neighbours(k, approximate=approximate, progress=progress)
-        searched = self.train.searched
-        if searched is not None and searched is not before:
-            keep_graph(self.path, searched)
-        return found
+        return neighbours_of(self.train, k, approximate, progress)
 
     @property
     def searched(self) -> NeighbourGraph | None:
@@ -370,9 +360,13 @@ class Run:
 
     @checked(**SAVE)
     def save(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the run as a folder and return it; refuses to overwrite without `force`."""
+        """Write the run as a folder and return it; neighbours that are known of 50,000 training instances or more are kept.
+
+        An earlier run in it stays until this one is complete; without `force` it is not overwritten.
+        """
         with written(path, force=force) as place:
             write_run(self, place, force=force)
+            keep_graph_of(self.train, place)
         return Path(path)
 
     def install(self, model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whether two runs hold the same instances, and whether they see them with the same features."""
+"""Whether two runs hold the same instances, and whether they see them with the same features and so the same neighbours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.run._split import Split
+from imblens.run._stored_graph import FILE, features_key, home, keep_graph_of
 
 
 def same_features(first: Split, second: Split) -> bool:
@@ -16,7 +17,22 @@ def same_features(first: Split, second: Split) -> bool:
         one.features is other.features for one, other in zip(first.parts, second.parts, strict=True)
     ):
         return True
+    if not np.array_equal(first.parts[0].features[:1], second.parts[0].features[:1]):
+        return False  # seen without reading all
+    homes = [home(split) for split in (first, second)]
+    if homes[0] is not None and homes[1] is not None and features_key(homes[0]) == features_key(homes[1]):
+        return True
     return bool(np.array_equal(first.features, second.features))
+
+
+def share_graph(first: Split, second: Split) -> None:
+    """Let a training split use the graph that was searched for another one of the same features, and keep it there too."""
+    if first.searched is None or second.searched is not None or not same_features(first, second):
+        return
+    second.use_neighbours(first.searched)
+    folder = home(second)
+    if folder is not None and not (folder / FILE).exists():
+        keep_graph_of(second, folder)
 
 
 def common_rows(first: Split, second: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
