@@ -2,7 +2,8 @@
 
 Without sizes, the four of the targets in turn. Each run is made in the folder for temporary files, in parts of 100,000
 instances; then `imblens audit RUN` runs as a process of its own, and its time, processor time and peak memory are those that
-the operating system counted (pages of mapped files included). --lenses gives those of each lens instead (Linux).
+the operating system counted (pages of mapped files included). --lenses gives those of each lens instead (Linux). The exit code
+is 1 where a target is missed.
 
 Features are clusters around class means, with noise whose spectrum falls as that of trained networks does (the standard
 deviation of direction i is proportional to i^-0.5); the head is the class means. Class sizes fall as a power of their rank.
@@ -162,7 +163,12 @@ def verdict(value: float, target: float | None = None, unit: str = "", *, least:
     return shown if target is None else f"{shown} ({'<=' if value <= target else 'ABOVE'} {target:g})"
 
 
-def main() -> None:
+def missed(text: str) -> bool:
+    """Whether a verdict in a printed line misses its target."""
+    return "(ABOVE " in text or "(BELOW " in text
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dim", type=int, default=64)
@@ -172,6 +178,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for runs and audits; a run that is there is used again")
     given = parser.parse_args()
     sizes = SIZES if given.rows is None else (Size(given.rows, given.dim, given.classes, exact=given.exact),)
+    misses = 0
     with tempfile.TemporaryDirectory() as temporary:
         for size in sizes:
             place = (given.keep or Path(temporary)) / f"{size.rows}x{size.dim}x{size.classes}"
@@ -185,10 +192,15 @@ def main() -> None:
             minutes = verdict(found["seconds"] / 60, size.minutes, "minutes")
             recall = "" if found["recall"] is None else f", recall {verdict(found['recall'], least=0.95)}"
             used = f"{found['processor'] / 60:,.2f} minutes of processors"
-            print(f"  {minutes}, {used}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}")
             tables = verdict(found["table_mb"], size.table_mb, "MB")
-            print(f"  tables {tables}, report {verdict(found['report_mb'], size.report_mb, 'MB')}", flush=True)
+            lines = (
+                f"  {minutes}, {used}, peak {verdict(found['gib'], size.gib, 'GiB')}{recall}",
+                f"  tables {tables}, report {verdict(found['report_mb'], size.report_mb, 'MB')}",
+            )
+            print("\n".join(lines), flush=True)
+            misses += missed("".join(lines))
+    return 1 if misses else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,7 @@
 The run is that of `benchmarks.scale`, by default 60,000 x 64 with 10,000 classes and 6,000 test instances. Each command is a
 process of its own, whose peak memory is that which the operating system counted (pages of mapped files included). Without a
 NAME all commands are measured, in an order in which later ones read what earlier ones wrote. A command that takes longer
-than --minutes is stopped, and its peak so far is printed.
+than --minutes is stopped, and its peak so far is printed. The exit code is 1 where a command took more memory than its target.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from threading import Timer
 
-from benchmarks.scale import Size, make, verdict
+from benchmarks.scale import Size, make, missed, verdict
 
 LIMIT_GIB = 6.0
 
@@ -58,7 +58,7 @@ def measured(words: list[str], log: Path, minutes: float) -> str:
     return f"{taken:.1f}{' (stopped)' if stopped else ''} | {used:.1f} | {peak}"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="commands or treatments; all by default")
     parser.add_argument("--rows", type=int, default=60_000)
@@ -75,10 +75,14 @@ def main() -> None:
         if not (place / "run" / "run.json").exists():
             make(place / "run", size)
         print(f"{size}\n\n| command | minutes | processor minutes | peak memory |\n|---|---|---|---|", flush=True)
+        misses = 0
         for name, words in commands(place).items():
             if not given.names or any(part in given.names for part in name.split()):
-                print(f"| `{name}` | {measured(words, place / 'log', given.minutes)} |", flush=True)
+                row = f"| `{name}` | {measured(words, place / 'log', given.minutes)} |"
+                print(row, flush=True)
+                misses += missed(row)
+    return 1 if misses else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
