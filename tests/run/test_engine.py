@@ -178,6 +178,7 @@ import pandas as pd
 import ray
 from ray.cluster_utils import Cluster
 import imblens
+import imblens.run._exact as exact
 from imblens.run import Part, Run, TopKCounts, engine
 
 class Slow(TopKCounts):
@@ -208,6 +209,13 @@ whole = Run.from_arrays(train=(features, labels), test=(features[::2], labels[::
 parts = tuple(Part(features[low:low + 20], labels[low:low + 20]) for low in range(0, 160, 20))
 replace(whole, train=replace(whole.train, parts=parts)).save(folder / "run")
 local = imblens.audit(whole, skip=["embedding_map"])
+exact.SHARED_NUMBERS, exact.TASK_ROWS = 0, 40  # neighbours are tasks too
+searched = []
+tasks = exact.tasks
+def counted(function, given, **options):
+    searched.append(len(given))
+    return tasks(function, given, **options)
+exact.tasks = counted
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 second = cluster.add_node(num_cpus=1)
 with engine("ray", cluster.address):
@@ -236,6 +244,7 @@ with engine("ray", cluster.address):
             end(third)
     same(local, imblens.audit(Run.load(folder / "run"), engine="ray", skip=["embedding_map"], on_step=step))
     assert len(steps) > 5
+assert searched.count(4) >= 2  # of 160 instances, by both audits
 cluster.shutdown()
 print("the same")
 """
