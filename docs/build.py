@@ -50,7 +50,7 @@ def make_gallery(folder: Path) -> None:
         work = Path(temporary)
         wanted = {
             ("shapes", "treated"): (["imblens", "demo"], ["run/audit", "comparison"]),
-            ("digits",): (["imblens", "train", "digits", "--augment", "crop"], ["audit"]),
+            ("digits",): (["imblens", "train", "digits"], ["audit"]),
             ("arrays",): ([sys.executable, DOCS.parent / "examples" / "only_arrays.py"], ["."]),
             ("network",): ([sys.executable, DOCS.parent / "examples" / "your_network.py"], ["."]),
         }

@@ -156,6 +156,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["features"] == 64 and told["class_counts"][0] == 89 and told["oversample"] == "smote"
+    assert told["augment"] == "crop" and done.stderr.count("digits: images are not mirrored") == 1
     assert told["epochs"] == 72  # 500 batches; 890 images with the synthetic ones are 7 batches of 128
     assert not (tmp_path / "run").exists()
     done = imblens("study", "eos-gap", "--quick", "--data", "digits", "--dry-run", "--json", "--out", "s", cwd=tmp_path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = shared.examples(
     "imblens train DATA --profile exp:100 --arch resnet32 --epochs 15 --out RUN",
-    "imblens train DATA --augment crop --oversample smote --set k_neighbors=3 --out RUN",
+    "imblens train DATA --oversample smote --set k_neighbors=3 --out RUN",
     "imblens train DATA --loss ldam --drw --dry-run --out RUN",
 )
 MOST_CLASSES = 20  # rows of the table at the end
@@ -50,7 +50,7 @@ def command(
     augment: str | None = typer.Option(
         None,
         metavar="none|crop|flip|jitter|crop+flip|...",
-        help="Augmentation; default: the schedule's, which mirrors images (flip). For digits: --augment crop.",
+        help="Augmentation; default: the schedule's, which mirrors images (flip), but not digits.",
     ),
     sampler: str = _name("natural", "--sampler", "samplers", "Sampler of training images"),
     oversample: str | None = _name(None, "--oversample", "oversamplers", "Balance with synthetic images"),
@@ -111,6 +111,8 @@ def command(
         shared.progress(note)
     images = images if wanted_size is None else images.resized(wanted_size)
     images.decode()
+    if note := plan.note(images):
+        shared.progress(note)
     resume = resume and (oversample is None or has_checkpoint)  # otherwise interrupted before training
     if dry_run:
         _print_plan(images, out, plan, oversample, resume=resume, as_json=as_json)

@@ -10,9 +10,12 @@ from imblens.data._digits import digits as digits
 from imblens.data._drop import drop_images as drop_images
 from imblens.data._images import ImageSet as ImageSet
 from imblens.data._images import ImageSplit as ImageSplit
+from imblens.data._load import UNMIRRORED as UNMIRRORED
 from imblens.data._load import built_in_sets as built_in_sets
 from imblens.data._load import image_sets as image_sets
 from imblens.data._load import load_images as load_images
+from imblens.data._mirrored import MIRRORED as MIRRORED
+from imblens.data._mirrored import unmirrored as unmirrored
 from imblens.data._profiles import Profile as Profile
 from imblens.data._profiles import draw_profile as draw_profile
 from imblens.data._profiles import imbalance_profile as imbalance_profile

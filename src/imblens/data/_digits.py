@@ -9,6 +9,7 @@ import numpy as np
 from imblens.base.arguments import a_seed, checked
 from imblens.data._assemble import assemble
 from imblens.data._images import ImageSet, ImageSplit
+from imblens.data._mirrored import unmirrored
 
 _ZOOM = 4
 
@@ -18,7 +19,7 @@ def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
     """Return scikit-learn's 1,797 digits as 32 x 32 greyscale images, half held out, training split then long-tailed.
 
     The 8 x 8 originals are enlarged by repeating pixels. The halves are stratified by class and do not depend on the
-    profile. Images are named after their position in `sklearn.datasets.load_digits`.
+    profile. Images are named after their position in `sklearn.datasets.load_digits`. Training does not mirror them.
 
     Args:
         seed: draws the halves, and the images that the profile keeps.
@@ -52,5 +53,5 @@ def digits(seed: int = 0, *, profile: str = "exp:20") -> ImageSet:
         seed=seed,
         source={"path": "digits", "layout": "built-in"},
     )
-    images = replace(images, source={**images.source, "split": "50:50"})
+    images = unmirrored(replace(images, source={**images.source, "split": "50:50"}))
     return images.with_profile(profile, seed)

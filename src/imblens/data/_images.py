@@ -251,7 +251,7 @@ class ImageSet:
         notes: one-line notes for the user: how it was split, what was left out.
         planted: the planted causes of a synthetic set (see `shapes`); empty for others. Facts about single
             training images are under `planted[cause]["train"]`, by id.
-        source: plain JSON values: path, layout, profile, seed, counts per split.
+        source: plain JSON values: path, layout, profile, seed, counts per split; `may_be_mirrored` (see `unmirrored`).
 
     Example:
         >>> split = ImageSplit.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 1])

@@ -26,6 +26,8 @@ _BUILT_IN = {
     "digits": "scikit-learn's handwritten digits, 32 x 32 grey, 10 classes, 20:1; no download",
     "shapes": "coloured shapes, 32 x 32, 10 classes, 50:1, planted causes of failure, boxes; no download",
 }
+# names of the sets that `unmirrored` marks
+UNMIRRORED = frozenset({"digits", *(name for name, entry in PUBLIC.items() if not entry.may_be_mirrored)})
 
 
 def built_in_sets() -> dict[str, str]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from imblens.data import ImageSet, built_in_sets, finding_or_none, image_sets, load_images, parse_profile
+from imblens.data import (
+    UNMIRRORED,
+    ImageSet,
+    built_in_sets,
+    finding_or_none,
+    image_sets,
+    load_images,
+    parse_profile,
+    unmirrored,
+)
 from imblens.errors import InputError
 
 Kind = Literal["as labelled", "finding or none"]
@@ -58,9 +68,20 @@ class Data(BaseModel):
             if self.public is None:
                 raise
             images = load_images(self.public, root=self.source, profile=self.profile, seed=self.seed)
+        if not self.may_be_mirrored:  # also a copy of the public set in another layout
+            images = unmirrored(images)
         if self.size is not None:
             images = images.resized((self.size, self.size))
         return images if self.task == "as labelled" else finding_or_none(images)
+
+    @property
+    def may_be_mirrored(self) -> bool:
+        """Whether mirrored images are of their class, as far as the set is known by name."""
+        return not {self.source, self.public} & UNMIRRORED
+
+    def mirroring(self, options: Mapping[str, Any]) -> dict[str, bool]:
+        """What the set adds to the key of a network: earlier versions mirrored every set where no `augment` is given."""
+        return {} if self.may_be_mirrored or options.get("augment") is not None else {"mirrored": False}
 
     @property
     def thins(self) -> bool:

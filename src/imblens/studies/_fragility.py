@@ -110,7 +110,7 @@ class Pairs(Job):
         asked = data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         equal = {"equal": True} if isinstance(data, EqualData) else {}
         plain = {key: value for key, value in self.options.items() if value not in (None, False)}
-        return {"data": {**asked, **equal}, "options": plain, "seed": seed}
+        return {"data": {**asked, **equal}, "options": plain, "seed": seed, **data.mirroring(self.options)}
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Network(Job):
         """Everything that decides the network, and nothing else: studies that share a folder reuse it."""
         asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
         plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
-        return {"data": asked, "options": plain, "seed": self.seed}
+        return {"data": asked, "options": plain, "seed": self.seed, **self.data.mirroring(self.options)}
 
 
 def check_memory(jobs: Iterable[Job]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imblens.data import ImageSet, ImageSplit, load_images
+from imblens.data import UNMIRRORED, ImageSet, ImageSplit, load_images
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import diagnosis, label_suspects
 from imblens.run import Run
@@ -101,9 +101,10 @@ class PlantedImages(Job):
     def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
         """Train a network, or read the one that is stored; the split `val` has the test images without planted marks."""
         own = {"data": self.data, "source": self.source, "together": list(self.plants), "seed": self.seed}
-        folder = store.network({**own, "most": list(MOST), "training": TRAINING, "which": which})
+        training = TRAINING if self.source not in UNMIRRORED else {**TRAINING, "augment": "crop"}
+        folder = store.network({**own, "most": list(MOST), "training": training, "which": which})
         begun = (folder / "checkpoints" / "last.ckpt").exists()
-        plan = TrainingPlan(seed=self.seed, **TRAINING)
+        plan = TrainingPlan(seed=self.seed, **training)
         asked: dict[str, Any] = {"resume": begun, "overwrite": not begun, "thumbnails": False, "val": plain}
         return train_and_capture(images, folder, plan, **asked)[0]
 

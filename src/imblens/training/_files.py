@@ -51,9 +51,10 @@ def stored_precision(folder: Path, record: Mapping[str, Any]) -> str:
             difference = f"used other {key.replace('_', ' ')}"
         else:
             difference = f"had {key} {stored.get(key)!r}, and {value!r} is requested"
+        again = f" (--augment {stored.get(key)})" if key == "augment" else ""
         raise InputError(
             f"--resume: the training in {folder} {difference}.",
-            hint="Repeat the data and options it was started with; or leave out --resume and choose another --out.",
+            hint=f"Repeat the data and options it was started with{again}; or leave out --resume and choose another --out.",
         )
     return str(stored["precision"])
 

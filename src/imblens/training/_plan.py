@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imblens.base.arguments import check_argument, flag, one_of, whole
 from imblens.base.files import sha256
 from imblens.base.options import Configurable, Option
-from imblens.data import BINARY
+from imblens.data import BINARY, MIRRORED
 from imblens.errors import InputError, MissingError
 from imblens.losses import find_loss
 from imblens.models import find_model
@@ -65,7 +65,8 @@ class TrainingPlan:
         epochs: default: the schedule's; its learning-rate steps scale with it.
         batch_size: default: the schedule's.
         augment: `crop`, `flip` (left to right) and `jitter` (of colours) joined by +, or `none`; default: the schedule's,
-            which includes `flip` in all built-in schedules. Use `crop` for digits: a mirrored digit is not that digit.
+            which includes `flip` in all built-in schedules, without `flip` for sets whose mirrored images are not of
+            their class, such as digits (see `imblens.data.unmirrored`).
         sampler: `natural`, `class_balanced`, `square_root` or `progressive`; for multi-label sets only `natural`.
         remix: balance each batch and mix it with a permutation of itself (Bellinger et al. 2021); True, or options such
             as {"alpha": 0.2}. Metrics of training batches are then those of mixed images.
@@ -189,7 +190,25 @@ class TrainingPlan:
             schedule=name,
             batch_size=batch_size,
             epochs=self.epochs or schedule.epochs_for(steps),
-            augment=schedule.augmented(self.augment).augment,
+            augment=schedule.augmented(self.augment or _default_augment(schedule, image_set)).augment,
+        )
+
+    def note(self, image_set: ImageSet) -> str:
+        """Return one line on what the images change in the schedule's augmentation; "" for nothing.
+
+        Example:
+            >>> from imblens.data import digits
+            >>> TrainingPlan().note(digits())
+            'digits: images are not mirrored, since a mirrored one is not of its class (augmentation crop).'
+            >>> TrainingPlan(augment="crop+flip").note(digits())
+            ''
+        """
+        filled = self.for_images(image_set)
+        if self.augment is not None or filled.augment == SCHEDULES[str(filled.schedule)].augment:
+            return ""
+        return (
+            f"{image_set.name}: images are not mirrored, since a mirrored one is not of its class "
+            f"(augmentation {filled.augment})."
         )
 
     def record(self) -> dict[str, Any]:
@@ -212,6 +231,10 @@ def _options(method: Configurable, given: Mapping[str, Any] | bool | None) -> di
     if given is None or given is False:
         return None
     return method.check({} if given is True else given)
+
+
+def _default_augment(schedule: Schedule, image_set: ImageSet) -> str:
+    return schedule.augment if image_set.source.get(MIRRORED, True) else replace(schedule, flip=False).augment
 
 
 def _file_hash(file: Path) -> str:

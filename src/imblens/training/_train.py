@@ -105,7 +105,7 @@ def train(
         >>> from tempfile import TemporaryDirectory
         >>> from imblens.data import digits
         >>> with TemporaryDirectory() as out:
-        ...     trained = train(digits(), TrainingPlan(epochs=1, augment="crop"), out=out, progress=False)
+        ...     trained = train(digits(), TrainingPlan(epochs=1), out=out, progress=False)
         >>> trained.meta["preprocessing"]["size"], trained.meta["augment"], len(trained.log)
         ([32, 32], 'crop', 1)
     """

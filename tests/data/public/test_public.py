@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from imblens.data import image_sets, load_images
+from imblens.data import UNMIRRORED, ImageSet, ImageSplit, image_sets, load_images
 from imblens.data.public import HUNDRED, MEDMNIST, MOST, PUBLIC, TEN, Hub, read_hub
 from imblens.errors import InputError, MissingError
 from tests.data.helpers import named, pixels, png, write_parquet
@@ -62,8 +62,24 @@ def test_the_long_tailed_draw_of_cifar10_is_the_published_one_row_by_row(tmp_pat
 def test_svhn_counts_ten_as_zero(tmp_path: Path) -> None:
     splits = layouts.write_svhn(tmp_path)
     loaded = load_images("svhn", root=tmp_path)
+    assert loaded.source["may_be_mirrored"] is False
     same(loaded, splits)
     assert loaded.classes == tuple("0123456789")
+
+
+def test_sets_of_digits_and_of_left_and_right_must_not_be_mirrored(plain_hub: ImageSet) -> None:
+    assert {"digits", "svhn", "organamnist", "organcmnist"} == UNMIRRORED
+    assert load_images("svhn", hub=True).source["may_be_mirrored"] is False
+    assert "may_be_mirrored" not in load_images("cifar10", hub=True).source
+    assert "does not mirror" in image_sets()["svhn"] and "does not mirror" not in image_sets()["cifar10"]
+
+
+@pytest.fixture
+def plain_hub(monkeypatch: pytest.MonkeyPatch) -> ImageSet:
+    """Every set of the hub is two images."""
+    images = ImageSet("x", ("a", "b"), "multiclass", ImageSplit.from_arrays(pixels(2), [0, 1]))
+    monkeypatch.setattr("imblens.data.public.read_hub", lambda name, hub, seed: images)
+    return images
 
 
 @pytest.mark.parametrize("folders", [False, True])

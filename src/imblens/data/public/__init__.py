@@ -9,6 +9,7 @@ from pathlib import Path
 from imblens.base.registry import Registry
 from imblens.data._entries import Uncertain
 from imblens.data._images import ImageSet
+from imblens.data._mirrored import unmirrored
 from imblens.data.layouts._columns import ReadOptions
 from imblens.data.layouts._tables import read_tables, table_files
 from imblens.data.public._celeba import HAIR, hair_classes, read_celeba
@@ -39,6 +40,7 @@ class PublicSet:
         read: function of (name, folder, seed) that reads it; None for images with tables of labels.
         hub: its place on Hugging Face, or None.
         more: reference and further facts.
+        may_be_mirrored: whether a mirrored image is of its class.
     """
 
     counts: str
@@ -48,8 +50,10 @@ class PublicSet:
     read: Callable[[str, Path, int | None], ImageSet] | None
     hub: Hub | None = None
     more: str = ""
+    may_be_mirrored: bool = True
 
 
+_SIDES = ("organamnist", "organcmnist")  # axial and coronal: a mirrored left kidney looks like a right one
 _LABELS_OF_NIH = "88:1, multi-label"  # Infiltration 19,870, Hernia 227 of all 112,120
 
 
@@ -64,6 +68,7 @@ def _medmnist(name: str, entry: MedMnist) -> PublicSet:
         get=f"{name}.npz from https://zenodo.org/records/10519652",
         read=read_medmnist,
         more="Yang et al. 2023, MedMNIST v2. The classes: " + "; ".join(entry.classes) + ".",
+        may_be_mirrored=name not in _SIDES,
     )
 
 
@@ -100,6 +105,7 @@ _SETS: dict[str, PublicSet] = {
         read=read_svhn,
         hub=Hub("ufldl-stanford/svhn", "cropped_digits", "image", "label"),
         more="Netzer et al. 2011, Reading Digits in Natural Images. The 531,131 extra images are not used.",
+        may_be_mirrored=False,
     ),
     "celeba": PublicSet(
         counts="faces with one of 5 kinds of hair, out of 202,599, 218 x 178",
@@ -171,7 +177,8 @@ def describe(name: str) -> str:
         sources += (
             f"\n          imblens train {name} --hub, which downloads {entry.hub.repository} through Hugging Face"
         )
-    return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{entry.more}"
+    more = entry.more if entry.may_be_mirrored else f"{entry.more} Training does not mirror its images."
+    return f"{entry.counts}; {entry.imbalance}; licence: {entry.licence}; get {entry.get}\n\n{sources}\n\n{more}"
 
 
 def read_public(name: str, *, root: Path | None, hub: bool, seed: int | None, uncertain: Uncertain) -> ImageSet:
@@ -181,7 +188,13 @@ def read_public(name: str, *, root: Path | None, hub: bool, seed: int | None, un
         MissingError: no folder is given, or files are not in it; the hint names the download.
         InputError: files that are damaged or not what they should be.
     """
-    entry = PUBLIC[name]
+    images = _read(name, PUBLIC[name], root=root, hub=hub, seed=seed, uncertain=uncertain)
+    return images if PUBLIC[name].may_be_mirrored else unmirrored(images)
+
+
+def _read(
+    name: str, entry: PublicSet, *, root: Path | None, hub: bool, seed: int | None, uncertain: Uncertain
+) -> ImageSet:
     if hub:
         if entry.hub is None:
             raise MissingError(f"{name} is not read from Hugging Face.", hint=f"Download {entry.get}; give --root DIR.")
