@@ -83,6 +83,15 @@ Studies draw published values; charts of `audit` and `compare` do not, and the v
 papers name among over-samplers, is there in feature space (`imblens treat --with adasyn`) and in pixel space
 (`--oversample adasyn`); no table of EOS has a row for it.
 
+Figures 6 and 8 of IML have a second panel, the same network trained with LDAM, which was not at hand here. These commands make
+both panels. `--drw` is as in Cao et al. 2019; IML does not state whether it is used.
+
+```
+imblens train cifar10 --root DIR --profile exp:100 --arch resnet32 --schedule cao200 --out CE
+imblens train cifar10 --root DIR --profile exp:100 --arch resnet32 --schedule cao200 --loss ldam --drw --out LDAM
+imblens compare CE LDAM --class truck --for-papers
+```
+
 What their conclusions ask for and do not measure is in [results](results/causes.md#what-the-papers-suggest).
 """
 
