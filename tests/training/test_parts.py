@@ -18,6 +18,7 @@ from imblens.training import (
     SCHEDULES,
     Aurocs,
     Batches,
+    Recalls,
     TrainingPlan,
     augmentation,
     channel_statistics,
@@ -226,3 +227,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
     assert issubclass(StorageError, ImblensError)
+
+
+def test_recalls_of_very_many_classes_need_nothing_of_size_classes_squared() -> None:
+    tally = Recalls(200_000)  # a count for every pair of classes would be 320 GB
+    logits = torch.zeros(4, 200_000)
+    logits[[0, 1, 2, 3], [5, 5, 7, 199_999]] = 1
+    tally.add(logits[:3], torch.tensor([5, 7, 7]))
+    tally.add(logits[3:], torch.tensor([199_999]))
+    found = tally.values()
+    assert found[[5, 7, 199_999]].tolist() == [1, 0.5, 1]
+    assert np.isnan(found).sum() == 199_997

@@ -38,20 +38,19 @@ class Recalls:
 
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
-        self._confusion: Tensor | None = None
+        self._counts: Tensor | None = None  # (2, C): correct instances of each class, and all
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count the largest logit of each instance as its prediction."""
-        places = labels * self.n_classes + logits.argmax(dim=1)
-        seen = torch.bincount(places, minlength=self.n_classes**2)
-        self._confusion = seen if self._confusion is None else self._confusion + seen
+        correct = labels[logits.argmax(dim=1) == labels]
+        counts = torch.stack([torch.bincount(of, minlength=self.n_classes) for of in (correct, labels)])
+        self._counts = counts if self._counts is None else self._counts + counts
 
     def values(self) -> NDArray[np.float64]:
         """Return (C,) recalls; NaN for a class without instances."""
-        if self._confusion is None:
+        if self._counts is None:
             return np.full(self.n_classes, np.nan)
-        confusion = self._confusion.cpu().numpy().reshape(self.n_classes, self.n_classes)
-        return divide(np.diagonal(confusion), confusion.sum(axis=1))
+        return divide(*self._counts.cpu().numpy())
 
 
 class Aurocs:
