@@ -82,6 +82,25 @@ def test_instances_are_written_and_read_in_row_groups(tmp_path: Path, monkeypatc
     assert second.train.parts[0].cells("id", [33]) == ["i33"] and read == [2]
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="resident pages are read from Linux")
+def test_pages_of_small_parts_are_released_when_they_were_read(tmp_path: Path) -> None:
+    def resident() -> int:  # kB of the features of this run in memory
+        found, own = 0, False
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if "-" in line.split()[0]:
+                own = line.endswith("features.npy") and str(tmp_path) in line
+            elif own and line.startswith("Rss:"):
+                found += int(line.split()[1])
+        return found
+
+    parts = tuple(Part(RNG.normal(size=(4_000, 64)).astype(np.float32), np.arange(4_000) % 3) for _ in range(3))
+    run = Run.load(Run(Split(parts, ("a", "b", "c")), None, None, ("a", "b", "c")).save(tmp_path / "run"))
+    read = sum(float(batch.features.sum()) for batch in run.train.batches())
+    assert read == pytest.approx(sum(float(part.features.sum()) for part in parts), abs=0.1)
+    assert resident() < 100  # of 3,000
+    assert run.train.parts[0].features.sum() != 0 and resident() > 900  # what is read directly stays
+
+
 def test_large_logits_of_several_parts_are_mapped(monkeypatch):
     rng = np.random.default_rng(0)
     parts = [Part(rng.normal(size=(n, 4)).astype(np.float32), np.arange(n) % 3) for n in (7, 5)]

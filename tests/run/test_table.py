@@ -338,7 +338,6 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
 
 def test_pages_of_large_maps_are_dropped_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imblens.run._spool.IN_MEMORY", 100)
-    monkeypatch.setattr("imblens.run._part.LARGE_MAP", 100)
     monkeypatch.setattr("imblens.run._part.BATCH_BYTES", 16)
     features = RNG.normal(size=(5000, 7)).astype(np.float32)
     given = pa.table({"x": fixed(features), "y": np.arange(5000) % 3, "split": ["train"] * 4500 + ["test"] * 500})

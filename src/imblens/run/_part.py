@@ -21,7 +21,6 @@ from imblens.run.statistics import Batch
 Floats = NDArray[np.float32]
 UNKNOWN = "label_unknown"  # column of (N, C) 0 and 1: 1 for an uncertain label, which is 0 in `labels`
 GROUP = "group"  # column of text: the patient, source image or site of an instance; null where unknown
-LARGE_MAP = 2**28  # bytes of a map whose pages are dropped when they were read
 BATCH_BYTES = 32 * 2**20  # features of one batch of a statistic
 LOGIT_BYTES = 64 * 2**20  # logits of one batch
 
@@ -129,8 +128,8 @@ def mapped_file(array: Any) -> Path | None:
 
 
 def _release(array: Floats, rows: slice) -> None:
-    """Drop the pages of rows of a large map that were read: they would count as memory of this process."""
-    if not isinstance(array, np.memmap) or array.mode != "r" or array.nbytes < LARGE_MAP:
+    """Drop the pages of rows of a map that were read: they would count as memory of this process, those of many parts too."""
+    if not isinstance(array, np.memmap) or array.mode != "r" or not array.nbytes:
         return
     whole: Any = array.base
     if isinstance(whole, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
