@@ -14,8 +14,8 @@ import pytest
 
 from imblens import Decision
 from imblens.cli import main
-from imblens.decisions import Calibration, Unlabelled, fit_calibration, write_decisions
-from imblens.errors import InputError, MissingError, ShapeError
+from imblens.decisions import Calibration, Unlabelled, fit_calibration, read_unlabelled, write_decisions
+from imblens.errors import ImblensError, InputError, MissingError, ShapeError
 from imblens.run import Run
 from tests.decisions.runs import NAMES, head, run_of, sample
 
@@ -195,6 +195,45 @@ def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fra
     code, out, err = command(*words)
     assert code == 2 and out == "" and fragment in err and len(err.strip().splitlines()) <= 2
     assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_large_new_data_are_mapped_and_decided_as_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, dtype: str
+) -> None:
+    features, file, ids = run_of().test.features.astype(dtype), tmp_path / f"new{suffix}", [f"i{i}" for i in range(200)]
+    if suffix == ".npz":
+        np.savez(file, features=features, ids=ids)
+    else:
+        pd.DataFrame({"features": list(features), "id": ids}).to_parquet(file, row_group_size=64)
+    rule = Decision.fit(run_of())
+    usual = rule.predict(read_unlabelled(file).features)
+    for name in ("archives.STREAMED", "archives.IN_MEMORY", "archives.memory_limit"):
+        monkeypatch.setattr(f"imblens.base.{name}", (lambda: 1) if name.endswith("limit") else 500)
+    monkeypatch.setattr("imblens.run._spool.IN_MEMORY", 500)
+    monkeypatch.setattr("imblens.decisions._predict.ROWS", 30)
+    data = read_unlabelled(file)
+    assert isinstance(data.features, np.memmap) and data.features.dtype == dtype and data.ids.tolist() == ids
+    np.testing.assert_array_equal(data.features, features)
+    checked, _ = rule.checked(data.features, None)
+    assert isinstance(checked, np.memmap) and checked.dtype == np.float32
+    pd.testing.assert_frame_equal(rule.predict(data.features), usual)
+
+
+@pytest.mark.parametrize(
+    ("features", "fragment"),
+    [
+        ([[1.0, 2.0], [3.0]], "1 values in row 1, 2 in row 0|lists of different lengths"),
+        ([[1.0, np.inf], [3.0, 4.0]], "NaN or infinite"),
+        ([[1.0, 2.0], None], "has no value in row 1"),
+        ([], "has no rows|holds"),
+    ],
+)
+def test_rows_of_parquet_that_are_no_features_are_named(tmp_path: Path, features: list, fragment: str) -> None:
+    pd.DataFrame({"features": features}).to_parquet(tmp_path / "new.parquet")
+    with pytest.raises(ImblensError, match=fragment):
+        read_unlabelled(tmp_path / "new.parquet")
 
 
 WITHOUT_TORCH = """

@@ -25,8 +25,8 @@ def archive(file: Path, dtype: str = "float32", order: str = "C", **more: np.nda
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_npz.STREAMED", "_npz.IN_MEMORY", "_spool.IN_MEMORY"):
-        monkeypatch.setattr(f"imblens.run.{name}", 400)
+    for name in ("base.archives.STREAMED", "base.archives.IN_MEMORY", "run._spool.IN_MEMORY"):
+        monkeypatch.setattr(f"imblens.{name}", 400)
 
 
 @pytest.mark.parametrize(("dtype", "order"), [("float32", "C"), ("float32", "F"), ("float64", "C"), ("float16", "C")])
@@ -35,8 +35,8 @@ def test_a_large_archive_is_mapped_and_the_run_is_the_same(
 ) -> None:
     file = archive(tmp_path / "a.npz", dtype, order)
     read = Run.load(file)
-    for name in ("_npz.STREAMED", "_npz.IN_MEMORY", "_spool.IN_MEMORY"):
-        monkeypatch.setattr(f"imblens.run.{name}", 300)
+    for name in ("base.archives.STREAMED", "base.archives.IN_MEMORY", "run._spool.IN_MEMORY"):
+        monkeypatch.setattr(f"imblens.{name}", 300)
     mapped = Run.load(file)
     assert isinstance(mapped.train.parts[0].logits, np.memmap)
     assert dtype == "float16" or isinstance(mapped.train.parts[0].features, np.memmap)

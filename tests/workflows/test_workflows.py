@@ -50,7 +50,7 @@ def test_importing_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_new_images_get_the_features_that_the_run_has_of_them(tmp_path: Path) -> None:
+def test_new_images_get_the_features_that_the_run_has_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = digits()
     folder = tmp_path / "run"
     run, _ = train_and_capture(
@@ -61,7 +61,10 @@ def test_new_images_get_the_features_that_the_run_has_of_them(tmp_path: Path) ->
     for place, name in ((0, "a.png"), (7, "deep/b.png")):
         Image.fromarray(images.held_out.image(place)).save(tmp_path / "new" / name)
     (tmp_path / "new" / "notes.txt").write_text("no image")
+    monkeypatch.setattr("imblens.workflows._new_images.AT_ONCE", 1)
+    monkeypatch.setattr("imblens.run._spool.IN_MEMORY", 50)
     found = images_of_run(folder, tmp_path / "new")
+    assert isinstance(found.features, np.memmap) and isinstance(found.logits, np.memmap)
     assert found.ids.tolist() == ["a.png", "deep/b.png"]
     assert np.allclose(found.features, run.test.features[[0, 7]], atol=1e-4)
     assert np.allclose(found.logits, run.test.logits[[0, 7]], atol=1e-4)

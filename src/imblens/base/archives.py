@@ -22,6 +22,8 @@ from imblens.errors import InputError, StorageError
 MAX_RATIO = 200  # real features and images compress by less than 10; a bomb by 1000
 LARGE_BYTES = 2**26  # below it, no ratio is suspicious
 BLOCK = 2**22  # bytes that are copied at a time
+STREAMED = 2**30  # bytes of an archive above which large arrays are mapped
+IN_MEMORY = 2**26  # bytes of an array that is read into memory all the same
 AGAIN = "Write it again with numpy.savez."
 
 
@@ -42,9 +44,18 @@ class ArrayArchive:
         """Bytes of all arrays."""
         return sum(info.file_size for info in self._members.values())
 
-    def size(self, key: str) -> int:
-        """Bytes of one array, with its header."""
-        return self._members[key].file_size
+    @property
+    def large(self) -> bool:
+        """Whether `loaded` maps arrays above 64 MiB: all together they have more than 1 GiB."""
+        return self.unpacked > STREAMED
+
+    def loaded(self, key: str) -> NDArray[Any]:
+        """One array: mapped, where both it and the archive are large, else in memory.
+
+        Raises:
+            InputError, StorageError: as `mapped`.
+        """
+        return self.mapped(key) if self.large and self._members[key].file_size > IN_MEMORY else self.read(key)
 
     def read(self, key: str) -> NDArray[Any]:
         """Read one array.

@@ -8,7 +8,7 @@ import numpy as np
 
 from imblens.base.wording import counted
 from imblens.errors import InputError, MissingError, did_you_mean
-from imblens.run import Run, Split
+from imblens.run import Run, Split, row_by_row
 
 CHOICES = ("val", "test")
 MOST_SHARED = 0.5  # share of validation instances that may have a twin in the test split
@@ -69,4 +69,9 @@ def centred(features: Any, centre: Any) -> Any:
     """Subtract from features what was subtracted from those of the run; as they are where nothing was, or widths differ."""
     if features is None or centre is None or np.ndim(features) != 2 or np.shape(features)[1] != len(centre):
         return features
-    return np.asarray(features, dtype=np.float64) - np.asarray(centre, dtype=np.float64)
+    middle = np.asarray(centre, dtype=np.float64)
+    if isinstance(features, np.memmap):
+        return row_by_row(
+            features, lambda rows: np.asarray(rows, np.float64) - middle, np.float64, "centred features need"
+        )
+    return np.asarray(features, dtype=np.float64) - middle

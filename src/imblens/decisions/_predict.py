@@ -22,11 +22,12 @@ from imblens.decisions._blocks import digest_of, forget, kept_table, parts_folde
 from imblens.decisions._decision import Decision
 from imblens.decisions._stored import decision_bytes
 from imblens.decisions._table import columns_of
-from imblens.errors import InputError, MissingError, ShapeError, nearby
-from imblens.run import Run
+from imblens.errors import ImblensError, InputError, MissingError, ShapeError, nearby
+from imblens.run import Run, Spool, numbers
 
 SUFFIXES = (".parquet", ".csv")
 BLOCK = 65_536  # instances at a time, at most
+ROWS = 4_096  # of a Parquet file at a time
 NUMBERS = 2**23  # in one (n, C) array of a block, at most: 64 MiB of float64
 
 
@@ -61,6 +62,8 @@ class Unlabelled:
 def read_unlabelled(path: Path) -> Unlabelled:
     """Read instances without labels: .npz or Parquet with features or logits (and ids), features as .npy, a run's test split.
 
+    Arrays above 64 MiB, of an .npz above 1 GiB or of Parquet, are streamed to temporary files and mapped.
+
     Raises:
         MissingError: there is nothing, or the archive has neither array.
         InputError: damaged.
@@ -86,38 +89,57 @@ def read_unlabelled(path: Path) -> Unlabelled:
             raise InputError(f"{path} cannot be read: {error}.", hint="Write it with numpy.save.") from error
     if path.suffix == ".parquet":
         return _unlabelled_table(path)
-    with open_arrays(path, hint="Write it with numpy.savez.") as archive:
+    with open_arrays(path, hint="Write it with numpy.savez.", mapped=True) as archive:
         keys = set(archive.keys)
         if not keys & {"features", "logits"}:
             raise MissingError(
                 f"{path} has neither 'features' nor 'logits'.",
                 hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: features (n, D) or logits (n, C); ids.",
             )
-        return Unlabelled(*(archive.read(key) if key in keys else None for key in ("features", "logits", "ids")))
+        return Unlabelled(*(archive.loaded(key) if key in keys else None for key in ("features", "logits", "ids")))
 
 
 def _unlabelled_table(path: Path) -> Unlabelled:
     """Lists of numbers in the columns features or logits of a Parquet file, and id or ids."""
     try:
-        table = pq.read_table(path)
-        names = set(table.column_names)
-        if not names & {"features", "logits"}:
-            raise MissingError(
-                f"{path} has neither a column 'features' nor 'logits'.",
-                hint=f"It has: {', '.join(table.column_names)}. Needed: lists of numbers in features or logits; id.",
-            )
-        features, logits = (
-            np.stack(table[name].to_numpy()) if name in names else None for name in ("features", "logits")
-        )
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+            names = file.schema_arrow.names
+            if not {"features", "logits"} & set(names):
+                raise MissingError(
+                    f"{path} has neither a column 'features' nor 'logits'.",
+                    hint=f"It has: {', '.join(names)}. Needed: lists of numbers in features or logits; id.",
+                )
+            features, logits = (_matrix(file, name) if name in names else None for name in ("features", "logits"))
+            column = next((name for name in ("id", "ids") if name in names), None)
+            ids = None if column is None else file.read(columns=[column])[column].to_numpy()
+    except ImblensError:
+        raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} cannot be read: it is damaged, or its lists differ in length.",
-            hint="Give Parquet with lists of numbers of one length in features or logits.",
-        ) from error
-    column = next((name for name in ("id", "ids") if name in names), None)
-    return Unlabelled(features, logits, None if column is None else table[column].to_numpy())
+        raise InputError(f"{path} cannot be read: it is damaged.", hint="Write the file again.") from error
+    return Unlabelled(features, logits, ids)
+
+
+def _matrix(file: pq.ParquetFile, name: str) -> NDArray[Any]:
+    """(n, width) numbers of a column of lists, read in batches; mapped where they are large."""
+    found: Spool | None = None
+    width = start = 0
+    for batch in file.iter_batches(ROWS, columns=[name], use_threads=False):
+        block = numbers(batch.column(0), name, start)
+        if found is None:
+            width = block.shape[1]
+            found = Spool(file.metadata.num_rows, width, f"the column {name!r} needs", dtype=block.dtype)
+        if block.shape[1] != width:
+            raise ShapeError(
+                f"{name}: {block.shape[1]} values in row {start}, {width} in row 0.",
+                hint="Every row needs the same number of values.",
+            )
+        found.append(block)
+        start += len(block)
+    if found is None:
+        raise InputError(f"the column {name!r} has no rows.", hint="Give at least one instance.")
+    matrix = found.matrix()
+    found.close()
+    return matrix
 
 
 def write_decisions(decision: Decision, data: Unlabelled, out: str | Path, *, force: bool = False) -> Path:

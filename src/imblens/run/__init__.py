@@ -39,7 +39,9 @@ from imblens.run._same_instances import share_graph as share_graph
 from imblens.run._split import PREVIEWS as PREVIEWS
 from imblens.run._split import Split as Split
 from imblens.run._spool import Spool as Spool
+from imblens.run._spool import row_by_row as row_by_row
 from imblens.run._table_columns import list_column as list_column
+from imblens.run._table_columns import numbers as numbers
 from imblens.run._table_source import is_table as is_table
 from imblens.run._validation import class_names as class_names
 from imblens.run._validation import features_matrix as features_matrix

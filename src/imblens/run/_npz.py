@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from imblens.base.archives import open_arrays
 from imblens.errors import InputError, MissingError
 
-STREAMED = 2**30  # bytes of an archive above which large arrays are mapped
-IN_MEMORY = 2**26  # bytes of an array that is read into memory all the same
 KEYS = ("features", "labels", "logits")
 SPLITS = ("train", "test", "val")
 KNOWN = {f"{split}_{key}" for split in SPLITS for key in (*KEYS, "groups")} | {
@@ -54,14 +52,9 @@ def read_npz(path: Path) -> dict[str, Any]:
             if present and missing:
                 hint = "Give both, or neither."
                 raise MissingError(f"{path} has {present[0]!r} but no {missing[0]!r}.", hint=hint)
-        large = archive.unpacked > STREAMED
-        arrays = {
-            key: archive.mapped(key) if large and archive.size(key) > IN_MEMORY else archive.read(key)
-            for key in sorted(keys)
-            if key in KNOWN
-        }
+        arrays = {key: archive.loaded(key) for key in sorted(keys) if key in KNOWN}
         notes = []
-        if large:
+        if archive.large:
             notes.append(
                 f"{path.name} holds {archive.unpacked / 1e9:.1f} GB: its arrays were streamed to files in "
                 f"{gettempdir()}, where they are mapped until the command ends."

@@ -14,6 +14,7 @@ from imblens.base.blocks import row_blocks
 from imblens.errors import InputError, ShapeError
 from imblens.run._foreign import as_array
 from imblens.run._rounding import Extent
+from imblens.run._spool import row_by_row
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -70,6 +71,8 @@ def features_matrix(values: Any, name: str) -> Floats:
             f"{extent.largest[column]:.3g}: float32 would blur it.",
             hint=f"Subtract the column means ({name} - {name}.mean(axis=0)) and scale before auditing.",
         )
+    if isinstance(array, np.memmap):
+        return row_by_row(array, lambda rows: rows, np.float32, f"{name} as float32 need")
     return array.astype(np.float32)
 
 

@@ -18,7 +18,7 @@ from imblens.data import decode, is_image, resize
 from imblens.decisions import Unlabelled, digest_of, kept_arrays, read_unlabelled
 from imblens.errors import InputError, MissingError
 from imblens.losses import find_loss
-from imblens.run import Run
+from imblens.run import Run, Spool
 
 MODEL = "model.safetensors"
 AT_ONCE = 2048  # images in memory
@@ -132,16 +132,23 @@ def images_of_run(
     if not files:
         raise MissingError(f"there is no image in {data}.", hint="Give a folder of images, or ARRAYS.npz.")
     network = sha256(weights) if kept is not None else ""
-    found: list[Sequence[Any]] = []
+    found: list[Spool] = []  # features, logits
     for low in tracked(range(0, len(files), AT_ONCE), f"reading {len(files):,} images"):
         some = files[low : low + AT_ONCE]
         make = partial(_of_images, run, loaded, some, progress)
         if kept is None or len(files) <= AT_ONCE:
-            found.append(make())
+            arrays: Sequence[Any] = make()
         else:
             stated = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in some]
-            found.append(kept_arrays(kept, digest_of(network, stated), make))
-    features, logits = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            arrays = kept_arrays(kept, digest_of(network, stated), make)
+        found = found or [
+            Spool(len(files), array.shape[1], "features and logits of the images need") for array in arrays
+        ]
+        for spool, array in zip(found, arrays, strict=True):
+            spool.append(array)
+    features, logits = (spool.matrix() for spool in found)
+    for spool in found:
+        spool.close()
     root = data if data.is_dir() else data.parent
     return Unlabelled(features, logits, [path.relative_to(root).as_posix() for path in files])
 
