@@ -99,6 +99,26 @@ def test_estimates_of_many_classes_agree_with_those_of_few(run, monkeypatch, req
     assert any("left out above" in note for note in found.notes)
 
 
+def test_estimates_of_many_classes_hold_the_largest_confusions_of_each(run, monkeypatch, tmp_path):
+    new, _ = sample((60, 90, 120, 90), seed=77)
+    labels = sample((60, 60, 60, 60), seed=78)
+    usual = estimate(run, unlabelled=new, labels=labels).tables["confusion"]
+    monkeypatch.setattr(_estimate, "MANY", 1)
+    monkeypatch.setattr(_estimate, "LARGEST", 3)
+    monkeypatch.setattr("imblens.decisions._estimate_many.STRONGEST", 1)
+    found = estimate(run, unlabelled=new, labels=labels)
+    errors = usual[usual["class"] != usual["predicted"]]
+    largest = errors.loc[errors.groupby("class")["share"].idxmax()]
+    wanted = set(zip(largest["class"], largest["predicted"], strict=True)) | {(name, name) for name in run.classes}
+    table = found.tables["confusion"]
+    assert len(table) == 8 and set(zip(table["class"], table["predicted"], strict=True)) == wanted
+    tables = found.save(tmp_path / "estimate") / "tables"
+    pd.testing.assert_frame_equal(pd.read_parquet(tables / "confusion.parquet"), table, check_dtype=False)
+    short = pd.read_csv(tables / "confusion.csv")
+    assert (short["class"] != short["predicted"]).all()
+    assert short["share"].tolist() == pytest.approx(sorted(largest["share"])[:0:-1])
+
+
 def test_draws_of_many_classes_vary_as_those_of_few():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 6, 300)

@@ -30,6 +30,7 @@ from imblens.run import Run, as_run
 
 Floats = NDArray[np.float64]
 DRAWS = 200
+LARGEST = 1_000  # confusions in the CSV of many classes
 MOST_DRAWN = 3000  # instances in one draw of the bootstrap; more would narrow intervals that depend on the labels
 LABEL_SHIFT = 0.01  # p-value of equal shares of predictions below which class shares are estimated
 
@@ -92,12 +93,20 @@ class Estimate:
     def save(self, out: str | Path, *, force: bool = False) -> Path:
         """Write tables/NAME.csv and estimate.json to a folder and return it.
 
+        Above 200 classes, tables/confusion.csv has the 1,000 largest confusions, and tables/confusion.parquet all of the table.
+
         Raises:
             ExistsError: it holds something and `force` is false.
         """
         folder = claim(Path(out), force=force)
         values = {"summary": dict(self.summary), "notes": list(self.notes), "section": self.section()}
-        save_section(folder, "estimate", {f"tables/{name}": table for name, table in self.tables.items()}, values)
+        tables = {f"tables/{name}": table for name, table in self.tables.items()}
+        whole = {}
+        if len(self.tables["estimate"]) > MANY and (place := "tables/confusion") in tables:
+            whole = {place: tables[place]}
+            errors = tables[place].loc[tables[place]["class"] != tables[place]["predicted"]]
+            tables[place] = errors.sort_values("share", ascending=False, kind="stable").head(LARGEST)
+        save_section(folder, "estimate", tables, values, whole=whole)
         return folder
 
 
@@ -135,7 +144,8 @@ def estimate(
         Table `estimate`: class, label_count (labelled instances), predicted_count, recall, precision with _low and _high; in
         multi-label runs also specificity. Table `priors`: class, train_share, labelled_share, share with _low and _high
         (EM), black_box (the same by black-box shift estimation). Table `confusion`: class, predicted, share with _low and
-        _high. Estimates of a refused one are NaN, as is precision of a class that is never predicted.
+        _high; above 200 classes only recalls and the 20 largest confusions of each class. Estimates of a refused one
+        are NaN, as is precision of a class that is never predicted.
 
     Raises:
         InputError, ShapeError, MissingError: arrays or labels do not fit the run; no labels and no validation split.

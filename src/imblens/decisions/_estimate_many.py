@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 MANY = 200  # classes above which estimates are made here
 SHOWN = 0.001  # share of a class from which a pair of classes is in the table of confusions
+STRONGEST = 20  # such pairs of a class
 
 
 class Pairs(NamedTuple):
@@ -64,7 +65,7 @@ def measures_of_many(
         mine: (n,) predictions.
         weights: (n,).
         change: what is done to each block of p first.
-        pairs: those wanted; by default those with at least 0.1% of a class, and every class with itself.
+        pairs: those wanted; by default every class with itself and its 20 largest others with at least 0.1% of it.
     """
     n_classes = p.shape[1]
     size, hit = np.zeros(n_classes), np.zeros(n_classes)
@@ -108,16 +109,31 @@ def measures_of_many(
     return measures, pairs
 
 
-def _notable(columns: Any, size: Floats) -> Pairs:
+def _notable(columns: Iterable[tuple[int, Floats]], size: Floats) -> Pairs:
+    """Every class with itself, and the largest parts of it that are predicted as others; few are held at any time."""
     diagonal = np.arange(len(size))
-    of, to = [diagonal], [diagonal]
+    kept = [np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)]  # class, prediction, share
+    fresh: list[list[NDArray[Any]]] = []
+    held = 0
     for k, column in columns:
         found = np.flatnonzero((column >= SHOWN * size) & (diagonal != k) & (size > 0))
-        of.append(found)
-        to.append(np.full(len(found), k))
-    pairs = np.concatenate(of), np.concatenate(to)
-    order = np.lexsort(pairs[::-1])
-    return Pairs(pairs[0][order], pairs[1][order])
+        fresh.append([found, np.full(len(found), k), column[found] / size[found]])
+        held += len(found)
+        if held > STRONGEST * len(size):
+            kept, fresh, held = _strongest([kept, *fresh]), [], 0
+    of, to, _ = _strongest([kept, *fresh])
+    of, to = np.concatenate([diagonal, of]), np.concatenate([diagonal, to])
+    order = np.lexsort((to, of))
+    return Pairs(of[order], to[order])
+
+
+def _strongest(parts: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[Any]]:
+    """The pairs with the largest shares of each class; equal ones by the predicted class."""
+    of, to, share = (np.concatenate(values) for values in zip(*parts, strict=True))
+    order = np.lexsort((to, -share, of))
+    place = np.arange(len(of)) - np.searchsorted(of[order], of[order], side="left")  # within its class
+    chosen = order[place < STRONGEST]
+    return [of[chosen], to[chosen], share[chosen]]
 
 
 def adjusted(before: Floats, share: Floats | None) -> Callable[[Floats], Floats]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from imblens.base.csv_text import csv_text
-from imblens.base.files import write_text
+from imblens.base.files import write_atomic, write_text
 from imblens.base.wording import interval, percent
 
 ROWS = 12  # of a table on the page
@@ -60,10 +61,20 @@ def section(kind: str, lines: Sequence[str], table: pd.DataFrame, notes: Sequenc
     }
 
 
-def save_section(folder: Path, name: str, tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any]) -> None:
-    """Write tables by their place in a folder that is claimed, and NAME.json."""
+def save_section(
+    folder: Path,
+    name: str,
+    tables: Mapping[str, pd.DataFrame],
+    values: Mapping[str, Any],
+    *,
+    whole: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
+    """Write tables as CSV by their place in a folder that is claimed, those in `whole` as Parquet, and NAME.json."""
     for place, table in tables.items():
         write_text(folder / f"{place}.csv", csv_text(table))
+        (folder / f"{place}.parquet").unlink(missing_ok=True)  # of an earlier result
+    for place, table in (whole or {}).items():
+        write_atomic(folder / f"{place}.parquet", partial(table.to_parquet, index=False))
     write_text(folder / f"{name}.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
