@@ -113,7 +113,9 @@ def needed(rows: float, dim: int) -> dict[str, tuple[float, float]]:
     k = 20  # the most neighbours that a lens asks for
     return {
         "features (mapped)": (4 * rows * dim, 0),
-        "neighbour graph": (12 * rows * k, 16 * rows * k),
+        "features, scaled for the search": (0, 4 * rows * (dim + 1)),
+        "order of rows in the search": (0, 60 * rows),
+        "neighbour graph": (12 * rows * k, 16 * rows * (k + 1)),
         "labels and predictions": (8 * rows, 16 * rows),
         "ids as text": (12 * rows, 60 * rows),
         "evidence on labels, order by content": (0, 48 * rows),

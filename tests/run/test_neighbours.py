@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -332,3 +333,22 @@ def test_rows_that_fill_up_groups_give_no_warning():
         base, queries = features[:-3], features[-3:]
         for k in (1, 5):
             np.testing.assert_array_equal(nearest(base, queries, k)[0], brute_force(base, queries, k)[0])
+
+
+def test_each_instance_is_dropped_from_its_neighbours_without_a_second_copy(monkeypatch):
+    rng = np.random.default_rng(0)
+    found = rng.permuted(np.tile(np.arange(21), (20_000, 1)), axis=1)
+    squared = rng.random(found.shape)
+    own = np.where(np.arange(20_000) % 3 == 0, 99, found[:, 7])  # every third is not among its neighbours
+    wanted = [np.where(np.isin(row, one), -1, row) for row, one in zip(found, own, strict=True)]
+    wanted = np.array([row[row >= 0][:20] for row in wanted])
+    at = np.argmax(found == own[:, None], axis=1)
+    lengths = np.array([np.delete(row, -1 if one == 99 else k) for row, one, k in zip(squared, own, at, strict=True)])
+    monkeypatch.setattr(space, "NUMBERS", 84 * 500)
+    size = found.nbytes
+    tracemalloc.start()
+    indices, kept = module._without_self(found, squared, own)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (indices == wanted).all() and (kept == lengths).all() and indices.flags.c_contiguous
+    assert peak < size / 5

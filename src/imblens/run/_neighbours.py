@@ -157,11 +157,19 @@ def _checked(values: NDArray[Any], name: str, k: int) -> Matrix:
 
 
 def _without_self(found: Indices, squared: Wide, own: Indices) -> tuple[Indices, Wide]:
-    """Drop each instance from its own k + 1 nearest; where it is not among them (many copies), drop the last."""
-    itself = found == own[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    shape = (len(found), found.shape[1] - 1)
-    return found[~itself].reshape(shape), squared[~itself].reshape(shape)
+    """Drop each instance from its own k + 1 nearest; where it is not among them (many copies), drop the last.
+
+    Both arrays are overwritten: a second copy of them would be the most memory that a search takes.
+    """
+    assert found.flags.c_contiguous and squared.flags.c_contiguous
+    n, k = found.shape
+    for rows in pieces(n, 4 * k):
+        itself = found[rows] == own[rows, None]
+        itself[~itself.any(axis=1), -1] = True
+        for values in (found, squared):  # rows move to the front, never beyond what was read
+            values.reshape(-1)[rows.start * (k - 1) : rows.stop * (k - 1)] = values[rows][~itself]
+    size, shape = n * (k - 1), (n, k - 1)
+    return found.reshape(-1)[:size].reshape(shape), squared.reshape(-1)[:size].reshape(shape)
 
 
 def _has_pynndescent() -> bool:

@@ -67,9 +67,9 @@ class Space:
         return np.ldexp(queries, -self.shift) if self.shift else queries
 
     def lengths(self, squared: Wide) -> Wide:
-        """Turn squared distances in this space into distances of what was given."""
-        found = np.sqrt(squared)
-        return np.ldexp(found, self.shift) if self.shift else found
+        """Turn squared distances in this space into distances of what was given, in their place."""
+        found: Wide = np.sqrt(squared, out=squared)
+        return np.ldexp(found, self.shift, out=found) if self.shift else found
 
     def expand(self, found: Indices, squared: Wide, k: int) -> tuple[Indices, Wide]:
         """Put instances in the place of distinct rows: the min(k, N) nearest by (squared distance, index)."""
