@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +12,7 @@ from imblens.errors import InputError
 from imblens.run import Head, Run
 from imblens.treatments import Recipe, train_head, treat, treatment_lines
 from imblens.treatments._train_head import released_recipe
-from tests.treatments._runs import blobs
+from tests.treatments._runs import blobs, blobs_run
 
 
 def test_reaches_the_minimum_that_another_solver_finds() -> None:
@@ -148,3 +150,23 @@ def test_a_random_start_is_that_of_a_linear_layer_of_torch() -> None:
     head = train_head(features, labels, 4, start="random", recipe=Recipe(epochs=0, scaled=False))
     drawn = np.abs(np.c_[head.weight, head.bias])
     assert 0.8 / np.sqrt(6) < drawn.max() <= 1 / np.sqrt(6)
+
+
+def test_training_holds_one_copy_of_its_rows() -> None:
+    features = np.random.default_rng(0).normal(size=(80_000, 64)).astype(np.float32)
+    tracemalloc.start()
+    train_head(features, np.arange(80_000) % 3, 3, recipe=Recipe(epochs=1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.8 * features.nbytes
+
+
+@pytest.mark.parametrize("name", ["eos", "eos_features"])
+def test_new_rows_are_refused_where_the_copies_that_training_holds_do_not_fit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = blobs_run()
+    new = run.train.class_counts.max() * run.n_classes - len(run.train)
+    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: int(2.9 * new * run.dim * 4))
+    with pytest.raises(InputError, match=rf"^{name}: .* new rows, which need \(held 3 times at once\) .* half of"):
+        treat(run, name, check_split=False)

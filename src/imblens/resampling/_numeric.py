@@ -136,15 +136,21 @@ def class_seeds(labels: NDArray[np.int64], seed: int) -> dict[int, np.random.See
     return seeds
 
 
-def refuse_too_many(name: str, n_new: int, features: NDArray[Any]) -> None:
+def refuse_too_many(name: str, n_new: int, features: NDArray[Any], copies: int = 2) -> None:
     """Refuse a request that the machine's memory cannot hold, before anything is allocated.
+
+    Args:
+        name: of the method, for the message.
+        n_new: rows that are asked for.
+        features: (N, D) to which they are added.
+        copies: of the new rows that are held at once: drawn, then joined to the others; 3 where a head is trained on them.
 
     Raises:
         InputError: the new rows need more than half of the memory.
     """
     refuse_too_large(
-        2 * n_new * features.shape[1] * features.dtype.itemsize,  # drawn, then joined to the others
-        f"{name}: sampling_strategy asks for {n_new:,} new rows, which need",
+        copies * n_new * features.shape[1] * features.dtype.itemsize,
+        f"{name}: sampling_strategy asks for {n_new:,} new rows, which need (held {copies} times at once)",
         hint="Ask for fewer instances per class.",
     )
 

@@ -12,7 +12,7 @@ from imblens.base.archetypes import ARCHETYPES, BORDER, OUTLIER, RARE, SAFE, arc
 from imblens.base.options import Option
 from imblens.resampling import Resampled, class_seeds, refuse_too_many
 from imblens.run import Run, nearest
-from imblens.treatments._retrain import sampler
+from imblens.treatments._retrain import COPIES, sampler
 
 
 def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
@@ -53,7 +53,7 @@ def archetype_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
     wanted = {
         int(label): int(after.max() - after[label]) for label in np.flatnonzero(after) if after[label] < after.max()
     }
-    refuse_too_many("archetype_resampling", sum(wanted.values()), features)
+    refuse_too_many("archetype_resampling", sum(wanted.values()), features, COPIES)
     drawn = [
         _between(features, labels, codes, kept, label, n, options["k"], streams[label]) for label, n in wanted.items()
     ]

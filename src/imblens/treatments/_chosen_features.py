@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imblens.base.options import Option
 from imblens.resampling import Resampled, TrainingRows, draw_eos, interpolate, isolated_note, refuse_too_many
 from imblens.run import ClassMoments, Run, top_k_mask
-from imblens.treatments._retrain import sampler
+from imblens.treatments._retrain import COPIES, sampler
 
 
 def chosen_feature_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
@@ -32,7 +32,7 @@ def chosen_feature_rows(run: Run, options: Mapping[str, Any]) -> Resampled:
     """
     rows = TrainingRows(np.asarray(run.train.features), run.train.labels, run.classes)
     wanted = rows.wanted("auto", "eos_features")
-    refuse_too_many("eos_features", sum(wanted.values()), rows.features)
+    refuse_too_many("eos_features", sum(wanted.values()), rows.features, COPIES)
     k = min(options["k_neighbors"], len(rows.labels) - 1)
     neighbours = run.neighbours(k).indices
     draw = draw_eos(rows.features, rows.labels, neighbours, wanted, options["random_state"])

@@ -44,6 +44,7 @@ CURVE = Option(
     "record balanced accuracy on training and test instances after each epoch; nothing is chosen by it.",
     "flag",
 )
+COPIES = 3  # of new rows that are held at once: drawn, joined to the others, scaled by `train_head`
 COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT, CURVE)
 
 
@@ -106,8 +107,7 @@ def _balanced_accuracy(split: Split, head: Head) -> float | None:
 
 def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outcome:
     """Train a head on resampled features."""
-    real = np.asarray(run.train.features)[resampled.kept]
-    features = np.concatenate([real, resampled.new])
+    features = np.concatenate([np.asarray(run.train.features)[resampled.kept], resampled.new])
     labels = np.concatenate([run.train.labels[resampled.kept], resampled.new_labels])
     recipe = recipe_of(options)
     curve = Curve(run)

@@ -20,7 +20,7 @@ from imblens.resampling import (
 )
 from imblens.run import Run
 from imblens.treatments._base import Treatment
-from imblens.treatments._retrain import sampler
+from imblens.treatments._retrain import COPIES, sampler
 
 SMOTE = "imblens.resampling.RecordingSMOTE"
 STRATEGY = Option(
@@ -47,7 +47,7 @@ def _rows(run: Run) -> TrainingRows:
 def _eos(run: Run, options: Mapping[str, Any]) -> Resampled:
     rows = _rows(run)
     wanted = rows.wanted(options["sampling_strategy"], "eos")
-    refuse_too_many("eos", sum(wanted.values()), rows.features)
+    refuse_too_many("eos", sum(wanted.values()), rows.features, COPIES)
     k = min(options["k_neighbors"], len(rows.features) - 1)
     notes: tuple[str, ...] = ()
     if k < options["k_neighbors"]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.blocks import row_blocks
 from imblens.base.progress import tracked
 from imblens.errors import InputError
 from imblens.run import Head
@@ -153,7 +154,8 @@ def _prepared(features: NDArray[Any], scaled: bool) -> tuple[NDArray[np.float32]
     centre, scale = np.zeros(dim), 1.0
     if scaled:
         centre = features.mean(axis=0, dtype=np.float64)
-        rows[:, :dim] = features - centre
+        for block in row_blocks(n, dim):  # the difference is float64
+            rows[block, :dim] = features[block] - centre
         scale = float(np.sqrt(np.einsum("ij,ij->", rows[:, :dim], rows[:, :dim], dtype=np.float64) / n)) or 1.0
         rows[:, :dim] /= np.float32(scale)
     return rows, centre, scale
