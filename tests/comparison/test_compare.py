@@ -400,13 +400,17 @@ def test_runs_of_other_instances_have_no_common_map():
     assert found.maps is None and any(note.startswith("No common map: ") for note in found.notes)
 
 
-def test_charts_of_many_classes_show_the_largest_and_the_smallest(monkeypatch):
+@pytest.mark.parametrize(("worst", "shown"), [(0, {"a", "c"}), (1, {"a", "b", "c"})])
+def test_charts_of_many_classes_show_the_largest_the_smallest_and_those_that_fell(monkeypatch, worst, shown):
     monkeypatch.setattr("imblens.comparison._compare.MANY_CLASSES", 2)
     monkeypatch.setattr("imblens.comparison._compare.ENDS", 1)
-    found = compare([run_of({0: 4, 1: 9, 2: 6}), run_of({0: 1, 1: 2, 2: 2})], names=["one", "two"])
+    monkeypatch.setattr("imblens.comparison._compare.WORST", worst)
+    found = compare([run_of({0: 4, 1: 2, 2: 2}), run_of({0: 1, 1: 9, 2: 2})], names=["one", "two"])
     for chart in found.charts().values():
         rows = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
         drawn = {row["class"] for row in rows if "class" in row}
-        assert drawn == {"a", "c"}
+        assert drawn == shown
     assert set(found.tables["comparison"]["class"]) == {"a", "b", "c"}
-    assert "Charts show the 1 largest and the 1 smallest classes; tables have all." in found.notes
+    assert any(
+        note.startswith("Charts show the 1 largest and the 1 smallest classes, and the ") for note in found.notes
+    )

@@ -115,3 +115,12 @@ def test_a_gate_counts_each_patient_once() -> None:
     assert any("Drops are tested by group" in note for note in found.notes)
     wide = found.table.set_index("class").loc["b"]
     assert wide["change_low"] < -0.3 < wide["change_high"]
+
+
+def test_intervals_of_ranking_that_are_left_out_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def notes() -> list[str]:
+        return [note for note in compare([_labels(), _labels(shift=1.5)]).notes if "have no intervals" in note]
+
+    assert notes() == []
+    monkeypatch.setattr("imblens.comparison._rankings.MOST", 599)
+    assert len(notes()) == 1 and "300 test instances of 2 classes are more than 599 pairs" in notes()[0]

@@ -257,11 +257,13 @@ def test_of_very_many_classes_the_ends_are_shown(tmp_path):
     text = found.save(tmp_path / "out", figures=False).read_text()
     rows = [a for a in parsed(text).named("tr") if a.get("data-class", "").startswith("kind") and "class" in a]
     assert [a["data-class"] for a in rows if a["class"] == "rest"] == list(names[30:120])
-    assert "the 30 largest and the 30 smallest" in text
+    assert "the 30 largest and the 30 smallest, the charts also the 10 least accurate" in text
     shown = {
         name for figure in figures(found).values() for t in figure.data.values() for r in t for name in [r["class"]]
     }
-    assert {name.split(" (")[0] for name in shown} == {*names[:30], *names[120:]}
+    table = found["class_accuracy"].tables["class_accuracy"].sort_values(["accuracy", "accuracy_high"], kind="stable")
+    assert {name.split(" (")[0] for name in shown} == {*names[:30], *names[120:], *table["class"].head(10)}
+    assert set(table["class"].head(10)) - {*names[:30], *names[120:]}
     assert len(text) < 1_600_000
 
 

@@ -16,7 +16,7 @@ from imblens.base.wording import FEW, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
 from imblens.comparison._gains import gains
 from imblens.comparison._of_classes import check_classes, class_tables
-from imblens.comparison._rankings import ranking_line, ranking_table, rankings, with_intervals
+from imblens.comparison._rankings import left_out_note, ranking_line, ranking_table, rankings, with_intervals
 from imblens.errors import InputError, NotApplicable, ShapeError
 from imblens.lenses import (
     Finding,
@@ -36,7 +36,11 @@ ONE_TRAINING = (
     "Intervals cover the choice of test instances. Each run is one training (or one fitted head): how much results vary "
     "between trainings of one method is not in them."
 )
-MANY_CLASSES, ENDS = 120, 30  # of more classes, charts show so many of the largest and of the smallest
+MANY_CLASSES, ENDS, WORST = (
+    120,
+    30,
+    10,
+)  # of more classes, charts show so many of the largest, smallest, of the largest drops
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Comparison:
         classes, measures = self.tables["comparison"], self.tables["comparison_measures"]
         first = classes[classes["run"] == self.names[0]].sort_values("train_count", ascending=False, kind="stable")
         if len(first) > MANY_CLASSES:
-            kept = [*first["class"].head(ENDS), *first["class"].tail(ENDS)]
+            fell = classes.dropna(subset="change").sort_values(["change", "change_high"], kind="stable")["class"]
+            kept = [*first["class"].head(ENDS), *first["class"].tail(ENDS), *fell.drop_duplicates().head(WORST)]
             classes, measures = (table[table["class"].isin(kept)] for table in (classes, measures))
         found = charts(self.names, classes, measures, {name: one.title for name, one in self.measures.items()})
         for place, label in enumerate(self.of):
@@ -187,7 +192,10 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
     ]
     notes = _notes(runs, labelled, classes)
     if len(classes) > MANY_CLASSES:
-        notes += (f"Charts show the {ENDS} largest and the {ENDS} smallest classes; tables have all.",)
+        notes += (
+            f"Charts show the {ENDS} largest and the {ENDS} smallest classes, and the {WORST} whose accuracy fell most "
+            "or rose least; tables have all.",
+        )
     per_class = pd.concat(
         [
             class_table(runs[0] if place else None, run, labelled[place], classes)  # a run may be compared with itself
@@ -195,7 +203,9 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
         ],
         ignore_index=True,
     )
-    ranked = rankings(runs, labelled, classes, [paired_rows(runs[0], run) for run in runs])
+    pairs = [paired_rows(runs[0], run) for run in runs]
+    ranked = rankings(runs, labelled, classes, pairs)
+    notes += left_out_note(runs, classes, pairs)
     measures = with_intervals(measure_table(measured, labelled, classes), ranked, classes)
     tables = {
         "comparison": per_class,

@@ -32,6 +32,17 @@ def rankings(
     return found
 
 
+def left_out_note(runs: Sequence[Run], classes: Sequence[str], pairs: Sequence[Any]) -> tuple[str, ...]:
+    """State that there are too many instances and classes for `rankings`; nothing where no runs have the same instances."""
+    test = runs[0].test
+    if test is None or all(rows is None for rows in pairs[1:]) or len(test) * len(classes) <= MOST:
+        return ()
+    return (
+        f"Changes of AUROC and average precision have no intervals: {len(test):,} test instances of {len(classes):,} classes "
+        f"are more than {MOST:,} pairs.",
+    )
+
+
 def with_intervals(measures: pd.DataFrame, found: Mapping[str, RankingChanges], classes: Sequence[str]) -> pd.DataFrame:
     """Add the columns change_low and change_high to the table of measures."""
     place = {label: k for k, label in enumerate(classes)}

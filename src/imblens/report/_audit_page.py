@@ -20,7 +20,7 @@ from imblens.report import (
     _previews,
     _render,
 )
-from imblens.report._class_table import ENDS, MANY_CLASSES
+from imblens.report._class_table import ENDS, LEAST_ACCURATE, MANY_CLASSES
 from imblens.report._summary import summary
 from imblens.report._synthetic import synthetic
 from imblens.report._tables import table_files
@@ -126,6 +126,7 @@ def report_html(
         archetypes=_archetype_key(audit, stated),
         measures=_measures(stated),
         ends=ENDS,
+        worst=LEAST_ACCURATE,
         many=len(rows) > MANY_CLASSES,
         packed=sum(row["packed"] for row in rows),
         all_in=_with_all_classes(audit),

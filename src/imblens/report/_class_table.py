@@ -11,6 +11,7 @@ from imblens.report._errors import anchor as error_anchor
 from imblens.report._html import anchor
 
 MANY_CLASSES, ENDS = 120, 30  # of more classes, as many are shown at either end; the others are found by search
+LEAST_ACCURATE = 10  # of more classes, that charts show too
 ALL_ROWS, WORST = 1_000, 240  # of more classes, only the ends and the worst are HTML; the script unpacks the others
 PLAIN_CELL = {"ruler": False, "parts": None, "sub": "", "link": "", "treatment": "", "command": "", "sort": None}
 HARD = ("rare", "outlier")

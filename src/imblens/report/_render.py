@@ -10,7 +10,7 @@ import numpy as np
 
 from imblens.lenses import Finding
 from imblens.report._ahead import drawn_ahead
-from imblens.report._class_table import ENDS, MANY_CLASSES
+from imblens.report._class_table import ENDS, LEAST_ACCURATE, MANY_CLASSES
 from imblens.report._evidence import ends
 from imblens.report._figures import Figure, draw_all, warm_up_beside
 
@@ -47,8 +47,16 @@ def figures(audit: AuditFields) -> Drawn:
 
 
 def drawn_classes(audit: AuditFields) -> list[str] | None:
-    """The classes that charts show where there are too many for all: the largest and the smallest. None: all."""
-    return None if audit.run.n_classes <= MANY_CLASSES else ends(audit, 2 * ENDS)
+    """The classes that charts show where there are too many for all: the largest, smallest, least accurate. None: all."""
+    if audit.run.n_classes <= MANY_CLASSES:
+        return None
+    kept = ends(audit, 2 * ENDS)
+    known = audit.findings.get("class_accuracy")
+    if known is None:
+        return kept
+    table = known.tables["class_accuracy"].dropna(subset="accuracy")
+    worst = table.sort_values(["accuracy", "accuracy_high"], kind="stable")["class"].head(LEAST_ACCURATE)
+    return kept + [name for name in worst if name not in kept]
 
 
 def _of_classes(finding: Finding, kept: frozenset[str]) -> Finding:
