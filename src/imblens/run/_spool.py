@@ -79,8 +79,9 @@ def row_by_row(
         >>> row_by_row(np.eye(2), lambda rows: rows - 1, np.float32, "rows need").tolist()
         [[0.0, -1.0], [-1.0, 0.0]]
     """
-    changed = Spool(*matrix.shape, what, dtype=dtype)
-    for rows in row_blocks(*matrix.shape):
+    n_rows, n_columns = matrix.shape
+    changed = Spool(n_rows, n_columns, what, dtype=dtype)
+    for rows in row_blocks(n_rows, n_columns):
         changed.append(change(matrix[rows]))
     found = changed.matrix()
     changed.close()
