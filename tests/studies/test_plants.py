@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imblens.errors import InputError, MissingError, NotApplicable
-from imblens.studies import PLANTS, Arrays, find_study, planted_in, run_study
+from imblens.studies import PLANTS, Arrays, _planted_arrays, find_study, planted_in, run_study
 
 COUNTS, TESTED = (1200, 600, 400, 240, 60), 80
 
@@ -89,6 +90,39 @@ def test_plants_that_no_class_allows_name_the_reason(arrays: Arrays) -> None:
         find_study("diagnosis", arrays=["a/x.npz", "b/x.npz"])
     with pytest.raises(MissingError, match="reads no stored features"):
         find_study("eos-gap", arrays=["x.npz"])
+
+
+def test_a_treatment_is_compared_with_another_by_network_and_class() -> None:
+    own = {"planted": "overlap", "plant": "split", "place": 0, "first": "overlap", "did": "refit"}
+    rows = [
+        {**own, "network": network, "seed": seed, "class": name, "remedy": remedy, "lift": lift, "others": -0.01}
+        for network, name, seed, lifts in (
+            ("n", "a", 0, (0.2, 0.1)), ("n", "a", 1, (0.4, 0.1)), ("n", "b", 0, (0.1, 0.2)), ("m", "a", 0, (0.2, 0.0)),
+        )
+        for remedy, lift in zip(("advised", "another"), lifts, strict=True)
+    ]  # fmt: skip
+    table = _planted_arrays.advice(pd.DataFrame(rows)).set_index(["diagnosed", "remedy"])
+    assert table.loc[("overlap", "advised"), ["trials", "classes", "better"]].tolist() == [4, 3, 1]
+    assert table.loc[("all", "advised"), "mean_lift"] == pytest.approx((0.3 + 0.1 + 0.2) / 3)
+    row = table.loc[("overlap", "difference")]
+    means = np.array([0.2, -0.1, 0.2])
+    assert row["mean_lift"] == pytest.approx(0.1) and row["better"] == 0.75 and row["others"] == pytest.approx(0)
+    assert row["lift_high"] - 0.1 == pytest.approx(4.302653 * means.std(ddof=1) / np.sqrt(3))
+
+
+def test_what_is_tried_is_what_the_diagnosis_advises_and_only_treatments_of_the_head(arrays: Arrays) -> None:
+    run = arrays.fitted(0)
+    table = pd.DataFrame(
+        [("a", "overlap", "refit"), ("b", "label_noise", "check its label suspects, then train without them")],
+        columns=["class", "cause", "treatment"],
+    )
+    job = _planted_arrays.PlantedArrays("net.npz", "split", 0, advice=True)
+    assert [cell.get("remedy") for cell in job.cells] == [None, None, "advised", "another"]
+    tried = job._tried(run, table, "a", "advised")
+    assert tried["did"] == "refit" and abs(tried["lift"]) < 0.1
+    assert job._tried(run, table, "a", "another")["did"] in ("crt", "eos")
+    assert job._tried(run, table, "b", "advised")["failed"] == "no treatment of the head is advised."
+    assert _planted_arrays.jobs(["net.npz"], quick=True, seeds=None)[0].cells[-1].get("remedy") is None
 
 
 @pytest.mark.slow

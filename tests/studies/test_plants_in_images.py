@@ -7,6 +7,8 @@ import pytest
 
 from imblens.data import ImageSet, ImageSplit
 from imblens.errors import MissingError, NotApplicable
+from imblens.lenses.diagnosis import CAUSES
+from imblens.lenses.diagnosis.advice import NO_HEAD
 from imblens.studies import _planted_images, _plants_in_images, find_study
 from imblens.studies._plants_in_images import FRAME, IN_IMAGES, TOGETHER, planted_images
 
@@ -112,3 +114,12 @@ def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -
         ("shortcut", "advised"), "mean_lift"
     ] == pytest.approx(0.3)
     assert "Right first cause" in _planted_images.shown(found)
+
+
+def test_remedies_are_those_that_the_column_treatment_advises() -> None:
+    for cause in CAUSES:
+        assert _planted_images._remedy(cause.treatment, "advised", 0) in _planted_images.REMEDIES
+        other = _planted_images._remedy(cause.treatment, "another", 0)
+        assert other != _planted_images._remedy(cause.treatment, "advised", 0)
+    assert _planted_images._remedy(NO_HEAD, "advised", 0) == "collect"
+    assert _planted_images._remedy("", "advised", 0) == _planted_images._remedy("", "another", 0) == ""

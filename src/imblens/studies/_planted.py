@@ -238,7 +238,7 @@ def _vary_background(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSpli
 
 REMEDIES: dict[str, tuple[str, Remedy]] = {
     "few_examples": ("eos", _head("eos")),
-    "overlap": ("logit_adjustment", _head("logit_adjustment")),
+    "overlap": ("refit", _head("refit")),
     "few_features": ("crt", _head("crt")),
     "sub_concepts": ("collect", _data(_collect)),
     "uncovered_range": ("collect", _data(_collect)),

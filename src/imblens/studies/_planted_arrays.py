@@ -1,7 +1,8 @@
-"""Does the diagnosis identify causes that are planted in the stored features of trained networks?
+"""Does the diagnosis identify causes that are planted in stored features of trained networks, and does its advice help?
 
 The head is trained again on the planted features, so that its predictions follow from them. The features themselves
-stay as they were: a network that had been trained with the cause might have learned others.
+stay as they were: a network that had been trained with the cause might have learned others. Where the diagnosis advises a
+treatment of the head for the planted class, it is applied, and for comparison one that another cause advises.
 """
 
 from __future__ import annotations
@@ -10,26 +11,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from imblens.base.intervals import wilson
+from imblens.base.intervals import mean_with_interval, wilson
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import diagnosis
+from imblens.lenses.diagnosis import CAUSES as KNOWN_CAUSES
 from imblens.lenses.diagnosis import NEAR_TIE
 from imblens.run import Run
 from imblens.studies._jobs import Job
+from imblens.studies._networks import treated
 from imblens.studies._plants import PLANTS, Arrays, planted_in
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
 
-QUESTION = "How often is the first cause of the diagnosis the one planted in stored features of trained networks?"
+QUESTION = (
+    "How often is the first cause the one planted in stored features of trained networks, and does its advice help?"
+)
 SEEDS = (0, 1, 2)
 CAUSES = ("few_examples", "overlap", "sub_concepts", "label_noise", "uncovered_range")
 OTHER_CAUSES = ("few_features", "shortcut", "shortcut_colours")  # that nothing here plants
 HARM = 0.05  # accuracy of a class that a cause costs, from which it harms
 BLANK = ("none found", "too few to tell")
+HEADS = sorted({cause.treatment for cause in KNOWN_CAUSES if " " not in cause.treatment})  # that some cause advises
+REMEDIES = ("advised", "another")
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,13 @@ class PlantedArrays(Job):
         path: absolute path of ARRAYS.npz or a run folder.
         plant: one of `PLANTS`.
         seed: of the plant and the head.
+        advice: whether treatments of the head are tried as well.
     """
 
     path: str
     plant: str
     seed: int
+    advice: bool = False
 
     @property
     def label(self) -> str:
@@ -53,13 +64,15 @@ class PlantedArrays(Job):
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """One cell for each planted class; one where nothing is planted."""
+        """One cell for each planted class, one where nothing is planted; two more for the advised treatment and another."""
         own = {"network": Path(self.path).stem, "planted": PLANTS[self.plant][0], "plant": self.plant}
         n = 2 if PLANTS[self.plant][0] == "overlap" else 1
-        return [{**own, "seed": self.seed, "place": place} for place in range(n)]
+        found = [{**own, "seed": self.seed, "place": place} for place in range(n)]
+        remedies = REMEDIES if self.advice and own["planted"] else ()
+        return found + [{**found[0], "remedy": remedy} for remedy in remedies]
 
     def measure(self, store: Store, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Plant, train the head, diagnose."""
+        """Plant, train the head, diagnose, and treat the head."""
         del store
         arrays = Arrays.of(Run.load(self.path))
         try:
@@ -75,11 +88,39 @@ class PlantedArrays(Job):
             shared |= harmless(plant.arrays, run, others, self.seed)
         cured: Run | None = None
         for key in wanted:
+            if "remedy" in key:
+                yield key, self._tried(run, table, plant.planted[0], key["remedy"])
+                continue
             found = planted_class(table, plant.planted[key["place"]], run) if plant.planted else {}
             if plant.planted:
                 cured = cured or plant.cured.fitted(self.seed)
                 found["cost"] = _cost(run, cured, plant.planted[key["place"]])
             yield key, {**found, **(shared if key["place"] == 0 else {})}
+
+    def _tried(self, run: Run, table: pd.DataFrame, name: str, remedy: str) -> dict[str, Any]:
+        """Treat the head as the diagnosis advises for a class, or otherwise; nothing where it advises none of them."""
+        first = table[table["class"] == name].iloc[0]
+        advised = str(first["treatment"])
+        found: dict[str, Any] = {"class": name, "first": str(first["cause"]), "did": advised}
+        if advised not in HEADS:
+            return {**found, "failed": "no treatment of the head is advised."}
+        if remedy == "another":
+            rng = np.random.default_rng([self.seed, crc32(self.label.encode())])
+            found["did"] = str(rng.choice([head for head in HEADS if head != advised]))
+        assert run.test is not None
+        after = treated(run, found["did"], self.seed)
+        assert after.test is not None
+        own = run.test.labels == run.classes.index(name)
+        before, now = (np.asarray(one.test.correct) for one in (run, after) if one.test is not None)
+        change = [_balanced(one, run.test.labels, own) for one in (before, now)]
+        lift = float(now[own].mean() - before[own].mean())
+        return {**found, "lift": round(lift, 4), "others": round(change[1] - change[0], 4)}
+
+
+def _balanced(correct: NDArray[np.bool_], labels: NDArray[np.int64], left_out: NDArray[np.bool_]) -> float:
+    """Mean accuracy of the classes, without those instances."""
+    rest = labels[~left_out]
+    return float(np.mean([correct[~left_out][rest == label].mean() for label in np.unique(rest)]))
 
 
 def planted_class(table: pd.DataFrame, name: str, run: Run) -> dict[str, Any]:
@@ -164,7 +205,7 @@ def _confused(run: Run, label: int, evidence: str) -> float:
 
 
 def jobs(paths: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
-    """Return a job for every network, plant and seed; with `quick` the first seed only.
+    """Return a job for every network, plant and seed; with `quick` the first seed only, and no treatments.
 
     Raises:
         InputError: two networks have one name.
@@ -174,17 +215,47 @@ def jobs(paths: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | Non
     if len(set(stems)) < len(stems):
         raise InputError("two of the networks have one file name.", hint="Rename one.")
     found = [str(Path(path).expanduser().resolve()) for path in paths]
-    return [PlantedArrays(path, plant, seed) for seed in chosen for path in found for plant in PLANTS]
+    return [PlantedArrays(path, plant, seed, advice=not quick) for seed in chosen for path in found for plant in PLANTS]
 
 
 def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Planted against first diagnosed cause, by plant, false alarms, and what was missed."""
     if "failed" in results:
         results = results[results["failed"].isna()]
+    tried = results[results["remedy"].notna()] if "remedy" in results else results[:0]
+    results = results.drop(tried.index)
     planted = results[results["planted"] != ""]
     found = {"study": crossed(planted, "planted"), "plants": crossed(planted, "plant")}
     found["false_alarms"] = _false_alarms(results)
-    return found | misses(planted, "network", "seed", more=("cost",))
+    found |= misses(planted, "network", "seed", more=("cost",))
+    return found | ({"advice": advice(tried)} if len(tried) else {})
+
+
+def advice(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each diagnosed cause and for all, how much the advised treatment of the head and another changed the class.
+
+    Trials of one class of one network are averaged first: intervals (Student's t) are over these means. `difference` is advised
+    less another, trial by trial.
+    """
+    keys = ["network", "plant", "seed", "class", "first"]
+    advised, another = (tried.loc[tried["remedy"] == remedy, [*keys, "lift", "others"]] for remedy in REMEDIES)
+    pairs = advised.merge(another, on=keys, suffixes=("_advised", "_another"))
+    rows = []
+    for cause in [*dict.fromkeys(pairs["first"]), "all"]:
+        mine = pairs[(pairs["first"] == cause) | (cause == "all")]
+        for remedy in (*REMEDIES, "difference"):
+            lift, others = (
+                mine[f"{what}_advised"] - mine[f"{what}_another"]
+                if remedy == "difference"
+                else mine[f"{what}_{remedy}"]
+                for what in ("lift", "others")
+            )
+            means = lift.groupby([mine["network"], mine["class"]]).mean()
+            n, mean, low, high = (column[0] for column in mean_with_interval(means.to_numpy()[:, None]))
+            row = {"diagnosed": cause, "remedy": remedy, "trials": len(mine), "classes": int(n)}
+            row |= {"better": float((lift > 0).mean()), "mean_lift": float(mean), "lift_low": float(low)}
+            rows.append(row | {"lift_high": float(high), "others": float(others.mean())})
+    return pd.DataFrame(rows)
 
 
 def misses(planted: pd.DataFrame, *where: str, more: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
@@ -247,18 +318,25 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     """Show the tables."""
     study = found["study"]
     right = float(study["right"].mean())
-    return "\n\n".join(
-        [
-            "Planted cause (rows) against first diagnosed cause, counts of classes. right: share whose first cause is the "
-            "planted one, with its 95% interval; nearly: share where it is second, with at least 0.8 of the first's strength; "
-            "costly: classes whose accuracy is at least 5 points lower than without the cause, and right_costly the share "
-            "right of those.",
-            plain_markdown(study),
-            f"Right first cause, averaged over causes: {right:.0%}; lowest: {study['right'].min():.0%}.",
-            "By plant:",
-            plain_markdown(found["plants"]),
-            "Unplanted classes. named: the cause is named, in any place. harmless: it is named where nothing is planted, and "
-            "removing it gains less than 5 points of the class's accuracy.",
-            plain_markdown(found["false_alarms"]),
+    parts = [
+        "Planted cause (rows) against first diagnosed cause, counts of classes. right: share whose first cause is the "
+        "planted one, with its 95% interval; nearly: share where it is second, with at least 0.8 of the first's strength; "
+        "costly: classes whose accuracy is at least 5 points lower than without the cause, and right_costly the share "
+        "right of those.",
+        plain_markdown(study),
+        f"Right first cause, averaged over causes: {right:.0%}; lowest: {study['right'].min():.0%}.",
+        "By plant:",
+        plain_markdown(found["plants"]),
+        "Unplanted classes. named: the cause is named, in any place. harmless: it is named where nothing is planted, and "
+        "removing it gains less than 5 points of the class's accuracy.",
+        plain_markdown(found["false_alarms"]),
+    ]
+    if "advice" in found:
+        parts += [
+            "Accuracy of the planted class on the test split, after the treatment of the head that its first cause advises and "
+            "after one that another cause advises; difference: advised less another. Classes that no treatment of the head is "
+            "advised for are left out. classes: different classes of networks; intervals are over their means. better: share "
+            "of trials. others: mean change of the other classes' accuracy.",
+            plain_markdown(found["advice"]),
         ]
-    )
+    return "\n\n".join(parts)

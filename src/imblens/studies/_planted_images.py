@@ -112,9 +112,13 @@ class PlantedImages(Job):
         self, store: Store, images: Images, run: Run, table: pd.DataFrame, keys: list[dict[str, Any]]
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Give every class its remedy; those that change images share one more network."""
-        first = table.groupby("class", sort=False).head(1).set_index("class")["cause"]
+        first = table.groupby("class", sort=False).head(1).set_index("class")
+        first["treatment"] = first["treatment"].where(~first["cause"].isin(stored.BLANK), "")
         names = {key["plant"]: images.planted[key["plant"]][0] for key in keys}
-        did = {plant: _remedy(str(first[name]), keys[0]["remedy"], self.seed) for plant, name in names.items()}
+        did = {
+            plant: _remedy(str(first.loc[name, "treatment"]), keys[0]["remedy"], self.seed)
+            for plant, name in names.items()
+        }
         on_data = {names[plant]: remedy for plant, remedy in did.items() if remedy in ON_DATA}
         again: Run | None = None
         if on_data:
@@ -123,9 +127,12 @@ class PlantedImages(Job):
             again = self._fitted(store, changed, images.plain_tests(), keys[0]["remedy"])
         for key in keys:
             name, remedy = names[key["plant"]], did[key["plant"]]
-            values: dict[str, Any] = {"cause": str(first[name]), "did": remedy}
+            values: dict[str, Any] = {"cause": str(first.loc[name, "cause"]), "did": remedy}
             if not remedy:
                 yield key, {**values, "failed": "nothing is advised"}
+                continue
+            if remedy == "collect" and not len(images.left_out.get(name, ())):
+                yield key, {**values, "failed": "the plant left no image out that could be collected"}
                 continue
             after = again if remedy in ON_DATA else treated(run, remedy, self.seed)
             assert after is not None
@@ -133,27 +140,20 @@ class PlantedImages(Job):
             yield key, {**values, "before": low, "after": high, "lift": round(high - low, 4)}
 
 
-# cause -> what is done against it in the images, or a treatment of the head
-ADVISED = {
-    "few_examples": "eos",
-    "few_features": "crt",
-    "overlap": "refit",
-    "sub_concepts": "collect",
-    "uncovered_range": "collect",
-    "label_noise": "drop suspects",
-    "shortcut": "vary",
-    "shortcut_colours": "vary",
-}
-ON_DATA = ("collect", "drop suspects", "vary")
+# first word of what the diagnosis advises -> what is done in the images; other advice is a treatment of the head
+IN_WORDS = {"collect": "collect", "more": "collect", "check": "drop suspects", "vary": "vary"}
+ON_DATA = tuple(dict.fromkeys(IN_WORDS.values()))
+REMEDIES = sorted({*ON_DATA, *stored.HEADS})
 
 
-def _remedy(cause: str, which: str, seed: int) -> str:
-    """Return the remedy against a cause, or one at random among the others; "" where no cause was named."""
-    own = ADVISED.get(cause, "")
-    if which == "advised" or not own:
+def _remedy(treatment: str, which: str, seed: int) -> str:
+    """Return the remedy that the column `treatment` advises, or one at random among the others; "" where it advises none."""
+    own = IN_WORDS.get(treatment.split(" ")[0], treatment)
+    if own not in REMEDIES:
+        return ""
+    if which == "advised":
         return own
-    others = sorted(set(ADVISED.values()) - {own})
-    return str(np.random.default_rng([seed, len(cause)]).choice(others))
+    return str(np.random.default_rng([seed, len(treatment)]).choice([one for one in REMEDIES if one != own]))
 
 
 def _accuracy(run: Run, name: str) -> float:
