@@ -140,9 +140,63 @@ def test_every_class_is_listed_and_rare_ones_are_marked():
     assert table["score"].between(0.5, 1).all()
     assert table["score"].is_monotonic_decreasing
     assert finding.summary["suspects"] == len(table) == counts["suspects"].sum()
-    sums = table.groupby("class")["score"].sum()
-    assert counts.set_index("class")["estimated"][sums.index].to_numpy() == pytest.approx(sums.to_numpy())
-    assert ((counts["estimated_low"] <= counts["estimated"]) & (counts["estimated"] <= counts["estimated_high"])).all()
+
+
+def overlapping(seed, wrong=0.0):
+    """Three classes that overlap, and a test split; a share of the training instances of the first are of the others."""
+    rng = np.random.default_rng(seed)
+    centres = 2.0 * np.eye(3, 6)
+
+    def split(counts):
+        labels = np.repeat(np.arange(3), counts)
+        return (rng.normal(size=(len(labels), 6)) + centres[labels]).astype(np.float32), labels
+
+    (features, labels), test = split((900, 500, 300)), split((400, 400, 400))
+    planted = rng.choice(np.flatnonzero(labels != 0), round(wrong * 900 / (1 - wrong)), replace=False)
+    given = labels.copy()
+    given[planted] = 0
+    return features, given, test, len(planted)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_where_no_label_is_wrong_none_is_estimated_though_classes_overlap(seed):
+    features, labels, test, _ = overlapping(seed)
+    finding = label_suspects(Run.from_arrays(train=(features, labels), test=test, classes=["a", "b", "c"]))
+    counts = finding.tables["label_suspect_counts"]
+    assert counts["suspects"].sum() > 100
+    assert (counts["estimated_low"] == 0).all() and (counts["estimated"] < 0.03 * counts["count"]).all()
+    assert finding.summary["estimated"] == pytest.approx(counts["estimated"].sum())
+    assert "compared with test instances of the class, at most" in finding.lines()["a"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_planted_wrong_labels_are_in_the_interval(seed):
+    features, labels, test, planted = overlapping(seed, wrong=0.2)
+    finding = label_suspects(Run.from_arrays(train=(features, labels), test=test, classes=["a", "b", "c"]))
+    row = finding.tables["label_suspect_counts"].set_index("class").loc["a"]
+    assert 0 < row["estimated_low"] <= planted <= row["estimated_high"]
+    assert row["estimated_low"] <= row["estimated"] <= row["estimated_high"] < 0.4 * row["count"]
+    assert f"about {row['estimated']:,.0f} [" in finding.lines()["a"]
+
+
+def test_wrong_labels_are_not_counted_without_test_instances_and_have_no_upper_limit_once_learned():
+    features, labels, test, _ = overlapping(0, wrong=0.2)
+    finding = label_suspects(Run.from_arrays(train=(features, labels), classes=["a", "b", "c"]))
+    columns = ["estimated", "estimated_low", "estimated_high"]
+    assert (
+        finding.tables["label_suspect_counts"][columns].isna().all(axis=None) and finding.summary["estimated"] is None
+    )
+    assert any("it is a comparison with test instances" in note for note in finding.notes)
+    assert "mislabelled" not in finding.lines()["a"]
+    known, guessed = (
+        5 * np.eye(3)[of] for of in (labels, np.roll(test[1], 300))
+    )  # of the test split, a quarter is correct
+    run = Run.from_arrays(train=(features, labels, known), test=(*test, guessed), classes=["a", "b", "c"])
+    finding = label_suspects(run)
+    counts = finding.tables["label_suspect_counts"].set_index("class")
+    assert counts["estimated_high"].isna().all() and counts.loc["a", "estimated_low"] > 0
+    assert any("are lower limits" in note for note in finding.notes)
+    assert "at least" in finding.lines()["a"]
 
 
 def test_the_table_is_cut_per_class_and_in_all():

@@ -5,3 +5,4 @@ from imblens.lenses.label_suspects.measure import label_suspects as label_suspec
 from imblens.lenses.label_suspects.measure import suggested_labels as suggested_labels
 from imblens.lenses.label_suspects.measure import suspect_scores as suspect_scores
 from imblens.lenses.label_suspects.of_labels import label_scores as label_scores
+from imblens.lenses.label_suspects.wrong_labels import wrong_labels as wrong_labels

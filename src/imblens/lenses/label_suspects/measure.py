@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
-from imblens.base.intervals import wilson
 from imblens.base.wording import counted, number
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
 from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
+from imblens.lenses.label_suspects.wrong_labels import has_learned, wrong_labels
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -60,13 +60,17 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
         score first: suggested is the class with the largest G, neighbours the ids of the k nearest, nearest first, joined by
         spaces, predicted the network's prediction or None; and `label_suspect_counts` (class, count, suspects, share, often,
         rare_class, estimated, estimated_low, estimated_high), one row per class with training instances: often is the
-        commonest suggestion or None, estimated the number of wrong labels among the suspects, the sum of their scores,
-        with the 95% Wilson interval of that many of `count`. It covers the drawing of the instances, not errors of G.
-        Summary: suspects (all, listed or not), listed, suspects_of_rare_classes, estimated, large_from (instances from which
-        a class is not rare), k, fitted (instances that the head was fitted to).
+        commonest suggestion or None, estimated the number of wrong labels with its 95% interval: training instances that look
+        like another class beyond what test instances of the class do, whose labels are taken to be correct. It is the
+        share that the diagnosis states. NaN without a test split, and with fewer than 50 training or 30 test instances of
+        the class. The upper end is also NaN where the network is more than 5 points more accurate on its training
+        instances than on test instances: it may have learned wrong labels, which this cannot see.
+        Summary: suspects (all, listed or not), listed, suspects_of_rare_classes, estimated (sum over the classes where it is
+        known), large_from (instances from which a class is not rare), k, fitted (instances that the head was fitted to).
 
-        In a multi-label run `label_suspect_counts` has a row for each label, `count` is the number of judged instances, and the
-        last columns are positives, suspect_positives, auroc (out of sample; NaN where not judged).
+        In a multi-label run `label_suspect_counts` has a row for each label, `count` is the number of judged instances, wrong
+        labels are not estimated (NaN), and the last columns are positives, suspect_positives, auroc (out of sample; NaN
+        where not judged).
 
     Raises:
         InputError: an option is less than 1.
@@ -85,18 +89,19 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
     suspects = np.flatnonzero(known.suggested != run.train.labels)
     rows = suspects[most_suspect(score[suspects], run.train.labels[suspects], per_class, limit)]
     graph = run.neighbours(k)
+    of_classes = _counts(run, suspects, known.suggested[suspects], score[suspects], is_rare)
     summary = {
         "suspects": len(suspects),
         "listed": len(rows),
         "suspects_of_rare_classes": int(is_rare[run.train.labels[suspects]].sum()),
-        "estimated": number(float(score[suspects].sum())),
+        "estimated": number(float(of_classes["estimated"].sum(min_count=1))),
         "large_from": number(large_from),
         "k": graph.k,
         "fitted": known.n_fitted,
     }
     tables = {
         "label_suspects": _table(run, rows, graph.indices[rows], known.suggested[rows], score[rows], is_rare),
-        "label_suspect_counts": _counts(run, suspects, known.suggested[suspects], score[suspects], is_rare),
+        "label_suspect_counts": of_classes,
     }
     return Finding(tables, summary, notes=tuple(_notes(run, known, summary)))
 
@@ -140,6 +145,13 @@ def _notes(run: Run, known: Evidence, summary: dict[str, Any]) -> list[str]:
         notes.append("The only instance of a class cannot be judged.")
     if not run.train.has_logits:
         notes.append("Predictions of the network are unknown.")
+    if run.test is None:
+        notes.append("The number of wrong labels is not estimated: it is a comparison with test instances.")
+    elif has_learned(run):
+        notes.append(
+            "Estimated numbers of wrong labels are lower limits: the network is more accurate on its training instances than "
+            "on test instances, so it may have learned wrong labels, and these are not seen."
+        )
     return notes
 
 
@@ -176,8 +188,7 @@ def _counts(run: Run, suspects: Places, suggested: Places, score: Floats, is_rar
     for pair in pairs[np.lexsort((-weight, -number_of))].tolist():
         often.setdefault(pair // run.n_classes, pair % run.n_classes)
     n_suspects = np.bincount(labels, minlength=run.n_classes)[present]
-    estimated = np.bincount(labels, weights=score, minlength=run.n_classes)[present]
-    low, high = wilson(estimated, counts[present])
+    estimated, low, high = (numbers[present] for numbers in wrong_labels(run))
     return pd.DataFrame(
         {
             "class": [run.classes[label] for label in present],
@@ -187,7 +198,7 @@ def _counts(run: Run, suspects: Places, suggested: Places, score: Floats, is_rar
             "often": [run.classes[often[label]] if label in often else None for label in present.tolist()],
             "rare_class": is_rare[present],
             "estimated": estimated,
-            "estimated_low": low * counts[present],
-            "estimated_high": high * counts[present],
+            "estimated_low": low,
+            "estimated_high": high,
         }
     )

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
-from imblens.base.intervals import wilson
 from imblens.base.wording import counted, listed, number
 from imblens.lenses._contract import Finding
 from imblens.lenses.label_suspects.label_evidence import label_evidence
@@ -45,7 +44,7 @@ def multilabel_suspects(run: Run, k: int, per_class: int, limit: int) -> Finding
         "suspects": len(rows),
         "listed": len(chosen),
         "suspects_of_rare_classes": int((counts < large_from)[labels].sum()),
-        "estimated": number(float(score[rows, labels].sum())),
+        "estimated": None,
         "large_from": number(large_from),
         "k": graph.k,
         "fitted": known.n_fitted,
@@ -113,9 +112,6 @@ def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArra
     judged = (~np.isnan(score)).sum(axis=0)
     n = suspect.sum(axis=0)
     of_positives = (suspect & given).sum(axis=0)
-    estimated = np.where(suspect, score, 0.0).sum(axis=0)
-    low, high = wilson(np.where(judged > 0, estimated, np.nan), judged)
-    unknown = judged == 0
     return pd.DataFrame(
         {
             "class": run.classes,
@@ -127,9 +123,9 @@ def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArra
                 for of, total in zip(of_positives.tolist(), n.tolist(), strict=True)
             ],
             "rare_class": is_rare,
-            "estimated": np.where(unknown, np.nan, estimated),
-            "estimated_low": np.where(unknown, np.nan, low * judged),
-            "estimated_high": np.where(unknown, np.nan, high * judged),
+            "estimated": np.nan,
+            "estimated_low": np.nan,
+            "estimated_high": np.nan,
             "positives": (given & run.train.known).sum(axis=0),
             "suspect_positives": of_positives,
             "auroc": _aurocs(run),

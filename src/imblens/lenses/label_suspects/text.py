@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from imblens.base.wording import counted
 from imblens.lenses._contract import Finding
 
@@ -24,13 +28,9 @@ def lines(finding: Finding) -> dict[str, str]:
                     f"{row[1]}: the evidence contradicts the label of {counted(row.suspects, 'training instance')} of "
                     f"{row.count:,}, {row.suspect_positives:,} of them positive"
                 )
+            text += f"{_estimated(row)}."
             if row.rare_class:
-                text += ". The class is rare: a head often predicts other classes for it where labels are correct."
-            else:
-                text += (
-                    f"; if the evidence is correct, about {row.estimated:.0f} [{row.estimated_low:.0f}, "
-                    f"{row.estimated_high:.0f}] are mislabelled."
-                )
+                text += " The class is rare: a head often predicts other classes for it where labels are correct."
             if row[1] in first:  # none beyond the limit
                 text += f" Check the label of {first[row[1]]['id']} first (suggested: {first[row[1]]['suggested']})."
             found[str(row[1])] = text
@@ -39,3 +39,16 @@ def lines(finding: Finding) -> dict[str, str]:
         "any class."
     )
     return found or {"": none}
+
+
+def _estimated(row: Any) -> str:
+    """What a comparison with test instances of the class gives for the number of wrong labels; "" where it gives nothing."""
+    if np.isnan(row.estimated):
+        return ""
+    compared, low = "; compared with test instances of the class,", np.floor(row.estimated_low)
+    if np.isnan(row.estimated_high):
+        return f"{compared} at least {low:,.0f} are mislabelled" if low else ""
+    high = np.ceil(row.estimated_high)
+    if not low:
+        return f"{compared} at most {high:,.0f} are mislabelled"
+    return f"{compared} about {row.estimated:,.0f} [{low:,.0f}, {high:,.0f}] are mislabelled"
