@@ -36,6 +36,12 @@ def test_a_study_finds_its_stored_networks_unless_they_would_be_trained_differen
         assert key_of(digits)["mirrored"] is False
 
 
+def test_a_network_without_augmentation_is_not_the_one_with_that_of_its_schedule() -> None:
+    cifar = Data(name="CIFAR-10", public="cifar10", source="/sets/cifar")
+    assert key_of(cifar, augment="none") != key_of(cifar)
+    assert key_of(cifar, oversample="none") == key_of(cifar)
+
+
 def test_a_copy_of_svhn_in_another_layout_is_not_mirrored_by_a_study(tmp_path: Path) -> None:
     split = two_letters().train
     np.savez(

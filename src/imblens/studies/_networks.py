@@ -101,7 +101,9 @@ class Network(Job):
     def key(self) -> dict[str, Any]:
         """Everything that decides the network, and nothing else: studies that share a folder reuse it."""
         asked = self.data.model_dump(exclude={"name", "needs", "train"}, exclude_defaults=True)
-        plain = {key: value for key, value in self.options.items() if value not in (None, False, UNTREATED)}
+        plain = {key: value for key, value in self.options.items() if value not in (None, False)}
+        if plain.get(OVERSAMPLE) == UNTREATED:
+            del plain[OVERSAMPLE]
         return {"data": asked, "options": plain, "seed": self.seed, **self.data.mirroring(self.options)}
 
 
