@@ -183,8 +183,12 @@ from imblens.run import Part, Run, TopKCounts, engine
 
 class Slow(TopKCounts):
     def update(self, batch):
-        (seen / f"{batch.start} {ray.get_runtime_context().get_node_id()}").touch()
-        time.sleep(1)
+        node = ray.get_runtime_context().get_node_id()
+        (seen / f"{batch.start} {node}").touch()
+        if node == ending_node:
+            time.sleep(600)  # until it ends
+        while not list(seen.glob(f"* {ending_node}")):
+            time.sleep(0.05)  # so that a part is left for it
         super().update(batch)
 
 close = partial(pd.testing.assert_frame_equal, rtol=1e-6, atol=1e-6)  # counts are equal
@@ -218,11 +222,12 @@ def counted(function, given, **options):
 exact.tasks = counted
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 second = cluster.add_node(num_cpus=1)
+ending_node = second.node_id
 with engine("ray", cluster.address):
     same(local, imblens.audit(Run.load(folder / "run"), engine="ray", skip=["embedding_map"]))
 
     def end_in_a_task():
-        while not list(seen.glob(f"* {second.node_id}")):
+        while not list(seen.glob(f"* {ending_node}")):
             time.sleep(0.05)
         end(second)
 
