@@ -11,7 +11,7 @@ from imblens.base import blocks
 from imblens.decisions import Unlabelled, _estimate, _measured, estimate, fit_calibration, fit_sets, gate
 from imblens.decisions._calibration import calibration_draws
 from imblens.decisions._many_draws import many_calibration_draws
-from imblens.errors import InputError
+from imblens.errors import ImblensWarning, InputError
 from imblens.run import LogitRows
 from imblens.treatments import treat
 from tests.decisions.runs import run_of, sample
@@ -145,18 +145,23 @@ def test_unlabelled_logits_of_another_shape_are_refused(run):
         estimate(run, unlabelled=Unlabelled(logits=lazy), labels=sample((9, 9, 9, 9), seed=3))
 
 
+def adjusted(run):
+    with pytest.warns(ImblensWarning, match="inferred to be balanced"):  # its head has the class means as weight
+        return treat(run, "logit_adjustment", tau=1.0, check_split=False)
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_gate_of_many_classes_is_that_of_few(run, same, monkeypatch):
-    other = treat(run, "logit_adjustment", tau=1.0, check_split=False) if same else run_of(seed=5)
+    other = adjusted(run) if same else run_of(seed=5)
     usual = gate(other, run, min_recall={"dog": 0.1}).table
     monkeypatch.setattr("imblens.decisions._gate.AT_ONCE", 1)
     pd.testing.assert_frame_equal(gate(other, run, min_recall={"dog": 0.1}).table, usual)
 
 
 def test_calibrations_are_compared_without_the_logits_of_all(run, monkeypatch, request):
-    better = treat(run, "logit_adjustment", tau=1.0, check_split=False)
+    better = adjusted(run)
     usual = gate(better, run, calibration=True).table
     request.getfixturevalue("in_small_blocks")
     again = run_of()
-    found = gate(treat(again, "logit_adjustment", tau=1.0, check_split=False), again, calibration=True).table
+    found = gate(adjusted(again), again, calibration=True).table
     pd.testing.assert_frame_equal(found, usual, rtol=1e-5)

@@ -164,6 +164,24 @@ def test_a_new_head_is_advised_against_overlap_whether_the_present_one_is_balanc
     assert advised(replace(plain, meta={**plain.meta, "treatment": treated}), "b", "overlap") == "refit"
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_note_states_that_a_head_is_balanced_and_how_that_is_known(balanced: bool) -> None:
+    counts, means = np.array([600, 60, 200]), np.array([[0.0, 0.0], [0.6, 0.0], [0.0, 6.0]])
+    labels = np.repeat([0, 1, 2], counts)
+    features = means[labels] + np.random.default_rng(0).normal(size=(len(labels), 2))
+    bias = -(means**2).sum(axis=1) / 2 + (0 if balanced else np.log(counts / counts.sum()))
+    bare = Run.from_arrays(train=(features, labels), head=(means, bias))
+    for run, starts in (
+        (bare, "Head balance: inferred." if balanced else ""),
+        (replace(bare, meta={"head_balanced": True}), "Head balance: the head was stated to be balanced."),
+        (replace(bare, meta={"head_balanced": False}), ""),
+    ):
+        notes = [note for note in diagnosis(run).notes if note.startswith("Head balance")]
+        assert len(notes) == bool(starts)
+        for note in notes:
+            assert note.startswith(starts) and note.endswith("`logit_adjustment` would over-correct it.")
+
+
 def test_no_head_is_advised_where_none_gains() -> None:
     def split(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)

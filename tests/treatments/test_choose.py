@@ -169,6 +169,7 @@ def test_on_memorised_features_best_takes_what_transfers() -> None:
     ("run", "reason"),
     [
         (memorised(meta={"loss": "wbce"}), "wbce has balanced the head"),
+        (memorised(meta={"head_balanced": True}), "the head was stated to be balanced, so it stays"),
         (memorised((60, 60, 60, 60)), "classes are of similar size"),
     ],
 )

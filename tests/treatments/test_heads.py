@@ -39,6 +39,15 @@ def test_adjusting_a_balanced_head_again_is_reported() -> None:
     assert twice.meta["treatment"]["before"]["name"] == "crt"
 
 
+def test_adjusting_a_head_that_is_balanced_by_statement_or_inference_is_reported() -> None:
+    with pytest.warns(ImblensWarning, match="logit_adjustment: the head was stated to be balanced; adjusting"):
+        treat(blobs_run(meta={"head_balanced": True}), "logit_adjustment", tau=1)
+    arrays = blobs((900, 400, 180, 70), apart=0.6)
+    bare = Run.from_arrays(train=arrays, head=treat(Run.from_arrays(train=arrays), "refit").head)
+    with pytest.warns(ImblensWarning, match="the head is inferred to be balanced from its training logits; adjusting"):
+        treat(bare, "logit_adjustment", tau=1)
+
+
 def test_temperature_by_hand() -> None:
     run = blobs_run()
     better = treat(run, "temperature", temperature=4)

@@ -2,7 +2,6 @@
 
 from imblens.run._as_run import as_run as as_run
 from imblens.run._as_run import as_runs as as_runs
-from imblens.run._balanced import balanced_by as balanced_by
 from imblens.run._class_order import permutation_note as permutation_note
 from imblens.run._copies import copied_within as copied_within
 from imblens.run._copies import copies as copies
@@ -15,6 +14,7 @@ from imblens.run._groups import class_groups as class_groups
 from imblens.run._groups import group_effects as group_effects
 from imblens.run._groups import group_name as group_name
 from imblens.run._head import Head as Head
+from imblens.run._head_balance import head_balance as head_balance
 from imblens.run._inputs_name import inputs_name as inputs_name
 from imblens.run._install import unwrapped as unwrapped
 from imblens.run._logit_rows import AT_ONCE as AT_ONCE

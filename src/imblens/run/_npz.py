@@ -19,6 +19,7 @@ KNOWN = {f"{split}_{key}" for split in SPLITS for key in (*KEYS, "groups")} | {
     "head_weight",
     "head_bias",
     "class_names",
+    "head_balanced",
 }
 
 
@@ -38,7 +39,7 @@ def read_npz(path: Path) -> dict[str, Any]:
                 raise MissingError(
                     f"{path} has no {key!r}.",
                     hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: train_features, train_labels, "
-                    "and optionally train_logits, the same with test_, head_weight, head_bias, class_names.",
+                    "and optionally train_logits, the same with test_, head_weight, head_bias, class_names, head_balanced.",
                 )
         for key in sorted(keys - KNOWN):
             meant = difflib.get_close_matches(key, KNOWN, n=1, cutoff=0.8)
@@ -69,8 +70,18 @@ def read_npz(path: Path) -> dict[str, Any]:
         "head": head,
         "classes": arrays["class_names"].ravel().tolist() if "class_names" in arrays else None,
         "groups": {split: arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays} or None,
-        "meta": {"data": {"source": path.name, "layout": "arrays"}, **({"notes": notes} if notes else {})},
+        "meta": {
+            "data": {"source": path.name, "layout": "arrays"},
+            **({"notes": notes} if notes else {}),
+            **({"head_balanced": _stated(arrays["head_balanced"])} if "head_balanced" in arrays else {}),
+        },
     }
+
+
+def _stated(value: NDArray[Any]) -> Any:
+    """True or false of one bool, 0 or 1; anything else as it is, to be refused."""
+    single = value.reshape(-1)[0].item() if value.size == 1 else value.tolist()
+    return bool(single) if single in (0, 1) else single
 
 
 def _triple(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any], ...]:

@@ -25,6 +25,7 @@ from imblens.run._split import Split
 from imblens.run._stored_graph import keep_graph_of, neighbours_of
 from imblens.run._table import Columns, read_table
 from imblens.run._table_source import is_table, open_table
+from imblens.run._validation import stated_balance
 from imblens.run._write import write_run
 
 Task = Literal["multiclass", "multilabel"]
@@ -161,6 +162,7 @@ class Run:
                 by the logit columns, else by the head's rows, else by the sorted values of the labels (which may then be
                 text or have gaps).
             meta: origin of the arrays; reports state it. `meta["notes"]` gets a sentence for every conversion below.
+                `meta["head_balanced"]`, true or false, states whether training has balanced the head over classes.
             task: "multilabel" keeps labels (N, C) with exactly one 1 in every row; by default they count as (N,).
             groups: mapping of splits to the group of each instance, (N,): patient, source image, site. Instances of one
                 group are not independent: intervals are then by group. `meta["group"]` may name what the groups are.
@@ -302,6 +304,7 @@ class Run:
 
     @classmethod
     def _of(cls, checked: Checked, meta: Mapping[str, Any]) -> Run:
+        stated_balance(meta)
         splits = checked.splits
         more: dict[str, Any] = {}
         if checked.notes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any
 
@@ -273,3 +273,15 @@ def _refuse_not_finite(array: NDArray[Any], name: str) -> None:
                     f"{name} holds NaN or infinite values (first in row {start + row}, column {column}).",
                     hint="Drop those instances, or capture again with a network whose output is finite.",
                 )
+
+
+def stated_balance(meta: Mapping[str, Any]) -> bool | None:
+    """What `head_balanced` states; None where nothing is stated.
+
+    Raises:
+        InputError: it is neither true nor false.
+    """
+    stated = meta.get("head_balanced")
+    if stated is None or isinstance(stated, bool):
+        return stated
+    raise InputError(f"head_balanced is {stated!r}.", hint="Give true or false, or leave it out.")

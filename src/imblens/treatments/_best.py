@@ -9,7 +9,7 @@ from typing import Any
 from imblens.base.options import Option
 from imblens.base.wording import listed
 from imblens.errors import InputError, NotApplicable
-from imblens.run import Run, Split, balanced_by
+from imblens.run import Run, Split, head_balance
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._choose import FOLDS, NOISE, Candidate, Trial, plain_head, try_candidates
 
@@ -58,7 +58,7 @@ def best(
     head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
     has memorised them (balanced accuracy of the cross-validated heads 0.95 or more), they show no order of candidates:
     `logit_adjustment` with tau = 1 is applied, which was best on the memorised networks that we measured, except to a
-    head that is known to be balanced.
+    head that is balanced.
 
     `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
@@ -132,15 +132,15 @@ def _for_memorised(
     """What is applied where training features show no errors, and the sentence on it."""
     where = "best: the network has memorised its training features, which then show no order of treatments"
     counts = run.train.class_counts
-    why = balanced_by(run)
+    balance = head_balance(run)
     even = counts.max() < UNEVEN * counts[counts > 0].min()
-    if run.head is not None and (why or even):
-        reason = f"{why} has balanced the head" if why else "classes are of similar size"
+    if run.head is not None and (balance.balanced or even):
+        reason = balance.reason if balance.balanced else "classes are of similar size"
         return trial.candidates[0], f"{where}; {reason}, so it stays. Hold out instances to choose on (`validation`)."
     name, shown = MEMORISED_CHOICE if run.head is not None else (PREFERRED, {})
     treatment = find(name)
     chosen = Candidate(treatment, treatment.check({**shown, "random_state": options["random_state"]}), shown)
-    reason = "as on other memorised networks, since the head is not known to be balanced"
+    reason = f"as on other memorised networks, since {balance.reason}"
     if run.head is None:
         reason = "since there is no head to correct"
     return chosen, f"{where}; {chosen.label} is applied, {reason}. Hold out instances to choose on (`validation`)."

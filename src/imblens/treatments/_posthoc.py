@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imblens.base.options import Option
-from imblens.run import Head, Run, balanced_by
+from imblens.run import Head, Run, head_balance
 from imblens.treatments._base import CHECK_SPLIT, RANDOM_STATE, Outcome, Treatment
 from imblens.treatments._guards import own_head
 
@@ -43,17 +43,14 @@ def temperature(run: Run, options: Mapping[str, Any]) -> Outcome:
 
 
 def _twice(run: Run) -> tuple[str, ...]:
-    why = balanced_by(run)
-    if not why:
+    balance = head_balance(run)
+    if not balance.balanced:
         return ()
-    if why == run.meta.get("loss"):
-        return (
-            f"logit_adjustment: the network was trained with {why}, which weighs classes by their counts; adjusting for class "
-            "frequency again over-corrects.",
-        )
-    return (
-        f"logit_adjustment: {why} has balanced this head already; adjusting for class frequency again over-corrects.",
-    )
+    why = {
+        "training": f"the network was trained with {balance.by}, which weighs classes by their counts",
+        "treatment": f"{balance.by} has balanced this head already",
+    }.get(balance.source, balance.reason)
+    return (f"logit_adjustment: {why}; adjusting for class frequency again over-corrects.",)
 
 
 LOGIT_ADJUSTMENT = Treatment(

@@ -12,7 +12,7 @@ from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_REASONS, Row, label_rows
 from imblens.lenses.diagnosis.measures import MEASURES, class_recall
-from imblens.run import Run
+from imblens.run import Run, head_balance
 
 NOTABLE = 0.25  # strength below which a cause is not named
 
@@ -52,8 +52,8 @@ def diagnosis(run: Run) -> Finding:
     0.15)), in full where they are 25 points less accurate. One cause can lead to another: each strength is reduced by what
     the others explain, as `LEADS_TO` states (few examples by overlap, for example, which no number of examples would end). A
     cause of 0.25 or more is named; two of similar strength are both shown. Where the lens `headroom` finds that no linear
-    head gains 2 points, no treatment of the head is advised; after a loss or treatment that balances classes `refit` takes
-    the place of `logit_adjustment`.
+    head gains 2 points, no treatment of the head is advised; a note states where the head is
+    balanced over classes, and how that is known.
 
     Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
     study reports; the reference plus 1.2, and the weight of clusters in classes without errors, on images of CIFAR-10 and
@@ -135,7 +135,13 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
         ]
         notable.sort(key=lambda row: -row[3])
         rows += notable or [(name, accuracy[label], "none found", 0.0, "No cause stands out for it.", "")]
-    return rows, sorted(measured), notes + _untrained(run)
+    return rows, sorted(measured), notes + _balance(run) + _untrained(run)
+
+
+def _balance(run: Run) -> list[str]:
+    """Note on a head that is balanced over classes."""
+    balance = head_balance(run)
+    return [f"{balance.sentence()} `logit_adjustment` would over-correct it."] if balance.balanced else []
 
 
 def _untrained(run: Run) -> list[str]:
