@@ -170,7 +170,7 @@ def test_labels_that_a_treatment_balanced_before_are_reported_once() -> None:
     notes = [note for note in better.meta["treatment"]["notes"] if "over-corrects" in note]
     assert len(notes) == 1  # once, not once a label
     kept = {**run.meta["treatment"], "facts": {"labels": {"few": {}}}}  # the others kept their rows
-    run = replace(run, meta={**run.meta, "treatment": kept})
+    run = replace(run, meta={**run.meta, "treatment": kept, "head_balanced": False})
     with pytest.warns(ImblensWarning, match="^few: logit_adjustment: refit has balanced this head already"):
         treat(run, "logit_adjustment", tau=1)
 
