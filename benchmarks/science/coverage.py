@@ -1,13 +1,19 @@
 """Coverage of the 95% intervals in simulation, with independent and with grouped instances, and false flags of a report.
 
-    python -m benchmarks.science.coverage [--draws 1000]
+    python -m benchmarks.science.coverage [--draws 1000] [--means]
 
 For each number of groups it simulates many test splits whose truth is known, and counts how often the interval that reports
 show contains it: recall (`group_effects` and Wilson), the change of recall between two predictions of the same instances
 (Agresti and Min), the AUROC (`auroc_interval`). Groups have equal or very unequal sizes (mean 8 instances), and the
 correlation of correctness within a group is 0, 0.1, 0.3 or 0.6; shares are 0.5, 0.8 and 0.9. "by instance" is what the same
-intervals cover when groups are ignored. The last lines count classes that a report flags though all are equally accurate,
-and labels that are called weak though their AUROC is 0.8.
+intervals cover when groups are ignored.
+
+The second table is on means over classes. The change of balanced accuracy between two predictions of the same instances: of
+8 labels of 200 instances, of 4 classes whose instances are spread over groups, and of 8 labels of instances in groups;
+correctness of one instance's labels (of one group's instances) is correlated with 0, 0.3 or 0.9. And the mean AUROC of
+two labels, each the negation of the other, of instances in groups. "classes independent" is what the interval covers when it
+is combined from those of the classes as if they were independent. The last lines count classes that a report flags though all
+are equally accurate, and labels that are called weak though their AUROC is 0.8.
 """
 
 from __future__ import annotations
@@ -21,11 +27,14 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from imblens.base.groups import design_effects
-from imblens.base.intervals import paired_change, wilson
-from imblens.lenses.ranking import auroc_interval, outcome
+from imblens.base.intervals import mean_change, paired_change, wilson
+from imblens.comparison import changes_alike, class_changes
+from imblens.lenses.ranking import auroc_interval, outcome, ranking
+from imblens.run import Run
 
 N_GROUPS, MEAN_SIZE = (5, 10, 20, 30), 8
 SHARES, ALIKE, SIZES = (0.5, 0.8, 0.9), (0.0, 0.1, 0.3, 0.6), ("equal", "unequal")
+ALIKE_WIDE = (0.0, 0.3, 0.9)
 Floats = NDArray[np.float64]
 
 
@@ -94,6 +103,91 @@ def auroc_cell(rng: np.random.Generator, draws: int, n: int, kind: str, auroc: f
     return hits / draws
 
 
+def changed_runs(rng: np.random.Generator, n: int, grouped: bool, multilabel: bool, alike: float) -> tuple[Run, Run]:
+    """Two runs on the same test instances, whose classes are all 0.7 and 0.8 accurate.
+
+    Args:
+        rng: generator of random numbers.
+        n: groups of 8 instances each, or instances.
+        grouped: whether there are groups.
+        multilabel: 8 labels for each instance, or one of 4 classes.
+        alike: correlation of correctness within a group (an instance).
+    """
+    unit = np.repeat(np.arange(n), MEAN_SIZE if grouped else 1)
+    shape = (len(unit), 8) if multilabel else (len(unit),)
+    labels = rng.random(shape) < 0.3 if multilabel else rng.integers(0, 4, shape)
+    features, whose = np.arange(len(unit))[:, None] + 0.1, {"test": unit} if grouped else None
+    runs = []
+    for share in (0.7, 0.8):
+        at = group_shares(rng, n, share, alike)[unit]
+        right = rng.random(shape) < (at[:, None] if multilabel else at)
+        if multilabel:
+            logits = np.where(labels == right, 1.0, -1.0)
+        else:
+            logits = np.eye(4)[np.where(right, labels, (labels + rng.integers(1, 4, shape)) % 4)]
+        test = (features, labels.astype(np.int64), logits)
+        task = "multilabel" if multilabel else "multiclass"
+        train = (features[:50], labels[:50].astype(np.int64))
+        runs.append(Run.from_arrays(train=train, test=test, task=task, groups=whose))
+    return runs[0], runs[1]
+
+
+def mean_change_cell(
+    rng: np.random.Generator, draws: int, n: int, grouped: bool, multilabel: bool, alike: float
+) -> Floats:
+    """Coverage of the interval of a change of balanced accuracy, whose truth is 0.1: as reported, classes independent."""
+    hits = np.zeros(2)
+    for _ in range(draws):
+        before, after = changed_runs(rng, n, grouped, multilabel, alike)
+        rows = (np.arange(len(after.test or ())),) * 2
+        found = class_changes(before, after, after.classes, rows)
+        ends = [found[name] for name in ("change_low", "change_high", "change")]
+        for place, shared in enumerate((changes_alike(before, after, after.classes, rows), 1.0)):
+            low, high = mean_change(*ends, shared)
+            hits[place] += low <= 0.1 <= high
+    return hits / draws
+
+
+def macro_auroc_cell(rng: np.random.Generator, draws: int, n: int, alike: float) -> Floats:
+    """Coverage of the interval of a mean AUROC of 0.8, by group; labels are a whole group's: as reported, independent."""
+    hits = np.zeros(2)
+    for _ in range(draws):
+        group = np.repeat(np.arange(n), MEAN_SIZE)
+        own = group % 2
+        scores = np.sqrt(2) * norm.ppf(0.8) * own + np.sqrt(alike) * rng.normal(size=n)[group]
+        scores += np.sqrt(1 - alike) * rng.normal(size=len(group))
+        labels, logits = np.stack([own, 1 - own], axis=1), np.stack([scores, -scores], axis=1)
+        test = (scores[:, None], labels, logits)
+        found = ranking(
+            Run.from_arrays(train=test[:2], test=test, task="multilabel", groups={"train": group, "test": group})
+        )
+        table = found.tables["ranking"]
+        ends = [table[name].to_numpy() for name in ("auroc_low", "auroc_high", "auroc")]
+        reported = found.summary["macro_auroc_low"], found.summary["macro_auroc_high"]
+        for place, (low, high) in enumerate((reported, mean_change(*ends))):
+            hits[place] += low <= 0.8 <= high
+    return hits / draws
+
+
+def means(draws: int, seed: int = 0) -> Iterator[tuple[str, str, Floats]]:
+    """Yield quantity, how many units and the coverage for each correlation, (3, 2)."""
+    change = "change of balanced accuracy"
+    cases = [(f"{change}, labels", 200, False, True)]
+    cases += [(f"{change}, classes by group", n, True, False) for n in N_GROUPS]
+    cases += [(f"{change}, labels by group", n, True, True) for n in N_GROUPS]
+    for place, (name, n, grouped, multilabel) in enumerate(cases):
+        rng = np.random.default_rng([seed, 9, place])
+        cells = [mean_change_cell(rng, draws, n, grouped, multilabel, alike) for alike in ALIKE_WIDE]
+        yield name, f"{n} groups" if grouped else f"{n} instances", np.array(cells)
+    for n in (6, *N_GROUPS[1:]):
+        rng = np.random.default_rng([seed, 10, n])
+        yield (
+            "mean AUROC, labels by group",
+            f"{n} groups",
+            np.array([macro_auroc_cell(rng, draws, n, alike) for alike in ALIKE_WIDE]),
+        )
+
+
 KINDS = {
     "recall": (recall_cell, SHARES),
     "change of recall": (change_cell, SHARES),
@@ -131,10 +225,15 @@ def called_weak(draws: int, n_positive: int = 40, n_negative: int = 200, seed: i
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=1000)
-    draws = parser.parse_args().draws
+    parser.add_argument("--means", action="store_true", help="print only the table of means over classes")
+    options = parser.parse_args()
+    print_means(options.draws) if options.means else print_all(options.draws)
+
+
+def print_all(draws: int) -> None:
     print(
         "| interval of | groups | coverage by group: mean over settings | lowest setting | by instance: mean | lowest |"
     )
@@ -146,10 +245,23 @@ def main() -> None:
             f"{by_instance.min():.1f}% |",
             flush=True,
         )
+    print()
+    print_means(draws)
     print(
         f"\nclasses flagged of 20 equally accurate ones with 50 test instances each: {flagged_classes(20 * draws):.2f}"
     )
     print(f"labels with an AUROC of 0.8 (40 positives) called weak or below chance: {100 * called_weak(draws):.1f}%")
+
+
+def print_means(draws: int) -> None:
+    print("| interval of | units | as reported: mean | lowest setting | classes independent: mean | lowest |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, units, cells in means(draws):
+        shared, apart = 100 * cells.T
+        print(
+            f"| {name} | {units} | {shared.mean():.1f}% | {shared.min():.1f}% | {apart.mean():.1f}% | {apart.min():.1f}% |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

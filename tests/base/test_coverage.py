@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.science.coverage import auroc_cell, called_weak, change_cell, flagged_classes, recall_cell
+from benchmarks.science.coverage import (
+    auroc_cell,
+    called_weak,
+    change_cell,
+    flagged_classes,
+    macro_auroc_cell,
+    mean_change_cell,
+    recall_cell,
+)
 
 
 @pytest.mark.parametrize(("cell", "value"), [(recall_cell, 0.8), (change_cell, 0.5), (auroc_cell, 0.8)])
@@ -14,6 +22,17 @@ def test_intervals_by_group_cover(cell, value) -> None:
     by_group, by_instance = cells.mean(axis=0)
     assert by_group >= 0.93
     assert by_instance < 0.85
+
+
+def test_intervals_of_means_cover_though_classes_share_instances_or_groups() -> None:
+    for case in ((200, False, True), (20, True, True)):  # labels of an instance, labels of a group's instances
+        reported, independent = mean_change_cell(np.random.default_rng(3), 50, *case, 0.9)
+        assert reported >= 0.9
+        assert independent < 0.75
+    reported, _ = mean_change_cell(np.random.default_rng(3), 50, 20, True, False, 0.9)  # classes spread over groups
+    assert reported >= 0.9
+    reported, independent = macro_auroc_cell(np.random.default_rng(3), 50, 6, 0.5)
+    assert reported >= 0.95
 
 
 def test_false_flags_are_as_rare_as_the_report_states() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from imblens.comparison import compare
 from imblens.decisions import gate
+from imblens.lenses import ranking
 from imblens.run import Run
-from imblens.treatments import treatment_table
+from imblens.treatments import treatment_summary, treatment_table
 
 
 def _multiclass(seed: int, groups=None, wrong=0.3) -> Run:
@@ -124,3 +125,65 @@ def test_intervals_of_ranking_that_are_left_out_are_stated(monkeypatch: pytest.M
     assert notes() == []
     monkeypatch.setattr("imblens.comparison._rankings.MOST", 599)
     assert len(notes()) == 1 and "300 test instances of 2 classes are more than 599 pairs" in notes()[0]
+
+
+def _copies(n_labels: int, seed: int, groups=None) -> Run:
+    rng = np.random.default_rng(4)
+    labels = (rng.random(200) < 0.4).astype(int)
+    features = rng.normal(size=(200, 3))
+    wrong = np.random.default_rng(seed).random(200) < 0.25
+    logits = np.where(labels == ~wrong, 1.0, -1.0)
+    wide = [np.tile(column[:, None], (1, n_labels)) for column in (labels, logits)]
+    whose = None if groups is None else {"test": groups}
+    return Run.from_arrays(
+        train=(features, wide[0]), test=(features, *wide), task="multilabel", classes=list("abcdefgh"[:n_labels]),
+        groups=whose,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(200) // 4])
+def test_eight_copies_of_a_label_tell_no_more_than_two(groups) -> None:
+    width, treated = [], []
+    for n_labels in (2, 8):
+        before, after = _copies(n_labels, 1, groups), _copies(n_labels, 2, groups)
+        row = compare([before, after]).tables["comparison_summary"].iloc[1]
+        width.append(row["change_high"] - row["change_low"])
+        row = treatment_summary(before, after).set_index("measure").loc["balanced_accuracy"]
+        treated.append(row["change_high"] - row["change_low"])
+    assert width[1] == pytest.approx(width[0], rel=0.02)  # half as wide, were they independent
+    assert treated == pytest.approx(width)
+
+
+def test_classes_spread_over_the_same_patients_are_not_independent() -> None:
+    labels = np.tile([0, 1], 60)
+    features = np.random.default_rng(1).normal(size=(120, 3))
+    patients = np.arange(120) // 6
+    before = np.where(patients % 2 == 0, labels, 1 - labels)
+    after = np.where(patients % 4 < 3, labels, 1 - labels)  # whole patients change, in both classes
+    width = []
+    for whose in (patients, patients + 20 * labels):  # the same patients in both classes, or different ones
+        runs = [
+            Run.from_arrays(
+                train=(features, labels), test=(features, labels, 3.0 * np.eye(2)[predicted]), classes=["a", "b"],
+                groups={"test": whose},
+            )
+            for predicted in (before, after)
+        ]  # fmt: skip
+        row = compare(runs).tables["comparison_summary"].iloc[1]
+        width.append(row["change_high"] - row["change_low"])
+    assert width[0] == pytest.approx(np.sqrt(2) * width[1], rel=0.01)
+
+
+def test_a_mean_of_labels_of_few_patients_is_as_uncertain_as_the_labels() -> None:
+    own = np.repeat(np.arange(6) % 2, 10)
+    rng = np.random.default_rng(0)
+    scores = 1.2 * own + np.repeat(rng.normal(size=6), 10) + rng.normal(size=60)
+    labels, logits = np.stack([own, 1 - own], axis=1), np.stack([scores, -scores], axis=1)
+    run = Run.from_arrays(
+        train=(logits, labels), test=(logits, labels, logits), task="multilabel",
+        groups={"test": np.repeat(np.arange(6), 10)},
+    )  # fmt: skip
+    found = ranking(run)
+    width = found.summary["macro_auroc_high"] - found.summary["macro_auroc_low"]
+    table = found.tables["ranking"]
+    assert width == pytest.approx((table["auroc_high"] - table["auroc_low"]).mean(), rel=0.05)

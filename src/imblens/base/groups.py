@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,45 @@ def design_effects(
     known = (apart > 1e-12 * np.maximum(count, 1)) & (n_groups > 1)
     estimate = np.clip(np.where(known, estimate, highest), 1.0, highest)
     return np.asarray((events * estimate + PRIOR * highest) / (events + PRIOR), dtype=np.float64)
+
+
+def shared_effect(
+    blocks: Iterable[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]], n_units: int, events: int
+) -> float:
+    """Variance of a mean over kinds, over what it is where kinds are independent: 1 or more.
+
+    Influences on the mean, (value - mean of its kind) / entries of its kind, are summed over the kinds of each unit: labels
+    of one instance, or classes of one group, may change together. Few events cannot show how far they do: the estimate is
+    averaged with the value for units whose entries all change together, which weighs as much as two events.
+
+    Args:
+        blocks: kind (n,), unit (n,) and value (n,) of entries; a block has all entries of its kinds.
+        n_units: one more than the largest unit.
+        events: entries that inform on the variance.
+
+    Example:
+        >>> kind, unit = np.repeat([0, 1], 4), np.tile(np.arange(4), 2)
+        >>> alike = [(kind, unit, np.array([1, 0, 0, 1, 1, 0, 0, 1]))]
+        >>> apart = [(kind, unit, np.array([1, 0, 0, 1, 0, 0, 1, 1]))]
+        >>> round(shared_effect(alike, 4, 100), 2), round(shared_effect(apart, 4, 100), 2)
+        (2.0, 1.02)
+    """
+    joint, reach = np.zeros((2, n_units))
+    apart = own = 0.0
+    for kind, unit, value in blocks:
+        weight = 1.0 / np.bincount(kind)[kind]
+        part = weight * (value - np.bincount(kind, weights=weight * value)[kind])
+        joint += np.bincount(unit, weights=part, minlength=n_units)
+        reach += np.bincount(unit, weights=weight, minlength=n_units)
+        cell = np.unique(_cells(kind, unit), return_inverse=True)[1]
+        apart += float((np.bincount(cell, weights=part) ** 2).sum())
+        own += float((np.bincount(cell, weights=weight) ** 2).sum())
+    if own == 0:
+        return 1.0
+    highest = max(float((reach**2).sum()) / own, 1.0)
+    known = apart > 1e-12 * own
+    estimate = max(float((joint**2).sum()) / apart, 1.0) if known else highest
+    return (events * estimate + PRIOR * highest) / (events + PRIOR)
 
 
 def t_factor(group: NDArray[Any]) -> float:

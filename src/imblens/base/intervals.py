@@ -99,18 +99,40 @@ def independent_change(
     )
 
 
-def mean_change(low: Floats, high: Floats, change: Floats) -> tuple[float, float]:
-    """95% interval of the mean of independent classes' changes, from their intervals; NaN classes are left out.
+def mean_change(low: Floats, high: Floats, change: Floats, alike: float = 1.0) -> tuple[float, float]:
+    """95% interval of the mean of classes' values, or of their changes, from their intervals; NaN classes are left out.
 
-    Each side is the root of the summed squares of the classes' distances, as in Newcombe's square-and-add rule.
+    Each side is the root of the summed squares of the classes' distances, as in Newcombe's square-and-add rule, times the
+    root of `alike`: the variance of the mean over what it is where classes are independent (`drawn_alike` here,
+    `shared_effect` of `imblens.base.groups`). Labels of the same instances, and classes of the same groups, are not.
+
+    Example:
+        >>> low, high = mean_change(np.full(4, -0.1), np.full(4, 0.1), np.zeros(4))
+        >>> alike = mean_change(np.full(4, -0.1), np.full(4, 0.1), np.zeros(4), 4.0)
+        >>> round(low, 3), round(high, 3), [round(end, 3) for end in alike]
+        (-0.05, 0.05, [-0.1, 0.1])
     """
     known = ~np.isnan(change)
     if not known.any():
         return float("nan"), float("nan")
     middle, n = float(change[known].mean()), int(known.sum())
-    down = float(np.sqrt((np.maximum(change - low, 0)[known] ** 2).sum())) / n
-    up = float(np.sqrt((np.maximum(high - change, 0)[known] ** 2).sum())) / n
+    down = float(np.sqrt(alike * (np.maximum(change - low, 0)[known] ** 2).sum())) / n
+    up = float(np.sqrt(alike * (np.maximum(high - change, 0)[known] ** 2).sum())) / n
     return middle - down, middle + up
+
+
+def drawn_alike(drawn: Floats) -> float:
+    """Variance of a mean over classes over what it is where they are independent, from drawings (C, B); NaN is left out.
+
+    Example:
+        >>> drawn_alike(np.array([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]])), drawn_alike(np.full((2, 3), np.nan))
+        (2.0, 1.0)
+    """
+    known = np.isfinite(drawn)
+    mean = divide(np.where(known, drawn, 0.0).sum(axis=1), known.sum(axis=1))
+    apart = np.where(known, drawn - mean[:, None], 0.0)
+    alone = float((apart**2).sum())
+    return float((apart.sum(axis=0) ** 2).sum()) / alone if alone > 0 else 1.0
 
 
 def mean_with_interval(values: Floats) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:

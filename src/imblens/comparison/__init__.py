@@ -1,6 +1,7 @@
 """Runs of one data set side by side: accuracy, class measures and features, and what changed from the first run."""
 
 from imblens.comparison._changes import SUMMARY as SUMMARY
+from imblens.comparison._changes import changes_alike as changes_alike
 from imblens.comparison._changes import class_changes as class_changes
 from imblens.comparison._changes import class_counts as class_counts
 from imblens.comparison._changes import class_effects as class_effects

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
+from imblens.base.groups import shared_effect
 from imblens.base.intervals import independent_change, mean_change, mean_of_kinds, paired_change, wilson
 from imblens.lenses import ClassMeasure, Finding, common_rows
 from imblens.run import Run, group_effects
@@ -85,14 +86,60 @@ def class_changes(first: Run, run: Run, classes: Sequence[str], rows: Rows | Non
         sums = dict.fromkeys(("gained", "lost"), np.full(len(classes), np.nan))
     else:
         assert first.test is not None and run.test is not None
-        then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
-        gained, lost = (_of_kinds(run, classes, turned, rows[1]) for turned in (now & ~then, then & ~now))
-        turned_by = np.zeros(run.test.correct.shape, dtype=np.int64)
-        turned_by[rows[1]] = (now & ~then).astype(np.int64) - (then & ~now)
-        worth = _effects(run, classes, turned_by, events=gained + lost)
+        turned = _turned(first, run, rows)
+        every = np.arange(len(turned))
+        gained, lost = (_of_kinds(run, classes, chosen, every) for chosen in (turned > 0, turned < 0))
+        worth = _effects(run, classes, turned, events=gained + lost)
         change, low, high = mean_of_kinds(step, *paired_change(gained / worth, lost / worth, count / worth))
         sums = {name: turned.sum(axis=1).astype(np.float64) for name, turned in (("gained", gained), ("lost", lost))}
     return {"change": change, "change_low": low, "change_high": high, **sums}
+
+
+def changes_alike(first: Run, run: Run, classes: Sequence[str], rows: Rows | None) -> float:
+    """Variance of the mean of the classes' changes over what it is where classes are independent, 1 or more.
+
+    Labels of one instance may change together, and so may instances of one group in several classes.
+
+    Args:
+        first, run, rows: as for `class_changes`.
+        classes: those with a known change.
+    """
+    assert first.test is not None and run.test is not None
+    if rows is None:
+        return max(_alike(one, classes, ~one.test.correct) for one in (first, run) if one.test is not None)
+    return _alike(run, classes, _turned(first, run, rows))
+
+
+def _alike(run: Run, classes: Sequence[str], value: NDArray[Any]) -> float:
+    """`shared_effect` of values (N,), or (N, C) in a multi-label run; values that are not 0 are its events."""
+    split, here = run.test, _places(run, classes)
+    assert split is not None
+    if not split.multilabel and split.groups is None:
+        return 1.0
+    unit = np.arange(len(split)) if split.groups is None else np.asarray(split.groups, dtype=np.int64)
+    n_units = int(unit.max()) + 1 if len(unit) else 0
+    if not split.multilabel:
+        own = np.isin(split.labels, here)
+        return shared_effect([(split.labels[own], unit[own], value[own])], n_units, int(np.count_nonzero(value[own])))
+    turned = np.zeros(len(split), dtype=bool)
+    for label in here:
+        turned |= (value[:, label] != 0) & split.known[:, label]
+
+    def blocks() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]]:
+        for label in here:
+            known = split.known[:, label]
+            yield split.labels[known, label].astype(np.int64), unit[known], value[known, label]
+
+    return shared_effect(blocks(), n_units, int(np.count_nonzero(turned)))
+
+
+def _turned(first: Run, run: Run, rows: Rows) -> NDArray[np.int8]:
+    """1 where a prediction of `run` became correct, -1 where it became misclassified; shape of its `correct`."""
+    assert first.test is not None and run.test is not None
+    then, now = first.test.correct[rows[0]], run.test.correct[rows[1]]
+    turned = np.zeros(run.test.correct.shape, dtype=np.int8)
+    turned[rows[1]] = now.astype(np.int8) - then.astype(np.int8)
+    return turned
 
 
 def _has_predictions(run: Run) -> bool:
@@ -162,12 +209,13 @@ def summary_table(
     names: Sequence[str],
     per_class: pd.DataFrame,
     measures: pd.DataFrame,
+    pairs: Sequence[Rows | None],
 ) -> pd.DataFrame:
     rows = []
     tested = classes_known_in_all(per_class)
     any_run = per_class.dropna(subset=["accuracy"])["class"].nunique()  # classes that some run tests
     shared = len(tested) < any_run or per_class["class"].nunique() < max(run.n_classes for run in runs)
-    for name, of_run in zip(names, findings, strict=True):
+    for run, name, of_run, rows_of in zip(runs, names, findings, pairs, strict=True):
         accuracy = of_run.get("class_accuracy")
         values = {} if accuracy is None else accuracy.summary
         own = per_class[per_class["run"] == name]
@@ -175,7 +223,9 @@ def summary_table(
             own = own[own["class"].isin(tested)]
             values = {"balanced_accuracy": own["accuracy"].mean()}
         change = own["change"].to_numpy(dtype=np.float64)
-        low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change)
+        moved = own.loc[np.isfinite(change), "class"].tolist()
+        alike = changes_alike(runs[0], run, moved, rows_of) if moved else 1.0
+        low, high = mean_change(own["change_low"].to_numpy(), own["change_high"].to_numpy(), change, alike)
         auroc = measures.loc[(measures["run"] == name) & (measures["measure"] == "auroc"), "value"]
         rows.append(
             {

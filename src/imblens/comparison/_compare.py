@@ -206,10 +206,11 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, draw_map: bool, 
     pairs = [paired_rows(runs[0], run) for run in runs]
     ranked = rankings(runs, labelled, classes, pairs)
     notes += left_out_note(runs, classes, pairs)
+
     measures = with_intervals(measure_table(measured, labelled, classes), ranked, classes)
     tables = {
         "comparison": per_class,
-        "comparison_summary": summary_table(runs, findings, labelled, per_class, measures),
+        "comparison_summary": summary_table(runs, findings, labelled, per_class, measures, pairs),
         "comparison_measures": measures,
         **({"comparison_ranking": ranking_table(ranked)} if ranked else {}),
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.base.calibration_error import binned_error, binned_sums
 from imblens.base.intervals import mean_change, wilson
-from imblens.comparison import class_changes, class_counts, class_effects
+from imblens.comparison import changes_alike, class_changes, class_counts, class_effects
 from imblens.errors import InputError, NotApplicable
 from imblens.run import Run, Split, confusion_summary
 from imblens.treatments._one_vs_rest import label_measures
@@ -87,7 +87,8 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
         Columns measure, before, after, change, change_low, change_high; rows balanced_accuracy, geometric_mean,
         macro_f1, accuracy, ece (expected calibration error, 15 bins). The 95% interval is known for
         balanced_accuracy, whose change is the mean of the classes' changes: it is combined from theirs, so that few test
-        instances, or none that changed, do not look certain. No rows without a test split.
+        instances, or none that changed, do not look certain, and from how far labels of one instance, or classes of one
+        group, change together. No rows without a test split.
 
     Raises:
         InputError, NotApplicable: as for `treatment_table`.
@@ -113,9 +114,12 @@ def treatment_summary(before: Run, after: Run) -> pd.DataFrame:
     table = pd.DataFrame(
         [{"measure": name, "before": old[name], "after": new[name], "change": new[name] - old[name]} for name in old]
     )
-    columns = (classes[name].to_numpy(dtype=np.float64) for name in ("change_low", "change_high", "change"))
+    low, high, change = (classes[name].to_numpy(dtype=np.float64) for name in ("change_low", "change_high", "change"))
     of_classes = table["measure"] == "balanced_accuracy"
-    for name, side in zip(("change_low", "change_high"), mean_change(*columns), strict=True):
+    same = np.arange(len(before.test))
+    moved = [name for name, one in zip(before.classes, known, strict=True) if one]
+    alike = changes_alike(before, after, moved, (same, same)) if moved else 1.0
+    for name, side in zip(("change_low", "change_high"), mean_change(low, high, change, alike), strict=True):
         table[name] = np.where(of_classes, side, np.nan)
     return table
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.groups import t_factor
-from imblens.base.intervals import Z95
+from imblens.base.intervals import Z95, drawn_alike, mean_change
 from imblens.lenses.ranking.bootstrap import resample_counts
 from imblens.lenses.ranking.intervals import effect
 from imblens.lenses.ranking.ranks import Ranks
@@ -39,9 +39,10 @@ class RankingChanges:
 def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any, classes: Any) -> RankingChanges:
     """Compare how two predictions of the same instances rank each class.
 
-    The variance of a change of the AUROC is DeLong's for paired areas; that of average precision, and of means over classes,
-    comes from drawing instances with replacement, the same ones for both. Where the split has groups, both are by
-    group. A threshold that moves, or logits that are scaled or shifted by class, changes neither measure.
+    The variance of a change of the AUROC is DeLong's for paired areas; that of average precision comes from drawing instances
+    with replacement, the same ones for both. Intervals of means over classes are made from those of the classes, and from how
+    alike the classes' changes are in the drawings. Where the split has groups, all are by group. A threshold that moves, or
+    logits that are scaled or shifted by class, changes neither measure.
 
     Args:
         before, after: splits with predictions.
@@ -86,7 +87,7 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
             if name == "auroc":
                 step = max(Z95 * _delong_step(ranks, group), 0.0)
             found[name].append(np.array([change, change - step, change + step]))
-    mean = {name: _mean(np.array(values), draws[name], groups) for name, values in found.items()}
+    mean = {name: _mean(np.array(values), draws[name]) for name, values in found.items()}
     columns = {name: np.array(values).T for name, values in found.items()}
     changes, lows, highs = ({name: columns[name][k] for name in MEASURES} for k in range(3))
     return RankingChanges(changes, lows, highs, mean)
@@ -105,15 +106,10 @@ def _delong_step(ranks: list[Ranks], group: NDArray[Any] | None) -> float:
     return float(np.sqrt(variance))
 
 
-def _mean(found: Floats, draws: list[Floats], groups: NDArray[Any] | None) -> tuple[float, float, float]:
-    """Change of the mean over classes, with its interval from the drawings."""
-    if not np.isfinite(found[:, 0]).any():
+def _mean(found: Floats, draws: list[Floats]) -> tuple[float, float, float]:
+    """Change of the mean over classes, with its interval from theirs and from how alike the drawings of classes are."""
+    known = np.isfinite(found[:, 0])
+    if not known.any():
         return np.nan, np.nan, np.nan
-    middle = float(np.nanmean(found[:, 0]))
-    drawn = np.array(draws)
-    of_drawing = drawn[:, np.isfinite(drawn).all(axis=0)].mean(axis=0)
-    if len(of_drawing) < 2:
-        return middle, np.nan, np.nan
-    wider = 1.0 if groups is None else t_factor(groups)
-    step = wider * Z95 * float(of_drawing.std(ddof=1))
-    return middle, middle - step, middle + step
+    low, high = mean_change(found[:, 1], found[:, 2], found[:, 0], drawn_alike(np.array(draws)))
+    return float(found[known, 0].mean()), low, high

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.groups import t_factor
-from imblens.base.intervals import Z95, mean_with_interval
+from imblens.base.intervals import drawn_alike, mean_change, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.ranking.bootstrap import resample_counts
@@ -56,7 +56,8 @@ def ranking(run: Run) -> Finding:
         positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
         instances or without others. Then groups (with a positive; where the run has groups: all intervals are by group)
         and outcome (`imblens.lenses.ranking.outcome`): "good", "weak", "below chance" or "undetermined". Summary:
-        macro_auroc and macro_average_precision with bootstrap intervals, the same without classes of fewer than ten
+        macro_auroc and macro_average_precision with intervals from those of the classes and how alike they are in the
+        bootstrap, the same without classes of fewer than ten
         positives (or groups) as macro_..._enough over classes_enough classes, macro_mean_probability and
         macro_mean_probability_positives, classes_ranked (how many classes the means of the first two are over), n_classes.
 
@@ -138,14 +139,11 @@ def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]], judged_by:
     found: dict[str, Any] = {}
     enough = table[[n >= FEW for n in judged_by]]
     for place, name in enumerate(("auroc", "average_precision")):
-        value = table[name].mean()
-        # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
-        of_drawing = mean_with_interval(np.array([pair[place] for pair in drawn] if drawn else [[np.nan]]))[1]
-        known = of_drawing[np.isfinite(of_drawing)]
-        step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
-        found[f"macro_{name}"] = number(value)
-        found[f"macro_{name}_low"] = number(max(value - step, 0.0) if np.isfinite(step) else np.nan)
-        found[f"macro_{name}_high"] = number(min(value + step, 1.0) if np.isfinite(step) else np.nan)
+        value, low, high = (table[f"{name}{side}"].to_numpy() for side in ("", "_low", "_high"))
+        alike = drawn_alike(np.array([pair[place] for pair in drawn])) if drawn else 1.0
+        least, most = mean_change(low, high, value, alike)
+        found |= {f"macro_{name}": number(table[name].mean()), f"macro_{name}_low": number(max(least, 0.0))}
+        found[f"macro_{name}_high"] = number(min(most, 1.0))
     return {
         **found,
         "classes_enough": int(enough["auroc"].notna().sum()),
