@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
 from imblens.decisions._table import Outcome, columns_of
 from imblens.errors import InputError, MissingError, ShapeError, did_you_mean
-from imblens.run import Head, LogitRows, Run, Split, as_array, as_run, features_matrix, in_blocks
+from imblens.run import Head, LogitRows, Run, Split, as_array, as_run, features_matrix, group_effects, in_blocks
 
 Floats = NDArray[np.float64]
 
@@ -221,8 +222,8 @@ class Decision:
 
         Returns:
             Columns: class, share, count, recall, precision and covered (share of its instances whose set holds the class),
-            each with its 95% interval (_low, _high), set_size (mean) and abstain (share sent to a person). NaN where a
-            class has no instance, or is never predicted.
+            each with its 95% interval (_low, _high; by group where groups are known, but for precision), set_size (mean) and
+            abstain (share sent to a person). NaN where a class has no instance, or is never predicted.
         """
         split, _ = held_out_split(run, choose_on)
         assert self.shares is not None
@@ -239,16 +240,17 @@ class Decision:
         return self._table(split, split.class_counts / len(split))
 
     def _table(self, split: Split, shares: Floats) -> pd.DataFrame:
+        worth = None if split.groups is None else partial(group_effects, split)
         if split.multilabel:
             found = self.decide(None, np.asarray(split.logits))
-            return measured_labels(found, split.membership, split.known, self.classes, shares)
+            return measured_labels(found, split.membership, split.known, self.classes, shares, worth)
         parts = []
         for rows in in_blocks(len(split), len(self.classes)):
             found, labels = self.decide(None, np.asarray(split.logit_rows[rows])), split.labels[rows]
             held = found.sets[np.arange(len(labels)), labels]
             parts.append((found.predicted, held, found.sets.sum(axis=1), found.abstain))
         predicted, held, sizes, abstain = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return measured_classes(split.labels, predicted, held, sizes, abstain, self.classes, shares)
+        return measured_classes(split.labels, predicted, held, sizes, abstain, self.classes, shares, worth)
 
     @classmethod
     @checked(path=a_path())

@@ -16,11 +16,17 @@ from imblens.decisions._table import Outcome
 
 Floats = NDArray[np.float64]
 DRAWS = 200
+Worth = Callable[[NDArray[Any], NDArray[Any]], Floats] | None
 DENSE = 200  # classes up to which the counts of all pairs are drawn, those that do not occur too
 
 
 def measured_labels(
-    found: Outcome, member: NDArray[np.bool_], known: NDArray[np.bool_], classes: tuple[str, ...], shares: Floats
+    found: Outcome,
+    member: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    classes: tuple[str, ...],
+    shares: Floats,
+    worth: Worth = None,
 ) -> pd.DataFrame:
     """Recall, precision, coverage and size of sets, and abstention of each label.
 
@@ -29,11 +35,12 @@ def measured_labels(
         member, known: (n, C) true labels, and whether they are known.
         classes: C names.
         shares: (C,) class shares that precision is stated for.
+        worth: design effects of shares over members, where groups are known: members and values, (n, C) each, to (C,).
 
     Returns:
         Columns: class, share, count, recall, precision (for these shares) and covered (share of the instances whose set
-        holds the class), each with _low and _high (95%; of precision by 200 bootstrap draws), set_size (mean) and abstain
-        (share). NaN where a class has no instance, or is never predicted.
+        holds the class), each with _low and _high (95%; of precision by 200 bootstrap draws of instances), set_size (mean) and
+        abstain (share). NaN where a class has no instance, or is never predicted.
     """
     mine = found.predicted.astype(bool)
     yes, no = member & known, ~member & known
@@ -51,7 +58,8 @@ def measured_labels(
 
     sizes = divide(yes.T.astype(np.float64) @ found.sets.sum(axis=1), count)
     sent = divide((yes & found.abstain[:, None]).sum(axis=0), count)
-    return _table(classes, shares, (count, hit, covered), precision, sizes, sent)
+    effects = None if worth is None else (worth(yes, mine), worth(yes, found.sets))
+    return _table(classes, shares, (count, hit, covered), precision, sizes, sent, effects)
 
 
 def measured_classes(
@@ -62,6 +70,7 @@ def measured_classes(
     abstain: NDArray[np.bool_],
     classes: tuple[str, ...],
     shares: Floats,
+    worth: Worth = None,
 ) -> pd.DataFrame:
     """The same of single-label instances.
 
@@ -69,6 +78,7 @@ def measured_classes(
         labels, predicted: (n,) classes.
         held: (n,) whether the set holds the true class; sizes: (n,) of the sets; abstain: (n,).
         classes, shares: as above.
+        worth: as above, of (n,) classes and values.
     """
     n_classes = len(classes)
 
@@ -86,7 +96,8 @@ def measured_classes(
 
     numbers = count, per_class(labels[predicted == labels]), per_class(labels[held])
     of_sizes, sent = (divide(per_class(labels, values.astype(np.float64)), count) for values in (sizes, abstain))
-    return _table(classes, shares, numbers, precision, of_sizes, sent)
+    effects = None if worth is None else (worth(labels, predicted == labels), worth(labels, held))
+    return _table(classes, shares, numbers, precision, of_sizes, sent, effects)
 
 
 Rates = Callable[
@@ -140,11 +151,13 @@ def _table(
     precision: Callable[[bool], Floats],
     sizes: Floats,
     sent: Floats,
+    effects: tuple[Floats, Floats] | None,
 ) -> pd.DataFrame:
     count, hit, covered = numbers
     columns: dict[str, Any] = {"class": classes, "share": shares, "count": count}
-    for name, number in (("recall", hit), ("covered", covered)):
-        low, high = wilson(number, count)
+    alone = np.ones(len(count))
+    for name, number, effect in zip(("recall", "covered"), (hit, covered), effects or (alone, alone), strict=True):
+        low, high = wilson(number / effect, count / effect)
         columns |= {name: divide(number, count), f"{name}_low": low, f"{name}_high": high}
     drawn = np.array([precision(True) for _ in range(DRAWS)])
     columns["precision"] = precision(False)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
+from imblens.base.groups import design_effects
 from imblens.base.intervals import wilson
 from imblens.decisions._calibration import probabilities
 from imblens.decisions._deployment import share_hint
@@ -184,8 +185,16 @@ def fit_sets(
     return SetRule(method, coverage, thresholds, counts, divisor, multilabel)
 
 
-def set_coverage(rule: SetRule, logits: NDArray[Any], labels: NDArray[Any]) -> pd.DataFrame:
+def set_coverage(
+    rule: SetRule, logits: NDArray[Any], labels: NDArray[Any], *, groups: NDArray[Any] | None = None
+) -> pd.DataFrame:
     """Coverage and size of the sets of each class on other labelled instances.
+
+    Args:
+        rule: from `fit_sets`.
+        logits: (n, C).
+        labels: (n,), or (n, C) of 0 and 1.
+        groups: (n,) numbers or texts: instances of one group (patient) are not independent, and intervals are by group.
 
     Returns:
         Columns: position of the class, count (instances), coverage with its 95% interval, size (mean number of classes in
@@ -201,7 +210,12 @@ def set_coverage(rule: SetRule, logits: NDArray[Any], labels: NDArray[Any]) -> p
     member = labels.astype(bool) if rule.multilabel else labels[:, None] == np.arange(sets.shape[1])
     count = member.sum(axis=0)
     covered = (member & sets).sum(axis=0)
-    low, high = wilson(covered, count)
+    worth = np.ones(len(count))
+    if groups is not None:
+        rows, kind = np.nonzero(member)
+        whose = np.unique(np.asarray(groups), return_inverse=True)[1]
+        worth = design_effects(kind, whose[rows], sets[rows, kind], len(count))
+    low, high = wilson(covered / worth, count / worth)
     return pd.DataFrame(
         {
             "position": np.arange(sets.shape[1]),

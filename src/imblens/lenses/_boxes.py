@@ -12,7 +12,7 @@ from imblens.base.intervals import mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.charts import interval_dots, tip
 from imblens.errors import NotApplicable
-from imblens.run import Run, Split
+from imblens.run import Run, Split, group_effects
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,13 @@ def means(values: Mapping[str, Floats]) -> dict[str, Any]:
         per_class = mean_with_interval(matrix)[1]
         found[f"macro_{name}"] = number(float(np.nanmean(per_class))) if known.any() else None
     return found
+
+
+def by_group(split: Split, values: Floats) -> Floats:
+    """(C,) factor of the interval of the mean of each column of (N, C), NaN left out, where instances share groups."""
+    if split.groups is None:
+        return np.ones(values.shape[1])
+    return np.sqrt(group_effects(split, np.isfinite(values), values))
 
 
 def gaps(classes: tuple[str, ...], count: NDArray[np.int64], few: int) -> tuple[str, ...]:

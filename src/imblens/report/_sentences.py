@@ -160,7 +160,10 @@ def by_group(run: Run) -> str:
         return ""
     name = group_name(run)
     groups = counted(len(np.unique(test.groups)), name)
-    return f"Intervals are by {name} ({groups} in the test split): instances of one {name} are not independent."
+    return (
+        f"Intervals are by {name} ({groups} in the test split), except those of shares of errors, co-occurrence and colours: "
+        f"instances of one {name} are not independent."
+    )
 
 
 def class_order(run: Run) -> str:

@@ -13,6 +13,7 @@ from imblens.run._foreign import as_array as as_array
 from imblens.run._groups import class_groups as class_groups
 from imblens.run._groups import group_effects as group_effects
 from imblens.run._groups import group_name as group_name
+from imblens.run._groups import member_groups as member_groups
 from imblens.run._head import Head as Head
 from imblens.run._head_balance import head_balance as head_balance
 from imblens.run._inputs_name import inputs_name as inputs_name

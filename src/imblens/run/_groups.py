@@ -31,13 +31,26 @@ def class_groups(split: Split) -> NDArray[np.int64]:
     """
     if split.groups is None:
         return split.class_counts
+    return split.remember(
+        "class_groups",
+        lambda: member_groups(split, split.membership & split.known if split.multilabel else split.labels),
+    )
 
-    def count() -> NDArray[np.int64]:
-        assert split.groups is not None
-        kind, rows = _entries(split.labels if not split.multilabel else split.membership & split.known)
-        return group_counts(kind, split.groups[rows], split.n_classes)
 
-    return split.remember("class_groups", count)
+def member_groups(split: Split, members: NDArray[Any], rows: NDArray[Any] | None = None) -> NDArray[np.int64]:
+    """(C,) groups among the members of each class; members where no groups are known.
+
+    Args:
+        split: whose groups count.
+        members: (n,) class of every instance, or (n, C) whether an instance counts for a class.
+        rows: (n,) which instances these are; all by default.
+    """
+    n_kinds = members.shape[1] if members.ndim == 2 else split.n_classes
+    kind, of = _entries(members)
+    if split.groups is None:
+        return np.bincount(kind, minlength=n_kinds).astype(np.int64)
+    group = split.groups if rows is None else split.groups[rows]
+    return group_counts(kind, group[of], n_kinds)
 
 
 def group_effects(split: Split, members: NDArray[Any], value: NDArray[Any], *, events: Any = None) -> Floats:

@@ -10,7 +10,7 @@ import pandas as pd
 from imblens.base.intervals import mean_with_interval, wilson
 from imblens.base.wording import FEW
 from imblens.errors import NotApplicable
-from imblens.lenses._boxes import boxed_split, captured, gaps, means
+from imblens.lenses._boxes import boxed_split, by_group, captured, gaps, means
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
@@ -41,7 +41,8 @@ def alignment(run: Run) -> Finding:
 
     Returns:
         Table `alignment`: class, image_count, iobb, ior, iou, pointing (means over images), then 95% intervals
-        `..._low, ..._high` of each (Student's t over images, cut at 0 and 1; Wilson's for pointing), box_share (mean
+        `..._low, ..._high` of each (Student's t over images, cut at 0 and 1; Wilson's for pointing; by
+        group where groups are known), box_share (mean
         share of the image in boxes), excess, excess_low, excess_high (mean of ior - box_share). NaN for classes
         without boxes. Summary: split, layer, image_count, and of each measure `mean_...` over images and classes and
         `macro_...` over classes.
@@ -64,10 +65,13 @@ def alignment(run: Run) -> Finding:
     intervals: dict[str, Any] = {}
     for name in MEASURES:
         _, averages[name], low, high = mean_with_interval(values[name])
+        wider = by_group(split, values[name])
+        low, high = (averages[name] + wider * (end - averages[name]) for end in (low, high))
         if name == "pointing":
-            low, high = wilson(np.nansum(values[name], axis=0), count)
+            low, high = wilson(np.nansum(values[name], axis=0) / wider**2, count / wider**2)
         intervals |= {f"{name}_low": np.maximum(low, 0.0), f"{name}_high": np.minimum(high, 1.0)}
-    _, excess, excess_low, excess_high = mean_with_interval(values["ior"] - share)
+    _, excess, *ends = mean_with_interval(values["ior"] - share)
+    excess_low, excess_high = (excess + by_group(split, values["ior"] - share) * (end - excess) for end in ends)
     table = pd.DataFrame(
         {
             "class": run.classes,

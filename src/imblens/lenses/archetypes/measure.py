@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imblens.base.archetypes import ARCHETYPES, archetype_codes
 from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
+from imblens.base.groups import design_effects
 from imblens.base.intervals import wilson
 from imblens.base.threads import at_once
 from imblens.base.wording import percent
@@ -57,10 +58,10 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
 
     Returns:
         Table `archetypes` (class, archetype, count, share, accuracy, accuracy_low, accuracy_high, prototype), four rows a
-        class. `share` is of the class's instances; `accuracy` the share classified correctly, NaN in an empty cell;
-        `prototype` an instance id, None in an empty cell. With prototypes > 1 also table `prototypes` (class, archetype,
-        prototype, count, share): count and share of the instances of its class and archetype to which it is the nearest of
-        them, most first. Summary: k, and the share of each archetype overall.
+        class. `share` is of the class's instances; `accuracy` the share classified correctly, NaN in an empty cell; intervals
+        are 95%, Wilson's, by group where groups are known; `prototype` an instance id, None in an empty cell. With prototypes >
+        1 also table `prototypes` (class, archetype, prototype, count, share): count and share of the instances of its class and
+        archetype to which it is the nearest of them, most first. Summary: k, and the share of each archetype overall.
 
     Raises:
         InputError: k or prototypes is less than 1.
@@ -78,7 +79,10 @@ def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:
         right = run.train.correct[members.rows, members.labels] if run.train.multilabel else run.train.correct
         correct = np.bincount(cell[right], minlength=4 * run.n_classes).astype(np.float64)
         accuracy = divide(correct, counts)
-        low, high = wilson(correct, counts)
+        worth = np.ones(len(counts))
+        if run.train.groups is not None:
+            worth = design_effects(cell, run.train.groups[members.rows], right, len(counts))
+        low, high = wilson(correct / worth, counts / worth)
     of_class = np.repeat(np.bincount(labels, minlength=run.n_classes), 4)
     table = pd.DataFrame(
         {

@@ -26,7 +26,7 @@ def _names(finding: Finding) -> dict[str, str]:
 def _class_chart(finding: Finding) -> Any:
     table = finding.tables["calibration"].dropna(subset=["confidence"])
     table = table.sort_values("over_confidence", ascending=False, kind="stable")
-    names, few = _names(finding), table["test_count"] < FEW
+    names, few = _names(finding), table.get("groups", table["test_count"]) < FEW
     tips = [tip("class:N"), tip("measure:N"), tip("value:Q", ".1%"), tip("test_count:Q", ",", "test instances")]
     title = " and ".join(names.values()) + " on the test split"
     dots = paired_dots(table, names, title=title, few=dict.fromkeys(names, few), tips=tips)

@@ -13,9 +13,10 @@ from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
 from imblens.base.calibration_error import binned_error, confidence_bins
+from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
-from imblens.run import Batch, Run, Statistic
+from imblens.run import Batch, Run, Split, Statistic, group_effects, member_groups
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +47,8 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
 
     Returns:
         Table `calibration`: class, confidence, accuracy, ece, test_count, over_confidence (confidence - accuracy),
-        answered_count, answered_confidence, answered_accuracy. Table `reliability`: bin, count, confidence, accuracy,
+        answered_count, answered_confidence, answered_accuracy, accuracy_low, accuracy_high (95%, Wilson's; by group where
+        groups are known, whose number follows as `groups`). Table `reliability`: bin, count, confidence, accuracy,
         low, high over all classes; table `class_reliability`: class and the same, without empty bins. NaN for a class
         without test instances, or that is never predicted. Summary: ece and confidence over all instances,
         mean_class_ece, classes_over_confident.
@@ -65,6 +67,7 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
     by_class, by_prediction = sums.by_class, sums.by_prediction
     totals = by_class.sum(axis=1)  # (C, 3)
     confidence, accuracy = divide(totals[:, 1], totals[:, 0]), divide(totals[:, 2], totals[:, 0])
+    low, high, groups = _by_group(run.test, totals)
     table = pd.DataFrame(
         {
             "class": run.classes,
@@ -76,6 +79,9 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
             "answered_count": by_prediction[:, 0].astype(np.int64),
             "answered_confidence": divide(by_prediction[:, 1], by_prediction[:, 0]),
             "answered_accuracy": divide(by_prediction[:, 2], by_prediction[:, 0]),
+            "accuracy_low": low,
+            "accuracy_high": high,
+            **groups,
         }
     )
     bins = by_class.sum(axis=0)  # (n_bins, 3)
@@ -89,6 +95,16 @@ def calibration(run: Run, *, n_bins: int = 15) -> Finding:
         ),
     }
     return Finding(tables, _summary(run, table, bins, n_bins), notes=_notes(table))
+
+
+def _by_group(split: Split, totals: Floats) -> tuple[Floats, Floats, dict[str, NDArray[np.int64]]]:
+    """Ends of the intervals of accuracy, (C,) each, and the column of groups of each class, where they are known."""
+    if split.groups is None:
+        return *wilson(totals[:, 2], totals[:, 0]), {}
+    members, value = (split.known, split.labels == 1) if split.multilabel else (split.labels, split.correct)
+    worth = group_effects(split, members, value)
+    groups = {"groups": member_groups(split, members)}
+    return *wilson(totals[:, 2] / worth, totals[:, 0] / worth), groups
 
 
 def _reliability(sums: Floats, at: NDArray[np.int64], n_bins: int) -> pd.DataFrame:
@@ -187,7 +203,8 @@ def _notes(table: pd.DataFrame) -> tuple[str, ...]:
     unpredicted = table.loc[table["answered_count"] == 0, "class"]
     if len(unpredicted):
         notes.append(f"Never predicted on the test split: {', '.join(unpredicted)}.")
-    few = table.loc[(table["test_count"] > 0) & (table["test_count"] < FEW), "class"]
+    few = table.loc[(table["test_count"] > 0) & (table.get("groups", table["test_count"]) < FEW), "class"]
     if len(few):
-        notes.append(f"Fewer than {FEW} test instances of {', '.join(few)}: too few to tell.")
+        unit = "test groups" if "groups" in table else "test instances"
+        notes.append(f"Fewer than {FEW} {unit} of {', '.join(few)}: too few to tell.")
     return tuple(notes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, percent
 from imblens.lenses._contract import Finding
 
@@ -21,10 +20,10 @@ def lines(finding: Finding) -> dict[str, str]:
 
 
 def _classes(table: pd.DataFrame) -> dict[str, str]:
-    low, high = wilson(table["accuracy"] * table["test_count"], table["test_count"])
-    outside = (table["confidence"] > high) | (table["confidence"] < low)
+    outside = (table["confidence"] > table["accuracy_high"]) | (table["confidence"] < table["accuracy_low"])
+    enough = table.get("groups", table["test_count"]) >= FEW
     gap = table["over_confidence"].abs()
-    off = table.assign(gap=gap)[(table["test_count"] >= FEW) & outside & (gap >= NOTABLE)]
+    off = table.assign(gap=gap)[enough & outside & (gap >= NOTABLE)]
     return {
         str(row[1]): (
             f"{row[1]}: on its {counted(row.test_count, 'test instance')} mean confidence is {percent(row.confidence)} and "

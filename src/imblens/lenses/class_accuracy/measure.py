@@ -13,7 +13,7 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, listed, number, percent
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses._pairs import ALL_PAIRS
-from imblens.run import Run, Split, class_groups, confusion_summary, group_effects
+from imblens.run import Run, Split, class_groups, confusion_summary, group_effects, member_groups
 
 
 @lens(
@@ -137,7 +137,7 @@ def _label_accuracy(run: Run) -> Finding:
         names = [name for name, empty in zip(run.classes, missing, strict=True) if empty]
         if names:
             notes.append(f"No {what} test instance of {', '.join(names)}: left out of every mean.")
-    judged = np.minimum(table.get("test_groups", table["test_count"]).to_numpy(), negatives)
+    judged = np.minimum(class_groups(run.test), member_groups(run.test, ~labels & known))
     notes += _few(table, judged, np.where(defined, (recall + specificity) / 2, np.nan))
     return Finding({"class_accuracy": table}, summary, notes=tuple(notes))
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from imblens.base.intervals import mean_with_interval
 from imblens.base.wording import FEW
-from imblens.lenses._boxes import boxed_split, captured, gaps, means
+from imblens.lenses._boxes import boxed_split, by_group, captured, gaps, means
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.run import Run
 
@@ -41,9 +41,9 @@ def concepts(run: Run) -> Finding:
         run: captured with test images that have boxes.
 
     Returns:
-        Table `concepts`: class, image_count, disjoint, unique (means over images), disjoint_low, disjoint_high,
-        unique_low, unique_high (95%, Student's t over images, cut at 0). NaN for classes without boxes. Summary:
-        split, layer, share (q), channels, dead_channels, image_count, and of both measures `mean_...` over images and
+        Table `concepts`: class, image_count, disjoint, unique (means over images), disjoint_low, disjoint_high, unique_low,
+        unique_high (95%, Student's t over images, by group where groups are known, cut at 0). NaN for classes without boxes.
+        Summary: split, layer, share (q), channels, dead_channels, image_count, and of both measures `mean_...` over images and
         classes and `macro_...` over classes.
 
     Raises:
@@ -59,6 +59,8 @@ def concepts(run: Run) -> Finding:
     intervals: dict[str, Any] = {}
     for name in MEASURES:
         _, columns[name], low, high = mean_with_interval(values[name])
+        wider = by_group(split, values[name])
+        low, high = (columns[name] + wider * (end - columns[name]) for end in (low, high))
         intervals |= {f"{name}_low": np.maximum(low, 0.0), f"{name}_high": high}
     table = pd.DataFrame({**columns, **intervals})
     summary = {

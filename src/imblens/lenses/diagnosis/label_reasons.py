@@ -11,7 +11,7 @@ from imblens.base.intervals import wilson
 from imblens.base.wording import FEW, counted, percent
 from imblens.errors import NotApplicable
 from imblens.lenses.shortcuts import evidence, relied_on, shortcuts
-from imblens.run import Run, class_groups, group_effects
+from imblens.run import Run, class_groups, group_effects, member_groups
 
 Reason = tuple[str, float, str, str]  # cause, strength, evidence, treatment
 NOTABLE = 0.2  # more false positives where the other label is present, from which it is named
@@ -41,9 +41,10 @@ def _confused(run: Run) -> Iterator[tuple[str, Reason]]:
             value = np.broadcast_to(predicted[:, [c]], members.shape)
             effect = group_effects(test, members, value)
             n, hits = members.sum(axis=0), (members & value).sum(axis=0)
-            sides.append((n, divide(hits, n), *wilson(hits / effect, n / effect)))
-        (n_with, with_it, low, _), (n_without, without, _, high) = sides
-        judged = (n_with >= FEW) & (n_without >= FEW) & (low > high)
+            n_judged = n if test.groups is None else member_groups(test, members)
+            sides.append((n, n_judged, divide(hits, n), *wilson(hits / effect, n / effect)))
+        (n_with, of_with, with_it, low, _), (_, of_without, without, _, high) = sides
+        judged = (of_with >= FEW) & (of_without >= FEW) & (low > high)
         more = np.where(judged, with_it - without, 0.0)
         other = int(more.argmax())
         if more[other] >= NOTABLE:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from imblens.base.wording import FEW, counted
+from imblens.base.wording import FEW, counted, evidence
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_REASONS, Row, label_rows
 from imblens.lenses.diagnosis.measures import MEASURES, class_recall
-from imblens.run import Run, head_balance
+from imblens.run import Run, class_groups, head_balance
 
 NOTABLE = 0.25  # strength below which a cause is not named
 
@@ -118,13 +118,15 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
         except NotApplicable as reason:
             notes.append(f"Not judged: {cause.title} ({reason.message.split(': ', 1)[-1].rstrip('.')}).")
     rows: list[Row] = []
-    judged = (run.test if run.test is not None and run.test.has_logits else run.train).class_counts
+    judged_on = run.test if run.test is not None and run.test.has_logits else run.train
+    judged, counts = class_groups(judged_on), judged_on.class_counts
     for label, name in enumerate(run.classes):
         if not run.train.class_counts[label]:
             continue
         if judged[label] < FEW:
-            are = "is" if judged[label] == 1 else "are"
-            text = f"{counted(judged[label], 'instance')} to judge it by {are} too few to tell."
+            are = "is" if counts[label] == 1 else "are"
+            groups = None if judged_on.groups is None else judged[label]
+            text = f"{evidence(counts[label], groups, 'instance')} to judge it by {are} too few to tell."
             rows.append((name, accuracy[label], "too few to tell", 0.0, text, "more instances to judge it by"))
             continue
         known = {cause: of_class[label] for cause, of_class in measured.items() if label in of_class}

@@ -16,8 +16,8 @@ from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
 from imblens.lenses.diagnosis import noise, regions
 from imblens.lenses.diagnosis.scores import in_canonical_order, per_class, pooled_scores
-from imblens.lenses.shortcuts import evidence, relied_on, shortcuts
-from imblens.run import Run, Split
+from imblens.lenses.shortcuts import evidence, judged_by, relied_on, shortcuts
+from imblens.run import Run, Split, class_groups
 
 Seen = dict[int, tuple[float, str]]  # class -> strength in [0, 1], evidence
 MOST_INSTANCES = 500  # of a class, for overlap
@@ -96,10 +96,9 @@ def _few_examples(run: Run) -> Seen:
 
 def _overlap(run: Run) -> Seen:
     split = run.test if run.test is not None and run.test.has_logits else run.train
-    sizes = split.class_counts
     rates = _rates_at_even_sizes(run, split)
     either = (rates.tocsr() + rates.T.tocsr()).tocsr()
-    judged = sizes >= FEW
+    judged = class_groups(split) >= FEW
     worst: dict[int, tuple[float, int]] = {}
     known: dict[tuple[int, int], float] = {}
     for label in np.flatnonzero(judged).tolist():
@@ -293,7 +292,7 @@ def _harmless_colours(run: Run) -> set[int]:
         table = shortcuts(run).tables["shortcuts"]
     except NotApplicable:
         return set()
-    tried = set(table.loc[(table["cue"] == "colour") & (table["image_count"] >= FEW), "class"])
+    tried = set(table.loc[(table["cue"] == "colour") & (judged_by(table) >= FEW), "class"])
     return {run.classes.index(name) for name in tried - set(relied_on(table)["class"])}
 
 

@@ -9,6 +9,7 @@ import altair as alt
 from imblens.base.wording import FEW
 from imblens.charts import interval_dots, tip
 from imblens.lenses._contract import Finding
+from imblens.lenses.shortcuts.relied_on import judged_by
 
 
 def charts(finding: Finding) -> dict[str, Any]:
@@ -25,5 +26,5 @@ def charts(finding: Finding) -> dict[str, Any]:
         tip("image_count:Q", ",", "images"),
     ]
     axis = alt.Axis(format="%", title="share of the evidence explained by the cue (dot), usual for this network (tick)")
-    few = (table["image_count"] < FEW).tolist()
+    few = (judged_by(table) < FEW).tolist()
     return {"shortcuts": interval_dots(table, "explained", axis=axis, few=few, tips=tips, mark="usual")}

@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
+from imblens.base.groups import design_effects
 from imblens.base.intervals import mean_with_interval, paired_change
 from imblens.base.wording import FEW, counted, number
 from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.shortcuts.relied_on import relied_on
-from imblens.run import Run, Split
+from imblens.lenses.shortcuts.relied_on import judged_by, relied_on
+from imblens.run import Run, Split, member_groups
 
 Floats = NDArray[np.float64]
 SPREADS, LEAST_SPREAD = 2, 0.1  # spreads of the other classes' shares beyond which a share is unusual; the least one
@@ -42,12 +43,13 @@ def shortcuts(run: Run) -> Finding:
         run: captured from a network on images.
 
     Returns:
-        Table `shortcuts`: class, cue, band (the colour; empty for other cues), image_count, accuracy, accuracy_without,
-        drop, drop_low, drop_high (95%, Agresti and Min's for paired shares), logit_change, logit_low, logit_high (mean
-        change of the class's logit, less the mean over classes in single-label runs; 95%, Student's t), explained,
-        explained_low, explained_high, usual. Accuracy is that of the sample; in multi-label runs of images that have the
-        label. Summary: split, per_class, relied_on (classes that rely on a cue: its share is above the usual, and the drop of
-        accuracy is 10 points or more, both with their whole interval), largest_drop.
+        Table `shortcuts`: class, cue, band (the colour; empty for other cues), image_count, accuracy, accuracy_without, drop,
+        drop_low, drop_high (95%, Agresti and Min's for paired shares), logit_change, logit_low, logit_high (mean change of the
+        class's logit, less the mean over classes in single-label runs; 95%, Student's t), explained, explained_low,
+        explained_high, usual; where groups are known intervals are by group, and `groups` is the number of them. Accuracy is
+        that of the sample; in multi-label runs of images that have the label. Summary: split, per_class, relied_on (classes
+        that rely on a cue: its share is above the usual, and the drop of accuracy is 10 points or more, both with their whole
+        interval), largest_drop.
 
     Raises:
         NotApplicable: capture stored no such changes.
@@ -86,11 +88,18 @@ def _table(run: Run, split: Split, cues: list[str], bands: list[Any]) -> pd.Data
         of, was, still = label[tried], before[tried] > 0, right[tried, place] > 0
         n = np.bincount(of, minlength=run.n_classes)
         lost, gained = (np.bincount(of[chosen], minlength=run.n_classes) for chosen in (was & ~still, still & ~was))
-        low, high = paired_change(lost, gained, n)
+        worth, of_means = np.ones(run.n_classes), np.ones(run.n_classes)
+        if split.groups is not None:
+            whose, turned = split.groups[tried], was.astype(np.int64) - still
+            worth = design_effects(of, whose, turned, run.n_classes, events=lost + gained)
+            of_means = np.sqrt(design_effects(of, whose, change[tried, place], run.n_classes))
+        low, high = paired_change(lost / worth, gained / worth, n / worth)
+        n_judged = member_groups(split, of, np.flatnonzero(tried))
         drop = divide(lost - gained, n)
         accuracy = divide(np.bincount(of[was], minlength=run.n_classes), n)
         for one in np.flatnonzero(n).tolist():
             mean, least, most = (float(v[0]) for v in mean_with_interval(change[tried][of == one, place][:, None])[1:])
+            least, most = (mean + of_means[one] * (end - mean) for end in (least, most))
             rows.append(
                 {
                     "class": run.classes[one],
@@ -108,6 +117,7 @@ def _table(run: Run, split: Split, cues: list[str], bands: list[Any]) -> pd.Data
                     "explained": -mean / gap[one],
                     "explained_low": -most / gap[one],
                     "explained_high": -least / gap[one],
+                    **({} if split.groups is None else {"groups": int(n_judged[one])}),
                 }
             )
     table = pd.DataFrame(rows)
@@ -132,7 +142,7 @@ def _gaps(run: Run, split: Split) -> Floats:
 
 def _usual(table: pd.DataFrame, row: Mapping[str, Any]) -> float:
     """Median share of the other classes for a cue, and twice their spread, within `USUAL`."""
-    others = table[(table["cue"] == row["cue"]) & (table["class"] != row["class"]) & (table["image_count"] >= FEW)]
+    others = table[(table["cue"] == row["cue"]) & (table["class"] != row["class"]) & (judged_by(table) >= FEW)]
     shares = others["explained"].dropna().to_numpy()
     if not len(shares):
         return USUAL[0]
@@ -145,7 +155,8 @@ def _notes(table: pd.DataFrame, split: str) -> tuple[str, ...]:
     notes = [
         f"At most the first {counted(int(table['image_count'].max()), f'{split} image')} of each class were changed."
     ]
-    few = table.loc[table["image_count"] < FEW, "class"].drop_duplicates().tolist()
+    few = table.loc[judged_by(table) < FEW, "class"].drop_duplicates().tolist()
     if few:
-        notes.append(f"Fewer than {FEW} images were changed of {', '.join(few)}: too few to tell.")
+        unit = "images (or groups of them)" if "groups" in table else "images"
+        notes.append(f"Fewer than {FEW} {unit} were changed of {', '.join(few)}: too few to tell.")
     return tuple(notes)
