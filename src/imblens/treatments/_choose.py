@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.groups import group_folds
 from imblens.base.progress import tracked
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Part, Run, Split, in_blocks, logits_of_head, predicted_classes
+from imblens.run import Head, Part, Run, Split, class_groups, in_blocks, logits_of_head, predicted_classes
 from imblens.treatments._base import Criterion, Treatment
 from imblens.treatments._train_head import Recipe, train_head
 
@@ -226,24 +227,32 @@ def _folds(
     rng = np.random.default_rng(seed)
     fold = np.full(len(labels), -1)  # -1: always in training
     lonely = []
+    enough = class_groups(run.train) > 1
+    if run.train.groups is not None:  # no group in two folds; those of a rare class in turn
+        order = rng.permutation(len(labels))
+        order = order[np.argsort(run.train.class_counts[labels[order]], kind="stable")]
+        fold[order] = group_folds(run.train.groups[order], folds)
+        fold[~enough[labels]] = -1
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        if len(members) > 1:
-            fold[members] = (np.arange(len(members)) + rng.integers(folds)) % folds
-        else:
+        if not enough[label]:
             lonely.append(run.classes[label])
+        elif run.train.groups is None:
+            fold[members] = (np.arange(len(members)) + rng.integers(folds)) % folds
     notes: tuple[str, ...] = ()
     if lonely:
-        notes = (f"{', '.join(lonely)}: one training instance, so nothing could be held out to choose on.",)
+        one = "one training instance" if run.train.groups is None else "instances of one training group"
+        notes = (f"{', '.join(lonely)}: {one}, so nothing could be held out to choose on.",)
     held = []  # what a fold needs, before features are moved
     for number in range(folds):
-        out = np.flatnonzero(fold == number)
+        out = np.flatnonzero((fold == number) & np.isin(labels, labels[fold != number]))
         if out.size:
             part = _part(run, np.flatnonzero(fold != number), refit)
             centre = _class_means(np.asarray(part.train.features), part.train.labels, run.n_classes)[labels[out]]
             held.append((part, plain_head(part), features[out], centre, labels[out]))
     if not held:
-        raise NotApplicable("no class has two training instances, so there is nothing to choose options on.")
+        two = "two training instances" if run.train.groups is None else "training instances of two groups"
+        raise NotApplicable(f"no class has {two}, so there is nothing to choose options on.")
     truths = np.concatenate([truth for *_, truth in held])
 
     def accuracy(by: float) -> float:

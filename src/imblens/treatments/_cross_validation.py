@@ -25,11 +25,11 @@ def cross_validated(
 ) -> Trial:
     """Try every combination of `grid` and return how each did; the test split is never looked at.
 
-    With `validation`, every candidate is fitted on the whole training split and scored there. Without, training
-    features are split into stratified folds, and what a candidate trains, resampling included, sees the other folds
-    only. A head that any fit to these features would give (90% of predictions equal, mean over classes) is refitted
-    on the other folds too; one that training the network has made is used unchanged, since no head fitted to a fold
-    could replace it.
+    With `validation`, every candidate is fitted on the whole training split and scored there. Without, training features
+    are split into stratified folds (a known group is in one of them), and what a candidate trains, resampling included,
+    sees the other folds only. A head that any fit to these features would give (90% of predictions equal, mean over
+    classes) is refitted on the other folds too; one that training the network has made is used unchanged, since no head
+    fitted to a fold could replace it.
 
     Limits: a network that has memorised its training instances places them much closer to their class than new
     instances. In plain cross-validation nearly all are then correct, and the candidate that changes least is preferred.

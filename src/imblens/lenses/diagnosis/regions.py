@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imblens.base.threads import at_once
 from imblens.errors import NotApplicable
 from imblens.lenses.diagnosis.scores import held_out, in_canonical_order
-from imblens.run import Run, nearest
+from imblens.run import Run, Split, nearest
 
 NEIGHBOURS, ALONE = 15, 2  # among 15 neighbours from equally many of both splits, 2 or fewer are training instances
 MOST, FEWEST = 1000, 50  # instances of a class and split
@@ -24,6 +24,7 @@ FEWER_CLUSTERS, MANY = (3, 6), 50  # numbers of clusters that are tried where mo
 MOST_CLUSTERED, FEWEST_CLUSTERED = 800, 60
 SMALLEST, LARGEST = 0.02, 0.35  # share of the training instances of a class in a cluster that is called rare
 DIMENSIONS = 64
+FEWEST_GROUPS = 3  # of instances in a region, where groups are known: one patient who lies apart is not one
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def uncovered(run: Run) -> dict[int, Region]:
 
     As many training as held-out instances of the class are drawn. A held-out instance lies alone where at most two of its
     fifteen nearest others are training instances: if both splits have one distribution, 0.4% do. Training instances are
-    counted in the region by their ten nearest held-out instances, deep in it where it is large enough.
+    counted in the region by their ten nearest held-out instances, deep in it where it is large enough. Where groups are
+    known, instances of fewer than three groups are not one.
 
     Raises:
         NotApplicable: no held-out split.
@@ -79,6 +81,7 @@ def _uncovered(run: Run) -> dict[int, Region]:
         test = np.asarray(split.features[rows], dtype=np.float64)
         others = _others(nearest(np.concatenate([test, near[:n]]), test, NEIGHBOURS + 1)[0], NEIGHBOURS)
         alone = (others >= n).sum(axis=1) <= ALONE
+        alone &= _of_several_groups(split, rows[alone])
         share = float(alone.mean())
         density, absent = _density(alone, test, near)
         thin = not absent and THIN * share * len(own) >= EXPECTED
@@ -99,6 +102,10 @@ def _density(alone: NDArray[np.bool_], test: NDArray[np.float64], near: NDArray[
             density = float((of_train >= depth).mean() / inside.mean())
             return density, density < limit
     return 1.0, False
+
+
+def _of_several_groups(split: Split, rows: NDArray[np.int64]) -> bool:
+    return split.groups is None or len(np.unique(split.groups[rows])) >= FEWEST_GROUPS
 
 
 def _others(indices: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -123,7 +130,8 @@ def clusters(run: Run) -> dict[int, Region]:
     nearest neighbours that leave it, over those that would leave a random set of its size: about 0.2 for a part of one dense
     cloud, near 0 for a separate cloud.
     Held-out instances belong to the cluster of most of their five nearest training instances. A cluster that they hardly
-    enter, with a third of its share in training or less, is not a sub-concept.
+    enter, with a third of its share in training or less, is not a sub-concept; nor is one of fewer than three groups, where
+    groups are known.
     """
     return run.remember("clusters of classes", lambda: _clusters(run))
 
@@ -141,12 +149,15 @@ def _clusters(run: Run) -> dict[int, Region]:
             in_canonical_order(one, 1, searched[0])  # remembers the order
 
     def best_of(label: int) -> Region | None:
-        own = np.asarray(run.train.features[in_canonical_order(run.train, MOST_CLUSTERED, label)], dtype=np.float64)
+        trained = in_canonical_order(run.train, MOST_CLUSTERED, label)
+        own = np.asarray(run.train.features[trained], dtype=np.float64)
         rows = np.empty(0, np.int64) if split is None else in_canonical_order(split, MOST, label)
         test = None if not len(rows) or split is None else np.asarray(split.features[rows], dtype=np.float64)
         best = None
         tested = None if test is None else nearest(own, test, 5)[0]
         for inside, cut in _candidates(own, numbers):
+            if not _of_several_groups(run.train, trained[inside]):
+                continue
             region = Region(float(inside.mean()), float(inside.mean()), np.nan, np.nan, cut=cut)
             if tested is not None:
                 entered = inside[tested].mean(axis=1) > 0.5

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imblens.base.arrays import place_in_group
 from imblens.base.blocks import row_blocks
+from imblens.base.groups import group_folds
 from imblens.errors import NotApplicable
 from imblens.run import Run, Split
 
@@ -77,7 +78,12 @@ def _scored(run: Run, *, pooled: bool) -> tuple[Sample, Sample]:
     both = [in_canonical_order(split, per_class(run)) for split in (run.train, held_out(run))]
     features = [np.asarray(split.features[rows]) for split, rows in zip((run.train, held_out(run)), both, strict=True)]
     labels = [split.labels[rows] for split, rows in zip((run.train, held_out(run)), both, strict=True)]
-    folds = [place_in_group(np.unique(values, return_counts=True)[1]) % FOLDS for values in labels]
+    folds = [
+        place_in_group(np.unique(values, return_counts=True)[1]) % FOLDS
+        if split.groups is None
+        else group_folds(split.groups[rows], FOLDS)
+        for split, rows, values in zip((run.train, held_out(run)), both, labels, strict=True)
+    ]
     reduce = _reduction(features[0])
     reduced = [reduce(values) for values in features]
     log_p = [np.empty((len(rows), run.n_classes), np.float32) for rows in both]

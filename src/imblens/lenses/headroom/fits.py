@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.base.groups import group_folds
 from imblens.base.logistic import fit_logistic
 from imblens.base.threads import at_once, single_threaded_blas
 from imblens.lenses._content_order import canonical_order
@@ -47,7 +48,12 @@ def most_rows(n_classes: int, dim: int, bound: int) -> int:
 
 
 def both_heads(
-    train: NDArray[Any], train_labels: Integers, held_out: NDArray[Any], labels: Integers, n_classes: int
+    train: NDArray[Any],
+    train_labels: Integers,
+    held_out: NDArray[Any],
+    labels: Integers,
+    n_classes: int,
+    groups: Integers | None = None,
 ) -> Fits:
     """Fit a head on training features; adapt it on four fifths of the held-out ones, predict the last fifth, five times.
 
@@ -59,13 +65,19 @@ def both_heads(
         train: (N, D); train_labels: (N,) 0 to C - 1.
         held_out: (M, D); labels: (M,).
         n_classes: C.
+        groups: (M,) of the held-out instances: no group is in two of the fifths.
     """
     with single_threaded_blas():  # the products are narrow
-        return _both_heads(train, train_labels, held_out, labels, n_classes)
+        return _both_heads(train, train_labels, held_out, labels, n_classes, groups)
 
 
 def _both_heads(
-    train: NDArray[Any], train_labels: Integers, held_out: NDArray[Any], labels: Integers, n_classes: int
+    train: NDArray[Any],
+    train_labels: Integers,
+    held_out: NDArray[Any],
+    labels: Integers,
+    n_classes: int,
+    groups: Integers | None,
 ) -> Fits:
     dim = train.shape[1]
     counts = np.bincount(train_labels, minlength=n_classes).astype(np.float64)
@@ -84,8 +96,11 @@ def _both_heads(
 
     found = np.concatenate([logits(block).argmax(axis=1) for block in row_blocks(len(held_out), n_classes + dim)])
     rows = _even_sample(held_out, labels, most_rows(n_classes, dim, SAMPLED))
-    rank = canonical_order(held_out[rows], labels[rows])[1]
-    return Fits(found, rows, _adapted(held_out[rows], labels[rows], logits(rows), rank % FOLDS))
+    order, rank = canonical_order(held_out[rows], labels[rows])
+    fold = rank % FOLDS
+    if groups is not None:
+        fold[order] = group_folds(groups[rows][order], FOLDS)
+    return Fits(found, rows, _adapted(held_out[rows], labels[rows], logits(rows), fold))
 
 
 def _adapted(features: NDArray[Any], labels: Integers, logits: Floats, fold: Integers) -> Integers:
