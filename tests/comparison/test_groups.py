@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imblens.comparison import compare
+from imblens.comparison import class_lines, compare
 from imblens.decisions import gate
 from imblens.lenses import ranking
 from imblens.run import Run
@@ -187,3 +187,14 @@ def test_a_mean_of_labels_of_few_patients_is_as_uncertain_as_the_labels() -> Non
     width = found.summary["macro_auroc_high"] - found.summary["macro_auroc_low"]
     table = found.tables["ranking"]
     assert width == pytest.approx((table["auroc_high"] - table["auroc_low"]).mean(), rel=0.05)
+
+
+def test_classes_of_few_instances_or_patients_are_named_beside_the_means() -> None:
+    assert not any("Of fewer than" in note for note in compare([_multiclass(1), _multiclass(2)]).notes)
+    whose = np.r_[np.arange(80), 80 + np.arange(40) // 8]
+    found = compare([_multiclass(1, whose, 0.6), _multiclass(2, whose, 0.05)], names=["one", "two"])
+    assert "Of fewer than 10 test groups: b. In every mean they count as much as others." in found.notes
+    lines = class_lines(found, "two")
+    assert lines["b"].endswith("; few test groups.") and not lines["a"].endswith("few test groups.")
+    labels = compare([_labels(groups=np.arange(300) // 60), _labels(seed=6)]).notes
+    assert any(note.startswith("Of fewer than 10 test groups: x, y.") for note in labels)

@@ -130,12 +130,14 @@ def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -
         return ["no test split: the head was changed, its effect cannot be measured."]
     if not run.test.has_logits:
         return ["the untreated run has no predictions to compare with: audit the treated one to see its accuracy."]
-    from imblens.comparison import gains
+    from imblens.comparison import few_in_means, gains
 
     shown_columns = [name for name in table if not (name.startswith(("recall", "specificity")) and name[-4:] in _ENDS)]
     lines = [*rows(table[shown_columns]), *rows(measures)]
     worse = measures.set_index("measure")
-    lines.append(gains(table, str(better.meta["treatment"]["name"])))
+    lines += [
+        line for line in (gains(table, str(better.meta["treatment"]["name"])), few_in_means([run], run.classes)) if line
+    ]
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
         lines.append("calibration worsened: follow with --with temperature.")
     return lines

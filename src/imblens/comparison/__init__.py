@@ -9,5 +9,6 @@ from imblens.comparison._compare import Comparison as Comparison
 from imblens.comparison._compare import best_first as best_first
 from imblens.comparison._compare import class_lines as class_lines
 from imblens.comparison._compare import compare as compare
+from imblens.comparison._compare import few_in_means as few_in_means
 from imblens.comparison._gains import gains as gains
 from imblens.comparison._of_classes import check_classes as check_classes

@@ -12,7 +12,7 @@ import pandas as pd
 from imblens.base.arguments import checked, flag, some_texts
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
-from imblens.base.wording import FEW, percent, points
+from imblens.base.wording import FEW, listed, percent, points
 from imblens.comparison._changes import class_table, classes_known_in_all, measure_table, paired_rows, summary_table
 from imblens.comparison._gains import gains
 from imblens.comparison._of_classes import check_classes, class_tables
@@ -28,7 +28,7 @@ from imblens.lenses import (
     lens_info,
     run_lenses,
 )
-from imblens.run import Run, as_runs, group_name, legible, share_graph
+from imblens.run import Run, as_runs, class_groups, group_name, legible, share_graph
 
 POINTS = 2_000  # real instances, and synthetic ones of each run, on a map of named classes
 
@@ -323,7 +323,34 @@ def _notes(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) ->
         notes.append(
             f"Intervals are by {group_name(runs[0])}: instances of one {group_name(runs[0])} are not independent."
         )
-    return tuple(notes)
+    few = few_in_means(runs, classes)
+    return (*notes, few) if few else tuple(notes)
+
+
+def few_in_means(runs: Sequence[Run], classes: Sequence[str]) -> str:
+    """A sentence on the classes of too few test instances, which move means as much as others; "" where none is.
+
+    Args:
+        runs: whose means are shown.
+        classes: that the means are over; those without a test instance are in none.
+
+    Example:
+        >>> y = np.repeat([0, 1], [20, 3])
+        >>> few_in_means([Run.from_arrays(train=(np.eye(2)[y], y), test=(np.eye(2)[y], y), classes=["a", "b"])], ["a", "b"])
+        'Of fewer than 10 test instances: b. In every mean they count as much as others.'
+    """
+    found: dict[str, str] = {}
+    for run in runs:
+        numbers, unit = _units(run)
+        found |= {name: unit for name in classes if 0 < numbers[name] < FEW}
+    if not found:
+        return ""
+    positive = "positive " if runs[0].task == "multilabel" and "instance" in found.values() else ""
+    units = " or ".join(f"{unit}s" for unit in dict.fromkeys(found.values()))
+    return (
+        f"Of fewer than {FEW} {positive}test {units}: {listed([name for name in classes if name in found])}. In every mean "
+        "they count as much as others."
+    )
 
 
 def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
@@ -332,6 +359,8 @@ def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
     before = table[table["run"] == comparison.names[0]].set_index("class")
     rows = table[(table["run"] == name) & table["change"].notna()]
     clear = rows[(rows["change_low"] > 0) | (rows["change_high"] < 0)]
+    run = comparison.runs[comparison.names.index(name)]
+    few, unit = _units(run)
     found = {}
     for row in clear.loc[clear["change"].abs().sort_values(ascending=False, kind="stable").index].to_dict("records"):
         label = str(row["class"])
@@ -346,8 +375,16 @@ def class_lines(comparison: Comparison, name: str) -> dict[str, str]:
             )
         elif row["paired"]:
             text += f"; {row['gained']:.0f} test instances become correct and {row['lost']:.0f} misclassified"
-        found[label] = text + ("; few test instances" if row["test_count"] < FEW else "") + "."
+        found[label] = text + (f"; few test {unit}s" if few[label] < FEW else "") + "."
     return found
+
+
+def _units(run: Run) -> tuple[dict[str, int], str]:
+    """Test instances (positives) of each class, or groups of them where groups are known, and what is counted."""
+    if run.test is None:
+        return dict.fromkeys(run.classes, 0), "instance"
+    unit = "instance" if run.test.groups is None else "group"
+    return dict(zip(run.classes, class_groups(run.test).tolist(), strict=True)), unit
 
 
 def _from_to(then: float, now: float) -> str:
