@@ -32,7 +32,7 @@ def test_intervals_of_means_cover_though_classes_share_instances_or_groups() -> 
     reported, _ = mean_change_cell(np.random.default_rng(3), 50, 20, True, False, 0.9)  # classes spread over groups
     assert reported >= 0.9
     reported, independent = macro_auroc_cell(np.random.default_rng(3), 50, 6, 0.5)
-    assert reported >= 0.95
+    assert reported >= 0.92
 
 
 def test_false_flags_are_as_rare_as_the_report_states() -> None:

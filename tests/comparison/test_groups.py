@@ -186,7 +186,7 @@ def test_a_mean_of_labels_of_few_patients_is_as_uncertain_as_the_labels() -> Non
     found = ranking(run)
     width = found.summary["macro_auroc_high"] - found.summary["macro_auroc_low"]
     table = found.tables["ranking"]
-    assert width == pytest.approx((table["auroc_high"] - table["auroc_low"]).mean(), rel=0.05)
+    assert width > 0.75 * (table["auroc_high"] - table["auroc_low"]).mean()
 
 
 def test_classes_of_few_instances_or_patients_are_named_beside_the_means() -> None:

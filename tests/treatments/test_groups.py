@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imblens.cli.treat import _lines
 from imblens.run import Run
-from imblens.treatments import treat, treatment_summary, treatment_table
 from imblens.treatments._choose import _folds
 
 
@@ -25,13 +23,3 @@ def test_a_patient_is_in_one_fold_and_a_class_of_one_patient_in_none() -> None:
         assert set(truth) == {0, 1}
     assert set.union(*seen) == set(range(1, 14))
     assert notes == ("2: instances of one training group, so nothing could be held out to choose on.",)
-
-
-def test_a_treatment_names_classes_of_few_test_instances_beside_its_means() -> None:
-    rng = np.random.default_rng(1)
-    labels = np.repeat([0, 1], [60, 8])
-    features = rng.normal(size=(68, 3)) + labels[:, None]
-    run = Run.from_arrays(train=(features, labels), test=(features + 0.1, labels, features[:, :2]), classes=["a", "b"])
-    better = treat(run, "refit")
-    lines = _lines(run, better, treatment_table(run, better), treatment_summary(run, better))
-    assert "Of fewer than 10 test instances: b. In every mean they count as much as others." in lines

@@ -100,7 +100,7 @@ def independent_change(
 
 
 def mean_change(low: Floats, high: Floats, change: Floats, alike: float = 1.0) -> tuple[float, float]:
-    """95% interval of the mean of classes' values, or of their changes, from their intervals; NaN classes are left out.
+    """95% interval of the mean of classes' changes from their intervals; NaN classes are left out.
 
     Each side is the root of the summed squares of the classes' distances, as in Newcombe's square-and-add rule, times the
     root of `alike`: the variance of the mean over what it is where classes are independent (`drawn_alike` here,

@@ -125,7 +125,7 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
             continue
         if judged[label] < FEW:
             are = "is" if counts[label] == 1 else "are"
-            groups = None if judged_on.groups is None else judged[label]
+            groups = None if judged_on.groups is None or not counts[label] else judged[label]
             text = f"{evidence(counts[label], groups, 'instance')} to judge it by {are} too few to tell."
             rows.append((name, accuracy[label], "too few to tell", 0.0, text, "more instances to judge it by"))
             continue

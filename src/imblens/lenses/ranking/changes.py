@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imblens.base.groups import t_factor
 from imblens.base.intervals import Z95, drawn_alike, mean_change
 from imblens.lenses.ranking.bootstrap import resample_counts
-from imblens.lenses.ranking.intervals import effect
+from imblens.lenses.ranking.intervals import delong_error
 from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import normaliser_of, probability_of
 from imblens.run import Split
@@ -96,14 +96,9 @@ def ranking_changes(before: Split, after: Split, rows: NDArray[Any], pairs: Any,
 def _delong_step(ranks: list[Ranks], group: NDArray[Any] | None) -> float:
     """Standard error of the change of the AUROC."""
     before, after = ranks
-    own = before.is_positive
-    variance = 0.0
-    for values, which in zip(
-        (after.beaten() - before.beaten(), after.outranked() - before.outranked()), (own, ~own), strict=True
-    ):
-        if len(values) > 1:
-            variance += float(values.var(ddof=1)) / len(values) * effect(values, group, which)
-    return float(np.sqrt(variance))
+    return delong_error(
+        after.beaten() - before.beaten(), after.outranked() - before.outranked(), before.is_positive, group
+    )
 
 
 def _mean(found: Floats, draws: list[Floats]) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.base.groups import design_effects
+from imblens.base.groups import design_effects, t_factor
 from imblens.base.intervals import Z95, wilson
 from imblens.lenses.ranking.ranks import Ranks
 
@@ -54,6 +54,49 @@ def effect(values: NDArray[Any], group: NDArray[Any] | None, which: NDArray[np.b
     if group is None:
         return 1.0
     return float(design_effects(np.zeros(len(values), np.int64), group[which], values, 1)[0])
+
+
+def delong_error(
+    beaten: Floats, outranked: Floats, is_positive: NDArray[np.bool_], group: NDArray[Any] | None
+) -> float:
+    """Standard error of an AUROC, or of a change of it, from the parts of positives (n,) and of negatives (m,)."""
+    variance = 0.0
+    for values, which in ((beaten, is_positive), (outranked, ~is_positive)):
+        if len(values) > 1:
+            variance += float(values.var(ddof=1)) / len(values) * effect(values, group, which)
+    return float(np.sqrt(variance))
+
+
+def apart_by_group(ranks: Ranks, group: NDArray[Any], drawn: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Drawings (B,) of AUROC and average precision, moved as far apart as standard errors of few groups are.
+
+    Drawings of few groups vary too little. Their deviations from the mean are multiplied by the t quantile for the groups with
+    a positive over the normal one; those of the AUROC by more where its standard error by group (DeLong's) is larger.
+    """
+    wider = t_factor(group[ranks.is_positive])
+    error = delong_error(ranks.beaten(), ranks.outranked(), ranks.is_positive, group)
+    found = []
+    for values, at_least in zip(drawn, (error, 0.0), strict=True):
+        known = values[np.isfinite(values)]
+        spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+        middle = float(known.mean()) if len(known) else 0.0
+        found.append(middle + max(wider, at_least / spread if spread > 0 else 0.0) * (values - middle))
+    return found[0], found[1]
+
+
+def mean_ends(value: float, step: float, *, log_odds: bool) -> tuple[float, float]:
+    """Ends of the interval of a mean in [0, 1]; NaN where the step is unknown. Of few groups on the log-odds scale.
+
+    Example:
+        >>> [round(end, 3) for log_odds in (False, True) for end in mean_ends(0.95, 0.1, log_odds=log_odds)]
+        [0.85, 1.0, 0.698, 0.994]
+    """
+    if not np.isfinite(step):
+        return np.nan, np.nan
+    if not log_odds or not 0 < value < 1:
+        return max(value - step, 0.0), min(value + step, 1.0)
+    middle, step = np.log(value / (1 - value)), min(step / (value * (1 - value)), 500.0)
+    return float(1 / (1 + np.exp(step - middle))), float(1 / (1 + np.exp(-middle - step)))
 
 
 def _score_end(auroc: float, n: float, m: float, outer: float) -> float:

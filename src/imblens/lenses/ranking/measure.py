@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.groups import t_factor
-from imblens.base.intervals import drawn_alike, mean_change, mean_with_interval
+from imblens.base.intervals import Z95, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.ranking.bootstrap import resample_counts
-from imblens.lenses.ranking.intervals import effect, interval_of, share_interval
+from imblens.lenses.ranking.intervals import apart_by_group, effect, interval_of, mean_ends, share_interval
 from imblens.lenses.ranking.outcomes import outcome
 from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
@@ -56,8 +56,7 @@ def ranking(run: Run) -> Finding:
         positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
         instances or without others. Then groups (with a positive; where the run has groups: all intervals are by group)
         and outcome (`imblens.lenses.ranking.outcome`): "good", "weak", "below chance" or "undetermined". Summary:
-        macro_auroc and macro_average_precision with intervals from those of the classes and how alike they are in the
-        bootstrap, the same without classes of fewer than ten
+        macro_auroc and macro_average_precision with bootstrap intervals, the same without classes of fewer than ten
         positives (or groups) as macro_..._enough over classes_enough classes, macro_mean_probability and
         macro_mean_probability_positives, classes_ranked (how many classes the means of the first two are over), n_classes.
 
@@ -118,10 +117,11 @@ def ranking(run: Run) -> Finding:
             precise = ranks.precisions()
             row["auroc"], row["average_precision"] = ranks.auroc(), float(precise.mean())
             row["auroc_low"], row["auroc_high"] = interval_of(ranks, group)
-            drawn.append(ranks.areas(counts[known]))
+            areas = ranks.areas(counts[known])
             worth = n_positive / effect(precise, group, is_positive)
             wider = 1.0 if group is None else t_factor(group[is_positive])
-            low_high = share_interval(row["average_precision"], drawn[-1][1], worth, wider)
+            drawn.append(areas if group is None else apart_by_group(ranks, group, areas))
+            low_high = share_interval(row["average_precision"], areas[1], worth, wider)
             row["average_precision_low"], row["average_precision_high"] = low_high
         if split.groups is not None:
             row["groups"] = judged_by[column]
@@ -132,18 +132,22 @@ def ranking(run: Run) -> Finding:
     if split.multilabel:
         tables["ranking_thresholds"], more = threshold_table(run)
         notes += more
-    return Finding(tables, _summary(table, drawn, judged_by), notes=notes)
+    return Finding(tables, _summary(table, drawn, judged_by, split.groups is not None), notes=notes)
 
 
-def _summary(table: pd.DataFrame, drawn: list[tuple[Floats, Floats]], judged_by: list[int]) -> dict[str, Any]:
+def _summary(
+    table: pd.DataFrame, drawn: list[tuple[Floats, Floats]], judged_by: list[int], grouped: bool
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     enough = table[[n >= FEW for n in judged_by]]
     for place, name in enumerate(("auroc", "average_precision")):
-        value, low, high = (table[f"{name}{side}"].to_numpy() for side in ("", "_low", "_high"))
-        alike = drawn_alike(np.array([pair[place] for pair in drawn])) if drawn else 1.0
-        least, most = mean_change(low, high, value, alike)
-        found |= {f"macro_{name}": number(table[name].mean()), f"macro_{name}_low": number(max(least, 0.0))}
-        found[f"macro_{name}_high"] = number(min(most, 1.0))
+        value = table[name].mean()
+        # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
+        of_drawing = mean_with_interval(np.array([pair[place] for pair in drawn] if drawn else [[np.nan]]))[1]
+        known = of_drawing[np.isfinite(of_drawing)]
+        step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
+        low, high = mean_ends(value, step, log_odds=grouped)
+        found |= {f"macro_{name}": number(value), f"macro_{name}_low": number(low), f"macro_{name}_high": number(high)}
     return {
         **found,
         "classes_enough": int(enough["auroc"].notna().sum()),
