@@ -60,9 +60,9 @@ def test_verdict_states_ranking_and_thresholds():
 def test_the_cause_of_a_missed_label_and_a_treatment_are_stated(tmp_path):
     strict = audit(labels_run(shift=-3), lenses=LENSES)  # ranked as well as before, but 0.5 is out of reach
     why = next(line for line in strict.verdict() if line.startswith("Why: "))
-    assert "ranked well (AUROC 0.9" in why and "0.5 is too high a threshold" in why and "Try eos" in why
+    assert "ranked well (AUROC 0.9" in why and "0.5 is too high a threshold" in why and "Try: refit" in why
     page = strict.save(tmp_path / "strict", figures=False).read_text()
-    assert "imblens treat RUN --with eos --out RUN2" in page and 'href="#lens-ranking">threshold' in page
+    assert "imblens treat RUN --with refit --out RUN2" in page and 'href="#lens-ranking">threshold' in page
     lax = audit(labels_run(shift=3), lenses=LENSES).save(tmp_path / "lax", figures=False).read_text()
     assert "0.5 is too low a threshold" in lax
     run = labels_run()
