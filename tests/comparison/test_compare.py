@@ -100,7 +100,7 @@ def test_verdict_states_who_gains_and_who_loses():
 
 
 def test_neighbours_of_runs_with_the_same_features_are_searched_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 10, raising=False)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 10)
     run = make_run(n=120, per_test=4, dim=5)
     folders = [run.save(tmp_path / "run"), run.with_head(run.head).save(tmp_path / "treated")]
     searched = []

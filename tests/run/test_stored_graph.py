@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from imblens.run import Head, Part, Run, Split, neighbour_graph
 
@@ -36,7 +37,7 @@ def test_a_large_run_keeps_its_graph_for_other_commands(tmp_path, monkeypatch):
 
 
 def test_a_treated_run_has_the_graph_of_the_run_it_was_made_of(tmp_path, monkeypatch):
-    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50, raising=False)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50)
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
     two_parts = Split((Part(features[:40], labels[:40]), Part(features[40:], labels[40:])), ("a", "b"), "train", None)
@@ -59,20 +60,18 @@ def test_a_treated_run_has_the_graph_of_the_run_it_was_made_of(tmp_path, monkeyp
     fewer = replace(fewer, train=replace(fewer.train, parts=fewer.train.parts[:1]))
     fewer.save(tmp_path / "fewer")
     monkeypatch.undo()
-    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 30, raising=False)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 30)
     assert not (tmp_path / "fewer" / "neighbours.npz").exists()
     np.testing.assert_array_equal(fewer.neighbours(7).indices, neighbour_graph(features[:40], 7).indices)
 
 
 def test_a_graph_is_not_kept_with_features_that_it_is_not_of(tmp_path, monkeypatch):
-    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50, raising=False)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50)
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
     folder = Run.from_arrays(train=(features, labels)).save(tmp_path / "run")
     run = Run.load(folder)
-    Run.from_arrays(train=(features[::-1], labels)).save(
-        folder, force=True
-    )  # while `run` still has the features before
+    Run.from_arrays(train=(features[::-1], labels)).save(folder, force=True)  # `run` has the features before
     Run.load(folder).neighbours(7)
     run.save(tmp_path / "copy")
     copy = Run.load(tmp_path / "copy")
@@ -82,7 +81,7 @@ def test_a_graph_is_not_kept_with_features_that_it_is_not_of(tmp_path, monkeypat
 
 
 def test_a_run_whose_files_are_links_keeps_its_graph_beside_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50, raising=False)
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50)
     features = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     folder = Run.from_arrays(train=(features, np.arange(60) % 2)).save(tmp_path / "run")
     file = folder / "train" / "part-00000" / "features.npy"
@@ -90,3 +89,26 @@ def test_a_run_whose_files_are_links_keeps_its_graph_beside_them(tmp_path, monke
     (tmp_path / "link").symlink_to(folder)
     Run.load(tmp_path / "link").neighbours(5)
     assert (folder / "neighbours.npz").exists()
+
+
+@pytest.mark.parametrize("when", ["before the search", "during the search"])
+def test_a_run_that_another_one_replaced_has_and_leaves_only_its_own_graph(tmp_path, monkeypatch, when):
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50)
+    features, labels = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
+    folder = Run.from_arrays(train=(features, labels)).save(tmp_path / "run")
+    replaced = Run.load(folder)
+    later = features.copy()
+    later[5:] = features[:4:-1]  # the first rows are the same
+
+    def overwritten(*args, **options):
+        if not np.array_equal(Run.load(folder).train.features, later):
+            Run.from_arrays(train=(later, labels)).save(folder, force=True)
+        return neighbour_graph(*args, **options)
+
+    if when == "before the search":
+        overwritten(features, 1)
+        Run.load(folder).neighbours(7)  # keeps its graph, of as many instances
+    else:
+        monkeypatch.setattr("imblens.run._split.neighbour_graph", overwritten)
+    np.testing.assert_array_equal(replaced.neighbours(7).indices, neighbour_graph(features, 7).indices)
+    np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(later, 7).indices)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.run._split import Split
-from imblens.run._stored_graph import FILE, features_key, home, keep_graph_of
+from imblens.run._stored_graph import FILE, home, keep_graph_of
 
 
 def same_features(first: Split, second: Split) -> bool:
@@ -17,10 +17,11 @@ def same_features(first: Split, second: Split) -> bool:
         one.features is other.features for one, other in zip(first.parts, second.parts, strict=True)
     ):
         return True
-    if not np.array_equal(first.parts[0].features[:1], second.parts[0].features[:1]):
+    one, other = (split.parts[0].features[:1] for split in (first, second))
+    if one.shape == other.shape and not np.array_equal(one, other):
         return False  # seen without reading all
-    homes = [home(split) for split in (first, second)]
-    if homes[0] is not None and homes[1] is not None and features_key(homes[0]) == features_key(homes[1]):
+    places = [home(split) for split in (first, second)]
+    if places[0] is not None and places[1] is not None and places[0].key == places[1].key:
         return True
     return bool(np.array_equal(first.features, second.features))
 
@@ -30,9 +31,9 @@ def share_graph(first: Split, second: Split) -> None:
     if first.searched is None or second.searched is not None or not same_features(first, second):
         return
     second.use_neighbours(first.searched)
-    folder = home(second)
-    if folder is not None and not (folder / FILE).exists():
-        keep_graph_of(second, folder)
+    place = home(second)
+    if place is not None and not (place.folder / FILE).exists():
+        keep_graph_of(second, place.folder)
 
 
 def common_rows(first: Split, second: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

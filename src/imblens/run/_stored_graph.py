@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
+from os import fspath
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imblens.base.files import write_atomic
 from imblens.base.remote import COPIES
@@ -23,24 +26,32 @@ from imblens.run._split import Split
 
 FILE = "neighbours.npz"
 STORED_FROM = 50_000  # training instances; below, a search takes less than reading is worth
+ROWS = 16  # of a file that are compared with what was mapped
+
+
+class Home(NamedTuple):
+    """The folder of a run, and what identifies the training features that were read from it."""
+
+    folder: Path
+    key: str
 
 
 def neighbours_of(
     train: Split, k: int, approximate: bool | None, progress: Callable[[str], object] | None
 ) -> NeighbourGraph:
     """`Split.neighbours`; the graph of a large training split is read from the folder of its features, or kept there."""
-    folder = home(train) if len(train) >= STORED_FROM else None
-    if folder is None:
+    place = home(train) if len(train) >= STORED_FROM else None
+    if place is None:
         return train.neighbours(k, approximate=approximate, progress=progress)
     if train.searched is None:
-        stored = stored_graph(folder)
+        stored = _stored_graph(place)
         if stored is not None:
             train.use_neighbours(stored)
     before = train.searched
     found = train.neighbours(k, approximate=approximate, progress=progress)
     searched = train.searched
     if searched is not None and searched is not before:
-        keep_graph(folder, searched)
+        _keep_graph(place, searched)
     return found
 
 
@@ -50,27 +61,44 @@ def keep_graph_of(train: Split, folder: Path) -> None:
         return
     source = home(train)
     if train.searched is not None:
-        keep_graph(folder, train.searched)
-    elif source is not None and source.resolve() != folder.resolve():
-        _copy_graph(source, folder)
+        _keep_graph(Home(folder, _features_key(folder)), train.searched)
+    elif source is not None and source.folder.resolve() != folder.resolve():
+        _copy_graph(source.folder, folder)
 
 
-def home(train: Split) -> Path | None:
-    """The run folder whose training features these are, all of them and in their order; None of others."""
+def home(train: Split) -> Home | None:
+    """The run folder whose training features these are, all of them and in their order; None of others.
+
+    Another run may have been written to the folder since these features were mapped: then it is None too.
+    """
     files = [mapped_file(part.features) for part in train.parts]
     if files[0] is None or len(files[0].parents) < 3:
         return None
     folder = files[0].parents[2]
     named = [folder / "train" / f"part-{number:05d}" / "features.npy" for number in range(len(files) + 1)]
-    whole = files == named[:-1] and not named[-1].exists() and (folder / "run.json").exists()
-    return folder if whole else None
+    if files != named[:-1] or named[-1].exists():
+        return None
+    try:
+        key = _features_key(folder)  # before rows are compared: what is written from here on has another one
+        if not all(map(_unchanged, named, (part.features for part in train.parts))):
+            return None
+    except (OSError, ValueError, KeyError):  # the folder is gone, or being written
+        return None
+    return Home(folder, key)
 
 
-def stored_graph(folder: Path) -> NeighbourGraph | None:
+def _unchanged(file: Path, mapped: NDArray[Any]) -> bool:
+    """Whether a file still holds what was mapped, by its shape and some rows."""
+    now = np.load(fspath(file), mmap_mode="r", allow_pickle=False)
+    rows = np.linspace(0, len(mapped) - 1, min(len(mapped), ROWS)).astype(int)
+    return now.shape == mapped.shape and np.array_equal(now[rows], mapped[rows])
+
+
+def _stored_graph(place: Home) -> NeighbourGraph | None:
     """Return the graph that an earlier command kept in a run folder; None without one, or of other features."""
     try:
-        with np.load(folder / FILE, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != features_key(folder):
+        with np.load(place.folder / FILE, allow_pickle=False) as arrays:
+            if str(arrays["key"]) != place.key:
                 return None
             indices, distances = arrays["indices"].astype(np.int64), arrays["distances"]
             recall = float(arrays["recall"])
@@ -79,27 +107,24 @@ def stored_graph(folder: Path) -> NeighbourGraph | None:
     return NeighbourGraph(indices, distances, bool(np.isnan(recall)), None if np.isnan(recall) else recall)
 
 
-def keep_graph(folder: Path, graph: NeighbourGraph) -> bool:
-    """Keep a graph in a run folder, whole or not at all; False where that cannot be written to."""
+def _keep_graph(place: Home, graph: NeighbourGraph) -> None:
+    """Keep a graph in a run folder, whole or not at all; not where that cannot be written to."""
 
     def put(file: BinaryIO) -> None:
         recall = np.nan if graph.recall is None else graph.recall
         small = graph.indices.astype(np.int32 if len(graph.indices) < 2**31 else np.int64)
-        np.savez(file, key=features_key(folder), indices=small, distances=graph.distances, recall=recall)
+        np.savez(file, key=place.key, indices=small, distances=graph.distances, recall=recall)
 
-    try:
-        write_atomic(folder / FILE, put)
-        COPIES.push(only=folder / FILE)
-    except (ImblensError, OSError):
-        return False
-    return True
+    with suppress(ImblensError, OSError):
+        write_atomic(place.folder / FILE, put)
+        COPIES.push(only=place.folder / FILE)
 
 
 def _copy_graph(source: Path, folder: Path) -> None:
     """Copy the graph that is kept in one run folder to another, if it is that of the features there."""
     try:
         with np.load(source / FILE, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != features_key(folder):
+            if str(arrays["key"]) != _features_key(folder):
                 return
         with (source / FILE).open("rb") as kept:
             write_atomic(folder / FILE, lambda file: shutil.copyfileobj(kept, file))
@@ -107,7 +132,7 @@ def _copy_graph(source: Path, folder: Path) -> None:
         return
 
 
-def features_key(folder: Path) -> str:
+def _features_key(folder: Path) -> str:
     """What identifies the training features of a run: the SHA-256 of their files, as run.json records them."""
     files = json.loads((folder / "run.json").read_text(encoding="utf-8"))["files"]
     known = {name: facts["sha256"] for name, facts in files.items() if name.startswith("train/") and "features" in name}
