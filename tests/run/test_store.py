@@ -227,6 +227,17 @@ def test_a_save_that_is_stopped_at_its_end_leaves_the_run_before_it(
     Run.load(folder)
 
 
+def test_what_lies_where_a_file_of_the_run_belongs_is_kept_and_so_is_the_run_before_it(tmp_path: Path) -> None:
+    folder = replace(make(), head=None).save(tmp_path / "run")
+    (folder / "head.safetensors").mkdir()  # not of imblens
+    (folder / "head.safetensors" / "notes.txt").write_text("mine")
+    before = state(folder)
+    with pytest.raises(StorageError, match="cannot write"):
+        make(1).save(folder, force=True)
+    assert state(folder) == before
+    Run.load(folder)
+
+
 @pytest.mark.parametrize("call", WRITES)
 def test_whichever_write_finds_the_disk_full_the_run_before_is_kept(tmp_path: Path, call: str) -> None:
     folder = make(3).save(tmp_path / "run")

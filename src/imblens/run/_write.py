@@ -123,7 +123,7 @@ def _put_in_place(stage: Path, path: Path) -> None:
             source.replace(target)
     except BaseException as error:
         for source, target in reversed(done):
-            if target.exists():
+            if not source.exists():  # else it was never moved, and `target` is not ours
                 target.replace(source)
         if isinstance(error, OSError):
             raise storage_error(path, error) from error
