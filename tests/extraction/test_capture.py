@@ -25,7 +25,7 @@ from imblens.errors import ExistsError, InputError, MissingError, NotApplicable,
 from imblens.extraction import Probe, ProbeBatch, capture
 from imblens.models import build_model
 from tests.extraction.networks import Pair, Residual, Weighted, seeded, sequential
-from tests.run.full_disk import state
+from tests.run.full_disk import mapped_when_renamed, state
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.integers(0, 256, size=(11, 8, 6, 3), dtype=np.uint8)
@@ -237,6 +237,13 @@ def test_a_capture_that_fails_at_its_last_file_leaves_the_run_before_it(
     run = capture(sequential(), train=(IMAGES[:6], LABELS[:6]), out=tmp_path, force=True)
     assert run.train.parts[0].table_path == tmp_path / "train" / "part-00000" / "instances.parquet"
     assert len(run.train.instances(["id"])) == len(run.train) == 6
+
+
+def test_no_file_is_mapped_that_is_renamed(tmp_path: Path) -> None:
+    with mapped_when_renamed() as mapped:
+        run = capture(sequential(), train=(IMAGES, LABELS), out=tmp_path)
+    assert mapped == [[]] and isinstance(run.train.parts[0].features, np.memmap)
+    assert run.test is None and run.path == tmp_path
 
 
 def test_meta_states_what_made_it() -> None:

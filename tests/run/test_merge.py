@@ -18,7 +18,7 @@ from imblens import audit
 from imblens.cli import main
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run import Head, Part, Run, Split, merge
-from tests.run.full_disk import WRITES, full_at, state
+from tests.run.full_disk import WRITES, full_at, mapped_when_renamed, state
 
 N = {"train": 101, "test": 40}
 CLASSES = ("a", "b", "c")
@@ -227,6 +227,13 @@ def test_whichever_write_finds_the_disk_full_an_earlier_run_and_the_shards_are_k
         assert state(tmp_path) == before, f"{call} {number}: {calls[-1]}"
     assert len(calls) == number - 1 >= 5
     np.testing.assert_array_equal(Run.load(out).train.features, whole().train.features)
+
+
+def test_no_file_is_mapped_that_is_renamed(tmp_path: Path) -> None:
+    parts = shards(tmp_path, 2)
+    with mapped_when_renamed() as mapped:
+        merge(parts, tmp_path / "run")
+    assert mapped == [[]]
 
 
 def test_the_command_ends_with_one_sentence_and_code_2(

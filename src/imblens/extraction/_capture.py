@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -250,13 +249,16 @@ def capture(
         run = Run(train=splits["train"], **held, head=head, classes=names.of_outputs, task=kind, meta=facts)
         if stage is not None:
             seal(stage, run, [file for parts in collected.values() for file in parts.files])
+            for parts in collected.values():
+                parts.parts = []
+            del splits, shown, held, run  # Windows renames no file that is mapped
     if folder is None or stage is None:
         return run
     for parts in collected.values():
         parts.moved(stage, folder)
-    moved, _ = _splits(collected, names.of_outputs, forward_pass, task)
     COPIES.push(only=folder)
-    return replace(run, path=folder, **moved)  # type: ignore[arg-type]
+    splits, _ = _splits(collected, names.of_outputs, forward_pass, task)
+    return Run(**{"test": None, **splits}, head=head, classes=names.of_outputs, task=kind, meta=facts, path=folder)
 
 
 def _check_known_labels(readers: Mapping[str, SplitReader], names: Names) -> None:

@@ -107,6 +107,7 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
             notes.append(permuted)
         meta["notes"] = notes
         seal(stage, Run(head=first.head, classes=first.classes, task=first.task, meta=meta, **splits), files)
+        del splits, parts  # Windows renames no file that is mapped
     return Run.load(out)
 
 
