@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from shlex import quote
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_shards_are_kept_if_the_disk_is_full_for_the_merged_run(
         patch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
         with pytest.raises(StorageError, match=r"nothing was written\.") as refused:
             captured(out)
-    joined = f"imblens merge '{out}/parts'/shard-* --out '{out}' --force"
+    joined = f"imblens merge {quote(str(out / 'parts'))}/shard-* --out {quote(str(out))} --force"
     assert refused.value.hint == f"Choose another --out. All 4 shards are kept; join them with: {joined}"
     np.testing.assert_array_equal(merge([*out.glob("parts/shard-*")], out, force=True).train.features, FEATURES)
 
@@ -79,8 +80,8 @@ def test_shards_are_kept_if_another_one_fails(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(InputError, match=r"shard 2/4: 7\.png cannot be read") as refused:
         captured(out, Asked(unreadable=2))
-    assert f"2 of 4 shards are kept in {out}/parts" in refused.value.hint
-    assert f"--shard 2/4 --out {out}/parts/shard-2, then" in refused.value.hint
+    assert f"2 of 4 shards are kept in {out / 'parts'}." in refused.value.hint
+    assert f"--shard 2/4 --out {quote(str(out / 'parts' / 'shard-2'))}, then" in refused.value.hint
     assert sorted(folder.name for folder in (out / "parts").iterdir()) == ["shard-0", "shard-1"]
     for index in (2, 3):
         Asked().run(IMAGES, out / "parts" / f"shard-{index}", str, (index, 4))

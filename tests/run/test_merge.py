@@ -181,6 +181,13 @@ def test_bad_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
     Run(backbone.train, backbone.test, backbone.head, CLASSES, meta=facts).save(tmp_path / "backbone")
     with pytest.raises(InputError, match=r"shard 0 .* and shard 1 .* differ in network: the weights are not equal"):
         merge([parts[0], tmp_path / "backbone", parts[2]], out)
+    with_groups = whole()
+    for split in with_groups.splits.values():
+        split.parts[0].table["group"] = "patient 1"
+    grouped = shards(tmp_path / "grouped", 3, with_groups)
+    for mixed in ([parts[0], grouped[1], parts[2]], [grouped[0], grouped[1], parts[2]]):
+        with pytest.raises(InputError, match=r"differ in columns of the instances: only one of them has group\."):
+            merge(mixed, out)
     more = shards(tmp_path / "four", 4)
     with pytest.raises(InputError, match=r"one of 4 shards, .* one of 3"):
         merge([parts[0], more[1]], out)

@@ -165,6 +165,8 @@ def _check_same(shards: Sequence[Run]) -> None:
                 different = "network: the weights are not equal"
             elif different is None and _precision(first) != _precision(shard):
                 different = "precision"
+            elif different is None and (in_one := _in_one(first, shard)):
+                different = f"columns of the instances: only one of them has {listed(in_one)}"
         if different is not None:
             raise InputError(
                 f"shard 0 ({first.path}) and shard {index} ({shard.path}) differ in {different}.",
@@ -178,6 +180,12 @@ def _text(value: Any) -> str:
 
 def _precision(run: Run) -> Any:
     return run.meta.get("capture", {}).get("precision")
+
+
+def _in_one(one: Run, other: Run) -> list[str]:
+    """The columns of instances that only one of two shards has."""
+    pairs = ((split.columns, other.splits[name].columns) for name, split in one.splits.items())
+    return sorted(set().union(*(set(first) ^ set(second) for first, second in pairs)))
 
 
 def _same_head(one: Run, other: Run) -> bool:
@@ -202,7 +210,7 @@ def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
     stored = all(part.logits is not None for split in splits for part in split.parts)
     width = splits[0].dim + (splits[0].n_classes if stored else 0)
     step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
-    names = splits[0].parts[0].columns()
+    names = splits[0].columns
     columns = [_Columns(split, names) for split in splits] if names else []
     for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
