@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from imblens import Run, audit
 from imblens.cli import app
 from imblens.errors import DependencyError, InputError, MissingError
-from imblens.run import _exact, engine
+from imblens.run import _exact, engine, nearest
 from imblens.run._engine import uses_ray
 
 SAME = """
@@ -146,7 +146,7 @@ features = (rng.normal(size=(40, 6))[rng.integers(40, size=900)] * 5 + rng.norma
 features[600:700] = features[11] + 1e-6 * rng.normal(size=(100, 6))  # too near each other for float32
 features[700:720] = features[5]
 here, found_here = neighbour_graph(features, 7), nearest(features[:500], features[500:], 7)
-exact.SHARED_NUMBERS, exact.TASK_ROWS = 0, 100
+exact.SHARED_NUMBERS, exact.TASK_ROWS = 0, 50
 exact._Search = KilledOnce
 told = []
 exact.REPORT_SECONDS = 0.0
@@ -313,3 +313,20 @@ def test_neighbours_are_searched_by_the_engine_that_was_chosen(
         done = CliRunner().invoke(app, [*words, "--force", "--engine", name])
         assert done.exit_code == 0, done.output
     assert seen == [False, True]
+
+
+def test_few_queries_are_searched_where_the_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(function: Any, given: list[Any], **options: Any) -> Iterator[Any]:
+        tasks.append(len(given))
+        return (function(options["shared"], *one) for one in given)
+
+    tasks: list[int] = []
+    monkeypatch.setattr(_exact, "tasks", sent)
+    monkeypatch.setattr(_exact, "uses_ray", lambda: True)
+    monkeypatch.setattr(_exact, "SHARED_NUMBERS", 0)
+    monkeypatch.setattr(_exact, "TASK_ROWS", 40)
+    base = np.random.default_rng(0).normal(size=(300, 4))
+    found, _ = nearest(base, base[:40], 3)  # as those on which an approximate search is measured
+    assert tasks == []
+    np.testing.assert_array_equal(nearest(base, base[:81], 3)[0][:40], found)
+    assert tasks == [3]

@@ -72,7 +72,10 @@ class _Search:
 
     def on_engine(self, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
         """Search for those queries in this process, or in tasks of Ray if it is chosen and there is enough to do."""
-        if not uses_ray() or len(rows) * len(self._columns.row) < SHARED_NUMBERS:
+        few = (
+            len(rows) <= TASK_ROWS or len(rows) * len(self._columns.row) < SHARED_NUMBERS
+        )  # not worth a copy of the base
+        if not uses_ray() or few:
             yield from self.run(rows, progress)
             return
         blocks = [rows[start : start + TASK_ROWS] for start in range(0, len(rows), TASK_ROWS)]
