@@ -72,7 +72,8 @@ def test_shards_are_kept_if_the_disk_is_full_for_the_merged_run(
         with pytest.raises(StorageError, match=r"nothing was written\.") as refused:
             captured(out)
     joined = f"imblens merge {quote(str(out / 'parts'))}/shard-* --out {quote(str(out))} --force"
-    assert refused.value.hint == f"Choose another --out. All 4 shards are kept; join them with: {joined}"
+    kept = f"All 4 shards are kept in {out / 'parts'} until you remove them; join them with: {joined}"
+    assert refused.value.hint == f"Choose another --out. {kept}"
     np.testing.assert_array_equal(merge([*out.glob("parts/shard-*")], out, force=True).train.features, FEATURES)
 
 

@@ -174,7 +174,7 @@ def _to_finish(finished: Sequence[Path], parts: Path, out: Path) -> str:
     of = int(json.loads((finished[0] / "run.json").read_text(encoding="utf-8"))["shard"]["of"])
     joined = f"imblens merge {quote(str(parts))}/shard-* --out {quote(str(out))} --force"
     if len(finished) == of:
-        return f"All {of} shards are kept; join them with: {joined}"
+        return f"All {of} shards are kept in {parts} until you remove them; join them with: {joined}"
     names = {folder.name for folder in finished}
     lacking = next(index for index in range(of) if f"shard-{index}" not in names)
     return (
