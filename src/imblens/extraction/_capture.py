@@ -258,7 +258,8 @@ def capture(
         parts.moved(stage, folder)
     COPIES.push(only=folder)
     splits, _ = _splits(collected, names.of_outputs, forward_pass, task)
-    return Run(**{"test": None, **splits}, head=head, classes=names.of_outputs, task=kind, meta=facts, path=folder)
+    held = {"test": splits.get("test"), "val": splits.get("val"), "path": folder}
+    return Run(train=splits["train"], **held, head=head, classes=names.of_outputs, task=kind, meta=facts)
 
 
 def _check_known_labels(readers: Mapping[str, SplitReader], names: Names) -> None:
