@@ -119,12 +119,16 @@ def test_a_gate_counts_each_patient_once() -> None:
 
 
 def test_intervals_of_ranking_that_are_left_out_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    def notes() -> list[str]:
-        return [note for note in compare([_labels(), _labels(shift=1.5)]).notes if "have no intervals" in note]
+    def notes(*runs: Run) -> list[str]:
+        runs = runs or (_labels(), _labels(shift=1.5))
+        return [note for note in compare(runs).notes if "have no intervals" in note]
 
     assert notes() == []
     monkeypatch.setattr("imblens.comparison._rankings.MOST", 599)
     assert len(notes()) == 1 and "300 test instances of 2 classes are more than 599 pairs" in notes()[0]
+    given = (_labels().test.features, _labels().test.labels)  # without predictions there is no AUROC either
+    bare = Run.from_arrays(train=given, test=given, classes=["x", "y"], task="multilabel")
+    assert notes(bare, bare) == []
 
 
 def _copies(n_labels: int, seed: int, groups=None) -> Run:

@@ -35,7 +35,9 @@ def rankings(
 def left_out_note(runs: Sequence[Run], classes: Sequence[str], pairs: Sequence[Any]) -> tuple[str, ...]:
     """State that there are too many instances and classes for `rankings`; nothing where no runs have the same instances."""
     test = runs[0].test
-    if test is None or all(rows is None for rows in pairs[1:]) or len(test) * len(classes) <= MOST:
+    if test is None or not test.has_logits or len(test) * len(classes) <= MOST:
+        return ()
+    if all(rows is None for rows in pairs[1:]):
         return ()
     return (
         f"Changes of AUROC and average precision have no intervals: {len(test):,} test instances of {len(classes):,} classes "
