@@ -224,13 +224,17 @@ def test_large_new_data_are_mapped_and_decided_as_small_ones(
 @pytest.mark.parametrize(
     ("features", "fragment"),
     [
-        ([[1.0, 2.0], [3.0]], "1 values in row 1, 2 in row 0|lists of different lengths"),
-        ([[1.0, np.inf], [3.0, 4.0]], "NaN or infinite"),
+        ([[1.0, 2.0], [3.0]], r"(1 values in row 1, 2 in row 0|2 values in row 0, 1 in row 1)\."),
+        ([[1.0, 2.0], [3.0, np.inf]], "NaN or infinite.* row 1"),
         ([[1.0, 2.0], None], "has no value in row 1"),
-        ([], "has no rows|holds"),
+        ([], "'features' has no rows"),
     ],
 )
-def test_rows_of_parquet_that_are_no_features_are_named(tmp_path: Path, features: list, fragment: str) -> None:
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_of_parquet_that_are_no_features_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: list, fragment: str, rows: int
+) -> None:
+    monkeypatch.setattr("imblens.decisions._predict.ROWS", rows)
     pd.DataFrame({"features": features}).to_parquet(tmp_path / "new.parquet")
     with pytest.raises(ImblensError, match=fragment):
         read_unlabelled(tmp_path / "new.parquet")

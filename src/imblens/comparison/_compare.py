@@ -36,11 +36,9 @@ ONE_TRAINING = (
     "Intervals cover the choice of test instances. Each run is one training (or one fitted head): how much results vary "
     "between trainings of one method is not in them."
 )
-MANY_CLASSES, ENDS, WORST = (
-    120,
-    30,
-    10,
-)  # of more classes, charts show so many of the largest, smallest, of the largest drops
+MANY_CLASSES = 120  # of more, charts show some only:
+ENDS = 30  # of the largest, and of the smallest
+WORST = 10  # of those whose accuracy fell most
 
 
 @dataclass(frozen=True)
