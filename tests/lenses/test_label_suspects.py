@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from imblens import Run
 from imblens.errors import InputError
 from imblens.lenses import label_suspects
-from imblens.lenses.label_suspects import class_evidence, suggested_labels, suspect_scores
+from imblens.lenses.label_suspects import class_evidence, suggested_labels, suspect_scores, wrong_labels
 
 
 def blobs(seed, counts=(900, 500, 300, 60, 25), dim=8, apart=1.4, flip=0.06):
@@ -167,6 +167,19 @@ def test_where_no_label_is_wrong_none_is_estimated_though_classes_overlap(seed):
     assert (counts["estimated_low"] == 0).all() and (counts["estimated"] < 0.03 * counts["count"]).all()
     assert finding.summary["estimated"] == pytest.approx(counts["estimated"].sum())
     assert "compared with test instances of the class, at most" in finding.lines()["a"]
+
+
+def test_few_test_instances_of_many_overlapping_classes_are_not_taken_for_wrong_labels():
+    rng = np.random.default_rng(0)
+    centres = 0.5 * rng.normal(size=(30, 8))
+
+    def split(n):
+        labels = np.repeat(np.arange(30), n)
+        return (rng.normal(size=(len(labels), 8)) + centres[labels]).astype(np.float32), labels
+
+    run = Run.from_arrays(train=split(120), test=split(60))
+    estimated, low, high = wrong_labels(run)
+    assert (low > 0).sum() <= 3 and (low <= estimated).all() and (estimated <= high).all()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
