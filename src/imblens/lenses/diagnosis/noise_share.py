@@ -34,10 +34,8 @@ def share_with_interval(
         (0.1, 0.07, 0.12)
     """
     used = (trained > 0) | (held > 0)
-    cells = trained[used].astype(np.float64), held[used].astype(np.float64)
     shapes = np.column_stack([shapes[:, used], shapes[:, ~used].sum(axis=1)])  # one cell for all without instances
-    counts = (*(np.append(values, 0.0) for values in cells), n, m)
-
+    counts = np.append(trained[used], 0.0), np.append(held[used], 0.0), int(n), int(m)
     lowest, highest = np.zeros(len(shapes)), np.ones(len(shapes))
     for _ in range(THIRDS):
         third = (highest - lowest) / 3
@@ -46,7 +44,7 @@ def share_with_interval(
             np.where(left < right, lowest + third, lowest),
             np.where(left < right, highest, highest - third),
         )
-    shares = np.where(highest < 1e-3, 0.0, (lowest + highest) / 2)
+    shares = np.where(highest < 1e-3, 0.0, (lowest + highest) / 2)  # thirds only approach 0
     likelihood = _profile(*counts, shapes, shares)
     best = int(likelihood.argmax())
     ends = [

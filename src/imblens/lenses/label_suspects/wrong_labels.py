@@ -12,7 +12,6 @@ from imblens.run import Run
 
 Floats = NDArray[np.float64]
 
-NONE = 1e-9  # a share below is 0: the fit only approaches it
 LEARNED = 0.05  # accuracy on training instances above that on test instances, from which the network has learned labels
 
 
@@ -30,7 +29,6 @@ def wrong_labels(run: Run) -> tuple[Floats, Floats, Floats]:
     if run.test is not None:
         for label, found in label_noise(run).items():
             shares[:, label] = found.share, found.low, found.high
-    shares[shares < NONE] = 0.0
     if has_learned(run):
         shares[2] = np.nan
     estimated, low, high = shares * run.train.class_counts
