@@ -242,8 +242,9 @@ def test_ctrl_c_states_how_to_resume(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, err
-    shortage, *epochs, stopped, hint = err.strip().splitlines()
+    shortage, mirroring, *epochs, stopped, hint = err.strip().splitlines()
     assert shortage.startswith("Profile exp:20 asks for more images than there are: ")
+    assert mirroring.startswith("digits: images are not mirrored")
     assert epochs and all(line.startswith("epoch ") for line in epochs), err  # Lightning adds no messages of its own
     assert stopped.startswith("stopped: at epoch ") and stopped.endswith(" of 500.")
     assert hint.startswith("hint: resume with: imblens ") and hint.endswith("--resume")
