@@ -68,8 +68,8 @@ TEXT = """# The four papers
 
 Every table and figure of the papers, the command that makes it here, what was run on two cores, and how close it came. Studies
 print the published values beside ours. `--quick` is the size for two cores; without it a study has the paper's full schedule,
-which is for a GPU; one network was [trained on it](results/full-schedule.md) here. Numbers and their spread are in [results](results.md). `python -m docs.papers_table`
-writes this page from the registry of studies and `docs/papers.csv`.
+which is for a GPU; one network was [trained on it](results/full-schedule.md) here. Numbers and their spread are in
+[results](results.md). `python -m docs.papers_table` writes this page from the registry of studies and `docs/papers.csv`.
 
 {table}
 

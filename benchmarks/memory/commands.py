@@ -69,6 +69,9 @@ def main() -> int:
         "--keep", type=Path, help="folder for the run and what commands write; a run that is there is used again"
     )
     given = parser.parse_args()
+    known = {part for name in commands(Path()) for part in name.split()}
+    if unknown := sorted(set(given.names) - known):
+        parser.error(f"there is no command or treatment {', '.join(unknown)}; there are {', '.join(commands(Path()))}")
     with tempfile.TemporaryDirectory() as temporary:
         place = given.keep or Path(temporary)
         size = Size(given.rows, given.dim, given.classes)
