@@ -36,7 +36,7 @@ def test_a_head_is_judged_by_what_its_training_logits_lack(
     found = head_balance(posterior_run(balanced=balanced, counts=counts, scale=scale))
     assert (found.balanced, found.source) == (balanced, "inferred")
     assert abs(found.missing - balanced) < 3 * found.error and 0 < found.error < 0.25
-    assert f"Taken as {'balanced' if balanced else 'not balanced'}; state it" in found.sentence()
+    assert ("Taken as balanced; state it" in found.sentence()) == balanced
 
 
 def test_a_sample_of_the_training_instances_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_nothing_is_inferred_from_a_head_that_has_memorised_its_instances() -> N
     for balanced in (True, False):
         found = head_balance(posterior_run(balanced=balanced, apart=12.0))
         assert (found.balanced, found.source) == (None, "unknown")
-        assert found.error > 2 and "cannot be determined" in found.sentence()
+        assert found.error > 2 and found.sentence() == ""
 
 
 def test_nothing_is_inferred_where_classes_are_of_similar_size_or_there_are_no_logits() -> None:
@@ -66,7 +66,7 @@ def test_a_statement_wins_over_training_and_inference(stated: bool) -> None:
     run = posterior_run(balanced=not stated, meta={"head_balanced": stated, "loss": "ce" if stated else "cb_ce"})
     found = head_balance(run)
     assert (found.balanced, found.source) == (stated, "stated")
-    assert found.sentence() == f"Head balance: the head was stated {'' if stated else 'not '}to be balanced."
+    assert found.sentence() == ("Head balance: the head was stated to be balanced." if stated else "")
 
 
 @pytest.mark.parametrize(

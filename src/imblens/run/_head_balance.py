@@ -51,23 +51,19 @@ class HeadBalance:
         return f"{self.by} has balanced the head" if self.by else "the head is not known to be balanced"
 
     def sentence(self) -> str:
-        """A sentence for reports.
+        """A sentence for reports on a balanced head; "" on others, which count as not balanced.
 
         Example:
             >>> HeadBalance(True, "training", "cb_ce").sentence()
             'Head balance: cb_ce has balanced the head.'
         """
+        if not self.balanced:
+            return ""
         if self.source == "inferred":
-            what = "balanced" if self.balanced else "not balanced"
             return (
                 f"Head balance: inferred. To fit the training labels, the training logits lack {self.missing:.2f} (standard "
                 f"error {self.error:.2f}) times the logarithm of the class shares: 0 after training without weights, 1 in a "
-                f"balanced head. Taken as {what}; state it with `head_balanced` if you know."
-            )
-        if self.source == "unknown":
-            return (
-                "Head balance: cannot be determined from the training logits. Taken as not balanced; state it "
-                "with `head_balanced` if you know."
+                "balanced head. Taken as balanced; state it with `head_balanced` if you know."
             )
         return f"Head balance: {self.reason}."
 

@@ -142,8 +142,8 @@ def _class_rows(run: Run) -> tuple[list[Row], list[str], list[str]]:
 
 def _balance(run: Run) -> list[str]:
     """Note on a head that is balanced over classes."""
-    balance = head_balance(run)
-    return [f"{balance.sentence()} `logit_adjustment` would over-correct it."] if balance.balanced else []
+    sentence = head_balance(run).sentence()
+    return [f"{sentence} `logit_adjustment` would over-correct it."] if sentence else []
 
 
 def _untrained(run: Run) -> list[str]:
