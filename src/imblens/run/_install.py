@@ -68,7 +68,8 @@ def _put(head: Head, layer: Any) -> None:
         with suppress(RuntimeError, ValueError, NotImplementedError):  # a parametrization without an inverse for this
             _set_weight(layer, weight, bias, unit=head.unit)
         installed = layer.weight.detach().float().cpu().flatten(1)
-    same = torch.allclose(installed, weight, rtol=1e-2, atol=1e-6 + 1e-4 * float(weight.abs().max()))
+    rounding = _rounding(layer)
+    same = torch.allclose(installed, weight, rtol=rounding, atol=1e-6 + 1e-4 * float(weight.abs().max()))
     if not (same and _computes(layer, weight, bias)):
         with torch.no_grad():
             for tensor, values in found:
@@ -95,7 +96,12 @@ def _computes(layer: Any, weight: Any, bias: Any) -> bool:
         layer.train(mode)
     head = Head(weight.numpy(), bias.numpy(), bool(getattr(layer, "unit", torch.zeros(())) > 0))
     wanted = torch.from_numpy(head(inputs.numpy()))
-    return torch.allclose(given, wanted, rtol=0, atol=1e-6 + 3e-2 * float(wanted.abs().max()))
+    return torch.allclose(given, wanted, rtol=0, atol=1e-6 + 3 * _rounding(layer) * float(wanted.abs().max()))
+
+
+def _rounding(layer: Any) -> float:
+    """How far a layer's weight may lie from the head's, relative: what its number format rounds off."""
+    return 1e-4 if layer.weight.itemsize >= 4 else 1e-2
 
 
 def _untied(layer: Any, model: Any) -> None:
