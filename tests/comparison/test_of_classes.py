@@ -65,6 +65,12 @@ def test_shared_features_and_densities_are_those_of_the_lenses():
     assert strongest.loc[strongest["class"] == strongest["other"], "shared"].all()
 
 
+def test_the_bars_of_densities_say_whose_they_are():
+    runs = [run_of(LABELS), run_of(LABELS, seed=1)]
+    two = compare(runs, names=["one", "two"], of="c").charts()["class_density_0"].to_json()
+    assert '"feature in one / two;"' in two and '"bars of a class in this order"' in two
+
+
 def test_runs_with_the_same_features_show_them_once(treated):
     found = compare(treated, names=["before", "smote", "eos"], of="truck")
     assert found.tables["class_density"]["run"].unique().tolist() == ["before"]

@@ -113,8 +113,8 @@ ROWS = {
 def test_every_figure_is_as_wide_as_a_column(name):
     drawing = FIGURES[name].draw(Results(ROWS[name](), GROUP, paper=PAPER))
     files = column_figure(name, drawing.chart)
-    width = Image.open(io.BytesIO(files["png"])).width
-    assert 0.75 * COLUMN < width < 1.03 * COLUMN
+    assert abs(Image.open(io.BytesIO(files["png"])).width - COLUMN) < 3
+    assert b' width="83.87mm"' in files["svg"][:400]  # 317 pixels
     assert files["pdf"].startswith(b"%PDF") and b"NaN" not in files["svg"]
 
 
@@ -152,6 +152,20 @@ def test_errors_are_drawn_beside_alg_1_where_cells_have_it():
     text = drawn.chart.to_json()
     assert "(b) forecast, Alg. 1" in text and drawn.table["alg1"].sum() == drawn.table["forecast"].sum() == 1
     assert "Alg. 1" not in FIGURES["adversaries"].draw(Results(error_rows(), GROUP)).chart.to_json()
+
+
+def test_classes_without_a_forecast_are_explained():
+    rows = error_rows()
+    assert "no error in training" not in FIGURES["adversaries"].draw(Results(rows, GROUP)).chart.to_json()
+    rows.loc[rows["class"] == "class 3", "forecast"] = np.nan
+    assert "no error in training" in FIGURES["adversaries"].draw(Results(rows, GROUP)).chart.to_json()
+
+
+def test_the_legend_of_figure_2_names_what_is_drawn():
+    both = FIGURES["ranking"].draw(Results(number_rows(), GROUP)).chart.to_json()
+    assert '"average of labels"' in both and '"unhealthy"' in both
+    one = number_rows().query("data == 'NIH, finding or none'")
+    assert '"average of labels"' not in FIGURES["ranking"].draw(Results(one, GROUP)).chart.to_json()
 
 
 def test_the_rows_of_figure_5_have_both_forecasts():

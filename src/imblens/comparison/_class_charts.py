@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from imblens.charts import BLACK, GREY, class_axis, table_chart, tip
+from imblens.charts import BLACK, BLUE, GREY, class_axis, table_chart, tip
 from imblens.comparison._charts import COLOURS
 from imblens.comparison._of_classes import DENSITY, ERRORS, STRONGEST
 
@@ -19,6 +19,7 @@ RANKS = (
 )
 DARK = (0, 7, 8)  # places of those on which white is read
 LETTER = 5.5  # pixels of a letter in a bar
+LIMIT = 300  # pixels of the title of a legend: the names of the runs are cut beyond
 
 
 def class_charts(names: Sequence[str], tables: Mapping[str, pd.DataFrame], label: str, place: int) -> dict[str, Any]:
@@ -114,7 +115,8 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         table = table.assign(share=1 / k)
     end = table.groupby(["run", "other"], sort=False)["share"].cumsum()
     table = table.assign(end=end, start=end - table["share"], middle=end - table["share"] / 2)
-    rows, lanes = _lanes(names, table)
+    on_blue = table["run"].map(lambda name: COLOURS[list(names).index(name) % len(COLOURS)] == BLUE)
+    rows, lanes = _lanes(names, table.assign(white=table["shared"] & on_blue))
     y = class_axis(order, field="other")
     whole = alt.Scale(domain=[0, 1], nice=False)
     bars = rows.mark_bar(stroke="white", strokeWidth=1).encode(
@@ -136,7 +138,7 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         y=y,
         yOffset=lanes["yOffset"],
         text=alt.Text("feature:N"),
-        color=alt.condition("datum.shared", alt.value("white"), alt.value(BLACK)),
+        color=alt.condition("datum.white", alt.value("white"), alt.value(BLACK)),
     )
     return alt.layer(bars, numbers)
 
@@ -158,11 +160,12 @@ def _density(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     table = table.assign(dark=(table["rank"] - 1).mod(len(RANKS)).isin(DARK))
     rows, lanes = _lanes(names, table)
     y = class_axis(order, field="adversary")
-    runs = table["run"].nunique()
+    runs = [name for name in names if name in set(table["run"])]
+    title = ["feature"] if len(runs) < 2 else [f"feature in {' / '.join(runs)};", "bars of a class in this order"]
     colour = alt.Color(
         "named:N",
         scale=alt.Scale(domain=feature.tolist(), range=[RANKS[i % len(RANKS)] for i in range(k)]),
-        legend=alt.Legend(title="feature" + (", in each run" if runs > 1 else ""), orient="top", columns=5),
+        legend=alt.Legend(title=title, titleLimit=LIMIT, orient="top", columns=5),
     )
     bars = rows.mark_bar(stroke="white", strokeWidth=0.5).encode(
         x=alt.X("start:Q", title=f"instances with each strongest feature of {label}, over its own"),

@@ -79,7 +79,8 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     _readable(spec, figure)
     spec["config"] = merged(THEME, CONFIG)
     spec["datasets"] = figure.data
-    return files_of(slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name))
+    svg = slim(vl_convert.vegalite_to_svg(spec, vl_version=grammar(), allowed_base_urls=[]), figure.name)
+    return files_of(_of_a_column(svg), COLUMN)
 
 
 def files_of(svg: str, width: int | None = None) -> dict[str, bytes]:
@@ -202,6 +203,15 @@ def _packed(png: bytes) -> bytes:
     out = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").save(out, "PNG", compress_level=9, dpi=(DPI, DPI))
     return out.getvalue()
+
+
+def _of_a_column(svg: str) -> str:
+    """Leave white beside a drawing narrower than a column, so that figures set to one width have letters of one size."""
+    box = re.search(SIZE + r' viewBox="0 0 [\d.]+ [\d.]+"', svg)
+    if box is None or float(box[1]) >= COLUMN:
+        return svg
+    wider = f' width="{COLUMN}" height="{box[2]}" viewBox="0 0 {COLUMN} {box[2]}"'
+    return svg.replace(box.group(), wider, 1)
 
 
 def _in_units(svg: str, in_an_inch: float, unit: str) -> str:

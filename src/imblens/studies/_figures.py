@@ -27,6 +27,7 @@ from imblens.studies._panels import (
     ranked,
     series,
     share,
+    small,
     stack,
     top,
     varies,
@@ -77,7 +78,7 @@ def archetypes(results: Results) -> Drawing | None:
     kinds = list(ARCHETYPE_COLOURS)
     offset = alt.XOffset("archetype:N", scale=alt.Scale(domain=kinds))
     colour = alt.Color(
-        "archetype:N", scale=alt.Scale(domain=kinds, range=list(ARCHETYPE_COLOURS.values())), legend=top()
+        "archetype:N", scale=alt.Scale(domain=kinds, range=list(ARCHETYPE_COLOURS.values())), legend=top(2)
     )
     panels = []
     for name, part in table.groupby("panel", sort=False):
@@ -133,7 +134,11 @@ def adversaries(results: Results) -> Drawing | None:
             pair.append(bars.properties(width=NARROW, height=alt.Step(13), title=title))
         above = {"title": str(name)} if varies(table["panel"]) else {}
         rows.append(alt.hconcat(*pair, spacing=10).properties(**above))
-    return Drawing(alt.vconcat(*rows).resolve_scale(color="independent"), table)
+    chart = alt.vconcat(*rows).resolve_scale(color="independent")
+    without = table.groupby(["panel", "class"])[known[-1]].apply(lambda shares: shares.isna().all())
+    if without.any():
+        chart = chart.properties(title=small("No bar in (b): no error in training, so no forecast."))
+    return Drawing(chart, table)
 
 
 def gap(results: Results) -> Drawing | None:
@@ -301,7 +306,9 @@ def ranking(results: Results) -> Drawing | None:
     )
     others = [key for key in results.group if key not in ("data", "loss", "treatment") and varies(table[key])]
     table["panel"] = table[["set", *others]].astype(str).agg(", ".join, axis=1)
-    losses, kinds = list(dict.fromkeys(table["loss"])), ["average of labels", "unhealthy"]
+    losses, colours = list(dict.fromkeys(table["loss"])), {"average of labels": BLUE, "unhealthy": ORANGE}
+    kinds = [kind for kind in colours if kind in set(table["shown"])]
+    hues = alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds])
     rows = []
     for name, part in table.groupby("panel", sort=False):
         panels = []
@@ -314,7 +321,7 @@ def ranking(results: Results) -> Drawing | None:
                     x=alt.X("loss:N", scale=alt.Scale(domain=losses), title=None, axis=alt.Axis(labelAngle=-60)),
                     xOffset=alt.XOffset("shown:N", scale=alt.Scale(domain=kinds)),
                     y=alt.Y("value:Q", title=None, scale=share(), axis=alt.Axis(tickCount=5)),
-                    color=alt.Color("shown:N", scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE]), legend=top()),
+                    color=alt.Color("shown:N", scale=hues, legend=top()),
                 )
             )
             panels.append(chart.properties(width=70, height=HIGH, title=titles[measure]))

@@ -41,8 +41,8 @@ class Grid(BaseModel):
         claims: such as `eos > smote`: treatments, or options as `oversample=smote`, compared on the first column of the
             first measure, network by network.
         seeds: of the networks.
-        cuts: seeds of the draws that thin the training images, crossed with `seeds`: EOS averages over three cuts, and its
-            scripts draw with 0, 10 and 100. A set that is not thinned has one cut. Without cuts, each set's own `seed` draws.
+        cuts: seeds of the draws that thin the training images, crossed with `seeds`: EOS compares three cuts, drawn with 0, 10
+            and 100, and reports one. A set that is not thinned has one cut. Without cuts, each set's own `seed` draws.
         quick: what differs with `--quick`: `quick.data` may be a whole list, or changes by name; `quick.train` also
             wins over what a data set asks for.
     """

@@ -102,9 +102,12 @@ def series(n: int) -> list[str]:
 def stack(panels: Sequence[Any], columns: int, note: str = "") -> Any:
     """Panels side by side in so many columns, under a note."""
     chart = alt.concat(*panels, columns=columns, spacing=10)
-    if note:
-        chart = chart.properties(title=alt.TitleParams(note, anchor="start", fontSize=8, fontWeight="normal"))
-    return chart
+    return chart.properties(title=small(note)) if note else chart
+
+
+def small(note: str) -> Any:
+    """A note above a figure."""
+    return alt.TitleParams(note, anchor="start", fontSize=8, fontWeight="normal")
 
 
 def dashes(n: int) -> list[list[int]]:
@@ -124,5 +127,5 @@ def percents(title: str) -> Any:
 
 def top(columns: int = 4, *, lines: bool = False) -> Any:
     """A legend above the panels; of lines with a piece of each."""
-    symbol: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2} if lines else {}
+    symbol: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 300} if lines else {}
     return alt.Legend(title=None, orient="top", columns=columns, **symbol)
