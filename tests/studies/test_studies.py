@@ -265,7 +265,7 @@ def test_cuts_are_an_axis_beside_seeds(tmp_path: Path) -> None:
     other = find_study(path, cuts=[3], seeds=[0])
     assert [job.cut for job in other.jobs] == [3, "as given"] and other.spec["cuts"] == [3]  # type: ignore[attr-defined]
     assert "cut" not in find_study("long-tail", data={"CIFAR-10": "digits"}).jobs[0].cells[0]
-    for name in ("eos-table1", "eos-table2", "eos-table3", "eos-table4", "eos-table5", "eos-gap"):
+    for name in ("eos-table1", "eos-table2", "eos-table3", "eos-table4", "eos-table5", "eos-gap", "eos-fig7"):
         spec = find_study(name, data={"CIFAR-10": "digits"}).spec
         assert (spec["cuts"], spec["seeds"]) == ([0, 10, 100], [0])
 
@@ -293,6 +293,10 @@ def test_the_corrected_settings_of_the_papers() -> None:
         augment = find_schedule("cao200").augmented(job.options.get("augment")).augment  # type: ignore[attr-defined]
         assert augment == ("crop" if job.data.name == "SVHN" else "crop+flip")  # type: ignore[attr-defined]
         assert job.data.size == (32 if job.data.name == "CelebA" else None)  # type: ignore[attr-defined]
+    for name in ("looking-table1", "looking-table2", "looking-fig2"):  # crops of images of 280, resized to 224
+        sets = dict.fromkeys(("NIH ChestX-ray14", "NIH ChestX-ray14, finding or none"), "digits")
+        for job in find_study(name, data=sets).jobs:
+            assert (job.data.size, job.options["input_size"]) == (280, 224)  # type: ignore[attr-defined]
     found = {(job.options["oversample"], job.treatments) for job in study.jobs}  # type: ignore[attr-defined]
     assert ("eos k_neighbors=10", ("none",)) in found
     rows = [

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from imblens.base.files import write_bytes
+from imblens.data import ImageSet, ImageSplit
 from imblens.errors import ImblensError, MissingError, StorageError
 from imblens.training import (
     SCHEDULES,
@@ -29,6 +30,7 @@ from imblens.training import (
     schedule_descriptions,
     shrunk,
 )
+from imblens.workflows import train_and_capture
 
 
 def test_the_long_schedule_is_the_papers() -> None:
@@ -69,6 +71,32 @@ def test_looking_crops_before_it_resizes() -> None:
     widths = (found[:, -1] - found[:, 0]) * 96 / 47  # share of the width that the window keeps
     assert 0.2 < widths.min() < 0.5 and 0.8 < widths.max() <= 1.01
     assert not len(augmentation(plan.augmented("none")))
+
+
+def test_windows_are_taken_from_images_larger_than_the_input() -> None:
+    """Stripes of a pixel are grey at half the size: a small window of the stored image still has them."""
+    torch.manual_seed(0)
+    stripes = (torch.arange(96) % 2.0).expand(40, 3, 96, 96).clone()
+    plan = find_schedule("looking50").augmented("crop")
+    found = augmentation(plan, (48, 48))(stripes)
+    assert found.shape == (40, 3, 48, 48)
+    assert found.std(dim=(1, 2, 3)).max() > 0.25
+    halved = functional.interpolate(stripes, (48, 48), mode="bilinear", antialias=True)
+    assert augmentation(plan)(halved).std(dim=(1, 2, 3)).max() < 0.05
+
+
+def test_a_network_of_one_input_size_is_trained_on_larger_images(tmp_path: Path) -> None:
+    """Flattened inputs: training, validation and capture all fail if images enter at another size than 10 x 10."""
+    factory = "from torch import nn\ndef build(n):\n    return nn.Sequential(nn.Flatten(), nn.Linear(300, n))\n"
+    (tmp_path / "net.py").write_text(factory)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), dtype=np.uint8)
+    splits = [ImageSplit.from_arrays(pixels[i::3], np.arange(10) % 2) for i in range(3)]
+    images = ImageSet("noise", ("a", "b"), "multiclass", splits[0], val=splits[1], test=splits[2])
+    plan = TrainingPlan(arch=f"{tmp_path / 'net.py'}:build", schedule="looking50", epochs=1, input_size=10)
+    run, trained = train_and_capture(images, tmp_path / "out", plan, colours=False, thumbnails=False)
+    assert trained.meta["preprocessing"]["size"] == [10, 10] and trained.meta["input_size"] == 10
+    assert run.train.features.shape == (10, 300) and trained.log["split"].tolist() == ["val"]
+    assert "input_size" not in TrainingPlan().record()  # trainings of earlier versions resume
 
 
 def test_metrics_of_labels_are_aurocs_of_known_labels() -> None:

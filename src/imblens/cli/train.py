@@ -76,6 +76,13 @@ def command(
         None, metavar="32-true|bf16-mixed", help="Default: the faster one on this machine."
     ),
     size: str | None = typer.Option(None, metavar="N|HxW", help="Resize images; default: unchanged."),
+    input_size: int | None = typer.Option(
+        None,
+        "--input-size",
+        metavar="N",
+        min=1,
+        help="Crop images as they are, then resize them to this for the network.",
+    ),
     seed: int = shared.Seed,
     resume: bool = typer.Option(False, "--resume", help="Resume from the last finished epoch in --out."),
     dry_run: bool = shared.DryRun,
@@ -95,7 +102,7 @@ def command(
     plan = TrainingPlan(
         arch=arch, weights=weights, loss=loss, loss_options=options.loss, drw=drw, schedule=schedule, epochs=epochs,
         batch_size=batch_size, augment=augment, sampler=sampler, remix=remix and options.mixing,
-        rebalanced_mixup=rebalanced_mixup and options.mixing, eos=eos, devices=devices,
+        rebalanced_mixup=rebalanced_mixup and options.mixing, eos=eos, devices=devices, input_size=input_size,
         class_colours=None if class_colours is None else colours_of(Run.load(class_colours)), seed=seed, precision=precision,
     )  # fmt: skip
     wanted_size, has_checkpoint = shared.side_lengths(size), (out / "checkpoints").is_dir()

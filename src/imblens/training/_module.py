@@ -67,7 +67,8 @@ class Fitting(lightning.LightningModule):
         self.batches, self.labels, self.facts = batches, labels, facts
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
-        self.augment = augmentation(self.schedule)
+        self.input_size = None if plan.input_size is None else (plan.input_size, plan.input_size)
+        self.augment = augmentation(self.schedule, self.input_size)
         self.n_classes = len(facts["class_counts"])
         counts = torch.tensor(facts["class_counts"], dtype=torch.float32)
         self.register_buffer("class_counts", counts, persistent=False)
@@ -116,6 +117,8 @@ class Fitting(lightning.LightningModule):
         inputs = images.permute(0, 3, 1, 2).float().div_(255)
         if self.trainer.training and len(self.augment):
             inputs = self.augment(inputs)
+        if self.input_size is not None and inputs.shape[2:] != self.input_size:
+            inputs = functional.interpolate(inputs, self.input_size, mode="bilinear", antialias=True)
         if self.trainer.training and self.recolour is not None:
             inputs = self.recolour(inputs, labels)
         if self.trainer.training and self.current_epoch < self.schedule.small_until * self.epochs:
@@ -190,11 +193,16 @@ def of_classes(logits: Tensor, n_classes: int) -> Tensor:
     return logits if logits.shape[1] == n_classes else torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def augmentation(schedule: Schedule) -> nn.Sequential:
-    """Return the augmentation of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each image on its own."""
+def augmentation(schedule: Schedule, size: tuple[int, int] | None = None) -> nn.Sequential:
+    """Return the augmentation of training images (B, 3, H, W) in [0, 1]: crop, flip, jitter, each image on its own.
+
+    Args:
+        schedule: which steps.
+        size: (height, width) to which random windows are resized; default: those of the images.
+    """
     steps: list[nn.Module] = []
     if schedule.window is not None:
-        steps.append(_Window(schedule.window))
+        steps.append(_Window(schedule.window, size))
     elif schedule.pad:
         steps.append(_Crop(schedule.pad))
     if schedule.flip:
@@ -232,16 +240,16 @@ class _Crop(nn.Module):
 
 
 class _Window(nn.Module):
-    """A random window of each image, resized to the size of the image: a crop before the resize (LOOKING, section 4).
+    """A random window of each image, resized to `size` or that of the image: a crop before the resize (LOOKING, section 4).
 
     Share of the area and aspect ratio (3:4 to 4:3) are those of the released configuration's RandomResizedCrop.
     """
 
-    def __init__(self, share: tuple[float, float]) -> None:
+    def __init__(self, share: tuple[float, float], size: tuple[int, int] | None) -> None:
         super().__init__()
-        self.share = share
+        self.share, self.size = share, size
 
     def forward(self, images: Tensor) -> Tensor:
-        size = (images.shape[2], images.shape[3])
+        size = self.size or (images.shape[2], images.shape[3])
         cropped: Tensor = kornia.RandomResizedCrop(size, scale=self.share, ratio=(3 / 4, 4 / 3))(images)
         return cropped

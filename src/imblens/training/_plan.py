@@ -27,11 +27,12 @@ _RULES = {
     "epochs": whole(1, optional=True),
     "batch_size": whole(1, optional=True),
     "devices": whole(1),
+    "input_size": whole(1, optional=True),
     "seed": whole(0),
     "drw": flag(),
     "precision": one_of(*PRECISIONS, optional=True),
 }
-_LATER: dict[str, Any] = {"eos": None, "class_colours": None, "devices": 1}
+_LATER: dict[str, Any] = {"eos": None, "class_colours": None, "devices": 1, "input_size": None}
 
 
 class _Eos(Configurable):
@@ -77,6 +78,8 @@ class TrainingPlan:
             begins, how much a synthetic instance counts. Suggested by EOS, section VII; for single-label sets.
         class_colours: colours to change in training images (see `Recolour`): {"references": (K, 3) colours, 0 to 255,
             "shares": {class: K shares}}, as `imblens.workflows.class_colours(run)` returns.
+        input_size: height and width of images that enter the network, in pixels; default: those of the images. Random crops are
+            then taken from the images as they are, and resized to it; images of validation and capture are resized.
         devices: processes that share each batch, one for each GPU, or on CPUs; see docs/studies.md.
         seed: 0 or more: of weights, order and augmentation.
         precision: `32-true` or `bf16-mixed`; default: the faster one on this device.
@@ -107,6 +110,7 @@ class TrainingPlan:
     rebalanced_mixup: Mapping[str, Any] | bool | None = False
     eos: Mapping[str, Any] | bool | None = False
     class_colours: Mapping[str, Any] | None = None
+    input_size: int | None = None
     devices: int = 1
     seed: int = 0
     precision: str | None = None

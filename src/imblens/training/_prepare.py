@@ -53,8 +53,9 @@ class Prepared:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of an image."""
-        return self.pixels.shape[1], self.pixels.shape[2]
+        """Height and width of the network's inputs."""
+        side = self.plan.input_size
+        return (self.pixels.shape[1], self.pixels.shape[2]) if side is None else (side, side)
 
     @property
     def n_outputs(self) -> int:
