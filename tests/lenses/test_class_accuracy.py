@@ -40,6 +40,19 @@ def test_by_hand():
     )
 
 
+@pytest.mark.parametrize(
+    ("classes", "correct", "published"), [(10, 7256, 0.8387), (10, 7865, 0.8763), (100, 5694, 0.7529)]
+)
+def test_the_geometric_mean_is_that_of_the_published_tables(classes, correct, published):
+    """EOS, Table II: of 10,000 test images of equal classes so many are correct; CE, LDAM with EOS, CE on CIFAR-100."""
+    labels = np.arange(10_000) % classes
+    predicted = np.where(np.arange(10_000) < correct, labels, (labels + 1) % classes)
+    arrays = (np.zeros((10_000, 1)), labels, np.eye(classes)[predicted])
+    summary = class_accuracy(Run.from_arrays(train=arrays, test=arrays)).summary
+    assert summary["balanced_accuracy"] == pytest.approx(correct / 10_000)
+    assert summary["geometric_mean"] == pytest.approx(published, abs=1e-4)
+
+
 def test_against_scikit_learn_and_imbalanced_learn():
     run = make_run()
     finding = class_accuracy(run)

@@ -24,7 +24,7 @@ from imblens.studies import _planted, find_study, open_jobs, run_study, study_na
 from imblens.studies._jobs import Job, do
 from imblens.studies._measures import forecast
 from imblens.studies._store import Store
-from imblens.studies._tables import as_markdown, compare, plain_markdown, read_paper, summarise
+from imblens.studies._tables import PAPERS, as_markdown, compare, plain_markdown, read_paper, summarise
 from tests.commands import imblens
 from tests.data.helpers import png
 from tests.data.public.layouts import write_cifar10
@@ -418,6 +418,19 @@ def test_a_set_without_data_states_what_to_download() -> None:
     group = ["data", "loss", "treatment"]
     table = summarise(made(), group, "eos_table2", {"SVHN": "get it"})  # the paper has twenty rows of it
     assert as_markdown(table, group).splitlines()[-1] == "| SVHN |  |  | 0 | - | get it |"
+
+
+def test_published_geometric_means_follow_from_balanced_accuracy() -> None:
+    """With equal test classes sqrt(a (1 - (1 - a) / (C - 1))); the five others are slips, or means over something else."""
+    followed = []
+    for name in ("eos_table1", "eos_table2", "eos_table4", "eos_table5"):
+        table = pd.read_csv(PAPERS / f"{name}.csv")
+        classes = table["data"].map({"CIFAR-10": 10, "CIFAR-100": 100})
+        table, classes = table[classes.notna()], classes[classes.notna()]
+        accuracy = table["balanced_accuracy"]
+        expected = np.sqrt(accuracy * (1 - (1 - accuracy) / (classes - 1)))
+        followed += ((expected - table["geometric_mean"]).abs() < 2e-4).tolist()
+    assert (sum(followed), len(followed)) == (66, 71)
 
 
 def test_only_comparable_rows_of_the_paper_count() -> None:
