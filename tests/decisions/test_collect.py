@@ -221,3 +221,17 @@ def test_the_list_turns_to_the_class_of_which_it_holds_fewest() -> None:
     pool = _Candidates(np.arange(8), p, None, np.full(8, np.nan))
     chosen, _, _ = _greedy(run, pool, np.array([False, False, True, True]), 5, 0.0)
     assert chosen.tolist() == [4, 5, 0, 6, 1]
+
+
+def test_of_many_classes_few_candidates_are_held_at_once_and_the_list_is_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr("imblens.decisions._collect.COMPARED", 4 * 30)
+    monkeypatch.setattr(
+        "imblens.decisions._collect._greedy", lambda *given: seen.append(given[1].p.size) or _greedy(*given)
+    )
+    for count in (10, 50):
+        found = imblens.collect(run_of(), pool=POOL[0], count=count, gain=False)
+        assert len(found.tables["list"]) == count
+    assert seen == [4 * 30, 4 * 50]

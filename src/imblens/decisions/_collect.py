@@ -32,6 +32,9 @@ Rows = NDArray[np.int64]
 DOUBT = 3  # power of the chance to be another class
 LOST = 0.1  # EM that finds less than this part of the share of a class means that the network may not know the class
 PER_LISTED, FEWEST = 20, 2000  # candidates that are compared: so many for each place of the list, at least so many
+COMPARED = (
+    2**25
+)  # numbers of their probabilities: where classes are many, candidates are fewer, but no fewer than the list
 FOR_SHARES = 20_000  # instances of the pool that class shares are estimated from
 SAME = 0.2  # share of the usual distance to training up to which two instances are near-duplicates
 BORDER = 0.5  # the second likeliest class is a border from so many times the chance of the likeliest
@@ -257,7 +260,8 @@ def _list(
     def chances(rows: Any) -> Floats:
         return adjusted_probabilities(calibration(new.logits[rows]), before, shares, multilabel=multilabel)
 
-    found = _candidates(run, new, chances, aimed, max(FEWEST, PER_LISTED * count))
+    most = max(count, min(max(FEWEST, PER_LISTED * count), COMPARED // run.n_classes))
+    found = _candidates(run, new, chances, aimed, most)
     near = SAME * _usual(found.distance)
     chosen, duplicates, left_out = _greedy(run, found, aimed, count, near)
     p = found.p[chosen]

@@ -299,9 +299,7 @@ def _splits(
     collected: Mapping[str, PartWriter], names: tuple[str, ...], forward_pass: ForwardPass, task: str | None
 ) -> tuple[dict[str, Split], Head | None]:
     """What was captured, with the head that was read."""
-    head = None
-    if forward_pass.weight is not None and forward_pass.bias is not None:
-        head = Head(forward_pass.weight, forward_pass.bias, forward_pass.unit)
+    head = forward_pass.head
     two_classes(np.concatenate([part.labels for part in collected["train"].parts]), "train")
     splits = {key: Split(tuple(parts.parts), names, key, head) for key, parts in collected.items()}
     if len({split.multilabel for split in splits.values()}) > 1:

@@ -18,7 +18,7 @@ from imblens.extraction._network import LayerHook
 from imblens.extraction._probes import Probe, ProbeBatch
 from imblens.extraction.frozen_norm import FrozenNorms
 from imblens.models import HeadReading, two_logits
-from imblens.run import Head
+from imblens.run import Head, head_gives
 
 Floats = NDArray[np.float32]
 GRAPH_BYTES = 2 * 2**30  # what the graph of one batch may keep for the way back
@@ -39,17 +39,27 @@ _ARGUMENTS = (
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a batch: features (b, D), logits (b, C), columns of the probes, predictions and outputs that differ."""
+    """The result of a batch.
+
+    Attributes:
+        features: (b, D).
+        logits: (b, C); None where they were left out since the head gives them.
+        columns: of the probes, b rows.
+        n_differing: numbers of predictions and of outputs that differ from the network's own.
+        by_head: whether the head gives the logits, but for rounding.
+    """
 
     features: Floats
-    logits: Floats
+    logits: Floats | None
     columns: dict[str, NDArray[Any]]
     n_differing: tuple[int, int] = (0, 0)
+    by_head: bool = False
 
     def rows(self, chosen: NDArray[np.bool_]) -> Output:
         """Return some instances."""
         columns = {name: values[chosen] for name, values in self.columns.items()}
-        return replace(self, features=self.features[chosen], logits=self.logits[chosen], columns=columns)
+        logits = None if self.logits is None else self.logits[chosen]
+        return replace(self, features=self.features[chosen], logits=logits, columns=columns)
 
 
 class ForwardPass:
@@ -90,11 +100,20 @@ class ForwardPass:
         # rounding of the head's own arithmetic: bf16 keeps 8 bits, float16 keeps 11
         self._tolerance = 1e-3 if dtype.itemsize >= 4 and not bf16 else 3e-2
 
+    @property
+    def head(self) -> Head | None:
+        """The head that was read; None where there is none."""
+        if self.weight is None or self.bias is None:
+            return None
+        return Head(self.weight, self.bias, self.unit)
+
     def n_outputs(self, given: InputBatch) -> int:
         """Return C."""
         if self.weight is not None:
             return len(self.weight)
-        return int(self(given, ()).logits.shape[1])
+        logits = self(given, ()).logits
+        assert logits is not None
+        return int(logits.shape[1])
 
     def settle(self, given: InputBatch) -> dict[str, str]:
         """Try the network and the probes on a few instances; leave out probes that do not apply, and return why.
@@ -171,8 +190,7 @@ class ForwardPass:
                 for probe in chosen:
                     columns |= probe.update(batch)
         features, logits = _numbers(entered), _numbers(left)
-        self._check(features, logits, given)
-        return Output(features, logits, columns, n_differing)
+        return Output(features, logits, columns, n_differing, self._checked(features, logits, given))
 
     def call(self, inputs: Inputs) -> Any:
         """Run the network on copies, since it may work in place, and return its output.
@@ -241,7 +259,8 @@ class ForwardPass:
         leaf = image.detach().requires_grad_()
         return inputs.map(lambda tensor: leaf if tensor is image else tensor), leaf
 
-    def _check(self, features: Floats, logits: Floats, given: InputBatch) -> None:
+    def _checked(self, features: Floats, logits: Floats, given: InputBatch) -> bool:
+        """Check a result; return whether the head gives these logits, but for rounding."""
         if len(features) != len(given.labels):
             raise ShapeError(
                 f"layer {self._layer!r} gave {len(features)} rows for {len(given.labels)} instances.",
@@ -254,19 +273,21 @@ class ForwardPass:
                     f"the network's {name} of instance {given.ids[int(bad.argmax())]!r} hold NaN or infinite values.",
                     hint="Check the weights and that instance; it may hold NaN itself.",
                 )
-        if self.weight is None or self.bias is None:
-            return
-        features = Head(self.weight, self.bias, self.unit).entered(features)
-        expected = features @ self.weight.T + self.bias
+        head = self.head
+        if head is None:
+            return False
+        features = head.entered(features)
+        expected = features @ head.weight.T + head.bias
         off = float(np.abs(expected - logits).max())
         allowed = self._tolerance * float(np.abs(logits).max())
         if off > allowed:  # a sum of large terms that cancel rounds more than its size suggests
-            allowed += 1e-5 * float((np.abs(features) @ np.abs(self.weight.T) + np.abs(self.bias)).max())
+            allowed += 1e-5 * float((np.abs(features) @ np.abs(head.weight.T) + np.abs(head.bias)).max())
         if off > allowed:
             raise InputError(
                 f"layer {self._layer!r}: its output differs from features @ weight.T + bias by up to {off:.3g}.",
                 hint="A hook or a custom forward seems to change it. Pass layer=NAME of a plain linear layer.",
             )
+        return head_gives(expected, logits)
 
 
 def _hint(error: Exception) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imblens.extraction._alignment import encoded
 from imblens.extraction._forward import Output
 from imblens.extraction._input_batch import InputBatch
-from imblens.run import UNKNOWN, Part, list_column, read_part, write_part
+from imblens.run import UNKNOWN, Head, Part, list_column, may_leave_out, read_part, write_part
 
 PART_ROWS = 100_000
 PART_BYTES = 2**29
@@ -23,9 +23,9 @@ THUMBNAIL = 64  # pixels of the longer side
 class PartWriter:
     """Collects batches of one split; with a folder, writes a part whenever it is full."""
 
-    def __init__(self, folder: Path | None, n_classes: int) -> None:
-        """Collect in memory, or under `folder` (a split's folder in a run)."""
-        self._folder, self._n_classes = folder, n_classes
+    def __init__(self, folder: Path | None, n_classes: int, head: Head | None) -> None:
+        """Collect in memory, or under `folder` (a split's folder in a run); logits that `head` gives are left out."""
+        self._folder, self._n_classes, self._head = folder, n_classes, head
         self._rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]] = []
         self._n = self._bytes = 0
         self.parts: list[Part] = []
@@ -42,9 +42,12 @@ class PartWriter:
         output = replace(output, columns={**lists, **output.columns})
         if given.unknown is not None:
             output = replace(output, columns={**output.columns, UNKNOWN: given.unknown.astype(np.uint8)})
+        if output.by_head and may_leave_out(labels, self._n_classes):
+            output = replace(output, logits=None)
         self._rows.append((output, labels, columns))
         self._n += len(labels)
-        self._bytes += sum(a.nbytes for a in (output.features, output.logits, *output.columns.values()))
+        arrays = (output.features, output.logits, *output.columns.values())
+        self._bytes += sum(array.nbytes for array in arrays if array is not None)
         if self._folder is not None and (self._n >= PART_ROWS or self._bytes >= PART_BYTES):
             self.flush()
 
@@ -57,7 +60,7 @@ class PartWriter:
         """Close the part that is being collected."""
         if not self._rows:
             return
-        part = _part(self._rows)
+        part = _part(self._rows, self._head)
         self._rows, self._n, self._bytes = [], 0, 0
         if self._folder is not None:
             folder = self._folder / f"part-{len(self.parts):05d}"
@@ -66,11 +69,17 @@ class PartWriter:
         self.parts.append(part)
 
 
-def _part(rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]]) -> Part:
+def _part(rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]], head: Head | None) -> Part:
     import pandas as pd
 
     def joined(get: Callable[[Output], NDArray[Any]]) -> NDArray[Any]:
         return np.concatenate([get(output) for output, _, _ in rows])
+
+    def logits_of(output: Output) -> NDArray[Any]:
+        if output.logits is not None:
+            return output.logits
+        assert head is not None  # else nothing was left out
+        return head(output.features)
 
     table: dict[str, Any] = {}
     for name in rows[0][2]:
@@ -81,6 +90,6 @@ def _part(rows: list[tuple[Output, NDArray[Any], dict[str, Sequence[Any]]]]) -> 
     return Part(
         joined(lambda output: output.features),
         np.concatenate([labels for _, labels, _ in rows]),
-        joined(lambda output: output.logits),
+        joined(logits_of) if any(output.logits is not None for output, _, _ in rows) else None,
         table=pd.DataFrame(table),
     )

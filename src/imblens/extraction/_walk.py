@@ -44,7 +44,7 @@ class Walk:
     def run(self, size: int, folder: Path | None) -> PartWriter:
         """Capture all batches."""
         reader, forward_pass = self._reader, self._forward_pass
-        parts = PartWriter(folder, len(self._classes))
+        parts = PartWriter(folder, len(self._classes), forward_pass.head)
         probes = [probe for probe in forward_pass.probes if probe.begin(reader.name)]
         done = 0
         start = reported = time.monotonic()

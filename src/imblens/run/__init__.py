@@ -18,6 +18,8 @@ from imblens.run._head import Head as Head
 from imblens.run._head_balance import head_balance as head_balance
 from imblens.run._inputs_name import inputs_name as inputs_name
 from imblens.run._install import unwrapped as unwrapped
+from imblens.run._left_out import head_gives as head_gives
+from imblens.run._left_out import may_leave_out as may_leave_out
 from imblens.run._logit_rows import AT_ONCE as AT_ONCE
 from imblens.run._logit_rows import LogitRows as LogitRows
 from imblens.run._logit_rows import in_blocks as in_blocks

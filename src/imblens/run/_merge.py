@@ -21,6 +21,7 @@ from imblens.base.remote import fetched, written
 from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run._class_order import permutation_note
+from imblens.run._left_out import leave_out
 from imblens.run._part import Part
 from imblens.run._read import read_part
 from imblens.run._run import Run
@@ -97,7 +98,7 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
             parts = []
             for number, part in enumerate(_written([shard.splits[name] for shard in shards], interleaved)):
                 place = stage / name / f"part-{number:05d}"
-                files += write_part(place, part)
+                files += write_part(place, leave_out(part, first.head))
                 parts.append(read_part(place, len(first.classes)))
             splits[name] = Split(tuple(parts), first.classes, name, first.head)
         meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
@@ -191,7 +192,8 @@ def _in_one(one: Run, other: Run) -> list[str]:
 def _same_head(one: Run, other: Run) -> bool:
     if one.head is None or other.head is None:
         return one.head is other.head
-    return np.array_equal(one.head.weight, other.head.weight) and np.array_equal(one.head.bias, other.head.bias)
+    same = np.array_equal(one.head.weight, other.head.weight) and np.array_equal(one.head.bias, other.head.bias)
+    return same and one.head.unit == other.head.unit
 
 
 def _complete(shards: Sequence[Run], name: str) -> bool:
@@ -207,7 +209,7 @@ def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
             yield from split.parts
         return
     total, n = sum(map(len, splits)), len(splits)
-    stored = all(part.logits is not None for split in splits for part in split.parts)
+    stored = splits[0].has_logits and any(part.logits is not None for split in splits for part in split.parts)
     width = splits[0].dim + (splits[0].n_classes if stored else 0)
     step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
     names = splits[0].columns
@@ -215,7 +217,7 @@ def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
     for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
         pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
-        yield _interleaved(pieces, columns, high - low, stored)
+        yield _interleaved(pieces, columns, high - low, splits[0] if stored else None)
 
 
 class _Columns:
@@ -255,22 +257,22 @@ def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
 
 
 def _interleaved(
-    pieces: Sequence[list[tuple[Part, slice]]], columns: Sequence[_Columns], n_rows: int, stored: bool
+    pieces: Sequence[list[tuple[Part, slice]]], columns: Sequence[_Columns], n_rows: int, with_logits: Split | None
 ) -> Part:
     n = len(pieces)
     known = [part for piece in pieces for part, _ in piece]
     features = np.empty((n_rows, known[0].features.shape[1]), np.float32)
     labels = np.empty((n_rows, *known[0].labels.shape[1:]), known[0].labels.dtype)
     logits: NDArray[Any] | None = None
-    if stored and known[0].logits is not None:
-        logits = np.empty((n_rows, known[0].logits.shape[1]), np.float32)
+    if with_logits is not None:
+        logits = np.empty((n_rows, with_logits.n_classes), np.float32)
     for i, piece in enumerate(pieces):
         at = i
         for part, rows in piece:
             to = slice(at, at + n * (rows.stop - rows.start), n)
             features[to], labels[to] = part.features[rows], part.labels[rows]
-            if logits is not None and part.logits is not None:
-                logits[to] = part.logits[rows]
+            if logits is not None and with_logits is not None:
+                logits[to] = with_logits.logits_in(part, rows)
             at = to.stop
     if not columns:
         return Part(features, labels, logits)

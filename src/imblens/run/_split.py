@@ -148,7 +148,7 @@ class Split:
         for number in np.unique(of_part).tolist():
             at, part = np.flatnonzero(of_part == number), self.parts[number]
             own = rows[at] - starts[number]
-            found[at] = self._logits(part, own, slice(None))
+            found[at] = self.logits_in(part, own)
         return found
 
     @property
@@ -166,15 +166,16 @@ class Split:
         start = 0
         for part in self.parts:
             for rows in row_blocks(len(part), self.dim + self.n_classes):
-                found[start + rows.start : start + rows.stop] = self._logits(part, rows, columns)
+                found[start + rows.start : start + rows.stop] = self.logits_in(part, rows, columns)
             start += len(part)
         return found
 
-    def _logits(self, part: Part, rows: Any, columns: slice) -> Floats:
+    def logits_in(self, part: Part, rows: Any, columns: slice = slice(None)) -> Floats:
+        """Logits of some rows of one part: those stored, else the head's."""
         if part.logits is not None:
             return part.logits[rows, columns]
         assert self.head is not None
-        return Head(self.head.weight[columns], self.head.bias[columns])(part.features[rows])
+        return Head(self.head.weight[columns], self.head.bias[columns], self.head.unit)(part.features[rows])
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 RUN/run.json                 data, model, loss, seed, versions; size and SHA-256 of every file; written last
 RUN/head.safetensors         weight (C, D), bias (C,)
-RUN/train/part-00000/        features.npy, logits.npy, instances.parquet
+RUN/train/part-00000/        features.npy, logits.npy, instances.parquet; above 200 classes, no logits where the head gives them
 RUN/test/part-00000/         and RUN/val, where there is one
 """
 
@@ -24,6 +24,7 @@ from imblens.base.locks import exclusive
 from imblens.base.versions import versions
 from imblens.errors import InputError
 from imblens.run._head import Head
+from imblens.run._left_out import leave_out
 from imblens.run._part import Part
 from imblens.run._split import Split
 
@@ -69,7 +70,7 @@ def write_run(run: Stored, path: Path, *, force: bool = False) -> Path:
         for name, split in run.splits.items():
             start = 0
             for number, part in enumerate(split.parts):
-                files += write_part(stage / name / f"part-{number:05d}", part, start=start)
+                files += write_part(stage / name / f"part-{number:05d}", leave_out(part, split.head), start=start)
                 start += len(part)
         seal(stage, run, files)
     return path
