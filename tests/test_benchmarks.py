@@ -1,12 +1,22 @@
-"""A benchmark that misses its target ends with exit code 1."""
+"""A benchmark that misses its target ends with exit code 1; all targets are in one table."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks import scale
 from benchmarks.memory import commands
+from benchmarks.science import label_suspects
+from benchmarks.speed._measure import Times, row
+from benchmarks.targets import __main__ as targets
+from benchmarks.targets import speed
+from benchmarks.targets._profile import hottest
+from benchmarks.targets._row import Row
+
+from imblens.run import neighbour_graph
 
 WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "report_mb": 3.0, "recall": 0.99}
 
@@ -45,3 +55,88 @@ def test_the_target_of_make_runs_both() -> None:
     lines = (Path(__file__).parents[1] / "Makefile").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("bench-scale:"))
     assert "benchmarks.scale;" in lines[start + 1] and "benchmarks.memory.commands" in lines[start + 1]
+
+
+def npz_of(file: Path) -> Path:
+    """Arrays of four classes with head and test split."""
+    rng = np.random.default_rng(0)
+    middles = rng.normal(size=(4, 6))
+    arrays = {"head_weight": middles, "head_bias": -(middles**2).sum(axis=1) / 2}
+    for split, each in (("train", 40), ("test", 20)):
+        labels = np.repeat(np.arange(4), each)
+        arrays |= {f"{split}_labels": labels, f"{split}_features": middles[labels] + rng.normal(size=(4 * each, 6))}
+    np.savez(file, **arrays)
+    return file
+
+
+def test_rows_of_speed_are_held_against_their_targets() -> None:
+    slow, fast = Times((2.0, 3.0)), Times((0.5, 0.6))
+    given = [
+        row("search", "9 x 2", fast, "scikit-learn", slow, ">= 2"),
+        row("search", "9 x 2", slow, "product (limit)", fast, "<= 1.5"),
+        row("help", "whole process", fast, "limit of 1 s", 1.0, "<= 1"),
+        row("help", "whole process", fast, "import torch", slow, "-"),
+        row("help", "whole process", fast, "empty Python", slow, "<= -"),
+    ]
+    lines = [str(one) for one in speed.with_targets(given)]
+    assert lines == [
+        "| search, 9 x 2: scikit-learn | >= 2x | 4x (0.5 s) | 4.25x to 4.75x | met |",
+        "| search, 9 x 2: product (limit) | <= 1.5x | 4x (2 s) | 4.25x to 4.75x | missed |",
+        "| help, whole process | <= 1 s | 0.5 s | 0.525 s to 0.575 s | met |",
+    ]
+
+
+def test_every_target_has_a_row_and_what_is_missed_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = {
+        "startup": [Row("startup", "<= 1", "0.5", met=True)],
+        "arrays": [Row("arrays", "<= 1", "2", met=False), Row("arrays", "<= 3", "2", met=True)],
+    }
+    for name, target in targets.TARGETS.items():
+        rows = measured.get(name, [Row(name, "<= 1", "1", met=True)])
+        changed = replace(target, rows=lambda *_, rows=rows: rows, profile="it waits")
+        monkeypatch.setitem(targets.TARGETS, name, changed)
+    assert targets.main([]) == 1
+    said = capsys.readouterr().out
+    assert "| startup | <= 1 | 0.5 | – | met |" in said and "| arrays | <= 1 | 2 | – | missed |" in said
+    assert said.count("give --arrays | – | not measured |") == 4 and said.count("takes long: add ") == 4
+    assert said.endswith("\narrays is missed: it waits.\n") and "startup is missed" not in said
+    assert targets.main(["startup", "audit-million"]) == 0
+    said = capsys.readouterr().out
+    assert "audit-million | <= 1 | 1" in said and "arrays" not in said
+    assert targets.main(["all"]) == 1
+    assert "takes long" not in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        targets.main(["nothing"])
+
+
+def test_targets_on_networks_are_measured_on_the_arrays_that_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(label_suspects, "RATES", (0.1,))
+    monkeypatch.setattr(label_suspects, "SEEDS", (0,))
+    monkeypatch.setattr(
+        label_suspects, "cleanlab_scores", lambda features, given, seed: {"theirs": np.arange(len(given)) % 7.0}
+    )
+    npz_of(tmp_path / "net.npz")
+    assert targets.main(["soft", "label_suspects", "--arrays", str(tmp_path)]) in (0, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("| soft forecast of test errors on 1 network | <= 0.045 nats | 0.") for line in lines)
+    suspects = [line for line in lines if line.startswith("| label_suspects, noise")]
+    assert len(suspects) == 2 and all("above on 1 of 1" in line and line.endswith("| met |") for line in suspects)
+    with pytest.raises(SystemExit):
+        targets.main(["soft", "--arrays", str(tmp_path / "nowhere")])
+
+
+def test_a_profile_names_the_functions_that_take_the_time() -> None:
+    features = np.random.default_rng(0).normal(size=(6_000, 32))
+    found = hottest(lambda: neighbour_graph(features, 5))
+    assert found.startswith("run._") and "%" in found
+    assert hottest(lambda: None) == "nothing was seen in this process"
+
+
+def test_the_target_of_make_bench_is_the_table() -> None:
+    lines = (Path(__file__).parents[1] / "Makefile").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("bench:"))
+    assert "benchmarks.targets $(NAMES)" in lines[start + 1]

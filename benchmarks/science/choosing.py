@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,38 @@ def on_test(run: Run, name: str, options: dict[str, Any]) -> float:
         return float("nan")
 
 
+class Judged(NamedTuple):
+    """Accuracies on the test split: of the head as it is, of each candidate, and of what `best` takes.
+
+    `below` is whether what it takes is below the head as it is, by more than the 95% interval.
+    """
+
+    now: float
+    known: dict[tuple[Any, ...], float]
+    found: float
+    below: bool
+    winner: str
+
+    def top(self) -> tuple[tuple[Any, ...], float]:
+        """The best candidate, or the head as it is, and its accuracy."""
+        key, accuracy = ("unchanged",), self.now
+        for other, its in self.known.items():
+            if its > accuracy:
+                key, accuracy = other, its  # type: ignore[assignment]
+        return key, accuracy
+
+
+def judged(run: Run) -> Judged:
+    """Fit all candidates and `best`, and measure them on the test split."""
+    now, _, _ = measured(run, run)
+    known = {(name, *options.items()): on_test(run, name, options) for name, options in best_candidates()}
+    for name, options in ALWAYS.values():
+        known.setdefault((name, *options.items()), on_test(run, name, options))
+    chosen = treat(run, "best")
+    found, _, high = measured(run, chosen)
+    return Judged(now, known, found, high < 0, chosen.meta["treatment"]["facts"]["winner"])
+
+
 def main(paths: list[str]) -> int:
     """Print a row per run, and the mean regret of every way with its spread."""
     if not paths:
@@ -77,28 +109,19 @@ def main(paths: list[str]) -> int:
     for path in paths:
         run = Run.load(Path(path))
         assert run.test is not None
-        now, _, _ = measured(run, run)
         trained = float(np.mean([run.train.correct[run.train.labels == c].mean() for c in np.unique(run.train.labels)]))
-        known = {(name, *options.items()): on_test(run, name, options) for name, options in best_candidates()}
-        for name, options in ALWAYS.values():
-            known.setdefault((name, *options.items()), on_test(run, name, options))
-        chosen = treat(run, "best")
-        found, _, high = measured(run, chosen)
-        below += high < 0
+        one = judged(run)
+        now, known = one.now, one.known
+        below += one.below
         tables.append((trained >= MEMORISED, {("unchanged",): now, **known}))
-        top, top_accuracy = ("unchanged",), now
-        for key, accuracy in known.items():
-            if accuracy > top_accuracy:
-                top, top_accuracy = key, accuracy  # type: ignore[assignment]
-        of_way = {"best": found, "as it is": now}
+        top, top_accuracy = one.top()
+        of_way = {"best": one.found, "as it is": now}
         of_way |= {way: known[(name, *options.items())] for way, (name, options) in ALWAYS.items()}
         for way in regrets:
             regrets[way].append(100 * (top_accuracy - of_way[way]))
         print(
             f"| {Path(path).stem} | {trained:.3f} | {now:.3f} | {_label(top)} | {top_accuracy:.3f} "
-            f"| {chosen.meta['treatment']['facts']['winner']} | "
-            + " | ".join(f"{values[-1]:.1f}" for values in regrets.values())
-            + " |",
+            f"| {one.winner} | " + " | ".join(f"{values[-1]:.1f}" for values in regrets.values()) + " |",
             flush=True,
         )
     print("\n| way | mean regret | sd | largest |\n|---|---|---|---|")

@@ -171,10 +171,29 @@ def count(paths: list[str]) -> int:
     return 0
 
 
-def main(paths: list[str]) -> int:
-    """Print one row per network, noise rate and group of classes: mean average precision over the seeds."""
+def precisions(path: str, rate: float) -> dict[str, dict[str, list[float]]]:
+    """Average precision of each method for each seed: of all training instances, and of the rarest third of classes."""
     from sklearn.metrics import average_precision_score
 
+    with np.load(path) as arrays:
+        features = arrays["train_features"].astype(np.float64)
+        labels = arrays["train_labels"].astype(np.int64)
+    n_classes = int(labels.max()) + 1
+    found: dict[str, dict[str, list[float]]] = {"all": {}, "rarest third": {}}
+    for seed in SEEDS:
+        given = replaced(labels, rate, n_classes, seed)
+        run = Run.from_arrays(train=(features, given), classes=[str(c) for c in range(n_classes)])
+        scores = {"ours": np.nan_to_num(suspect_scores(run)), **cleanlab_scores(features, given, seed)}
+        rarest = np.argsort(np.bincount(given, minlength=n_classes), kind="stable")[: n_classes // 3]
+        for group, rows in (("all", np.ones(len(given), bool)), ("rarest third", np.isin(given, rarest))):
+            for method, score in scores.items():
+                value = average_precision_score((given != labels)[rows], score[rows])
+                found[group].setdefault(method, []).append(float(value))
+    return found
+
+
+def main(paths: list[str]) -> int:
+    """Print one row per network, noise rate and group of classes: mean average precision over the seeds."""
     if not [path for path in paths if path not in ("--multilabel", "--count")]:
         print(__doc__, file=sys.stderr)
         return 2
@@ -185,21 +204,8 @@ def main(paths: list[str]) -> int:
         return count(paths[1:])
     columns: list[str] = []
     for path in paths:
-        with np.load(path) as arrays:
-            features = arrays["train_features"].astype(np.float64)
-            labels = arrays["train_labels"].astype(np.int64)
-        n_classes = int(labels.max()) + 1
         for rate in RATES:
-            found: dict[str, dict[str, list[float]]] = {"all": {}, "rarest third": {}}
-            for seed in SEEDS:
-                given = replaced(labels, rate, n_classes, seed)
-                run = Run.from_arrays(train=(features, given), classes=[str(c) for c in range(n_classes)])
-                scores = {"ours": np.nan_to_num(suspect_scores(run)), **cleanlab_scores(features, given, seed)}
-                rarest = np.argsort(np.bincount(given, minlength=n_classes), kind="stable")[: n_classes // 3]
-                for group, rows in (("all", np.ones(len(given), bool)), ("rarest third", np.isin(given, rarest))):
-                    for method, score in scores.items():
-                        value = average_precision_score((given != labels)[rows], score[rows])
-                        found[group].setdefault(method, []).append(float(value))
+            found = precisions(path, rate)
             if not columns:
                 columns = list(found["all"])
                 print(f"| network | noise | classes | {' | '.join(columns)} |\n|{'---|' * (3 + len(columns))}")
