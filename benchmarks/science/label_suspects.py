@@ -4,8 +4,15 @@ A share of the training labels of each network is replaced by a random other cla
 three seeds each. Every method orders all training instances; its average precision counts the replaced labels as
 positives. Labels that are incorrect in the data already count against all methods alike. "ours" is the score of the lens
 `label_suspects`. cleanlab, where installed, scores the 5-fold cross-validated probabilities of one multinomial logistic
-regression on the same standardised features, by self-confidence and by normalised margin. The rarest third is the classes
-with the fewest instances, by given label.
+regression on the same standardised features, by self-confidence and by normalised margin. Thirds are of the classes, by number
+of instances of the given label; means and standard deviations are over seeds. Each argument is ARRAYS.npz or a run folder.
+
+    python -m benchmarks.science.label_suspects --plant DATA COPY RATE SEED
+    python -m benchmarks.science.label_suspects --learned RUN DATA ...
+
+The features above were made without the replaced labels. --plant copies a folder of train.parquet and test.parquet with that
+share of the training labels replaced (column `label`, numbers); once a network has been trained on the copy, --learned ranks
+the labels of its run and counts those that differ from DATA as positives.
 
     python -m benchmarks.science.label_suspects --multilabel ARRAYS.npz ...
 
@@ -24,8 +31,10 @@ count as correct.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +45,7 @@ from imblens.run import Run
 RATES = (0.02, 0.05, 0.10)
 SEEDS = (0, 1, 2)
 COUNTED = 4_000  # training instances
+THIRDS = ("all", "rarest third", "middle third", "largest third")
 METHODS = {"self-confidence": "self_confidence", "normalised margin": "normalized_margin"}
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -112,8 +122,8 @@ def multilabel(paths: list[str]) -> int:
     """Print one row per network and noise rate."""
     columns: list[str] = []
     for path in paths:
-        with np.load(path) as arrays:
-            features, labels = arrays["train_features"].astype(np.float64), arrays["train_labels"].astype(np.int64)
+        split = Run.load(path).train
+        features, labels = np.asarray(split.features, dtype=np.float64), np.asarray(split.labels)
         for rate in RATES:
             found: dict[str, list[float]] = {}
             for seed in SEEDS:
@@ -125,16 +135,15 @@ def multilabel(paths: list[str]) -> int:
             cells = " | ".join(
                 f"{np.mean(found[method]):.3f} ± {np.std(found[method], ddof=1):.3f}" for method in columns
             )
-            print(f"| {path.rsplit('/', 1)[-1].removesuffix('.npz')} | {100 * rate:.0f}% | {cells} |", flush=True)
+            print(f"| {Path(path).stem} | {100 * rate:.0f}% | {cells} |", flush=True)
     return 0
 
 
 def counted(path: str, rate: float) -> tuple[float, float, float, int, int, int]:
     """Mean numbers planted and estimated, mean error of a share; of all seeds, classes covered, above 0, and in all."""
-    with np.load(path) as arrays:
-        train, test = (
-            (arrays[f"{name}_features"], arrays[f"{name}_labels"].astype(np.int64)) for name in ("train", "test")
-        )
+    loaded = Run.load(path)
+    assert loaded.test is not None
+    train, test = ((np.asarray(one.features), np.asarray(one.labels)) for one in (loaded.train, loaded.test))
     found = []
     for seed in SEEDS:
         rows = np.random.default_rng(seed).choice(len(train[1]), min(COUNTED, len(train[1])), replace=False)
@@ -162,57 +171,117 @@ def count(paths: list[str]) -> int:
     for path in paths:
         for rate in (0.0, *RATES):
             planted, estimated, error, covered, above, classes = counted(path, rate)
-            name = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".npz")
             print(
-                f"| {name} | {100 * rate:.0f}% | {planted:.0f} | {estimated:.0f} | {100 * error:.1f}% | {classes} | {covered} "
-                f"| {above} |",
+                f"| {Path(path).stem} | {100 * rate:.0f}% | {planted:.0f} | {estimated:.0f} | {100 * error:.1f}% "
+                f"| {classes} | {covered} | {above} |",
                 flush=True,
             )
     return 0
 
 
-def precisions(path: str, rate: float) -> dict[str, dict[str, list[float]]]:
-    """Average precision of each method for each seed: of all training instances, and of the rarest third of classes."""
-    from sklearn.metrics import average_precision_score
+def plant(data: str, copy: str, rate: str, seed: str) -> int:
+    """Copy a data set with a share of its training labels replaced."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    with np.load(path) as arrays:
-        features = arrays["train_features"].astype(np.float64)
-        labels = arrays["train_labels"].astype(np.int64)
+    Path(copy).mkdir(parents=True)
+    table = pq.read_table(Path(data, "train.parquet"))
+    labels = table["label"].to_numpy().astype(np.int64)
+    given = replaced(labels, float(rate), int(labels.max()) + 1, int(seed))
+    column = table.schema.get_field_index("label")
+    field = table.schema.field(column)
+    pq.write_table(table.set_column(column, field, pa.array(given).cast(field.type)), Path(copy, "train.parquet"))
+    shutil.copy(Path(data, "test.parquet"), Path(copy, "test.parquet"))
+    print(f"{(given != labels).sum()} of {len(labels)} labels replaced.")
+    return 0
+
+
+def learned(pairs: list[str]) -> int:
+    """Print the rows of networks that were trained with the wrong labels."""
+    import pyarrow.parquet as pq
+
+    table = _Table()
+    for path, data in zip(pairs[::2], pairs[1::2], strict=True):
+        run = Run.load(path)
+        true = pq.read_table(Path(data, "train.parquet"), columns=["label"])["label"].to_numpy().astype(np.int64)
+        given = np.asarray(run.train.labels)
+        if len(true) != len(given) or (true != given).mean() > 0.5:
+            raise SystemExit(f"the instances of {path} are not those of {data}.")
+        found = precision_of(np.asarray(run.train.features, dtype=np.float64), true, given, run.n_classes, 0)
+        rate = f"{100 * (true != given).mean():.0f}%, learned"
+        table.add(path, rate, {g: {m: [value] for (of, m), value in found.items() if of == g} for g in THIRDS})
+    return 0
+
+
+def precisions(path: str, rate: float) -> dict[str, dict[str, list[float]]]:
+    """Average precisions for each seed, by group of classes and method."""
+    split = Run.load(path).train
+    features, labels = np.asarray(split.features, dtype=np.float64), np.asarray(split.labels)
     n_classes = int(labels.max()) + 1
-    found: dict[str, dict[str, list[float]]] = {"all": {}, "rarest third": {}}
+    found: dict[str, dict[str, list[float]]] = {group: {} for group in THIRDS}
     for seed in SEEDS:
         given = replaced(labels, rate, n_classes, seed)
-        run = Run.from_arrays(train=(features, given), classes=[str(c) for c in range(n_classes)])
-        scores = {"ours": np.nan_to_num(suspect_scores(run)), **cleanlab_scores(features, given, seed)}
-        rarest = np.argsort(np.bincount(given, minlength=n_classes), kind="stable")[: n_classes // 3]
-        for group, rows in (("all", np.ones(len(given), bool)), ("rarest third", np.isin(given, rarest))):
-            for method, score in scores.items():
-                value = average_precision_score((given != labels)[rows], score[rows])
-                found[group].setdefault(method, []).append(float(value))
+        for (group, method), value in precision_of(features, labels, given, n_classes, seed).items():
+            found[group].setdefault(method, []).append(value)
     return found
 
 
+def precision_of(
+    features: Floats, labels: Integers, given: Integers, n_classes: int, seed: int
+) -> dict[tuple[str, str], float]:
+    """Average precision by group of classes and method; NaN where a group has no replaced label."""
+    from sklearn.metrics import average_precision_score
+
+    run = Run.from_arrays(train=(features, given), classes=[str(c) for c in range(n_classes)])
+    scores = {"ours": np.nan_to_num(suspect_scores(run)), **cleanlab_scores(features, given, seed)}
+    order = np.argsort(np.bincount(given, minlength=n_classes), kind="stable")
+    found = {}
+    for group, classes in zip(THIRDS, (order, *np.array_split(order, 3)), strict=True):
+        rows = np.isin(given, classes)
+        wrong = (given != labels)[rows]
+        for method, score in scores.items():
+            value = average_precision_score(wrong, score[rows]) if wrong.any() else np.nan
+            found[group, method] = float(value)
+    return found
+
+
+class _Table:
+    """A table of average precisions that is printed row by row."""
+
+    def __init__(self) -> None:
+        self._methods: list[str] = []
+
+    def add(self, path: str, noise: str, found: dict[str, dict[str, list[float]]]) -> None:
+        """Print the rows of a network, one for each group of classes."""
+        if not self._methods:
+            self._methods = list(found[THIRDS[0]])
+            columns = " | ".join(self._methods)
+            print(f"| network | noise | classes | {columns} |\n|{'---|' * (3 + len(self._methods))}")
+        for group in THIRDS:
+            cells = " | ".join(_with_spread(found[group][method]) for method in self._methods)
+            print(f"| {Path(path).stem} | {noise} | {group} | {cells} |", flush=True)
+
+
+def _with_spread(values: list[float]) -> str:
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
 def main(paths: list[str]) -> int:
-    """Print one row per network, noise rate and group of classes: mean average precision over the seeds."""
-    if not [path for path in paths if path not in ("--multilabel", "--count")]:
+    """Print one row per network, noise rate and group of classes: average precision, mean and spread over the seeds."""
+    modes = {"--multilabel": multilabel, "--count": count, "--learned": learned}
+    if paths[:1] == ["--plant"] and len(paths) == 5:
+        return plant(*paths[1:])
+    if not [path for path in paths if path not in (*modes, "--plant")]:
         print(__doc__, file=sys.stderr)
         return 2
     warnings.simplefilter("ignore")
-    if paths[0] == "--multilabel":
-        return multilabel(paths[1:])
-    if paths[0] == "--count":
-        return count(paths[1:])
-    columns: list[str] = []
+    if paths[0] in modes:
+        return modes[paths[0]](paths[1:])
+    table = _Table()
     for path in paths:
         for rate in RATES:
-            found = precisions(path, rate)
-            if not columns:
-                columns = list(found["all"])
-                print(f"| network | noise | classes | {' | '.join(columns)} |\n|{'---|' * (3 + len(columns))}")
-            name = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".npz")
-            for group, values in found.items():
-                cells = " | ".join(f"{np.mean(values[method]):.3f}" for method in columns)
-                print(f"| {name} | {100 * rate:.0f}% | {group} | {cells} |", flush=True)
+            table.add(path, f"{100 * rate:.0f}%", precisions(path, rate))
     return 0
 
 

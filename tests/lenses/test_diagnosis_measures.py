@@ -7,6 +7,7 @@ import pytest
 
 from imblens.lenses import diagnosis
 from imblens.lenses.diagnosis import strengths
+from imblens.lenses.diagnosis.measures import MEASURES
 from imblens.lenses.diagnosis.noise import label_noise
 from imblens.lenses.diagnosis.regions import clusters, uncovered
 from imblens.run import Run
@@ -122,3 +123,37 @@ def test_clusters_are_searched_in_classes_of_sixty_and_more() -> None:
     features = rng.normal(size=(180, 3)) + 9 * np.eye(3)[labels]
     features[np.r_[0:9, 59:68, 119:128]] += 50  # a separate cloud of each class
     assert list(clusters(Run.from_arrays(train=(features, labels)))) == [1, 2]
+
+
+def memorised(*, absent: str = "") -> Run:
+    """Test instances of small classes lie apart from training, nearly half of them; of `absent`, a fifth do."""
+    rng = np.random.default_rng(0)
+    sizes = (900, 800, 700, 600, 120, 100, 80, 60)
+    names = [f"of {n}" for n in sizes]
+    means = 12 * np.eye(len(sizes), 16)
+
+    def split(counts: tuple[int, ...], apart: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(len(sizes)), counts)
+        features = means[labels] + rng.normal(size=(len(labels), 16))
+        for label, n in apart.items():
+            features[np.flatnonzero(labels == label)[:n], len(sizes) + label] += 9
+        return features, labels
+
+    apart = {label: 45 - 2 * label for label in range(4, 8)} | ({names.index(absent): 20} if absent else {})
+    return Run.from_arrays(train=split(sizes, {}), test=split((100,) * len(sizes), apart), classes=names)
+
+
+def uncovered_strength(run: Run) -> dict[str, float]:
+    """Strength of an uncovered range by class; without predictions at most half."""
+    return {run.classes[label]: strength for label, (strength, _) in MEASURES["uncovered_range"](run).items()}
+
+
+def test_classes_that_a_network_has_memorised_are_compared_with_those_of_their_size() -> None:
+    found = uncovered(memorised())
+    assert min(found[label].share for label in range(4, 8)) > 0.2
+    assert max(uncovered_strength(memorised()).values()) == 0.0
+
+
+def test_a_group_that_training_lacks_is_found_beside_memorised_classes() -> None:
+    found = uncovered_strength(memorised(absent="of 700"))
+    assert found.pop("of 700") == 0.5 and max(found.values()) == 0.0

@@ -29,6 +29,7 @@ THIN_EXPLAINS = (
     0.9  # share of the evidence on wrong labels that a part of the class which training covers less explains
 )
 OTHERS = 3  # other classes that a reference needs; with fewer, the usual value of trained networks is taken
+USUAL = "median of the classes of the most similar size"
 USUAL_Z, USUAL_CUT = 1.4, 0.2  # medians over classes without a planted cause
 LEAST_Z, ABOVE_Z = 2.6, 1.2  # evidence on wrong labels counts from there, and from so far above the other classes'
 
@@ -78,6 +79,33 @@ class Others:
                 rank += place <= rank
             middle.append(float(self._sorted[rank]))
         return (middle[0] + middle[1]) / 2
+
+
+class Alike:
+    """Medians over the three other classes of the most similar size; classes at one distance in size count alike.
+
+    Example:
+        >>> shares = Alike({0: 0.0, 1: 0.0, 2: 0.1, 3: 0.3, 4: 0.4, 5: 0.5}, np.array([900, 400, 200, 100, 90, 80]))
+        >>> shares.median(5), shares.median(0)
+        (0.3, 0.1)
+    """
+
+    def __init__(self, values: Mapping[int, float], sizes: NDArray[np.int64]) -> None:
+        """Take the values by class, and (C,) training instances of every class."""
+        self._values, self._labels = values, sorted(values, key=lambda label: sizes[label])
+        self._sizes = np.log(np.maximum(sizes[np.array(self._labels, dtype=np.int64)], 1))
+        self._place = {label: place for place, label in enumerate(self._labels)}
+
+    def median(self, label: int) -> float:
+        """Return the median for the reference of a class; 0 with fewer than three others."""
+        if len(self._labels) <= OTHERS:
+            return 0.0
+        place = self._place[label]
+        size = self._sizes[place]
+        near = np.delete(self._sizes, place)[max(0, place - OTHERS) : place + OTHERS]
+        reach = np.sort(np.abs(near - size))[OTHERS - 1] + 1e-9
+        low, high = np.searchsorted(self._sizes, (size - reach, size + reach))
+        return float(np.median([self._values[other] for other in self._labels[low:high] if other != label]))
 
 
 def _few_examples(run: Run) -> Seen:
@@ -179,15 +207,24 @@ def equal_error_rate(own: NDArray[np.floating[Any]], others: NDArray[np.floating
 
 def _uncovered(run: Run) -> Seen:
     found = regions.uncovered(run)
-    shares = Others({label: region.share for label, region in found.items()}, 0.0)
+    shares = _usual_shares(run, found)
     return {
         label: (
             _region_strength(region, shares.median(label)) if region.absent else 0.0,
             f"{percent(region.share)} of its test instances lie where it has hardly any training instance "
-            f"(median of the other classes: {percent(shares.median(label))}){_accuracy_text(region)}.",
+            f"({USUAL}: {percent(shares.median(label))}){_accuracy_text(region)}.",
         )
         for label, region in found.items()
     }
+
+
+def _usual_shares(run: Run, found: Mapping[int, regions.Region]) -> Alike:
+    """Shares of the classes' test instances that lie alone: the reference of such a share.
+
+    A network that has memorised its training instances draws those of a class together, the fewer the closer, and test
+    instances of small classes lie outside.
+    """
+    return Alike({label: region.share for label, region in found.items()}, run.train.class_counts)
 
 
 def _region_strength(region: regions.Region, usual: float) -> float:
@@ -229,7 +266,7 @@ def _sub_concepts(run: Run) -> Seen:
         thin = regions.uncovered(run)
     except NotApplicable:
         return found
-    shares = Others({label: region.share for label, region in thin.items()}, 0.0)
+    shares = _usual_shares(run, thin)
     for label, region in thin.items():
         if not region.thin:
             continue
@@ -238,8 +275,8 @@ def _sub_concepts(run: Run) -> Seen:
         if label not in found or strength > found[label][0]:
             found[label] = (
                 strength,
-                f"{percent(region.share)} of its test instances lie where training has few of it (median of the other "
-                f"classes: {percent(usual)}){_accuracy_text(region)}.",
+                f"{percent(region.share)} of its test instances lie where training has few of it "
+                f"({USUAL}: {percent(usual)}){_accuracy_text(region)}.",
             )
     return found
 
@@ -248,7 +285,7 @@ def _label_noise(run: Run) -> Seen:
     found = noise.label_noise(run)
     ratios = Others({label: one.z for label, one in found.items()}, USUAL_Z)
     thin = regions.uncovered(run)
-    shares = Others({label: region.share for label, region in thin.items()}, 0.0)
+    shares = _usual_shares(run, thin)
     seen: Seen = {}
     for label, one in found.items():
         usual = ratios.median(label)
