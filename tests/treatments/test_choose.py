@@ -159,7 +159,7 @@ def memorised(counts: tuple[int, ...] = (300, 90, 40, 25), **more: object) -> Ru
 def test_on_memorised_features_best_takes_what_transfers() -> None:
     better = treat(memorised(), "best")
     facts = better.meta["treatment"]["facts"]
-    assert (facts["applied"], facts["applied_options"]["tau"]) == ("logit_adjustment", 1.0)
+    assert (facts["applied"], facts["applied_options"]["k_neighbors"]) == ("eos", 200)
     assert facts["verdict"].startswith("best: the network has memorised its training features")
     assert min(row["balanced_accuracy"] for row in facts["tried"]) > 0.9
     assert "Hold out instances to choose on" in facts["verdict"]
@@ -182,7 +182,12 @@ def test_a_memorised_head_is_kept_without_evidence_for_a_change(run: Run, reason
 
 def test_best_on_memorised_features_without_a_head_makes_one() -> None:
     facts = treat(memorised(head=None), "best").meta["treatment"]["facts"]
-    assert facts["applied"] == "refit" and "there is no head to correct" in facts["verdict"]
+    assert facts["applied"] == "eos" and "there is no head to keep" in facts["verdict"]
+
+
+def test_best_on_memorised_features_refits_where_eos_cannot_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imblens.treatments._best.LIST", (("refit", {"l2": 0.1}), ("logit_adjustment", {"tau": 1.0})))
+    assert treat(memorised(), "best").meta["treatment"]["facts"]["applied"] == "refit"
 
 
 def test_the_first_of_equals_is_refit_at_its_best_penalty() -> None:
