@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import scale
+from benchmarks import growth, scale
 from benchmarks.memory import commands
 from benchmarks.science import label_suspects
 from benchmarks.speed._measure import Times, row
@@ -140,3 +140,15 @@ def test_the_target_of_make_bench_is_the_table() -> None:
     lines = (Path(__file__).parents[1] / "Makefile").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("bench:"))
     assert "benchmarks.targets $(NAMES)" in lines[start + 1]
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0])
+def test_laws_of_growth_find_the_exponent_and_what_does_not_grow(p: float) -> None:
+    rows = [10_000, 20_000, 50_000, 100_000, 300_000, 1_000_000]
+    found = growth.laws(rows, [20 + 0.5 * (n / 1e4) ** p for n in rows])
+    best = min(found, key=lambda law: law.off)
+    assert best.p == p and best.a == pytest.approx(20) and best.off < 1e-6
+    assert best(1e7) == pytest.approx(20 + 0.5 * 1000**p)
+    assert found[-1].p - found[0].p < 0.7
+    few = growth.laws(rows[:3], [20 + 0.5 * (n / 1e4) ** p for n in rows[:3]])
+    assert few[-1].p - few[0].p > found[-1].p - found[0].p
