@@ -12,7 +12,7 @@ import pytest
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import Finding, all_lenses, lens, lens_info
 from imblens.report import Audit, audit, summary
-from imblens.run import Part, Run, Split
+from imblens.run import Part, Run, Split, neighbour_graph
 from tests.report.runs import CIFAR, make_run
 
 
@@ -153,6 +153,21 @@ def test_chosen_lenses_options_steps_and_skip(run, with_others):
     left = audit(run, lenses=["class_accuracy"], skip=["broken", "plain"])
     assert set(left.skipped) == {"broken", "plain"}
     assert "on request" in left.skipped["plain"]
+
+
+def test_lenses_share_one_search_of_neighbours(monkeypatch):
+    asked: list[int] = []
+    searched = "imblens.run._split.neighbour_graph"
+    monkeypatch.setattr(searched, lambda x, k, **more: asked.append(k) or neighbour_graph(x, k, **more))
+    for lenses, options, most in (
+        (None, None, 20),
+        (["archetypes"], None, 5),
+        (None, {"archetypes": {"k": 25}}, 25),
+        (["class_accuracy"], {"errors": {"k": 25}}, None),
+    ):
+        asked.clear()
+        audit(make_run(), lenses=lenses, options=options, skip=["embedding_map"] if lenses is None else [])
+        assert asked == ([] if most is None else [most])
 
 
 def test_unknown_names_get_the_nearest(run):

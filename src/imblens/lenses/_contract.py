@@ -69,6 +69,7 @@ class LensInfo:
         charts: finding -> Altair charts by name.
         page: its explanation in Markdown, or None.
         pairs: its tables with a row for each pair of classes, each with the column whose largest values matter most.
+        neighbours: the nearest neighbours of each training instance that it uses by default; 0: none.
         built_in: whether it comes with imblens.
 
     Example:
@@ -86,6 +87,7 @@ class LensInfo:
     charts: Charts | None = field(default=None, repr=False)
     page: Path | None = None
     pairs: Mapping[str, str] = field(default_factory=dict)
+    neighbours: int = 0
     built_in: bool = False
 
 
@@ -221,6 +223,7 @@ def lens(
     charts: Charts | None = None,
     page: str | Path | None = None,
     pairs: Mapping[str, str] | None = None,
+    neighbours: int = 0,
 ) -> Callable[[Callable[Options, Finding]], Callable[Options, Finding]]:
     """Declare a lens: a function from a run (and options) to a `Finding`, named as the lens is.
 
@@ -241,6 +244,7 @@ def lens(
             function's module, where there is one.
         pairs: table -> column: tables with a row for each pair of classes. With many classes they are written as
             Parquet, and the rows with the largest values of the column as CSV.
+        neighbours: how many `run.neighbours` it uses by default: several lenses then share one search.
 
     Example:
         >>> import numpy as np, pandas as pd
@@ -254,7 +258,9 @@ def lens(
         >>> lengths(run).tables["lengths"]["length"].tolist(), lengths(run).lens
         ([5.0, 1.0], 'lengths')
     """
-    declared = LensInfo("", question, tuple(needs), tuple(measures), order, pairs=dict(pairs or {}))
+    declared = LensInfo(
+        "", question, tuple(needs), tuple(measures), order, pairs=dict(pairs or {}), neighbours=neighbours
+    )
 
     def declare(function: Callable[Options, Finding]) -> Callable[Options, Finding]:
         here = Path(getfile(unwrap(function))).parent

@@ -13,7 +13,7 @@ from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
 from imblens.lenses._contract import Finding, Measure, lens_info
-from imblens.lenses._registry import all_lenses
+from imblens.lenses._registry import Lens, all_lenses
 from imblens.run import Run
 from imblens.run import engine as computing
 
@@ -74,6 +74,7 @@ def run_lenses(
     skipped: dict[str, str] = {}
     with random_state_kept(), computing(engine, address):
         chosen = {name: one for name, one in known.items() if lenses is None or name in lenses or name in left_out}
+        _search_neighbours(run, {name: one for name, one in chosen.items() if name not in left_out}, given)
         for name, function in tracked(chosen.items(), lambda item: f"lens {item[0]}"):
             if name in left_out:
                 skipped[name] = f"{name}: {left_out[name]}"
@@ -94,6 +95,17 @@ def run_lenses(
             if on_finding is not None and name in findings:
                 on_finding(name, findings[name])
     return findings, skipped
+
+
+def _search_neighbours(run: Run, chosen: Mapping[str, Lens], given: Mapping[str, Mapping[str, Any]]) -> None:
+    """Search once for the most neighbours that any of the lenses uses; each takes a part of that graph."""
+    most = 0
+    for name, function in chosen.items():
+        if usual := lens_info(function).neighbours:
+            asked = given.get(name, {}).get("k")
+            most = max(most, usual, asked if isinstance(asked, int) else 0)
+    if most and len(run.train) > 1:
+        run.neighbours(most)
 
 
 class ClassMeasure(NamedTuple):

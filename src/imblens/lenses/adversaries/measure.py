@@ -38,6 +38,7 @@ NAMED = 50  # classes that a note names
     order=40,
     needs=("multiclass",),
     pairs={"adversaries": "observed"},
+    neighbours=5,
 )
 @checked(k=whole(1), least_errors=whole(0))
 def adversaries(run: Run, *, k: int = 5, least_errors: int = 10) -> Finding:

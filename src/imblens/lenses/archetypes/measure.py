@@ -32,6 +32,7 @@ PER_FEATURE = 10  # with fewer instances per feature, distances carry little inf
             "archetypes", "share", "share of safe training instances", "higher", "safe_share", ("archetype", "safe")
         ),
     ),
+    neighbours=5,
 )
 @checked(k=whole(1), prototypes=whole(1))
 def archetypes(run: Run, *, k: int = 5, prototypes: int = 1) -> Finding:

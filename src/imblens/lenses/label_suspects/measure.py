@@ -12,7 +12,7 @@ from imblens.base.arguments import checked, whole
 from imblens.base.arrays import divide
 from imblens.base.wording import counted, number
 from imblens.lenses._contract import Finding, lens
-from imblens.lenses.label_suspects.evidence import ITERATIONS, Evidence, evidence
+from imblens.lenses.label_suspects.evidence import ITERATIONS, NEIGHBOURS, Evidence, evidence
 from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
 from imblens.lenses.label_suspects.wrong_labels import has_learned, wrong_labels
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 
-@lens("Which training instances may be mislabelled?", order=150)
+@lens("Which training instances may be mislabelled?", order=150, neighbours=NEIGHBOURS)
 @checked(k=whole(1), per_class=whole(1), limit=whole(1))
 def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 500) -> Finding:
     """Training instances of every class for which out-of-sample evidence favours another label, most suspect first.
