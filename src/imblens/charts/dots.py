@@ -54,7 +54,7 @@ def interval_dots(
         ),
         rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
             x=alt.X(f"{value}:Q"),
-            fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
+            fill=alt.FillValue(BLUE, condition={"test": "datum.few", "value": "white"}),
             tooltip=list(tips),
         ),
     ]

@@ -80,7 +80,7 @@ def matrix_chart(
             x=x,
             y=y,
             text=alt.Text("text:N"),
-            color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+            color=alt.ColorValue("black", condition={"test": "datum.dark", "value": "white"}),
         )
     )
     return alt.layer(cells, numbers)

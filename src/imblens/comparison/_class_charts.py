@@ -138,7 +138,7 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         y=y,
         yOffset=lanes["yOffset"],
         text=alt.Text("feature:N"),
-        color=alt.condition("datum.white", alt.value("white"), alt.value(BLACK)),
+        color=alt.ColorValue(BLACK, condition={"test": "datum.white", "value": "white"}),
     )
     return alt.layer(bars, numbers)
 
@@ -184,7 +184,7 @@ def _density(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         y=y,
         yOffset=lanes["yOffset"],
         text=alt.condition("datum.room * width > datum.pixels", alt.Text("text:N"), alt.value("")),
-        color=alt.condition("datum.dark", alt.value("white"), alt.value(BLACK)),
+        color=alt.ColorValue(BLACK, condition={"test": "datum.dark", "value": "white"}),
     )
     own = alt.Chart(pd.DataFrame({"start": [float(k)]})).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="start:Q")
     return alt.layer(bars, numbers, own)

@@ -49,7 +49,7 @@ def _reliability_chart(finding: Finding) -> Any:
             table_chart(table.assign(few=table["count"] < FEW))
             .mark_point(color=colour, strokeWidth=2, opacity=1)
             .encode(
-                fill=alt.condition("datum.few", alt.value("white"), alt.value(colour)),
+                fill=alt.FillValue(colour, condition={"test": "datum.few", "value": "white"}),
                 size=alt.Size(
                     "count:Q", scale=alt.Scale(range=[30, 400]), legend=alt.Legend(title="instances", orient="top")
                 ),
@@ -70,6 +70,6 @@ def _reliability_chart(finding: Finding) -> Any:
         table_chart(finding.tables["calibration"][["class"]])
         .transform_filter(of_chosen)
         .mark_text(align="left", baseline="top", fontSize=13, fontWeight="bold", dx=6, dy=4, limit=240)
-        .encode(x=alt.value(0), y=alt.value(0), text="class:N")
+        .encode(x=alt.value(0), y=alt.value(0), text=alt.Text("class:N"))
     )
     return alt.layer(ideal, points(table, BLUE), own, name).add_params(chosen_class())

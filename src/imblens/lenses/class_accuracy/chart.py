@@ -37,7 +37,7 @@ def _accuracy_chart(finding: Finding) -> Any:
     points = rows.mark_point(size=70, strokeWidth=2, color=BLUE, opacity=1).encode(
         x=alt.X("accuracy:Q"),
         y=y,
-        fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
+        fill=alt.FillValue(BLUE, condition={"test": "datum.few", "value": "white"}),
         tooltip=[
             tip("name:N", title="class"),
             tip("train_count:Q", ",", "training instances"),

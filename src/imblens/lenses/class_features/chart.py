@@ -32,7 +32,7 @@ def _diversity_chart(finding: Finding) -> Any:
         .encode(
             x=alt.X("effective_number:Q", scale=alt.Scale(zero=True), title="features in effect (exp of entropy)"),
             y=class_axis(order),
-            fill=alt.condition("datum.few", alt.value("white"), alt.value(BLUE)),
+            fill=alt.FillValue(BLUE, condition={"test": "datum.few", "value": "white"}),
             tooltip=[
                 tip("name:N", title="class"),
                 tip("effective_number:Q", ".1f", "features in effect"),
@@ -67,7 +67,7 @@ def _match_chart(finding: Finding) -> Any:
             color=alt.Color("prediction:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
             shape=alt.Shape("prediction:N", scale=alt.Scale(range=["circle", "diamond"], **names), legend=top),
             fill=alt.Fill("prediction:N", scale=alt.Scale(range=[BLUE, RED], **names), legend=top),
-            fillOpacity=alt.condition("datum.few", alt.value(0), alt.value(1)),
+            fillOpacity=alt.FillOpacityValue(1, condition={"test": "datum.few", "value": 0}),
             tooltip=[
                 tip("class:N"),
                 tip("prediction:N"),
@@ -116,7 +116,7 @@ def _feature_chart(finding: Finding) -> Any:
             x=alt.X("rank:O"),
             y=class_axis(order),
             text=alt.Text("feature:Q"),
-            color=alt.condition("datum.frequency > 0.55", alt.value("white"), alt.value("black")),
+            color=alt.ColorValue("black", condition={"test": "datum.frequency > 0.55", "value": "white"}),
         )
     )
     return alt.layer(cells, numbers)

@@ -49,6 +49,9 @@ def _chart(finding: Finding) -> Any:
     if not numbered:
         return cells
     text = rows.mark_text(fontSize=11).encode(
-        x=x, y=y, text=alt.Text("text:N"), color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))
+        x=x,
+        y=y,
+        text=alt.Text("text:N"),
+        color=alt.ColorValue("black", condition={"test": "datum.dark", "value": "white"}),
     )
     return alt.layer(cells, text)

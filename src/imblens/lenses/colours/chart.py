@@ -54,7 +54,7 @@ def _chart(finding: Finding) -> Any:
         x=alt.X("middle:Q"),
         y=y,
         text=alt.condition("datum.share * width > datum.pixels", alt.Text("band:N"), alt.value("")),
-        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+        color=alt.ColorValue("black", condition={"test": "datum.dark", "value": "white"}),
     )
     return alt.layer(bars, names)
 

@@ -36,7 +36,7 @@ def _strengths(named: Any, classes: list[str]) -> Any:
         return cells
     numbers = rows.mark_text(fontSize=11).encode(
         text=alt.Text("strength:Q", format=".2f"),
-        color=alt.condition("datum.strength > 0.85", alt.value("white"), alt.value("black")),
+        color=alt.ColorValue("black", condition={"test": "datum.strength > 0.85", "value": "white"}),
     )
     return alt.layer(cells, numbers)
 

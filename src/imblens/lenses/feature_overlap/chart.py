@@ -49,6 +49,6 @@ def _strongest(finding: Finding) -> Any:
     highest = float(table["share"].max()) if table["share"].notna().any() else 1.0
     numbers = rows.mark_text(fontSize=11).encode(
         text=alt.Text("feature:O"),
-        color=alt.condition(f"datum.share > {0.85 * highest}", alt.value("white"), alt.value("black")),
+        color=alt.ColorValue("black", condition={"test": f"datum.share > {0.85 * highest}", "value": "white"}),
     )
     return alt.layer(cells, numbers)
