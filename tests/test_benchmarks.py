@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
 from benchmarks.science import label_suspects
+from benchmarks.speed import __main__ as speeds
+from benchmarks.speed import _stages
 from benchmarks.speed._measure import Times, row
 from benchmarks.targets import __main__ as targets
 from benchmarks.targets import speed
@@ -18,6 +23,7 @@ from benchmarks.targets._row import Row
 
 from imblens.run import neighbour_graph
 
+ROOT = Path(__file__).parents[1]
 WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "report_mb": 3.0, "recall": 0.99}
 
 
@@ -152,3 +158,41 @@ def test_laws_of_growth_find_the_exponent_and_what_does_not_grow(p: float) -> No
     assert found[-1].p - found[0].p < 0.7
     few = growth.laws(rows[:3], [20 + 5 * (n / 1e4) ** p for n in rows[:3]])
     assert few[-1].p - few[0].p > found[-1].p - found[0].p
+
+
+def test_time_of_a_part_does_not_hold_that_of_parts_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 4.0, 6.0])
+    monkeypatch.setattr("benchmarks.speed._stages.time.process_time", lambda: next(clock))
+    watch = _stages.Stopwatch()
+    inner = watch.of(_stages.package_of, lambda name: name)
+    assert watch.of("outer", lambda: inner("scipy.stats"))() == "scipy.stats"
+    assert watch.seconds == {"outer": 3.0, _stages.PACKAGES["scipy"]: 3.0}
+
+
+def test_the_profile_lists_parts_by_time_and_sums_up_small_ones() -> None:
+    lines = _stages.table({"read": 0.25, "search": 75.0, "write": 24.5, "start": 0.25}).splitlines()[2:]
+    assert lines == [
+        "| search | 75.00 | 75% |",
+        "| write | 24.50 | 24% |",
+        "| parts below 1% | 0.50 | 0% |",
+        "| all | 100.00 | 100% |",
+    ]
+
+
+def test_a_profiled_command_counts_imports_and_lenses(tmp_path: Path) -> None:
+    file, found = npz_of(tmp_path / "arrays.npz"), tmp_path / "seconds.json"
+    words = ["audit", str(file), "--out", str(tmp_path / "audit"), "--lens", "archetypes"]
+    code = subprocess.run([sys.executable, "-m", "benchmarks.speed._stages", found, *words], check=True, cwd=ROOT)
+    seconds = json.loads(found.read_text())
+    assert code.returncode == 0 and (tmp_path / "audit" / "report.html").is_file()
+    wanted = {*_stages.PARTS.values(), *_stages.PACKAGES.values(), "lens archetypes", _stages.OWN, _stages.DRAWING}
+    without = {
+        _stages.PARTS[f"imblens.lenses.{fit}"]
+        for fit in ("label_suspects.evidence:_Heads._fit_folds", "headroom.measure:both_heads")
+    }
+    assert wanted - without <= set(seconds)
+
+
+def test_only_arrays_have_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    assert speeds.main(["startup", "--profile"]) == 2
+    assert "--profile is of arrays alone" in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""python -m benchmarks.speed [NAME ...]: print the comparisons of those modules (all of them, without a name)."""
+"""python -m benchmarks.speed [NAME ...]: print the comparisons of those modules (all of them, without a name).
+
+python -m benchmarks.speed arrays --profile: print where the processor seconds go instead.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,18 @@ import benchmarks.speed as here
 def main(names: list[str]) -> int:
     """Measure and print a Markdown table; rows appear as they are measured."""
     known = sorted(module.name for module in pkgutil.iter_modules(here.__path__) if not module.name.startswith("_"))
+    profiled = "--profile" in names
+    names = [name for name in names if name != "--profile"]
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"error: no benchmark {unknown[0]!r}\nhint: known: {', '.join(known)}", file=sys.stderr)
         return 2
+    if profiled and names != ["arrays"]:
+        print("error: --profile is of arrays alone\nhint: python -m benchmarks.speed arrays --profile", file=sys.stderr)
+        return 2
+    if profiled:
+        print(importlib.import_module("benchmarks.speed.arrays").profile())
+        return 0
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}\n")
     print("| operation | size | imblens | other | other's time | ratio | quartiles | target |")
     print("|---|---|---|---|---|---|---|---|")
