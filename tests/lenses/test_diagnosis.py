@@ -139,7 +139,7 @@ def test_a_label_that_is_ranked_badly_needs_data_and_no_threshold() -> None:
     assert finding.charts()["diagnosis"].to_dict()["layer"]
     assert finding.summary == {
         "first_causes": {"ranking": 3},
-        "judged": ["ranking", "threshold", "overlap", "few_examples", "shortcut"],
+        "judged": ["ranking", "threshold", "overlap", "few_examples", "shortcut", "label_noise", "uncovered_range"],
     }
 
 

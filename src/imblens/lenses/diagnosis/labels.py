@@ -7,7 +7,8 @@ from typing import Any
 
 from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
-from imblens.lenses.diagnosis.label_reasons import label_reasons
+from imblens.lenses.diagnosis.label_defects import label_defects, left
+from imblens.lenses.diagnosis.label_reasons import Reason, label_reasons
 from imblens.lenses.ranking import ranking
 from imblens.run import Run
 
@@ -16,24 +17,48 @@ THRESHOLD_MATTERS = 0.1  # recall gained by the label's own threshold from which
 TOO_MANY = 0.5  # false-positive rate above which 0.5 is too low
 LABEL_CAUSES = ("ranking", "threshold")
 LABEL_REASONS = ("overlap", "few_examples", "shortcut")
+LABEL_DEFECTS = ("label_noise", "uncovered_range")
+NOTABLE = 0.25  # strength below which a defect is not named, and a reason that defects explain in part
 Row = tuple[str, float, str, float, str, str]  # class, accuracy, cause, strength, evidence, treatment
 
 
 def label_rows(run: Run) -> list[Row]:
-    """Rows per label: what is at fault, ranking or threshold, then possible reasons; or "none found", or "too few to tell"."""
+    """Rows per label: what is at fault, ranking or threshold, then possible reasons; or "none found", or "too few to tell".
+
+    Defects of the training data are named even where nothing is at fault.
+    """
     found = ranking(run).tables
     ranks, thresholds = (_by_class(found.get(name)) for name in ("ranking", "ranking_thresholds"))
     recalls = _by_class(class_accuracy(run).tables["class_accuracy"])
-    reasons = label_reasons(run)
+    reasons, defects = label_reasons(run), _defects(run)
     rows: list[Row] = []
     for name in run.classes:
         accuracy, first = float(recalls[name]["accuracy"]), _cause(ranks[name], thresholds.get(name, {}), recalls[name])
-        rows.append((name, accuracy, *first))
-        at_fault = first[0]
-        for reason in reasons.get(name, []) if at_fault in LABEL_CAUSES else []:
-            if at_fault == "ranking" or reason[0] != "few_examples":  # a threshold can be moved with few examples
-                rows.append((name, accuracy, *reason))
+        known = defects.get(name, [])
+        if first[0] in LABEL_CAUSES:
+            known = known + _less_explained(reasons.get(name, []), known, first[0])
+        if first[0] in LABEL_CAUSES or not known:
+            rows.append((name, accuracy, *first))
+        rows += [(name, accuracy, *reason) for reason in sorted(known, key=lambda reason: -reason[1])]
     return rows
+
+
+def _less_explained(reasons: list[Reason], defects: list[Reason], at_fault: str) -> list[Reason]:
+    """Reasons less what defects of the label explain of them; a threshold can be moved with few examples."""
+    found: list[Reason] = []
+    for cause, strength, text, treatment in reasons:
+        share = left(cause, {defect[0]: defect[1] for defect in defects})
+        if (cause, at_fault) != ("few_examples", "threshold") and (share == 1 or strength * share >= NOTABLE):
+            found.append((cause, round(strength * share, 3), text, treatment))
+    return found
+
+
+def _defects(run: Run) -> dict[str, list[Reason]]:
+    found: dict[str, list[Reason]] = {}
+    for name, defect in label_defects(run):
+        if defect[1] >= NOTABLE:
+            found.setdefault(name, []).append(defect)
+    return found
 
 
 def _by_class(table: Any) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,8 @@ from imblens.errors import NotApplicable
 from imblens.lenses._contract import Finding, lens
 from imblens.lenses.diagnosis.advice import advice
 from imblens.lenses.diagnosis.causes import CAUSES, strengths
-from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_REASONS, Row, label_rows
+from imblens.lenses.diagnosis.label_defects import not_judged
+from imblens.lenses.diagnosis.labels import LABEL_CAUSES, LABEL_DEFECTS, LABEL_REASONS, Row, label_rows
 from imblens.lenses.diagnosis.measures import MEASURES, class_recall
 from imblens.run import Run, class_groups, head_balance
 
@@ -74,6 +75,15 @@ def diagnosis(run: Run) -> Finding:
     few_examples: less than half as many positives as the median label (groups with positives, where known), and weakly ranked.
     shortcut: as above, of instances that have the label.
 
+    Two defects of the training data are named even where nothing is at fault:
+
+    label_noise: as above, of the label's positives or its negatives, scored by linear discriminants of one against the
+        other. 0 at the 97.5% quantile of z over permutations of training and test instances (groups, where known), and at
+        least 1.2 above the median of the other labels; 1 at one more.
+    uncovered_range: as above, of the label's positives, in a region where training has few. 0 at 2% plus twice the
+        reference: the largest share of a held-out part of its training positives (whole groups), or that of its
+        negatives or of the other labels (median), the smaller of the two, where it is larger. 1 at 5% plus that.
+
     Args:
         run: with predictions; a multi-label run also with a test split. What cannot be measured (no colours, or no test
             split in a single-label run) is left out and reported in the notes.
@@ -92,10 +102,10 @@ def diagnosis(run: Run) -> Finding:
         nearest-neighbour two-sample tests (Schilling 1986, Multivariate two-sample tests based on nearest neighbors).
         Clusters: normalised cut (Shi and Malik 2000, Normalized cuts and image segmentation).
     """
-    judged, notes = [*LABEL_CAUSES, *LABEL_REASONS], list[str]()
+    judged, notes = [*LABEL_CAUSES, *LABEL_REASONS, *LABEL_DEFECTS], list[str]()
     if run.task == "multilabel":
         try:
-            rows = label_rows(run)
+            rows, notes = label_rows(run), not_judged(run)
         except NotApplicable as reason:
             raise NotApplicable(f"diagnosis: {reason.message.split(': ', 1)[-1]}") from None
     else:

@@ -46,7 +46,7 @@ def _error_weight(run: Run) -> NDArray[np.float64]:
     return np.nan_to_num(np.minimum(1.0, (1.0 - class_recall(run)) / ERRORS_FOR_FULL_WEIGHT), nan=1.0)
 
 
-def _between(value: float, nothing: float, clear: float) -> float:
+def between(value: float, nothing: float, clear: float) -> float:
     """0 at `nothing`, 1 at `clear`, linear between."""
     return float(np.clip((value - nothing) / (clear - nothing), 0.0, 1.0))
 
@@ -114,7 +114,7 @@ def _few_examples(run: Run) -> Seen:
     errors = _error_weight(run)
     return {
         label: (
-            _between(float(np.log10(times)), float(np.log10(2.0)), float(np.log10(40.0))) * errors[label],
+            between(float(np.log10(times)), float(np.log10(2.0)), float(np.log10(40.0))) * errors[label],
             f"it has {counted(counts[label], 'training instance')}, {ratio(times)}x fewer than {largest}.",
         )
         for label, times in enumerate(imbalance(counts))
@@ -146,7 +146,7 @@ def _overlap(run: Run) -> Seen:
     for label, (share, other) in worst.items():
         usual = others.median(label, other)
         nothing = max(0.1, usual)
-        strength = 0.8 * _between(share, nothing, nothing + 0.15) + 0.2 * _between(share, 0.3, 0.45)
+        strength = 0.8 * between(share, nothing, nothing + 0.15) + 0.2 * between(share, 0.3, 0.45)
         found[label] = (
             strength * weights[label],
             f"it overlaps with {run.classes[other]}: wherever the boundary between the two is drawn, about "
@@ -212,7 +212,7 @@ def _uncovered(run: Run) -> Seen:
         label: (
             _region_strength(region, shares.median(label)) if region.absent else 0.0,
             f"{percent(region.share)} of its test instances lie where it has hardly any training instance "
-            f"({USUAL}: {percent(shares.median(label))}){_accuracy_text(region)}.",
+            f"({USUAL}: {percent(shares.median(label))}){accuracy_text(region)}.",
         )
         for label, region in found.items()
     }
@@ -229,23 +229,24 @@ def _usual_shares(run: Run, found: Mapping[int, regions.Region]) -> Alike:
 
 def _region_strength(region: regions.Region, usual: float) -> float:
     """Strength of a region that training covers less: share beyond the other classes' and chance, and accuracy lost."""
-    return _thin(region, usual) * _harm_weight(region, 1.0)
+    return _thin(region, usual) * harm_weight(region, 1.0)
 
 
 def _thin(region: regions.Region, usual: float) -> float:
     """Strength of the evidence that training covers a part of a class less: share beyond the other classes' and chance."""
-    return _between(region.share, 0.02 + 2 * usual, 0.05 + 2 * usual)
+    return between(region.share, 0.02 + 2 * usual, 0.05 + 2 * usual)
 
 
-def _harm_weight(region: regions.Region, errors: float) -> float:
+def harm_weight(region: regions.Region, errors: float) -> float:
     """Weight of a region, 1 where it costs much accuracy; where it costs none, half that of the class's errors."""
-    return HARMLESS * errors + (1 - HARMLESS * errors) * _between(region.harm, 0.0, HARM)
+    return HARMLESS * errors + (1 - HARMLESS * errors) * between(region.harm, 0.0, HARM)
 
 
-def _accuracy_text(region: regions.Region) -> str:
+def accuracy_text(region: regions.Region, what: str = "accuracy") -> str:
+    """Accuracy, or another measure, in a region and elsewhere, as the end of a sentence; "" where unknown."""
     if not np.isfinite(region.accuracy):
         return ""
-    return f"; accuracy there is {percent(region.accuracy)}, elsewhere {percent(region.elsewhere)}"
+    return f"; {what} there is {percent(region.accuracy)}, elsewhere {percent(region.elsewhere)}"
 
 
 def _sub_concepts(run: Run) -> Seen:
@@ -257,10 +258,10 @@ def _sub_concepts(run: Run) -> Seen:
     for label, region in of_class.items():
         usual = cuts.median(label)
         found[label] = (
-            _between(-region.cut, -0.7 * usual, -0.35 * usual) * _harm_weight(region, errors[label]),
+            between(-region.cut, -0.7 * usual, -0.35 * usual) * harm_weight(region, errors[label]),
             f"{percent(region.trained)} of its training instances form a separate cluster (links to the rest: "
             f"{percent(region.cut)} of what chance gives; median of the other classes: {percent(usual)})"
-            f"{_accuracy_text(region)}.",
+            f"{accuracy_text(region)}.",
         )
     try:
         thin = regions.uncovered(run)
@@ -276,7 +277,7 @@ def _sub_concepts(run: Run) -> Seen:
             found[label] = (
                 strength,
                 f"{percent(region.share)} of its test instances lie where training has few of it "
-                f"({USUAL}: {percent(usual)}){_accuracy_text(region)}.",
+                f"({USUAL}: {percent(usual)}){accuracy_text(region)}.",
             )
     return found
 
@@ -293,7 +294,7 @@ def _label_noise(run: Run) -> Seen:
         covered = _thin(thin[label], shares.median(label)) if label in thin else 0.0
         source = "other classes" if one.source is None else run.classes[one.source]
         seen[label] = (
-            _between(one.z, nothing, nothing + 1.0) * (1 - THIN_EXPLAINS * covered),
+            between(one.z, nothing, nothing + 1.0) * (1 - THIN_EXPLAINS * covered),
             f"about {percent(one.share)} of its {counted(run.train.class_counts[label], 'training instance')} look like "
             f"{source} and not like its test instances (z {one.z:.1f}, median of the other classes {usual:.1f}).",
         )
@@ -306,7 +307,7 @@ def _few_features(run: Run) -> Seen:
     errors = _error_weight(run)
     return {
         label: (
-            _between(1 - value / middle, 0.45, 0.85) * errors[label],
+            between(1 - value / middle, 0.45, 0.85) * errors[label],
             f"it relies on {value:.1f} effective features, the median class on {middle:.1f}.",
         )
         for label, value in enumerate(numbers)
@@ -318,7 +319,7 @@ def _shortcut(run: Run) -> Seen:
     """The cue that holds most of a class's evidence, where removing it costs accuracy."""
     found: Seen = {}
     for row in relied_on(shortcuts(run).tables["shortcuts"]).to_dict("records"):
-        strength = _between(row["drop_low"], 0.0, 0.3)
+        strength = between(row["drop_low"], 0.0, 0.3)
         found.setdefault(run.classes.index(row["class"]), (strength, f"{evidence(row)}"))
     return found
 
@@ -343,7 +344,7 @@ def _shortcut_colours(run: Run) -> Seen:
         if excess > highest.get(label, 0.0):
             highest[label] = excess
             found[label] = (
-                _between(excess, 0.15, 0.45),
+                between(excess, 0.15, 0.45),
                 f"{percent(row.share)} of its most salient pixels are {row.band}, in the other classes {percent(row.others)}.",
             )
     return found

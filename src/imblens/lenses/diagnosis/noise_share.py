@@ -75,12 +75,23 @@ def _end(
 
 def _profile(trained: Floats, held: Floats, n: int, m: int, shapes: Floats, shares: Floats) -> Floats:
     """(S,) log-likelihood of each shape with its share, at the best factor and the best b, up to a constant."""
+    return profile(trained, held, n, m, FACTORS[:, None], (shares[:, None] * shapes)[:, None, :])
+
+
+def profile(trained: Floats, held: Floats, n: Floats | int, m: Floats | int, factor: Floats, added: Floats) -> Floats:
+    """(..., S) log-likelihood at the best factor and the best b, up to a constant.
+
+    Args:
+        trained, held: (..., 1, 1, J) counts; (J,) for one table.
+        n, m: (..., 1, 1, 1) instances of both splits.
+        factor: (F, 1).
+        added: (S, 1, J) share of wrong labels times the source's share of each cell.
+    """
     from scipy.special import xlogy
 
-    factor, added = FACTORS[:, None], (shares[:, None] * shapes)[:, None, :]  # (F, 1), (S, 1, J)
     total = n * factor + m
     linear = total * added - factor * (trained + held)
     b = (np.sqrt(linear**2 + 4 * total * factor * held * added) - linear) / (2 * total * factor)
     expected = factor * b + added
-    value = xlogy(trained, expected) + xlogy(held, b) - n * expected - m * b  # (S, F, J)
-    return np.asarray(value.sum(axis=2).max(axis=1))
+    value = xlogy(trained, expected) + xlogy(held, b) - n * expected - m * b  # (..., S, F, J)
+    return np.asarray(value.sum(axis=-1).max(axis=-1))

@@ -12,6 +12,8 @@ from imblens.errors import NotApplicable
 from imblens.lenses.diagnosis.scores import held_out, in_canonical_order
 from imblens.run import Run, Split, nearest
 
+Rows = NDArray[np.int64]
+
 NEIGHBOURS, ALONE = 15, 2  # among 15 neighbours from equally many of both splits, 2 or fewer are training instances
 MOST, FEWEST = 1000, 50  # instances of a class and split
 AROUND = 10  # held-out neighbours that decide whether a place lies in the region of those that lie alone
@@ -74,19 +76,32 @@ def _uncovered(run: Run) -> dict[int, Region]:
     found = {}
     trained, tested = run.train.class_counts, split.class_counts
     for label in np.flatnonzero(np.minimum(trained, tested) >= FEWEST).tolist():
-        n = int(min(trained[label], tested[label], MOST))
-        rows = in_canonical_order(split, n, label)
+        rows = in_canonical_order(split, min(trained[label], MOST), label)
         own = in_canonical_order(run.train, MOST_COUNTED, label)
-        near = np.asarray(run.train.features[own], dtype=np.float64)
-        test = np.asarray(split.features[rows], dtype=np.float64)
-        others = _others(nearest(np.concatenate([test, near[:n]]), test, NEIGHBOURS + 1)[0], NEIGHBOURS)
-        alone = (others >= n).sum(axis=1) <= ALONE
-        alone &= _of_several_groups(split, rows[alone])
-        share = float(alone.mean())
-        density, absent = _density(alone, test, near)
-        thin = not absent and THIN * share * len(own) >= EXPECTED
-        found[label] = Region(share, density * share, *_accuracies(correct, rows, alone), absent, thin)
+        found[label] = lone_region(run.train, own, split, rows, correct)
     return found
+
+
+def lone_region(train: Split, own: Rows, split: Split, rows: Rows, correct: NDArray[np.bool_] | None) -> Region:
+    """Return the held-out instances that have hardly a training instance nearby; see `uncovered`.
+
+    Args:
+        train, own: training instances, as rows in an order that does not depend on that of the split; as many as there
+            are held-out ones are searched for neighbours, all are counted.
+        split, rows: held-out instances.
+        correct: whether each instance of the held-out split is classified correctly; None where unknown.
+    """
+    n = int(min(len(own), len(rows)))
+    rows = rows[:n]
+    near = np.asarray(train.features[own], dtype=np.float64)
+    test = np.asarray(split.features[rows], dtype=np.float64)
+    others = _others(nearest(np.concatenate([test, near[:n]]), test, NEIGHBOURS + 1)[0], NEIGHBOURS)
+    alone = (others >= n).sum(axis=1) <= ALONE
+    alone &= _of_several_groups(split, rows[alone])
+    share = float(alone.mean())
+    density, absent = _density(alone, test, near)
+    thin = not absent and THIN * share * len(own) >= EXPECTED
+    return Region(share, density * share, *_accuracies(correct, rows, alone), absent, thin)
 
 
 def _density(alone: NDArray[np.bool_], test: NDArray[np.float64], near: NDArray[np.float64]) -> tuple[float, bool]:

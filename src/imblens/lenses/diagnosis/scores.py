@@ -84,7 +84,7 @@ def _scored(run: Run, *, pooled: bool) -> tuple[Sample, Sample]:
         else group_folds(split.groups[rows], FOLDS)
         for split, rows, values in zip((run.train, held_out(run)), both, labels, strict=True)
     ]
-    reduce = _reduction(features[0])
+    reduce = reduction(features[0])
     reduced = [reduce(values) for values in features]
     log_p = [np.empty((len(rows), run.n_classes), np.float32) for rows in both]
     for fold in range(FOLDS):
@@ -121,7 +121,7 @@ def _content(split: Split) -> NDArray[np.uint64]:
     return content_keys(split.features, np.arange(len(split)))
 
 
-def _reduction(features: NDArray[Any]) -> Callable[[NDArray[Any]], Floats]:
+def reduction(features: NDArray[Any]) -> Callable[[NDArray[Any]], Floats]:
     """Return what centres features and keeps the leading principal axes, where there are many."""
     mean = features.mean(axis=0, dtype=np.float64)
     if features.shape[1] <= DIMENSIONS:
