@@ -211,11 +211,20 @@ def jobs(paths: Sequence[str | Path], *, quick: bool, seeds: Sequence[int] | Non
         InputError: two networks have one name.
     """
     chosen = tuple(seeds or (SEEDS[:1] if quick else SEEDS))
+    found = absolute(paths)
+    return [PlantedArrays(path, plant, seed, advice=not quick) for seed in chosen for path in found for plant in PLANTS]
+
+
+def absolute(paths: Sequence[str | Path]) -> list[str]:
+    """Return absolute paths of networks.
+
+    Raises:
+        InputError: two networks have one name.
+    """
     stems = [Path(path).stem for path in paths]
     if len(set(stems)) < len(stems):
         raise InputError("two of the networks have one file name.", hint="Rename one.")
-    found = [str(Path(path).expanduser().resolve()) for path in paths]
-    return [PlantedArrays(path, plant, seed, advice=not quick) for seed in chosen for path in found for plant in PLANTS]
+    return [str(Path(path).expanduser().resolve()) for path in paths]
 
 
 def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -180,18 +180,19 @@ def _thinned(left: float) -> Callable[[Arrays, np.random.Generator], Plant]:
 
     def plant(arrays: Arrays, rng: np.random.Generator) -> Plant:
         label = int(rng.choice(_some(large(arrays), "a class")))
-        inside = rng.permutation(arrays.rows(label)[_part(arrays, label, rng)])
+        own = arrays.rows(label)
+        inside = rng.permutation(own[part_of(arrays.train[own], rng)])
         kept = arrays.without(inside[round(left * len(inside)) :])
         return Plant(kept, arrays, (arrays.classes[label],))
 
     return plant
 
 
-def _part(arrays: Arrays, label: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which training rows of a class lie in one of its parts: a cluster, or an end of a principal axis, by chance."""
+def part_of(own: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which of (n, D) features lie in one of their parts: a cluster, or an end of a principal axis, by chance."""
     from sklearn.cluster import KMeans
 
-    own = np.asarray(arrays.train[arrays.rows(label)], dtype=np.float64)
+    own = np.asarray(own, dtype=np.float64)
     if rng.random() < 0.5:
         found = KMeans(GROUPS, n_init=4, random_state=int(rng.integers(2**31))).fit_predict(own)
         sizes = np.bincount(found, minlength=GROUPS)

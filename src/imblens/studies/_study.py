@@ -22,8 +22,7 @@ from imblens.studies import (
     _grid,
     _networks,
     _planted,
-    _planted_arrays,
-    _planted_images,
+    _planting,
     _tables,
 )
 from imblens.studies._figures import FIGURES
@@ -276,7 +275,7 @@ def _fragile(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | Non
 def _of_planted(
     arrays: Sequence[str | Path], data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None
 ) -> Study:
-    where: Any = _planted_arrays if arrays else _planted_images if data else _planted
+    where = _planting.planting(arrays, data)
     given = [arrays] if arrays else [data] if data else []
     jobs = where.jobs(*given, quick=quick, seeds=seeds)
     return Study(
