@@ -40,7 +40,7 @@ def diagnosis(run: Run) -> Finding:
         that training covers thinly, where there is one.
     uncovered_range: share of test instances of the class with at most 2 training instances among the 15 nearest others,
         from as many training as test instances; chance gives 0.4%. 0 at 2% plus twice the reference, 1 at 5% plus that.
-        The reference is the median over the three other classes of the most similar size.
+        The reference is the median over the two next larger and the two next smaller classes.
         Where training has practically none of that region (less than 3% to 5.5% of the density of the test split) it is
         uncovered, elsewhere a sub-concept.
     few_features: one minus the class's effective number of features over the median class's: 0 at 0.45, 1 at 0.85, times

@@ -29,7 +29,7 @@ THIN_EXPLAINS = (
     0.9  # share of the evidence on wrong labels that a part of the class which training covers less explains
 )
 OTHERS = 3  # other classes that a reference needs; with fewer, the usual value of trained networks is taken
-USUAL = "median of the classes of the most similar size"
+USUAL = "median of classes of similar size"
 USUAL_Z, USUAL_CUT = 1.4, 0.2  # medians over classes without a planted cause
 LEAST_Z, ABOVE_Z = 2.6, 1.2  # evidence on wrong labels counts from there, and from so far above the other classes'
 
@@ -82,29 +82,30 @@ class Others:
 
 
 class Alike:
-    """Medians over the three other classes of the most similar size; classes at one distance in size count alike.
+    """Medians over other classes of similar size: the two next larger and the two next smaller ones.
+
+    At either end, four of the other side; all classes of one size count alike.
 
     Example:
         >>> shares = Alike({0: 0.0, 1: 0.0, 2: 0.1, 3: 0.3, 4: 0.4, 5: 0.5}, np.array([900, 400, 200, 100, 90, 80]))
-        >>> shares.median(5), shares.median(0)
-        (0.3, 0.1)
+        >>> shares.median(5), shares.median(3), shares.median(0)
+        (0.2, 0.25, 0.2)
     """
 
     def __init__(self, values: Mapping[int, float], sizes: NDArray[np.int64]) -> None:
         """Take the values by class, and (C,) training instances of every class."""
         self._values, self._labels = values, sorted(values, key=lambda label: sizes[label])
-        self._sizes = np.log(np.maximum(sizes[np.array(self._labels, dtype=np.int64)], 1))
+        self._sizes = sizes[np.array(self._labels, dtype=np.int64)]
         self._place = {label: place for place, label in enumerate(self._labels)}
 
     def median(self, label: int) -> float:
         """Return the median for the reference of a class; 0 with fewer than three others."""
-        if len(self._labels) <= OTHERS:
+        n = len(self._labels)
+        if n <= OTHERS:
             return 0.0
-        place = self._place[label]
-        size = self._sizes[place]
-        near = np.delete(self._sizes, place)[max(0, place - OTHERS) : place + OTHERS]
-        reach = np.sort(np.abs(near - size))[OTHERS - 1] + 1e-9
-        low, high = np.searchsorted(self._sizes, (size - reach, size + reach))
+        first = max(0, min(self._place[label] - 2, n - 5))
+        ends = self._sizes[[first, min(first + 4, n - 1)]]
+        low, high = np.searchsorted(self._sizes, ends[0]), np.searchsorted(self._sizes, ends[1], side="right")
         return float(np.median([self._values[other] for other in self._labels[low:high] if other != label]))
 
 
