@@ -10,6 +10,7 @@ import pytest
 from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Run
 from imblens.treatments import cross_validated, treat
+from imblens.treatments._best import memorised_tau
 from imblens.treatments._choose import Candidate, Score, Trial, class_mean, class_mean_error
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
 
@@ -159,7 +160,7 @@ def memorised(counts: tuple[int, ...] = (300, 90, 40, 25), **more: object) -> Ru
 def test_on_memorised_features_best_takes_what_transfers() -> None:
     better = treat(memorised(), "best")
     facts = better.meta["treatment"]["facts"]
-    assert (facts["applied"], facts["applied_options"]["k_neighbors"]) == ("eos", 200)
+    assert facts["applied"] == "logit_adjustment"
     assert facts["verdict"].startswith("best: the network has memorised its training features")
     assert min(row["balanced_accuracy"] for row in facts["tried"]) > 0.9
     assert "Hold out instances to choose on" in facts["verdict"]
@@ -182,12 +183,20 @@ def test_a_memorised_head_is_kept_without_evidence_for_a_change(run: Run, reason
 
 def test_best_on_memorised_features_without_a_head_makes_one() -> None:
     facts = treat(memorised(head=None), "best").meta["treatment"]["facts"]
-    assert facts["applied"] == "eos" and "there is no head to keep" in facts["verdict"]
+    assert facts["applied"] == "refit" and "there is no head to correct" in facts["verdict"]
 
 
-def test_best_on_memorised_features_refits_where_eos_cannot_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imblens.treatments._best.LIST", (("refit", {"l2": 0.1}), ("logit_adjustment", {"tau": 1.0})))
-    assert treat(memorised(), "best").meta["treatment"]["facts"]["applied"] == "refit"
+def test_what_a_memorised_head_is_adjusted_by_grows_with_its_confidence() -> None:
+    logits = np.array([[4.0, 0, 0], [8, 0, 0], [6, 0, 0], [0, 3, 1], [1, 0, 10.0]])  # margins 4, 8, 6; 2; 9
+    run = Run.from_arrays(train=(np.eye(5), [0, 0, 0, 1, 2], logits), classes=["a", "b", "c"])
+    assert memorised_tau(run) == pytest.approx((6 + 2 + 9) / 3 / 5, abs=0.01)
+    taus = []
+    for scale in (0.1, 0.15):
+        run = memorised()
+        assert run.head is not None
+        run = run.with_head(replace(run.head, weight=run.head.weight * scale, bias=run.head.bias * scale))
+        taus.append(treat(run, "best").meta["treatment"]["facts"]["applied_options"]["tau"])
+    assert 0.25 < taus[0] < 2 and taus[1] == pytest.approx(1.5 * taus[0], abs=0.02)
 
 
 def test_the_first_of_equals_is_refit_at_its_best_penalty() -> None:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from imblens.base.options import Option
 from imblens.base.wording import listed
 from imblens.errors import InputError, NotApplicable
@@ -33,7 +36,10 @@ LIST: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("ncm", {}),
 )
 PREFERRED = "refit"  # applied unless another beats it by more than the noise
-MEMORISED_CHOICE: tuple[str, Mapping[str, Any]] = ("eos", {"k_neighbors": 200})
+CONFIDENT = (
+    5.0  # training margin of a memorised network, in nats, for which logit_adjustment subtracts the log prior once
+)
+STRONGEST = 3.0  # tau that is applied to one, at most
 UNEVEN = 1.5  # largest class over the smallest, from which a head is expected to favour large classes
 
 
@@ -57,8 +63,8 @@ def best(
     With `validation`, every candidate is fitted on the training split and judged there. Without, candidates that make a
     head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
     has memorised them (balanced accuracy of the cross-validated heads 0.95 or more), they show no order of candidates:
-    `eos` with 200 neighbours is applied, which gained most on the memorised networks of real images that this was chosen on
-    among treatments that lost on none, except to a head that is balanced. Where it cannot be applied, `refit` is.
+    `logit_adjustment` is applied, except to a head that is balanced, with tau = a fifth of the margin of training instances
+    (`memorised_tau`). Without a head, `refit` makes one.
 
     `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
@@ -137,15 +143,30 @@ def _for_memorised(
     if run.head is not None and (balance.balanced or even):
         reason = balance.reason if balance.balanced else "classes are of similar size"
         return trial.candidates[0], f"{where}; {reason}, so it stays. Hold out instances to choose on (`validation`)."
-    works = {c.label for c, score in zip(trial.candidates, trial.scores, strict=True) if not score.failed}
-    for name, shown in (MEMORISED_CHOICE, (PREFERRED, {})):
-        treatment = find(name)
-        chosen = Candidate(treatment, treatment.check({**shown, "random_state": options["random_state"]}), shown)
-        if chosen.label in works:
-            break
-    reason = "there is no head to keep" if run.head is None else balance.reason
-    sentence = f"{chosen.label} is applied, as on other memorised networks, since {reason}"
-    return chosen, f"{where}; {sentence}. Hold out instances to choose on (`validation`)."
+    name, shown = (PREFERRED, {}) if run.head is None else ("logit_adjustment", {"tau": memorised_tau(run)})
+    treatment = find(name)
+    chosen = Candidate(treatment, treatment.check({**shown, "random_state": options["random_state"]}), shown)
+    reason = f"by the confidence in training instances, since {balance.reason}"
+    if run.head is None:
+        reason = "since there is no head to correct"
+    return chosen, f"{where}; {chosen.label} is applied, {reason}. Hold out instances to choose on (`validation`)."
+
+
+def memorised_tau(run: Run) -> float:
+    """Return the tau of `logit_adjustment` for a network that has memorised its training instances.
+
+    The margin of an instance is the logit of its class less the largest other. tau is the mean over classes of their median
+    margins, over 5, from 0.25 to 3. A network whose logits are all multiplied by a number then gives the same predictions,
+    which a fixed tau does not. The divisor was chosen on seven networks (`benchmarks.science.choosing`).
+    """
+    margins = []
+    for batch in run.train.batches(logits=True):
+        logits, rows = np.array(batch.logits, dtype=np.float64), np.arange(len(batch.labels))
+        own = logits[rows, batch.labels]
+        logits[rows, batch.labels] = -np.inf
+        margins.append(own - logits.max(axis=1))
+    of_class = pd.Series(np.concatenate(margins)).groupby(run.train.labels).median()
+    return round(float(np.clip(of_class.mean() / CONFIDENT, 0.25, STRONGEST)), 2)
 
 
 def _tied(trial: Trial, winner: int) -> list[int]:
