@@ -35,6 +35,11 @@ CHOSEN_ON = frozenset(  # networks that the rule of `best` was chosen on
         "digits-1",
         "digits-2",
         "eos_features_10",
+        "memorised-0",
+        "memorised-1",
+        "full-ce",
+        "digits-memorised-0",
+        "digits-memorised-1",
     )
 )
 ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
