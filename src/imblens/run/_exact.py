@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imblens.base.progress import tracked
 from imblens.base.threads import single_threaded_blas
 from imblens.run._candidates import Candidates, Columns
 from imblens.run._cells import Cells
 from imblens.run._engine import tasks, uses_ray
+from imblens.run._on_gpu import QUERIES, candidates_on, gpu_for
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces, starts
 
 PRODUCT_NUMBERS = 2**22  # in one product, and pairs of one block in float64
@@ -31,7 +33,7 @@ def search(space: Space, queries: Matrix, k: int, progress: Progress | None = No
     """The min(k, U) distinct rows nearest to each query, and their squared distances.
 
     With the engine "ray", a large search is split into tasks, each with a block of queries and the whole base, which
-    workers share.
+    workers share. A large search without it uses a GPU where PyTorch finds one; the result is the same.
 
     Args:
         space: what is searched in.
@@ -41,12 +43,15 @@ def search(space: Space, queries: Matrix, k: int, progress: Progress | None = No
     """
     k = min(k, len(space.base))
     indices, squared = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
-    cells = Cells.of(space, k, len(queries))
+    gpu = gpu_for(len(queries), *space.base.shape)
+    cells = Cells.of(space, k, 0 if gpu is not None else len(queries))
     cell = cells.of_rows(space, queries)
     rows = np.argsort(cell, kind="stable")  # queries of a cell side by side
     for dtype in (np.float32, np.float64):
         loose = [rows[:0]]
-        for part in _Search(Columns(space, cells, k, dtype), queries, cell).on_engine(rows, progress):
+        searching = _Search(Columns(space, cells, k, dtype), queries, cell)
+        on_gpu = gpu is not None and dtype is np.float32
+        for part in searching.on_gpu(gpu, rows, progress) if on_gpu else searching.on_engine(rows, progress):
             indices[part.rows], squared[part.rows] = part.indices, part.squared
             loose.append(part.loose)
         rows = np.concatenate(loose)
@@ -83,6 +88,19 @@ class _Search:
         for parts in _reported(done, len(blocks), len(rows), progress):
             yield from parts
 
+    def on_gpu(self, device: Any, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
+        """Search for those queries with products on a GPU; if it fails (its memory is full), here."""
+        blocks = [rows[start : start + QUERIES] for start in range(0, len(rows), QUERIES)]
+        scaled = (self._columns.scaled(self._queries[block]) for block in blocks)
+        pairs = candidates_on(device, self._columns, scaled)
+        done = 0
+        try:
+            for found in _reported(pairs, len(blocks), len(rows), progress):
+                yield self._measured(blocks[done], *found)
+                done += 1
+        except RuntimeError:  # of torch; those of other kinds come up again below
+            yield from self.on_engine(rows[done * QUERIES :], progress)
+
     def run(self, rows: Indices, progress: Progress | None = None) -> Iterator[_Found]:
         """Search for those queries, block by block, side by side in threads."""
         columns = self._columns
@@ -110,14 +128,17 @@ class _Search:
             yield from _reported(pool.map(work, blocks), len(blocks), len(rows), progress)
 
     def _block(self, rows: Indices, product: Matrix) -> _Found:
-        queries, k = self._queries[rows], self._columns.k
-        block = Candidates(self._columns, self._columns.scaled(queries), self._cell[rows], product)
-        row, column = block.search()
-        kept, loose = rows[~block.loose], rows[block.loose]
+        block = Candidates(self._columns, self._columns.scaled(self._queries[rows]), self._cell[rows], product)
+        return self._measured(rows, *block.search(), block.loose)
+
+    def _measured(self, rows: Indices, row: Indices, column: Indices, is_loose: NDArray[np.bool_]) -> _Found:
+        """Measure candidates: row of the block and row of the base, but for those of loose rows."""
+        k = self._columns.k
+        kept, loose = rows[~is_loose], rows[is_loose]
         if not kept.size:
             return _Found(kept, np.empty((0, k), np.int64), np.empty((0, k)), loose)
-        renumbered = np.cumsum(~block.loose) - 1
-        found = sorted_pairs(queries[~block.loose], self._columns.space.base, renumbered[row], column, k)
+        renumbered = np.cumsum(~is_loose) - 1
+        found = sorted_pairs(self._queries[kept], self._columns.space.base, renumbered[row], column, k)
         return _Found(kept, *found, loose)
 
 
@@ -160,7 +181,11 @@ def sorted_pairs(queries: Matrix, base: Matrix, row: Indices, column: Indices, k
     order = np.argsort(table, axis=1)
     ranked = np.take_along_axis(table, order, axis=1)
     tolerance = 4 * (base.shape[1] + 2) * 2.0**-53
-    near_tie = (ranked[:, :-1] >= (1 - tolerance) * ranked[:, 1:]) & np.isfinite(ranked[:, 1:])
+    last, following = (
+        ranked[:, :-1][:, :k],
+        ranked[:, 1:][:, :k],
+    )  # of others, those that are candidates depend on rounding
+    near_tie = (last >= (1 - tolerance) * following) & np.isfinite(following)
     order, ranked = order[:, :k], ranked[:, :k]
     found = np.take_along_axis(columns, order, axis=1)
     again = near_tie.any(axis=1)
