@@ -40,6 +40,8 @@ CHOSEN_ON = frozenset(  # networks that the rule of `best` was chosen on
         "full-ce",
         "digits-memorised-0",
         "digits-memorised-1",
+        "small-memorised-0",
+        "small-memorised-1",
     )
 )
 ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -63,8 +63,8 @@ def best(
     With `validation`, every candidate is fitted on the training split and judged there. Without, candidates that make a
     head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
     has memorised them (balanced accuracy of the cross-validated heads 0.95 or more), they show no order of candidates:
-    `logit_adjustment` is applied, except to a head that is balanced, with tau = a fifth of the margin of training instances
-    (`memorised_tau`). Without a head, `refit` makes one.
+    `logit_adjustment` is applied, except to a head that is balanced, with tau = a fifth of the margin of training instances,
+    at least 1 (`memorised_tau`). Without a head, `refit` makes one.
 
     `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
@@ -156,8 +156,9 @@ def memorised_tau(run: Run) -> float:
     """Return the tau of `logit_adjustment` for a network that has memorised its training instances.
 
     The margin of an instance is the logit of its class less the largest other. tau is the mean over classes of their median
-    margins, over 5, from 0.25 to 3. A network whose logits are all multiplied by a number then gives the same predictions,
-    which a fixed tau does not. The divisor was chosen on seven networks (`benchmarks.science.choosing`).
+    margins, over 5, at least 1 (the theoretical value) and at most 3: the more confident the network, the more the bias of
+    its logits towards large classes exceeds the log prior. Both bounds of this were chosen on the networks that
+    `benchmarks.science.choosing` names.
     """
     margins = []
     for batch in run.train.batches(logits=True):
@@ -166,7 +167,7 @@ def memorised_tau(run: Run) -> float:
         logits[rows, batch.labels] = -np.inf
         margins.append(own - logits.max(axis=1))
     of_class = pd.Series(np.concatenate(margins)).groupby(run.train.labels).median()
-    return round(float(np.clip(of_class.mean() / CONFIDENT, 0.25, STRONGEST)), 2)
+    return round(float(np.clip(of_class.mean() / CONFIDENT, 1.0, STRONGEST)), 2)
 
 
 def _tied(trial: Trial, winner: int) -> list[int]:
