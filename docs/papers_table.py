@@ -68,7 +68,7 @@ TEXT = """# The four papers
 
 Every table and figure of the papers, the command that makes it here, what was run on two cores, and how close it came. Studies
 print the published values beside ours. `--quick` is the size for two cores; without it a study has the paper's full schedule,
-which is for a GPU; one network was [trained on it](results/full-schedule.md) here. Numbers and their spread are in
+which is for a GPU; two networks were [trained on it](results/full-schedule.md) here. Numbers and their spread are in
 [results](results.md). `python -m docs.papers_table` writes this page from the registry of studies and `docs/papers.csv`.
 
 {table}
@@ -83,8 +83,9 @@ Studies draw published values; charts of `audit` and `compare` do not, and the v
 papers name among over-samplers, is there in feature space (`imblens treat --with adasyn`) and in pixel space
 (`--oversample adasyn`); no table of EOS has a row for it.
 
-Figures 6 and 8 of IML have a second panel, the same network trained with LDAM, which was not at hand here. These commands make
-both panels. `--drw` is as in Cao et al. 2019; IML does not state whether it is used.
+Figures 6 and 8 of IML have a second panel, the same network trained with LDAM. These commands make both panels; what
+they show here is among the results of the [full schedule](results/full-schedule.md). `--drw` is as in Cao et al. 2019; IML does
+not state whether it is used.
 
 ```
 imblens train cifar10 --root DIR --profile exp:100 --arch resnet32 --schedule cao200 --out CE
