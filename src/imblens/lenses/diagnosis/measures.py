@@ -94,19 +94,19 @@ class Alike:
 
     def __init__(self, values: Mapping[int, float], sizes: NDArray[np.int64]) -> None:
         """Take the values by class, and (C,) training instances of every class."""
-        self._values, self._labels = values, sorted(values, key=lambda label: sizes[label])
-        self._sizes = sizes[np.array(self._labels, dtype=np.int64)]
-        self._place = {label: place for place, label in enumerate(self._labels)}
+        labels = sorted(values, key=lambda label: sizes[label])
+        self._values, self._sizes = np.array([values[label] for label in labels]), sizes[np.array(labels, dtype=int)]
+        self._place = {label: place for place, label in enumerate(labels)}
 
     def median(self, label: int) -> float:
         """Return the median for the reference of a class; 0 with fewer than three others."""
-        n = len(self._labels)
+        n, place = len(self._values), self._place[label]
         if n <= OTHERS:
             return 0.0
-        first = max(0, min(self._place[label] - 2, n - 5))
+        first = max(0, min(place - 2, n - 5))
         ends = self._sizes[[first, min(first + 4, n - 1)]]
         low, high = np.searchsorted(self._sizes, ends[0]), np.searchsorted(self._sizes, ends[1], side="right")
-        return float(np.median([self._values[other] for other in self._labels[low:high] if other != label]))
+        return float(np.median(np.delete(self._values[low:high], place - low)))
 
 
 def _few_examples(run: Run) -> Seen:
@@ -229,12 +229,12 @@ def _usual_shares(run: Run, found: Mapping[int, regions.Region]) -> Alike:
 
 
 def _region_strength(region: regions.Region, usual: float) -> float:
-    """Strength of a region that training covers less: share beyond the other classes' and chance, and accuracy lost."""
+    """Strength of a region that training covers less: share beyond that of similar classes and chance, and accuracy lost."""
     return _thin(region, usual) * harm_weight(region, 1.0)
 
 
 def _thin(region: regions.Region, usual: float) -> float:
-    """Strength of the evidence that training covers a part of a class less: share beyond the other classes' and chance."""
+    """Strength of the evidence that training covers a part of a class less: share beyond similar classes and chance."""
     return between(region.share, 0.02 + 2 * usual, 0.05 + 2 * usual)
 
 
