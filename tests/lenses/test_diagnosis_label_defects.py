@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,12 @@ def test_a_label_with_too_few_positives_is_stated_as_not_judged() -> None:
         "Not judged: wrong positive labels of node",
         "Not judged: an uncovered range of node",
     ]
+
+
+def test_notes_state_how_many_instances_are_scored_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("imblens.lenses.diagnosis.label_scores"), "MOST_ROWS", 130)
+    notes = diagnosis(made(seed=7)).notes
+    assert notes and all("test instances among 130 and 130 that are scored)" in note for note in notes)
 
 
 def test_other_reasons_count_less_where_a_defect_leads_to_them() -> None:

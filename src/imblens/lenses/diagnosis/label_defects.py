@@ -10,9 +10,11 @@ from imblens.base.wording import FEW, counted, listed, percent
 from imblens.lenses.diagnosis.causes import LEADS_TO
 from imblens.lenses.diagnosis.label_noise import ABOVE_Z, HIGH, WrongValues, wrong_values
 from imblens.lenses.diagnosis.label_regions import CHANCE, LabelRegion, uncovered_labels
+from imblens.lenses.diagnosis.label_scores import scored_labels
 from imblens.lenses.diagnosis.measures import THIN_EXPLAINS, Others, accuracy_text, between, harm_weight
 from imblens.lenses.diagnosis.noise import FEWEST_HELD_OUT, FEWEST_TRAINED
 from imblens.lenses.diagnosis.regions import FEWEST
+from imblens.lenses.diagnosis.scores import held_out
 from imblens.run import Run, inputs_name
 
 Defect = tuple[str, float, str, str]  # cause, strength, evidence, treatment
@@ -85,6 +87,9 @@ def not_judged(run: Run) -> list[str]:
         {c for c, of in wrong_values(run).items() if any(one.present == side for one in of)} for side in (True, False)
     ]
     trained = f"fewer than {FEWEST_TRAINED} training or {FEWEST_HELD_OUT} test instances"
+    scored = [len(rows) for rows, _ in scored_labels(run)]
+    if scored[0] < len(run.train) or scored[1] < len(held_out(run)):
+        trained += f" among {scored[0]:,} and {scored[1]:,} that are scored"
     found = []
     for what, judged, needs in (
         ("wrong positive labels", sides[0], trained),
