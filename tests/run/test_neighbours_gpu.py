@@ -113,6 +113,12 @@ def test_a_gpu_is_used_for_large_searches_on_which_the_base_fits(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (4 * 2**30, 80 * 2**30))
     assert gpu_for(*large) is None
 
+    def broken() -> None:
+        raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    assert gpu_for(*large) is None
+
 
 def test_a_gpu_that_fails_half_way_costs_time_only(
     with_gpu: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch

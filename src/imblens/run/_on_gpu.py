@@ -21,7 +21,7 @@ DRIVER = Path("/dev/nvidiactl")
 
 
 def gpu_for(n_queries: int, n_rows: int, dim: int) -> Any | None:
-    """The GPU that a search is made on, as torch's device; None without one, for few pairs, or where the base does not fit.
+    """The GPU that a search is made on, as torch's device; None for few pairs, or without one that works and holds the base.
 
     PyTorch is loaded only where it is already, or where this machine has a driver of NVIDIA.
     """
@@ -29,11 +29,16 @@ def gpu_for(n_queries: int, n_rows: int, dim: int) -> Any | None:
         return None
     try:
         import torch
-    except ImportError:
+
+        if not torch.cuda.is_available():
+            return None
+        free, _ = torch.cuda.mem_get_info()
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ):  # torch without its libraries; a GPU that another process has to itself
         return None
-    if not torch.cuda.is_available():
-        return None
-    free, _ = torch.cuda.mem_get_info()
     needed = 4 * n_rows * (dim + 1) + 6 * 4 * TILE_NUMBERS
     return torch.device("cuda") if 2 * needed <= free else None
 
