@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
@@ -21,7 +22,7 @@ from benchmarks.targets import speed
 from benchmarks.targets._profile import hottest
 from benchmarks.targets._row import Row
 
-from imblens.run import neighbour_graph
+from imblens.run import Run, neighbour_graph
 
 ROOT = Path(__file__).parents[1]
 WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "report_mb": 3.0, "recall": 0.99}
@@ -130,9 +131,37 @@ def test_targets_on_networks_are_measured_on_the_arrays_that_are_given(
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("| soft forecast of test errors on 1 network | <= 0.045 nats | 0.") for line in lines)
     suspects = [line for line in lines if line.startswith("| label_suspects, noise")]
-    assert len(suspects) == 2 and all("above on 1 of 1" in line and line.endswith("| met |") for line in suspects)
+    assert len(suspects) == len(label_suspects.THIRDS) and all(
+        "above on 1 of 1" in line and line.endswith("| met |") for line in suspects
+    )
     with pytest.raises(SystemExit):
         targets.main(["soft", "--arrays", str(tmp_path / "nowhere")])
+
+
+def test_labels_planted_in_a_folder_are_found_in_the_run_of_a_network_that_learned_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(label_suspects, "cleanlab_scores", lambda *_: {})
+    arrays = np.load(npz_of(tmp_path / "net.npz"))
+    data, copy, run = (tmp_path / name for name in ("data", "copy", "run"))
+    data.mkdir()
+    for split in ("train", "test"):
+        pd.DataFrame({"label": arrays[f"{split}_labels"]}).to_parquet(data / f"{split}.parquet")
+    assert label_suspects.main(["--plant", str(data), str(copy), "0.1", "0"]) == 0
+    given = pd.read_parquet(copy / "train.parquet")["label"].to_numpy()
+    assert (given != arrays["train_labels"]).sum() == 16
+    Run.from_arrays(train=(arrays["train_features"], given)).save(run)
+    assert label_suspects.main(["--learned", str(run), str(data)]) == 0
+    said = capsys.readouterr().out
+    assert "16 of 160 labels replaced." in said
+    row = next(line for line in said.splitlines() if line.startswith("| run | 10%, learned | all |"))
+    assert 0.5 < float(row.split("|")[4]) <= 1  # chance: 0.1
+    for words in (["--learned", str(run)], ["--plant", str(data)]):
+        assert label_suspects.main(words) == 2
+
+
+def test_a_seed_without_a_replaced_label_is_left_out_of_a_mean() -> None:
+    assert label_suspects._with_spread([0.5, float("nan"), 1.0]) == "0.750 ± 0.354"
 
 
 def test_a_profile_names_the_functions_that_take_the_time() -> None:

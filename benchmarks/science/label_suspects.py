@@ -262,9 +262,20 @@ class _Table:
             print(f"| {Path(path).stem} | {noise} | {group} | {cells} |", flush=True)
 
 
+def known_mean(values: list[float]) -> float:
+    """Mean over the seeds in which a group has a replaced label; NaN without one.
+
+    >>> known_mean([0.5, float("nan"), 1.0]), known_mean([float("nan")])
+    (0.75, nan)
+    """
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def _with_spread(values: list[float]) -> str:
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    known = [value for value in values if np.isfinite(value)]
+    spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
+    return f"{known_mean(values):.3f}{spread}"
 
 
 def main(paths: list[str]) -> int:
@@ -272,7 +283,8 @@ def main(paths: list[str]) -> int:
     modes = {"--multilabel": multilabel, "--count": count, "--learned": learned}
     if paths[:1] == ["--plant"] and len(paths) == 5:
         return plant(*paths[1:])
-    if not [path for path in paths if path not in (*modes, "--plant")]:
+    unpaired = paths[:1] == ["--learned"] and len(paths) % 2 == 0  # each RUN has its DATA
+    if unpaired or "--plant" in paths or not [path for path in paths if path not in modes]:
         print(__doc__, file=sys.stderr)
         return 2
     warnings.simplefilter("ignore")

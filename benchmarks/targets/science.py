@@ -1,7 +1,7 @@
 """Rows of what is measured on networks that one has as arrays: ARRAYS.npz with head and test split, given by `--arrays`.
 
 Each measurement has a benchmark of its own, which prints a row for every network: `imblens study diagnosis --arrays`,
-`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. None is told here which networks its method was chosen on:
+`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. Which networks a method was chosen on is not looked up:
 give networks that nothing was chosen on.
 """
 
@@ -49,17 +49,15 @@ def diagnosis(files: Sequence[Path], seeds: Sequence[int] = SEEDS) -> Iterator[R
 
 def label_suspects(files: Sequence[Path]) -> Iterator[Row]:
     """Average precision less the better of cleanlab's, for every network and noise rate."""
-    from benchmarks.science.label_suspects import RATES, precisions
+    from benchmarks.science.label_suspects import RATES, known_mean, precisions
 
     ahead: dict[str, list[float]] = {}
     for file in files:
         for rate in RATES:
             for group, of_method in precisions(str(file), rate).items():
-                mine = float(np.mean(of_method.pop("ours")))
-                if of_method:
-                    ahead.setdefault(group, []).append(
-                        mine - max(float(np.mean(values)) for values in of_method.values())
-                    )
+                mine = known_mean(of_method.pop("ours"))
+                if of_method and np.isfinite(mine):
+                    ahead.setdefault(group, []).append(mine - max(map(known_mean, of_method.values())))
     what = f"label_suspects, noise of 2, 5, 10% in {named(files)}: average precision less cleanlab's"
     if not ahead:
         yield Row(what, "> 0", "cleanlab is not installed")
