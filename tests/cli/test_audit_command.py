@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from imblens.cli import app
 from imblens.cli.audit import to_try
 from imblens.errors import DependencyError
 from imblens.extraction import capture
 from imblens.lenses import Finding
 from imblens.report import audit, next_treatment
-from imblens.run import Run
+from imblens.run import NeighbourGraph, Run, neighbour_graph
 from tests.commands import imblens
 from tests.report.runs import make_run
 
@@ -84,6 +85,22 @@ def test_one_lens_and_the_same_bytes_twice(arrays: Path, tmp_path: Path) -> None
     assert files
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_one_search_is_as_exact_as_was_asked_for(arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, object]] = []
+
+    def search(x: np.ndarray, k: int, **more: object) -> NeighbourGraph:
+        asked.append((k, more["approximate"]))
+        return neighbour_graph(x, k)
+
+    monkeypatch.setattr("imblens.run._split.neighbour_graph", search)
+    for name, k in (("label_suspects", 20), ("archetypes", 5), ("class_accuracy", None)):
+        asked.clear()
+        words = ["audit", str(arrays), "--lens", name, "--exact", "--out", str(tmp_path / name)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        assert asked == ([] if k is None else [(k, False)])
 
 
 def test_nothing_is_overwritten_without_force(arrays: Path, tmp_path: Path) -> None:
@@ -198,7 +215,6 @@ def test_doctor_reports_what_each_extra_adds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from imblens.base import extras
-    from imblens.cli import app
 
     find = extras.find_spec
     monkeypatch.setattr(extras, "find_spec", lambda package: None if package == "tensorboard" else find(package))

@@ -168,6 +168,9 @@ def test_lenses_share_one_search_of_neighbours(monkeypatch):
         asked.clear()
         audit(make_run(), lenses=lenses, options=options, skip=["embedding_map"] if lenses is None else [])
         assert asked == ([] if most is None else [most])
+    asked.clear()
+    several = Run.from_arrays(train=(np.eye(9), np.eye(9, dtype=int)), task="multilabel")
+    assert audit(several, lenses=["adversaries"]).skipped and asked == []  # it does not apply, so nothing is searched
 
 
 def test_unknown_names_get_the_nearest(run):

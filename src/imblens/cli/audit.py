@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from imblens.report import Audit
     from imblens.run import Run
 
-USUAL_K, MOST_K = 5, 20  # neighbours that lenses use by default, and the most that one of them does
 LONG_SEARCH = 30_000  # training instances from which the time left of the search is shown
 EXAMPLES = examples(
     "imblens audit RUN",
@@ -92,7 +91,7 @@ def command(
     as_json: bool = Json,
 ) -> None:
     """Report per class how accurate it is, why it fails, with what certainty, and what to try."""
-    from imblens.lenses import find_lens
+    from imblens.lenses import all_lenses, find_lens, lens_info
     from imblens.report import QUICK_MAP, audit, drawing_ahead, room_to_draw
     from imblens.run import engine as computing
 
@@ -126,7 +125,9 @@ def command(
             Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
         with computing(engine, address):
             if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
-                run.neighbours(MOST_K if not lens else USUAL_K, approximate=approximate, progress=progress)
+                k = max(lens_info(one).neighbours for name, one in all_lenses().items() if not lens or name in lens)
+                if k:
+                    run.neighbours(k, approximate=approximate, progress=progress)
             found = audit(
                 run,
                 lenses=lens or None,

@@ -344,6 +344,16 @@ def _hashable(value: Any) -> Any:
     return value
 
 
+def meets_needs(run: Run, info: LensInfo) -> bool:
+    """Whether a run has what a lens needs."""
+    try:
+        for need in info.needs:
+            _demand(run, need, info.name)
+    except NotApplicable:
+        return False
+    return True
+
+
 def _demand(run: Run, need: str, name: str) -> None:
     if ":" in need:
         split_name, column = need.split(":")

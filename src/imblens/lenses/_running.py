@@ -12,7 +12,7 @@ import pandas as pd
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
 from imblens.errors import InputError, MissingError, NotApplicable, did_you_mean
-from imblens.lenses._contract import Finding, Measure, lens_info
+from imblens.lenses._contract import Finding, Measure, lens_info, meets_needs
 from imblens.lenses._registry import Lens, all_lenses
 from imblens.run import Run
 from imblens.run import engine as computing
@@ -101,7 +101,8 @@ def _search_neighbours(run: Run, chosen: Mapping[str, Lens], given: Mapping[str,
     """Search once for the most neighbours that any of the lenses uses; each takes a part of that graph."""
     most = 0
     for name, function in chosen.items():
-        if usual := lens_info(function).neighbours:
+        info = lens_info(function)
+        if (usual := info.neighbours) and meets_needs(run, info):
             asked = given.get(name, {}).get("k")
             most = max(most, usual, asked if isinstance(asked, int) else 0)
     if most and len(run.train) > 1:
