@@ -96,6 +96,31 @@ def test_layers_that_compute_their_weight_take_no_head_silently(changed: Callabl
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_whether_a_layer_took_the_head_is_tried_with_all_digits_of_float32() -> None:
+    seen: list[str] = []
+
+    class Watched(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(precision_of_convolutions())
+            return super().forward(x)
+
+    model = plain()
+    model.head = Watched(7, 3)
+    run = capture(model, train=(V, Y))
+    assert run.head is not None
+    before = precision_of_convolutions()
+    seen.clear()
+    run.with_head(type(run.head)(run.head.weight + 1, run.head.bias)).install(model)
+    assert seen == ["ieee"] and precision_of_convolutions() == before == "tf32"
+
+
+def precision_of_convolutions() -> str:
+    """On a GPU, `tf32` by default: 10 bits of each number."""
+    if hasattr(torch.backends.cudnn, "conv"):  # torch >= 2.9
+        return str(torch.backends.cudnn.conv.fp32_precision)
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+
+
 def test_a_tied_weight_is_untied_when_a_head_is_installed() -> None:
     model = plain(table=nn.Embedding(3, 7))
     model.head.weight = model.table.weight

@@ -12,6 +12,7 @@ import numpy as np
 from imblens.base.linear import affine_weights
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run._head import Head, centred_head
+from imblens.run._on_gpu import exact_products
 
 
 def install_head(
@@ -90,7 +91,7 @@ def _computes(layer: Any, weight: Any, bias: Any) -> bool:
     mode = layer.training
     layer.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), exact_products(layer.weight.device):  # a GPU convolves with fewer digits by default
             given = layer(shaped.to(layer.weight)).float().cpu().flatten(1)
     finally:
         layer.train(mode)

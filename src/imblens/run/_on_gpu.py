@@ -93,13 +93,15 @@ def within_threshold(
 
 @contextmanager
 def exact_products(device: Any) -> Iterator[None]:
-    """Products in float32 with all of its digits; settings are put back."""
+    """Products and convolutions in float32 with all of its digits; settings are put back."""
     import torch
 
-    owners: list[Any] = [torch.backends.cuda.matmul]
+    owners: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
     name, exact = "allow_tf32", False
     if hasattr(owners[0], "fp32_precision"):  # torch >= 2.9
-        owners += [torch.backends.mkldnn.matmul] if hasattr(torch.backends.mkldnn, "matmul") else []
+        rest = ("mkldnn", "matmul"), ("mkldnn", "conv"), ("cudnn", "conv")
+        found = (getattr(getattr(torch.backends, module), part, None) for module, part in rest)
+        owners = [owners[0], *(one for one in found if one is not None)]
         name, exact = "fp32_precision", "ieee"  # type: ignore[assignment]
     before = [getattr(owner, name) for owner in owners]
     try:
