@@ -42,6 +42,9 @@ CHOSEN_ON = frozenset(  # networks that the rule of `best` was chosen on
         "digits-memorised-1",
         "small-memorised-0",
         "small-memorised-1",
+        "step-memorised-0",
+        "step-memorised-1",
+        "full-ldam",
     )
 )
 ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {

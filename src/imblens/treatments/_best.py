@@ -62,7 +62,7 @@ def best(
 
     With `validation`, every candidate is fitted on the training split and judged there. Without, candidates that make a
     head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
-    has memorised them (balanced accuracy of the cross-validated heads 0.95 or more), they show no order of candidates:
+    has memorised them (balanced accuracy of the cross-validated heads 0.9 or more), they show no order of candidates:
     `logit_adjustment` is applied, except to a head that is balanced, with tau = a fifth of the margin of training instances,
     at least 1 (`memorised_tau`). Without a head, `refit` makes one.
 

@@ -33,7 +33,7 @@ def cross_validated(
 
     Limits: a network that has memorised its training instances places them much closer to their class than new
     instances. In plain cross-validation nearly all are then correct, and the candidate that changes least is preferred.
-    Where that is so (balanced accuracy of the fold's heads 0.95 or more), "auto" moves held-out features away from their
+    Where that is so (balanced accuracy of the fold's heads 0.9 or more), "auto" moves held-out features away from their
     class's mean, `widen` times as far: the smallest number at which the head as it is gets half of what chance gets wrong
     (balanced accuracy (1 + 1 / C) / 2 or less). That restores errors, and is a stress test, no estimate of test accuracy:
     directions in which only new instances differ stay unseen. Else held-out features stay where they are. Where you can,
