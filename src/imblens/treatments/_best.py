@@ -64,7 +64,7 @@ def best(
     head of their own are judged by cross-validation on training features, as long as these show errors. Where the network
     has memorised them (balanced accuracy of the cross-validated heads 0.9 or more), they show no order of candidates:
     `logit_adjustment` is applied, except to a head that is balanced, with tau = a fifth of the margin of training instances,
-    at least 1 (`memorised_tau`). Without a head, `refit` makes one.
+    from 1 to 3 (`memorised_tau`). Without a head, `refit` makes one.
 
     `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
@@ -157,8 +157,8 @@ def memorised_tau(run: Run) -> float:
 
     The margin of an instance is the logit of its class less the largest other. tau is the mean over classes of their median
     margins, over 5, at least 1 (the theoretical value) and at most 3: the more confident the network, the more the bias of
-    its logits towards large classes exceeds the log prior. Both bounds of this were chosen on the networks that
-    `benchmarks.science.choosing` names.
+    its logits towards large classes exceeds the log prior. The divisor, and that tau is at least 1, were chosen on the networks
+    that `benchmarks.science.choosing` names.
     """
     margins = []
     for batch in run.train.batches(logits=True):
