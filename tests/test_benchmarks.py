@@ -23,6 +23,7 @@ from benchmarks.targets._profile import hottest
 from benchmarks.targets._row import Row
 
 from imblens.run import Run, neighbour_graph
+from imblens.studies import Arrays
 
 ROOT = Path(__file__).parents[1]
 WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "report_mb": 3.0, "recall": 0.99}
@@ -225,3 +226,30 @@ def test_a_profiled_command_counts_imports_and_lenses(tmp_path: Path) -> None:
 def test_only_arrays_have_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
     assert speeds.main(["startup", "--profile"]) == 2
     assert "--profile is of arrays alone" in capsys.readouterr().err
+
+
+def test_the_table_of_remedies_averages_trials_of_a_class_first() -> None:
+    from benchmarks.science.remedies import table
+
+    row = {"network": "a", "cause": "overlap", "remedy": "advised"}
+    rows = [row | {"class": name, "lift": lift} for name, lift in (("x", 0.1), ("x", 0.3), ("y", -0.1))]
+    line = table(pd.DataFrame(rows)).splitlines()[-1]
+    assert line.startswith("| overlap | advised | 3 | 2 | 0.667 | 0.050 |")
+
+
+def test_what_is_advised_against_an_absent_part_is_added_to_its_class() -> None:
+    from benchmarks.science.remedies import tried
+
+    rng = np.random.default_rng(0)
+    means = 9 * np.eye(3, 6)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(3), n)
+        return (means[labels] + rng.normal(size=(len(labels), 6))).astype(np.float32), labels
+
+    arrays = Arrays.of(Run.from_arrays(train=split(260), test=split(120), classes=["a", "b", "c"]))
+    rows = list(tried(arrays, "net", "group absent", 1))
+    assert [row["remedy"] for row in rows] == ["eos on the head", "advised", "as many at random"]
+    assert {row["cause"] for row in rows} == {"uncovered_range"}
+    lift = {str(row["remedy"]): float(str(row["lift"])) for row in rows}
+    assert lift["advised"] > 0.1 > lift["eos on the head"]
