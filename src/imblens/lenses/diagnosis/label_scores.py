@@ -25,8 +25,9 @@ def scored_labels(run: Run) -> tuple[tuple[Rows, Floats], tuple[Rows, Floats]]:
     """Return rows (n,) and scores (n, C) of the training and of the held-out split.
 
     A score is the log-odds of positives against negatives, as if both were equally frequent, by a discriminant that was
-    fitted to four of five folds of the training split, without the instance and its group. NaN where a label has no positive
-    or no negative to fit.
+    fitted to four of five folds of the training split, for a training instance those without it and its group. A held-out
+    instance whose group is also in training may be scored by one that was fitted to that group. NaN where a label has no
+    positive or no negative to fit.
 
     Raises:
         NotApplicable: no held-out split.
