@@ -68,7 +68,7 @@ def best(
 
     `refit`, at its best penalty, is preferred while no other beats it by more than two standard errors; the
     head as it is stays unless the winner beats it by more than that. Where the head as it is has seen the held-out
-    instances, it stays where it beats the winner by more than that.
+    instances and classes are of uneven size, it stays only where it beats the winner by more than that.
 
     Raises:
         NotApplicable: nothing on the list can be tried.

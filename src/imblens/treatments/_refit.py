@@ -62,7 +62,7 @@ def _with_absent(
 REFIT = Treatment(
     "refit",
     "head",
-    "As crt, but solved to the minimum: often the best head on networks trained to the end.",
+    "As crt, but solved to the minimum: often the best head where training features show errors.",
     "Kang et al. 2020, section 4.1, and Menon et al. 2021, section 4.1; solved exactly",
     refit,
     (
