@@ -23,8 +23,9 @@ def diagnosis(run: Run) -> Finding:
     """Possible causes for each class, each with a strength in [0, 1], its evidence and what to try.
 
     In a single-label run there are eight causes. Each has a strength in [0, 1], 0 where its measure is usual for this
-    network: the reference is the median over the other classes (with fewer than three, that of trained networks), and the
-    evidence states it. The measures:
+    network: the reference is the median over the other classes, and the evidence states it. With fewer than three it is a
+    constant: that of trained networks for clusters and wrong labels, 0 for overlap and regions. `few_examples` and
+    `shortcut_colours` always go by constants. The measures:
 
     few_examples: log10 of the class's imbalance: 0 at 2, 1 at 40, times min(1, errors / 0.15).
     overlap: equal error rate against another class, the largest over the three that it is most often confused with, and the
@@ -59,8 +60,9 @@ def diagnosis(run: Run) -> Finding:
 
     Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
     study reports; the reference plus 1.2, and the weight of clusters in classes without errors, on images of CIFAR-10 and
-    BCCD. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis` measures how often the first cause
-    is the planted one.
+    BCCD; the classes of similar size, on two memorised networks; that thin regions of labels count, and their negatives as a
+    reference, on BCCD and chest X-rays. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis`
+    measures how often the first cause is the planted one.
 
     In a multi-label run the first row of a label is what is at fault, from `ranking` and `class_accuracy` on the test split:
 
