@@ -87,8 +87,8 @@ fix: setup ## format, and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## measure what has a target, in one table (NAMES=all, or some names; ARRAYS=FOLDER of trained networks)
-	$(BIN)/python -m benchmarks.targets $(NAMES) $(if $(ARRAYS),--arrays $(ARRAYS))
+bench: setup ## measure what has a target, in one table (NAMES=all, or some names; ARRAYS=FOLDER of trained networks; DATA=NAME=FOLDER)
+	$(BIN)/python -m benchmarks.targets $(NAMES) $(if $(ARRAYS),--arrays $(ARRAYS)) $(if $(DATA),--data $(DATA))
 
 bench-scale: setup ## measure time and memory of audits of a million instances, and of every command with 10,000 classes (hours)
 	$(BIN)/python -m benchmarks.scale; scale=$$?; $(BIN)/python -m benchmarks.memory.commands && exit $$scale

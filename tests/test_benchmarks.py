@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from benchmarks import growth, scale
 from benchmarks.memory import commands
 from benchmarks.science import label_suspects
 from benchmarks.speed import __main__ as speeds
-from benchmarks.speed import _stages
+from benchmarks.speed import _stages, colours, neighbours
 from benchmarks.speed._measure import Times, row
 from benchmarks.targets import __main__ as targets
 from benchmarks.targets import speed
@@ -108,7 +109,8 @@ def test_every_target_has_a_row_and_what_is_missed_is_explained(
     assert targets.main([]) == 1
     said = capsys.readouterr().out
     assert "| startup | <= 1 | 0.5 | – | met |" in said and "| arrays | <= 1 | 2 | – | missed |" in said
-    assert said.count("give --arrays | – | not measured |") == 4 and said.count("takes long: add ") == 4
+    assert said.count("give --arrays | – | not measured |") == 4 and said.count("give --data | – | not measured |") == 1
+    assert said.count("takes long: add ") == 4
     assert said.endswith("\narrays is missed: it waits.\n") and "startup is missed" not in said
     assert targets.main(["startup", "audit-million"]) == 0
     said = capsys.readouterr().out
@@ -117,6 +119,39 @@ def test_every_target_has_a_row_and_what_is_missed_is_explained(
     assert "takes long" not in capsys.readouterr().out
     with pytest.raises(SystemExit):
         targets.main(["nothing"])
+
+
+def test_a_benchmark_that_fails_is_a_row_and_the_next_one_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> Iterator[Row]:
+        yield Row("arrays", "<= 1", "0.5", met=True)
+        raise ValueError("no such function")
+
+    monkeypatch.setitem(targets.TARGETS, "arrays", replace(targets.TARGETS["arrays"], rows=broken))
+    met = [Row("eos", "<= 1", "0.5", met=True)]
+    monkeypatch.setitem(targets.TARGETS, "eos", replace(targets.TARGETS["eos"], rows=lambda: met))
+    assert targets.main(["arrays", "eos"]) == 1
+    said, errors = capsys.readouterr()
+    assert (
+        said.splitlines()[-2].endswith("| <= 5 s | failed: ValueError | – | missed |") and "no such function" in errors
+    )
+    assert said.splitlines()[-1].startswith("| eos | <= 1 | 0.5 |")
+
+
+def test_comparisons_with_the_loop_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("captum")
+    monkeypatch.setattr(colours, "N_PICTURES", 8)
+    monkeypatch.setattr(colours, "N_LOOP", 2)
+    assert [one["peer"] for one in colours.rows()] == ["one image at a time", "two forward passes (limit)"]
+
+
+def test_the_search_of_others_is_scaled_up_from_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "PART", 100)
+    found = neighbours.compare_large(2_000, 8, 1)
+    assert [one["target"] for one in found] == [">= 2", "<= 1.5"] and all(
+        "100 instances" in one["peer"] for one in found
+    )
 
 
 def test_targets_on_networks_are_measured_on_the_arrays_that_are_given(

@@ -39,7 +39,7 @@ def rows() -> list[dict[str, Any]]:
     with as_found(network, device), exact_float32(device):
         look = ForwardPass(network, HeadReading("head"), [Colours()], device=device, dtype=torch.float32, bf16=False)
         batches = list(feed.batches(GRAPH_BATCH))
-        inputs = [batch.inputs.contiguous(memory_format=torch.channels_last) for batch in batches]
+        inputs = [batch.inputs.given.contiguous(memory_format=torch.channels_last) for batch in batches]
 
         def ours() -> None:
             for batch in batches:

@@ -1,7 +1,7 @@
 """Rows of what is measured on networks that one has as arrays: ARRAYS.npz with head and test split, given by `--arrays`.
 
 Each measurement has a benchmark of its own, which prints a row for every network: `imblens study diagnosis --arrays`,
-`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. Which networks a method was chosen on is not looked up:
+`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. `in_images` trains networks of its own. Which networks a method was chosen on is not looked up:
 give networks that nothing was chosen on.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.targets._row import Row, ends
 from imblens.errors import ImblensWarning
@@ -29,9 +30,25 @@ def diagnosis(files: Sequence[Path], seeds: Sequence[int] = SEEDS) -> Iterator[R
 
     with tempfile.TemporaryDirectory() as folder:
         tables = run_study(find_study("diagnosis", arrays=files, seeds=seeds), folder).tables
-    causes, alarms = tables["study"], tables["false_alarms"].set_index("cause").loc["any"]
-    what, lowest = f"diagnosis, causes planted in features of {named(files)}", causes.loc[causes["right"].idxmin()]
-    right = [float(share) for share in causes["right"]]
+    what, alarms = f"diagnosis, causes planted in features of {named(files)}", tables["false_alarms"]
+    yield from _causes(what, tables["study"])
+    any_cause = alarms.set_index("cause").loc["any"]
+    share, bounds = float(any_cause["harmless"]), f"{any_cause['harmless_low']:.2f} to {any_cause['harmless_high']:.2f}"
+    yield Row(f"{what}: named and harmless", f"<= {HARMLESS:g}", f"{share:.2f}", bounds, share <= HARMLESS)
+
+
+def in_images(data: Mapping[str, str], seeds: Sequence[int] = SEEDS) -> Iterator[Row]:
+    """Causes planted in images, networks trained on them: right first causes."""
+    from imblens.studies import find_study, run_study
+
+    with tempfile.TemporaryDirectory() as folder:
+        tables = run_study(find_study("diagnosis", data=data, quick=True, seeds=seeds), folder).tables
+    yield from _causes(f"diagnosis, causes planted in images of {', '.join(data)}", tables["study"])
+
+
+def _causes(what: str, causes: pd.DataFrame) -> Iterator[Row]:
+    """The mean share of right first causes, and the lowest."""
+    lowest, right = causes.loc[causes["right"].idxmin()], [float(share) for share in causes["right"]]
     of_lowest = f"{lowest['right']:.2f} ({lowest['planted']})"
     yield Row(
         f"{what}: right first cause", f">= {RIGHT:g}", f"{np.mean(right):.2f}", ends(right, 2), np.mean(right) >= RIGHT
@@ -43,8 +60,6 @@ def diagnosis(files: Sequence[Path], seeds: Sequence[int] = SEEDS) -> Iterator[R
         f"{lowest['low']:.2f} to {lowest['high']:.2f}",
         bool(lowest["right"] >= LOWEST),
     )
-    share, bounds = float(alarms["harmless"]), f"{alarms['harmless_low']:.2f} to {alarms['harmless_high']:.2f}"
-    yield Row(f"{what}: named and harmless", f"<= {HARMLESS:g}", f"{share:.2f}", bounds, share <= HARMLESS)
 
 
 def label_suspects(files: Sequence[Path]) -> Iterator[Row]:

@@ -59,7 +59,7 @@ def large_graph() -> Iterator[Row]:
     """The exact neighbour graph of half a million instances."""
     from benchmarks.speed import neighbours
 
-    return with_targets(neighbours.compare(500_000, 64, 1))
+    return with_targets(neighbours.compare_large(500_000, 64, 3))
 
 
 def graph_alone() -> Callable[[], object]:
