@@ -1,9 +1,10 @@
-"""Every target of the project in one table: python -m benchmarks.targets [NAME ...] [--arrays PATH ...] [--data NAME=FOLDER ...].
+"""Every target of the project in one table: python -m benchmarks.targets [NAME ...] [--arrays PATH ...] [--data SET ...].
 
 Without a NAME, what takes minutes is measured, and what takes longer is a row that names what to add; `all` measures
 everything. --arrays are ARRAYS.npz with head and test split, or folders of them, of networks that nothing was chosen on;
---data are image sets, in which causes are planted. What fails is a row that says so, and counts as missed. The spread is that over rounds (quartiles), networks, causes or openings (lowest and highest), or a 95% interval. Of a target that
-is missed, the functions that take most of the time are named below the table. The exit code is 1 where a target is missed.
+--data are image sets (NAME=FOLDER), in which causes are planted. What fails is a row that says so, and counts as missed.
+The spread is that over rounds (quartiles), networks, causes or openings (lowest and highest), or a 95% interval. Of a target
+that is missed, the functions that take most of the time are named below the table. The exit code is 1 where a target is missed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Rows of what is measured on networks that one has as arrays: ARRAYS.npz with head and test split, given by `--arrays`.
 
 Each measurement has a benchmark of its own, which prints a row for every network: `imblens study diagnosis --arrays`,
-`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. `in_images` trains networks of its own. Which networks a method was chosen on is not looked up:
-give networks that nothing was chosen on.
+`benchmarks.science.label_suspects`, `.choosing` and `.forecasts`. Which networks a method was chosen on is not looked up:
+give networks that nothing was chosen on. `in_images` trains networks of its own, on images.
 """
 
 from __future__ import annotations
