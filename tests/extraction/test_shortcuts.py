@@ -95,6 +95,24 @@ def test_surroundings_of_boxes_are_removed() -> None:
     assert ("plain", "surroundings") not in table.index  # it has no boxes
 
 
+def test_an_object_that_fills_its_box_keeps_its_outline_without_the_surroundings() -> None:
+    rng = np.random.default_rng(0)
+    labels, dark = np.repeat([0, 1], N), slice(5, 15)
+    pixels = np.repeat(rng.integers(120, 180, (2 * N, SIDE, SIDE, 1)), 3, axis=3).astype(np.uint8)
+    pixels[N:, dark, dark] = 20
+    weight = torch.zeros(2, 3, SIDE, SIDE)
+    weight[1, :, 2:18, 2:18] = 100 / (256 - 100)  # around the object
+    weight[1, :, dark, dark] = -1.0
+    model = Weighted(weight)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([0.0, -60.0]))  # darker than what is around it by a fifth
+    boxes = [[[1, 5, 5, 15, 15]] if label else np.empty((0, 5)) for label in labels]
+    split = ImageSplit.from_arrays(pixels, labels, boxes=boxes)
+    run = capture(model, train=split, test=split, classes=["plain", "dark"], alignment=False, concepts=None)
+    row = shortcuts(run).tables["shortcuts"].set_index(["class", "cue"]).loc[("dark", "surroundings")]
+    assert row["accuracy"] == 1 and row["accuracy_without"] == 1
+
+
 def test_cost_is_at_most_four_passes_over_the_sample() -> None:
     plain, tried = reader_of("border"), reader_of("border")
     captured(plain, shortcuts=False, colours=False)

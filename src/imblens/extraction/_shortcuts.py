@@ -37,8 +37,9 @@ class Shortcuts(Probe):
     - tint: the mean of each channel is shifted to that of the training images;
     - surroundings: what lies outside of the boxes of the class.
 
-    Removed pixels are filled with a smooth mean of those that stay nearby. A cue that would remove more than nine
-    tenths of an image is not tried on it.
+    Removed pixels of borders and colours are filled with a smooth mean of those that stay nearby. Surroundings are filled with
+    the mean colour of the training images without the class (a smooth mean where there are none): what stays is the object,
+    which would be spread over its outline. A cue that would remove more than nine tenths of an image is not tried on it.
 
     Columns: `cut_class` (the class for which an image was sampled, -1: none), `cut_before` (1 where it was predicted),
     `cut_right` (4,) the same without each cue, and `cut_logit` (4,) the change of the class's logit. In single-label runs
@@ -53,8 +54,10 @@ class Shortcuts(Probe):
         self._most = max(FEWEST, min(PER_CLASS, IN_ALL // n_classes))
         self._split: str | None = None
         self._seen = np.zeros(n_classes, np.int64)
-        self._mean: Any = 0.0
-        self._n_mean = 0
+        self._total: Any = 0.0  # of the channels' means
+        self._n_total = 0
+        self._own_total: Any = 0.0  # (C, channels) the same of the images of each class
+        self._n_own = np.zeros(n_classes, np.int64)
         self._bands = np.zeros((2, n_classes, len(BANDS)))  # salient and present pixels of training images
 
     def begin(self, split: str) -> bool:
@@ -107,8 +110,12 @@ class Shortcuts(Probe):
 
     def _add(self, batch: ProbeBatch, inputs: torch.Tensor) -> None:
         """Add to the means of channels and to the colours of each class."""
-        self._mean = self._mean + inputs.double().mean(dim=(2, 3)).sum(dim=0)
-        self._n_mean += len(inputs)
+        means = inputs.mean(dim=(2, 3)).cpu().numpy().astype(np.float64)
+        of_class = batch.labels == 1 if batch.labels.ndim == 2 else batch.labels[:, None] == np.arange(self._n_classes)
+        self._total = self._total + means.sum(axis=0)
+        self._n_total += len(means)
+        self._own_total = self._own_total + of_class.T.astype(np.float64) @ means
+        self._n_own += of_class.sum(axis=0)
         if self._colours is None or inputs.shape[1] != 3 or not self._colours.latest:
             return
         for place, name in enumerate(("band_count", "band_present")):
@@ -179,8 +186,8 @@ class Shortcuts(Probe):
         keep = band_of(batch.pixels[rows]) != bands[:, None, None]
         some = (bands >= 0) & ~keep.all(axis=(1, 2)) & (keep.mean(axis=(1, 2)) >= 1 - MOST_REMOVED)
         found.append((without(images, keep), some))
-        if images.shape[1] == 3 and self._n_mean:
-            mean = torch.as_tensor(self._mean / self._n_mean).to(images.dtype)[None, :, None, None]
+        if images.shape[1] == 3 and self._n_total:
+            mean = torch.as_tensor(self._total / self._n_total).to(images)[None, :, None, None]
             found.append((images - images.mean(dim=(2, 3), keepdim=True) + mean, everything))
         else:
             found.append((images, nothing))
@@ -189,8 +196,17 @@ class Shortcuts(Probe):
             for place in np.flatnonzero((rows == one.row) & (of == one.label)).tolist():
                 inside[place] = mask_of(one.ranges, (height, width))
         left = inside.mean(axis=(1, 2))
-        found.append((without(images, inside), (left < 1) & (left >= 1 - MOST_REMOVED)))
+        found.append((self._alone(images, inside, of), (left < 1) & (left >= 1 - MOST_REMOVED)))
         return found
+
+    def _alone(self, images: torch.Tensor, inside: NDArray[np.bool_], of: NDArray[np.int64]) -> torch.Tensor:
+        """What is inside on the mean colour of training images of other classes."""
+        n_others = self._n_total - self._n_own[of]
+        if not n_others.all():
+            return without(images, inside)
+        fill = (self._total - self._own_total[of]) / n_others[:, None]
+        stays = torch.as_tensor(inside, device=images.device)[:, None]
+        return torch.where(stays, images, torch.as_tensor(fill).to(images)[:, :, None, None])
 
 
 def without(images: torch.Tensor, keep: NDArray[np.bool_]) -> torch.Tensor:

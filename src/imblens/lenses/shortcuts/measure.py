@@ -32,7 +32,7 @@ def shortcuts(run: Run) -> Finding:
     Capture runs a sample of each class once more for each cue: without the outer 15% of each side (`border`), without the
     colour that the class has most above the others (`colour`), with the mean colour of the training images (`tint`), and
     without what lies outside of the class's boxes (`surroundings`). Removed pixels are filled with a smooth mean of those
-    that stay.
+    that stay; surroundings with the mean colour of training images of other classes.
 
     Any removal costs accuracy, as it takes parts of objects too. So the change of the logit is divided by what the class's
     logit is higher in its own images than in those of other classes: `explained` is the share of the evidence for the class
