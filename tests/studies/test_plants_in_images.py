@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from imblens.data import ImageSet, ImageSplit
-from imblens.errors import MissingError, NotApplicable
+from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses.diagnosis import CAUSES
 from imblens.lenses.diagnosis.advice import NO_HEAD
+from imblens.run import Run
 from imblens.studies import _planted_images, _plants_in_images, find_study
 from imblens.studies._plants_in_images import FRAME, IN_IMAGES, TOGETHER, planted_images
+from imblens.treatments import treat
 
 TRAIN, TEST, CLASSES = 210, 45, 9
 
@@ -123,3 +125,21 @@ def test_remedies_are_those_that_the_column_treatment_advises() -> None:
         assert other != _planted_images._remedy(cause.treatment, "advised", 0)
     assert _planted_images._remedy(NO_HEAD, "advised", 0) == "collect"
     assert _planted_images._remedy("", "advised", 0) == _planted_images._remedy("", "another", 0) == ""
+
+
+def test_a_head_is_treated_without_the_images_on_which_it_is_judged() -> None:
+    rng = np.random.default_rng(0)
+    middles = rng.normal(size=(3, 5))
+
+    def part(each: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(3), each)
+        return middles[labels] + rng.normal(size=(len(labels), 5)), labels
+
+    train, test = part((60, 40, 10)), part((15, 15, 15))
+    run = Run.from_arrays(train=train, test=test, val=test, head=(middles, -(middles**2).sum(axis=1) / 2))
+    with pytest.raises(InputError, match="nothing may be chosen"):
+        treat(run, "refit")
+    after = _planted_images._with_treated_head(run, "refit", 0)
+    assert after.val is not None and run.head is not None and after.head is not None
+    assert not np.allclose(after.head.weight, run.head.weight)
+    assert 0 <= _planted_images._accuracy(after, run.classes[2]) <= 1

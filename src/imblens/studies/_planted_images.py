@@ -8,7 +8,7 @@ comparison one that another cause advises.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ class PlantedImages(Job):
             if remedy == "collect" and not len(images.left_out.get(name, ())):
                 yield key, {**values, "failed": "the plant left no image out that could be collected"}
                 continue
-            after = again if remedy in ON_DATA else treated(run, remedy, self.seed)
+            after = again if remedy in ON_DATA else _with_treated_head(run, remedy, self.seed)
             assert after is not None
             low, high = (_accuracy(one, name) for one in (run, after))
             yield key, {**values, "before": low, "after": high, "lift": round(high - low, 4)}
@@ -154,6 +154,13 @@ def _remedy(treatment: str, which: str, seed: int) -> str:
     if which == "advised":
         return own
     return str(np.random.default_rng([seed, len(treatment)]).choice([one for one in REMEDIES if one != own]))
+
+
+def _with_treated_head(run: Run, remedy: str, seed: int) -> Run:
+    """Treat the head without the split `val`: it has the images of the test split, and nothing may be chosen on them."""
+    head = treated(replace(run, val=None), remedy, seed).head
+    assert head is not None
+    return run.with_head(head)
 
 
 def _accuracy(run: Run, name: str) -> float:
