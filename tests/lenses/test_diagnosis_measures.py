@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imblens.lenses import diagnosis
-from imblens.lenses.diagnosis import strengths
+from imblens.lenses.diagnosis import noise, strengths
 from imblens.lenses.diagnosis.measures import MEASURES
 from imblens.lenses.diagnosis.noise import label_noise
 from imblens.lenses.diagnosis.regions import clusters, uncovered
@@ -57,6 +57,14 @@ def test_the_share_of_wrong_labels_is_estimated(arrays: Arrays, share: float, so
     assert found[0].share == pytest.approx(share, rel=0.4) and found[0].z > 3.4
     assert found[0].source == source
     assert all(found[other].z < 3.6 for other in range(1, 5))
+
+
+def test_evidence_on_wrong_labels_is_a_number_where_they_explain_everything() -> None:
+    counts, base, shapes = np.zeros(40), np.full(40, 1 / 360), np.zeros((2, 40))
+    counts[:3], base[:3] = (250, 2, 1), 0
+    shapes[0, :3], shapes[1, :3] = (0.01, 0.01, 0.001), (0.8, 0.1, 0.1)
+    found = noise._ratios(counts, base, shapes, 250.0)
+    assert np.isfinite(found).all() and found[1] > found[0] > 0
 
 
 def test_wrong_labels_are_found_where_the_network_confuses_nothing() -> None:

@@ -122,6 +122,8 @@ def _ratios(counts: Floats, base: Floats, shapes: Floats, n: float) -> Floats:
     Returns:
         Twice the gain in log-likelihood over share 0.
     """
+    from scipy.special import xlogy
+
     used = (counts > 0) | (base > 0)
     counts, base, shapes = counts[used], base[used] + 1e-12, shapes[:, used]
     total, whole, mass = counts.sum(), base.sum(), np.maximum(shapes.sum(axis=1), 1e-12)
@@ -129,10 +131,12 @@ def _ratios(counts: Floats, base: Floats, shapes: Floats, n: float) -> Floats:
     factor, share = np.full(len(shapes), 0.7 * alone), 0.3 * total / (n * mass)
     for _ in range(STEPS):
         expected = factor[:, None] * base + share[:, None] * shapes
-        part = counts / expected
+        part = np.divide(
+            counts, expected, out=np.zeros_like(expected), where=expected > 0
+        )  # both are 0 where neither fits
         factor = np.minimum(MOST_FACTOR, factor * (part @ base) / (n * whole))
         share = share * (part * shapes).sum(axis=1) / (n * mass)
     expected = n * (factor[:, None] * base + share[:, None] * shapes)
     without = n * alone * base
-    gain = (counts * np.log(expected / without)).sum(axis=1) - expected.sum(axis=1) + without.sum()
+    gain = xlogy(counts, expected / without).sum(axis=1) - expected.sum(axis=1) + without.sum()
     return np.maximum(2 * gain, 0.0)
