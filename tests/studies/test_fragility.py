@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,32 @@ def needed(*pairs: tuple[float | None, float]) -> pd.Series[Any]:
     return claimed("their number", [{"needed_long_tailed": a, "needed_balanced": b} for a, b in pairs])
 
 
-def test_a_number_that_is_higher_on_every_long_tailed_network_varies_as_much_as_one_that_is_lower() -> None:
+def test_a_number_that_is_higher_on_every_long_tailed_network_varies_as_well_as_one_that_is_lower() -> None:
     """Features needed, long-tailed against balanced. On CIFAR-10 rare classes need about twice as many."""
     up, down = needed((13, 6), (14, 7), (12, 6)), needed((6, 13), (7, 14), (6, 12))
     assert (up["verdict"], up["direction"], up["agree"]) == ("holds", "more where long-tailed", "3 of 3")
     assert (down["verdict"], down["direction"], down["agree"]) == ("holds", "fewer where long-tailed", "3 of 3")
-    mixed, equal = needed((13, 6), (6, 13), (6, 7)), needed((6, 6), (7, 7))
-    assert (mixed["verdict"], mixed["direction"], mixed["agree"]) == ("cannot be determined", "", "2 of 3")
+    equal = needed((6, 6), (7, 7))
     assert (equal["verdict"], equal["direction"], equal["agree"]) == ("does not hold", "", "0 of 2")
-    assert needed((13, 6), (None, 6))["verdict"] == "cannot be determined"
-    assert needed((13, 6), (6, 6))["verdict"] == "cannot be determined"
+    assert needed((13, 6), (14, 7), (None, 6))["verdict"] == "cannot be determined"
+
+
+def test_a_difference_that_seeds_bring_about_too_is_none() -> None:
+    """Ranges between seeds: 2 and 1 in the first case, 4 and 1 in the second, 6 and 1 in the third."""
+    assert needed((9, 6), (10, 7), (11, 7))["verdict"] == "holds"  # differences 3, 3, 4
+    one_sign = needed((9, 6), (10, 7), (13, 7))
+    assert (one_sign["verdict"], one_sign["agree"]) == ("cannot be determined", "1 of 3")  # 3, 3, 6
+    all_small = needed((9, 6), (10, 7), (15, 9.5))
+    assert (all_small["verdict"], all_small["direction"], all_small["agree"]) == ("does not hold", "", "0 of 3")
+    assert "between seeds up to 6" in all_small["here"]
+    alone = needed((13, 6))
+    assert (alone["verdict"], alone["agree"]) == ("cannot be determined", "undefined")
+
+
+def test_chance_brings_about_that_something_varies_in_one_of_ten_orders_at_most() -> None:
+    values = (0, 1, 2, 10, 11, 12)
+    split = [needed(*zip(few, sorted(set(values) - set(few)), strict=True)) for few in combinations(values, 3)]
+    assert (len(split), sum(row["verdict"] == "holds" for row in split)) == (20, 2)
 
 
 def test_a_claim_with_a_direction_does_not_hold_where_all_pairs_are_opposite() -> None:
