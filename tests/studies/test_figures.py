@@ -14,6 +14,9 @@ from imblens.report import column_figure
 from imblens.run import Run
 from imblens.studies import FIGURES, Results, find_study, open_jobs, run_study
 from imblens.studies._details import DETAILS
+from imblens.studies._measures import measured
+from imblens.treatments import treat
+from tests.report.runs import make_run
 
 COLUMN = 992  # pixels of 84 mm at 300 dots an inch
 CLASSES = [f"class {i}" for i in range(10)]
@@ -126,6 +129,59 @@ def test_gaps_are_means_over_seeds_largest_class_first_with_the_line_of_imbalanc
     assert list(dict.fromkeys(drawing.table["class"])) == CLASSES
     spec = drawing.chart.to_dict()
     assert [layer["encoding"]["y"]["field"] for layer in spec["concat"][0]["layer"]] == ["gap", "imbalance"]
+
+
+def spec_of(rows, name):
+    return FIGURES[name].draw(Results(rows, GROUP)).chart.to_dict()
+
+
+def lines_of(spec, group, panel):
+    """The rows that the lines of a panel are drawn from."""
+    data = next(one["data"] for one in (panel, *panel.get("layer", [])[:1], group) if "data" in one)
+    return pd.DataFrame(spec["datasets"][data["name"]])
+
+
+def test_the_first_panel_of_a_set_has_its_networks_without_over_sampling():
+    """Subfigures a, f, k and p of EOS, Figs 3 and 5."""
+    for name in ("gap", "weight_norms"):
+        spec = spec_of(class_rows(data=("CIFAR-10", "SVHN"), losses=("ce", "asl", "ldam")), name)
+        over, under = spec["vconcat"]
+        assert {panel["title"] for panel in over["concat"]} == {"CIFAR-10", "SVHN"} and len(under["concat"]) == 6
+        for panel in over["concat"]:
+            rows = lines_of(spec, over, panel)
+            assert set(rows["treatment"]) == {"none"} and set(rows["data"]) == {panel["title"]}
+            assert rows.groupby("network")["class"].nunique().to_dict() == {"ce": 10, "asl": 10, "ldam": 10}
+            colour = (panel["layer"][0] if name == "gap" else panel)["encoding"]["color"]
+            assert set(colour["scale"]["domain"]) == {"ce", "asl", "ldam"}
+        assert ("layer" in over["concat"][0]) == (name == "gap")  # the line of imbalance
+        assert "vconcat" not in spec_of(class_rows(), name)  # one loss: nothing to compare
+
+
+def test_norms_that_are_equal_in_all_classes_are_stated_instead_of_drawn():
+    """The normalised head of LDAM: 30 in every class, beside norms of 1 to 2."""
+    rows = class_rows(losses=("ce", "asl", "ldam"))
+    rows.loc[(rows["loss"] == "ldam") & (rows["treatment"] == "none"), "weight_norm"] = 30.0
+    spec = spec_of(rows, "weight_norms")
+    over = spec["vconcat"][0]
+    assert set(lines_of(spec, over, over["concat"][0])["network"]) == {"ce", "asl"}
+    assert over["title"]["text"] == "Without over-sampling. Not drawn: ldam, 30 in every class."
+    panels = {panel["title"]: lines_of(spec, spec["vconcat"][1], panel) for panel in spec["vconcat"][1]["concat"]}
+    assert set(panels["CIFAR-10, ldam"]["treatment"]) == {"smote", "eos k_neighbors=10"}
+    assert set(panels["CIFAR-10, ce"]["treatment"]) == {"none", "smote", "eos k_neighbors=10"}
+    alone = spec_of(rows[(rows["loss"] == "ldam") & (rows["treatment"] == "none")], "weight_norms")
+    assert set(lines_of(alone, alone, alone["concat"][0])["treatment"]) == {"none"}
+
+
+def test_the_gap_after_eos_is_that_with_synthetic_instances():
+    """EOS, Fig. 3: SMOTE leaves the ranges of training features as they were, EOS widens those of classes that grow."""
+    run = make_run(n=200, per_test=10)
+    smote, eos = treat(run, "smote", k_neighbors=2, random_state=0), treat(run, "eos", k_neighbors=150, random_state=0)
+    before, same, after = ({row["class"]: row["gap"] for row in DETAILS["classes"](one)} for one in (run, smote, eos))
+    assert same == pytest.approx(before)
+    assert all(after[name] < before[name] for name in run.classes[-5:])
+    means = [measured(one, ("gap",)) for one in (run, smote, eos)]
+    assert means[2]["gap"] < means[1]["gap"] == pytest.approx(means[0]["gap"])
+    assert means[2]["gap_rare"] < means[0]["gap_rare"]
 
 
 def test_the_curve_marks_the_published_values_of_its_network():

@@ -13,6 +13,7 @@ from imblens.base.registry import Registry
 from imblens.charts import ARCHETYPE_COLOURS, BLACK, BLUE, ORANGE, RED
 from imblens.lenses import CLASS_COLOURS
 from imblens.run import Run
+from imblens.studies._class_lines import UNTREATED, gap, weight_norm
 from imblens.studies._panels import (
     HIGH,
     NAMED,
@@ -21,7 +22,6 @@ from imblens.studies._panels import (
     Drawing,
     Results,
     class_places,
-    dashes,
     ends,
     percents,
     ranked,
@@ -33,7 +33,6 @@ from imblens.studies._panels import (
     varies,
 )
 
-UNTREATED = "none"
 BINARY = ", finding or none"
 
 
@@ -139,56 +138,6 @@ def adversaries(results: Results) -> Drawing | None:
     if without.any():
         chart = chart.properties(title=small("No bar in (b): no error in training, so no forecast."))
     return Drawing(chart, table)
-
-
-def gap(results: Results) -> Drawing | None:
-    """Generalization gap of each class for every treatment, beside the line of imbalance (EOS, Fig. 3)."""
-    return _by_class(results, "gap", "generalization gap", imbalance=True)
-
-
-def weight_norm(results: Results) -> Drawing | None:
-    """Norm of each class's row of the head for every treatment (EOS, Fig. 5)."""
-    return _by_class(results, "weight_norm", "weight norm", imbalance=False)
-
-
-def _by_class(results: Results, value: str, title: str, *, imbalance: bool) -> Drawing | None:
-    if value not in results.rows or results.rows[value].isna().all():
-        return None
-    table = ranked(results.mean(["class"], ["train_count", "imbalance", value]), results, without=["treatment"])
-    treatments = list(dict.fromkeys(table["treatment"]))
-    colour = alt.Color(
-        "treatment:N", scale=alt.Scale(domain=treatments, range=series(len(treatments))), legend=top(2, lines=True)
-    )
-    dash = alt.StrokeDash(
-        "treatment:N",
-        scale=alt.Scale(domain=treatments, range=dashes(len(treatments))),
-        legend=top(2, lines=True),
-    )
-    several = varies(table["panel"])
-    panels = []
-    for name, part in table.groupby("panel", sort=False):
-        x = class_places(part, named=not several)
-        lines = (
-            alt.Chart(part)
-            .mark_line(point=alt.OverlayMarkDef(size=12))
-            .encode(x=x, y=alt.Y(f"{value}:Q", title=title, axis=alt.Axis(tickCount=4)), color=colour, strokeDash=dash)
-        )
-        chart: Any = lines
-        if imbalance:
-            once = part.drop_duplicates("class")
-            line = (
-                alt.Chart(once)
-                .mark_line(color=BLACK, strokeWidth=1.5)
-                .encode(x=x, y=alt.Y("imbalance:Q", title="imbalance", axis=alt.Axis(tickCount=4, grid=False)))
-            )
-            chart = alt.layer(lines, line).resolve_scale(y="independent")
-        panels.append(
-            chart.properties(
-                width=(NARROW - 22 if imbalance else NARROW) if several else WIDE - 25, height=HIGH, title=str(name)
-            )
-        )
-    note = "Black line: imbalance (right axis)." if imbalance else ""
-    return Drawing(stack(panels, 2 if several else 1, note), table)
 
 
 def gap_correct(results: Results) -> Drawing | None:
