@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from imblens.errors import InputError, MissingError
 from imblens.lenses import common_map, feature_density, feature_overlap, map_panels
-from imblens.report import Comparison, compare
+from imblens.report import Comparison, column_figure, compare
 from imblens.run import Run
 from imblens.treatments import treat
 from tests.report.pages import parsed
@@ -45,6 +47,21 @@ def test_errors_of_a_class_are_those_counted_by_hand():
     assert table.loc[("two", "a"), ["missed", "false_positives", "observed"]].tolist() == [0, 0, 0]
     assert table.groupby("run")["forecast"].sum().tolist() == pytest.approx([1, 1])
     assert {"class_missed_0", "class_false_positives_0", "class_forecast_0"} <= set(found.charts())
+
+
+def test_numbers_of_features_that_do_not_fit_their_part_of_a_bar_are_left_out():
+    """IML, Fig. 6: of class c one feature has nearly all of the sum of means, the parts of the other five are slivers."""
+    features = np.full((24, 6), 1.0) + np.arange(6) / 10
+    features[LABELS == 2, 4] = 900.0
+    run = Run.from_arrays(
+        train=(features, LABELS), test=(features, LABELS), head=(np.eye(3, 6), np.zeros(3)), classes=CLASSES
+    )
+    chart = compare([run, run_of(LABELS)], names=["one", "two"], of="c").charts()["class_strongest_0"]
+    drawn = chart.to_dict()
+    text = drawn["layer"][1]["encoding"]["text"]["condition"]
+    assert (text["test"], text["field"]) == ("datum.share * width > datum.pixels", "text")
+    written = re.findall(r"<text [^>]*font-size=\"\d+px\"[^>]*>(\d+)</text>", column_figure("x", chart)["svg"].decode())
+    assert len(written) == 5 * 6 + 1
 
 
 def test_shared_features_and_densities_are_those_of_the_lenses():

@@ -115,6 +115,8 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         table = table.assign(share=1 / k)
     end = table.groupby(["run", "other"], sort=False)["share"].cumsum()
     table = table.assign(end=end, start=end - table["share"], middle=end - table["share"] / 2)
+    text = table["feature"].astype(str)
+    table = table.assign(text=text, pixels=LETTER * text.str.len() + 3)
     on_blue = table["run"].map(lambda name: COLOURS[list(names).index(name) % len(COLOURS)] == BLUE)
     rows, lanes = _lanes(names, table.assign(white=table["shared"] & on_blue))
     y = class_axis(order, field="other")
@@ -137,7 +139,7 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
         x=alt.X("middle:Q"),
         y=y,
         yOffset=lanes["yOffset"],
-        text=alt.Text("feature:N"),
+        text=alt.condition("datum.share * width > datum.pixels", alt.Text("text:N"), alt.value("")),
         color=alt.ColorValue(BLACK, condition={"test": "datum.white", "value": "white"}),
     )
     return alt.layer(bars, numbers)
