@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
-from benchmarks.science import label_suspects
+from benchmarks.science import conclusions, label_suspects
 from benchmarks.speed import __main__ as speeds
 from benchmarks.speed import _stages, colours, neighbours
 from benchmarks.speed._measure import Times, row
@@ -23,6 +23,8 @@ from benchmarks.targets import speed
 from benchmarks.targets._profile import hottest
 from benchmarks.targets._row import Row
 
+from imblens.data import load_images
+from imblens.errors import InputError
 from imblens.run import Run, neighbour_graph
 from imblens.studies import Arrays
 
@@ -288,3 +290,18 @@ def test_what_is_advised_against_an_absent_part_is_added_to_its_class() -> None:
     assert {row["cause"] for row in rows} == {"uncovered_range"}
     lift = {str(row["remedy"]): float(str(row["lift"])) for row in rows}
     assert lift["advised"] > 0.1 > lift["eos on the head"]
+
+
+def test_networks_of_other_data_or_epochs_are_not_taken_for_those_asked_for(tmp_path: Path) -> None:
+    features = np.arange(8.0).reshape(4, 2)
+    images = load_images("digits", profile="exp:20")
+    run = Run.from_arrays(train=(features, [0, 0, 1, 1]), meta={"data": dict(images.source), "epochs": 15})
+    assert conclusions.stored(tmp_path / "ce-0", images, 15) is None
+    run.save(tmp_path / "ce-0")
+    assert conclusions.stored(tmp_path / "ce-0", images, 15) is not None
+    with pytest.raises(InputError, match="of digits after 15 epochs, not of digits after 8"):
+        conclusions.stored(tmp_path / "ce-0", images, 8)
+    with pytest.raises(InputError, match="not of shapes after 15"):
+        conclusions.stored(tmp_path / "ce-0", load_images("shapes"), 15)
+    with pytest.raises(InputError, match="Give another folder as OUT"):
+        conclusions.stored(tmp_path / "ce-0", load_images("digits", profile="exp:10"), 15)

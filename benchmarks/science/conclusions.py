@@ -8,7 +8,8 @@ heads     treatments on stored features: resampling by archetype, EOS that chang
 quality   measures of the embedding beside the generalization gap: which goes with recall over classes, and with the gain
           that over-sampling brings?
 training  a loss that penalises shared features, EOS while the representation is trained, augmentation of class colours;
-          smallnet, three seeds, beside plain cross-entropy. DATA is what `imblens train` takes; OUT keeps the networks.
+          smallnet, three seeds, beside plain cross-entropy. DATA is what `imblens train` takes; OUT keeps the networks of
+          one DATA and EPOCHS.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imblens.data import load_images
-from imblens.errors import ImblensWarning
+from imblens.data import ImageSet, load_images
+from imblens.errors import ImblensError, ImblensWarning, InputError
 from imblens.lenses import class_accuracy, generalization_gap
 from imblens.run import Run
 from imblens.training import TrainingPlan
@@ -111,6 +112,24 @@ PLANS: dict[str, dict[str, object]] = {
 }
 
 
+def stored(folder: Path, images: ImageSet, epochs: int) -> Run | None:
+    """Return the network of an earlier start, None without one.
+
+    Raises:
+        InputError: it was trained on other images, or for another number of epochs.
+    """
+    if not (folder / "run.json").exists():
+        return None
+    run = Run.load(folder)
+    there, asked = (
+        {key: data.get(key) for key in ("path", "profile", "counts")} for data in (run.meta["data"], images.source)
+    )
+    if there != asked or run.meta["epochs"] != epochs:
+        held, wanted = f"{there['path']} after {run.meta['epochs']} epochs", f"{asked['path']} after {epochs}"
+        raise InputError(f"{folder} holds a network of {held}, not of {wanted}.", hint="Give another folder as OUT.")
+    return run
+
+
 def training(words: Sequence[str]) -> None:
     """Train a small network in each way with each seed, print accuracies, and those after EOS on the head."""
     data, out = words[0], Path(words[1])
@@ -122,14 +141,15 @@ def training(words: Sequence[str]) -> None:
         colours: object = None
         for name, options in PLANS.items():
             folder = out / f"{name}-{seed}".replace(" ", "-").replace(",", "")
-            if not (folder / "run.json").exists():
+            run = stored(folder, images, epochs)
+            if run is None:
                 given = {**small, **options, **({"class_colours": colours} if "class_colours" in options else {})}
                 plan = TrainingPlan(arch="smallnet", epochs=epochs, seed=seed, **given)  # type: ignore[arg-type]
                 run, _ = train_and_capture(
                     images, folder, plan, overwrite=True, colours=name == "ce", shortcuts=False, thumbnails=False
                 )
                 run.save(folder, force=True)
-            run = Run.load(folder)
+                run = Run.load(folder)
             if name == "ce":
                 colours = class_colours(run)
             after = accuracies(treat(run, "eos", k_neighbors=10, random_state=seed))[0]
@@ -155,7 +175,11 @@ def main(words: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     warnings.simplefilter("ignore", ImblensWarning)
-    COMMANDS[words[0]](words[1:])
+    try:
+        COMMANDS[words[0]](words[1:])
+    except ImblensError as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 
