@@ -44,8 +44,8 @@ def remix(inputs: Tensor, labels: Tensor, class_counts: Tensor, *, alpha: float)
         alpha: of the Beta distribution, above 0; 1 is uniform.
 
     References:
-        Bellinger, Corizzo and Japkowicz 2021, ReMix: Calibrated Resampling for Class Imbalance in Deep Learning, the
-        `remix` of Dablain et al. 2022 (EOS).
+        Bellinger, Corizzo and Japkowicz 2021, Calibrated resampling for imbalanced and long-tails in deep learning, the
+        Remix of Dablain et al. 2022 (EOS), reference [19].
     """
     import torch
 
