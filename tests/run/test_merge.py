@@ -236,6 +236,30 @@ def test_whichever_write_finds_the_disk_full_an_earlier_run_and_the_shards_are_k
     np.testing.assert_array_equal(Run.load(out).train.features, whole().train.features)
 
 
+def test_a_damaged_table_of_a_large_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imblens.run._read.VERIFY_BYTES", 0)  # hashes of large runs are not checked
+    parts = shards(tmp_path, 2)
+    file = parts[1] / "train" / "part-00001" / "instances.parquet"
+    group = pq.read_metadata(file).row_group(0)
+    column = next(group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema == "id")
+    content = bytearray(file.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start + column.total_compressed_size // 2] ^= 0xFF
+    file.write_bytes(content)
+    damaged = Run.load(parts[1])
+    for use in (lambda: damaged.train.ids, lambda: damaged.save(tmp_path / "copy")):
+        with pytest.raises(InputError, match=r"part-00001/instances\.parquet cannot be read"):
+            use()
+    monkeypatch.setattr("sys.argv", ["imblens", "merge", *map(str, parts), "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and said[0].startswith(f"error: {file} cannot be read") and len(said) == 2, said
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_file_is_mapped_that_is_renamed(tmp_path: Path) -> None:
     parts = shards(tmp_path, 2)
     with mapped_when_renamed() as mapped:

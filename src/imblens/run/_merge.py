@@ -22,7 +22,7 @@ from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
 from imblens.run._class_order import permutation_note
 from imblens.run._left_out import leave_out
-from imblens.run._part import Part
+from imblens.run._part import Part, readable
 from imblens.run._read import read_part
 from imblens.run._run import Run
 from imblens.run._split import Split
@@ -240,7 +240,10 @@ class _Columns:
 
 def _batches(part: Part, names: Sequence[str]) -> Iterator[Any]:
     """Columns of a part on disk, some rows at a time."""
-    with pq.ParquetFile(part.table_path, page_checksum_verification=True, buffer_size=BUFFER) as table:
+    with (
+        readable(part.table_path),
+        pq.ParquetFile(part.table_path, page_checksum_verification=True, buffer_size=BUFFER) as table,
+    ):
         for batch in table.iter_batches(BATCH_ROWS, columns=list(names)):
             yield pa.Table.from_batches([batch]).select(list(names))
 

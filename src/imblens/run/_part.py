@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from imblens.errors import ShapeError
+from imblens.errors import InputError, ShapeError
 from imblens.run._head import Head
 from imblens.run.statistics import Batch
 
@@ -59,22 +60,24 @@ class Part:
             return tuple(self.table.columns)
         if self.table_path is None:
             return ()
-        return tuple(name for name in pq.read_schema(self.table_path).names if name != "label")
+        with readable(self.table_path):
+            return tuple(name for name in pq.read_schema(self.table_path).names if name != "label")
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Read those columns of the instances, n rows."""
         if self.table is not None:
             return self.table[list(columns)]
         assert self.table_path is not None
-        table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
-        return table.to_pandas()
+        with readable(self.table_path):
+            table = pq.read_table(self.table_path, columns=list(columns), page_checksum_verification=True)
+            return table.to_pandas()
 
     def cells(self, column: str, rows: Sequence[int]) -> list[Any]:
         """Values of a column in some rows, in their order; of a file, only the row groups that hold them are read."""
         if self.table is not None:
             return self.table[column].iloc[list(rows)].tolist()
         found: dict[int, Any] = {}
-        with pq.ParquetFile(self.table_path, page_checksum_verification=True) as file:
+        with readable(self.table_path), pq.ParquetFile(self.table_path, page_checksum_verification=True) as file:
             start = 0
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
@@ -90,7 +93,8 @@ class Part:
         if self.table is not None:
             values = pa.array(self.table[column])
         else:
-            values = pq.read_table(self.table_path, columns=[column], page_checksum_verification=True)[column]
+            with readable(self.table_path):
+                values = pq.read_table(self.table_path, columns=[column], page_checksum_verification=True)[column]
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(self), -1)
@@ -119,6 +123,21 @@ class Part:
             _release(self.features, rows)
             if logits and self.logits is not None:
                 _release(self.logits, rows)
+
+
+@contextmanager
+def readable(file: Path | None) -> Iterator[None]:
+    """Turn the exceptions of pyarrow about a damaged file into one that names it.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise InputError(f"{file} cannot be read: {error}.", hint="Copy the run again, or capture it again.") from error
 
 
 def mapped_file(array: Any) -> Path | None:

@@ -25,7 +25,7 @@ from imblens.base.versions import versions
 from imblens.errors import InputError
 from imblens.run._head import Head
 from imblens.run._left_out import leave_out
-from imblens.run._part import Part
+from imblens.run._part import Part, readable
 from imblens.run._split import Split
 
 SCHEMA = 1
@@ -185,12 +185,11 @@ def _column_blocks(part: Part) -> Iterator[dict[str, Any]]:
     elif part.table is not None:
         yield {name: pa.array(part.table[name]) for name in names}
     elif not len(part):
-        yield {
-            name: column.combine_chunks()
-            for name, column in zip(names, pq.read_table(part.table_path, columns=names).columns, strict=True)
-        }
+        with readable(part.table_path):
+            stored = pq.read_table(part.table_path, columns=names)
+        yield {name: column.combine_chunks() for name, column in zip(names, stored.columns, strict=True)}
     else:
-        with pq.ParquetFile(part.table_path, page_checksum_verification=True) as table:
+        with readable(part.table_path), pq.ParquetFile(part.table_path, page_checksum_verification=True) as table:
             for batch in table.iter_batches(ROW_GROUP, columns=names):
                 yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
