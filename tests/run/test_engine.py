@@ -96,7 +96,26 @@ KILLED = """
 import os, sys
 from dataclasses import replace
 import numpy as np
-from imblens.run import Part, Run, TopKCounts, engine
+from imblens.errors import ImblensError, InputError
+from imblens.run import Part, Run, TopKCounts, _engine, engine
+
+class Killed(TopKCounts):
+    def update(self, batch):
+        os._exit(1)
+
+class Refused(TopKCounts):
+    def update(self, batch):
+        raise InputError("7.png is damaged.", hint="Remove it.")
+
+class Failed(TopKCounts):
+    def update(self, batch):
+        raise KeyError("no such key")
+
+def raised(split, kind):
+    try:
+        split.reduce(lambda: kind(3, 3, 1))
+    except Exception as error:
+        return error
 
 class KilledOnce(TopKCounts):
     def update(self, batch):
@@ -111,8 +130,16 @@ features, labels = rng.normal(size=(90, 3)).astype(np.float32), rng.choice(3, 90
 run = Run.from_arrays(train=(features, labels), head=(np.eye(3), np.zeros(3)))
 parts = tuple(Part(features[rows], labels[rows]) for rows in (slice(0, 20), slice(20, 50), slice(50, 90)))
 train = replace(run.train, parts=parts)
+stored = Run.load(replace(run, train=train).save(sys.argv[1] + "/run")).train
+os.unlink(sys.argv[1] + "/run/train/part-00001/features.npy")
 with engine("ray"):
     found = train.reduce(lambda: KilledOnce(3, 3, 1))
+    _engine.RETRIES = 0
+    errors = [raised(train, Killed), raised(train, Refused), raised(train, Failed), raised(stored, TopKCounts)]
+assert [type(error) for error in errors] == [ImblensError, InputError, KeyError, InputError], errors
+assert "could not compute a task: WorkerCrashedError: The worker died unexpectedly" in str(errors[0])
+assert (errors[1].message, errors[1].hint) == ("7.png is damaged.", "Remove it.")
+assert "a worker of Ray cannot use" in str(errors[3]) and "part-00001/features.npy: No such file" in str(errors[3])
 assert os.path.exists(sys_argv_1)
 assert (found == run.train.reduce(lambda: TopKCounts(3, 3, 1))).all()
 print("the same")
@@ -121,7 +148,7 @@ print("the same")
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_a_retry_and_what_fails_is_reported(tmp_path: Path) -> None:
     same_in_a_process(KILLED, tmp_path)
 
 

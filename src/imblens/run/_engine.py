@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from imblens.base.remote import COPIES, fetched
-from imblens.errors import DependencyError, InputError, MissingError, did_you_mean
+from imblens.errors import DependencyError, ImblensError, InputError, MissingError, did_you_mean
 from imblens.run._head import Head
 from imblens.run._part import Part, mapped_file
 from imblens.run.statistics import Statistic
@@ -25,6 +26,7 @@ from imblens.run.statistics import Statistic
 Result = TypeVar("Result")
 ENGINES = ("local", "ray")
 RETRIES = 3  # of a task whose worker was killed
+WAITING = 2  # tasks for each core that are submitted or whose results wait to be read
 _CHOSEN: ContextVar[str] = ContextVar("engine", default="local")
 
 
@@ -82,8 +84,7 @@ def part_statistics(
         return
     names = ("features", "labels", "logits")
     packed = [{name: _file_or_array(getattr(part, name)) for name in names} for part in parts]
-    given = [(make(), part, start, n_classes, head) for part, start in zip(packed, starts, strict=True)]
-    yield from tasks(_task, given)
+    yield from tasks(_task, list(zip(packed, starts, strict=True)), shared=(make(), n_classes, head))
 
 
 def uses_ray() -> bool:
@@ -96,18 +97,51 @@ def tasks(
 ) -> Iterator[Result]:
     """What a function returns for every tuple of arguments, in their order, computed by Ray; see `connected`.
 
+    At any time two tasks for each core of the cluster are submitted, so that memory does not grow with the number of tasks.
+
     Args:
         function: of a module that workers can import.
         given: arguments of each task. A task whose worker is killed is tried again, up to three times.
         gpus: that a task needs.
         shared: the first argument of all tasks unless it is None; sent once to each machine, where workers share its arrays.
+
+    Raises:
+        ImblensError: Ray could not compute a task: its worker was killed each time, a machine ended, memory was full.
+        InputError: a worker could not read or write a file.
+        Exception: what the function raised.
     """
     import ray
 
+    cluster: Any = ray  # parts of which have no types
     remote: Any = ray.remote(max_retries=RETRIES, num_gpus=gpus)(function)
-    first = () if shared is None else (ray.put(shared),)
-    for task in [remote.remote(*first, *arguments) for arguments in given]:
-        yield ray.get(task)
+    waiting: deque[Any] = deque()
+    try:
+        first = () if shared is None else (ray.put(shared),)
+        for arguments in given:
+            waiting.append(remote.remote(*first, *arguments))
+            if len(waiting) >= WAITING * max(1, int(cluster.cluster_resources().get("CPU", 1))):  # which may change
+                yield cluster.get(waiting.popleft())
+        while waiting:
+            yield cluster.get(waiting.popleft())
+    except cluster.exceptions.RayError as error:
+        raise _explained(error, cluster.exceptions.RayError) from error
+
+
+def _explained(error: Any, of_ray: type[Exception]) -> Exception:
+    """What a task that failed is reported as: an exception of its function as it was, one of Ray as a sentence."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, OSError) and not isinstance(cause, ImblensError) and cause.filename:
+        return InputError(
+            f"a worker of Ray cannot use {cause.filename}: {cause.strerror}.",
+            hint="Give paths that all machines of the cluster can read and write.",
+        )
+    if isinstance(cause, Exception) and not isinstance(cause, of_ray):
+        return cause
+    reason = next(iter(str(error).split("\n")), "").strip().rstrip(".") or type(error).__name__
+    return ImblensError(
+        f"Ray could not compute a task: {type(error).__name__}: {reason}.",
+        hint="See `ray status` and the logs of the cluster; give its machines more memory, or leave out --engine.",
+    )
 
 
 def _updated(
@@ -118,9 +152,8 @@ def _updated(
     return statistic
 
 
-def _task(
-    statistic: Statistic[Result], packed: dict[str, Any], start: int, n_classes: int, head: Head | None
-) -> Statistic[Result]:
+def _task(shared: tuple[Statistic[Result], int, Head | None], packed: dict[str, Any], start: int) -> Statistic[Result]:
+    statistic, n_classes, head = shared
     part = Part(**{name: _unpacked(value) for name, value in packed.items()})
     return _updated(deepcopy(statistic), part, start, n_classes, head)  # what Ray passes is read-only
 

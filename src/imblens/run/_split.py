@@ -20,7 +20,7 @@ from imblens.run._logit_rows import LogitRows
 from imblens.run._neighbours import NeighbourGraph, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._spool import Spool
-from imblens.run.statistics import Batch, Statistic
+from imblens.run.statistics import Batch, Predictions, Statistic
 
 Floats = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -182,7 +182,7 @@ class Split:
         """(N,) class of the largest logit; the first of equal ones."""
         if self._small:
             return np.asarray(self.logits).argmax(axis=1).astype(np.int64)
-        return np.concatenate([batch.predictions for batch in self.batches(logits=True)])
+        return self.reduce(Predictions)
 
     @cached_property
     def confusion(self) -> Any:

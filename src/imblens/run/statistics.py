@@ -201,6 +201,24 @@ class Range:
     high: NDArray[np.float64]
 
 
+class Predictions(Statistic[NDArray[np.int64]]):
+    """Class of the largest logit of every instance, in their order: (N,); the first of equal ones."""
+
+    needs_logits = True
+    sums = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: list[NDArray[np.int64]] = []
+
+    def update(self, batch: Batch) -> None:
+        """Add a batch."""
+        self._found.append(batch.predictions)
+
+    def finish(self) -> NDArray[np.int64]:
+        """Return the predictions."""
+        return np.concatenate(self._found)
+
+
 class TopKCounts(Statistic[NDArray[np.int64]]):
     """In how many instances of each class a feature is among the instance's own k largest: (C, D) counts.
 
