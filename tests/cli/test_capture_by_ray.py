@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imblens.base.remote import COPIES
 from imblens.cli._captured import by_ray
 from imblens.cli._shared import Stopped
 from imblens.errors import InputError, StorageError
@@ -102,3 +104,27 @@ def test_a_failure_before_the_first_shard_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(InputError, match="shard 0/4"):
         captured(tmp_path / "run", Asked(unreadable=0))
     assert not any((tmp_path / "run").iterdir())
+
+
+@pytest.fixture
+def url() -> Iterator[Path]:
+    """The local folder that is copied to memory://bucket/run when a command ends."""
+    yield COPIES.local("memory://bucket/run")
+    COPIES.forget()
+
+
+def test_shards_of_a_url_are_removed_after_a_failure(url: Path) -> None:
+    with pytest.raises(InputError, match="shard 2/4") as refused:
+        captured(url, Asked(unreadable=2))
+    assert not any(url.iterdir()) and "kept" not in str(refused.value)
+
+
+def test_a_url_is_refused_if_the_cluster_has_several_machines(url: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"Alive": True}, {"Alive": True}, {"Alive": False}]
+    ray = SimpleNamespace(nodes=lambda: nodes, cluster_resources=lambda: {"CPU": 2})
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(InputError, match=r"memory://bucket/run is copied to this machine only, and the cluster has"):
+        captured(url)
+    assert not any(url.iterdir())
+    del nodes[1]
+    np.testing.assert_array_equal(captured(url).train.features, FEATURES)

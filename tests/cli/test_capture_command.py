@@ -9,9 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from imblens import audit
 from imblens.cli import app
 from imblens.run import Run
 from tests.data.helpers import write_classes
@@ -80,6 +82,13 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
         assert merged.splits[name].ids.tolist() == split.ids.tolist()
         assert (merged.splits[name].labels == split.labels).all() and merged.splits[name].columns == split.columns
         np.testing.assert_allclose(merged.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
+    before, after = (audit(run, skip=["embedding_map"]) for run in (whole, merged))
+    assert list(before) == list(after) and len(after.findings) > 5 and set(before.skipped) == set(after.skipped)
+    assert after.skipped["shortcuts"].startswith("shortcuts: a capture in shards tries none, since")
+    assert after.skipped["concepts"].startswith("concepts: a capture in shards counts none, since")
+    for lens, finding in before.findings.items():
+        for table, frame in finding.tables.items():
+            pd.testing.assert_frame_equal(frame, after[lens].tables[table], rtol=1e-4, atol=1e-6)
     frozen = NET.replace("    return", "    import torch\n    torch.manual_seed(0)\n    return") + FROZEN_HEAD
     capture(tmp_path, "--shard", "1/2", network=frozen)
     capture(tmp_path, "--shard", "1/2", network=frozen.replace("manual_seed(0)", "manual_seed(1)"), name="another")

@@ -131,3 +131,22 @@ def test_habits_name_what_exists(tmp_path: Path) -> None:
         assert table in audit[lens].tables, table
     for key in re.findall(r'summary\["(\w+)"\]', text):
         assert key in audit["class_accuracy"].summary, key
+
+
+SHELLS = {
+    "SLURM": (r"--wrap ('.*?')`", {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8"}, ""),
+    "torchrun": (r"bash -c ('.*?')`", {"LOCAL_RANK": "1", "RANK": "3", "WORLD_SIZE": "8"}, "1"),
+    "Kubernetes": (r"sh -c ('.*?')`", {"JOB_COMPLETION_INDEX": "3"}, ""),
+}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_shards_are_numbered_by_what_starts_them(name: str, tmp_path: Path) -> None:
+    pattern, environment, device = SHELLS[name]
+    row = next(line for line in (ROOT / "docs/scale.md").read_text().splitlines() if line.startswith(f"| {name} "))
+    (line,) = shlex.split(re.findall(pattern, row)[0])
+    (tmp_path / "imblens").write_text('#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES:" "$@"\n')
+    (tmp_path / "imblens").chmod(0o755)
+    usual = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", line], env={**usual, **environment}, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{device}: capture DATA --model net.py:build --out PART-3 --shard 3/8\n"

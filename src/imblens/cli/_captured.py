@@ -18,6 +18,10 @@ from imblens.errors import ImblensError, InputError
 from imblens.run import Run
 
 Progress = Callable[[str], object]
+NOT_IN_SHARDS = {  # why the lens has nothing to show
+    "concepts": "a capture in shards counts none, since their thresholds need all training images.",
+    "shortcuts": "a capture in shards tries none, since what is removed depends on all training images.",
+}
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,10 @@ def sharded(splits: Mapping[str, Any], index: int, of: int) -> tuple[dict[str, A
     counts = {name: len(split) for name, split in splits.items() if split is not None}
     notes = [
         shard_note(index, of),
-        "--shard: concepts are not counted, since their thresholds need all training images.",
+        "--shard: concepts are not counted and shortcuts are not tried, since both need all training images.",
     ]
-    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes}
+    left_out = {name: {"skipped": reason} for name, reason in NOT_IN_SHARDS.items()}
+    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes, **left_out}
 
 
 def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: str | None) -> Run:
