@@ -140,3 +140,56 @@ def test_a_gpu_that_fails_half_way_costs_time_only(
     found = neighbour_graph(features, 5)
     np.testing.assert_array_equal(found.indices, usual.indices)
     np.testing.assert_array_equal(found.distances, usual.distances)
+
+
+@pytest.fixture
+def laid_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Where rows lie in many cells from 100 rows on: of every layout of the base, its precision and whether it has cells."""
+    from imblens.run import _cells, _exact
+
+    for name, value in {"FEWEST_ROWS": 100, "CELL_ROWS": 50, "CELL_QUERIES": 8}.items():
+        monkeypatch.setattr(_cells, name, value)
+    found: list[tuple[str, bool]] = []
+
+    class Columns(_exact.Columns):
+        def __init__(self, space: Any, cells: Any, k: int, dtype: Any) -> None:
+            super().__init__(space, cells, k, dtype)
+            found.append((np.dtype(dtype).name, len(cells.centroids) > 1))
+
+    monkeypatch.setattr(_exact, "Columns", Columns)
+    return found
+
+
+def test_what_a_gpu_leaves_is_searched_in_cells(
+    with_gpu: Callable[[], list[int]], laid_out: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imblens.run import _exact
+
+    features = clustered(2_500)
+    usual = neighbour_graph(features, 5)
+    with_gpu()
+    real = _exact.candidates_on
+
+    def failing(*given: Any) -> Any:
+        yield next(real(*given))
+        raise RuntimeError("CUDA out of memory")
+
+    laid_out.clear()
+    monkeypatch.setattr(_exact, "candidates_on", failing)
+    found = neighbour_graph(features, 5)
+    assert laid_out == [("float32", False), ("float32", True)]
+    np.testing.assert_array_equal(found.indices, usual.indices)
+    np.testing.assert_array_equal(found.distances, usual.distances)
+
+
+def test_rows_that_need_float64_are_searched_in_cells_after_a_gpu(
+    with_gpu: Callable[[], list[int]], laid_out: list[tuple[str, bool]]
+) -> None:
+    features = DATA["tiny clusters far apart"]()
+    usual = neighbour_graph(features, 1)
+    with_gpu()
+    laid_out.clear()
+    found = neighbour_graph(features, 1)
+    assert laid_out == [("float32", False), ("float64", True)]
+    np.testing.assert_array_equal(found.indices, usual.indices)
+    np.testing.assert_array_equal(found.distances, usual.distances)

@@ -43,20 +43,29 @@ def search(space: Space, queries: Matrix, k: int, progress: Progress | None = No
     """
     k = min(k, len(space.base))
     indices, squared = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
-    gpu = gpu_for(len(queries), *space.base.shape)
-    cells = Cells.of(space, k, 0 if gpu is not None else len(queries))
-    cell = cells.of_rows(space, queries)
-    rows = np.argsort(cell, kind="stable")  # queries of a cell side by side
-    for dtype in (np.float32, np.float64):
-        loose = [rows[:0]]
-        searching = _Search(Columns(space, cells, k, dtype), queries, cell)
-        on_gpu = gpu is not None and dtype is np.float32
-        for part in searching.on_gpu(gpu, rows, progress) if on_gpu else searching.on_engine(rows, progress):
+
+    def put(found: Iterator[_Found]) -> Indices:
+        """Put what was found in its place; return the queries for which the precision is too loose."""
+        loose = [np.empty(0, np.int64)]
+        for part in found:
             indices[part.rows], squared[part.rows] = part.indices, part.squared
             loose.append(part.loose)
-        rows = np.concatenate(loose)
-        if not rows.size:
-            break
+        return np.concatenate(loose)
+
+    left, loose = np.arange(len(queries)), np.empty(0, np.int64)  # for float32, for float64
+    gpu = gpu_for(len(queries), *space.base.shape)
+    if gpu is not None:
+        searching = _Search(Columns(space, Cells.of(space, k, 0), k, np.float32), queries, np.zeros_like(left))
+        loose = put(searching.on_gpu(gpu, left, progress))
+        left = left[searching.done :]
+        del searching  # its copy of the base
+    cells = Cells.of(space, k, len(left) + len(loose))
+    cell = cells.of_rows(space, queries)
+    for dtype in (np.float32, np.float64):
+        rows = np.concatenate([left, loose]) if dtype is np.float64 else left
+        if rows.size:
+            rows = rows[np.argsort(cell[rows], kind="stable")]  # queries of a cell side by side
+            left = put(_Search(Columns(space, cells, k, dtype), queries, cell).on_engine(rows, progress))
     return indices, squared
 
 
@@ -74,6 +83,7 @@ class _Search:
 
     def __init__(self, columns: Columns, queries: Matrix, cell: Indices) -> None:
         self._columns, self._queries, self._cell = columns, queries, cell
+        self.done = 0  # of the queries for a GPU
 
     def on_engine(self, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
         """Search for those queries in this process, or in tasks of Ray if it is chosen and there is enough to do."""
@@ -89,17 +99,18 @@ class _Search:
             yield from parts
 
     def on_gpu(self, device: Any, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
-        """Search for those queries with products on a GPU; if it fails (its memory is full), here."""
+        """Search for those queries with products on a GPU, as far as it works; `done` counts them."""
         blocks = [rows[start : start + QUERIES] for start in range(0, len(rows), QUERIES)]
         scaled = (self._columns.scaled(self._queries[block]) for block in blocks)
         pairs = candidates_on(device, self._columns, scaled)
-        done = 0
         try:
-            for found in _reported(pairs, len(blocks), len(rows), progress):
-                yield self._measured(blocks[done], *found)
-                done += 1
-        except RuntimeError:  # of torch; those of other kinds come up again below
-            yield from self.on_engine(rows[done * QUERIES :], progress)
+            for found, block in zip(_reported(pairs, len(blocks), len(rows), progress), blocks, strict=True):
+                yield self._measured(block, *found)
+                self.done += len(block)
+        except (
+            RuntimeError
+        ):  # of torch, as where its memory is full; those of other kinds come up again on the processor
+            return
 
     def run(self, rows: Indices, progress: Progress | None = None) -> Iterator[_Found]:
         """Search for those queries, block by block, side by side in threads."""
