@@ -287,7 +287,13 @@ def test_without_pynndescent(monkeypatch):
     monkeypatch.setattr(module, "APPROXIMATE_ABOVE", 10)
     with pytest.raises(DependencyError, match=r"imblens\[approximate\]"):
         neighbour_graph(CASES["plain"], 3, approximate=True)
-    assert neighbour_graph(CASES["plain"], 3).exact  # nobody asked for less
+    told: list[str] = []
+    assert neighbour_graph(CASES["plain"], 3, progress=told.append).exact  # nobody asked for less
+    assert len(told) == 1 and "of 211 instances are searched exactly" in told[0] and "imblens[approximate]" in told[0]
+    told.clear()
+    neighbour_graph(CASES["plain"], 3, approximate=False, progress=told.append)
+    neighbour_graph(CASES["two"], 1, progress=told.append)
+    assert told == []
 
 
 def test_beyond_the_limit_approximate_is_the_default(half_right, monkeypatch):
@@ -307,9 +313,8 @@ def test_a_run_searches_as_it_is_asked_to_and_lenses_follow(half_right):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # compiling pynndescent takes a minute; what it proposes is stood in for above
 def test_with_pynndescent():
-    if not os.environ.get("IMBLENS_SLOW"):
-        pytest.skip("compiling pynndescent takes a minute; set IMBLENS_SLOW=1")
     pytest.importorskip("pynndescent", reason="the approximate search needs pynndescent")
     features = relu(4000, 24).astype(np.float32)
     graph = neighbour_graph(features, 10, approximate=True)

@@ -92,6 +92,11 @@ def neighbour_graph(
         )
     if approximate is None:
         approximate = len(matrix) > APPROXIMATE_ABOVE and _has_pynndescent()
+        if len(matrix) > APPROXIMATE_ABOVE and not approximate and progress is not None:
+            progress(
+                f"neighbours of {len(matrix):,} instances are searched exactly: pynndescent is not installed, which "
+                "searches so many approximately (pip install 'imblens[approximate]')"
+            )
     k = min(k, len(matrix) - 1)
     if k == 0:
         return NeighbourGraph(np.empty((1, 0), np.int64), np.empty((1, 0)))
