@@ -133,7 +133,7 @@ DISTRIBUTIONS = {  # import name -> name on the package index, where they differ
     "vl_convert": "vl-convert-python",
 }
 # Used where the user has them; nothing of imblens needs them.
-IF_INSTALLED = {"timm", "transformers", "mlflow", "wandb", "comet-ml"}
+IF_INSTALLED = {"timm", "transformers", "mlflow", "wandb", "comet-ml", "cuvs"}
 
 
 def declared() -> tuple[set[str], set[str]]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -310,6 +311,65 @@ def test_a_run_searches_as_it_is_asked_to_and_lenses_follow(half_right):
     assert not run.neighbours(3).exact  # sliced from what is known
     assert any("Neighbours are approximate" in note for note in archetypes(run).notes)
     assert run.neighbours(5, approximate=False).exact
+
+
+class ParamsOfCuvs:
+    def __init__(self, *, metric, graph_degree, intermediate_graph_degree):
+        assert metric == "sqeuclidean" and intermediate_graph_degree >= 1.5 * graph_degree
+        self.graph_degree = graph_degree
+
+
+def built_by_cuvs(params, dataset):
+    """As cuVS: the graph is uint32, with 2^32 - 1 where fewer were found; it may repeat rows and hold the row itself."""
+    assert dataset.dtype == np.float32 and dataset.flags.c_contiguous and np.abs(dataset).max() <= 1
+    graph = proposals_with_gaps(dataset, params.graph_degree).astype(np.uint32)
+    graph[7, 2] = 7
+    return SimpleNamespace(graph=graph)
+
+
+@pytest.fixture
+def with_cuvs(monkeypatch):
+    descent = SimpleNamespace(IndexParams=ParamsOfCuvs, build=built_by_cuvs)
+    monkeypatch.setitem(sys.modules, "cuvs.neighbors", SimpleNamespace(nn_descent=descent))
+    monkeypatch.setattr(module, "_has_pynndescent", lambda: False)
+    return descent
+
+
+def test_what_cuvs_proposes_is_measured_and_its_recall_is_reported(with_cuvs):
+    features = 50 + 9 * RNG.normal(size=(1_030, 3)).astype(np.float32)
+    graph, true = neighbour_graph(features, 4, approximate="cuvs"), neighbour_graph(features, 4)
+    assert true.exact and not graph.exact
+    assert all(len({i, *row}) == 5 for i, row in enumerate(graph.indices.tolist()))
+    assert np.array_equal(graph.indices[5], true.indices[5])  # the row for which it proposed nearly none
+    wide = features.astype(np.float64)
+    np.testing.assert_allclose(graph.distances, np.linalg.norm(wide[:, None] - wide[graph.indices], axis=2), rtol=1e-13)
+    share = np.mean([np.isin(true.indices[i], graph.indices[i]).mean() for i in range(len(features))])
+    assert 0.2 < share < 0.95
+    assert graph.recall == pytest.approx(share, abs=0.02)  # 1,000 of 1,030 instances are the sample
+
+
+def test_a_run_asks_cuvs_only_where_it_was_named(with_cuvs, monkeypatch):
+    features = RNG.normal(size=(1_020, 3)).astype(np.float32)
+    run = Run.from_arrays(train=(features, np.arange(1_020) % 2))
+    assert run.neighbours(5).exact
+    assert not run.neighbours(3, approximate="cuvs").exact  # not the graph that exists, which is exact
+    monkeypatch.setattr(module, "APPROXIMATE_ABOVE", 1_000)
+    assert neighbour_graph(features, 3).exact
+    with pytest.raises(InputError, match="approximate='faiss' is not allowed"):
+        run.neighbours(3, approximate="faiss")
+
+
+def test_a_fault_of_cuvs_is_one_sentence(with_cuvs, monkeypatch):
+    def broken(params, dataset):
+        raise RuntimeError("no CUDA-capable device is detected")
+
+    features = RNG.normal(size=(1_020, 3)).astype(np.float32)
+    with_cuvs.build = broken
+    with pytest.raises(InputError, match="cuVS failed: RuntimeError: no CUDA-capable device"):
+        neighbour_graph(features, 3, approximate="cuvs")
+    monkeypatch.setitem(sys.modules, "cuvs.neighbors", None)
+    with pytest.raises(DependencyError, match="'cuvs' needs NVIDIA's cuVS, which cannot be imported"):
+        neighbour_graph(features, 3, approximate="cuvs")
 
 
 @pytest.mark.slow

@@ -16,8 +16,10 @@ FAISS's flat index multiplies all pairs, and its distances would have to be chec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from imblens.run._space import Indices, Matrix, Space, Wide, pieces
 
 APPROXIMATE_ABOVE = 300_000  # instances; exact search is quadratic
 RECALL_SAMPLE = 1_000
+Approximate = bool | Literal["cuvs"] | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class NeighbourGraph:
 
 
 def neighbour_graph(
-    features: NDArray[Any], k: int, *, approximate: bool | None = None, progress: Progress | None = None
+    features: NDArray[Any], k: int, *, approximate: Approximate = None, progress: Progress | None = None
 ) -> NeighbourGraph:
     """Find the k nearest other instances of every instance by Euclidean distance.
 
@@ -69,13 +72,14 @@ def neighbour_graph(
         k: neighbours wanted, at least 1; where N - 1 or more are asked for, every other instance is returned.
         approximate: True searches with pynndescent (faster beyond some 100,000 instances) and measures the recall on
             1,000 instances; False never does; None does above 300,000 instances where pynndescent is installed.
+            "cuvs" takes what is measured from NVIDIA's cuVS on a GPU, which may differ from call to call.
             Few distinct instances (up to 1,000, or 8 k) are always searched exactly.
         progress: called every few seconds with a line of text, which states the time left of an exact search.
 
     Raises:
         ShapeError: features are not a matrix with rows and columns.
-        InputError: features are not finite numbers, or k < 1.
-        DependencyError: approximate=True without pynndescent.
+        InputError: features are not finite numbers, or k < 1; or cuVS fails.
+        DependencyError: approximate=True without pynndescent, or "cuvs" without cuVS.
 
     Example:
         >>> graph = neighbour_graph(np.array([[0.0], [1.0], [3.0], [3.0]]), k=2)
@@ -85,7 +89,10 @@ def neighbour_graph(
         [0.0, 2.0]
     """
     matrix = _checked(features, "features", k)
-    if approximate and not _has_pynndescent():
+    propose: Callable[[NDArray[np.float32], int], Indices] = _proposals
+    if approximate == "cuvs":
+        propose = partial(_proposals_of_cuvs, _cuvs())
+    elif approximate and not _has_pynndescent():
         raise DependencyError(
             "approximate neighbours need pynndescent, which is not installed.",
             hint="Run `pip install 'imblens[approximate]'`, or ask for exact neighbours.",
@@ -104,7 +111,7 @@ def neighbour_graph(
     if approximate and len(space.base) > max(1_000, 8 * (k + 1)):
         if progress is not None:
             progress(f"approximate neighbours of {len(matrix):,} instances; the time left of this search is not known")
-        found, squared = _descend(space, k + 1)
+        found, squared = _descend(space, k + 1, propose)
     else:
         approximate = False
         found, squared = search(space, space.base, k + 1, progress)
@@ -195,15 +202,41 @@ def _proposals(scaled: NDArray[np.float32], k: int) -> Indices:
     return found
 
 
-def _descend(space: Space, k: int) -> tuple[Indices, Wide]:
+def _cuvs() -> Any:
+    """The part of NVIDIA's cuVS that finds neighbours of all rows at once."""
+    try:
+        from cuvs.neighbors import nn_descent
+    except ImportError as error:
+        raise DependencyError(
+            f"approximate='cuvs' needs NVIDIA's cuVS, which cannot be imported: {error}.",
+            hint="Install it as its documentation states for your version of CUDA, or give approximate=True.",
+        ) from error
+    return nn_descent
+
+
+def _proposals_of_cuvs(nn_descent: Any, scaled: NDArray[np.float32], k: int) -> Indices:
+    """(U, 2 k) about the nearest rows of every row, from a GPU; -1 where fewer were found. Another call may find others."""
+    options = {"metric": "sqeuclidean", "graph_degree": 2 * k, "intermediate_graph_degree": 3 * k}
+    try:
+        graph = nn_descent.build(nn_descent.IndexParams(**options), scaled).graph
+    except Exception as error:  # of cuVS, of CUDA, of the memory of the GPU
+        raise InputError(
+            f"cuVS failed: {type(error).__name__}: {error}.", hint="Give approximate=True or approximate=False instead."
+        ) from error
+    found = np.asarray(graph).astype(np.int64)
+    found[found >= len(scaled)] = -1  # 2^32 - 1
+    return found
+
+
+def _descend(space: Space, k: int, propose: Callable[[NDArray[np.float32], int], Indices]) -> tuple[Indices, Wide]:
     """About the k nearest distinct rows (the row itself first) of every distinct row; their distances are true."""
     scaled = np.empty(space.base.shape, np.float32)
     for rows in pieces(*space.base.shape):
         scaled[rows] = (space.base[rows] - space.centre) * space.unit
-    proposed = _proposals(scaled, k)
+    proposed = propose(scaled, k)
     indices, squared = np.empty((len(scaled), k), np.int64), np.empty((len(scaled), k))
     short = []
-    for rows in pieces(len(scaled), 4 * k):
+    for rows in pieces(len(scaled), 4 * proposed.shape[1]):
         own = np.arange(rows.start, rows.stop)
         candidates = np.sort(np.column_stack([proposed[rows], own]), axis=1)  # itself, proposed or not
         usable = candidates >= 0

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from imblens.base.arguments import Rule, a_function, a_path, column, columns, flag, listed, mapping, one_of, whole
+from imblens.base.arguments import (
+    Rule,
+    a_function,
+    a_path,
+    column,
+    columns,
+    either,
+    flag,
+    listed,
+    mapping,
+    one_of,
+    whole,
+)
 
 _META = {"meta": mapping("facts to store", optional=True)}
 _TASK = {"task": one_of("multiclass", "multilabel", optional=True)}
@@ -19,7 +31,7 @@ FROM_SKLEARN: dict[str, Rule] = {
 }
 NEIGHBOURS: dict[str, Rule] = {
     "k": whole(1),
-    "approximate": flag(optional=True),
+    "approximate": either(flag(optional=True), one_of("cuvs")),
     "progress": a_function(optional=True),
 }
 SAVE: dict[str, Rule] = {"path": a_path(), "force": flag()}

@@ -16,7 +16,7 @@ from imblens.run._arrays import Arrays, Checked, Classes, splits_of
 from imblens.run._foreign import described
 from imblens.run._head import Head
 from imblens.run._install import install_head
-from imblens.run._neighbours import NeighbourGraph
+from imblens.run._neighbours import Approximate, NeighbourGraph
 from imblens.run._npz import read_npz
 from imblens.run._read import read_run
 from imblens.run._rules import FROM_ARRAYS, FROM_SKLEARN, FROM_TABLE, NEIGHBOURS, SAVE
@@ -87,7 +87,7 @@ class Run:
 
     @checked(**NEIGHBOURS)
     def neighbours(
-        self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
+        self, k: int, *, approximate: Approximate = None, progress: Callable[[str], object] | None = None
     ) -> NeighbourGraph:
         """The k nearest other training instances of every training instance, nearest first.
 
@@ -99,10 +99,11 @@ class Run:
             k: 1 or more; at most all other instances are returned.
             approximate: True allows an approximate search, whose recall is measured on a sample; later calls with the
                 same or a smaller k use its result. None uses a graph that exists, else is approximate above 300,000 instances.
+                "cuvs" is approximate too, on a GPU with NVIDIA's cuVS, where the result may differ from call to call.
             progress: called every few seconds with a line of text on the time left.
 
         Raises:
-            DependencyError: approximate=True without pynndescent.
+            DependencyError: approximate=True without pynndescent, or "cuvs" without cuVS.
         """
         return neighbours_of(self.train, k, approximate, progress)
 

@@ -17,7 +17,7 @@ from imblens.errors import MissingError
 from imblens.run._engine import part_statistics
 from imblens.run._head import Head
 from imblens.run._logit_rows import LogitRows
-from imblens.run._neighbours import NeighbourGraph, neighbour_graph
+from imblens.run._neighbours import Approximate, NeighbourGraph, neighbour_graph
 from imblens.run._part import GROUP, UNKNOWN, Part
 from imblens.run._spool import Spool
 from imblens.run.statistics import Batch, Predictions, Statistic
@@ -316,11 +316,11 @@ class Split:
         return graph
 
     def neighbours(
-        self, k: int, *, approximate: bool | None = None, progress: Callable[[str], object] | None = None
+        self, k: int, *, approximate: Approximate = None, progress: Callable[[str], object] | None = None
     ) -> NeighbourGraph:
         """The k nearest other instances of every instance, nearest first; see `Run.neighbours`."""
         graph = self.searched
-        unlike = graph is not None and approximate is not None and graph.exact is approximate
+        unlike = graph is not None and approximate is not None and graph.exact is bool(approximate)
         if graph is None or unlike or graph.k < min(k, len(self) - 1):
             graph = neighbour_graph(self.features, k, approximate=approximate, progress=progress)
             self.use_neighbours(graph)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from imblens.base.files import write_atomic
 from imblens.base.remote import COPIES
 from imblens.errors import ImblensError
-from imblens.run._neighbours import NeighbourGraph
+from imblens.run._neighbours import Approximate, NeighbourGraph
 from imblens.run._part import mapped_file
 from imblens.run._split import Split
 
@@ -37,7 +37,7 @@ class Home(NamedTuple):
 
 
 def neighbours_of(
-    train: Split, k: int, approximate: bool | None, progress: Callable[[str], object] | None
+    train: Split, k: int, approximate: Approximate, progress: Callable[[str], object] | None
 ) -> NeighbourGraph:
     """`Split.neighbours`; the graph of a large training split is read from the folder of its features, or kept there."""
     place = home(train) if len(train) >= STORED_FROM else None
