@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
-from imblens.errors import InputError, StorageError
+from imblens.errors import ImblensWarning, InputError, StorageError
+
+MOUNTS = Path("/proc/mounts")  # of Linux
+NOTED = 2**30  # bytes of temporary files in memory that are worth a warning
 
 
 def memory_limit() -> int:
@@ -74,8 +79,24 @@ def _addresses_left() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit - used
 
 
+def lies_in_memory(folder: str | Path) -> bool:
+    """Return whether a folder lies on a file system in memory (tmpfs), as /tmp of some Linux systems; False if unknown."""
+    try:
+        place, lines = Path(folder).resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    found = (0, "")  # length of the mount point, kind of file system
+    for line in lines:
+        _, point, kind = (re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), text) for text in line.split(" ")[:3])
+        if place.is_relative_to(point) and len(point) >= found[0]:
+            found = (len(point), kind)
+    return found[1] in ("tmpfs", "ramfs")
+
+
 def refuse_full(needed: int, what: str) -> None:
     """Refuse what needs more bytes than the folder for temporary files (TMPDIR) has free; arguments as above.
+
+    Warns of 1 GiB or more in a folder that lies in memory.
 
     Raises:
         StorageError: it needs more.
@@ -86,4 +107,11 @@ def refuse_full(needed: int, what: str) -> None:
         raise StorageError(
             f"{what} {needed / 1e9:.1f} GB in {folder} for temporary files, {free / 1e9:.1f} GB are free.",
             hint="Set TMPDIR to a folder with more space.",
+        )
+    if needed >= NOTED and lies_in_memory(folder):
+        warnings.warn(
+            f"temporary files of 1 GiB or more are written to {folder}, which lies in memory (tmpfs): set TMPDIR to a "
+            "folder on a disk.",
+            ImblensWarning,
+            stacklevel=1,
         )

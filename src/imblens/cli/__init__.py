@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,9 +24,9 @@ from imblens.base.locks import folders_kept
 from imblens.base.versions import IMBLENS
 from imblens.cli._commands import Commands
 from imblens.cli._project import usual
-from imblens.cli._shared import CLAIMED, Stopped, examples, interrupted
+from imblens.cli._shared import CLAIMED, Stopped, examples, interrupted, progress
 from imblens.cli._text import printable
-from imblens.errors import ImblensError, did_you_mean
+from imblens.errors import ImblensError, ImblensWarning, did_you_mean
 
 LACKING = ("failed to map segment", "can't allocate memory", "cannot allocate memory", "can't start new thread")
 LESS = "Use fewer instances, or imblens audit --approximate."
@@ -56,7 +57,7 @@ def _root(
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a fault of imblens, 2 unusable input, 3 a failed gate, 130 interrupted."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: they leave cores to other processes
-    with _stoppable(), folders_kept():
+    with _stoppable(), folders_kept(), _warnings_as_lines():
         sys.exit(_run())
 
 
@@ -136,6 +137,24 @@ def _stoppable() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, usual)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print warnings of imblens as lines of progress, without the place in its code."""
+    usual = warnings.showwarning
+
+    def show(message: Any, category: Any, *where: Any) -> None:
+        if issubclass(category, ImblensWarning):
+            progress(f"note: {message}")
+        else:
+            usual(message, category, *where)
+
+    warnings.showwarning = show  # type: ignore[assignment]  # takes the place in any form
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import tempfile
 from typing import Any
 
 import typer
 
 from imblens.base.extras import EXTRAS, missing_packages
+from imblens.base.memory import lies_in_memory
 from imblens.base.versions import IMBLENS, version_of
 from imblens.cli._project import described
 from imblens.cli._shared import Json, emit, examples
@@ -30,6 +33,7 @@ def command(
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "temporary files": _temporary_files(),
         **{package: version_of(package) for package in NEEDED},
     }
     for name, extra in EXTRAS.items():
@@ -51,6 +55,13 @@ def command(
         report.update(described(group.command.commands, group))
     lines = [f"{key}: {value or 'not installed'}" for key, value in report.items()]
     emit(report, [*lines, f"next: {_next()}"], as_json=as_json)
+
+
+def _temporary_files() -> str:
+    """Where large arrays are kept during a command, and whether that is memory."""
+    folder = tempfile.gettempdir()
+    free = f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+    return f"{free}; it lies in memory (tmpfs): set TMPDIR to a folder on a disk" if lies_in_memory(folder) else free
 
 
 def _next() -> str:
