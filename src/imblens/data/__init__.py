@@ -20,5 +20,6 @@ from imblens.data._profiles import Profile as Profile
 from imblens.data._profiles import draw_profile as draw_profile
 from imblens.data._profiles import imbalance_profile as imbalance_profile
 from imblens.data._profiles import parse_profile as parse_profile
+from imblens.data._several import one_ahead as one_ahead
 from imblens.data.drawn._shapes import CAUSES as CAUSES
 from imblens.data.drawn._shapes import shapes as shapes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,34 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
+class _Silenced:
+    """Whether warnings of decoding are ignored for all threads, which share their filters."""
+
+    held = False
+
+
+@contextmanager
+def decoding_silently() -> Iterator[None]:
+    """Ignore the warnings of decoding, in other threads too, which then leave the filters of warnings as they are."""
+    if _Silenced.held:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(PIL|imblens\.data\._decode)\b")
+        _Silenced.held = True
+        try:
+            yield
+        finally:
+            _Silenced.held = False
+
+
 @contextmanager
 def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
     """Open an image that is not too large; what Pillow raises while it is read becomes an error that names it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    silent = _Silenced.held
+    with nullcontext() if silent else warnings.catch_warnings():
+        if not silent:
+            warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS) as image:
                 _refuse_large(image, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -222,9 +222,10 @@ class ImageSplit:
             pixels[k] = image
         return pixels
 
-    def images(self, indices: Sequence[int] | NDArray[Any]) -> list[Pixels]:
-        """Return those images, which may differ in size; files are decoded by a thread for each core."""
-        return list(decoded_in_order(self.image, indices, several=not isinstance(self.source, ArraySource)))
+    def images(self, indices: Sequence[int] | NDArray[Any], change: Callable[[Pixels], Any] = np.asarray) -> list[Any]:
+        """Return those images, which may differ in size, or what `change` makes of each, with a thread for each core."""
+        several = not isinstance(self.source, ArraySource)
+        return list(decoded_in_order(lambda i: change(self.image(i)), indices, several=several))
 
     def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
         image = self.source.image(int(self.rows[self._position(i)]))

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.memory import cores, refuse_too_large
 from imblens.base.scratch import mapped_array
-from imblens.data._decode import Pixels
+from imblens.data._decode import Pixels, decoding_silently
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 SEVERAL = 16  # images from which several threads decode
 CACHE_BYTES = 2 * 2**30  # decoded images above which they lie in a mapped file
 AHEAD = 256  # images that are decoded ahead of their use
 
 
 def decoded_in_order(
-    decode: Callable[[int], Pixels], rows: Sequence[int] | NDArray[Any], *, several: bool
-) -> Iterator[Pixels]:
+    decode: Callable[[int], Result], rows: Sequence[int] | NDArray[Any], *, several: bool
+) -> Iterator[Result]:
     """Yield decode(row) for every row, in order, by `several` threads where wanted; the first that fails raises."""
     if not several or len(rows) < SEVERAL:
         yield from (decode(int(row)) for row in rows)
         return
-    with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:  # what threads filter ends with the block
+    with decoding_silently(), ThreadPoolExecutor(cores()) as pool:
         for low in range(0, len(rows), AHEAD):
             yield from pool.map(lambda row: decode(int(row)), rows[low : low + AHEAD])
+
+
+def one_ahead(read: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """Yield read(item) for every item, in order; while one is used, the next is read in a thread.
+
+    An error is raised where the item that fails would come; the thread ends with the loop, also with one that fails.
+
+    Example:
+        >>> list(one_ahead(lambda number: number**2, range(4)))
+        [0, 1, 4, 9]
+    """
+    with decoding_silently(), ThreadPoolExecutor(1) as pool:
+        coming: Future[Result] | None = None
+        for item in items:
+            following = pool.submit(read, item)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
 
 
 def room_for(n: int, image: Pixels, *, mapped: bool) -> NDArray[np.uint8]:

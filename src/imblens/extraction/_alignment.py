@@ -21,6 +21,7 @@ MEASURES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share")
 KEPT = 24  # images of each class whose maps are kept, at most
 FIRST = 8  # of them whatever the network predicts: the same for every network, so that maps can be compared
 VIEW = 224  # pixels of the longer side of a kept image
+THUMBNAIL = 64  # pixels of the longer side of a thumbnail
 MAP = 32  # positions of the longer side of a kept map
 _AT_ONCE = 64  # maps that are resized to the images' size together
 
@@ -222,3 +223,8 @@ def encoded(image: NDArray[np.uint8], most: int = VIEW) -> bytes:
     else:
         scaled.save(file, format="PNG")
     return file.getvalue()
+
+
+def thumbnail(image: NDArray[np.uint8]) -> bytes:
+    """Encode an image (H, W, 3) as PNG, scaled down to at most 64 pixels."""
+    return encoded(image, THUMBNAIL)

@@ -22,7 +22,7 @@ class InputBatch:
         labels: (b,) integers or (b, C) multi-hot.
         ids: b texts.
         pixels: (b, H, W, 3) uint8 as the network sees them before normalisation, or None where unknown.
-        originals: b images (H, W, 3) uint8 as they are stored, or None.
+        originals: b images (H, W, 3) uint8 as they are stored, or their thumbnails, encoded; or None.
         boxes: per image (n, 5), in pixels of `pixels`; or None.
         unknown: (b, C) uncertain labels; or None.
         previews: columns of b previews for reports, by name.
@@ -32,7 +32,7 @@ class InputBatch:
     labels: NDArray[Any]
     ids: Sequence[str]
     pixels: Pixels | None
-    originals: Sequence[Pixels] | None
+    originals: Sequence[Pixels | bytes] | None
     boxes: Sequence[NDArray[Any]] | None = None
     unknown: NDArray[np.bool_] | None = None
     previews: Mapping[str, Any] = field(default_factory=dict)

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imblens.extraction._alignment import encoded
+from imblens.extraction._alignment import thumbnail
 from imblens.extraction._forward import Output
 from imblens.extraction._input_batch import InputBatch
 from imblens.run import UNKNOWN, Head, Part, list_column, may_leave_out, read_part, write_part
 
 PART_ROWS = 100_000
 PART_BYTES = 2**29
-THUMBNAIL = 64  # pixels of the longer side
 
 
 class PartWriter:
@@ -35,7 +34,8 @@ class PartWriter:
         """Add a batch."""
         columns: dict[str, Sequence[Any]] = {"id": given.ids}
         if given.originals is not None:
-            columns["thumbnail"] = [encoded(image, THUMBNAIL) for image in given.originals]
+            images = given.originals
+            columns["thumbnail"] = [image if isinstance(image, bytes) else thumbnail(image) for image in images]
             self._bytes += sum(map(len, columns["thumbnail"]))
         lists = {name: values for name, values in given.previews.items() if isinstance(values, np.ndarray)}
         columns |= {name: values for name, values in given.previews.items() if name not in lists}

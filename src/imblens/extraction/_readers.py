@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imblens.data import ImageSplit, resize
+from imblens.data import ImageSplit, one_ahead, resize
 from imblens.errors import InputError, ShapeError
+from imblens.extraction._alignment import thumbnail
 from imblens.extraction._input_batch import InputBatch
 from imblens.extraction._inputs import LABEL_KEYS, Inputs, divide_batch, labels_array
 from imblens.extraction._loaders import length_of, loader_of, with_batch_size
@@ -55,7 +57,7 @@ class SplitReader(ABC):
         """Return N."""
 
     @abstractmethod
-    def batches(self, size: int) -> Iterator[InputBatch]:
+    def batches(self, size: int) -> Generator[InputBatch, None, None]:
         """Yield all instances in order."""
 
     @abstractmethod
@@ -69,7 +71,7 @@ class ImageReader(SplitReader):
     def __init__(
         self, images: ImageSplit, name: str, preprocessing: Preprocessing, *, originals: bool, labels: Any = None
     ) -> None:
-        """Read `images`; keep the stored ones beside the resized where `originals`; `labels` instead of theirs."""
+        """Read `images`; make thumbnails of the stored ones where `originals`; `labels` instead of theirs."""
         self.name = name
         self.labels: NDArray[Any] = images.labels if labels is None else labels
         self.given_labels = labels is not None
@@ -83,32 +85,34 @@ class ImageReader(SplitReader):
     def __len__(self) -> int:
         return len(self._images)
 
-    def batches(self, size: int) -> Iterator[InputBatch]:
-        """Yield all instances in order."""
-        for start in range(0, len(self), size):
-            yield self._read(np.arange(start, min(start + size, len(self))))
+    def batches(self, size: int) -> Generator[InputBatch, None, None]:
+        """Yield all instances in order; while the network has one batch, the next is decoded in a thread."""
+        blocks = (np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size))
+        with closing(one_ahead(self._decoded, blocks)) as decoded:
+            for rows, pixels, thumbnails in decoded:
+                yield self._batch(rows, pixels, thumbnails)
 
     def sample(self) -> InputBatch:
         """Return the first instances."""
-        return self._read(np.arange(min(SAMPLE, len(self))))
+        return self._batch(*self._decoded(np.arange(min(SAMPLE, len(self)))))
 
-    def _read(self, rows: NDArray[np.int64]) -> InputBatch:
+    def _decoded(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Pixels, list[bytes] | None]:
+        """The rows, their images as the network sees them, and thumbnails of the stored ones."""
         size = self._preprocessing.size
-        pixels: Pixels
-        originals: Sequence[Pixels] | None = None
-        if size is not None and self._originals:  # decode once for both
-            originals = self._images.images(rows)
-            pixels = np.stack([resize(image, size) for image in originals])
-        else:
+        if size is None or not self._originals:
             pixels = self._scaled.stack(rows)
-            originals = list(pixels) if self._originals else None
+            return rows, pixels, [thumbnail(image) for image in pixels] if self._originals else None
+        both = self._images.images(rows, lambda image: (resize(image, size), thumbnail(image)))  # decoded once
+        return rows, np.stack([image for image, _ in both]), [small for _, small in both]
+
+    def _batch(self, rows: NDArray[np.int64], pixels: Pixels, thumbnails: list[bytes] | None) -> InputBatch:
         boxes = self._scaled.boxes
         return InputBatch(
             Inputs((self._preprocessing.apply(pixels),)),
             self.labels[rows],
             self._images.ids[rows].tolist(),
             pixels,
-            originals,
+            thumbnails,
             None if boxes is None else [boxes[i] for i in rows],
             None if self._images.unknown is None else self._images.unknown[rows],
         )
@@ -141,7 +145,7 @@ class BatchReader(SplitReader):
         """Return N, 0 where it is unknown."""
         return self._n or 0
 
-    def batches(self, size: int) -> Iterator[InputBatch]:
+    def batches(self, size: int) -> Generator[InputBatch, None, None]:
         """Yield all instances in order."""
         start, rules = 0, self._rules
         previews = Previews(self.name != "val" and rules.previews, self.name, rules.tokenizer, self._value_names)
