@@ -182,6 +182,7 @@ def needed(rows: float, dim: int) -> dict[str, tuple[float, float]]:
     k = 20  # the most neighbours that a lens asks for
     return {
         "features (mapped)": (4 * rows * dim, 0),
+        "features of several parts, copied to TMPDIR": (4 * rows * dim, 0),
         "features, scaled for the search": (0, 4 * rows * (dim + 1)),
         "order of rows in the search": (0, 60 * rows),
         "neighbour graph": (12 * rows * k, 16 * rows * (k + 1)),

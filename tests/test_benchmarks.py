@@ -227,6 +227,13 @@ def test_laws_of_growth_find_the_exponent_and_what_does_not_grow(p: float) -> No
     assert few[-1].p - few[0].p > found[-1].p - found[0].p
 
 
+def test_the_page_on_large_data_has_the_sizes_that_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    growth.print_needed(64)
+    printed = capsys.readouterr().out
+    assert "copied to TMPDIR, GB on disk / in memory | 0.3 / 0.0 | 2.6 / 0.0 | 256.0 / 0.0 |" in printed
+    assert printed in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
 def test_time_of_a_part_does_not_hold_that_of_parts_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 4.0, 6.0])
     monkeypatch.setattr("benchmarks.speed._stages.time.process_time", lambda: next(clock))
