@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -122,6 +123,8 @@ def command(
     options = {"archetypes": {"prototypes": prototypes}} if prototypes > 1 else None
     with drawing_ahead(run) as on_finding:
         if on_finding is None:
+            with suppress(ImportError):
+                import_module("narwhals.stable")  # altair and scikit-learn need it: imports in two threads can deadlock
             Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
         with computing(engine, address):
             if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
