@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from imblens import Run
 from imblens.errors import InputError, MissingError, NotApplicable
 from imblens.lenses import class_features, compare_class_features
-from imblens.lenses.class_features import rarefied
-from imblens.run import Head, Part, Split
+from imblens.lenses.class_features import measure, rarefied
+from imblens.run import Batch, Head, Part, Split
 from tests.oracles import class_features_loop as loop
 
 NAMES = ["ash", "birch", "cedar", "dogwood"]
@@ -175,6 +176,60 @@ def test_blocks_do_not_matter(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 40)
     cut = class_features(make(seed=11)).tables["class_features"]
     np.testing.assert_allclose(plain.iloc[:, 1:].astype(float), cut.iloc[:, 1:].astype(float), atol=1e-12)
+
+
+def test_a_block_takes_memory_by_its_own_classes_not_by_all(monkeypatch):
+    import imblens.base.blocks as blocks
+
+    n_classes, dim = 2_000, 200
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(n_classes, dim)).astype(np.float32)
+    sums = measure._Embeddings(Head(weight, np.zeros(n_classes, np.float32)), n_classes)
+    features, labels = rng.random((40, dim), np.float32), rng.integers(0, n_classes, 40)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 8 * n_classes)
+    measure._classes_of(labels)  # imports
+    tracemalloc.start()
+    sums.update(Batch(0, features, labels, None, n_classes))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * n_classes * dim / 2  # half of one product with all classes
+    of_class = np.zeros((n_classes, dim))
+    np.add.at(of_class, labels, features.astype(float))
+    found = sums.finish()
+    np.testing.assert_allclose(found.features, of_class)
+    np.testing.assert_array_equal(found.count, np.bincount(labels, minlength=n_classes))
+
+
+def test_a_large_table_lists_what_is_needed_and_the_strongest(monkeypatch):
+    drawn = make(seed=12, n=60, dim=40)
+    train = np.round(drawn.train.features), drawn.train.labels % 3  # whole numbers have ties; the last class is absent
+
+    def found_in_a_new_run():
+        return class_features(Run.from_arrays(train=train, head=drawn.head, classes=NAMES))
+
+    whole = found_in_a_new_run().tables["class_features"]
+    place = whole.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first")
+    wanted = whole[(whole["frequency"] > 0) | (place <= 10)].reset_index(drop=True)
+    monkeypatch.setattr(measure, "MOST_ROWS", 0)
+    finding = found_in_a_new_run()
+    found = finding.tables["class_features"]
+    assert len(found) < len(whole) == 160 and set(found["class"]) == set(NAMES[:3])
+    pd.testing.assert_frame_equal(found, wanted)
+    assert "its ten strongest" in finding.notes[-1]
+
+
+def test_rows_of_a_large_table_are_chosen_before_they_are_made():
+    n_classes, dim = 300, 1_000
+    rng = np.random.default_rng(0)
+    needed, floats = np.zeros((n_classes, dim), np.int64), [rng.random((n_classes, dim)) for _ in range(3)]
+    sums = measure.EmbeddingSums(np.ones(n_classes, np.int64), needed, *floats, 0)
+    run = Run.from_arrays(train=(np.ones((n_classes, 2)), np.arange(n_classes)))
+    tracemalloc.start()
+    table = measure._features(run, sums)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(table) == 10 * n_classes
+    assert peak < 4 * 8 * n_classes * dim  # with a row of five cells for each pair, it would be five columns and more
 
 
 def test_a_head_without_positive_contributions_is_reported():

@@ -10,7 +10,16 @@ import pandas as pd
 import pytest
 
 import imblens
-from imblens.lenses import Finding, _pairs, adversaries, class_accuracy, co_occurrence, feature_density, feature_overlap
+from imblens.lenses import (
+    Finding,
+    _pairs,
+    adversaries,
+    class_accuracy,
+    class_features,
+    co_occurrence,
+    feature_density,
+    feature_overlap,
+)
 from imblens.lenses.class_accuracy import measure as accuracy_measure
 from imblens.lenses.co_occurrence import measure as co_measure
 from imblens.run import Run
@@ -79,7 +88,7 @@ def test_confusion_of_many_classes_holds_what_occurs(run: Run) -> None:
 
 
 def test_files_are_parquet_beside_the_largest_rows(run: Run, tmp_path) -> None:
-    lenses = ["class_accuracy", "feature_density"]
+    lenses = ["class_accuracy", "feature_density", "class_features"]
     imblens.audit(run, lenses=lenses).save(tmp_path, figures=False)
     tables = tmp_path / "tables"
     whole = pd.read_parquet(tables / "feature_density.parquet")
@@ -87,6 +96,10 @@ def test_files_are_parquet_beside_the_largest_rows(run: Run, tmp_path) -> None:
     few = pd.read_csv(tables / "feature_density.csv")
     assert len(few) == 1000 and few["rate_ratio"].min() >= whole["rate_ratio"].nlargest(1000).min() * (1 - 1e-12)
     assert (tables / "confusion.parquet").is_file() and not (tables / "class_accuracy.parquet").exists()
+    needed = class_features(run).tables["class_features"]
+    pd.testing.assert_frame_equal(pd.read_parquet(tables / "class_features.parquet"), needed, check_dtype=False)
+    few = pd.read_csv(tables / "class_features.csv")
+    assert len(few) == 1000 and few["magnitude"].min() >= needed["magnitude"].nlargest(1000).min() - 1e-9
 
 
 def test_labels_that_occur_together_are_those_of_the_complete_table(monkeypatch: pytest.MonkeyPatch) -> None:

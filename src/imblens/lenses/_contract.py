@@ -68,7 +68,8 @@ class LensInfo:
         lines: finding -> one sentence per notable class, by class name.
         charts: finding -> Altair charts by name.
         page: its explanation in Markdown, or None.
-        pairs: its tables with a row for each pair of classes, each with the column whose largest values matter most.
+        pairs: its tables with a row for each pair of classes, or of class and feature, each with the column whose largest
+            values matter most.
         neighbours: the nearest neighbours of each training instance that it uses by default; 0: none.
         built_in: whether it comes with imblens.
 
@@ -242,8 +243,8 @@ def lens(
         charts: finding -> Altair charts by name, the most informative first; by default `charts` of `chart.py`.
         page: file that explains the lens in Markdown, with the headings `HEADINGS`; by default `page.md` beside the
             function's module, where there is one.
-        pairs: table -> column: tables with a row for each pair of classes. With many classes they are written as
-            Parquet, and the rows with the largest values of the column as CSV.
+        pairs: table -> column: tables with a row for each pair of classes, or of class and feature. With many classes
+            they are written as Parquet, and the rows with the largest values of the column as CSV.
         neighbours: how many `run.neighbours` it uses by default: several lenses then share one search.
 
     Example:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 
 MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or among a class's strongest
+STRONGEST = 10
 
 
 @lens(
@@ -29,6 +30,7 @@ MOST_ROWS = 200_000  # beyond it, the table keeps features that are needed or am
     order=70,
     measures=(Measure("class_diversity", "effective_number", "features in effect", "higher", "features_in_effect"),),
     needs=("head", "multiclass"),
+    pairs={"class_features": "magnitude"},
 )
 @checked(split=a_text(), top=whole(1))
 def class_features(run: Run, *, split: str = "train", top: int = 10) -> Finding:
@@ -146,23 +148,35 @@ class _Embeddings(Statistic[EmbeddingSums]):
         self._disagree = 0
 
     def update(self, batch: Batch) -> None:
-        members = batch.membership.tocsc()
         self._count += np.bincount(batch.labels, minlength=len(self._count))
         for rows in row_blocks(len(batch), max(self._weight.shape)):
             features = np.asarray(batch.features[rows], dtype=np.float64)
             embeddings, base, runner_up, predicted = classification_embeddings(features, self._weight, self._bias)
             positive = np.maximum(embeddings, 0)
             needed = needed_features(positive, base, runner_up)
-            to_class = members[:, rows]  # (C, b)
-            self._needed += (to_class @ needed.astype(np.float32)).astype(np.int64)
+            classes, to_class = _classes_of(batch.labels[rows])
+            self._needed[classes] += (to_class @ needed.astype(np.float32)).astype(np.int64)
             for place, values in enumerate((embeddings, positive, features)):
-                self._floats[place] += to_class @ values
+                self._floats[place, classes] += to_class @ values
             if batch.logits is not None:
                 self._disagree += int(np.count_nonzero(np.asarray(batch.logits[rows]).argmax(axis=1) != predicted))
 
     def finish(self) -> EmbeddingSums:
         magnitude, positive, features = self._floats.copy()
         return EmbeddingSums(self._count.copy(), self._needed.copy(), magnitude, positive, features, self._disagree)
+
+
+def _classes_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
+    """The c classes that b instances have, and a sparse (c, b) matrix, 1 where the instance is of the class.
+
+    Where there are thousands of classes, few are in a block: a product with all of them would be zeros.
+    """
+    from scipy.sparse import csr_array
+
+    classes, place = np.unique(labels, return_inverse=True)
+    return classes, csr_array(
+        (np.ones(len(labels)), (place, np.arange(len(labels)))), shape=(len(classes), len(labels))
+    )
 
 
 def classification_embeddings(
@@ -200,20 +214,31 @@ def needed_features(positive: Floats, base: Floats, runner_up: Floats) -> NDArra
 
 
 def _features(run: Run, sums: EmbeddingSums) -> pd.DataFrame:
-    n_classes, dim = sums.magnitude.shape
-    table = pd.DataFrame(
+    """The rows of every class; of a large table those that matter, chosen before rows are made."""
+    label, feature = np.nonzero(_listed(sums))
+    count = sums.count[label]
+    return pd.DataFrame(
         {
-            "class": np.repeat(run.classes, dim),
-            "feature": np.tile(np.arange(dim), n_classes),
-            "frequency": per_instance(sums.needed, sums.count).ravel(),
-            "magnitude": per_instance(sums.magnitude, sums.count).ravel(),
-            "fe_mean": per_instance(sums.features, sums.count).ravel(),
+            "class": np.array(run.classes, dtype=object)[label],
+            "feature": feature,
+            "frequency": divide(sums.needed[label, feature], count),
+            "magnitude": divide(sums.magnitude[label, feature], count),
+            "fe_mean": divide(sums.features[label, feature], count),
         }
     )
-    if len(table) > MOST_ROWS:
-        place = table.groupby("class", sort=False)["magnitude"].rank(ascending=False, method="first")
-        table = table[(table["frequency"] > 0) | (place <= 10)].reset_index(drop=True)
-    return table
+
+
+def _listed(sums: EmbeddingSums) -> NDArray[np.bool_]:
+    """(C, D) whether the table has the feature: all, or those that an instance needs and the ten strongest."""
+    shape = sums.magnitude.shape
+    if sums.magnitude.size <= MOST_ROWS:
+        return np.ones(shape, dtype=bool)
+    found = sums.needed > 0
+    for rows in row_blocks(*shape):
+        strongest = np.argsort(-per_instance(sums.magnitude[rows], sums.count[rows]), axis=1, kind="stable")
+        np.put_along_axis(found[rows], strongest[:, :STRONGEST], True, axis=1)
+    found[sums.count == 0] = False
+    return found
 
 
 def _diversity(run: Run, sums: EmbeddingSums, equal_n: int) -> pd.DataFrame:
