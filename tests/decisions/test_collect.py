@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import imblens
+from imblens.base.logistic import fit_logistic
 from imblens.cli import main
 from imblens.decisions import Unlabelled, collect, collection_gain
 from imblens.decisions._collect import _Candidates, _greedy
@@ -49,6 +51,30 @@ def test_what_has_no_curve_is_nan_and_named() -> None:
     assert (table["gain_2_low"].dropna() <= table["gain_2"].dropna()).all()
     with pytest.raises(InputError, match="no held-out instances"):
         collection_gain(run_of(val=None, test=None))
+
+
+def test_heads_of_many_classes_are_fitted_on_fewer_instances_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(train=(200, 90, 70, 60))
+    whole, _ = collection_gain(run, draws=20)
+    numbers = run.n_classes * run.dim
+    fitted: list[int] = []
+
+    def fit(features: np.ndarray, *given: Any, **options: Any) -> Any:
+        fitted.append(len(features))
+        return fit_logistic(features, *given, **options)
+
+    monkeypatch.setattr("imblens.decisions._gain.fit_logistic", fit)
+    monkeypatch.setattr("imblens.decisions._gain.WORK", 300 * numbers)  # 85 + 85 + 70 + 60
+    table, notes = collection_gain(run, draws=20)
+    assert max(fitted) == 300 and not table["gain_2"].isna().any() and len(notes) == 1
+    assert table["train_count"].tolist() == [200, 90, 70, 60] and not table["gain_2"].equals(whole["gain_2"])
+    fitted.clear()
+    monkeypatch.setattr("imblens.decisions._gain.WORK", 199 * numbers)  # 50 of each would be 200
+    table, notes = collection_gain(run, draws=20)
+    assert not fitted and table[["recall", "gain_2", "gain_4_high"]].isna().all(axis=None)
+    assert notes == [
+        "No gains: 4 classes and 6 features are too many to refit heads on 50 instances of each class in bounded time."
+    ]
 
 
 def test_multi_label_gains_are_of_balanced_accuracy() -> None:

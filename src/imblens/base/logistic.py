@@ -14,6 +14,7 @@ from imblens.base.threads import single_threaded_blas
 Floats = NDArray[np.float64]
 NARROW = 2**16  # numbers in a head up to which one thread multiplies faster than several
 TOLERANCE = 1e-6  # largest slope at the minimum, of the mean loss
+WIDE = 2**30  # bytes of the scaled features up to which they are float64
 
 
 def fit_logistic(
@@ -30,6 +31,8 @@ def fit_logistic(
 
     Features are centred and divided by their root-mean-square distance from the centre first, and W in the penalty is
     that of the scaled features: unit, offset and orientation of features do not matter. The bias is not penalised.
+
+    One scaled copy of the features is held: float64 up to 1 GiB, else float32. Sums are float64 in any case.
 
     Args:
         features: (N, D) finite numbers.
@@ -53,11 +56,8 @@ def fit_logistic(
     n, dim = features.shape
     share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
     decay = l2 / (n if weights is None else float(weights.sum()))
-    centre = features.mean(axis=0, dtype=np.float64)
-    rows = np.ones((n, dim + 1))
-    rows[:, :dim] = features - centre
-    scale = float(np.sqrt((rows[:, :dim] ** 2).sum() / n)) or 1.0
-    rows[:, :dim] /= scale
+    rows, centre, scale = _scaled(features)
+    width = n_classes if rows.dtype == np.float64 else max(n_classes, dim)  # else blocks are converted
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         head = flat.reshape(n_classes, dim + 1)
@@ -65,8 +65,8 @@ def fit_logistic(
         value = decay / 2 * float(np.vdot(penalised, penalised))
         slope = np.zeros_like(head)
         slope[:, :dim] = decay * penalised
-        for block in row_blocks(n, n_classes):
-            part, targets, share_of = rows[block], labels[block], share[block]
+        for block in row_blocks(n, width):
+            part, targets, share_of = rows[block].astype(np.float64, copy=False), labels[block], share[block]
             at = np.arange(len(part))
             logits = part @ head.T
             if offset is not None:
@@ -88,3 +88,15 @@ def fit_logistic(
     head = found.reshape(n_classes, dim + 1)
     weight = head[:, :dim] / scale
     return weight, head[:, dim] - weight @ centre
+
+
+def _scaled(features: NDArray[Any]) -> tuple[NDArray[Any], Floats, float]:
+    """(N, D + 1) centred and scaled features, the last column 1; their centre (D,) and scale."""
+    n, dim = features.shape
+    centre = features.mean(axis=0, dtype=np.float64)
+    squares = sum(float(((features[block] - centre) ** 2).sum()) for block in row_blocks(n, dim))
+    scale = float(np.sqrt(squares / n)) or 1.0
+    rows = np.ones((n, dim + 1), np.float64 if 8 * n * (dim + 1) <= WIDE else np.float32)
+    for block in row_blocks(n, dim):
+        rows[block, :dim] = (features[block] - centre) / scale
+    return rows, centre, scale

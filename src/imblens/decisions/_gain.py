@@ -21,7 +21,11 @@ Rows = NDArray[np.int64]
 Hits = list[NDArray[np.bool_]]  # per kind of held-out instance (heads, m): whether it is classified correctly
 SHARES = (0.25, 0.5)  # of the instances of a class that a head is refitted on, besides all
 REPEATS = 4  # subsamples of each share
-MOST = 200  # training instances of a class that heads are fitted on
+MOST, FEWEST = (
+    200,
+    50,
+)  # training instances of a class that heads are fitted on: at most; where classes are many, at least
+WORK = 5e9  # training instances x classes x features of one head, at most
 MOST_HELD_OUT = 500  # held-out instances of a class that they are measured on
 GROUPS = 10  # single-label: at most so many groups of classes, whose classes are thinned at the same time
 LEAST = 8  # training instances below which no curve can be drawn
@@ -44,7 +48,9 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
     since three points do not determine it. Features stay as they are: retraining the whole network with the new instances
     usually gains more, above all where it has memorised its training instances.
 
-    Of a class, at most 200 training and 500 held-out instances are used.
+    Of a class, at most 200 training and 500 held-out instances are used. Where instances x classes x features would exceed
+    5e9, fewer training instances of the large classes are used, at least 50. Where these are too many still, there are no
+    gains, as a note states.
 
     Args:
         run: with labelled training features and a validation or test split.
@@ -78,11 +84,14 @@ def collection_gain(run: Run, *, seed: int = 0, draws: int = DRAWS) -> tuple[pd.
         raise InputError("collect: one class alone has training instances.", hint="Gains need two classes.")
     with random_state_kept():
         rng = np.random.default_rng(seed)
-        curves = (_label_curves if split.multilabel else _class_curves)(run, split, rng)
+        most = MOST if split.multilabel else _most(run)
+        curves: dict[int, Hits] = {}
+        if most:
+            curves = _label_curves(run, split, rng) if split.multilabel else _class_curves(run, split, rng, most)
         places = tracked(range(run.n_classes), "intervals of gains")
-        rows = [_row(curves.get(place), run, place, rng, draws) for place in places]
+        rows = [_row(curves.get(place), float(run.train.class_counts[place]), most, rng, draws) for place in places]
     first = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "count": split.class_counts})
-    return pd.concat([first, pd.DataFrame(rows)], axis=1), _notes(run, split, curves)
+    return pd.concat([first, pd.DataFrame(rows)], axis=1), _notes(run, split, curves, most)
 
 
 def _held_out(run: Run) -> Split:
@@ -95,25 +104,37 @@ def _held_out(run: Run) -> Split:
     return split
 
 
-def _notes(run: Run, split: Split, curves: dict[int, Hits]) -> list[str]:
+def _most(run: Run) -> int:
+    """Training instances of a class that heads are fitted on, so that their work is bounded; 0 where that is too few."""
+    for most in range(MOST, FEWEST - 1, -1):
+        if float(np.minimum(run.train.class_counts, most).sum()) * run.n_classes * run.dim <= WORK:
+            return most
+    return 0
+
+
+def _notes(run: Run, split: Split, curves: dict[int, Hits], most: int) -> list[str]:
     measure = "balanced accuracy" if split.multilabel else "recall"
     notes = [
         f"Gains are those of {measure} by a head refitted on the stored features, measured on the {split.name} split. "
         "Retraining the whole network usually gains more."
     ]
     few = [name for place, name in enumerate(run.classes) if place not in curves]
-    if few:
+    if not most:
+        notes = [
+            f"No gains: {run.n_classes:,} classes and {run.dim:,} features are too many to refit heads on {FEWEST} "
+            "instances of each class in bounded time."
+        ]
+    elif few:
         notes.append(f"No gain for {listed(few, 10)}: fewer than {LEAST} training instances, or no held-out ones.")
     return notes
 
 
-def _row(hits: Hits | None, run: Run, place: int, rng: np.random.Generator, draws: int) -> dict[str, float]:
-    """Recall and gains of one class."""
+def _row(hits: Hits | None, real: float, most: int, rng: np.random.Generator, draws: int) -> dict[str, float]:
+    """Recall and gains of a class of `real` instances, of which at most `most` were used."""
     row = dict.fromkeys(["recall", *(f"gain_{k}{end}" for k in FACTORS for end in ("", "_low", "_high"))], np.nan)
     if hits is None:
         return row
-    real = float(run.train.class_counts[place])
-    n = min(real, MOST) * np.array([*SHARES, 1.0])
+    n = min(real, most) * np.array([*SHARES, 1.0])
     middle = float(np.mean(POWERS))
     means = np.mean([kind.mean(axis=1) for kind in hits], axis=0)  # (heads,)
     found = _gains(_of_shares(means), n, real, middle)
@@ -169,16 +190,16 @@ def _balanced_head(features: Any, labels: Rows, n_classes: int) -> tuple[Floats,
     return weight, bias
 
 
-def _class_curves(run: Run, split: Split, rng: np.random.Generator) -> dict[int, Hits]:
+def _class_curves(run: Run, split: Split, rng: np.random.Generator, most: int) -> dict[int, Hits]:
     """Held-out instances that each head classifies correctly, for every class that has enough of both."""
     labels, held_out = run.train.labels, split.labels
-    own = [some_rows(np.flatnonzero(labels == place), MOST, rng) for place in range(run.n_classes)]
+    own = [some_rows(np.flatnonzero(labels == place), most, rng) for place in range(run.n_classes)]
     tested = [some_rows(np.flatnonzero(held_out == place), MOST_HELD_OUT, rng) for place in range(run.n_classes)]
     usable = [p for p in range(run.n_classes) if run.train.class_counts[p] >= LEAST and len(tested[p])]
-    features = np.asarray(run.train.features[np.concatenate(own)], dtype=np.float64)
+    features = np.asarray(run.train.features[np.concatenate(own)])
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in own])])
     of_row = np.repeat(np.arange(run.n_classes), [len(rows) for rows in own])
-    x = {place: np.asarray(split.features[tested[place]], dtype=np.float64) for place in usable}
+    x = {place: np.asarray(split.features[tested[place]]) for place in usable}  # float32; products are float64
 
     def judged(kept: NDArray[np.bool_], places: Any) -> dict[int, NDArray[np.bool_]]:
         weight, bias = _balanced_head(features[kept], of_row[kept], run.n_classes)
