@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -112,3 +113,35 @@ def test_a_run_that_another_one_replaced_has_and_leaves_only_its_own_graph(tmp_p
         monkeypatch.setattr("imblens.run._split.neighbour_graph", overwritten)
     np.testing.assert_array_equal(replaced.neighbours(7).indices, neighbour_graph(features, 7).indices)
     np.testing.assert_array_equal(Run.load(folder).neighbours(7).indices, neighbour_graph(later, 7).indices)
+
+
+def test_of_a_graph_of_many_neighbours_only_those_are_read_that_are_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr("imblens.run._stored_graph.STORED_FROM", 50)
+    monkeypatch.setattr("imblens.base.archives.BLOCK", 2**16)
+    features = np.random.default_rng(0).normal(size=(1_000, 3)).astype(np.float32)
+    folder = Run.from_arrays(train=(features, np.arange(1_000) % 2)).save(tmp_path / "run")
+    whole = Run.load(folder).neighbours(200)
+
+    def never(*args, **kwargs):
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr("imblens.run._split.neighbour_graph", never)
+    run = Run.load(folder)
+    tracemalloc.start()
+    few = run.neighbours(5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (folder / "neighbours.npz").stat().st_size / 4
+    np.testing.assert_array_equal(few.indices, whole.indices[:, :5])
+    run.with_head(Head(np.ones((2, 3), np.float32), np.zeros(2, np.float32))).save(tmp_path / "treated")
+    for one in (run, Run.load(tmp_path / "treated")):
+        more = one.neighbours(150)  # more than what is in memory
+        np.testing.assert_array_equal(more.indices, whole.indices[:, :150])
+        np.testing.assert_array_equal(more.distances, whole.distances[:, :150])
+    assert run.neighbours(200).k == 200
+    file = folder / "neighbours.npz"
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 4] ^= 1  # one bit of a column that is left out
+    file.write_bytes(damaged)
+    with pytest.raises(AssertionError, match="searched again"):
+        Run.load(folder).neighbours(5)

@@ -68,6 +68,24 @@ class ArrayArchive:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
             return array
 
+    def columns(self, key: str, most: int) -> NDArray[Any]:
+        """Read the first columns of a matrix (n, m), at most so many; the others take no memory.
+
+        Raises:
+            InputError: as `read`; the array is not a matrix that lies row by row.
+        """
+        with self._opened(key) as (file, shape, fortran, dtype):
+            if fortran or len(shape) != 2:
+                raise ValueError(f"shape {shape} is not a matrix of rows")
+            found = np.empty((shape[0], min(shape[1], most)), dtype)
+            row = shape[1] * dtype.itemsize
+            step = max(1, BLOCK // max(1, row))
+            for low in range(0, len(found), step):
+                size = min(step, len(found) - low)
+                rows = np.frombuffer(file.read(size * row), dtype).reshape(size, shape[1])
+                found[low : low + size] = rows[:, : found.shape[1]]
+            return found
+
     def mapped(self, key: str) -> NDArray[Any]:
         """Read one array as `read` does, into a temporary file without a name that is mapped: it takes no memory.
 

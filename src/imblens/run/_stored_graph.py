@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.archives import open_arrays
 from imblens.base.files import write_atomic
 from imblens.base.remote import COPIES
 from imblens.errors import ImblensError
@@ -43,9 +44,10 @@ def neighbours_of(
     place = home(train) if len(train) >= STORED_FROM else None
     if place is None:
         return train.neighbours(k, approximate=approximate, progress=progress)
-    if train.searched is None:
-        stored = _stored_graph(place)
-        if stored is not None:
+    known = train.searched
+    if known is None or known.k < min(k, len(train) - 1):
+        stored = _stored_graph(place, k)
+        if stored is not None and (known is None or stored.k > known.k):
             train.use_neighbours(stored)
     before = train.searched
     found = train.neighbours(k, approximate=approximate, progress=progress)
@@ -56,14 +58,16 @@ def neighbours_of(
 
 
 def keep_graph_of(train: Split, folder: Path) -> None:
-    """Keep the graph of a large training split, if it is known, in a run folder to which these features were written."""
+    """Keep the graph of a large training split, if it is known, in a run folder to which these features were written.
+
+    The file beside the features is copied where there is one: of it, only the first columns may be in memory.
+    """
     if len(train) < STORED_FROM:
         return
     source = home(train)
-    if train.searched is not None:
+    copied = source is not None and source.folder.resolve() != folder.resolve() and _copy_graph(source.folder, folder)
+    if not copied and train.searched is not None:
         _keep_graph(Home(folder, _features_key(folder)), train.searched)
-    elif source is not None and source.folder.resolve() != folder.resolve():
-        _copy_graph(source.folder, folder)
 
 
 def home(train: Split) -> Home | None:
@@ -94,14 +98,15 @@ def _unchanged(file: Path, mapped: NDArray[Any]) -> bool:
     return now.shape == mapped.shape and np.array_equal(now[rows], mapped[rows])
 
 
-def _stored_graph(place: Home) -> NeighbourGraph | None:
-    """Return the graph that an earlier command kept in a run folder; None without one, or of other features."""
+def _stored_graph(place: Home, k: int) -> NeighbourGraph | None:
+    """Return up to k neighbours of the graph that an earlier command kept in a run folder; None without one, or of other
+    features."""
     try:
-        with np.load(place.folder / FILE, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != place.key:
+        with open_arrays(place.folder / FILE, mapped=True) as arrays:
+            if str(arrays.read("key")) != place.key:
                 return None
-            indices, distances = arrays["indices"].astype(np.int64), arrays["distances"]
-            recall = float(arrays["recall"])
+            indices, distances = arrays.columns("indices", k).astype(np.int64), arrays.columns("distances", k)
+            recall = float(arrays.read("recall"))
     except Exception:  # none there, damaged or of a later edition: it is searched again
         return None
     return NeighbourGraph(indices, distances, bool(np.isnan(recall)), None if np.isnan(recall) else recall)
@@ -120,16 +125,18 @@ def _keep_graph(place: Home, graph: NeighbourGraph) -> None:
         COPIES.push(only=place.folder / FILE)
 
 
-def _copy_graph(source: Path, folder: Path) -> None:
-    """Copy the graph that is kept in one run folder to another, if it is that of the features there."""
+def _copy_graph(source: Path, folder: Path) -> bool:
+    """Copy the graph that is kept in one run folder to another; False where there is none of the features there."""
     try:
         with np.load(source / FILE, allow_pickle=False) as arrays:
             if str(arrays["key"]) != _features_key(folder):
-                return
+                return False
         with (source / FILE).open("rb") as kept:
             write_atomic(folder / FILE, lambda file: shutil.copyfileobj(kept, file))
+        COPIES.push(only=folder / FILE)
     except Exception:  # none there, damaged, or no space: it is searched again
-        return
+        return False
+    return True
 
 
 def _features_key(folder: Path) -> str:
