@@ -129,6 +129,24 @@ def test_columns_of_shards_are_read_once_and_never_all_at_once(tmp_path: Path, m
     assert merged.train.features[:, 0].tolist() == list(range(n))
 
 
+@pytest.mark.parametrize(("size", "least", "most"), [(2, 101, 101), (2_000, 6, 10)])
+def test_a_part_has_fewer_instances_where_their_thumbnails_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, least: int, most: int
+) -> None:
+    rng, run = np.random.default_rng(0), whole()
+    thumbnails = {name: [rng.bytes(size) for _ in range(n)] for name, n in N.items()}
+    splits = {
+        name: replace(split, parts=(replace(part, table=part.table.assign(thumbnail=thumbnails[name])),))
+        for name, split in run.splits.items()
+        if (part := split.parts[0]).table is not None
+    }
+    monkeypatch.setattr("imblens.run._merge.PART_BYTES", 10 * 2_000 + 1_000)
+    merged = merge(shards(tmp_path, 2, replace(run, **splits)), tmp_path / "run")
+    assert least <= max(map(len, merged.train.parts)) <= most
+    for name, split in merged.splits.items():
+        assert split.instances(["thumbnail"])["thumbnail"].tolist() == thumbnails[name]
+
+
 def test_a_column_that_is_empty_in_a_part_of_a_shard_is_kept(tmp_path: Path) -> None:
     groups = pd.Series([None] * 7 + ["a", "b"] * 47, dtype=object)  # of train
     run = whole()

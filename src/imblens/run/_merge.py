@@ -210,14 +210,20 @@ def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
         return
     total, n = sum(map(len, splits)), len(splits)
     stored = splits[0].has_logits and any(part.logits is not None for split in splits for part in split.parts)
-    width = splits[0].dim + (splits[0].n_classes if stored else 0)
-    step = max(1, min(PART_ROWS, PART_BYTES // (4 * width)) // n) * n
+    width = 4 * (splits[0].dim + (splits[0].n_classes if stored else 0)) + _column_bytes(splits) // max(total, 1)
+    step = max(1, min(PART_ROWS, PART_BYTES // width) // n) * n
     names = splits[0].columns
     columns = [_Columns(split, names) for split in splits] if names else []
     for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
         pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
         yield _interleaved(pieces, columns, high - low, splits[0] if stored else None)
+
+
+def _column_bytes(splits: Sequence[Split]) -> int:
+    """Bytes of the columns of all instances before compression: thumbnails are many times as large as the features."""
+    files = [pq.read_metadata(part.table_path) for split in splits for part in split.parts]
+    return sum(file.row_group(group).total_byte_size for file in files for group in range(file.num_row_groups))
 
 
 class _Columns:
