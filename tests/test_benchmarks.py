@@ -29,7 +29,15 @@ from imblens.run import Run, neighbour_graph
 from imblens.studies import Arrays
 
 ROOT = Path(__file__).parents[1]
-WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "report_mb": 3.0, "recall": 0.99}
+WITHIN = {
+    "seconds": 60.0,
+    "processor": 60.0,
+    "gib": 3.0,
+    "table_mb": 10.0,
+    "report_mb": 3.0,
+    "recall": 0.99,
+    "opens": 1.0,
+}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,8 @@ WITHIN = {"seconds": 60.0, "processor": 60.0, "gib": 3.0, "table_mb": 10.0, "rep
         ({"seconds": 1860.0}, 1),
         ({"recall": 0.9}, 1),
         ({"report_mb": 11.0}, 1),
+        ({"opens": 2.1}, 1),
+        ({"opens": None}, 0),
     ],
 )
 def test_an_audit_that_misses_a_target_is_a_failure(
@@ -49,7 +59,15 @@ def test_an_audit_that_misses_a_target_is_a_failure(
     monkeypatch.setattr("sys.argv", ["scale", "--keep", str(tmp_path)])
     monkeypatch.setattr(scale, "make", lambda *_: None)
     monkeypatch.setattr(scale, "audited", lambda *_: WITHIN | found)
+    opened: list[Path] = []
+
+    def opening(report: Path) -> float:
+        opened.append(report)
+        return (WITHIN | found)["opens"]
+
+    monkeypatch.setattr(scale, "opening", opening)
     assert scale.main() == code
+    assert [report.parts[-3] for report in opened] == ["1000000x64x1000", "60000x64x10000"]
 
 
 @pytest.mark.parametrize(("gib", "code"), [(5.9, 0), (6.1, 1)])

@@ -456,6 +456,31 @@ def test_a_class_that_the_page_holds_packed_is_found_sorted_and_addressed(open_p
     assert plain.locator(".classes tbody tr:visible").count() == len(whole)
 
 
+@pytest.mark.thorough  # the test before
+def test_ten_thousand_classes_open_and_each_of_them_is_found(open_page, tmp_path):
+    names = tuple(f"kind {i:05d}" for i in range(10_000))
+    made = audit(make_run(names, n=20_000, per_test=1), lenses=["class_accuracy"])
+    file = made.save(tmp_path / "out", figures=False)
+    assert file.stat().st_size < 10e6
+    opened = open_page(file)
+    opened.wait_for_charts()
+    page = opened.page
+    whole = set(re.findall('<tr data-class="([^"]+)"', file.read_text()))
+    assert page.locator(".classes tbody tr").count() == len(whole) <= 300
+    for packed in [name for name in names if name not in whole][::3_000]:
+        page.fill("#find", packed)
+        page.locator(".classes tbody tr:visible", has_text=packed).first.wait_for()
+        assert column(page, ".classes", 1) == [packed]
+        page.locator(".classes tr:visible th").last.click()
+        assert chosen(page) == packed and page.inner_text("#chosen h2") == packed
+        page.select_option("#class", "")  # else its row stays
+    page.fill("#find", "")
+    page.get_by_role("columnheader", name="Training").get_by_role("button").click()
+    counts = [int(text) for text in column(page, ".classes", 2)]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+    assert opened.messages == []
+
+
 def test_zoomed_to_twice_the_size_nothing_is_cut(open_page, report):
     opened = open_page(report, width=640, height=450)  # what 200 % makes of 1280 x 900
     opened.wait_for_charts()
