@@ -189,6 +189,7 @@ def needed(rows: float, dim: int) -> dict[str, tuple[float, float]]:
         "labels and predictions": (8 * rows, 16 * rows),
         "ids as text": (12 * rows, 60 * rows),
         "evidence on labels, order by content": (0, 48 * rows),
+        "bootstrap of a tenth as many test instances": (0, 4 * 60 * rows / 10),
     }
 
 

@@ -29,11 +29,9 @@ def resample_counts(split: Split) -> Counts:
         for b in range(n_draws):
             of_group[:, b] = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
         return np.asarray(of_group[place])
-    drawn = np.empty((n, n_draws), dtype=np.float32)
+    counts, order = np.empty((n, n_draws), dtype=np.float32), _canonical_order(split)
     for b in range(n_draws):
-        drawn[:, b] = np.bincount(rng.integers(0, n, n), minlength=n)
-    counts = np.empty_like(drawn)
-    counts[_canonical_order(split)] = drawn
+        counts[order, b] = np.bincount(rng.integers(0, n, n), minlength=n)
     return counts
 
 
