@@ -164,7 +164,8 @@ def test_norms_that_are_equal_in_all_classes_are_stated_instead_of_drawn():
     spec = spec_of(rows, "weight_norms")
     over = spec["vconcat"][0]
     assert set(lines_of(spec, over, over["concat"][0])["network"]) == {"ce", "asl"}
-    assert over["title"]["text"] == "Without over-sampling. Not drawn: ldam, 30 in every class."
+    assert over["title"]["text"] == ["Without over-sampling.", "Not drawn: ldam, 30 in every class."]
+    assert spec["vconcat"][1]["title"]["text"] == "Not drawn in CIFAR-10, ldam: none, 30 in every class."
     panels = {panel["title"]: lines_of(spec, spec["vconcat"][1], panel) for panel in spec["vconcat"][1]["concat"]}
     assert set(panels["CIFAR-10, ldam"]["treatment"]) == {"smote", "eos k_neighbors=10"}
     assert set(panels["CIFAR-10, ce"]["treatment"]) == {"none", "smote", "eos k_neighbors=10"}

@@ -19,6 +19,7 @@ RANKS = (
 )
 DARK = (0, 7, 8)  # places of those on which white is read
 LETTER = 5.5  # pixels of a letter in a bar
+DIGIT = 5  # of a digit of a feature's number
 LIMIT = 300  # pixels of the title of a legend: the names of the runs are cut beyond
 
 
@@ -116,7 +117,7 @@ def _strongest(names: Sequence[str], table: pd.DataFrame, label: str) -> Any:
     end = table.groupby(["run", "other"], sort=False)["share"].cumsum()
     table = table.assign(end=end, start=end - table["share"], middle=end - table["share"] / 2)
     text = table["feature"].astype(str)
-    table = table.assign(text=text, pixels=LETTER * text.str.len() + 3)
+    table = table.assign(text=text, pixels=DIGIT * text.str.len() + 1)
     on_blue = table["run"].map(lambda name: COLOURS[list(names).index(name) % len(COLOURS)] == BLUE)
     rows, lanes = _lanes(names, table.assign(white=table["shared"] & on_blue))
     y = class_axis(order, field="other")

@@ -51,7 +51,7 @@ def _by_class(results: Results, value: str, title: str, *, imbalance: bool) -> D
         for name, part in drawn.groupby("panel", sort=False)
     ]
     black = ["Black line: imbalance (right axis)."] if imbalance else []
-    chart = stack(of_networks, 2 if several else 1, " ".join([*black, *notes]))
+    chart = stack(of_networks, 2 if several else 1, "\n".join([*black, *notes]))
     over = _untreated(results, table, value, title, imbalance)
     if over is not None:
         chart = alt.vconcat(over, chart, spacing=14).resolve_scale(color="independent", strokeDash="independent")
@@ -69,7 +69,7 @@ def _untreated(results: Results, table: pd.DataFrame, value: str, title: str, im
         _panel(part, str(data), NETWORK, drawn[NETWORK], value, title, imbalance, WIDE - 25, named=True)
         for data, part in drawn.groupby("data", sort=False)
     ]
-    return stack(panels, 1, " ".join(["Without over-sampling.", *notes]))
+    return stack(panels, 1, "\n".join(["Without over-sampling.", *notes]))
 
 
 def _drawn(table: pd.DataFrame, panel: str, by: str, value: str) -> tuple[pd.DataFrame, list[str]]:
@@ -78,16 +78,18 @@ def _drawn(table: pd.DataFrame, panel: str, by: str, value: str) -> tuple[pd.Dat
     The rows of LDAM's normalised head all have its scale as their norm, 30, beside which other norms look the same.
     """
     kept: list[pd.DataFrame] = []
-    notes: dict[str, None] = {}
-    for _, part in table.groupby(panel, sort=False):
+    notes: list[str] = []
+    several = varies(table[panel])
+    for place, part in table.groupby(panel, sort=False):
         lines = [(str(name), line) for name, line in part.groupby(by, sort=False)]
         flat = [line[value].max() - line[value].min() < FLAT * line[value].max() for _, line in lines]
         for (name, line), is_flat in zip(lines, flat, strict=True):
             if is_flat and not all(flat):
-                notes[f"Not drawn: {name}, {line[value].max():.3g} in every class."] = None
+                where = f" in {place}" if several else ""
+                notes.append(f"Not drawn{where}: {name}, {line[value].max():.3g} in every class.")
             else:
                 kept.append(line)
-    return pd.concat(kept), list(notes)
+    return pd.concat(kept), notes
 
 
 def _panel(

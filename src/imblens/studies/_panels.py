@@ -106,8 +106,8 @@ def stack(panels: Sequence[Any], columns: int, note: str = "") -> Any:
 
 
 def small(note: str) -> Any:
-    """A note above a figure."""
-    return alt.TitleParams(note, anchor="start", fontSize=8, fontWeight="normal")
+    """A note above a figure; it may have several lines."""
+    return alt.TitleParams(note.split("\n") if "\n" in note else note, anchor="start", fontSize=8, fontWeight="normal")
 
 
 def dashes(n: int) -> list[list[int]]:
