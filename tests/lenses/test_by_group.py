@@ -19,6 +19,7 @@ from imblens.lenses import (
     headroom,
     shortcuts,
 )
+from imblens.lenses.diagnosis.noise import label_noise
 from imblens.run import GROUP, Part, Run
 from tests.lenses.golden_runs import pictured
 from tests.lenses.made import captured_run
@@ -107,6 +108,34 @@ def test_one_patient_who_lies_apart_is_no_uncovered_range() -> None:
     for whose, found in ((None, True), (patients, True), (one, False)):
         causes = diagnosis(apart(whose)).tables["diagnosis"]
         assert ("uncovered_range" in causes.loc[causes["class"] == "0", "cause"].tolist()) == found
+
+
+def with_wrong_labels(whose: str, seed: int) -> Run:
+    """Three classes, 12 instances of each patient; 24 training instances of the second have the label of the first.
+
+    They are of two patients (`whose` is "two"), of many ("many"), or of groups that are not known ("unknown").
+    """
+    rng = np.random.default_rng(seed)
+    labels, tested = np.repeat([0, 1, 2], 240), np.repeat([0, 1, 2], 120)
+    features, test = (4.0 * np.eye(3, 6)[of] + rng.normal(size=(len(of), 6)) for of in (labels, tested))
+    patients, given = np.arange(720) // 12, labels.copy()
+    given[240:264] = 0
+    if whose == "many":
+        patients[:264] = np.arange(264) % 22
+    groups = None if whose == "unknown" else {"train": patients, "test": np.arange(360) // 12}
+    return Run.from_arrays(train=(features, given), test=(test, tested), groups=groups)
+
+
+def test_wrong_labels_of_two_patients_are_weaker_evidence_than_those_of_many() -> None:
+    z, widths = (
+        {
+            whose: np.mean([read(label_noise(with_wrong_labels(whose, seed))[0]) for seed in range(5)])
+            for whose in ("unknown", "many", "two")
+        }
+        for read in (lambda one: one.z, lambda one: one.high - one.low)
+    )
+    assert z["many"] > 3 and z["two"] < 0.7 * z["many"]
+    assert widths["two"] > 1.3 * widths["many"] > widths["unknown"]
 
 
 def test_a_class_of_few_patients_has_no_cause_and_no_ceiling() -> None:

@@ -54,8 +54,44 @@ def test_planted_wrong_labels_come_first(run: Run) -> None:
     assert table["score"].is_monotonic_decreasing
     counts = finding.tables["label_suspect_counts"].set_index("class")
     assert (counts.loc[["a", "b"], "auroc"] > 0.8).all()
-    assert counts["estimated"].isna().all() and finding.summary["estimated"] is None
-    assert "mislabelled" not in finding.lines()["a"]
+    columns = ["estimated", "estimated_low", "estimated_high"]
+    assert counts.loc["a", columns[:2]].tolist() == [0, 0]  # test labels are wrong as often
+    assert counts.loc[["b", "chance"], columns].isna().all(axis=None)  # b has fewer than 50 positives
+    assert finding.summary["estimated"] == 0
+    assert "compared with test instances of the label, at most" in finding.lines()["a"]
+
+
+def test_planted_wrong_labels_are_counted_and_no_correct_ones() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for flips in (0, 0, 40, 40, 80, 80):
+        truth = (rng.random((1600, 2)) < 0.4).astype(int)
+        features = rng.normal(size=(1600, 6))
+        features[:, :2] += 3 * truth
+        given = truth[:900].copy()
+        for value in (0, 1):
+            own = np.flatnonzero(truth[:900, 0] == value)
+            given[rng.choice(own, flips // 2, replace=False), 0] = 1 - value
+        run = Run.from_arrays(train=(features[:900], given), test=(features[900:], truth[900:]), classes=["a", "b"])
+        counts = label_suspects(run).tables["label_suspect_counts"].set_index("class")
+        row = counts.loc["a"]
+        covered += row["estimated_low"] <= flips <= row["estimated_high"]
+        assert row["estimated"] == pytest.approx(flips, abs=20) and counts.loc["b", "estimated_low"] == 0
+    assert covered >= 5
+
+
+def test_a_network_that_is_better_on_its_training_positives_gives_lower_limits() -> None:
+    features, labels, _ = planted()
+    test = planted(1)
+    learned, tested = 9.0 * labels - 4, 4.0 * test[0][:, :3] - 8
+    run = Run.from_arrays(train=(features, labels, learned), test=(test[0], test[1], tested), classes=["a", "b", "c"])
+    finding = label_suspects(run)
+    counts = finding.tables["label_suspect_counts"].set_index("class")
+    assert np.isnan(counts.loc["a", "estimated_high"]) and np.isfinite(counts.loc["a", "estimated_low"])
+    assert any("are lower limits" in note for note in finding.notes)
+    bare = label_suspects(Run.from_arrays(train=(features, labels), classes=["a", "b", "c"]))
+    assert bare.tables["label_suspect_counts"]["estimated"].isna().all() and bare.summary["estimated"] is None
+    assert any("it is a comparison with test instances" in note for note in bare.notes)
 
 
 def test_labels_that_the_features_do_not_show_are_not_judged(run: Run) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.blocks import row_blocks
+from imblens.base.groups import design_effects
 from imblens.base.wording import FEW
 from imblens.lenses.diagnosis.label_scores import scored_labels
 from imblens.lenses.diagnosis.noise import FEWEST_HELD_OUT, FEWEST_TRAINED
 from imblens.lenses.diagnosis.noise_share import FACTORS, profile, share_with_interval
-from imblens.lenses.diagnosis.scores import held_out
-from imblens.run import Run, Split
+from imblens.lenses.diagnosis.scores import held_out, split_groups
+from imblens.run import Run
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -31,9 +32,10 @@ class WrongValues:
     Attributes:
         present: whether the value is "present"; the instances look as if it were absent.
         z: square root of the likelihood ratio between wrong values and none.
-        permuted: its 97.5% quantile where training and held-out instances with this value (their groups) are permuted.
-        share: estimated share of wrong values among the training instances with this value. Both are NaN where z is at
-            most 1.2, which is never named.
+        permuted: its 97.5% quantile where training and held-out instances with this value (their groups) are permuted. NaN
+            where z is at most 1.2, which is never named.
+        share: estimated share of wrong values among the training instances with this value.
+        low, high: its 95% interval. Where groups are known, counts are divided by design effects.
         trained: training instances with this value.
     """
 
@@ -41,6 +43,8 @@ class WrongValues:
     z: float
     permuted: float
     share: float
+    low: float
+    high: float
     trained: int
 
 
@@ -69,7 +73,7 @@ def _wrong_values(run: Run) -> dict[int, list[WrongValues]]:
         scores = [own[known[at][:, c], c] for at, (_, own) in enumerate(scored)]
         present = [given[at][known[at][:, c], c] for at in range(2)]
         groups = [
-            _groups(split, rows[known[at][:, c]])
+            split_groups(split, rows[known[at][:, c]])
             for at, (split, (rows, _)) in enumerate(zip(splits, scored, strict=True))
         ]
         values = [_judged(scores, present, groups, value) for value in (True, False)]
@@ -77,10 +81,6 @@ def _wrong_values(run: Run) -> dict[int, list[WrongValues]]:
         if judged:
             found[c] = judged
     return found
-
-
-def _groups(split: Split, rows: Counts) -> Counts:
-    return rows if split.groups is None else np.asarray(split.groups[rows])
 
 
 def _judged(
@@ -103,11 +103,19 @@ def _judged(
     tables = [_by_group(one, of, edges) for one, of in zip(own, whose, strict=True)]
     counts = [table.sum(axis=0) for table in tables]
     z = float(_z(counts[0][None], counts[1][None], shape)[0])
-    if z <= ABOVE_Z:
-        return WrongValues(value, z, np.nan, np.nan, len(own[0]))
-    permuted = float(np.quantile(_z(*_permuted(tables, len(own[1])), shape), HIGH, method="higher"))
-    share, *_ = share_with_interval(counts[0][:-1], counts[1][:-1], shape[None], len(own[0]), len(own[1]))
-    return WrongValues(value, z, permuted, share, len(own[0]))
+    permuted = np.nan
+    if z > ABOVE_Z:
+        permuted = float(np.quantile(_z(*_permuted(tables, len(own[1])), shape), HIGH, method="higher"))
+    worth = _effect([one < 0 for one in own], whose)
+    trained, held = (count[:-1] / worth for count in counts)
+    estimated = share_with_interval(trained, held, shape[None], len(own[0]) / worth, len(own[1]) / worth)
+    return WrongValues(value, z, permuted, *estimated, len(own[0]))
+
+
+def _effect(contradicted: list[NDArray[np.bool_]], groups: list[Counts]) -> float:
+    """Design effect of the share of contradicted instances in both splits; 1 where every instance is a group."""
+    value, group = np.concatenate(contradicted), np.concatenate([groups[0], groups[1] + groups[0].max() + 1])
+    return float(design_effects(np.zeros(len(group), np.int64), group, value, 1)[0])
 
 
 def _by_group(scores: Floats, groups: Counts, edges: Floats) -> Counts:

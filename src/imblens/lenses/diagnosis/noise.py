@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.groups import design_effects
 from imblens.lenses.diagnosis.noise_share import share_with_interval
-from imblens.lenses.diagnosis.scores import per_class, scored
-from imblens.run import Run
+from imblens.lenses.diagnosis.scores import Sample, held_out, per_class, scored, split_groups
+from imblens.run import Run, Split
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +52,8 @@ def label_noise(run: Run) -> dict[int, Noise]:
     would add. The model is training counts ~ Poisson(n (factor held-out share + share of wrong labels x share of the
     source)), and sources are every class alike (in proportion to size) and single classes. For z, both shares have
     sampling errors: counts are multiplied by m / (n + m), n training and m held-out instances. The share of wrong labels and
-    its interval are those of `share_with_interval`. Computed once per run.
+    its interval are those of `share_with_interval`. Where groups are known, the counts of a class are divided by the
+    design effect of the class's share of contradicted instances in both. Computed once per run.
 
     Raises:
         NotApplicable: no held-out split.
@@ -67,21 +69,23 @@ def _label_noise(run: Run) -> dict[int, Noise]:
     counts, held = (np.bincount(one.labels, minlength=n_classes) for one in (train, test))
     size = run.train.class_counts / max(1, run.train.class_counts.sum())
     predicted = [one.log_p.argmax(axis=1) for one in (train, test)]
+    effect = _effects((run.train, held_out(run)), (train, test), predicted)
     found: dict[int, Noise] = {}
     for label in np.flatnonzero((counts >= FEWEST_TRAINED) & (held >= FEWEST_HELD_OUT)).tolist():
         trained, tested = (_cells(one.log_p, of, label) for one, of in zip((train, test), predicted, strict=True))
         own, honest = (
-            np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata)
+            np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata) / effect[label]
             for one, cell in ((train, trained), (test, tested))
         )
-        base = (honest + 1 / (2 * strata)) / held[label]
+        n, m = (float(total[label] / effect[label]) for total in (counts, held))
+        base = (honest + 1 / (2 * strata)) / m
         base[label * strata : (label + 1) * strata] = 0.0
         suggested = own.reshape(n_classes, strata).sum(axis=1)
         sources = [
             other for other in np.argsort(-suggested, kind="stable")[:SOURCES] if suggested[other] and held[other]
         ]
         if not sources:
-            found[label] = Noise(0.0, None, 0.0, 0.0, 1 - 0.05 ** (1 / counts[label]))
+            found[label] = Noise(0.0, None, 0.0, 0.0, 1 - 0.05 ** (1 / n))
             continue
         weight = np.where((np.arange(n_classes) != label) & (held > 0), size, 0.0)
         shapes = [
@@ -91,13 +95,32 @@ def _label_noise(run: Run) -> dict[int, Noise]:
             single = np.zeros(n_classes)
             single[other] = 1 / held[other]
             shapes.append(_shape(tested, test.labels, single, n_classes * strata))
-        scale = held[label] / (counts[label] + held[label])
-        ratios = _ratios(own * scale, base, np.array(shapes), counts[label] * scale)
+        scale = m / (n + m)
+        ratios = _ratios(own * scale, base, np.array(shapes), n * scale)
         best = int(ratios.argmax())
         source = None if best == 0 else int(sources[best - 1])
-        estimated = share_with_interval(own, honest, np.array(shapes), counts[label], held[label])
+        estimated = share_with_interval(own, honest, np.array(shapes), n, m)
         found[label] = Noise(float(np.sqrt(ratios[best])), source, *estimated)
     return found
+
+
+def _effects(splits: tuple[Split, Split], scores: tuple[Sample, Sample], predicted: list[NDArray[np.int64]]) -> Floats:
+    """(C,) design effect of the share of contradicted instances of each class in both splits; 1 where no groups are known.
+
+    Few held-out instances of a class may be contradicted, too few to show how alike those of a group are.
+    """
+    n_classes = scores[0].log_p.shape[1]
+    if all(split.groups is None for split in splits):
+        return np.ones(n_classes)
+    kind, group, value = [], [], []
+    for split, one, of in zip(splits, scores, predicted, strict=True):
+        own = one.log_p[np.arange(len(one.labels)), one.labels]
+        kind.append(one.labels)
+        group.append(split_groups(split, one.rows))
+        value.append((own < EDGES[0]) & (of != one.labels))
+    apart = group[0].max(initial=-1) + 1
+    both = np.concatenate(kind), np.concatenate([group[0], group[1] + apart]), np.concatenate(value)
+    return design_effects(*both, n_classes)
 
 
 def _cells(log_p: NDArray[np.float32], predicted: NDArray[np.int64], label: int) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ LESS_LIKELY = (3.38, 1.92)
 
 
 def share_with_interval(
-    trained: NDArray[np.int64], held: NDArray[np.int64], shapes: Floats, n: int, m: int
+    trained: NDArray[Any], held: NDArray[Any], shapes: Floats, n: float, m: float
 ) -> tuple[float, float, float]:
     """Return the most likely share of wrong labels and the ends of its 95% interval.
 
@@ -23,7 +25,7 @@ def share_with_interval(
     the shapes q. As b is fitted to both counts, few held-out instances in many cells are not taken for wrong labels.
 
     Args:
-        trained, held: (J,) contradicted instances of the class in each cell.
+        trained, held: (J,) contradicted instances of the class in each cell; of groups, counts over design effects.
         shapes: (S, J) share of each cell among held-out instances of each source.
         n, m: training and held-out instances of the class.
 
@@ -35,7 +37,7 @@ def share_with_interval(
     """
     used = (trained > 0) | (held > 0)
     shapes = np.column_stack([shapes[:, used], shapes[:, ~used].sum(axis=1)])  # one cell for all without instances
-    counts = np.append(trained[used], 0.0), np.append(held[used], 0.0), int(n), int(m)
+    counts = np.append(trained[used], 0.0), np.append(held[used], 0.0), float(n), float(m)
     lowest, highest = np.zeros(len(shapes)), np.ones(len(shapes))
     for _ in range(THIRDS):
         third = (highest - lowest) / 3
@@ -55,7 +57,7 @@ def share_with_interval(
 
 
 def _end(
-    counts: tuple[Floats, Floats, int, int],
+    counts: tuple[Floats, Floats, float, float],
     shapes: Floats,
     shares: Floats,
     near: NDArray[np.bool_],
@@ -73,12 +75,14 @@ def _end(
     return float(found.max() if outer else found.min())
 
 
-def _profile(trained: Floats, held: Floats, n: int, m: int, shapes: Floats, shares: Floats) -> Floats:
+def _profile(trained: Floats, held: Floats, n: float, m: float, shapes: Floats, shares: Floats) -> Floats:
     """(S,) log-likelihood of each shape with its share, at the best factor and the best b, up to a constant."""
     return profile(trained, held, n, m, FACTORS[:, None], (shares[:, None] * shapes)[:, None, :])
 
 
-def profile(trained: Floats, held: Floats, n: Floats | int, m: Floats | int, factor: Floats, added: Floats) -> Floats:
+def profile(
+    trained: Floats, held: Floats, n: Floats | float, m: Floats | float, factor: Floats, added: Floats
+) -> Floats:
     """(..., S) log-likelihood at the best factor and the best b, up to a constant.
 
     Args:

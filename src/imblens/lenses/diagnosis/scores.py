@@ -37,6 +37,11 @@ def held_out(run: Run) -> Split:
     return split
 
 
+def split_groups(split: Split, rows: Rows) -> Rows:
+    """(n,) group of some instances of a split; each its own where none are known."""
+    return rows if split.groups is None else np.asarray(split.groups[rows])
+
+
 @dataclass(frozen=True)
 class Sample:
     """Instances of a split, at most so many of each class, in an order that depends on their content alone.

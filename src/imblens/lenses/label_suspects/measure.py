@@ -15,7 +15,7 @@ from imblens.lenses._contract import Finding, lens
 from imblens.lenses.label_suspects.evidence import ITERATIONS, NEIGHBOURS, Evidence, evidence
 from imblens.lenses.label_suspects.listing import most_suspect
 from imblens.lenses.label_suspects.of_labels import label_scores, multilabel_suspects
-from imblens.lenses.label_suspects.wrong_labels import has_learned, wrong_labels
+from imblens.lenses.label_suspects.wrong_labels import estimate_notes, wrong_labels
 from imblens.run import Run
 
 Floats = NDArray[np.float64]
@@ -68,9 +68,10 @@ def label_suspects(run: Run, *, k: int = 5, per_class: int = 50, limit: int = 50
         Summary: suspects (all, listed or not), listed, suspects_of_rare_classes, estimated (sum over the classes where it is
         known), large_from (instances from which a class is not rare), k, fitted (instances that the head was fitted to).
 
-        In a multi-label run `label_suspect_counts` has a row for each label, `count` is the number of judged instances, wrong
-        labels are not estimated (NaN), and the last columns are positives, suspect_positives, auroc (out of sample; NaN
-        where not judged).
+        In a multi-label run `label_suspect_counts` has a row for each label, `count` is the number of judged instances,
+        `estimated` counts wrong positives and wrong negatives (the ends of both intervals added; NaN where the label is not
+        judged, or has fewer than 50 training or 30 test instances with either value), and the last columns are
+        positives, suspect_positives, auroc (out of sample; NaN where not judged).
 
     Raises:
         InputError: an option is less than 1.
@@ -145,14 +146,7 @@ def _notes(run: Run, known: Evidence, summary: dict[str, Any]) -> list[str]:
         notes.append("The only instance of a class cannot be judged.")
     if not run.train.has_logits:
         notes.append("Predictions of the network are unknown.")
-    if run.test is None:
-        notes.append("The number of wrong labels is not estimated: it is a comparison with test instances.")
-    elif has_learned(run):
-        notes.append(
-            "Estimated numbers of wrong labels are lower limits: the network is more accurate on its training instances than "
-            "on test instances, so it may have learned wrong labels, and these are not seen."
-        )
-    return notes
+    return notes + estimate_notes(run)
 
 
 def _table(

@@ -13,6 +13,7 @@ from imblens.base.wording import counted, listed, number
 from imblens.lenses._contract import Finding
 from imblens.lenses.label_suspects.label_evidence import label_evidence
 from imblens.lenses.label_suspects.listing import most_suspect
+from imblens.lenses.label_suspects.wrong_labels import estimate_notes, wrong_labels
 from imblens.run import NeighbourGraph, Run
 
 Floats = NDArray[np.float64]
@@ -40,18 +41,19 @@ def multilabel_suspects(run: Run, k: int, per_class: int, limit: int) -> Finding
     chosen = most_suspect(score[rows, labels], labels, per_class, limit)
     graph = run.neighbours(k)
     known = label_evidence(run)
+    of_labels = _counts(run, suspect, score, counts < large_from)
     summary: dict[str, Any] = {
         "suspects": len(rows),
         "listed": len(chosen),
         "suspects_of_rare_classes": int((counts < large_from)[labels].sum()),
-        "estimated": None,
+        "estimated": number(float(of_labels["estimated"].sum(min_count=1))),
         "large_from": number(large_from),
         "k": graph.k,
         "fitted": known.n_fitted,
     }
     tables = {
         "label_suspects": _table(run, rows[chosen], labels[chosen], score, graph, counts < large_from),
-        "label_suspect_counts": _counts(run, suspect, score, counts < large_from),
+        "label_suspect_counts": of_labels,
     }
     return Finding(tables, summary, notes=tuple(_notes(run, summary)))
 
@@ -112,6 +114,7 @@ def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArra
     judged = (~np.isnan(score)).sum(axis=0)
     n = suspect.sum(axis=0)
     of_positives = (suspect & given).sum(axis=0)
+    estimated, low, high = (np.where(judged > 0, numbers, np.nan) for numbers in wrong_labels(run))
     return pd.DataFrame(
         {
             "class": run.classes,
@@ -123,9 +126,9 @@ def _counts(run: Run, suspect: NDArray[np.bool_], score: Floats, is_rare: NDArra
                 for of, total in zip(of_positives.tolist(), n.tolist(), strict=True)
             ],
             "rare_class": is_rare,
-            "estimated": np.nan,
-            "estimated_low": np.nan,
-            "estimated_high": np.nan,
+            "estimated": estimated,
+            "estimated_low": low,
+            "estimated_high": high,
             "positives": (given & run.train.known).sum(axis=0),
             "suspect_positives": of_positives,
             "auroc": _aurocs(run),
@@ -150,4 +153,4 @@ def _notes(run: Run, summary: dict[str, Any]) -> list[str]:
         notes.append("No head was fitted: scores use the neighbours only.")
     if not run.train.has_logits:
         notes.append("Predictions of the network are unknown.")
-    return notes
+    return notes + estimate_notes(run)

@@ -28,7 +28,7 @@ def lines(finding: Finding) -> dict[str, str]:
                     f"{row[1]}: the evidence contradicts the label of {counted(row.suspects, 'training instance')} of "
                     f"{row.count:,}, {row.suspect_positives:,} of them positive"
                 )
-            text += f"{_estimated(row)}."
+            text += f"{_estimated(row, 'label' if 'auroc' in counts else 'class')}."
             if row.rare_class:
                 text += " The class is rare: a head often predicts other classes for it where labels are correct."
             if row[1] in first:  # none beyond the limit
@@ -41,11 +41,11 @@ def lines(finding: Finding) -> dict[str, str]:
     return found or {"": none}
 
 
-def _estimated(row: Any) -> str:
-    """What a comparison with test instances of the class gives for the number of wrong labels; "" where it gives nothing."""
+def _estimated(row: Any, of: str) -> str:
+    """What a comparison with test instances gives for the number of wrong labels; "" where it gives nothing."""
     if np.isnan(row.estimated):
         return ""
-    compared, low = "; compared with test instances of the class,", np.floor(row.estimated_low)
+    compared, low = f"; compared with test instances of the {of},", np.floor(row.estimated_low)
     if np.isnan(row.estimated_high):
         return f"{compared} at least {low:,.0f} are mislabelled" if low else ""
     high = np.ceil(row.estimated_high)
