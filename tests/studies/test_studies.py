@@ -489,6 +489,7 @@ def test_the_table_of_the_diagnosis() -> None:
     advice = found["advice"].set_index(["diagnosed", "remedy"])
     assert advice.loc[("all", "advised"), "lifted"] == 1 and advice.loc[("all", "another"), "lifted"] == 0
     assert advice.loc[("overlap", "advised"), "mean_lift"] == pytest.approx(0.15)
+    assert advice.loc[("overlap", "advised"), "lift_high"] == pytest.approx(0.15 + 12.7062 * 0.05)  # t of one degree
     assert "On the diagonal: 2 of 3 (67%)" in _planted.shown(found)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imblens.base.intervals import Z95, wilson
+from imblens.base.intervals import mean_with_interval, wilson
 from imblens.data import ImageSet, ImageSplit, shapes
 from imblens.errors import ImblensError
 from imblens.lenses import diagnosis, label_suspects
@@ -237,9 +237,9 @@ def _vary_background(fitted: Fitted, name: str, judged: ImageSplit) -> ImageSpli
 
 
 REMEDIES: dict[str, tuple[str, Remedy]] = {
-    "few_examples": ("eos", _head("eos")),
-    "overlap": ("refit", _head("refit")),
-    "few_features": ("crt", _head("crt")),
+    "few_examples": ("best", _head("best")),
+    "overlap": ("best", _head("best")),
+    "few_features": ("best", _head("best")),
     "sub_concepts": ("collect", _data(_collect)),
     "uncovered_range": ("collect", _data(_collect)),
     "label_noise": ("drop suspects", _data(_drop_suspects)),
@@ -301,7 +301,10 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def advice(tried: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each diagnosed cause and for all, how often and how much each kind of remedy improved the class."""
+    """Return, for each diagnosed cause and for all, how often and how much each kind of remedy improved the class.
+
+    Intervals of `mean_lift` are those of Student's t.
+    """
     rows = []
     for cause in [*dict.fromkeys(tried["cause"]), "all"]:
         for remedy in ("advised", "another"):
@@ -310,10 +313,11 @@ def advice(tried: pd.DataFrame) -> pd.DataFrame:
                 continue
             lifted = int((mine["lift"] > 0).sum())
             low, high = map(float, wilson(np.array(lifted), np.array(len(mine))))
-            half = Z95 * mine["lift"].std(ddof=1) / np.sqrt(len(mine)) if len(mine) > 1 else float("nan")
+            lifts = mine["lift"].to_numpy(dtype=np.float64)[:, None]
+            _, mean, lift_low, lift_high = (float(column[0]) for column in mean_with_interval(lifts))
             row = {"diagnosed": cause, "remedy": remedy, "tried": len(mine), "lifted": lifted / len(mine)}
-            row |= {"lifted_low": low, "lifted_high": high, "mean_lift": mine["lift"].mean()}
-            rows.append(row | {"lift_low": row["mean_lift"] - half, "lift_high": row["mean_lift"] + half})
+            row |= {"lifted_low": low, "lifted_high": high, "mean_lift": mean}
+            rows.append(row | {"lift_low": lift_low, "lift_high": lift_high})
     return pd.DataFrame(rows)
 
 

@@ -2,7 +2,7 @@
 
 The head is trained again on the planted features, so that its predictions follow from them. The features themselves
 stay as they were: a network that had been trained with the cause might have learned others. Where the diagnosis advises a
-treatment of the head for the planted class, it is applied, and for comparison one that another cause advises.
+treatment of the head for the planted class, it is applied, and for comparison another one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from imblens.base.intervals import mean_with_interval, wilson
 from imblens.errors import InputError, NotApplicable
 from imblens.lenses import diagnosis
-from imblens.lenses.diagnosis import CAUSES as KNOWN_CAUSES
 from imblens.lenses.diagnosis import NEAR_TIE
 from imblens.run import Run
 from imblens.studies._jobs import Job
@@ -37,7 +36,7 @@ CAUSES = ("few_examples", "overlap", "sub_concepts", "label_noise", "uncovered_r
 OTHER_CAUSES = ("few_features", "shortcut", "shortcut_colours")  # that nothing here plants
 HARM = 0.05  # accuracy of a class that a cause costs, from which it harms
 BLANK = ("none found", "too few to tell")
-HEADS = sorted({cause.treatment for cause in KNOWN_CAUSES if " " not in cause.treatment})  # that some cause advises
+HEADS = ("best", "crt", "eos", "refit")  # treatments of the head that are applied
 REMEDIES = ("advised", "another")
 
 
@@ -343,7 +342,7 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     if "advice" in found:
         parts += [
             "Accuracy of the planted class on the test split, after the treatment of the head that its first cause advises and "
-            "after one that another cause advises; difference: advised less another. Classes that no treatment of the head is "
+            "after another one; difference: advised less another. Classes that no treatment of the head is "
             "advised for are left out. classes: different classes of networks; intervals are over their means. better: share "
             "of trials. others: mean change of the other classes' accuracy.",
             plain_markdown(found["advice"]),

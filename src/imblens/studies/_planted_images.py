@@ -2,7 +2,7 @@
 
 Causes are planted in a sample of the images, one at a time and several together, each in different classes; a small network
 is trained on them, captured, and diagnosed. Then each planted class gets the remedy that its first cause advises, and for
-comparison one that another cause advises.
+comparison another one.
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     ]
     if "advice" in found:
         parts += [
-            "Accuracy of the class on test images without what was planted in them, after the advised remedy and after one "
-            "that another cause advises:",
+            "Accuracy of the class on test images without what was planted in them, after the advised remedy and after "
+            "another one:",
             plain_markdown(found["advice"]),
         ]
     return "\n\n".join(parts)
