@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
-from benchmarks.science import conclusions, label_suspects
+from benchmarks.science import choosing, conclusions, label_suspects, remedies
 from benchmarks.speed import __main__ as speeds
 from benchmarks.speed import _stages, colours, neighbours
 from benchmarks.speed._measure import Times, row
@@ -218,6 +219,36 @@ def test_labels_planted_in_a_folder_are_found_in_the_run_of_a_network_that_learn
 
 def test_a_seed_without_a_replaced_label_is_left_out_of_a_mean() -> None:
     assert label_suspects._with_spread([0.5, float("nan"), 1.0]) == "0.750 ± 0.354"
+
+
+@pytest.mark.parametrize("apart", [1.0, 9.0])
+def test_a_network_counts_as_memorised_where_best_finds_it_so(apart: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "ALWAYS", {})
+    monkeypatch.setattr(choosing, "best_candidates", lambda: (("ncm", {}),))
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], (90, 60, 30))
+    train, test = (apart * np.eye(3, 4)[labels] + rng.normal(size=(180, 4)) for _ in range(2))
+    train[::20] = rng.permutation(train[::20])  # one in twenty looks like any class
+    head = apart * np.eye(3, 4), np.full(3, -(apart**2) / 2)
+    run = Run.from_arrays(train=(train, labels), test=(test, labels), head=head)
+    assert run.train.correct.mean() < 0.98
+    assert choosing.judged(run).memorised == (apart > 1)
+
+
+def test_instances_that_are_added_at_random_are_new_and_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    labels, tested = np.repeat([0, 1], 200), np.repeat([0, 1], 100)
+    whole, test = ((rng.normal(size=(len(of), 3)) + of[:, None]).astype(np.float32) for of in (labels, tested))
+    cured = Arrays(whole, labels, test, tested, ("a", "b"))
+    arrays = cured.without(np.arange(40))
+    plant = SimpleNamespace(arrays=arrays, cured=cured)
+    added: list[np.ndarray] = []
+    monkeypatch.setattr(remedies, "treat", lambda run, *_, **__: run)
+    monkeypatch.setattr(remedies, "_with", lambda arrays, rows, label: (added.append(rows), arrays)[1])
+    list(remedies.remedies(arrays.fitted(0), plant, 0, "uncovered_range", np.arange(50), 0))
+    advised, random = ({row.tobytes() for row in rows} for rows in added)
+    assert len(advised) == len(random) == 40
+    assert advised <= {row.tobytes() for row in whole[:40]} and random <= {row.tobytes() for row in test[:50]}
 
 
 def test_a_profile_names_the_functions_that_take_the_time() -> None:

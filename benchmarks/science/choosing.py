@@ -4,8 +4,8 @@ For every run (a folder, or an ARRAYS.npz with test split and head) all candidat
 test split. The regret of a way of choosing is how far the head that it takes stays below the best candidate there, in
 points of balanced accuracy. Compared are `best`, which sees training features alone, and ways that take the same treatment
 for every network. A last line gives "the best of the other networks": on each network, the candidate with the highest mean
-accuracy on the other networks of its kind (memorised, that is with a training accuracy of 0.98 or more, or not), so that no
-network is judged by a choice that was made on it. The test split judges the ways of choosing here; it is never used to choose.
+accuracy on the other networks of its kind (memorised or not, as `best` finds by cross-validation), so that no network is
+judged by a choice that was made on it. The test split judges the ways of choosing here; it is never used to choose.
 
 The rule of `best` was chosen on some of these networks (`CHOSEN_ON`, by file name); its mean regret is printed for those and
 for the others apart.
@@ -24,7 +24,6 @@ from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Run
 from imblens.treatments import best_candidates, treat, treatment_summary
 
-MEMORISED = 0.98  # training accuracy
 CHOSEN_ON = frozenset(  # networks that the rule of `best` was chosen on
     (
         "unaugmented-0",
@@ -72,7 +71,8 @@ def on_test(run: Run, name: str, options: dict[str, Any]) -> float:
 class Judged(NamedTuple):
     """Accuracies on the test split: of the head as it is, of each candidate, and of what `best` takes.
 
-    `below` is whether what it takes is below the head as it is, by more than the 95% interval.
+    `below` is whether what it takes is below the head as it is, by more than the 95% interval; `memorised` whether it
+    found that the network has memorised its training features.
     """
 
     now: float
@@ -80,6 +80,7 @@ class Judged(NamedTuple):
     found: float
     below: bool
     winner: str
+    memorised: bool
 
     def top(self) -> tuple[tuple[Any, ...], float]:
         """The best candidate, or the head as it is, and its accuracy."""
@@ -98,7 +99,8 @@ def judged(run: Run) -> Judged:
         known.setdefault((name, *options.items()), on_test(run, name, options))
     chosen = treat(run, "best")
     found, _, high = measured(run, chosen)
-    return Judged(now, known, found, high < 0, chosen.meta["treatment"]["facts"]["winner"])
+    facts = chosen.meta["treatment"]["facts"]
+    return Judged(now, known, found, high < 0, facts["winner"], bool(facts["memorised"]))
 
 
 def main(paths: list[str]) -> int:
@@ -123,7 +125,7 @@ def main(paths: list[str]) -> int:
         one = judged(run)
         now, known = one.now, one.known
         below += one.below
-        tables.append((trained >= MEMORISED, {("unchanged",): now, **known}))
+        tables.append((one.memorised, {("unchanged",): now, **known}))
         top, top_accuracy = one.top()
         of_way = {"best": one.found, "as it is": now}
         of_way |= {way: known[(name, *options.items())] for way, (name, options) in ALWAYS.items()}

@@ -8,9 +8,9 @@ does. Where the first cause of the planted class is one of these three, what the
 - the other two: up to 100 instances are added that lie nearest to misclassified test instances of the class, of those that the
   plant removed from training.
 
-Another remedy is done for comparison: `eos` on the head; and, for the last two, as many instances of the whole class at random.
-The head is trained again each time. Half of the class's test instances choose what is added, and its accuracy is that
-of the other half. Seeds are 1 and 2.
+Another remedy is done for comparison: `eos` on the head; and, for the last two, as many new instances of the whole class at
+random, from the half of its test instances that chooses. The head is trained again each time. Half of the class's test
+instances choose what is added, and its accuracy is that of the other half. Seeds are 1 and 2.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def remedies(run: Run, plant: Plant, label: int, cause: str, chosen_on: Rows, se
         return
     assert run.test is not None
     failed = chosen_on[~run.test.correct[chosen_on]]
-    n = min(MOST, len(missing))
+    n = min(MOST, len(missing), len(chosen_on))  # as many for both
     order = nearest(missing, arrays.test[failed], n)[0].T.ravel() if len(failed) else np.arange(len(missing))
     taken = missing[pd.unique(order)[:n]]
     yield "advised", _with(arrays, taken, label).fitted(seed)
-    random = np.random.default_rng(seed).choice(len(whole), n)
-    yield "as many at random", _with(arrays, whole[random], label).fitted(seed)
+    random = np.random.default_rng(seed).choice(chosen_on, n, replace=False)
+    yield "as many at random", _with(arrays, arrays.test[random], label).fitted(seed)
 
 
 def _with(arrays: Arrays, rows: NDArray[np.float32], label: int) -> Arrays:

@@ -102,6 +102,7 @@ def test_best_states_which_won_and_by_how_much() -> None:
     better = treat(run, "best")
     facts = better.meta["treatment"]["facts"]
     assert balanced_accuracy(better) > balanced_accuracy(run)
+    assert facts["memorised"] is False
     assert facts["verdict"].startswith(f"best: {facts['winner']} won with balanced accuracy ")
     assert "over the head as it is; tied: " in facts["verdict"] and facts["tied"]
     tried = {row["treatment"]: row["balanced_accuracy"] for row in facts["tried"]}
@@ -160,7 +161,7 @@ def memorised(counts: tuple[int, ...] = (300, 90, 40, 25), **more: object) -> Ru
 def test_on_memorised_features_best_takes_what_transfers() -> None:
     better = treat(memorised(), "best")
     facts = better.meta["treatment"]["facts"]
-    assert facts["applied"] == "logit_adjustment"
+    assert facts["applied"] == "logit_adjustment" and facts["memorised"] is True
     assert facts["verdict"].startswith("best: the network has memorised its training features")
     assert min(row["balanced_accuracy"] for row in facts["tried"]) > 0.9
     assert "Hold out instances to choose on" in facts["verdict"]

@@ -93,6 +93,7 @@ def best(
     if memorised:
         candidate, sentence = _for_memorised(run, options, trial, find)
     facts: dict[str, Any] = {"winner": candidate.label, "tried": trial.table(), "where": trial.where}
+    facts["memorised"] = bool(trial.memorised)
     if candidate.treatment is None:
         return Outcome(plain_head(run), facts={**facts, "verdict": sentence}, notes=(sentence, *trial.notes))
     outcome = candidate.treatment.apply(run, candidate.options)
