@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from imblens.lenses.diagnosis import USUAL
 from imblens.report import audit, summary
+from imblens.report._sentences import TREATMENTS
 from imblens.run import Run
 
 LENSES = ["class_accuracy", "co_occurrence", "archetypes", "ranking", "diagnosis"]
@@ -58,9 +60,14 @@ def test_verdict_states_ranking_and_thresholds():
 
 
 def test_the_cause_of_a_missed_label_and_a_treatment_are_stated(tmp_path):
+    assert set(TREATMENTS) == set(USUAL.values())  # each is explained
     strict = audit(labels_run(shift=-3), lenses=LENSES)  # ranked as well as before, but 0.5 is out of reach
     why = next(line for line in strict.verdict() if line.startswith("Why: "))
-    assert "ranked well (AUROC 0.9" in why and "0.5 is too high a threshold" in why and "Try: refit" in why
+    assert (
+        "ranked well (AUROC 0.9" in why
+        and "0.5 is too high a threshold" in why
+        and "Try refit: a new head is fitted" in why
+    )
     page = strict.save(tmp_path / "strict", figures=False).read_text()
     assert "imblens treat RUN --with refit --out RUN2" in page and 'href="#lens-ranking">threshold' in page
     lax = audit(labels_run(shift=3), lenses=LENSES).save(tmp_path / "lax", figures=False).read_text()
@@ -105,6 +112,23 @@ def test_the_verdict_on_labels_is_on_discrimination_before_the_worst_label():
     areas = [row["auroc"] for name in found["order"] for row in found["class_table"] if row["class"] == name]
     assert areas == sorted(areas)
     assert found["next_worst"][0].startswith("<rare>: AUROC 0.9") and "at its threshold of" in found["next_worst"][0]
+
+
+def test_evidence_comes_before_the_worst_label_and_its_reason(tmp_path):
+    found = audit(labels_run(shift=-3), lenses=LENSES)
+    stated = summary(found)
+    lines, worst, why = stated["verdict"], stated["next_worst"][0], stated["reason"]
+    assert why.startswith(f"Why: {stated['order'][0]}, ranked worst: ") and worst.startswith(
+        f"{stated['order'][0]}: AUROC "
+    )
+    assert lines[: len(lines) - 3] == [stated["headline"], *stated["statements"]]
+    assert lines[-3:] == [worst, why, stated["next_worst"][1]]
+    page = found.save(tmp_path / "all", figures=False).read_text()
+    assert 0 < page.index("Each label has ") < page.index('id="why"')
+    of = audit(labels_run(shift=-3), lenses=LENSES, of="red")
+    assert summary(of)["verdict"][1] == summary(of)["reason"] != ""
+    page = of.save(tmp_path / "red", figures=False).read_text()
+    assert 0 < page.index('id="why"') < page.index("Each label has ")
 
 
 def test_labels_that_are_ranked_weakly_or_below_chance_need_help():

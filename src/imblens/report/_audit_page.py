@@ -110,6 +110,7 @@ def report_html(
         assumptions=stated["assumptions"],
         headline=stated["headline"],
         why=stated["reason"],
+        evidence_first=bool(areas) and audit.of is None,  # the headline is on all labels
         lead=" ".join(stated["statements"]),
         cards=_class_table.cards(stated, stated["order"][:CARDS]),
         cards_title=f"{audit.of}, and {worst}" if audit.of else worst[:1].upper() + worst[1:],

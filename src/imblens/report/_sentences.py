@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 FEW_COPIES, SHARE_COPIED = 3, 0.05  # copied test instances from which they are reported
 NAMED = 5  # classes that a sentence names
 TREATMENTS = {  # treatment that the diagnosis names -> what it does, for readers who do not know it
-    "eos": "synthetic features extend the class towards its nearest other classes, and the head is retrained",
-    "logit_adjustment": "logits are corrected for class frequency, without training",
+    "best": "treatments of the head are compared on held-out training features, and one is applied",
+    "refit": "a new head is fitted to the stored training features, and corrected for class frequency",
 }
 
 
@@ -209,7 +209,10 @@ def next_worst(lines: Lines, rows: Sequence[Row], of: str | None) -> list[str]:
 
 
 def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> dict[str, Any]:
-    """What a report states before its first table: headline, reason, statements on all classes, the next worst."""
+    """What a report states before its first table: headline, reason, statements on all classes, the next worst.
+
+    Where the headline is on all labels, evidence comes first: the statements, then the worst label and its reason.
+    """
     order = worst_first(rows, of)
     n_patients, patients = shared_patients(run)
     n_copies, copy_sentence = copied(run)
@@ -234,5 +237,9 @@ def statements(run: Run, lines: Lines, rows: Sequence[Row], of: str | None) -> d
         "copies": {"count": n_copies, "notable": bool(copy_sentence)},
         "shared_patients": n_patients,
     }
-    verdict = [found["class_order"], found["headline"], found["reason"], *found["statements"], *found["next_worst"]]
+    if of is None and _labels(rows):
+        after = [*found["statements"], *found["next_worst"][:1], found["reason"], *found["next_worst"][1:]]
+    else:
+        after = [found["reason"], *found["statements"], *found["next_worst"]]
+    verdict = [found["class_order"], found["headline"], *after]
     return {"verdict": [line for line in verdict if line], **found}
