@@ -20,7 +20,7 @@ from imblens.cli.audit import to_try
 from imblens.errors import DependencyError
 from imblens.extraction import capture
 from imblens.lenses import Finding
-from imblens.report import audit, next_treatment
+from imblens.report import audit, next_treatment, summary
 from imblens.run import NeighbourGraph, Run, neighbour_graph
 from tests.commands import imblens
 from tests.report.runs import make_run
@@ -132,6 +132,28 @@ def test_the_next_step_is_the_one_of_the_class_of_interest(treatment: str, step:
     found = replace(found, findings={**found.findings, "diagnosis": Finding({"diagnosis": table}, {})})
     assert to_try(found, Path("run"), "RUN2") == f"next: {step}"
     assert next_treatment(found) == treatment
+
+
+@pytest.mark.parametrize(
+    ("treatments", "step"),
+    [
+        (["", "collect them", "", "look again"], "{1}: collect them"),
+        (["", "collect them", "crt", ""], "imblens treat run --with crt --out RUN2"),
+        (["", "", "", ""], "imblens treat run --with best --out RUN2"),
+    ],
+)
+def test_the_next_step_is_a_treatment_that_a_class_is_advised_else_advice_in_words_else_best(
+    treatments: list[str], step: str
+) -> None:
+    found = audit(make_run(), lenses=["class_accuracy", "diagnosis"])
+    order = summary(found)["order"]
+    table = found["diagnosis"].tables["diagnosis"].drop_duplicates("class").set_index("class").loc[order].reset_index()
+    table = table.assign(treatment=[*treatments, *[""] * (len(order) - 4)], cause="overlap", strength=0.9)
+    found = replace(found, findings={**found.findings, "diagnosis": Finding({"diagnosis": table}, {})})
+    assert to_try(found, Path("run"), "RUN2") == f"next: {step.format(*order)}"
+    unjudged = table.assign(cause="too few to tell", treatment="more instances to judge it by")
+    found = replace(found, findings={**found.findings, "diagnosis": Finding({"diagnosis": unjudged}, {})})
+    assert next_treatment(found) == "best"
 
 
 def test_treat_then_compare(arrays: Path, tmp_path: Path) -> None:

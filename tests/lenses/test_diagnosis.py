@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 
 from imblens.errors import NotApplicable
 from imblens.lenses import Finding, diagnosis, headroom, ranking
-from imblens.lenses.diagnosis import MEASURES, equal_error_rate, lines
+from imblens.lenses.diagnosis import CAUSES, MEASURES, USUAL, equal_error_rate, lines
 from imblens.lenses.headroom import NOTABLE
 from imblens.run import Run
 
@@ -156,12 +156,35 @@ def advised(run: Run, name: str, cause: str) -> str:
     return str(table.loc[(table["class"] == name) & (table["cause"] == cause), "treatment"].iloc[0])
 
 
-def test_a_new_head_is_advised_against_overlap_whether_the_present_one_is_balanced_or_not() -> None:
+def test_best_is_advised_against_overlap_whether_the_present_head_is_balanced_or_not() -> None:
     plain = confused(apart=0.5)
-    assert advised(plain, "b", "overlap") == "refit"
-    assert advised(replace(plain, meta={**plain.meta, "loss": "weighted_ce"}), "b", "overlap") == "refit"
+    assert advised(plain, "b", "overlap") == "best"
+    assert advised(replace(plain, meta={**plain.meta, "loss": "weighted_ce"}), "b", "overlap") == "best"
     treated = {"name": "crt", "criterion": "balanced_accuracy"}
-    assert advised(replace(plain, meta={**plain.meta, "treatment": treated}), "b", "overlap") == "refit"
+    assert advised(replace(plain, meta={**plain.meta, "treatment": treated}), "b", "overlap") == "best"
+
+
+def test_one_treatment_of_the_head_is_advised_against_every_cause_in_a_head() -> None:
+    assert {cause.treatment for cause in CAUSES if " " not in cause.treatment} == {USUAL["multiclass"]} == {"best"}
+
+
+def test_no_head_is_advised_for_a_threshold_where_no_head_gains() -> None:
+    rng = np.random.default_rng(2)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labels = (rng.random((n, 2)) < 0.4).astype(int)
+        features = rng.normal(size=(n, 6))
+        features[:, 1] += 4 * labels[:, 1]  # nothing in them shows the first label; its logits do
+        return features, labels, 4 * labels - 3.5 + rng.normal(size=(n, 2))
+
+    run = Run.from_arrays(train=split(300), val=split(200), test=split(400), classes=["hidden", "shown"])
+    table = headroom(run).tables["headroom"].set_index("class")
+    gain = table[["best_head", "ceiling"]].max(axis=1) - table["accuracy"]
+    assert gain["hidden"] < NOTABLE < gain["shown"]
+    assert advised(run, "hidden", "threshold") == (
+        "a threshold of its own where you predict (another head cannot help this label)"
+    )
+    assert advised(run, "shown", "threshold") == "refit"
 
 
 @pytest.mark.parametrize("balanced", [True, False])
@@ -198,7 +221,7 @@ def test_no_head_is_advised_where_none_gains() -> None:
     assert advised(run, "a", "overlap").startswith(
         "more varied instances, with the network trained on them (another head"
     )
-    assert advised(run, "b", "overlap") == "refit"
+    assert advised(run, "b", "overlap") == "best"
     texts = replace(run.train.parts[0], table=pd.DataFrame({"preview": ["a short text"] * 3 * N}))
     assert advised(replace(run, train=replace(run.train, parts=(texts,))), "a", "overlap").startswith(
         "more varied texts,"

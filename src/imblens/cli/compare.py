@@ -90,7 +90,9 @@ def _next(
     if not change.empty:
         best = sources[int(change.idxmax())]
         return ["imblens", "audit", best, *columns.words(best), "--out", f"{best.with_suffix('')}-audit"]
+    from imblens.lenses.diagnosis import USUAL
+
     words: list[str | Path] = [sources[0], *columns.words(sources[0])]
     if any("treatment" in run.meta for run in runs):
         return ["imblens", "collect", *words, "--out", "collect"]
-    return ["imblens", "treat", *words, "--with", "best", "--out", "RUN-best"]
+    return ["imblens", "treat", *words, "--with", USUAL[runs[0].task], "--out", f"RUN-{USUAL[runs[0].task]}"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from imblens.base.plain import plain
 from imblens.lenses import all_lenses, class_measures, lens_info
+from imblens.lenses.diagnosis import USUAL
 from imblens.report._class_rows import class_rows, command, mean_accuracy, worst_first
 from imblens.report._data import AuditFields, Lines
 from imblens.report._errors import STATED
@@ -14,7 +15,7 @@ from imblens.report._html import heading
 from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
 from imblens.report._sentences import class_sentence, reason, statements
 
-USUAL_TREATMENT = "eos"  # where no lens names one
+UNJUDGED = "too few to tell"  # a cause whose advice is more instances, not what to try
 
 
 def summary(audit: AuditFields) -> dict[str, Any]:
@@ -31,11 +32,12 @@ def summary(audit: AuditFields) -> dict[str, Any]:
         - `assumptions`: what was assumed or converted when the run was made, a sentence each. `class_order`: that the order
           of classes in labels and logits seems to disagree, "" where it does not; it is the first line of the verdict.
         - `verdict`: all lines of the verdict, in order. They are also given apart: `headline` (the class of interest, else
-          the worst class), `reason` (its cause and what to try, "" where unknown), `statements` (on all classes),
-          `next_worst`.
+          the worst class; all labels, where these are ranked), `reason` (the cause in that class, or in the label ranked worst,
+          and what to try; "" where unknown), `statements` (on all classes), `next_worst`.
         - `mean_accuracy`: mean over the classes with test instances. `need_help`: classes whose 95% interval is below it,
           worst first; in multi-label runs those ranked weakly or below chance. `next_treatment`: the treatment to try
-          first. `order`: classes with a known accuracy, the class of interest first, then worst first (labels by AUROC).
+          first; where no class has one, the advice for the worst class that has any. `order`: classes with a known
+          accuracy, the class of interest first, then worst first (labels by AUROC).
         - `class_table`: a mapping per class, in the order of the run: `class`, `multilabel`, `train_count`, `imbalance`,
           `rarity` (text), `test_count`, `test_groups` (None where no groups are known), `too_few` (below 10 test
           instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`, `false_positive_rate` and
@@ -78,7 +80,7 @@ def summary(audit: AuditFields) -> dict[str, Any]:
     for row in rows:
         row["measures"] = {name: of_class.get(row["class"]) for name, of_class in values.items()}
         row |= {"sentence": class_sentence(lines, row), "reason": reason(lines, row)}
-    treatment = _first_treatment(order, audit.of)
+    treatment = _first_treatment(run.task, order, audit.of)
     found: dict[str, Any] = {
         "title": describe(run.meta),
         "task": run.task,
@@ -121,13 +123,17 @@ def verdict(audit: AuditFields) -> list[str]:
 
 def next_treatment(audit: AuditFields) -> str:
     """Return `next_treatment` of the summary alone: what to try first."""
-    return _first_treatment(worst_first(class_rows(audit.run, audit.findings), audit.of), audit.of)
+    run = audit.run
+    return _first_treatment(run.task, worst_first(class_rows(run, audit.findings), audit.of), audit.of)
 
 
-def _first_treatment(order: list[dict[str, Any]], of: str | None) -> str:
+def _first_treatment(task: str, order: list[dict[str, Any]], of: str | None) -> str:
+    """What is advised for the class of interest; else the first treatment, else the first advice in words, else the usual."""
     if of is not None and order and order[0]["class"] == of and order[0]["treatment"]:
         return str(order[0]["treatment"])
-    return str(next((row["treatment"] for row in order if row["command"]), USUAL_TREATMENT))
+    named = [str(row["treatment"]) for row in order if row["command"]]
+    worded = [f"{row['class']}: {row['treatment']}" for row in order if row["treatment"] and row["cause"] != UNJUDGED]
+    return (named or worded or [USUAL[task]])[0]
 
 
 def lens_question(name: str) -> str:

@@ -1,6 +1,7 @@
 """Why does each class fail, and what should be tried?"""
 
 from imblens.lenses.diagnosis.causes import CAUSES as CAUSES
+from imblens.lenses.diagnosis.causes import USUAL as USUAL
 from imblens.lenses.diagnosis.causes import Cause as Cause
 from imblens.lenses.diagnosis.causes import strengths as strengths
 from imblens.lenses.diagnosis.labels import LABEL_CAUSES as LABEL_CAUSES

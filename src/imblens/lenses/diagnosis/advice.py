@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from imblens.errors import NotApplicable
-from imblens.lenses.diagnosis.causes import Cause
+from imblens.lenses.diagnosis.causes import USUAL, Cause
 from imblens.lenses.headroom import NOTABLE, headroom
 from imblens.run import Run, inputs_name
 
 NO_HEAD = "more varied {inputs}, with the network trained on them (another head cannot help this class)"
+OWN_THRESHOLD = "a threshold of its own where you predict (another head cannot help this label)"
 
 
 def advice(run: Run, cause: Cause, name: str) -> str:
@@ -21,8 +22,13 @@ def advice(run: Run, cause: Cause, name: str) -> str:
     return cause.treatment
 
 
+def threshold_advice(run: Run, name: str) -> str:
+    """Return what to try where 0.5 does not fit a label: a name for `imblens treat`, or what to do."""
+    return OWN_THRESHOLD if _exhausted(run, name) else USUAL[run.task]
+
+
 def _exhausted(run: Run, name: str) -> bool:
-    """Whether no linear head gains anything notable for a class."""
+    """Whether no linear head gains anything notable for a class or label."""
     helped: set[str] | None = run.remember("classes that a head helps", lambda: _helped(run))
     return helped is not None and name not in helped
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
+from imblens.lenses.diagnosis.advice import threshold_advice
 from imblens.lenses.diagnosis.label_defects import label_defects, left
 from imblens.lenses.diagnosis.label_reasons import Reason, label_reasons
 from imblens.lenses.ranking import ranking
@@ -33,7 +34,8 @@ def label_rows(run: Run) -> list[Row]:
     reasons, defects = label_reasons(run), _defects(run)
     rows: list[Row] = []
     for name in run.classes:
-        accuracy, first = float(recalls[name]["accuracy"]), _cause(ranks[name], thresholds.get(name, {}), recalls[name])
+        accuracy = float(recalls[name]["accuracy"])
+        first = _cause(run, ranks[name], thresholds.get(name, {}), recalls[name])
         known = defects.get(name, [])
         if first[0] in LABEL_CAUSES:
             known = known + _less_explained(reasons.get(name, []), known, first[0])
@@ -66,7 +68,7 @@ def _by_class(table: Any) -> dict[str, dict[str, Any]]:
 
 
 def _cause(
-    rank: Mapping[str, Any], threshold: Mapping[str, Any], recall: Mapping[str, Any]
+    run: Run, rank: Mapping[str, Any], threshold: Mapping[str, Any], recall: Mapping[str, Any]
 ) -> tuple[str, float, str, str]:
     """Cause, strength, evidence and treatment of one label, from its rows in the three tables."""
     positives, groups = int(rank["positives"]), rank.get("groups")
@@ -104,10 +106,10 @@ def _cause(
             f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}. "
             "Use that threshold where you predict, or balance the head."
         )
-        return "threshold", round(at_own - at_half, 3), text, "refit"
+        return "threshold", round(at_own - at_half, 3), text, threshold_advice(run, rank["class"])
     if false_positives > TOO_MANY:
         text = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
-        return "threshold", round(false_positives, 3), text, "refit"
+        return "threshold", round(false_positives, 3), text, threshold_advice(run, rank["class"])
     if rank["outcome"] == "undetermined":
         text = f"{ranked}: {evidence(positives, groups, 'positive')} cannot show whether it is ranked well."
         return "too few to tell", 0.0, text, "more test instances that have the label"
