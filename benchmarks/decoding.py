@@ -3,7 +3,8 @@
 Writes a folder of JPEG files and reads it as `imblens train` and `capture` do: decoded once by a thread for each core and kept,
 so that later epochs take batches from memory (or a mapped file). Prints images a second, processor milliseconds an image, and
 Pillow on the same files for comparison: in one thread, in a thread for each core, and in a process for each core, which writes
-into memory that all share and is started before the clock is. Pillow lets other threads run while it decodes.
+into memory that all share and is started before the clock is. Pillow lets other threads run while it decodes. The last row is
+what decoding has to keep up with: training steps of a ResNet-50, on a GPU if there is one.
 """
 
 from __future__ import annotations
@@ -73,6 +74,28 @@ def in_processes(files: list[Path], shape: tuple[int, ...], name: str, pool: Any
     return sum(pool.starmap(in_process, [(files, block, name, shape) for block in blocks], chunksize=1))
 
 
+def steps(side: int, n: int) -> Callable[[], None]:
+    """Training steps of a ResNet-50 on `n` images, in batches of 16; the network is made and tried before they are timed."""
+    import torch
+
+    from imblens.models import build_model
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = build_model("resnet50", 2).to(device).train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    inputs, labels = torch.randn(16, 3, side, side, device=device), torch.arange(16, device=device) % 2
+
+    def run(n: int = n) -> None:
+        for _ in range(0, n, 16):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(network(inputs), labels).backward()
+            optimiser.step()
+        inputs.sum().item()  # waits for a GPU
+
+    run(16)
+    return run
+
+
 def timed(name: str, n: int, call: Callable[[], Any]) -> None:
     """Print a row for work on `n` images; where a number is returned, it is processor seconds of other processes."""
     start, used = time.perf_counter(), time.process_time()
@@ -86,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--trained", type=int, default=64, help="images of the training steps")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -113,6 +137,7 @@ def main() -> None:
         timed(
             "later epochs: batches of 64 in random order", len(split), lambda: [split.stack(rows) for rows in batches]
         )
+        timed("training steps of ResNet-50, batches of 16", given.trained, steps(given.side, given.trained))
 
 
 if __name__ == "__main__":
