@@ -10,6 +10,7 @@ from torch import nn
 from imblens.data import ImageSplit
 from imblens.errors import NotApplicable
 from imblens.extraction import CUES, capture, without
+from imblens.extraction._shortcuts import Shortcuts
 from imblens.lenses import diagnosis, shortcuts
 from tests.extraction.networks import Weighted
 
@@ -111,6 +112,25 @@ def test_an_object_that_fills_its_box_keeps_its_outline_without_the_surroundings
     run = capture(model, train=split, test=split, classes=["plain", "dark"], alignment=False, concepts=None)
     row = shortcuts(run).tables["shortcuts"].set_index(["class", "cue"]).loc[("dark", "surroundings")]
     assert row["accuracy"] == 1 and row["accuracy_without"] == 1
+
+
+def test_the_fill_of_surroundings_is_of_each_image_alone() -> None:
+    """A class that is in every training image has no others; the images of another class in its batch are filled as ever."""
+    probe = Shortcuts(2, "test")
+    probe._total, probe._n_total = np.array([6.0]), 3
+    probe._own_total, probe._n_own = np.array([[6.0], [2.0]]), np.array([3, 1])
+    images, inside = torch.full((2, 1, 8, 8), 5.0), np.zeros((2, 8, 8), bool)
+    inside[:, 2:6, 2:6] = True
+    images[:, :, ~inside[0]] = 9.0
+    filled = probe._alone(images, inside, np.array([0, 1]))
+    assert filled[1, 0, 0, 0] == 2.0  # (6 - 2) / (3 - 1)
+    assert filled[0].equal(without(images, inside)[0])
+    assert Shortcuts(2, "test")._alone(images, inside, np.array([0, 1])).equal(without(images, inside))
+
+
+def test_a_network_in_bfloat16_is_tried() -> None:
+    run = captured(reader_of("border").to(torch.bfloat16))
+    assert set(shortcuts(run).tables["shortcuts"]["cue"]) >= {"border", "tint"}
 
 
 def test_cost_is_at_most_four_passes_over_the_sample() -> None:

@@ -110,7 +110,7 @@ class Shortcuts(Probe):
 
     def _add(self, batch: ProbeBatch, inputs: torch.Tensor) -> None:
         """Add to the means of channels and to the colours of each class."""
-        means = inputs.mean(dim=(2, 3)).cpu().numpy().astype(np.float64)
+        means = inputs.float().mean(dim=(2, 3)).cpu().numpy().astype(np.float64)
         of_class = batch.labels == 1 if batch.labels.ndim == 2 else batch.labels[:, None] == np.arange(self._n_classes)
         self._total = self._total + means.sum(axis=0)
         self._n_total += len(means)
@@ -201,12 +201,13 @@ class Shortcuts(Probe):
 
     def _alone(self, images: torch.Tensor, inside: NDArray[np.bool_], of: NDArray[np.int64]) -> torch.Tensor:
         """What is inside on the mean colour of training images of other classes."""
-        n_others = self._n_total - self._n_own[of]
-        if not n_others.all():
+        if not self._n_total:
             return without(images, inside)
-        fill = (self._total - self._own_total[of]) / n_others[:, None]
-        stays = torch.as_tensor(inside, device=images.device)[:, None]
-        return torch.where(stays, images, torch.as_tensor(fill).to(images)[:, :, None, None])
+        n_others = (self._n_total - self._n_own[of])[:, None]
+        fill = torch.as_tensor((self._total - self._own_total[of]) / np.maximum(n_others, 1)).to(images)
+        stays, known = (torch.as_tensor(one, device=images.device)[:, None] for one in (inside, n_others > 0))
+        alone = torch.where(stays, images, fill[:, :, None, None])
+        return alone if n_others.all() else torch.where(known[..., None], alone, without(images, inside))
 
 
 def without(images: torch.Tensor, keep: NDArray[np.bool_]) -> torch.Tensor:
