@@ -17,10 +17,12 @@ def lines(finding: Finding) -> dict[str, str]:
     """A line on all classes, then one for each class with errors: what a head could gain, worst class first."""
     summary = finding.summary
     table = finding.tables["headroom"].dropna(subset=["ceiling"])
-    what = "recall" if summary["task"] == "multiclass" else "balanced accuracy"
+    single = summary["task"] == "multiclass"
+    what = "recall" if single else "balanced accuracy"
+    others = "; --with best compares treatments" if single else ""  # which was never measured on labels
     found = {"": _all_classes(summary)}
     for row in table.sort_values("ceiling", kind="stable").to_dict("records"):
-        text = _advice(row, what)
+        text = _advice(row, what, others)
         if text:
             found[str(row["class"])] = f"{row['class']}: {text}."
     return found
@@ -38,7 +40,7 @@ def _all_classes(summary: Any) -> str:
     return text
 
 
-def _advice(row: dict[str, Any], what: str) -> str:
+def _advice(row: dict[str, Any], what: str, others: str) -> str:
     now, refitted = row["accuracy"], row["best_head"]
     ceiling = share_with_interval(row["ceiling"], row["ceiling_low"], row["ceiling_high"])
     known = bool(np.isfinite(now))
@@ -62,8 +64,7 @@ def _advice(row: dict[str, Any], what: str) -> str:
             "even if only the head is fitted on them"
         )
     return (
-        f"{heads}. To gain most of this, refit the head (imblens treat RUN --with refit --set l2=0.5); --with best compares "
-        "treatments"
+        f"{heads}. To gain most of this, refit the head (imblens treat RUN --with refit --set l2=0.5){others}"
         if known and refitted - now >= NOTABLE
         else heads
     )
