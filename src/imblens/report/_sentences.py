@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEW_COPIES, SHARE_COPIED = 3, 0.05  # copied test instances from which they are reported
 NAMED = 5  # classes that a sentence names
 TREATMENTS = {  # treatment that the diagnosis names -> what it does, for readers who do not know it
-    "best": "treatments of the head are compared on held-out training features, and one is applied",
+    "best": "treatments of the head are compared where held-out instances show an order; one is applied, or the head is kept",
     "refit": "a new head is fitted to the stored training features, and corrected for class frequency",
 }
 
