@@ -29,12 +29,12 @@ def rows() -> Iterator[dict[str, Any]]:
 def compare(n: int, dim: int, repeats: int) -> list[dict[str, Any]]:
     """Measure one size."""
     features = clusters(n, dim)
-    found = neighbour_graph(features, K).indices
+    found = exact_graph(features)
     reference = NearestNeighbors(n_neighbors=K).fit(features).kneighbors(return_distance=False)
     assert (found == reference).mean() > 0.999  # theirs may differ in the last digits of a distance
 
     def ours() -> None:
-        neighbour_graph(features, K)
+        exact_graph(features)
 
     def scikit_learn() -> None:
         NearestNeighbors(n_neighbors=K).fit(features).kneighbors()
@@ -70,7 +70,7 @@ def compare_large(n: int, dim: int, repeats: int) -> list[dict[str, Any]]:
     found: list[Any] = [None, None]
 
     def ours() -> None:
-        found[0] = neighbour_graph(features, K).indices[some]
+        found[0] = exact_graph(features)[some]
 
     def scikit_learn() -> None:
         nearest = NearestNeighbors(n_neighbors=K + 1).fit(features).kneighbors(queries, return_distance=False)
@@ -88,6 +88,13 @@ def compare_large(n: int, dim: int, repeats: int) -> list[dict[str, Any]]:
         row(name, size, mine, f"scikit-learn NearestNeighbors, {PART:,} instances scaled up", theirs, ">= 2"),
         row(name, size, mine, f"matrix product (limit), {PART:,} instances scaled up", limit, "<= 1.5"),
     ]
+
+
+def exact_graph(features: NDArray[Any]) -> NDArray[np.int64]:
+    """Neighbours (n, K); by default so many instances as the largest set has are searched approximately."""
+    graph = neighbour_graph(features, K, approximate=False)
+    assert graph.exact
+    return graph.indices
 
 
 def clusters(n: int, dim: int) -> NDArray[np.float32]:
