@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import defaultdict
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.data.helpers import pixels, png
 
 
 def test_one_item_is_read_ahead_and_no_more():
-    read = defaultdict(threading.Event)
+    read = [threading.Event() for _ in range(5)]
 
     def reading(item):
         read[item].set()
@@ -22,7 +21,7 @@ def test_one_item_is_read_ahead_and_no_more():
     for number, result in enumerate(one_ahead(reading, range(5))):
         assert result == 10 * number
         assert number == 4 or read[number + 1].wait(20)
-        assert number + 2 not in read
+        assert not any(event.is_set() for event in read[number + 2 :])
     assert list(one_ahead(reading, ())) == []
 
 
@@ -32,6 +31,21 @@ def test_an_error_comes_in_its_place_and_the_thread_ends():
         for result in one_ahead(lambda item: 6 // item, [3, 2, 0, 1]):
             seen.append(result)
     assert seen == [2, 3] and threading.active_count() == before
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_nothing_is_read_after_an_item_that_fails(error):
+    read = []
+
+    def reading(item):
+        read.append(item)
+        if item == 1:
+            raise error
+        return item
+
+    with pytest.raises(error):
+        list(one_ahead(reading, range(4)))
+    assert read == [0, 1]
 
 
 def test_the_thread_ends_with_a_loop_that_fails():

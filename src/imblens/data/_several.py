@@ -44,10 +44,10 @@ def one_ahead(read: Callable[[Item], Result], items: Iterable[Item]) -> Generato
     with decoding_silently(), ThreadPoolExecutor(1) as pool:
         coming: Future[Result] | None = None
         for item in items:
-            following = pool.submit(read, item)
-            if coming is not None:
-                yield coming.result()
-            coming = following
+            result = None if coming is None else (coming.result(),)
+            coming = pool.submit(read, item)  # not before: what waits would still be read after an error or Ctrl-C
+            if result is not None:
+                yield result[0]
         if coming is not None:
             yield coming.result()
 
