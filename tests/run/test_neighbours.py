@@ -359,17 +359,47 @@ def test_a_run_asks_cuvs_only_where_it_was_named(with_cuvs, monkeypatch):
         run.neighbours(3, approximate="faiss")
 
 
+def test_an_approximate_graph_that_exists_is_used_for_cuvs_too(half_right, monkeypatch):
+    features = RNG.normal(size=(1_020, 3)).astype(np.float32)
+    run = Run.from_arrays(train=(features, np.arange(1_020) % 2))
+    graph = run.neighbours(5, approximate=True)
+    monkeypatch.setitem(sys.modules, "cuvs.neighbors", None)
+    assert np.array_equal(run.neighbours(5, approximate="cuvs").indices, graph.indices)
+    with pytest.raises(DependencyError, match="cuVS"):
+        run.neighbours(6, approximate="cuvs")
+
+
+@pytest.mark.parametrize("approximate", ["faiss", "", 2, np.zeros(2)])
+def test_other_searches_are_refused(approximate):
+    with pytest.raises(InputError, match=r"neighbour_graph: approximate=.* is not allowed.*cuvs"):
+        neighbour_graph(CASES["plain"], 3, approximate=approximate)
+
+
 def test_a_fault_of_cuvs_is_one_sentence(with_cuvs, monkeypatch):
     def broken(params, dataset):
-        raise RuntimeError("no CUDA-capable device is detected")
+        raise RuntimeError("no CUDA-capable device is detected.\nObtained 12 stack frames\n#1 in libcuvs.so")
 
     features = RNG.normal(size=(1_020, 3)).astype(np.float32)
     with_cuvs.build = broken
-    with pytest.raises(InputError, match="cuVS failed: RuntimeError: no CUDA-capable device"):
+    with pytest.raises(InputError) as failed:
         neighbour_graph(features, 3, approximate="cuvs")
+    assert failed.value.message == "cuVS failed: RuntimeError: no CUDA-capable device is detected."
     monkeypatch.setitem(sys.modules, "cuvs.neighbors", None)
     with pytest.raises(DependencyError, match="'cuvs' needs NVIDIA's cuVS, which cannot be imported"):
         neighbour_graph(features, 3, approximate="cuvs")
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_cuvs_without_the_libraries_of_cuda_is_one_sentence(error, tmp_path, monkeypatch):
+    (tmp_path / "cuvs").mkdir()
+    text = f"raise {error.__name__}('libcublas.so.12: cannot open shared object file\\nsearched in /lib')"
+    (tmp_path / "cuvs" / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DependencyError) as failed:
+        neighbour_graph(CASES["plain"], 3, approximate="cuvs")
+    assert failed.value.message.endswith(
+        f"imported: {error.__name__}: libcublas.so.12: cannot open shared object file."
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""How numbers are written in sentences, so that a number looks the same in report, terminal and tables."""
+"""How numbers, and errors of other libraries, are written, so that one looks the same in report, terminal and tables."""
 
 from __future__ import annotations
 
@@ -89,6 +89,17 @@ def listed(names: Sequence[Any], most: int = 10) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(str(name) for name in names[:most]) + more
+
+
+def in_one_line(error: BaseException) -> str:
+    """Write the type and the first line of an error, without its full stop.
+
+    Example:
+        >>> in_one_line(RuntimeError("no device found.\\nTry again.")), in_one_line(KeyError())
+        ('RuntimeError: no device found', 'KeyError')
+    """
+    first = next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def number(value: Any) -> float | None:

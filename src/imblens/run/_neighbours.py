@@ -24,8 +24,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arguments import checked
+from imblens.base.wording import in_one_line
 from imblens.errors import DependencyError, InputError, ShapeError
 from imblens.run._exact import Progress, search, sorted_pairs
+from imblens.run._rules import NEIGHBOURS
 from imblens.run._space import Indices, Matrix, Space, Wide, pieces
 
 APPROXIMATE_ABOVE = 300_000  # instances; exact search is quadratic
@@ -59,6 +62,7 @@ class NeighbourGraph:
         return NeighbourGraph(self.indices[:, :k], self.distances[:, :k], self.exact, self.recall)
 
 
+@checked(approximate=NEIGHBOURS["approximate"])
 def neighbour_graph(
     features: NDArray[Any], k: int, *, approximate: Approximate = None, progress: Progress | None = None
 ) -> NeighbourGraph:
@@ -78,7 +82,7 @@ def neighbour_graph(
 
     Raises:
         ShapeError: features are not a matrix with rows and columns.
-        InputError: features are not finite numbers, or k < 1; or cuVS fails.
+        InputError: features are not finite numbers, k < 1, or `approximate` is something else; or cuVS fails.
         DependencyError: approximate=True without pynndescent, or "cuvs" without cuVS.
 
     Example:
@@ -206,9 +210,9 @@ def _cuvs() -> Any:
     """The part of NVIDIA's cuVS that finds neighbours of all rows at once."""
     try:
         from cuvs.neighbors import nn_descent
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # not there, or without the libraries or the driver of CUDA
         raise DependencyError(
-            f"approximate='cuvs' needs NVIDIA's cuVS, which cannot be imported: {error}.",
+            f"approximate='cuvs' needs NVIDIA's cuVS, which cannot be imported: {in_one_line(error)}.",
             hint="Install it as its documentation states for your version of CUDA, or give approximate=True.",
         ) from error
     return nn_descent
@@ -221,7 +225,7 @@ def _proposals_of_cuvs(nn_descent: Any, scaled: NDArray[np.float32], k: int) -> 
         graph = nn_descent.build(nn_descent.IndexParams(**options), scaled).graph
     except Exception as error:  # of cuVS, of CUDA, of the memory of the GPU
         raise InputError(
-            f"cuVS failed: {type(error).__name__}: {error}.", hint="Give approximate=True or approximate=False instead."
+            f"cuVS failed: {in_one_line(error)}.", hint="Give approximate=True or approximate=False instead."
         ) from error
     found = np.asarray(graph).astype(np.int64)
     found[found >= len(scaled)] = -1  # 2^32 - 1

@@ -99,11 +99,12 @@ class Run:
             k: 1 or more; at most all other instances are returned.
             approximate: True allows an approximate search, whose recall is measured on a sample; later calls with the
                 same or a smaller k use its result. None uses a graph that exists, else is approximate above 300,000 instances.
-                "cuvs" is approximate too, on a GPU with NVIDIA's cuVS, where the result may differ from call to call.
+                "cuvs" is approximate too, on a GPU with NVIDIA's cuVS, where the result may differ from call to call. An
+                approximate graph that exists is used for it too, whichever search made it.
             progress: called every few seconds with a line of text on the time left.
 
         Raises:
-            DependencyError: approximate=True without pynndescent, or "cuvs" without cuVS.
+            DependencyError: approximate=True without pynndescent, or "cuvs" without cuVS, where a search is needed.
         """
         return neighbours_of(self.train, k, approximate, progress)
 
