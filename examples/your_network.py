@@ -34,8 +34,8 @@ for _ in range(60):
     optimizer.step()
 
 run = imblens.capture(model, train=train, test=test, classes=["dark", "grey", "light"])
-better = imblens.treat(run, "eos", k_neighbors=50, random_state=0)
-comparison = imblens.compare([run, better], names=["as trained", "eos"])
+better = imblens.treat(run, "best")
+comparison = imblens.compare([run, better], names=["as trained", "best"])
 print(comparison.tables["comparison_summary"].to_string(index=False))
 better.install(model)
 print("report:", comparison.save(sys.argv[1], force=True))
