@@ -41,7 +41,7 @@ def test_the_ceiling_is_what_the_best_line_between_two_normals_reaches():
     assert table.loc["rare", "accuracy"] < 0.6 < table.loc["rare", "best_head"]
     assert (table["ceiling_low"] <= table["ceiling"]).all() and (table["ceiling"] <= table["ceiling_high"]).all()
     assert abs(finding.summary["remaining"]) < 0.02
-    assert "refit the head (imblens treat RUN --with refit --set l2=0.5)" in finding.lines()["rare"]
+    assert "--with refit --set l2=0.5); --with best compares treatments" in finding.lines()["rare"]
     assert not any("`" in line for line in finding.lines().values())  # a report shows it as it is
 
 
@@ -140,6 +140,8 @@ def test_labels_are_binary_problems_of_their_own():
     assert table.loc[["half", "tenth"], "ceiling"].to_numpy() == pytest.approx(norm.cdf(1.0), abs=0.05)
     assert table.loc["tenth", "accuracy"] < 0.65 and table.loc["none", ["best_head", "ceiling"]].isna().all()
     assert "balanced accuracy" in finding.lines()["tenth"]
+    assert "imblens treat RUN --with refit" in finding.lines()["tenth"]  # best was never measured on labels
+    assert not any("--with best" in line for line in finding.lines().values())
 
 
 def test_order_of_instances_features_and_classes_and_scale_do_not_matter():
