@@ -49,8 +49,8 @@ def test_a_number_that_is_higher_on_every_long_tailed_network_varies_as_well_as_
     up, down = needed((13, 6), (14, 7), (12, 6)), needed((6, 13), (7, 14), (6, 12))
     assert (up["verdict"], up["direction"], up["agree"]) == ("holds", "more where long-tailed", "3 of 3")
     assert (down["verdict"], down["direction"], down["agree"]) == ("holds", "fewer where long-tailed", "3 of 3")
-    equal = needed((6, 6), (7, 7))
-    assert (equal["verdict"], equal["direction"], equal["agree"]) == ("does not hold", "", "0 of 2")
+    equal = needed((6, 6), (7, 7), (6, 6))
+    assert (equal["verdict"], equal["direction"], equal["agree"]) == ("does not hold", "", "0 of 3")
     assert needed((13, 6), (14, 7), (None, 6))["verdict"] == "cannot be determined"
 
 
@@ -62,8 +62,13 @@ def test_a_difference_that_seeds_bring_about_too_is_none() -> None:
     all_small = needed((9, 6), (10, 7), (15, 9.5))
     assert (all_small["verdict"], all_small["direction"], all_small["agree"]) == ("does not hold", "", "0 of 3")
     assert "between seeds up to 6" in all_small["here"]
-    alone = needed((13, 6))
-    assert (alone["verdict"], alone["agree"]) == ("cannot be determined", "undefined")
+
+
+def test_one_or_two_seeds_cannot_show_that_something_varies() -> None:
+    """Chance puts both long-tailed networks above both balanced ones, or below, in 2 of 6 orders."""
+    for pairs in ([(13, 6)], [(13, 6), (14, 7)], [(6, 13), (7, 14)], [(6, 6), (7, 7)], [(13, 6), (14, 7), (None, 6)]):
+        found = needed(*pairs)
+        assert (found["verdict"], found["direction"], found["agree"]) == ("cannot be determined", "", "undefined")
 
 
 def test_chance_brings_about_that_something_varies_in_one_of_ten_orders_at_most() -> None:

@@ -25,6 +25,7 @@ COLUMNS = {
     "top1_magnitude": "top1",
 }
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be determined"
+FEWEST_PAIRS = 3  # of models, from which chance rarely puts all on one side
 
 
 def measured_pair(long_tailed: Run, balanced: Run) -> dict[str, float | None]:
@@ -209,7 +210,8 @@ def signs_of(claim: Claim, pairs: pd.DataFrame) -> list[int | None]:
     Of a claim that something varies it is 0 where the two models differ by no more than those of different seeds do: the
     larger of the ranges (largest minus smallest) of the long-tailed and of the balanced ones. So if all pairs have one
     sign, every long-tailed model is above every balanced one or below, which chance brings about in at most 1 of 10 sets of
-    three pairs (2 of the 20 orders). With one pair there is no range, and the sign is None.
+    three pairs (2 of the 20 orders), but in 1 of 3 of two pairs (2 of the 6 orders). With fewer than three pairs whose values
+    are known the sign is None.
     """
     signs = [claim.holds(values) for values in pairs.to_dict("records")]
     if not claim.varies:
@@ -223,9 +225,9 @@ def signs_of(claim: Claim, pairs: pd.DataFrame) -> list[int | None]:
 
 
 def _between_seeds(claim: Claim, pairs: pd.DataFrame) -> float | None:
-    """Return how much the values that a claim compares differ between seeds; None with fewer than two."""
+    """Return how much the values that a claim compares differ between seeds; None with fewer than `FEWEST_PAIRS`."""
     values = pairs.reindex(columns=list(claim.shown)).astype(float)
-    return None if len(values.dropna()) < 2 else float((values.max() - values.min()).max())
+    return None if len(values.dropna()) < FEWEST_PAIRS else float((values.max() - values.min()).max())
 
 
 def _row(claim: Claim, data: str, loss: str, pairs: pd.DataFrame) -> dict[str, Any]:
@@ -257,7 +259,7 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     parts = [
         "Claims of the paper's abstract in how many combinations of set and loss (a claim holds, or does not, where all "
         "seeds agree; that something varies holds, in either direction, where each long-tailed and balanced pair differs by "
-        "more than seeds of the same set do, and does not hold where none does):\n\n"
+        "more than seeds of the same set do, and does not hold where none does; fewer than three seeds cannot show it):\n\n"
         + plain_markdown(found["summary"]),
         "Each set and loss:\n\n" + plain_markdown(found["claims"]),
     ]
