@@ -151,9 +151,9 @@ def test_labels_without_a_problem_or_with_few_positives_have_no_cause() -> None:
         diagnosis(labels_run(val=False))
 
 
-def advised(run: Run, name: str, cause: str) -> str:
+def advised(run: Run, name: str, cause: str, column: str = "treatment") -> str:
     table = diagnosis(run).tables["diagnosis"]
-    return str(table.loc[(table["class"] == name) & (table["cause"] == cause), "treatment"].iloc[0])
+    return str(table.loc[(table["class"] == name) & (table["cause"] == cause), column].iloc[0])
 
 
 def test_best_is_advised_against_overlap_whether_the_present_head_is_balanced_or_not() -> None:
@@ -184,7 +184,9 @@ def test_no_head_is_advised_for_a_threshold_where_no_head_gains() -> None:
     assert advised(run, "hidden", "threshold") == (
         "a threshold of its own where you predict (another head cannot help this label)"
     )
+    assert advised(run, "hidden", "threshold", "evidence").endswith("Use that threshold where you predict.")
     assert advised(run, "shown", "threshold") == "refit"
+    assert advised(run, "shown", "threshold", "evidence").endswith("where you predict, or balance the head.")
 
 
 @pytest.mark.parametrize("balanced", [True, False])

@@ -7,7 +7,7 @@ from typing import Any
 
 from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
-from imblens.lenses.diagnosis.advice import threshold_advice
+from imblens.lenses.diagnosis.advice import OWN_THRESHOLD, threshold_advice
 from imblens.lenses.diagnosis.label_defects import label_defects, left
 from imblens.lenses.diagnosis.label_reasons import Reason, label_reasons
 from imblens.lenses.ranking import ranking
@@ -101,12 +101,14 @@ def _cause(
         and at_half is not None
         and at_own - at_half >= THRESHOLD_MATTERS
     ):
+        treatment = threshold_advice(run, rank["class"])
+        head = "" if treatment == OWN_THRESHOLD else ", or balance the head"
         text = (
             f"0.5 is too high a threshold: it is ranked {well} ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
             f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}. "
-            "Use that threshold where you predict, or balance the head."
+            f"Use that threshold where you predict{head}."
         )
-        return "threshold", round(at_own - at_half, 3), text, threshold_advice(run, rank["class"])
+        return "threshold", round(at_own - at_half, 3), text, treatment
     if false_positives > TOO_MANY:
         text = f"0.5 is too low a threshold: the false-positive rate is {percent(false_positives)}."
         return "threshold", round(false_positives, 3), text, threshold_advice(run, rank["class"])
