@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import papers_table
-from imblens.report import compare
+from imblens.report import audit, compare
 from imblens.studies import FIGURES, study_descriptions
 from imblens.treatments import treat
 from tests.commands import imblens
@@ -65,16 +65,17 @@ def test_figures_of_studies_have_the_names_that_the_docs_state() -> None:
     )
 
 
-def test_figures_of_audit_and_compare_have_the_names_that_the_docs_state() -> None:
+def test_figures_of_audit_and_compare_have_the_names_that_the_docs_state(tmp_path: Path) -> None:
     from imblens.lenses import colours
     from tests.lenses.test_colours import drawn, run_of
 
     run = make_run(n=200, per_test=8)
-    of_classes = compare([run, treat(run, "smote", k_neighbors=2)], of=["automobile", "truck"]).charts()
-    names = {re.sub(r"_[01]$", "_N", name) for name in of_classes} | set(
-        colours(run_of(*drawn(), ["a", "b", "c"])).charts()
-    )
-    sources = "".join(file.read_text(encoding="utf-8") for file in (DOCS.parent / "src/imblens/report").glob("*.py"))
-    names |= {name for name in ("class_map", "prototypes") if f'"{name}"' in sources}  # drawn by the report itself
+    of_classes = compare([run, treat(run, "smote", k_neighbors=2)], of=["automobile", "truck"], draw_map=True)
+    of_classes.save(tmp_path / "compared", papers=True)
+    imaged = audit(make_run(n=100, per_test=2, images=True), lenses=["archetypes"])
+    imaged.save(tmp_path / "audited", papers=True)
+    saved = [file.stem for folder in ("compared", "audited") for file in (tmp_path / folder / "papers").glob("*.svg")]
+    names = {re.sub(r"_[01]$", "_N", name) for name in saved}
+    names |= set(colours(run_of(*drawn(), ["a", "b", "c"])).charts())
     stated = {name for name, how in figures_of_the_docs().items() if how.startswith("`imblens ")}
     assert len(stated) == 7 and stated <= names
