@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.science import noise_by_group
 
 from imblens.lenses import (
     alignment,
@@ -19,6 +20,7 @@ from imblens.lenses import (
     headroom,
     shortcuts,
 )
+from imblens.lenses.diagnosis import noise
 from imblens.lenses.diagnosis.noise import label_noise
 from imblens.run import GROUP, Part, Run
 from tests.lenses.golden_runs import pictured
@@ -136,6 +138,21 @@ def test_wrong_labels_of_two_patients_are_weaker_evidence_than_those_of_many() -
     )
     assert z["many"] > 3 and z["two"] < 0.7 * z["many"]
     assert widths["two"] > 1.3 * widths["many"] > widths["unknown"]
+
+
+def test_wrong_labels_are_found_by_group_where_instances_of_a_patient_are_independent() -> None:
+    plain, by_group = (noise_by_group.found(6, 0.0, noise_by_group.WRONG, known=known) for known in (False, True))
+    assert by_group.named == plain.named == 6
+    assert 0.85 * plain.z < by_group.z < plain.z
+    assert by_group.width < 1.25 * plain.width
+
+
+def test_patients_who_differ_are_not_taken_for_wrong_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_group = noise_by_group.found(12, 2.0, 0, known=True)
+    monkeypatch.setattr(noise, "_effects", lambda *_: np.ones(3))
+    without = noise_by_group.found(12, 2.0, 0, known=True)
+    assert by_group.named == 0 and without.named >= 2
+    assert by_group.z < 0.8 * without.z
 
 
 def test_a_class_of_few_patients_has_no_cause_and_no_ceiling() -> None:

@@ -106,6 +106,15 @@ def test_an_estimate_between_its_bounds_is_the_ratio_of_variances() -> None:
     )
 
 
+def test_without_prior_events_a_design_effect_is_the_estimate_or_the_upper_end() -> None:
+    kind, group = np.zeros(8, int), np.repeat([0, 1, 2, 3], 2)
+    balanced = np.tile([True, False], 4)  # one of each in every group: less than independent ones vary
+    assert design_effects(kind, group, balanced, 1, prior=0.0).tolist() == [1.0]
+    assert design_effects(kind, group, balanced, 1) == pytest.approx([(4 * 1 + 2 * 2) / 6])
+    assert design_effects(kind, group, np.zeros(8, bool), 1, prior=0.0).tolist() == [2.0]  # nothing varies
+    assert design_effects(kind, group, balanced, 2, prior=0.0).tolist() == [1.0, 1.0]
+
+
 def test_intervals_by_group_are_wider_and_the_same_where_every_instance_is_its_own() -> None:
     plain, alone, by_patient = (
         imblens.audit(_run(groups), lenses=["class_accuracy"])["class_accuracy"].tables["class_accuracy"]

@@ -38,6 +38,7 @@ def design_effects(
     n_kinds: int,
     *,
     events: NDArray[Any] | None = None,
+    prior: float = PRIOR,
 ) -> Floats:
     """Variance of each kind's mean value by group over that of as many independent entries, (K,), 1 or more.
 
@@ -57,6 +58,7 @@ def design_effects(
         n_kinds: K.
         events: (K,) entries that inform on the variance; by default the smaller number of values at and away from the
             most frequent of 0 and 1 where values are booleans, else all.
+        prior: events that the upper end weighs as much as. With 0 it is taken only where the estimate is not defined.
 
     References:
         Kish 1965, Survey sampling, section 5.4, for the design effect; Korn and Graubard 1998, Confidence intervals for
@@ -95,7 +97,8 @@ def design_effects(
         estimate = together / apart * n_groups / (n_groups - 1) * wider
     known = (apart > 1e-12 * np.maximum(count, 1)) & (n_groups > 1)
     estimate = np.clip(np.where(known, estimate, highest), 1.0, highest)
-    return np.asarray((events * estimate + PRIOR * highest) / (events + PRIOR), dtype=np.float64)
+    weight = np.asarray(events) + prior
+    return np.where(weight > 0, divide(events * estimate + prior * highest, weight), highest)
 
 
 def shared_effect(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.arrays import divide
 from imblens.base.groups import design_effects
 from imblens.lenses.diagnosis.noise_share import share_with_interval
 from imblens.lenses.diagnosis.scores import Sample, held_out, per_class, scored, split_groups
@@ -22,6 +23,7 @@ EDGES = (
 FEWEST_TRAINED, FEWEST_HELD_OUT = 50, 30
 SOURCES = 12  # other classes, those most often suggested, that are tried as the only source
 STEPS = 150
+TINY = 1e-9  # weight of an instance for the design effect where no instance of its class varies
 MOST_FACTOR = 1.0  # training instances are no more often contradicted than held-out ones, but for wrong labels
 
 
@@ -52,11 +54,15 @@ def label_noise(run: Run) -> dict[int, Noise]:
     would add. The model is training counts ~ Poisson(n (factor held-out share + share of wrong labels x share of the
     source)), and sources are every class alike (in proportion to size) and single classes. For z, both shares have
     sampling errors: counts are multiplied by m / (n + m), n training and m held-out instances. The share of wrong labels and
-    its interval are those of `share_with_interval`. Where groups are known, the counts of a class are divided by the
-    design effect of the class's share of contradicted instances in both. Computed once per run.
+    its interval are those of `share_with_interval`. Where groups are known, the likelihood ratio of a class, and the counts for
+    its interval, are divided by the design effect of the class's share of contradicted instances. Computed once per run.
 
     Raises:
         NotApplicable: no held-out split.
+
+    References:
+        Rao and Scott 1981, The analysis of categorical data from complex sample surveys, for the division of a test
+        statistic by a design effect.
     """
     return run.remember("wrong labels of classes", lambda: _label_noise(run))
 
@@ -74,10 +80,10 @@ def _label_noise(run: Run) -> dict[int, Noise]:
     for label in np.flatnonzero((counts >= FEWEST_TRAINED) & (held >= FEWEST_HELD_OUT)).tolist():
         trained, tested = (_cells(one.log_p, of, label) for one, of in zip((train, test), predicted, strict=True))
         own, honest = (
-            np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata) / effect[label]
+            np.bincount(cell[(one.labels == label) & (cell >= 0)], minlength=n_classes * strata).astype(np.float64)
             for one, cell in ((train, trained), (test, tested))
         )
-        n, m = (float(total[label] / effect[label]) for total in (counts, held))
+        n, m, worth = float(counts[label]), float(held[label]), float(effect[label])
         base = (honest + 1 / (2 * strata)) / m
         base[label * strata : (label + 1) * strata] = 0.0
         suggested = own.reshape(n_classes, strata).sum(axis=1)
@@ -85,7 +91,7 @@ def _label_noise(run: Run) -> dict[int, Noise]:
             other for other in np.argsort(-suggested, kind="stable")[:SOURCES] if suggested[other] and held[other]
         ]
         if not sources:
-            found[label] = Noise(0.0, None, 0.0, 0.0, 1 - 0.05 ** (1 / n))
+            found[label] = Noise(0.0, None, 0.0, 0.0, 1 - 0.05 ** (worth / n))
             continue
         weight = np.where((np.arange(n_classes) != label) & (held > 0), size, 0.0)
         shapes = [
@@ -99,28 +105,31 @@ def _label_noise(run: Run) -> dict[int, Noise]:
         ratios = _ratios(own * scale, base, np.array(shapes), n * scale)
         best = int(ratios.argmax())
         source = None if best == 0 else int(sources[best - 1])
-        estimated = share_with_interval(own, honest, np.array(shapes), n, m)
-        found[label] = Noise(float(np.sqrt(ratios[best])), source, *estimated)
+        estimated = share_with_interval(own / worth, honest / worth, np.array(shapes), n / worth, m / worth)
+        found[label] = Noise(float(np.sqrt(ratios[best] / worth)), source, *estimated)
     return found
 
 
 def _effects(splits: tuple[Split, Split], scores: tuple[Sample, Sample], predicted: list[NDArray[np.int64]]) -> Floats:
-    """(C,) design effect of the share of contradicted instances of each class in both splits; 1 where no groups are known.
+    """(C,) design effect of the share of contradicted instances of each class; 1 where no groups are known.
 
-    Few held-out instances of a class may be contradicted, too few to show how alike those of a group are.
+    It is the mean of those of both splits by the variation of contradicted instances in each, so wrong labels, which make
+    the splits differ, do not count. It is not averaged with that of instances which are all alike within their group: this
+    took most of the power where they are independent.
     """
     n_classes = scores[0].log_p.shape[1]
     if all(split.groups is None for split in splits):
         return np.ones(n_classes)
-    kind, group, value = [], [], []
+    above, below = np.zeros((2, n_classes))
     for split, one, of in zip(splits, scores, predicted, strict=True):
         own = one.log_p[np.arange(len(one.labels)), one.labels]
-        kind.append(one.labels)
-        group.append(split_groups(split, one.rows))
-        value.append((own < EDGES[0]) & (of != one.labels))
-    apart = group[0].max(initial=-1) + 1
-    both = np.concatenate(kind), np.concatenate([group[0], group[1] + apart]), np.concatenate(value)
-    return design_effects(*both, n_classes)
+        contradicted = (own < EDGES[0]) & (of != one.labels)
+        count = np.bincount(one.labels, minlength=n_classes)
+        share = divide(np.bincount(one.labels, weights=contradicted, minlength=n_classes), count, otherwise=0.0)
+        weight = count * (share * (1 - share) + TINY)
+        above += weight * design_effects(one.labels, split_groups(split, one.rows), contradicted, n_classes, prior=0.0)
+        below += weight
+    return divide(above, below, otherwise=1.0)
 
 
 def _cells(log_p: NDArray[np.float32], predicted: NDArray[np.int64], label: int) -> NDArray[np.int64]:
