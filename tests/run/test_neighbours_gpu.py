@@ -133,11 +133,15 @@ def test_a_gpu_that_fails_half_way_costs_time_only(
     def failing(*given: Any) -> Any:
         for number, found in enumerate(real(*given)):
             if number == 1:
-                raise RuntimeError("CUDA out of memory")
+                raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
             yield found
 
     monkeypatch.setattr(_exact, "candidates_on", failing)
-    found = neighbour_graph(features, 5)
+    told: list[str] = []
+    found = neighbour_graph(features, 5, progress=told.append)
+    assert told == [
+        "the GPU failed (RuntimeError: CUDA out of memory); the processor searches the neighbours that are left"
+    ]
     np.testing.assert_array_equal(found.indices, usual.indices)
     np.testing.assert_array_equal(found.distances, usual.distances)
 

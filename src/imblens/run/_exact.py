@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imblens.base.progress import tracked
 from imblens.base.threads import single_threaded_blas
+from imblens.base.wording import in_one_line
 from imblens.run._candidates import Candidates, Columns
 from imblens.run._cells import Cells
 from imblens.run._engine import tasks, uses_ray
@@ -87,9 +88,8 @@ class _Search:
 
     def on_engine(self, rows: Indices, progress: Progress | None) -> Iterator[_Found]:
         """Search for those queries in this process, or in tasks of Ray if it is chosen and there is enough to do."""
-        few = (
-            len(rows) <= TASK_ROWS or len(rows) * len(self._columns.row) < SHARED_NUMBERS
-        )  # not worth a copy of the base
+        # not worth a copy of the base
+        few = len(rows) <= TASK_ROWS or len(rows) * len(self._columns.row) < SHARED_NUMBERS
         if not uses_ray() or few:
             yield from self.run(rows, progress)
             return
@@ -107,10 +107,10 @@ class _Search:
             for found, block in zip(_reported(pairs, len(blocks), len(rows), progress), blocks, strict=True):
                 yield self._measured(block, *found)
                 self.done += len(block)
-        except (
-            RuntimeError
-        ):  # of torch, as where its memory is full; those of other kinds come up again on the processor
-            return
+        # of torch, as where its memory is full; those of other kinds come up again on the processor
+        except RuntimeError as error:
+            if progress is not None:
+                progress(f"the GPU failed ({in_one_line(error)}); the processor searches the neighbours that are left")
 
     def run(self, rows: Indices, progress: Progress | None = None) -> Iterator[_Found]:
         """Search for those queries, block by block, side by side in threads."""
@@ -192,10 +192,8 @@ def sorted_pairs(queries: Matrix, base: Matrix, row: Indices, column: Indices, k
     order = np.argsort(table, axis=1)
     ranked = np.take_along_axis(table, order, axis=1)
     tolerance = 4 * (base.shape[1] + 2) * 2.0**-53
-    last, following = (
-        ranked[:, :-1][:, :k],
-        ranked[:, 1:][:, :k],
-    )  # of others, those that are candidates depend on rounding
+    # of others, those that are candidates depend on rounding
+    last, following = ranked[:, :-1][:, :k], ranked[:, 1:][:, :k]
     near_tie = (last >= (1 - tolerance) * following) & np.isfinite(following)
     order, ranked = order[:, :k], ranked[:, :k]
     found = np.take_along_axis(columns, order, axis=1)

@@ -33,11 +33,8 @@ def gpu_for(n_queries: int, n_rows: int, dim: int) -> Any | None:
         if not torch.cuda.is_available():
             return None
         free, _ = torch.cuda.mem_get_info()
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-    ):  # torch without its libraries; a GPU that another process has to itself
+    # torch without its libraries; a GPU that another process has to itself
+    except (ImportError, OSError, RuntimeError):
         return None
     needed = 4 * n_rows * (dim + 1) + 6 * 4 * TILE_NUMBERS
     return torch.device("cuda") if 2 * needed <= free else None
