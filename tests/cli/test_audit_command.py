@@ -103,6 +103,43 @@ def test_one_search_is_as_exact_as_was_asked_for(arrays: Path, tmp_path: Path, m
         assert asked == ([] if k is None else [(k, False)])
 
 
+def test_a_long_search_for_one_lens_reports_its_progress(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def search(x: np.ndarray, k: int, **more: object) -> NeighbourGraph:
+        asked.append((k, more["progress"] is not None))
+        return neighbour_graph(x, k)
+
+    monkeypatch.setattr("imblens.run._split.neighbour_graph", search)
+    monkeypatch.setattr("imblens.cli.audit.LONG_SEARCH", 200)
+    for name, expected in (("archetypes", [(5, True)]), ("class_accuracy", [])):
+        asked.clear()
+        done = CliRunner().invoke(app, ["audit", str(arrays), "--lens", name, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        assert asked == expected
+
+
+def test_what_two_threads_import_is_imported_before_the_second_starts(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Started:
+        def __init__(self, **given: object) -> None:
+            pass
+
+        def start(self) -> None:
+            events.append("thread")
+
+    monkeypatch.setattr("imblens.cli.audit.import_module", events.append)
+    monkeypatch.setattr("imblens.cli.audit.Thread", Started)
+    done = CliRunner().invoke(app, ["audit", str(arrays), "--lens", "class_accuracy", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert events == ["narwhals.stable", "thread"]
+
+
 def test_nothing_is_overwritten_without_force(arrays: Path, tmp_path: Path) -> None:
     words = ("audit", arrays, "--lens", "weight_norms", "--out", "out")
     assert imblens(*words, cwd=tmp_path).returncode == 0

@@ -127,7 +127,7 @@ def command(
                 import_module("narwhals.stable")  # altair and scikit-learn need it: imports in two threads can deadlock
             Thread(target=_get_ready_to_draw, daemon=True).start()  # while the lenses compute
         with computing(engine, address):
-            if approximate is not None or (not lens and len(run.train) > LONG_SEARCH):
+            if approximate is not None or len(run.train) > LONG_SEARCH:
                 k = max(lens_info(one).neighbours for name, one in all_lenses().items() if not lens or name in lens)
                 if k:
                     run.neighbours(k, approximate=approximate, progress=progress)
