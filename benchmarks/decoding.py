@@ -109,8 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--trained", type=int, default=64, help="images of the training steps")
+    parser.add_argument(
+        "--trained", type=int, default=64, help="images of the training steps, rounded up to batches of 16"
+    )
     given = parser.parse_args()
+    trained = -(-given.trained // 16) * 16
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write(folder, given.images, given.side)
@@ -137,7 +140,7 @@ def main() -> None:
         timed(
             "later epochs: batches of 64 in random order", len(split), lambda: [split.stack(rows) for rows in batches]
         )
-        timed("training steps of ResNet-50, batches of 16", given.trained, steps(given.side, given.trained))
+        timed("training steps of ResNet-50, batches of 16", trained, steps(given.side, trained))
 
 
 if __name__ == "__main__":
