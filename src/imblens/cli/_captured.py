@@ -189,7 +189,7 @@ def _to_finish(finished: Sequence[Path], parts: Path, out: Path) -> str:
 
 
 def shard_task(asked: Asked, place: str, out: Path, index: int, of: int) -> str | None:
-    """What a worker does; a message of imblens is returned, since errors with two arguments do not travel."""
+    """What a worker does; what imblens reports is returned, with the shard that it is about."""
     os.chdir(place)
     try:
         out.mkdir(parents=True, exist_ok=True)

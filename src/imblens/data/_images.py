@@ -222,10 +222,11 @@ class ImageSplit:
             pixels[k] = image
         return pixels
 
-    def images(self, indices: Sequence[int] | NDArray[Any], change: Callable[[Pixels], Any] = np.asarray) -> list[Any]:
+    def images(self, indices: Sequence[int] | NDArray[Any], change: Callable[[Pixels], Any] | None = None) -> list[Any]:
         """Return those images, which may differ in size, or what `change` makes of each, with a thread for each core."""
         several = not isinstance(self.source, ArraySource)
-        return list(decoded_in_order(lambda i: change(self.image(i)), indices, several=several))
+        read = self.image if change is None else lambda i: change(self.image(i))
+        return list(decoded_in_order(read, indices, several=several))
 
     def _at(self, i: int, size: tuple[int, int] | None) -> Pixels:
         image = self.source.image(int(self.rows[self._position(i)]))

@@ -21,10 +21,8 @@ Rows = NDArray[np.int64]
 Hits = list[NDArray[np.bool_]]  # per kind of held-out instance (heads, m): whether it is classified correctly
 SHARES = (0.25, 0.5)  # of the instances of a class that a head is refitted on, besides all
 REPEATS = 4  # subsamples of each share
-MOST, FEWEST = (
-    200,
-    50,
-)  # training instances of a class that heads are fitted on: at most; where classes are many, at least
+# training instances of a class that heads are fitted on: at most; where classes are many, at least
+MOST, FEWEST = 200, 50
 WORK = 5e9  # training instances x classes x features of one head, at most
 MOST_HELD_OUT = 500  # held-out instances of a class that they are measured on
 GROUPS = 10  # single-label: at most so many groups of classes, whose classes are thinned at the same time

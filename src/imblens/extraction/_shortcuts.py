@@ -39,7 +39,8 @@ class Shortcuts(Probe):
 
     Removed pixels of borders and colours are filled with a smooth mean of those that stay nearby. Surroundings are filled with
     the mean colour of the training images without the class (a smooth mean where there are none): what stays is the object,
-    which would be spread over its outline. A cue that would remove more than nine tenths of an image is not tried on it.
+    which would be spread over its outline. Where training itself is measured, means and shares are of the images read so far.
+    A cue that would remove more than nine tenths of an image is not tried on it.
 
     Columns: `cut_class` (the class for which an image was sampled, -1: none), `cut_before` (1 where it was predicted),
     `cut_right` (4,) the same without each cue, and `cut_logit` (4,) the change of the class's logit. In single-label runs

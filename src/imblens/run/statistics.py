@@ -1,7 +1,8 @@
 """Statistics over instances that can be computed in pieces: update with batches, merge, finish.
 
 One code path serves arrays in memory, files larger than memory and parts captured by many workers: every part gets a
-statistic of its own, and the parts are merged. `merge` is associative and commutative (floats to rounding).
+statistic of its own, and the parts are merged. `merge` is associative and, but for
+`Predictions`, which keeps the order of instances, commutative (floats to rounding).
 
 Class membership is a sparse (C, b) matrix, so that the same sums serve single-label and multi-label runs: in a
 multi-label run an instance belongs to every class it is positive for.
