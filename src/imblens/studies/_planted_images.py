@@ -7,6 +7,7 @@ comparison another one.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,10 @@ class PlantedImages(Job):
                 yield from self._tried(store, images, run, table, mine)
 
     def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
-        """Train a network, or read the one that is stored; the split `val` has the test images without planted marks."""
+        """Train a network, or read the one that is stored; the split `val` has the test images without planted marks.
+
+        `which` tells networks of one job apart, by what was done to the training images.
+        """
         own = {"data": self.data, "source": self.source, "together": list(self.plants), "seed": self.seed}
         training = TRAINING if self.source not in UNMIRRORED else {**TRAINING, "augment": "crop"}
         folder = store.network({**own, "most": list(MOST), "training": training, "which": which})
@@ -124,7 +128,8 @@ class PlantedImages(Job):
         if on_data:
             suspects = set(label_suspects(run).tables["label_suspects"]["id"])
             changed = images.remedied(self.data, on_data, suspects)
-            again = self._fitted(store, changed, images.plain_tests(), keys[0]["remedy"])
+            ids = zlib.crc32("\n".join(map(str, changed.train.ids)).encode())
+            again = self._fitted(store, changed, images.plain_tests(), f"{sorted(on_data.items())}, images {ids:08x}")
         for key in keys:
             name, remedy = names[key["plant"]], did[key["plant"]]
             values: dict[str, Any] = {"cause": str(first.loc[name, "cause"]), "did": remedy}
