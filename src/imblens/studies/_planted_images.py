@@ -102,7 +102,7 @@ class PlantedImages(Job):
     def _fitted(self, store: Store, images: ImageSet, plain: ImageSplit, which: str) -> Run:
         """Train a network, or read the one that is stored; the split `val` has the test images without planted marks.
 
-        `which` tells networks of one job apart, by what was done to the training images.
+        `which` is what was done to the training images: networks of one job differ by it.
         """
         own = {"data": self.data, "source": self.source, "together": list(self.plants), "seed": self.seed}
         training = TRAINING if self.source not in UNMIRRORED else {**TRAINING, "augment": "crop"}
