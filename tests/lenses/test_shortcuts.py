@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from imblens.lenses import Finding, shortcuts
+from imblens.lenses.shortcuts.relied_on import relied_on
 from imblens.lenses.shortcuts.text import lines
 from tests.lenses.made import captured_run
 
@@ -49,3 +50,12 @@ def test_a_class_that_relies_on_a_cue_is_stated_with_what_it_costs() -> None:
     assert "without the borders of its images, its accuracy falls from 90% to 40%, by 50 points" in said["ice"]
     assert "[35, 62]; the cue accounts for 75% of the evidence for the class" in said["ice"]
     assert list(lines(Finding({"shortcuts": pd.DataFrame([weak])}, {}))) == [""]
+
+
+def test_a_colour_that_some_images_do_not_have_is_not_relied_on() -> None:
+    row = {"class": "ice", "usual": 0.5, "explained": 0.9, "explained_low": 0.8, "drop_low": 0.4}
+    for images, cues in ((45, {"border", "colour"}), (44, {"border"})):
+        table = pd.DataFrame(
+            [row | {"cue": "border", "image_count": 50}, row | {"cue": "colour", "image_count": images}]
+        )
+        assert set(relied_on(table)["cue"]) == cues

@@ -49,7 +49,7 @@ def shortcuts(run: Run) -> Finding:
         explained_high, usual; where groups are known intervals are by group, and `groups` is the number of them. Accuracy is
         that of the sample; in multi-label runs of images that have the label. Summary: split, per_class, relied_on (classes
         that rely on a cue: its share is above the usual, and the drop of accuracy is 10 points or more, both with their whole
-        interval), largest_drop.
+        interval, and nine tenths of the images have it where it is a colour), largest_drop.
 
     Raises:
         NotApplicable: capture stored no such changes.
