@@ -9,6 +9,7 @@ import pytest
 
 from imblens.lenses.diagnosis import USUAL
 from imblens.report import audit, summary
+from imblens.report._label_verdict import label_outcomes
 from imblens.report._sentences import TREATMENTS
 from imblens.run import Run
 
@@ -144,9 +145,28 @@ def test_labels_that_are_ranked_weakly_or_below_chance_need_help():
     found = summary(audit(turned, lenses=LENSES))
     assert found["need_help"] == ["red", "white"]
     assert "1 good (<rare>); 1 weak (white); 1 below chance (red)" in " ".join(found["statements"])
-    assert "would be called weak by chance" in " ".join(found["statements"])
+    assert "If all 3 labels were ranked well, about 0.1 would be called weak by chance." in " ".join(
+        found["statements"]
+    )
     red = found["class_table"][0]
     assert red["ranking"] == "below chance" and "ranked below chance" in red["evidence"]
+
+
+def test_labels_of_which_the_ranking_is_open_count_among_those_that_chance_calls_weak():
+    names = "weak", "open", "rare"
+    rankings = "weak", "undetermined", "undetermined"
+    rows = [
+        {
+            "class": name,
+            "multilabel": True,
+            "auroc": 0.7,
+            "accuracy": 0.5,
+            "ranking": ranking,
+            "too_few": name == "rare",
+        }
+        for name, ranking in zip(names, rankings, strict=True)
+    ]
+    assert "If all 2 labels with enough positives were ranked well, about 0.1 would" in label_outcomes(rows)
 
 
 def test_evidence_counts_groups():

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import UNKNOWN, Run
+from imblens.run import UNKNOWN, Head, Run
 from imblens.treatments import treat, treatment_lines, treatment_summary, treatment_table
+from imblens.treatments._one_vs_rest import _one_sided, one_label
 
 NAMES = ["many", "few", "rare"]
 
@@ -182,14 +183,26 @@ def test_a_row_that_puts_all_instances_on_one_side_is_not_used() -> None:
         better = treat(made(head=(weight, bias)), "logit_adjustment", tau=1)
     notes = [str(warning.message) for warning in caught]
     assert len(notes) == 2 and all("recall 0% to 100%, specificity 100% to 0%" in note for note in notes)
-    assert notes[0].startswith("few keeps its head: logit_adjustment would put nearly all instances on one side")
+    assert notes[0].startswith(
+        "few keeps its head: logit_adjustment would put nearly all negatives above the threshold"
+    )
+    assert all(note.endswith("or try refit.") for note in notes)
     np.testing.assert_array_equal(better.head.bias[1:], bias[1:])
     assert better.head.bias[0] != bias[0]
     features, labels = labelled(400, 0)
     run = Run.from_arrays(train=(features, labels[:, 1:]), head=(weight[1:], bias[1:]), classes=NAMES[1:])
-    with pytest.raises(NotApplicable, match=r"none of the 2 labels can be treated.*nearly all instances on one side"):
+    with pytest.raises(NotApplicable, match=r"none of the 2 labels can be treated.*nearly all negatives above"):
         treat(run, "logit_adjustment", tau=1)
     assert (treat(run, "refit").head.bias != bias[1:]).all()
+
+
+@pytest.mark.parametrize("name", ["refit", "best", "crt"])
+def test_a_refit_that_is_refused_is_not_advised_again(name: str) -> None:
+    run = one_label(made(), 1)  # as refused rows are judged
+    missed = run.with_head(Head(np.zeros((2, 6), np.float32), np.array([1, 0], np.float32)), treatment={})
+    text = _one_sided(run, missed, name)
+    assert text.startswith(f"{name} would put nearly all positives below the threshold (on training, recall ")
+    assert "to 0%" in text and text.endswith("of the lens ranking." if name != "crt" else "or try refit.")
 
 
 def test_a_row_that_flips_the_validation_split_of_a_memorised_network_is_not_used() -> None:

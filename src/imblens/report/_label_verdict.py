@@ -88,12 +88,12 @@ def label_outcomes(rows: Sequence[Row]) -> str:
         if members:
             named = "" if kind == "undetermined" else f" ({listed([row['class'] for row in members], NAMED)})"
             parts.append(f"{len(members)} {kind}{named}")
-    judged = sum(len(of[kind]) for kind in OUTCOMES if kind != "undetermined")
+    enough = sum(not row["too_few"] for row in rows)
     text = f"Ranking by the interval of the AUROC: {'; '.join(parts)}."
     flagged = len(of["weak"]) + len(of["below chance"])
-    if flagged and judged:
-        by_chance = BELOW_BY_CHANCE * judged
-        text += f" If all {judged} that can be judged were ranked well, about {by_chance:.1f} would be called weak by chance."
+    if flagged:
+        judged = f"all {enough} labels" if enough == len(rows) else f"all {enough} labels with enough positives"
+        text += f" If {judged} were ranked well, about {BELOW_BY_CHANCE * enough:.1f} would be called weak by chance."
     return text
 
 

@@ -16,6 +16,7 @@ from imblens.errors import ImblensWarning, InputError, NotApplicable
 from imblens.run import Head, Part, Run, Split
 from imblens.treatments._base import Treatment
 
+FITTED = ("refit", "best")  # refit itself, and what tries it
 ONE_SIDED = 0.01  # share of a kind's training instances classified correctly, below which a row separates nothing
 
 
@@ -28,8 +29,8 @@ def treat_labels(
     that the softmax of the two is the label's sigmoid. The difference of the two treated rows is the label's new row: a
     logit above 0 predicts positive, as before.
 
-    A label that cannot be treated keeps its row; a note gives the reason. So does one whose new row would put nearly all
-    training instances on one side of the threshold: it separates nothing, and only trades recall for specificity.
+    A label that cannot be treated keeps its row; a note gives the reason. So does one whose new row would misclassify nearly all
+    of its positives, or of its negatives: it separates nothing, and only trades recall for specificity.
 
     Returns:
         The head, the treatment's record of each label, and notes.
@@ -98,10 +99,12 @@ def _one_sided(before: Run, after: Run, name: str) -> str:
         if min(now) > ONE_SIDED or np.array_equal(old.predictions, new.predictions):
             continue
         where = "training" if split == "train" else "the validation split"
+        wrong = "negatives above" if now[0] < now[1] else "positives below"
+        other = "" if name in FITTED else ", or try refit"
         return (
-            f"{name} would put nearly all instances on one side of the threshold (on {where}, recall {percent(was[1])} to "
+            f"{name} would put nearly all {wrong} the threshold (on {where}, recall {percent(was[1])} to "
             f"{percent(now[1])}, specificity {percent(was[0])} to {percent(now[0])}). Take the threshold of the lens "
-            "ranking, or try refit."
+            f"ranking{other}."
         )
     return ""
 
