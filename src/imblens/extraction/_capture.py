@@ -43,7 +43,7 @@ from imblens.models import (
     rectified_before_pooling,
     two_logits,
 )
-from imblens.run import Head, Run, Split, permutation_note, seal, staged
+from imblens.run import NO_BOXES, Head, Run, Split, permutation_note, seal, staged
 
 
 @exclusive
@@ -326,7 +326,7 @@ def _map_probes(
     boxed = next((name for name in ("test", "train") if name in readers and readers[name].boxed), None)
     layer = None if maps is None or sample is None else find_maps(network, maps, sample=sample)
     if boxed is None or sample is None:
-        return [], dict.fromkeys(asked, "the images have no boxes.")
+        return [], dict.fromkeys(asked, NO_BOXES)
     if not asked:
         return [], {}
     try:

@@ -2,6 +2,8 @@
 
 from imblens.run._as_run import as_run as as_run
 from imblens.run._as_run import as_runs as as_runs
+from imblens.run._box_columns import NO_BOXES as NO_BOXES
+from imblens.run._box_columns import OF_BOXES as OF_BOXES
 from imblens.run._class_order import permutation_note as permutation_note
 from imblens.run._copies import copied_within as copied_within
 from imblens.run._copies import copies as copies

@@ -20,6 +20,7 @@ from imblens.base.progress import tracked
 from imblens.base.remote import fetched, written
 from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
+from imblens.run._box_columns import alignment_of_all, completed, fitted, missing_by_boxes, types_of_all
 from imblens.run._class_order import permutation_note
 from imblens.run._left_out import leave_out
 from imblens.run._part import Part, readable
@@ -43,6 +44,9 @@ def shard_note(index: int, of: int) -> str:
 @exclusive
 def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) -> Run:
     """Join the shards of one capture, given in any order, into the run that one capture would have written.
+
+    Concepts and shortcuts are missing: both need all training images. An image of a shard without boxes has missing values
+    in the columns of maps in boxes, and more maps may be kept for display than by one capture.
 
     Shard i of n holds the instances i, i + n, i + 2 n, ... of every split; they come back to their places. Where instances
     without a label were left out, those places are unknown: shards then follow each other, as a note states. The shards
@@ -96,12 +100,15 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
     with staged(out) as stage:
         for name in first.splits:
             parts = []
-            for number, part in enumerate(_written([shard.splits[name] for shard in shards], interleaved)):
+            types = types_of_all(shards, name)
+            for number, part in enumerate(_written([shard.splits[name] for shard in shards], types, interleaved)):
                 place = stage / name / f"part-{number:05d}"
                 files += write_part(place, leave_out(part, first.head))
                 parts.append(read_part(place, len(first.classes)))
             splits[name] = Split(tuple(parts), first.classes, name, first.head)
         meta = {key: value for key, value in first.meta.items() if key not in ("shard", "notes")}
+        if (maps := alignment_of_all(shards)) is not None:
+            meta["alignment"] = maps
         notes = _notes(shards, interleaved)
         permuted = permutation_note(splits["test"] or splits["train"])
         if permuted is not None and permuted not in notes:
@@ -186,7 +193,7 @@ def _precision(run: Run) -> Any:
 def _in_one(one: Run, other: Run) -> list[str]:
     """The columns of instances that only one of two shards has."""
     pairs = ((split.columns, other.splits[name].columns) for name, split in one.splits.items())
-    return sorted(set().union(*(set(first) ^ set(second) for first, second in pairs)))
+    return sorted(set().union(*(set(first) ^ set(second) for first, second in pairs)) - missing_by_boxes(one, other))
 
 
 def _same_head(one: Run, other: Run) -> bool:
@@ -202,18 +209,17 @@ def _complete(shards: Sequence[Run], name: str) -> bool:
     return all(len(run.splits[name]) == len(range(index, total, len(shards))) for index, run in enumerate(shards))
 
 
-def _written(splits: Sequence[Split], interleaved: bool) -> Iterator[Part]:
+def _written(splits: Sequence[Split], types: Mapping[str, Any], interleaved: bool) -> Iterator[Part]:
     """The parts of a merged split, in bounded memory."""
     if not interleaved:
         for split in tracked(splits, "merging"):
-            yield from split.parts
+            yield from (fitted(part, types) for part in split.parts)
         return
     total, n = sum(map(len, splits)), len(splits)
     stored = splits[0].has_logits and any(part.logits is not None for split in splits for part in split.parts)
     width = 4 * (splits[0].dim + (splits[0].n_classes if stored else 0)) + _column_bytes(splits) // max(total, 1)
     step = max(1, min(PART_ROWS, PART_BYTES // width) // n) * n
-    names = splits[0].columns
-    columns = [_Columns(split, names) for split in splits] if names else []
+    columns = [_Columns(split, types) for split in splits] if types else []
     for low in tracked(range(0, total, step), "merging"):
         high = min(low + step, total)
         pieces = [_rows(split, low // n, low // n + len(range(low + i, high, n))) for i, split in enumerate(splits)]
@@ -229,8 +235,8 @@ def _column_bytes(splits: Sequence[Split]) -> int:
 class _Columns:
     """The columns of the instances of a split, each read once, from the first instance to the last."""
 
-    def __init__(self, split: Split, names: Sequence[str]) -> None:
-        self._batches = (batch for part in split.parts for batch in _batches(part, names))
+    def __init__(self, split: Split, types: Mapping[str, Any]) -> None:
+        self._batches = (batch for part in split.parts for batch in _batches(part, types))
         self._read: list[Any] = []
 
     def following(self, n_rows: int) -> pd.DataFrame:
@@ -244,14 +250,15 @@ class _Columns:
         return table.slice(0, n_rows).to_pandas()
 
 
-def _batches(part: Part, names: Sequence[str]) -> Iterator[Any]:
+def _batches(part: Part, types: Mapping[str, Any]) -> Iterator[Any]:
     """Columns of a part on disk, some rows at a time."""
     with (
         readable(part.table_path),
         pq.ParquetFile(part.table_path, page_checksum_verification=True, buffer_size=BUFFER) as table,
     ):
-        for batch in table.iter_batches(BATCH_ROWS, columns=list(names)):
-            yield pa.Table.from_batches([batch]).select(list(names))
+        names = set(table.schema_arrow.names)
+        for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in types if name in names]):
+            yield completed(pa.Table.from_batches([batch]), types)
 
 
 def _rows(split: Split, low: int, high: int) -> list[tuple[Part, slice]]:
