@@ -29,8 +29,8 @@ def treat_labels(
     that the softmax of the two is the label's sigmoid. The difference of the two treated rows is the label's new row: a
     logit above 0 predicts positive, as before.
 
-    A label that cannot be treated keeps its row; a note gives the reason. So does one whose new row would misclassify nearly all
-    of its positives, or of its negatives: it separates nothing, and only trades recall for specificity.
+    A label that cannot be treated keeps its row; a note gives the reason. So does one whose new row would misclassify nearly
+    all of its positives, or of its negatives: it separates nothing, and only trades recall for specificity.
 
     Returns:
         The head, the treatment's record of each label, and notes.
