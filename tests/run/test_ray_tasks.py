@@ -113,7 +113,7 @@ def test_what_all_tasks_share_is_sent_once_and_results_do_not_pile_up(ray: Ray) 
     assert found.sum() == 2 * N * SIZE and len(ray.sent) == N
     assert len(made) == 2 and len(ray.put_there) == 1  # one here, one for all tasks
     assert all(isinstance(first, Ref) and set(part) == {"features", "labels", "logits"} for first, part, _ in ray.sent)
-    assert ray.most == 6  # two for each core
+    assert ray.most <= 8  # two for each core, and what is being read
 
 
 def test_predictions_of_a_large_split_are_a_task_for_each_part(ray: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
