@@ -101,6 +101,24 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
     assert wrong.exit_code != 0
 
 
+def test_a_shard_ends_with_how_it_becomes_part_of_a_run(tmp_path: Path) -> None:
+    write_classes(tmp_path / "d" / "train", {"a": 6, "b": 6})
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "run").mkdir()
+    following = []
+    for index in range(2):
+        words = ["--model", f"{tmp_path}/net.py:build", "--no-colours", "--shard", f"{index}/2"]
+        done = CliRunner().invoke(
+            app, ["capture", str(tmp_path / "d"), *words, "--out", str(tmp_path / f"part-{index}")]
+        )
+        following.append(done.stdout.strip().splitlines()[-1])
+    assert following[0].startswith(
+        "next: capture the other shards of 2 (--shard I/2), then join all with: imblens merge"
+    )
+    parts = " ".join(str(tmp_path / f"part-{index}") for index in range(2))
+    assert following[1] == f"next: imblens merge {parts} --out {tmp_path / 'run-2'}"
+
+
 KILLS_ONCE = """
 import os
 from pathlib import Path

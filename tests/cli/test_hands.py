@@ -266,7 +266,12 @@ def test_where_a_treatment_did_not_gain_the_next_step_is_data(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     for other, after in (
         ("cooler", "collect a.npz --out collect"),
-        ("b.npz", "treat a.npz --with best --out RUN-best"),
+        ("b.npz", "treat a.npz --with best --out a-best"),
     ):
         done = imblens("compare", "a.npz", other, "--no-map", "--out", f"with-{other}", cwd=tmp_path)
         assert done.stdout.strip().splitlines()[-1] == f"next: imblens {after}", done.stderr
+    (tmp_path / "comparison").mkdir()
+    done = imblens("treat", "a.npz", *words[:-1], "cooler-2", cwd=tmp_path)
+    assert done.stdout.strip().splitlines()[-1] == "next: imblens compare a.npz cooler-2 --out comparison-2", (
+        done.stderr
+    )

@@ -123,6 +123,13 @@ def test_blocks_and_files_hold_the_same(tmp_path: Path, monkeypatch: pytest.Monk
         write_decisions(rule, data, tmp_path / "a.csv")
 
 
+def test_an_archive_that_is_a_run_gives_its_test_split(tmp_path: Path) -> None:
+    x, y = np.eye(4, dtype=np.float32), [0, 1, 0, 1]
+    file = tmp_path / "run.npz"
+    np.savez(file, train_features=x, train_labels=y, test_features=2 * x[:2], test_labels=y[:2])
+    np.testing.assert_array_equal(read_unlabelled(file).features, 2 * x[:2])
+
+
 def test_nothing_is_chosen_on_the_test_split_unasked() -> None:
     run = run_of(val=None)
     with pytest.raises(InputError, match="no val split"):

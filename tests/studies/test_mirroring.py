@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imblens.data import ImageSet, ImageSplit
+from imblens.errors import MissingError
 from imblens.run import Run
 from imblens.studies._data import Data
 from imblens.studies._networks import Network
@@ -34,6 +35,13 @@ def test_a_study_finds_its_stored_networks_unless_they_would_be_trained_differen
     assert "mirrored" not in key_of(svhn, augment="crop")
     for digits in (svhn, Data(name="d", source="digits")):
         assert key_of(digits)["mirrored"] is False
+
+
+def test_a_source_that_is_not_there_is_named_without_an_option_of_other_commands(tmp_path: Path) -> None:
+    source = str(tmp_path / "nowhere")
+    with pytest.raises(MissingError, match="nowhere") as refused:
+        Data(name="CIFAR-10", public="cifar10", source=source).load()
+    assert "--root" not in str(refused.value)
 
 
 def test_a_network_without_augmentation_is_not_the_one_with_that_of_its_schedule() -> None:

@@ -22,6 +22,7 @@ from imblens.base.progress import tracked
 from imblens.base.remote import COPIES, address_of, prepared
 from imblens.cli._groups import grouped
 from imblens.cli._live import LINE
+from imblens.cli._names import unused
 from imblens.cli._text import one_line
 from imblens.errors import ImblensError, InputError, MissingError, NotApplicable, did_you_mean
 
@@ -194,21 +195,30 @@ def emit(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
             print(one_line(line))
 
 
-def emit_run(run: Run, out: Path, done: str, *, as_json: bool, whole: bool = True) -> None:
-    """Print what a run holds that a command wrote, after what it did; its accuracy on test if it is the whole run."""
+def emit_run(run: Run, out: Path, done: str, *, as_json: bool, part: tuple[int, int] | None = None) -> None:
+    """Print what a run holds that a command wrote, after what it did; its accuracy on test unless it is part i of n."""
     counts = {name: len(split) for name, split in run.splits.items()}
     counted = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-    accuracy = _test_accuracy(run) if whole else None
+    accuracy = None if part else _test_accuracy(run)
     emit(
         {"run": out, "instances": counts, "features": run.dim, "classes": list(run.classes), "test": accuracy},
         [
             f"{done} {counted} instances x {run.dim} features",
             *_accuracy_lines(accuracy),
             f"run: {out}",
-            f"next: {shown('imblens', 'audit', out)}",
+            f"next: {shown('imblens', 'audit', out) if part is None else _to_join(out, *part)}",
         ],
         as_json=as_json,
     )
+
+
+def _to_join(out: Path, index: int, of: int) -> str:
+    """How a shard becomes part of a run: by merge where all lie beside it under such names, else after the others."""
+    named = out.name.removesuffix(str(index))
+    parts = [out.with_name(f"{named}{each}") for each in range(of)]
+    if named != out.name and all((part / "run.json").is_file() for part in parts):
+        return shown("imblens", "merge", *parts, "--out", unused(out.with_name("run")))
+    return f"capture the other shards of {of} (--shard I/{of}), then join all with: imblens merge PART ... --out RUN"
 
 
 def _test_accuracy(run: Run) -> dict[str, float | None] | None:

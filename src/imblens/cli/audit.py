@@ -13,6 +13,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
+from imblens.cli._names import following
 from imblens.cli._shared import (
     Address,
     Force,
@@ -144,7 +145,7 @@ def command(
         report = found.save(out, force=True, papers=papers, gallery=_native(found) if gallery else False)
     emit(
         result(found, report),
-        [*ending(found, report), to_try(found, source, "RUN2", columns.words(source))],
+        [*ending(found, report), to_try(found, source, following(source), columns.words(source))],
         as_json=as_json,
     )
     if open_report:

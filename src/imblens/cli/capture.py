@@ -172,7 +172,7 @@ def command(
         run = by_ray(asked, images, out, progress, address)
     else:
         run = asked.run(images, out, progress, part)
-    emit_run(run, out, "captured", as_json=as_json, whole=part is None)
+    emit_run(run, out, "captured", as_json=as_json, part=part)
 
 
 def shard_of(text: str) -> tuple[int, int]:

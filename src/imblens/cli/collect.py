@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from imblens.cli._names import unused
 from imblens.cli._shared import Force, Json, begin, emit, examples, progress, rows, shown, step
 
 EXAMPLES = examples(
@@ -68,7 +69,7 @@ def command(
             *found.notes,
             *([f"list: {out / 'list.csv'}"] if "list" in found.tables else []),
             f"collect: {out}",
-            f"next: {shown('imblens', 'audit', source, '--deploy', out, '--out', 'audit')}",
+            f"next: {shown('imblens', 'audit', source, '--deploy', out, '--out', unused('audit'))}",
         ],
         as_json=as_json,
     )

@@ -9,6 +9,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain
+from imblens.cli._names import unused
 from imblens.cli._shared import Force, Json, Open, Out, Papers, address, begin, emit, examples, rows, show, shown
 from imblens.errors import InputError
 
@@ -89,10 +90,11 @@ def _next(
     change = table["change"].iloc[1:][table["change_low"].iloc[1:] > 0]
     if not change.empty:
         best = sources[int(change.idxmax())]
-        return ["imblens", "audit", best, *columns.words(best), "--out", f"{best.with_suffix('')}-audit"]
+        return ["imblens", "audit", best, *columns.words(best), "--out", unused(f"{best.with_suffix('')}-audit")]
     from imblens.lenses.diagnosis import USUAL
 
     words: list[str | Path] = [sources[0], *columns.words(sources[0])]
     if any("treatment" in run.meta for run in runs):
-        return ["imblens", "collect", *words, "--out", "collect"]
-    return ["imblens", "treat", *words, "--with", USUAL[runs[0].task], "--out", f"RUN-{USUAL[runs[0].task]}"]
+        return ["imblens", "collect", *words, "--out", unused("collect")]
+    usual = USUAL[runs[0].task]
+    return ["imblens", "treat", *words, "--with", usual, "--out", unused(f"{sources[0].with_suffix('')}-{usual}")]

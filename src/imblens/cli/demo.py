@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from imblens.base.extras import require
+from imblens.cli._names import unused
 from imblens.cli._shared import Force, Json, begin, emit, examples, progress, shown
 from imblens.cli.treat import treat_and_save
 
@@ -56,7 +57,7 @@ def command(
             *(f"  {line}" for line in commands),
             f"comparison: {comparison}",
             f"report: {report}",
-            f"next: {shown('imblens', 'treat', run_folder, '--with', 'best', '--out', out / 'best')}",
+            f"next: {shown('imblens', 'treat', run_folder, '--with', 'best', '--out', unused(out / 'best'))}",
         ],
         as_json=as_json,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from imblens.cli._names import unused
 from imblens.cli._shared import Json, begin, emit, examples, progress, rows, shown, step
 
 EXAMPLES = examples(
@@ -58,7 +59,7 @@ def command(
             *share_lines(found)[:5],
             *found.notes,
             *([f"estimate: {out}"] if out is not None else []),
-            f"next: {shown('imblens', 'predict', source, unlabelled, '--out', 'predictions.parquet')}",
+            f"next: {shown('imblens', 'predict', source, unlabelled, '--out', unused('predictions.parquet'))}",
         ],
         as_json=as_json,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from imblens.base.files import claim_file, write_text
+from imblens.cli._names import unused
 from imblens.cli._shared import Json, emit, examples, rows, shown
 from imblens.errors import InputError
 
@@ -80,7 +81,7 @@ def command(
             *found.lines(),
             *found.notes,
             *(f"{kind}: {path}" for path, kind in files.items()),
-            f"next: {shown('imblens', 'compare', against, source, '--out', 'comparison')}",
+            f"next: {shown('imblens', 'compare', against, source, '--out', unused('comparison'))}",
         ],
         as_json=as_json,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from imblens.base.files import claim_file
+from imblens.cli._names import unused
 from imblens.cli._shared import Json, emit, examples, progress, rows, shown, step
 from imblens.errors import InputError
 
@@ -151,7 +152,7 @@ def command(
             f"calibration: temperature {rules.calibration.temperature:.2f}, and a bias for each class.",
             *([f"rules: {save}"] if save is not None else []),
             f"predictions: {out}",
-            f"next: {shown('imblens', 'predict', again, 'MORE.npz', '--out', 'more.parquet')}",
+            f"next: {shown('imblens', 'predict', again, 'MORE.npz', '--out', unused('more.parquet'))}",
         ],
         as_json=as_json,
     )

@@ -10,6 +10,7 @@ import typer
 from imblens.base.files import claim
 from imblens.cli import _shared as shared
 from imblens.cli._explain import explain, named
+from imblens.cli._names import following
 from imblens.cli.audit import ending, result, to_try
 from imblens.errors import MissingError
 
@@ -135,7 +136,7 @@ def command(
         hint = f"resume with: {shared.again('--resume')}"
         raise shared.Stopped(str(stop).removeprefix("stopped ") + ".", hint=hint) from None
     classes, lines = _class_table(audit, report)
-    lines += [*ending(audit, report), to_try(audit, out, f"{out}-2")]
+    lines += [*ending(audit, report), to_try(audit, out, following(out))]
     shared.emit({"run": out, "classes": classes, **result(audit, report)}, lines, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from imblens.base.extras import require
 from imblens.base.files import claim_file
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
+from imblens.cli._names import unused
 from imblens.cli._shared import Force, Json, Out, begin, emit, examples, progress, rows, shown, step
 from imblens.errors import ExistsError, ImblensWarning, InputError
 
@@ -118,8 +119,8 @@ def treat_and_save(run: Run, name: str, options: dict[str, Any], out: Path) -> t
 
 def _next(source: Path, out: Path, columns: Sequence[str], *, comparable: bool) -> list[str | Path]:
     if comparable:
-        return ["imblens", "compare", source, out, *columns, "--out", "comparison"]
-    return ["imblens", "audit", out, "--out", f"{out}-audit"]
+        return ["imblens", "compare", source, out, *columns, "--out", unused("comparison")]
+    return ["imblens", "audit", out, "--out", unused(f"{out}-audit")]
 
 
 _ENDS = ("_low", "high")  # last letters of interval columns

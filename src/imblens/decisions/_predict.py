@@ -78,10 +78,7 @@ def read_unlabelled(path: Path) -> Unlabelled:
     if not path.exists():
         raise MissingError(f"there is no {path}.", hint=f"{nearby(path)}Give an .npz with features or logits.")
     if path.is_dir() and (path / "run.json").exists():
-        split = Run.load(path).test
-        if split is None:
-            raise InputError(f"{path} has no test split.", hint="Capture the new instances as a test split.")
-        return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
+        return _test_split(path)
     if path.suffix == ".npy":
         try:
             return Unlabelled(np.load(path, mmap_mode="r", allow_pickle=False))
@@ -91,12 +88,22 @@ def read_unlabelled(path: Path) -> Unlabelled:
         return _unlabelled_table(path)
     with open_arrays(path, hint="Write it with numpy.savez.", mapped=True) as archive:
         keys = set(archive.keys)
+        if not keys & {"features", "logits"} and "test_features" in keys:
+            return _test_split(path)
         if not keys & {"features", "logits"}:
             raise MissingError(
                 f"{path} has neither 'features' nor 'logits'.",
                 hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: features (n, D) or logits (n, C); ids.",
             )
         return Unlabelled(*(archive.loaded(key) if key in keys else None for key in ("features", "logits", "ids")))
+
+
+def _test_split(run: Path) -> Unlabelled:
+    """The held-out instances of a run, a folder or an archive."""
+    split = Run.load(run).test
+    if split is None:
+        raise InputError(f"{run} has no test split.", hint="Capture the new instances as a test split.")
+    return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
 
 
 def _unlabelled_table(path: Path) -> Unlabelled:

@@ -65,7 +65,7 @@ class Data(BaseModel):
         try:
             images = load_images(self.source, profile=self.profile, seed=self.seed)
         except InputError:
-            if self.public is None:
+            if self.public is None or not Path(self.source).is_dir():
                 raise
             images = load_images(self.public, root=self.source, profile=self.profile, seed=self.seed)
         if not self.may_be_mirrored:  # also a copy of the public set in another layout
