@@ -163,10 +163,12 @@ def test_labels_of_which_the_ranking_is_open_count_among_those_that_chance_calls
             "accuracy": 0.5,
             "ranking": ranking,
             "too_few": name == "rare",
+            "test_count": 9 if name == "rare" else 50,
+            "test_groups": None,
         }
         for name, ranking in zip(names, rankings, strict=True)
     ]
-    assert "If all 2 labels with enough positives were ranked well, about 0.1 would" in label_outcomes(rows)
+    assert "If all 2 labels with 10 positives or more were ranked well, about 0.1 would" in label_outcomes(rows)
 
 
 def test_evidence_counts_groups():
@@ -177,8 +179,45 @@ def test_evidence_counts_groups():
         classes=run.classes, groups=groups, meta={"group": "patient"},
     )  # fmt: skip
     found = summary(audit(few, lenses=["class_accuracy", "ranking"]))
-    assert "of 5 to 5 groups: enough to judge 0 of 3" in found["statements"][0]
+    assert "of 5 to 5 patients: enough to judge 0 of 3" in found["statements"][0]
+    assert found["groups"] == {"test": 5} and found["group"] == "patient"
     assert any(
         line.startswith("Intervals are by patient (5 patients in the test split)") for line in found["statements"]
     )
     assert all(row["too_few"] and not row["needs_help"] for row in found["class_table"])
+
+
+def few_positives_run(positives: tuple[int, int, int], n: int = 120) -> Run:
+    """Labels with so many positives in every split; each patient has two instances, and each label has those of the first."""
+    labels = (np.arange(n)[:, None] < positives).astype(int)
+    features = np.hstack([labels, labels]) + np.random.default_rng(5).normal(0, 0.6, (n, 6))
+    logits = 4 * features[:, :3] - 2
+    logits[:, 2] *= -1  # the last label is ranked in reverse
+    split = features, labels, logits
+    groups = dict.fromkeys(("train", "val", "test"), np.arange(n) // 2)
+    return Run.from_arrays(
+        train=split, val=split, test=split, classes=("many", "some", "few"), groups=groups, meta={"group": "patient"}
+    )
+
+
+def test_labels_that_can_be_judged_are_the_ones_on_the_cards(tmp_path):
+    found = audit(few_positives_run((60, 40, 18)), lenses=LENSES)
+    stated = summary(found)
+    assert [row["too_few"] for row in stated["class_table"]] == [False, False, True]
+    assert set(stated["order"][:2]) == {"many", "some"} and stated["order"][2] == "few"
+    page = found.save(tmp_path / "out", figures=False).read_text()
+    assert "The labels ranked worst of 2 with positives of 10 patients or more" in page
+    cards = page[page.index('<ol class="cards">') : page.index("</ol>", page.index('<ol class="cards">'))]
+    assert re.findall(r'data-choose="(\w+)"', cards) == stated["order"][:2]
+    assert "120 training instances of 60 patients and 120 test instances of 60 patients, 3 classes" in page
+    assert "chosen by only 18 positives of 9 patients" in page  # ten positives, yet few
+
+
+def test_where_no_label_can_be_judged_more_test_instances_are_the_next_step(tmp_path):
+    found = audit(few_positives_run((12, 18, 2)), lenses=LENSES)
+    stated = summary(found)
+    assert {row["cause"] for row in stated["class_table"]} == {"too few to tell"}
+    assert stated["next_treatment"].startswith("more test instances that have the labels: none has enough")
+    assert stated["commands"]["next"] == ""
+    assert stated["order"] == ["some", "many", "few"]  # most patients first, whatever the AUROC of a few positives
+    assert "The labels with most positives, too few to tell" in found.save(tmp_path / "out").read_text()

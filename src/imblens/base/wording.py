@@ -69,15 +69,15 @@ def counted(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
-def evidence(n: int, groups: float | None, thing: str) -> str:
+def evidence(n: int, groups: float | None, thing: str, group: str = "group") -> str:
     """Write a number of things and of the groups that they are of, where groups are known.
 
     Example:
-        >>> evidence(21, 1, "positive"), evidence(3, None, "test instance")
-        ('21 positives of 1 group', '3 test instances')
+        >>> evidence(21, 1, "positive"), evidence(3, None, "test instance"), evidence(3, 2, "positive", "patient")
+        ('21 positives of 1 group', '3 test instances', '3 positives of 2 patients')
     """
     text = counted(n, thing)
-    return text if groups is None or groups != groups else f"{text} of {counted(int(groups), 'group')}"
+    return text if groups is None or groups != groups else f"{text} of {counted(int(groups), group)}"
 
 
 def listed(names: Sequence[Any], most: int = 10) -> str:

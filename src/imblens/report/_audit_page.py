@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imblens.base.markdown import prose
+from imblens.base.wording import counted
 from imblens.lenses import HEADINGS, lens_page
 from imblens.report import (
     _class_table,
@@ -21,6 +22,7 @@ from imblens.report import (
     _render,
 )
 from imblens.report._class_table import ENDS, LEAST_ACCURATE, MANY_CLASSES
+from imblens.report._label_verdict import enough_positives
 from imblens.report._summary import summary
 from imblens.report._synthetic import synthetic
 from imblens.report._tables import table_files
@@ -84,7 +86,7 @@ def report_html(
     made = synthetic(run)
     areas = [row["auroc"] for row in stated["class_table"] if row["multilabel"] and row["auroc"] is not None]
     mean = sum(areas) / len(areas) if areas else stated["mean_accuracy"]
-    worst = "the labels ranked worst" if areas else "the least accurate classes"
+    worst, first_names = _worst(stated) if areas else ("the least accurate classes", stated["order"])
     notable = [name for name in stated["need_help"] if name != audit.of]  # that one has its own section
     return _page.render(
         "report.html",
@@ -112,7 +114,7 @@ def report_html(
         why=stated["reason"],
         evidence_first=bool(areas) and audit.of is None,  # the headline is on all labels
         lead=" ".join(stated["statements"]),
-        cards=_class_table.cards(stated, stated["order"][:CARDS]),
+        cards=_class_table.cards(stated, first_names[:CARDS]),
         cards_title=f"{audit.of}, and {worst}" if audit.of else worst[:1].upper() + worst[1:],
         by_area=bool(areas),
         on_paper=_on_paper(_class_table.cards(stated, notable[:SHEETS]), stated, groups),
@@ -139,6 +141,17 @@ def report_html(
         command=stated["commands"]["audit"],
         **_made_of(stated),
     )
+
+
+def _worst(stated: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which labels the cards show, in words and in order: those that can be judged, where there are any."""
+    rows = {row["class"]: row for row in stated["class_table"]}
+    order, of = list(stated["order"]), stated["of"]
+    judged = [name for name in order if not rows[name]["too_few"]]
+    if not judged:
+        return "the labels with most positives, too few to tell", order
+    few = "" if len(judged) == len(rows) else f" of {len(judged)} with {enough_positives(stated['class_table'][0])}"
+    return f"the labels ranked worst{few}", [name for name in order if name == of or name in judged]
 
 
 def _made_of(stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,8 +214,14 @@ def _image_note(sheet: Sheet) -> str:
 
 def _eyebrow(stated: Mapping[str, Any]) -> str:
     splits = stated["splits"]
+    of = {name: f" of {counted(n, stated['group'])}" for name, n in stated["groups"].items()}
     held = f"{splits['train']:,} training"
-    held += f" and {splits['test']:,} test instances" if "test" in splits else " instances, no test split"
+    if "test" not in splits:
+        held += f" instances{of.get('train', '')}, no test split"
+    elif of:
+        held += f" instances{of.get('train', '')} and {splits['test']:,} test instances{of.get('test', '')}"
+    else:
+        held += f" and {splits['test']:,} test instances"
     return f"{held}, {stated['n_classes']} classes, {stated['n_features']:,} features"
 
 

@@ -12,7 +12,7 @@ from imblens.base.arrays import imbalance
 from imblens.base.wording import FEW, ratio
 from imblens.report import _lens_parts as parts
 from imblens.report._lens_parts import Findings, known
-from imblens.run import Run, class_groups
+from imblens.run import Run, class_groups, group_name
 
 TOO_MANY = 0.5  # false-positive rate above which a label is marked
 NOTABLE_IMBALANCE = 1.5
@@ -40,6 +40,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
     )
     judged_by = [] if run.test is None else class_groups(run.test).tolist()  # groups, or instances where none are known
     grouped = run.test is not None and run.test.groups is not None
+    group = group_name(run)
     rows: list[Row] = []
     for i, name in enumerate(run.classes):
         row, area, threshold = accuracy.get(name, {}), areas.get(name, {}), thresholds.get(name, {})
@@ -58,6 +59,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
                 "rarity": _rarity(times, multilabel),
                 "test_count": n_test,
                 "test_groups": judged_by[i] if grouped else None,
+                "group": group,
                 "too_few": few,
                 "accuracy": known(row.get("accuracy")),
                 "accuracy_low": known(row.get("accuracy_low")),
@@ -69,7 +71,7 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
                 "average_precision": known(area.get("average_precision")),
                 "prevalence": known(area.get("prevalence")),
                 "ranking": _text(area.get("outcome")) or "undetermined",
-                "threshold": _threshold(threshold),
+                "threshold": _threshold(run, i, threshold),
                 "errors": errors.get(name, 0),
                 "errors_to": _pair(confused.get(name)),
                 "expected_errors_to": _pair(forecasts.get(name)),
@@ -95,14 +97,20 @@ def class_rows(run: Run, findings: Findings) -> list[Row]:
 def worst_first(rows: Sequence[Row], of: str | None = None) -> list[Row]:
     """Classes with a known accuracy, worst first, those with few test instances last; the class of interest leads.
 
-    Labels of a multi-label run are in the order of their AUROC, those that cannot be ranked last.
+    Labels of a multi-label run are in the order of their AUROC. Those with too few positives, or groups that have one,
+    follow, those with most first: the AUROC of a few positives shows little.
     """
     measured = [row for row in rows if row["accuracy"] is not None]
     if rows and rows[0]["multilabel"] and any(row["auroc"] is not None for row in rows):
-        measured.sort(key=lambda row: (row["too_few"], 2.0 if row["auroc"] is None else row["auroc"]))
+        measured.sort(key=_place_of_label)
     else:
         measured.sort(key=lambda row: (row["too_few"], row["accuracy"]))
     return [row for row in rows if row["class"] == of] + [row for row in measured if row["class"] != of]
+
+
+def _place_of_label(row: Row) -> tuple[bool, int, float]:
+    held = row["test_count"] if row["test_groups"] is None else row["test_groups"]
+    return row["too_few"], -held if row["too_few"] else 0, 2.0 if row["auroc"] is None else row["auroc"]
 
 
 def mean_accuracy(rows: Sequence[Row]) -> float | None:
@@ -127,12 +135,14 @@ def _rarity(times: float | None, multilabel: bool) -> str:
     return f"{ratio(times)} negatives per positive" if multilabel else f"{ratio(times)}x rarer"
 
 
-def _threshold(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _threshold(run: Run, c: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
     at = known(row.get("threshold"))
     if at is None:
         return None
     values = {key: known(row.get(key)) for key in THRESHOLD_KEYS}
-    chosen_by = {"positives": int(row.get("positives", 0)), "few": bool(row.get("few", False))}
+    on = run.splits.get(str(row.get("chosen_on", "")))
+    groups = None if on is None or on.groups is None else int(class_groups(on)[c])
+    chosen_by = {"positives": int(row.get("positives", 0)), "groups": groups, "few": bool(row.get("few", False))}
     return {"threshold": at, **values, "chosen_on": str(row.get("chosen_on", "")), **chosen_by}
 
 

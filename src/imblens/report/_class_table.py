@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from imblens.base.archetypes import ARCHETYPES
-from imblens.base.wording import FEW, counted, interval, percent, share_with_interval
+from imblens.base.wording import FEW, counted, evidence, interval, percent, share_with_interval
 from imblens.report._errors import anchor as error_anchor
 from imblens.report._html import anchor
 
@@ -129,7 +129,7 @@ def _cells(row: Row, accuracy: str, measured: Mapping[str, Any]) -> dict[str, di
             "parts": [(kind, f"{share:.4f}") for kind, share in kinds],
             "sort": row["archetypes"].get("safe"),
         },
-        "Threshold": _threshold(row["threshold"]),
+        "Threshold": _threshold(row["threshold"], row["group"]),
         "Cause and treatment": {
             "text": row["cause"] or "–",
             "sub": row["evidence"],
@@ -227,11 +227,11 @@ def _area(auroc: float | None) -> str:
     return "–" if auroc is None else f"{auroc:.3f}"
 
 
-def _threshold(row: Mapping[str, Any] | None) -> dict[str, Any]:
+def _threshold(row: Mapping[str, Any] | None, group: str) -> dict[str, Any]:
     if row is None:
         return {"text": "–"}
     parts = [f"{name} {percent(row[name])}" for name in ("recall", "precision") if row[name] is not None]
     effect = "; " + ", ".join(parts) if parts else ""
     if row["few"]:
-        effect += f"; chosen by only {counted(row['positives'], 'positive')}"
+        effect += f"; chosen by only {evidence(row['positives'], row['groups'], 'positive', group)}"
     return {"text": f"{row['threshold']:.2f}", "sub": f"chosen on {row['chosen_on']}{effect}", "sort": row["threshold"]}

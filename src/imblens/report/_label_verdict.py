@@ -23,6 +23,11 @@ def ranked(rows: Sequence[Row]) -> bool:
     return any(row["auroc"] is not None for row in rows)
 
 
+def enough_positives(row: Row) -> str:
+    """What a label needs to be judged, in words: so many positives, or positives of so many groups."""
+    return f"{FEW} positives or more" if row["test_groups"] is None else f"positives of {FEW} {row['group']}s or more"
+
+
 def label_headline(rows: Sequence[Row]) -> str:
     """The operating point where it is at fault for all labels, else discrimination over all labels."""
     return operating_point(rows) or discrimination(rows)
@@ -56,7 +61,7 @@ def discrimination(rows: Sequence[Row]) -> str:
     over = enough or known
     which = "" if len(over) == len(rows) else f" of {len(rows)}"
     if enough and len(enough) < len(rows):
-        which += f" with {FEW} positives{' or groups of them' if rows[0]['test_groups'] is not None else ''} or more"
+        which += f" with {enough_positives(rows[0])}"
     text = (
         f"{counted(len(over), 'label')}{which}: mean AUROC {_mean(over, 'auroc'):.2f} (chance 0.5), mean average precision "
         f"{_mean(over, 'average_precision'):.2f} (chance {_mean(over, 'prevalence'):.2f})"
@@ -72,7 +77,7 @@ def label_evidence(run: Run, rows: Sequence[Row]) -> str:
     counts = [row["test_count"] for row in rows]
     enough = [row for row in rows if not row["too_few"]]
     groups = [row["test_groups"] for row in rows]
-    of = "" if None in groups else f" of {min(groups)} to {max(groups)} groups"
+    of = "" if None in groups else f" of {min(groups)} to {counted(max(groups), rows[0]['group'])}"
     few = [row["class"] for row in rows if row["too_few"]]
     text = f"Each label has {min(counts):,} to {max(counts):,} positive test instances{of}"
     if not few:
@@ -92,7 +97,9 @@ def label_outcomes(rows: Sequence[Row]) -> str:
     text = f"Ranking by the interval of the AUROC: {'; '.join(parts)}."
     flagged = len(of["weak"]) + len(of["below chance"])
     if flagged:
-        judged = f"all {enough} labels" if enough == len(rows) else f"all {enough} labels with enough positives"
+        judged = (
+            f"all {enough} labels" if enough == len(rows) else f"all {enough} labels with {enough_positives(rows[0])}"
+        )
         text += f" If {judged} were ranked well, about {BELOW_BY_CHANCE * enough:.1f} would be called weak by chance."
     return text
 
@@ -112,7 +119,7 @@ def label_sentence(row: Row) -> str:
         recall = share_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
         text += f"; at 0.5, sensitivity {recall} and specificity {percent(1 - row['false_positive_rate'])}"
     if row["too_few"]:
-        return f"{text} ({evidence(row['test_count'], row['test_groups'], 'positive')}, too few to tell)."
+        return f"{text} ({evidence(row['test_count'], row['test_groups'], 'positive', row['group'])}, too few to tell)."
     return f"{text}. Ranking: {row['ranking']}."
 
 

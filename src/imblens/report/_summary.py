@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from imblens.base.plain import plain
 from imblens.lenses import all_lenses, class_measures, lens_info
 from imblens.lenses.diagnosis import USUAL
@@ -14,6 +16,7 @@ from imblens.report._errors import rows as error_rows
 from imblens.report._html import heading
 from imblens.report._reproduction import audit_command, describe, digests, settings, used_versions
 from imblens.report._sentences import class_sentence, reason, statements
+from imblens.run import group_name
 
 UNJUDGED = "too few to tell"  # a cause whose advice is more instances, not what to try
 
@@ -28,7 +31,8 @@ def summary(audit: AuditFields) -> dict[str, Any]:
         A new mapping with the keys
 
         - `title`: data, network, loss and treatment in a few words; `task`: "multiclass" or "multilabel"; `of`: the class
-          of interest or None; `splits`: instances of each split; `n_classes`, `n_features`.
+          of interest or None; `splits`: instances of each split; `groups`: groups of each split, where known, and `group`: what
+          they are, in one word; `n_classes`, `n_features`.
         - `assumptions`: what was assumed or converted when the run was made, a sentence each. `class_order`: that the order
           of classes in labels and logits seems to disagree, "" where it does not; it is the first line of the verdict.
         - `verdict`: all lines of the verdict, in order. They are also given apart: `headline` (the class of interest, else
@@ -36,17 +40,20 @@ def summary(audit: AuditFields) -> dict[str, Any]:
           and what to try; "" where unknown), `statements` (on all classes), `next_worst`.
         - `mean_accuracy`: mean over the classes with test instances. `need_help`: classes whose 95% interval is below it,
           worst first; in multi-label runs those ranked weakly or below chance. `next_treatment`: the treatment to try
-          first; where no class has one, the advice for the worst class that has any. `order`: classes with a known
-          accuracy, the class of interest first, then worst first (labels by AUROC).
+          first; where no class has one, the advice for the worst class that has any; more test instances where no label can be
+          judged. `order`: classes with a known
+          accuracy, the class of interest first, then worst first (labels by AUROC; those with too few positives come last, most
+          positives first).
         - `class_table`: a mapping per class, in the order of the run: `class`, `multilabel`, `train_count`, `imbalance`,
-          `rarity` (text), `test_count`, `test_groups` (None where no groups are known), `too_few` (below 10 test
-          instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`, `false_positive_rate` and
-          `too_many_positives` (multi-label), `auroc`, `auroc_low`, `auroc_high`, `average_precision`, `prevalence`,
-          `ranking` ("good", "weak", "below chance", "undetermined"), `threshold` (None, or `threshold`, `recall`,
-          `precision`, intervals of both, `specificity`, `recall_at_half`, `chosen_on`, `positives` that chose it, `few`
-          below ten), `errors` (test errors), `errors_to` and `expected_errors_to` (None, or `class` and `share`),
-          `archetypes` (share of each), `cause`, `evidence`, `evidence_lens`, `treatment`, `command`, `sentence`, `reason`,
-          `measures` (name of a class measure -> value).
+          `rarity` (text), `test_count`, `test_groups` (None where no groups are known), `group` (what they are, in one
+          word), `too_few` (below 10 test instances or groups), `accuracy`, `accuracy_low`, `accuracy_high`, `needs_help`,
+          `false_positive_rate` and `too_many_positives` (multi-label), `auroc`, `auroc_low`, `auroc_high`,
+          `average_precision`, `prevalence`, `ranking` ("good", "weak", "below chance", "undetermined"), `threshold` (None,
+          or `threshold`, `recall`, `precision`, intervals of both, `specificity`, `recall_at_half`, `chosen_on`,
+          `positives` that chose it, `groups` of them (None where unknown), `few` below ten), `errors` (test errors),
+          `errors_to` and `expected_errors_to` (None, or `class` and `share`), `archetypes` (share of each), `cause`,
+          `evidence`, `evidence_lens`, `treatment`, `command`, `sentence`, `reason`, `measures` (name of a class measure ->
+          value).
         - `measures`: the class measures that lenses declare: name -> `lens`, `title`, `better` ("higher", "lower" or None).
         - `copies`: `count` of test instances that equal a training instance (None without a test split), and whether that
           is `notable`; `shared_patients`: patients in both training and test split.
@@ -86,6 +93,10 @@ def summary(audit: AuditFields) -> dict[str, Any]:
         "task": run.task,
         "of": audit.of,
         "splits": {name: len(split) for name, split in run.splits.items()},
+        "groups": {
+            name: len(np.unique(split.groups)) for name, split in run.splits.items() if split.groups is not None
+        },
+        "group": group_name(run),
         "n_classes": run.n_classes,
         "n_features": run.dim,
         **statements(run, lines, rows, audit.of),
@@ -128,9 +139,14 @@ def next_treatment(audit: AuditFields) -> str:
 
 
 def _first_treatment(task: str, order: list[dict[str, Any]], of: str | None) -> str:
-    """What is advised for the class of interest; else the first treatment, else the first advice in words, else the usual."""
+    """What is advised for the class of interest; else the first treatment, else the first advice in words, else the usual.
+
+    Where no label can be judged, no treatment can be either.
+    """
     if of is not None and order and order[0]["class"] == of and order[0]["treatment"]:
         return str(order[0]["treatment"])
+    if task == "multilabel" and order and all(row["cause"] == UNJUDGED for row in order):
+        return "more test instances that have the labels: none has enough to be judged by"
     named = [str(row["treatment"]) for row in order if row["command"]]
     worded = [f"{row['class']}: {row['treatment']}" for row in order if row["treatment"] and row["cause"] != UNJUDGED]
     return (named or worded or [USUAL[task]])[0]
