@@ -120,23 +120,26 @@ def test_a_gpu_is_used_for_large_searches_on_which_the_base_fits(monkeypatch: py
     assert gpu_for(*large) is None
 
 
-def test_a_gpu_that_fails_half_way_costs_time_only(
-    with_gpu: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def failing_after_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the GPU run out of memory after the first block of queries."""
     from imblens.run import _exact
 
-    features = clustered(2_500)
-    usual = neighbour_graph(features, 5)
-    with_gpu()
     real = _exact.candidates_on
 
     def failing(*given: Any) -> Any:
-        for number, found in enumerate(real(*given)):
-            if number == 1:
-                raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
-            yield found
+        yield next(real(*given))
+        raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
 
     monkeypatch.setattr(_exact, "candidates_on", failing)
+
+
+def test_a_gpu_that_fails_half_way_costs_time_only(
+    with_gpu: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = clustered(2_500)
+    usual = neighbour_graph(features, 5)
+    with_gpu()
+    failing_after_one_block(monkeypatch)
     told: list[str] = []
     found = neighbour_graph(features, 5, progress=told.append)
     assert told == [
@@ -167,19 +170,11 @@ def laid_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
 def test_what_a_gpu_leaves_is_searched_in_cells(
     with_gpu: Callable[[], list[int]], laid_out: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imblens.run import _exact
-
     features = clustered(2_500)
     usual = neighbour_graph(features, 5)
     with_gpu()
-    real = _exact.candidates_on
-
-    def failing(*given: Any) -> Any:
-        yield next(real(*given))
-        raise RuntimeError("CUDA out of memory")
-
     laid_out.clear()
-    monkeypatch.setattr(_exact, "candidates_on", failing)
+    failing_after_one_block(monkeypatch)
     found = neighbour_graph(features, 5)
     assert laid_out == [("float32", False), ("float32", True)]
     np.testing.assert_array_equal(found.indices, usual.indices)
