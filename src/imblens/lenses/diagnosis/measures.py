@@ -15,6 +15,7 @@ from imblens.lenses.class_accuracy.measure import class_accuracy
 from imblens.lenses.class_features.measure import class_features
 from imblens.lenses.colours import colours, standing_out
 from imblens.lenses.diagnosis import noise, regions
+from imblens.lenses.diagnosis.failing import failing
 from imblens.lenses.diagnosis.scores import in_canonical_order, per_class, pooled_scores
 from imblens.lenses.shortcuts import evidence, judged_by, relied_on, shortcuts
 from imblens.run import Run, Split, class_groups
@@ -209,7 +210,7 @@ def equal_error_rate(own: NDArray[np.floating[Any]], others: NDArray[np.floating
 def _uncovered(run: Run) -> Seen:
     found = regions.uncovered(run)
     shares = _usual_shares(run, found)
-    return {
+    alone = {
         label: (
             _region_strength(region, shares.median(label)) if region.absent else 0.0,
             f"{percent(region.share)} of its test instances lie where it has hardly any training instance "
@@ -217,6 +218,30 @@ def _uncovered(run: Run) -> Seen:
         )
         for label, region in found.items()
     }
+    return _stronger(alone, _failing(run, some=False))
+
+
+def _stronger(one: Seen, other: Seen) -> Seen:
+    """The stronger evidence for each class; the first where both are equal."""
+    return one | {label: seen for label, seen in other.items() if label not in one or seen[0] > one[label][0]}
+
+
+def _failing(run: Run, *, some: bool) -> Seen:
+    """Evidence that training has some, but few, or no instances where a class is misclassified."""
+    found = failing(run)
+    usual = Alike({label: region.excess for label, region in found.items()}, run.train.class_counts)
+    errors = _error_weight(run)
+    seen: Seen = {}
+    for label, region in found.items():
+        if not region.rare or (region.trained > 0) != some:
+            continue
+        excess = max(0.0, usual.median(label))
+        seen[label] = (
+            between(region.least, 0.02 + 2 * excess, 0.05 + 2 * excess) * errors[label],
+            f"{percent(region.share)} of its test instances lie where it is misclassified, and "
+            f"{percent(region.trained)} of its training instances (usual difference, {USUAL}: {percent(excess)}).",
+        )
+    return seen
 
 
 def _usual_shares(run: Run, found: Mapping[int, regions.Region]) -> Alike:
@@ -269,18 +294,16 @@ def _sub_concepts(run: Run) -> Seen:
     except NotApplicable:
         return found
     shares = _usual_shares(run, thin)
-    for label, region in thin.items():
-        if not region.thin:
-            continue
-        usual = shares.median(label)
-        strength = _region_strength(region, usual)
-        if label not in found or strength > found[label][0]:
-            found[label] = (
-                strength,
-                f"{percent(region.share)} of its test instances lie where training has few of it "
-                f"({USUAL}: {percent(usual)}){accuracy_text(region)}.",
-            )
-    return found
+    few = {
+        label: (
+            _region_strength(region, shares.median(label)),
+            f"{percent(region.share)} of its test instances lie where training has few of it "
+            f"({USUAL}: {percent(shares.median(label))}){accuracy_text(region)}.",
+        )
+        for label, region in thin.items()
+        if region.thin
+    }
+    return _stronger(_stronger(found, few), _failing(run, some=True))
 
 
 def _label_noise(run: Run) -> Seen:

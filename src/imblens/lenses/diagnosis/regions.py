@@ -95,9 +95,9 @@ def lone_region(train: Split, own: Rows, split: Split, rows: Rows, correct: NDAr
     rows = rows[:n]
     near = np.asarray(train.features[own], dtype=np.float64)
     test = np.asarray(split.features[rows], dtype=np.float64)
-    others = _others(nearest(np.concatenate([test, near[:n]]), test, NEIGHBOURS + 1)[0], NEIGHBOURS)
+    others = others_of(nearest(np.concatenate([test, near[:n]]), test, NEIGHBOURS + 1)[0], NEIGHBOURS)
     alone = (others >= n).sum(axis=1) <= ALONE
-    alone &= _of_several_groups(split, rows[alone])
+    alone &= of_several_groups(split, rows[alone])
     share = float(alone.mean())
     density, absent = _density(alone, test, near)
     thin = not absent and THIN * share * len(own) >= EXPECTED
@@ -109,7 +109,7 @@ def _density(alone: NDArray[np.bool_], test: NDArray[np.float64], near: NDArray[
     if not alone.any():
         return 1.0, False
     k = min(AROUND, len(test) - 1)
-    of_test = alone[_others(nearest(test, test, k + 1)[0], k)].mean(axis=1)
+    of_test = alone[others_of(nearest(test, test, k + 1)[0], k)].mean(axis=1)
     of_train = alone[nearest(test, near, k)[0]].mean(axis=1)
     for depth, limit in DEPTHS:
         inside = of_test >= depth
@@ -119,11 +119,12 @@ def _density(alone: NDArray[np.bool_], test: NDArray[np.float64], near: NDArray[
     return 1.0, False
 
 
-def _of_several_groups(split: Split, rows: NDArray[np.int64]) -> bool:
+def of_several_groups(split: Split, rows: NDArray[np.int64]) -> bool:
+    """Whether instances are of at least three groups, where groups are known."""
     return split.groups is None or len(np.unique(split.groups[rows])) >= FEWEST_GROUPS
 
 
-def _others(indices: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def others_of(indices: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """(n, k) the nearest others of the first n points, from their k + 1 nearest, among which each finds itself."""
     is_self = indices == np.arange(len(indices))[:, None]
     is_self[~is_self.any(axis=1), -1] = True
@@ -171,7 +172,7 @@ def _clusters(run: Run) -> dict[int, Region]:
         best = None
         tested = None if test is None else nearest(own, test, 5)[0]
         for inside, cut in _candidates(own, numbers):
-            if not _of_several_groups(run.train, trained[inside]):
+            if not of_several_groups(run.train, trained[inside]):
                 continue
             region = Region(float(inside.mean()), float(inside.mean()), np.nan, np.nan, cut=cut)
             if tested is not None:
@@ -198,7 +199,7 @@ def _candidates(own: NDArray[np.float64], numbers: tuple[int, ...]) -> list[tupl
         return []
     if centred.shape[1] > DIMENSIONS:
         centred = centred @ np.linalg.svd(centred, full_matrices=False)[2][:DIMENSIONS].T
-    links = _others(nearest(centred, centred, LINKS + 1)[0], LINKS)
+    links = others_of(nearest(centred, centred, LINKS + 1)[0], LINKS)
     found = []
     distinct = len(np.unique(centred, axis=0))
     for n_clusters in numbers:
