@@ -7,6 +7,7 @@ import pytest
 
 from imblens.lenses import diagnosis
 from imblens.lenses.diagnosis import noise, strengths
+from imblens.lenses.diagnosis.failing import failing
 from imblens.lenses.diagnosis.measures import MEASURES
 from imblens.lenses.diagnosis.noise import label_noise
 from imblens.lenses.diagnosis.regions import clusters, uncovered
@@ -165,3 +166,49 @@ def test_classes_that_a_network_has_memorised_are_compared_with_those_of_their_s
 def test_a_group_that_training_lacks_is_found_beside_memorised_classes() -> None:
     found = uncovered_strength(memorised(absent="of 700"))
     assert found.pop("of 700") == 0.5 and max(found.values()) == 0.0
+
+
+def scattered(kept: int, *, tested_alike: bool = False, groups: np.ndarray | None = None) -> Run:
+    """Six balanced classes; a fifth of the first one's test instances are scattered among the others, where the head errs.
+
+    Training has `kept` of such instances; with `tested_alike` the test split has only as many of a hundred.
+    """
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(6), 150)
+    tested = np.repeat(np.arange(6), 100)
+    centres = 5 * np.eye(6, 12)
+    train, test = (centres[own] + rng.normal(size=(len(own), 12)) for own in (labels, tested))
+    part = 4.5 * np.eye(12)[8] + 1.5 * centres[1:3].mean(axis=0)
+    n = kept if tested_alike else 20
+    train[:kept] = part + rng.normal(size=(kept, 12))
+    test[:n] = part + rng.normal(size=(n, 12))
+    logits = [np.asarray(values @ centres.T) for values in (train, test)]
+    return Run.from_arrays(
+        train=(train.astype(np.float32), labels, logits[0]),
+        test=(test.astype(np.float32), tested, logits[1]),
+        groups=None if groups is None else {"train": np.arange(900), "test": groups},
+    )
+
+
+@pytest.mark.parametrize("kept, cause", [(3, "sub_concepts"), (0, "uncovered_range")])
+def test_a_group_that_fails_and_is_rare_or_absent_in_training_is_the_cause(kept: int, cause: str) -> None:
+    run = scattered(kept)
+    one = failing(run)[0]
+    assert one.rare and one.share == pytest.approx(0.2, abs=0.05) and one.trained == pytest.approx(kept / 150, abs=0.02)
+    strength, evidence = MEASURES[cause](run)[0]
+    assert strength > 0.5 and ("misclassified" in evidence or not kept)
+    assert max(MEASURES[cause](run)[other][0] for other in range(1, 6) if other in MEASURES[cause](run)) < 0.25
+
+
+def test_a_group_that_fails_as_often_in_training_is_not_rare() -> None:
+    run = scattered(20, tested_alike=True)
+    one = failing(run)[0]
+    assert not one.rare and one.share > 0.1
+    assert "misclassified" not in MEASURES["sub_concepts"](run).get(0, (0.0, ""))[1]
+
+
+def test_a_group_of_two_patients_that_fails_is_not_a_region() -> None:
+    patients = np.arange(600)
+    patients[:20] = np.repeat([-1, -2], 10)
+    found = failing(scattered(3, groups=patients))
+    assert found[0].share == 0 and failing(scattered(3, groups=np.arange(600)))[0].share > 0.1

@@ -38,6 +38,9 @@ DRAWS, SEEDS = 20, (0, 1, 2)
 ADVISED_DRAWS = 5  # for which the advice is tried, with the first seed
 SIZE, LARGEST, IMBALANCE, TESTED = 20, 200, 2, 100
 RARE = 8  # images that are left of a class with few examples
+LEFT = (
+    0.2  # share of a sub-concept's training images that is left: a twenty-fifth of its class, a fifth in the test split
+)
 TRAINING: dict[str, Any] = {"arch": "smallnet", "epochs": 30, "batch_size": 64}
 COLLECTED = 40  # images, at most, that "collect" adds
 ELSEWHERE = 100_000  # added to a draw's seed for images that are in no split
@@ -123,13 +126,22 @@ def jobs(*, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
 
 
 def planted(cause: str, draw: int) -> ImageSet:
-    """Return shapes with one planted cause and little imbalance otherwise."""
+    """Return shapes with one planted cause and little imbalance otherwise.
+
+    A sub-concept that training has as often as the test split is classified correctly, so it is no cause of errors: it is
+    thinned in training.
+    """
     causes = () if cause == "few_examples" else (cause,)
     images = shapes(draw, imbalance=IMBALANCE, causes=causes, n_max=LARGEST, test_per_class=TESTED, size=SIZE)
-    if cause != "few_examples":
-        return images
     labels = images.train.labels
     keep = np.ones(len(labels), bool)
+    if cause == "sub_concepts":
+        kinds = images.planted[cause]["train"]
+        lesser = [row for row, one in enumerate(images.train.ids) if kinds.get(one) == "two bars"]
+        keep[lesser[round(LEFT * len(lesser)) :]] = False
+        return replace(images, train=images.train.subset(keep))
+    if cause != "few_examples":
+        return images
     for name in planted_classes(cause):
         keep[np.flatnonzero(labels == images.classes.index(name))[RARE:]] = False
     return replace(images, train=images.train.subset(keep))

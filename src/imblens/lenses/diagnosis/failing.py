@@ -12,7 +12,10 @@ from imblens.lenses.diagnosis.regions import FEWEST, MOST, MOST_COUNTED, of_seve
 from imblens.lenses.diagnosis.scores import held_out, in_canonical_order
 from imblens.run import Run, nearest
 
-NEIGHBOURS, LOST = 10, 3  # an instance lies in the region where 3 of its ten nearest held-out instances are misclassified
+NEIGHBOURS, LOST = (
+    10,
+    3,
+)  # an instance lies in the region where 3 of its ten nearest held-out instances are misclassified
 RARER = 0.3  # density of training instances there, relative to held-out ones, up to which training has few
 WIDTH = 1.96  # standard errors
 

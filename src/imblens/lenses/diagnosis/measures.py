@@ -227,13 +227,17 @@ def _stronger(one: Seen, other: Seen) -> Seen:
 
 
 def _failing(run: Run, *, some: bool) -> Seen:
-    """Evidence that training has some, but few, or no instances where a class is misclassified."""
-    found = failing(run)
+    """Evidence that training has some, but few, or no instances where a class is misclassified.
+
+    It has none, too, where most of these held-out instances lie where training has practically none.
+    """
+    found, alone = failing(run), regions.uncovered(run)
     usual = Alike({label: region.excess for label, region in found.items()}, run.train.class_counts)
     errors = _error_weight(run)
     seen: Seen = {}
     for label, region in found.items():
-        if not region.rare or (region.trained > 0) != some:
+        none = region.trained == 0 or (alone[label].absent and alone[label].share >= region.share / 2)
+        if not region.rare or none == some:
             continue
         excess = max(0.0, usual.median(label))
         seen[label] = (
