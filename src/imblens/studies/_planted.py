@@ -128,7 +128,7 @@ def jobs(*, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
 def planted(cause: str, draw: int) -> ImageSet:
     """Return shapes with one planted cause and little imbalance otherwise.
 
-    A sub-concept that training has as often as the test split is classified correctly, so it is no cause of errors: it is
+    A sub-concept that training has as often as the test split is classified correctly, so it causes no errors: it is
     thinned in training.
     """
     causes = () if cause == "few_examples" else (cause,)
