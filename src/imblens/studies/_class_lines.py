@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from imblens.charts import BLACK
+from imblens.studies._jobs import UNTREATED
 from imblens.studies._panels import (
     HIGH,
     NARROW,
@@ -23,7 +24,6 @@ from imblens.studies._panels import (
     varies,
 )
 
-UNTREATED = "none"
 NETWORK = "network"  # column: the options of a network that differ, such as its loss
 FLAT = 0.001  # a line whose values differ by less than this share of the largest is stated, not drawn
 

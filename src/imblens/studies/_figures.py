@@ -13,7 +13,8 @@ from imblens.base.registry import Registry
 from imblens.charts import ARCHETYPE_COLOURS, BLACK, BLUE, ORANGE, RED
 from imblens.lenses import CLASS_COLOURS
 from imblens.run import Run
-from imblens.studies._class_lines import UNTREATED, gap, weight_norm
+from imblens.studies._class_lines import gap, weight_norm
+from imblens.studies._jobs import UNTREATED
 from imblens.studies._panels import (
     HIGH,
     NAMED,

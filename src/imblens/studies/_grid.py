@@ -14,8 +14,9 @@ from imblens.base.toml import TOMLDecodeError, read_toml
 from imblens.errors import InputError, MissingError, did_you_mean, nearby
 from imblens.studies._data import Data
 from imblens.studies._figures import FIGURES
+from imblens.studies._jobs import UNTREATED
 from imblens.studies._measures import MEASURES
-from imblens.studies._networks import GIVEN, OVERSAMPLE, UNTREATED, Network, oversampling
+from imblens.studies._networks import GIVEN, OVERSAMPLE, Network, oversampling
 
 HERE = Path(__file__).parent
 OWN = "treatments"  # key of a network that has its own

@@ -17,6 +17,7 @@ from imblens.errors import ImblensError
 from imblens.studies._store import Store
 
 DETAILS = "details"
+UNTREATED = "none"  # treatment, over-sampler: the network as it is
 
 
 class Job(ABC):

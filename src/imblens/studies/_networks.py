@@ -14,13 +14,12 @@ from imblens.run import Run
 from imblens.studies._data import Data
 from imblens.studies._details import DETAILS
 from imblens.studies._jobs import DETAILS as KEPT
-from imblens.studies._jobs import Job
+from imblens.studies._jobs import UNTREATED, Job
 from imblens.studies._measures import measured
 from imblens.studies._store import Store
 from imblens.training import TrainingPlan
 from imblens.workflows import OVERSAMPLED, train_and_capture
 
-UNTREATED = "none"
 GIVEN = "as given"  # the cut of a set that a study with cuts does not thin
 OVERSAMPLE = "oversample"  # an option of a network that balances its training images before it is trained
 STRONG = {"resnet50": 0.04}  # share of activations that make a concept: LOOKING, section 4; 0.01 for maps of 28 x 28
