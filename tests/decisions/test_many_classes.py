@@ -8,8 +8,20 @@ import pytest
 
 from imblens import Decision
 from imblens.base import blocks
-from imblens.decisions import Unlabelled, _estimate, _measured, estimate, fit_calibration, fit_sets, gate
+from imblens.decisions import (
+    Unlabelled,
+    _estimate,
+    _measured,
+    adjusted_probabilities,
+    em_prior,
+    estimate,
+    fit_calibration,
+    fit_sets,
+    gate,
+)
 from imblens.decisions._calibration import calibration_draws
+from imblens.decisions._estimate_many import kept_logits, measures_of_many
+from imblens.decisions._expected import expected_measures
 from imblens.decisions._many_draws import many_calibration_draws
 from imblens.errors import ImblensWarning, InputError
 from imblens.run import LogitRows
@@ -117,6 +129,31 @@ def test_estimates_of_many_classes_hold_the_largest_confusions_of_each(run, monk
     short = pd.read_csv(tables / "confusion.csv")
     assert (short["class"] != short["predicted"]).all()
     assert short["share"].tolist() == pytest.approx(sorted(largest["share"])[:0:-1])
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_measures_in_blocks_are_those_of_adjusted_probabilities(kind, in_small_blocks):
+    rng = np.random.default_rng(0)
+    p, weights, mine = rng.dirichlet(np.ones(7), size=90).astype(kind), rng.random(90), rng.integers(1, 6, 90)
+    before, share = rng.dirichlet(np.ones(7), size=2)
+    q = adjusted_probabilities(p, before, share)
+    one = expected_measures(q, mine[:, None] == np.arange(7), weights, multilabel=False)
+    other, pairs = measures_of_many(p, mine, weights, share / before)
+    for name in ("recall", "precision", "share", "accuracy"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-6, nan_ok=True), name
+    assert len(pairs.of) > 20
+    assert other.confusion == pytest.approx(one.confusion[pairs.of, pairs.to], abs=1e-6)
+    again, _ = measures_of_many(p, mine, weights, share / before, pairs)
+    assert again.confusion == pytest.approx(other.confusion, abs=1e-12)
+    step = em_prior(p, before, weights=weights, steps=1, start=share)
+    assert step == pytest.approx(weights @ q / weights.sum(), abs=1e-6)
+
+
+def test_logits_that_are_read_often_are_kept_where_they_are_small(monkeypatch, in_small_blocks):
+    values = np.arange(60, dtype=np.float32).reshape(15, 4)
+    assert np.array_equal(kept_logits(Refusing(values)), values)
+    monkeypatch.setattr("imblens.decisions._estimate_many.KEPT", 239)
+    assert isinstance(kept_logits(Refusing(values)), LogitRows)
 
 
 def test_draws_of_many_classes_vary_as_those_of_few():

@@ -41,8 +41,11 @@ class Calibration:
     def __call__(self, logits: NDArray[Any]) -> Floats:
         """Return (n, C) probabilities of (n, C) logits."""
         z = np.asarray(logits, dtype=np.float64) / self.temperature + self.bias
-        if self.own is not None:
-            z += self.own * predicted(logits, self.multilabel)
+        if self.own is not None and self.multilabel:
+            z += self.own * predicted(logits, multilabel=True)
+        elif self.own is not None:
+            mine = np.argmax(logits, axis=1)
+            z[np.arange(len(z)), mine] += self.own[mine]
         return probabilities(z, self.multilabel)
 
 
@@ -66,10 +69,15 @@ def probabilities(logits: NDArray[Any], multilabel: bool) -> Floats:
         >>> probabilities(np.log([[3.0, 1.0]]), multilabel=False), probabilities(np.zeros((1, 1)), multilabel=True)
         (array([[0.75, 0.25]]), array([[0.5]]))
     """
-    from scipy.special import expit, softmax
+    from scipy.special import expit
 
     logits = np.asarray(logits, dtype=np.float64)
-    return np.asarray(expit(logits) if multilabel else softmax(logits, axis=1))
+    if multilabel:
+        return np.asarray(expit(logits))
+    found = logits - logits.max(axis=1, keepdims=True)
+    np.exp(found, out=found)
+    found /= found.sum(axis=1, keepdims=True)
+    return np.asarray(found)
 
 
 def fit_calibration(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed, share_with_interval
 from imblens.decisions._calibration import fit_calibration
 from imblens.decisions._estimate_data import FewClasses, ManyClasses, Source
-from imblens.decisions._estimate_many import MANY
+from imblens.decisions._estimate_many import MANY, kept_logits
 from imblens.decisions._expected import Measures, widened
 from imblens.decisions._held_out import held_out_split
 from imblens.decisions._labelled import Instances, as_instances, labelled_instances
@@ -32,6 +31,7 @@ Floats = NDArray[np.float64]
 DRAWS = 200
 LARGEST = 1_000  # confusions in the CSV of many classes
 MOST_DRAWN = 3000  # instances in one draw of the bootstrap; more would narrow intervals that depend on the labels
+TAILS = (0.025, 0.975)  # ends of a 95% interval
 LABEL_SHIFT = 0.01  # p-value of equal shares of predictions below which class shares are estimated
 
 
@@ -177,10 +177,11 @@ def estimate(
 def _source(run: Run, labels: Any | None, choose_on: str) -> Source:
     if labels is None:
         split, notes = held_out_split(run, choose_on)
-        given = Instances(split.features, split.logit_rows)
+        given = Instances(split.features, kept_logits(split.logit_rows))
         notes = [*notes, *_without_labels(run, split.labels)]
         return Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
     given, values = labelled_instances(run, labels)
+    given = given._replace(logits=kept_logits(given.logits))
     start = None
     if run.val is not None and run.val.has_logits and len(run.val):
         start = fit_calibration(run.val.logit_rows, run.val.labels, own=True)
@@ -283,10 +284,13 @@ class _Values(NamedTuple):
 
 
 def _ends(draws: list[Any]) -> tuple[Floats, Floats]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is never predicted is NaN in every draw
-        low, high = np.nanquantile(np.array(draws, dtype=np.float64), [0.025, 0.975], axis=0)
-    return low, high
+    drawn = np.array(draws, dtype=np.float64)
+    found = np.quantile(drawn, TAILS, axis=0)
+    missing = np.isnan(drawn)
+    partly = missing.any(axis=0) & ~missing.all(axis=0)  # a class that is not predicted in some draws
+    if partly.any():
+        found[:, partly] = np.nanquantile(drawn[:, partly], TAILS, axis=0)
+    return found[0], found[1]
 
 
 def _result(

@@ -11,7 +11,6 @@ from imblens.decisions._calibration import Calibration, calibration_draws, mean_
 from imblens.decisions._estimate_many import (
     SHOWN,
     Pairs,
-    adjusted,
     chances,
     measures_of_many,
 )
@@ -102,9 +101,9 @@ class ManyClasses:
 
     def measured(self, share: Floats | None) -> tuple[Measures, Any]:
         """As of `FewClasses`."""
-        change = adjusted(self.before, share)
-        found, self._pairs = measures_of_many(self._p, self._mine, np.ones(len(self._mine)), change)
-        return found, self._pairs
+        ratio = None if share is None else share / self.before
+        found, self._pairs = measures_of_many(self._p, self._mine, np.ones(len(self._mine)), ratio)
+        return found, (self._pairs.of, self._pairs.to)
 
     def calibrations(self, draws: int, rng: np.random.Generator) -> list[Calibration]:
         """As of `FewClasses`."""
@@ -115,8 +114,8 @@ class ManyClasses:
         q = chances(calibration, self._logits, rows)
         of = mean_probability(calibration, self._source.instances.logits)
         share = em_prior(q, of, weights=weights, steps=60, tolerance=1e-4, start=self._share)
-        change = adjusted(of, share if use_em else None)
-        return measures_of_many(q, self._mine[rows], weights, change, self._pairs)[0], share
+        ratio = share / of if use_em else None
+        return measures_of_many(q, self._mine[rows], weights, ratio, self._pairs)[0], share
 
     def black_box(self, rows: Any, weights: Floats | None, rng: np.random.Generator | None) -> Floats:
         """Unknown: it solves a system of C x C."""

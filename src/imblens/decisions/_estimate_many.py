@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +14,6 @@ from numpy.typing import NDArray
 from imblens.base.arrays import divide
 from imblens.decisions._calibration import Calibration
 from imblens.decisions._expected import Measures
-from imblens.decisions._priors import adjusted_probabilities
 from imblens.run import AT_ONCE, LogitRows, Spool, in_blocks
 
 Floats = NDArray[np.float64]
@@ -19,13 +21,25 @@ Integers = NDArray[np.int64]
 MANY = 200  # classes above which estimates are made here
 SHOWN = 0.001  # share of a class from which a pair of classes is in the table of confusions
 STRONGEST = 20  # such pairs of a class
+KEPT = 2**30  # bytes of logits up to which they are kept
 
 
-class Pairs(NamedTuple):
+@dataclass(frozen=True)
+class Pairs:
     """Pairs of classes, true and predicted, (P,) each."""
 
     of: Integers
     to: Integers
+
+    @cached_property
+    def _by_prediction(self) -> tuple[Integers, Integers]:
+        order = np.argsort(self.to, kind="stable")
+        return order, self.to[order]
+
+    def of_prediction(self, k: int) -> Integers:
+        """Positions of the pairs that are predicted as `k`."""
+        order, to = self._by_prediction
+        return order[slice(*np.searchsorted(to, [k, k + 1]))]
 
 
 def chances(
@@ -55,8 +69,18 @@ def chances_of(calibration: Calibration, logits: NDArray[Any] | LogitRows, rows:
     return chances(calibration, logits, rows, mapped=True)
 
 
+def kept_logits(logits: NDArray[Any] | LogitRows) -> NDArray[Any] | LogitRows:
+    """Logits that are read hundreds of times: computed once, up to 1 GiB, into a file that is mapped."""
+    if not isinstance(logits, LogitRows) or 4 * logits.shape[0] * logits.shape[1] > KEPT:
+        return logits
+    found = Spool(*logits.shape, what="logits of the labelled instances need")
+    for block in in_blocks(*logits.shape):
+        found.append(logits[block])
+    return found.matrix()
+
+
 def measures_of_many(
-    p: NDArray[Any], mine: Integers, weights: Floats, change: Callable[[Floats], Floats], pairs: Pairs | None = None
+    p: NDArray[Any], mine: Integers, weights: Floats, ratio: Floats | None, pairs: Pairs | None = None
 ) -> tuple[Measures, Pairs]:
     """Expected measures as `expected_measures` gives, whose confusion is that of pairs of classes.
 
@@ -64,39 +88,47 @@ def measures_of_many(
         p: (n, C) chances of the true classes.
         mine: (n,) predictions.
         weights: (n,).
-        change: what is done to each block of p first.
+        ratio: (C,) new over old class shares, for which p is adjusted first; None leaves p as it is.
         pairs: those wanted; by default every class with itself and its 20 largest others with at least 0.1% of it.
     """
     n_classes = p.shape[1]
-    size, hit = np.zeros(n_classes), np.zeros(n_classes)
     order = np.argsort(mine, kind="stable")
+    factors = np.ones(n_classes) if ratio is None else ratio
 
-    def weighted(rows: Integers) -> Floats:
-        return weights[rows, None] * change(np.asarray(p[rows], dtype=np.float64))
+    def sums(pairs: Pairs | None) -> tuple[Floats, Floats, Floats]:
+        """Sums of p by class, those of predictions, and those of pairs."""
+        size, hit, joint = np.zeros(n_classes), np.zeros(n_classes), np.zeros(0 if pairs is None else len(pairs.of))
+        for rows, of_rows, values in blocks():
+            size += of_rows @ values
+            hit += np.bincount(mine[rows], of_rows * values[np.arange(len(rows)), mine[rows]], n_classes)
+            if pairs is not None:
+                for low, high in _runs(mine[rows]):
+                    wanted = pairs.of_prediction(mine[rows[low]])
+                    joint[wanted] += of_rows[low:high] @ values[low:high, pairs.of[wanted]]
+        return factors * size, factors * hit, joint if pairs is None else factors[pairs.of] * joint
 
-    for block in in_blocks(len(mine), n_classes):
-        rows = order[block]
-        of_rows = weighted(rows)
-        size += of_rows.sum(axis=0)
-        hit += np.bincount(mine[rows], of_rows[np.arange(len(rows)), mine[rows]], n_classes)
-    predicted, begins = np.unique(mine[order], return_index=True)
-    ends = np.append(begins[1:], len(mine))
+    def blocks() -> Iterator[tuple[Integers, Floats, Floats]]:
+        """Rows in the order of their predictions, their weights over the sum of adjusted p, and their p."""
+        for block in in_blocks(len(mine), n_classes):
+            rows = order[block]
+            values = np.asarray(p[rows], dtype=np.float64)
+            yield rows, weights[rows] if ratio is None else weights[rows] / (values @ factors), values
 
-    def column(low: int, high: int) -> Floats:
-        """(C,) chances of the instances that are predicted as one class, summed."""
-        rows = order[low:high]
-        return np.sum([weighted(rows[block]).sum(axis=0) for block in in_blocks(len(rows), n_classes)], axis=0)
+    def columns() -> Iterator[tuple[int, Floats]]:
+        """Each predicted class, and the (C,) chances of the instances that are predicted as it, summed."""
+        before, column = -1, np.zeros(n_classes)
+        for rows, of_rows, values in blocks():
+            for low, high in _runs(mine[rows]):
+                if mine[rows[low]] != before:
+                    if before >= 0:
+                        yield before, factors * column
+                    before, column = int(mine[rows[low]]), np.zeros(n_classes)
+                column = column + of_rows[low:high] @ values[low:high]
+        yield before, factors * column
 
     if pairs is None:
-        pairs = _notable(((k, column(low, high)) for k, low, high in zip(predicted, begins, ends, strict=True)), size)
-    joint = np.zeros(len(pairs.of))
-    by_column = np.argsort(pairs.to, kind="stable")
-    place = np.searchsorted(pairs.to[by_column], predicted, side="left")
-    after = np.searchsorted(pairs.to[by_column], predicted, side="right")
-    for low, high, first, last in zip(begins, ends, place, after, strict=True):
-        if first < last:
-            wanted = by_column[first:last]
-            joint[wanted] = column(low, high)[pairs.of[wanted]]
+        pairs = _notable(columns(), sums(None)[0])
+    size, hit, joint = sums(pairs)
     chosen, total = np.bincount(mine, weights, n_classes), weights.sum()
     measures = Measures(
         divide(hit, size),
@@ -107,6 +139,11 @@ def measures_of_many(
         float(hit.sum() / total),
     )
     return measures, pairs
+
+
+def _runs(values: Integers) -> Iterator[tuple[int, int]]:
+    """Where runs of equal values begin and end."""
+    return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)])
 
 
 def _notable(columns: Iterable[tuple[int, Floats]], size: Floats) -> Pairs:
@@ -134,10 +171,3 @@ def _strongest(parts: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[Any]]:
     place = np.arange(len(of)) - np.searchsorted(of[order], of[order], side="left")  # within its class
     chosen = order[place < STRONGEST]
     return [of[chosen], to[chosen], share[chosen]]
-
-
-def adjusted(before: Floats, share: Floats | None) -> Callable[[Floats], Floats]:
-    """What turns probabilities for the shares `before` into those for `share`; None leaves them."""
-    if share is None:
-        return lambda p: p
-    return lambda p: adjusted_probabilities(p, before, share)

@@ -39,6 +39,20 @@ def adjusted_probabilities(
     return weighted / weighted.sum(axis=1, keepdims=True)
 
 
+def adjusted_sums(probability: NDArray[Any], ratio: Floats, weights: Floats) -> Floats:
+    """(C,) weighted sums over instances of (n, C) single-label probabilities adjusted by the `ratio` (C,) of class shares.
+
+    They are two products with a vector; adjusted probabilities are not made.
+
+    Example:
+        >>> adjusted_sums(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([2.0, 1.0]), np.ones(2)).round(3)
+        array([1., 1.])
+    """
+    factors = ratio.astype(probability.dtype)
+    of_rows = weights / np.maximum(probability @ factors, np.finfo(factors.dtype).tiny)
+    return np.asarray(ratio * (of_rows.astype(probability.dtype) @ probability), dtype=np.float64)
+
+
 def em_prior(
     probability: NDArray[Any],
     prior: NDArray[Any],
@@ -85,14 +99,13 @@ def em_prior(
         )
     shares = prior if start is None else np.maximum(start, 1e-300)
     blocks = list(in_blocks(*np.shape(probability)))
+    w = np.ones(len(probability)) if weights is None else np.asarray(weights, dtype=np.float64)
     for _ in range(steps):
-        if len(blocks) == 1:
-            new = adjusted_probabilities(probability, prior, shares, multilabel=multilabel)
-            found = np.average(new, axis=0, weights=weights)
+        if multilabel:
+            sums = [w[b] @ adjusted_probabilities(probability[b], prior, shares, multilabel=True) for b in blocks]
         else:
-            w = np.ones(len(probability)) if weights is None else weights
-            sums = [w[b] @ adjusted_probabilities(probability[b], prior, shares, multilabel=multilabel) for b in blocks]
-            found = np.sum(sums, axis=0) / w.sum()
+            sums = [adjusted_sums(np.asarray(probability[b]), shares / prior, w[b]) for b in blocks]
+        found = np.sum(sums, axis=0) / w.sum()
         found = (found + strength * prior) / (1 + strength)
         done = np.abs(found - shares).max() < tolerance
         shares = found
