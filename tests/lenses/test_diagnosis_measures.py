@@ -210,5 +210,21 @@ def test_a_group_that_fails_as_often_in_training_is_not_rare() -> None:
 def test_a_group_of_two_patients_that_fails_is_not_a_region() -> None:
     patients = np.arange(600)
     patients[:20] = np.repeat([-1, -2], 10)
+    patients[20:100] = np.arange(80) + 1000
     found = failing(scattered(3, groups=patients))
     assert found[0].share == 0 and failing(scattered(3, groups=np.arange(600)))[0].share > 0.1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_memorised_classes_without_a_reference_have_no_region_that_fails(n_classes: int) -> None:
+    rng = np.random.default_rng(3)
+    labels, tested = np.repeat(np.arange(n_classes), 200), np.repeat(np.arange(n_classes), 100)
+    centres = 2 * np.eye(n_classes, 8)
+    train = centres[labels] + 0.5 * rng.normal(size=(len(labels), 8))
+    test = centres[tested] + rng.normal(size=(len(tested), 8))
+    run = Run.from_arrays(
+        train=(train.astype(np.float32), labels, train @ centres.T),
+        test=(test.astype(np.float32), tested, test @ centres.T),
+    )
+    assert not failing(run)
+    assert "misclassified" not in "".join(seen[1] for seen in MEASURES["uncovered_range"](run).values())

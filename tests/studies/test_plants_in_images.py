@@ -107,24 +107,47 @@ def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -
     own = {"data": "made", "together": "frame", "seed": 0, "place": 0, "planted": "shortcut", "plant": "frame"}
     seen = {"class": "a", "train": 9, "second": "", "near_tie": False, "accuracy": 0.5, "unplanted": 4, "named": 1}
     rows = [{**own, **seen, "remedy": "none", "first": first} for first in ("shortcut", "shortcut_colours", "overlap")]
-    rows += [{**own, "remedy": "advised", "cause": "shortcut", "did": "vary", "lift": lift} for lift in (0.2, 0.4)]
+    for seed, lift in enumerate((0.2, 0.4)):
+        mine = {**own, "seed": seed, "class": "a", "first": "shortcut", "others": 0.0}
+        rows.append({**mine, "remedy": "advised", "did": "vary", "lift": lift})
+        rows.append({**mine, "remedy": "another", "did": "best", "lift": 0.1})
+    rows.append({**own, "seed": 2, "class": "a", "first": "shortcut", "remedy": "advised", "did": "vary", "lift": 0.9})
     found = _planted_images.tables(pd.DataFrame(rows))
     assert found["study"].loc[0, ["shortcut", "overlap", "classes"]].tolist() == [2, 1, 3]
     alarms = found["false_alarms"].set_index("cause")
     assert alarms.loc["any", "named_of"] == 12 and alarms.loc["any", "named"] == 0.25
-    assert found["advice"].set_index(["diagnosed", "remedy"]).loc[
-        ("shortcut", "advised"), "mean_lift"
-    ] == pytest.approx(0.3)
+    lifts = found["advice"].set_index(["diagnosed", "remedy"])["mean_lift"]
+    assert lifts["shortcut"].round(3).to_dict() == {"advised": 0.3, "another": 0.1, "difference": 0.2}  # pairs only
+    assert found["remedies"]["trials"].tolist() == [3, 2]
     assert "Right first cause" in _planted_images.shown(found)
 
 
 def test_remedies_are_those_that_the_column_treatment_advises() -> None:
     for cause in CAUSES:
-        assert _planted_images._remedy(cause.treatment, "advised", 0) in _planted_images.REMEDIES
-        other = _planted_images._remedy(cause.treatment, "another", 0)
-        assert other != _planted_images._remedy(cause.treatment, "advised", 0)
-    assert _planted_images._remedy(NO_HEAD, "advised", 0) == "collect"
-    assert _planted_images._remedy("", "advised", 0) == _planted_images._remedy("", "another", 0) == ""
+        assert _planted_images._advised(cause.treatment) in (*_planted_images.ON_DATA, "best")
+    assert _planted_images._advised(NO_HEAD) == "collect" and _planted_images._advised("") == ""
+
+
+def test_another_remedy_is_of_another_kind_and_one_that_changes_something() -> None:
+    labels = [f"network {i}" for i in range(20)]
+    drawn = {_planted_images._another("best", ["collect", "vary"], label) for label in labels}
+    assert drawn == {"collect", "vary"}
+    assert {_planted_images._another("collect", ["collect", "drop suspects"], label) for label in labels} == {
+        "best",
+        "drop suspects",
+    }
+    assert _planted_images._another("refit", [], "network") == ""
+    assert _planted_images._another("vary", ["vary"], "network") == "best"
+
+
+def test_what_changes_nothing_for_a_class_is_not_possible(images: ImageSet) -> None:
+    found = planted_images(images, ("frame", "few"), (TRAIN, TEST), 0)
+    (framed,), (few,) = found.planted["frame"], found.planted["few"]
+    ids = {str(one) for one in found.image_set("made").train.ids}
+    other = next(name for name in found.arrays.classes if name not in (framed, few))
+    assert found.possible(framed, set()) == ["vary"] and found.possible(framed, ids) == ["drop suspects", "vary"]
+    assert found.possible(few, set()) == ["collect"]
+    assert found.possible(other, set()) == [] and found.possible(other, ids) == ["drop suspects"]
 
 
 def test_a_head_is_treated_without_the_images_on_which_it_is_judged() -> None:
@@ -151,4 +174,4 @@ def test_accuracy_is_that_of_the_class_on_images_without_planted_marks() -> None
     run = Run.from_arrays(
         train=(marked, labels), test=(marked, labels), val=(plain, labels), head=(weight, np.zeros(2))
     )
-    assert [_planted_images._accuracy(run, name) for name in run.classes] == [0.5, 0.75]
+    assert [_planted_images._accuracy(run, name) for name in run.classes] == [(0.5, 0.75), (0.75, 0.5)]

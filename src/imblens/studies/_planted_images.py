@@ -8,7 +8,7 @@ comparison another one.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from imblens.run import Run
 from imblens.studies import _planted_arrays as stored
 from imblens.studies._jobs import Job
 from imblens.studies._networks import treated
-from imblens.studies._planted import advice
 from imblens.studies._plants_in_images import IN_IMAGES, TOGETHER, Images, planted_images
 from imblens.studies._store import Store
 from imblens.studies._tables import plain_markdown
@@ -119,46 +118,52 @@ class PlantedImages(Job):
         first = table.groupby("class", sort=False).head(1).set_index("class")
         first["treatment"] = first["treatment"].where(~first["cause"].isin(stored.BLANK), "")
         names = {key["plant"]: images.planted[key["plant"]][0] for key in keys}
-        did = {
-            plant: _remedy(str(first.loc[name, "treatment"]), keys[0]["remedy"], self.seed)
-            for plant, name in names.items()
-        }
+        suspects = set(label_suspects(run).tables["label_suspects"]["id"])
+        did = {}
+        for plant, name in names.items():
+            did[plant] = _advised(str(first.loc[name, "treatment"]))
+            if keys[0]["remedy"] == "another" and did[plant]:
+                possible = images.possible(name, suspects)
+                did[plant] = _another(did[plant], possible, f"{self.label}: {plant}")
         on_data = {names[plant]: remedy for plant, remedy in did.items() if remedy in ON_DATA}
         again: Run | None = None
         if on_data:
-            suspects = set(label_suspects(run).tables["label_suspects"]["id"])
             changed = images.remedied(self.data, on_data, suspects)
             ids = zlib.crc32("\n".join(map(str, changed.train.ids)).encode())
             again = self._fitted(store, changed, images.plain_tests(), f"{sorted(on_data.items())}, images {ids:08x}")
         for key in keys:
             name, remedy = names[key["plant"]], did[key["plant"]]
-            values: dict[str, Any] = {"cause": str(first.loc[name, "cause"]), "did": remedy}
+            values: dict[str, Any] = {"class": name, "first": str(first.loc[name, "cause"]), "did": remedy}
             if not remedy:
-                yield key, {**values, "failed": "nothing is advised"}
+                yield key, {**values, "failed": "nothing is advised, or nothing else would change anything"}
                 continue
             if remedy == "collect" and not len(images.left_out.get(name, ())):
                 yield key, {**values, "failed": "the plant left no image out that could be collected"}
                 continue
             after = again if remedy in ON_DATA else _with_treated_head(run, remedy, self.seed)
             assert after is not None
-            low, high = (_accuracy(one, name) for one in (run, after))
-            yield key, {**values, "before": low, "after": high, "lift": round(high - low, 4)}
+            (low, others), (high, others_now) = (_accuracy(one, name) for one in (run, after))
+            lifts = {"lift": round(high - low, 4), "others": round(others_now - others, 4)}
+            yield key, {**values, "before": low, "after": high, **lifts}
 
 
 # first word of what the diagnosis advises -> what is done in the images; other advice is a treatment of the head
 IN_WORDS = {"collect": "collect", "more": "collect", "check": "drop suspects", "vary": "vary"}
 ON_DATA = tuple(dict.fromkeys(IN_WORDS.values()))
-REMEDIES = sorted({*ON_DATA, *stored.HEADS})
+HEAD = "best"  # the rival of what changes images
 
 
-def _remedy(treatment: str, which: str, seed: int) -> str:
-    """Return the remedy that the column `treatment` advises, or one at random among the others; "" where it advises none."""
+def _advised(treatment: str) -> str:
+    """Return the remedy that the column `treatment` advises; "" where it advises none."""
     own = IN_WORDS.get(treatment.split(" ")[0], treatment)
-    if own not in REMEDIES:
-        return ""
-    if which == "advised":
-        return own
-    return str(np.random.default_rng([seed, len(treatment)]).choice([one for one in REMEDIES if one != own]))
+    return own if own in (*ON_DATA, *stored.HEADS) else ""
+
+
+def _another(advised: str, possible: Collection[str], label: str) -> str:
+    """Return a remedy of another kind, at random among those that change something for the class; "" without one."""
+    rivals = [one for one in ON_DATA if one in possible] + [HEAD]
+    rivals = [one for one in rivals if one != advised and (one != HEAD or advised not in stored.HEADS)]
+    return str(np.random.default_rng(zlib.crc32(label.encode())).choice(rivals)) if rivals else ""
 
 
 def _with_treated_head(run: Run, remedy: str, seed: int) -> Run:
@@ -168,10 +173,13 @@ def _with_treated_head(run: Run, remedy: str, seed: int) -> Run:
     return run.with_head(head)
 
 
-def _accuracy(run: Run, name: str) -> float:
-    """Accuracy of a class on test images without planted marks."""
+def _accuracy(run: Run, name: str) -> tuple[float, float]:
+    """Accuracy of a class on test images without planted marks, and the mean of the other classes."""
     assert run.val is not None
-    return float(run.val.correct[run.val.labels == run.classes.index(name)].mean())
+    correct, labels = np.asarray(run.val.correct), run.val.labels
+    own = run.classes.index(name)
+    found = {label: float(correct[labels == label].mean()) for label in np.unique(labels).tolist()}
+    return found.pop(own), float(np.mean(list(found.values())))
 
 
 def jobs(data: Mapping[str, str], *, quick: bool, seeds: Sequence[int] | None) -> list[Job]:
@@ -212,8 +220,17 @@ def tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     found |= stored.misses(planted, "data", "together", "seed")
     tried = results[results["remedy"] != "none"]
     if "lift" in tried and tried["lift"].notna().any():
-        found["advice"] = advice(tried.dropna(subset=["lift"]))
+        network = tried["data"] + ", " + tried["together"] + ", " + tried["seed"].astype(str)
+        found["advice"] = stored.advice(tried.assign(network=network).dropna(subset=["lift"]))
+        found["remedies"] = remedies(tried.dropna(subset=["lift"]))
     return found
+
+
+def remedies(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return what was done, how often, and the mean change of the class: by first cause, advised or another."""
+    groups = tried.groupby(["first", "remedy", "did"], sort=True)["lift"]
+    found = groups.agg(trials="size", mean_lift="mean").reset_index()
+    return found.rename(columns={"first": "diagnosed"})
 
 
 def shown(found: Mapping[str, pd.DataFrame]) -> str:
@@ -232,8 +249,11 @@ def shown(found: Mapping[str, pd.DataFrame]) -> str:
     ]
     if "advice" in found:
         parts += [
-            "Accuracy of the class on test images without what was planted in them, after the advised remedy and after "
-            "another one:",
+            "Change of the class's accuracy on test images without what was planted in them, after the advised remedy and "
+            "after one of another kind that changes something for the class; only classes with both. others: mean change of "
+            "the other classes. Intervals are over classes of networks, which are taken to be independent.",
             plain_markdown(found["advice"]),
+            "What was done, in all trials:",
+            plain_markdown(found["remedies"]),
         ]
     return "\n\n".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from zlib import crc32
 
@@ -98,6 +98,19 @@ class Images:
     def _tests(self, pixels: Pixels) -> ImageSplit:
         assert self.arrays.test_index is not None
         return _split(pixels, self.arrays.test_index, self.arrays.test_labels, "test")
+
+    def possible(self, class_name: str, suspects: Collection[str]) -> list[str]:
+        """Return the remedies of `remedied` that change anything for a class."""
+        assert self.arrays.index is not None
+        own = np.flatnonzero(self.arrays.train_labels == self.arrays.classes.index(class_name))
+        ids = self.image_set("").train.ids
+        half = self.arrays.index[own[::2]]
+        changes = {
+            "collect": len(self.left_out.get(class_name, ())) > 0,
+            "drop suspects": any(str(ids[row]) in suspects for row in own),
+            "vary": not np.array_equal(self.train[half], self.plain[half]),
+        }
+        return [remedy for remedy, changed in changes.items() if changed]
 
     def remedied(self, name: str, remedies: dict[str, str], suspects: set[str]) -> ImageSet:
         """Return the set with a remedy for some classes.
