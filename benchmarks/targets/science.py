@@ -32,9 +32,7 @@ def diagnosis(files: Sequence[Path], seeds: Sequence[int] = SEEDS) -> Iterator[R
         tables = run_study(find_study("diagnosis", arrays=files, seeds=seeds), folder).tables
     what, alarms = f"diagnosis, causes planted in features of {named(files)}", tables["false_alarms"]
     yield from _causes(what, tables["study"])
-    any_cause = alarms.set_index("cause").loc["any"]
-    share, bounds = float(any_cause["harmless"]), f"{any_cause['harmless_low']:.2f} to {any_cause['harmless_high']:.2f}"
-    yield Row(f"{what}: named and harmless", f"<= {HARMLESS:g}", f"{share:.2f}", bounds, share <= HARMLESS)
+    yield _harmless(what, alarms)
 
 
 def in_images(data: Mapping[str, str], seeds: Sequence[int] = SEEDS) -> Iterator[Row]:
@@ -43,7 +41,16 @@ def in_images(data: Mapping[str, str], seeds: Sequence[int] = SEEDS) -> Iterator
 
     with tempfile.TemporaryDirectory() as folder:
         tables = run_study(find_study("diagnosis", data=data, quick=True, seeds=seeds), folder).tables
-    yield from _causes(f"diagnosis, causes planted in images of {', '.join(data)}", tables["study"])
+    what = f"diagnosis, causes planted in images of {', '.join(data)}"
+    yield from _causes(what, tables["study"])
+    yield _harmless(what, tables["false_alarms"])
+
+
+def _harmless(what: str, alarms: pd.DataFrame) -> Row:
+    """The share of unplanted classes with a named cause that harms nothing."""
+    any_cause = alarms.set_index("cause").loc["any"]
+    share, bounds = float(any_cause["harmless"]), f"{any_cause['harmless_low']:.2f} to {any_cause['harmless_high']:.2f}"
+    return Row(f"{what}: named and harmless", f"<= {HARMLESS:g}", f"{share:.2f}", bounds, share <= HARMLESS)
 
 
 def _causes(what: str, causes: pd.DataFrame) -> Iterator[Row]:

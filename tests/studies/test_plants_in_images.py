@@ -105,7 +105,16 @@ def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -
     import pandas as pd
 
     own = {"data": "made", "together": "frame", "seed": 0, "place": 0, "planted": "shortcut", "plant": "frame"}
-    seen = {"class": "a", "train": 9, "second": "", "near_tie": False, "accuracy": 0.5, "unplanted": 4, "named": 1}
+    seen = {
+        "class": "a",
+        "train": 9,
+        "second": "",
+        "near_tie": False,
+        "accuracy": 0.5,
+        "unplanted": 4,
+        "named": 1,
+        "harmless": 0,
+    }
     rows = [{**own, **seen, "remedy": "none", "first": first} for first in ("shortcut", "shortcut_colours", "overlap")]
     for seed, lift in enumerate((0.2, 0.4)):
         mine = {**own, "seed": seed, "class": "a", "first": "shortcut", "others": 0.0}
@@ -116,6 +125,7 @@ def test_jobs_cover_every_plant_alone_and_together_and_the_tables_count_them() -
     assert found["study"].loc[0, ["shortcut", "overlap", "classes"]].tolist() == [2, 1, 3]
     alarms = found["false_alarms"].set_index("cause")
     assert alarms.loc["any", "named_of"] == 12 and alarms.loc["any", "named"] == 0.25
+    assert alarms.loc["any", "harmless_of"] == 12 and alarms.loc["any", "harmless"] == 0
     lifts = found["advice"].set_index(["diagnosed", "remedy"])["mean_lift"]
     assert lifts["shortcut"].round(3).to_dict() == {"advised": 0.3, "another": 0.1, "difference": 0.2}  # pairs only
     assert found["remedies"]["trials"].tolist() == [3, 2]
@@ -148,6 +158,30 @@ def test_what_changes_nothing_for_a_class_is_not_possible(images: ImageSet) -> N
     assert found.possible(framed, set()) == ["vary"] and found.possible(framed, ids) == ["drop suspects", "vary"]
     assert found.possible(few, set()) == ["collect"]
     assert found.possible(other, set()) == [] and found.possible(other, ids) == ["drop suspects"]
+
+
+def test_a_named_cause_is_harmless_where_removing_it_gains_nothing() -> None:
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 40)
+    features = 6 * np.eye(3)[labels] + rng.normal(size=(120, 3))
+    logits = features.copy()
+    logits[:20, 1] += (
+        12  # half of the first class is predicted as the second by the network, though features separate both
+    )
+    run = Run.from_arrays(train=(features, labels, features), test=(features, labels, logits), classes=list("abc"))
+    rows = [
+        ("a", "overlap", "it overlaps with b: wherever the boundary between the two is drawn"),
+        ("b", "overlap", "it overlaps with a: wherever the boundary between the two is drawn"),
+        ("b", "label_noise", "about 5%"),
+        ("c", "few_examples", "it has 40 training instances"),
+        ("c", "none found", ""),
+    ]
+    table = pd.DataFrame(rows, columns=["class", "cause", "evidence"])
+    found = _planted_images._harmless(run, table, 0)
+    wanted = {"harmless_overlap": 1, "harmless_label_noise": 1, "harmless_few_examples": 1, "harmless": 2}
+    assert {key: found[key] for key in wanted} == wanted
 
 
 def test_a_head_is_treated_without_the_images_on_which_it_is_judged() -> None:

@@ -155,7 +155,7 @@ def unplanted(others: pd.DataFrame) -> dict[str, Any]:
     return found | {f"named_{cause}": int(names.get(cause, 0)) for cause in (*CAUSES, *OTHER_CAUSES)}
 
 
-def harmless(arrays: Arrays, run: Run, table: pd.DataFrame, seed: int) -> dict[str, int]:
+def harmless(arrays: Arrays, run: Run, table: pd.DataFrame, seed: int, predicted: Run | None = None) -> dict[str, int]:
     """Count, for each cause, the classes that it is named for without harm: removing it gains less than 5 points.
 
     Nothing is planted. What is named is removed by means that the diagnosis does not have:
@@ -164,6 +164,13 @@ def harmless(arrays: Arrays, run: Run, table: pd.DataFrame, seed: int) -> dict[s
       training, the head is trained again, and the gain is that in accuracy of the other half;
     - overlap: test instances that are predicted as the named class count as correct;
     - wrong labels: no label was changed, so they always count as harmless.
+
+    Args:
+        arrays: features.
+        run: with a head fitted to them as `Arrays.fitted` does.
+        table: rows of the diagnosis for unplanted classes.
+        seed: decides the halves.
+        predicted: run of the network itself, where the head was fitted again: its confusions count.
     """
     counts = dict.fromkeys((*CAUSES, *OTHER_CAUSES), 0)
     any_cause: set[str] = set()
@@ -173,7 +180,7 @@ def harmless(arrays: Arrays, run: Run, table: pd.DataFrame, seed: int) -> dict[s
         for row in rows.to_dict("records"):
             lost = gain
             if row["cause"] == "overlap":
-                lost = _confused(run, label, row["evidence"])
+                lost = _confused(predicted or run, label, row["evidence"])
             elif row["cause"] == "label_noise":
                 lost = 0.0
             if lost < HARM:
