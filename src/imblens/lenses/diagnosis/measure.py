@@ -32,9 +32,13 @@ def diagnosis(run: Run) -> Finding:
         smaller of two: on the differences of their logits, and on those of a linear discriminant that is cross-fitted on
         training and test features together. Class sizes and shifts of a logit do not change it. 0.8 is reached 0.15 above
         the reference (at least 0.1), 1 at 0.45; times min(1, errors / 0.15).
-    sub_concepts: the stronger of two. A cluster of 2% to 35% of the training instances (k-means with 2, 3, 4, 6 and 9
+    sub_concepts: the strongest of three. A cluster of 2% to 35% of the training instances (k-means with 2, 3, 4, 6 and 9
         centres) whose links to its ten nearest neighbours seldom leave it: 0 at 0.7 times the reference, 1 at 0.35 times.
-        Or a region of the test instances that training covers thinly.
+        Or a region of the test instances that training covers thinly. Or a region in which the class is misclassified (three
+        or more of the ten nearest test instances of the class are) and where the share of its training instances is at most
+        0.3 of that of its test instances: 0 where the difference of the shares less 1.96 standard errors is 2% plus twice the
+        reference, 1 at 5% plus that, times min(1, errors / 0.15). The reference is that of uncovered regions; with fewer than
+        four classes that can be judged, there is no such evidence.
     label_noise: likelihood ratio of a model in which a share of the training instances are like those of other classes, to
         one in which they are like the test instances of the class; both as scored by cross-fitted linear discriminants. With
         z its root, 0 at 2.6 (at the reference plus 1.2 where that is more), 1 at one more. 0.9 of it is attributed to a region
@@ -43,7 +47,7 @@ def diagnosis(run: Run) -> Finding:
         from as many training as test instances; chance gives 0.4%. 0 at 2% plus twice the reference, 1 at 5% plus that.
         The reference is the median over the two next larger and the two next smaller classes.
         Where training has practically none of that region (less than 3% to 5.5% of the density of the test split) it is
-        uncovered, elsewhere a sub-concept.
+        uncovered, elsewhere a sub-concept. A region in which the class is misclassified and training has none is uncovered, too.
     few_features: one minus the class's effective number of features over the median class's: 0 at 0.45, 1 at 0.85, times
         min(1, errors / 0.15).
     shortcut: the lens `shortcuts` finds that the class relies on a cue; strength is the lower end of the accuracy that it
@@ -60,7 +64,8 @@ def diagnosis(run: Run) -> Finding:
 
     Settings were chosen on two networks (`remix_10` and `smote_features_0` of `authors-networks`) with other seeds than the
     study reports; the reference plus 1.2, and the weight of clusters in classes without errors, on images of CIFAR-10 and
-    BCCD; the classes of similar size, on two memorised networks; that thin regions of labels count, and their negatives as a
+    BCCD; the classes of similar size, on two memorised networks; regions in which a class is misclassified, on drawn shapes;
+    that thin regions of labels count, and their negatives as a
     reference, on BCCD and chest X-rays. Strengths are an order of suspicion, not probabilities: `imblens study diagnosis`
     measures how often the first cause is the planted one.
 
