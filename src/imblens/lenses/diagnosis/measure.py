@@ -47,7 +47,7 @@ def diagnosis(run: Run) -> Finding:
         from as many training as test instances; chance gives 0.4%. 0 at 2% plus twice the reference, 1 at 5% plus that.
         The reference is the median over the two next larger and the two next smaller classes.
         Where training has practically none of that region (less than 3% to 5.5% of the density of the test split) it is
-        uncovered, elsewhere a sub-concept. A region in which the class is misclassified and training has none is uncovered, too.
+        uncovered, elsewhere a sub-concept. A region that fails and of which training has none is uncovered, too.
     few_features: one minus the class's effective number of features over the median class's: 0 at 0.45, 1 at 0.85, times
         min(1, errors / 0.15).
     shortcut: the lens `shortcuts` finds that the class relies on a cue; strength is the lower end of the accuracy that it
