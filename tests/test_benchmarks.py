@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
+from benchmarks.memory.prepare import shards
 from benchmarks.science import choosing, conclusions, label_suspects, remedies
 from benchmarks.speed import __main__ as speeds
 from benchmarks.speed import _stages, colours, neighbours
@@ -26,7 +27,7 @@ from benchmarks.targets._row import Row
 
 from imblens.data import load_images
 from imblens.errors import InputError
-from imblens.run import Run, neighbour_graph
+from imblens.run import Run, merge, neighbour_graph
 from imblens.studies import Arrays
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +80,15 @@ def test_a_command_that_takes_too_much_memory_is_a_failure(
     monkeypatch.setattr(commands, "make", lambda *_: None)
     monkeypatch.setattr(commands, "measured", lambda *_: scale.verdict(gib, commands.LIMIT_GIB, "GiB"))
     assert commands.main() == code
+
+
+def test_shards_that_are_measured_merge_to_the_run(tmp_path: Path) -> None:
+    run = Run.load(scale.make(tmp_path / "run", scale.Size(60, 3, 7)))
+    merged = merge(shards(tmp_path / "run", tmp_path)[::-1], tmp_path / "merged")
+    for name, split in run.splits.items():
+        assert np.array_equal(merged.splits[name].features, split.features)
+        assert np.array_equal(merged.splits[name].labels, split.labels)
+    assert set(commands.commands(tmp_path)) >= {"merge", "capture", "audit", "collect --pool", "treat --with eos"}
 
 
 def test_the_target_of_make_runs_both() -> None:
