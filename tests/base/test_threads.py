@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -90,3 +91,23 @@ def test_products_are_those_of_one_thread(two_threads):
     with single_threaded_blas():
         alone = left @ left.T
     assert all(np.array_equal(alone, product) for product in at_once(lambda _: left @ left.T, range(3)))
+
+
+def test_libraries_are_looked_for_again_only_when_modules_were_imported_since(monkeypatch):
+    import threadpoolctl
+
+    looked = []
+
+    class Counted(threadpoolctl.ThreadpoolController):
+        def __init__(self):
+            looked.append(len(sys.modules))
+            super().__init__()
+
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Counted)
+    monkeypatch.setitem(sys.modules, "imblens_first", threading)
+    for _ in range(3):
+        assert at_once(abs, [-1]) == [1]
+    assert len(looked) == 1
+    monkeypatch.setitem(sys.modules, "imblens_second", threading)
+    assert at_once(abs, [-1]) == [1]
+    assert len(looked) == 2

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from threading import Lock, get_ident
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,17 +37,14 @@ def single_threaded_blas() -> Iterator[int]:
         ...     usual >= 1
         True
     """
-    from threadpoolctl import threadpool_info, threadpool_limits
-
     with _Held.lock:
+        libraries = _libraries(len(sys.modules))  # also what was loaded since
         first, me = _Held.owner is None, get_ident()
         if first:
-            threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+            threads = [pool["num_threads"] for pool in libraries.info() if pool["user_api"] == "blas"]
             _Held.owner, _Held.usual = me, max(threads, default=1)
     try:
-        with (
-            threadpool_limits(1, user_api="blas") if _Held.owner == me else nullcontext()
-        ):  # also what was loaded since
+        with libraries.limit(limits=1, user_api="blas") if _Held.owner == me else nullcontext():
             yield _Held.usual
     finally:
         if first:
@@ -71,6 +73,12 @@ def at_once(work: Callable[[Item], Result], items: Iterable[Item], *, copied: in
 
 def _single_threaded() -> None:
     """Hold libraries at one thread whose setting is that of the calling thread alone, as that of OpenMP is."""
-    from threadpoolctl import threadpool_limits
+    _libraries(len(sys.modules)).limit(limits=1)
 
-    threadpool_limits(1)
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """The libraries with threads of their own that are loaded; looked for again (2 ms) when modules were imported since."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
