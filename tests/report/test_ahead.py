@@ -11,6 +11,7 @@ import pytest
 
 import imblens
 from imblens.report import _ahead, _render
+from imblens.report._bitmap import small_bitmap
 from imblens.report._figures import Figure
 
 LENSES = ["class_accuracy", "feature_overlap", "weight_norms"]
@@ -117,3 +118,15 @@ def test_the_served_figures_are_numbered_from_the_given_place(run):
     (figure,) = pickle.loads(results.getvalue()).values()
     assert isinstance(figure, Figure)
     assert figure.name == "figure-5"
+
+
+@pytest.mark.parametrize(("bytes_of_an_svg", "kept"), [(10, True), (10**9, False)])
+def test_a_drawing_that_a_page_may_show_as_a_bitmap_comes_with_it(run, monkeypatch, bytes_of_an_svg, kept):
+    monkeypatch.setattr("imblens.report._figures.DRAWING_BYTES", bytes_of_an_svg)
+    requests, results = io.BytesIO(), io.BytesIO()
+    pickle.dump((imblens.lenses.weight_norms(run), 0, run.classes), requests)
+    requests.seek(0)
+    _ahead.serve(requests, results)
+    (figure,) = pickle.loads(results.getvalue()).values()
+    assert ("webp" in vars(figure)) is kept
+    assert not kept or figure.webp == small_bitmap(figure.png)

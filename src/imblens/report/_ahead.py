@@ -110,7 +110,7 @@ def serve(requests: IO[bytes], results: IO[bytes]) -> None:
         drawn = draw_all(((f"figure-{n_before + i}", made) for i, made in enumerate(charts.values(), start=1)), classes)
         for figure in drawn:
             if not isinstance(figure, Exception):
-                figure.png  # noqa: B018  (kept with the figure)
+                figure.webp if figure.heavy else figure.png  # noqa: B018  (kept with the figure)
         pickle.dump(dict(zip(charts, drawn, strict=True)), results)
         results.flush()
 

@@ -19,6 +19,7 @@ from typing import Any
 from imblens.base.memory import refuse_few_addresses
 from imblens.base.progress import tracked
 from imblens.charts import CHOSEN
+from imblens.report._bitmap import small_bitmap
 from imblens.report._specification import (
     MANY_ROWS,
     OF_ALL_OBJECTS,
@@ -38,6 +39,7 @@ from imblens.report._theme import THEME
 WIDTH = 800  # pixels of a static drawing, labels included
 ADDRESSES = 72 * 2**30  # bytes that the drawing engine reserves when it starts, and room for the rest
 PNG_SCALE = 1.5
+DRAWING_BYTES = 20_000  # of an SVG, above which a bitmap is tried
 PNG_PIXELS = 3e6
 MANY_MARKS = 50  # elements of a drawing above which it is one image in the page, and a canvas when live
 
@@ -80,6 +82,16 @@ class Figure:
             self.svg[:opening] + white + self.svg[opening:], scale=min(PNG_SCALE, math.sqrt(PNG_PIXELS / area))
         )
         return drawn
+
+    @property
+    def heavy(self) -> bool:
+        """Whether a page may show a bitmap instead of its SVG."""
+        return self.many or len(self.svg.encode()) > DRAWING_BYTES
+
+    @cached_property
+    def webp(self) -> bytes:
+        """The bitmap for pages, of fewer colours."""
+        return small_bitmap(self.png)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from imblens.report._figures import Figure
 
 TEMPLATES = Path(__file__).with_name("templates")
-DRAWING_BYTES = 20_000  # of an SVG, above which a bitmap is tried
-BITMAP_BYTES, COLOURS = 60_000, 48
 NARROWED = (  # as in style.css, which does not reach into an image
     b"><style>@font-face{font-family:Narrowed;src:local('DejaVu Sans'),local('DejaVuSans'),local('Verdana');"
     b"size-adjust:87%}</style>"
@@ -123,10 +120,8 @@ def plot(figure: Figure, name: str, sentence: str, table: Shown | None, *, title
 def drawing(figure: Figure) -> Markup:
     """The static drawing: SVG; as one image where it has many marks; as a bitmap where that is smaller."""
     svg = figure.svg.encode()
-    if figure.many or len(svg) > DRAWING_BYTES:
-        bitmap = small_bitmap(figure.png)
-        if figure.many or len(bitmap) < len(svg):
-            return _image("image/webp", bitmap)
+    if figure.heavy and (figure.many or len(figure.webp) < len(svg)):
+        return _image("image/webp", figure.webp)
     if figure.dense:
         return _image("image/svg+xml", svg.replace(b">", NARROWED, 1))
     return Markup(figure.svg)  # from vl-convert, which escapes every text
@@ -134,30 +129,9 @@ def drawing(figure: Figure) -> Markup:
 
 def image(figure: Figure) -> Markup:
     """The static drawing as a separate image: notebooks that are not trusted show no SVG inside HTML."""
-    svg = figure.svg.encode()
-    if figure.many or len(svg) > DRAWING_BYTES:
-        return drawing(figure)
-    return _image("image/svg+xml", svg)
+    return drawing(figure) if figure.heavy else _image("image/svg+xml", figure.svg.encode())
 
 
 def _image(kind: str, content: bytes) -> Markup:
     encoded = base64.b64encode(content).decode("ascii")
     return Markup('<img class="drawing" alt="" src="data:{};base64,{}">').format(kind, encoded)
-
-
-def small_bitmap(png: bytes) -> bytes:
-    """A bitmap of fewer colours, and of fewer pixels until it fits: lossless, so that text and cells stay sharp."""
-    import io
-
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    while True:
-        out = io.BytesIO()
-        few = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
-        few.putpalette([255 if value > 247 else value for value in few.getpalette() or []])  # white stays white
-        few.convert("RGB").save(out, "WEBP", lossless=True, method=4)
-        if out.tell() <= BITMAP_BYTES or image.width < 200:
-            return out.getvalue()
-        smaller = max(0.5, 0.95 * math.sqrt(BITMAP_BYTES / out.tell()))
-        image = image.resize((int(image.width * smaller), int(image.height * smaller)), Image.Resampling.LANCZOS)
