@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from imblens.cli import app
+from imblens.cli import app, main
 from imblens.cli._explain import _without_markdown
 from tests.cli.test_bad_input import GOOD, LABELS
 from tests.commands import imblens
@@ -107,10 +108,28 @@ assert "torch" not in sys.modules
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
 
 
+@pytest.mark.parametrize("usual", [(700, 10, 10), (90_000, 5, 5), (0, 10, 10)])
+def test_garbage_is_searched_for_as_before_once_a_command_ended(
+    usual: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = []
+    monkeypatch.setattr("imblens.cli._run", lambda: inside.append(gc.get_threshold()) or 3)
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(*usual)
+        with pytest.raises(SystemExit, match="3"):
+            main()
+        assert gc.get_threshold() == usual
+    finally:
+        gc.set_threshold(*before)
+    assert inside == [(usual[0] and max(usual[0], 5_000), *usual[1:])]  # switched off stays switched off
+
+
 def test_the_help_of_all_commands_imports_none_of_them(tmp_path: Path) -> None:
     code = """
 import contextlib, sys
-from imblens.cli import app
+from imblens.cli import app, main
 with contextlib.suppress(SystemExit):
     app(["--help"], prog_name="imblens", standalone_mode=False)
 heavy = {"rich", "pydantic", "pandas", "altair", "torch", "imblens.cli.audit", "imblens.cli.doctor"} & set(sys.modules)
