@@ -34,7 +34,7 @@ SPACED_PERCENT = re.compile(r"(?<=[\d}]) %(?=[\s.,;:!?)\]\"'*]|$)", re.MULTILINE
 EXCEPTIONS: dict[str, tuple[str, ...]] = {  # word -> files (below the repository) where it has another meaning
     "answered": ("src/imblens/lenses/calibration/",),  # columns of its table, which keep their names
     "pictures": ("src/imblens/data/__init__.py",),  # an earlier name
-    "tell": ("src/imblens/base/archives.py", "src/imblens/report/_page.py"),  # a method of files
+    "tell": ("src/imblens/base/archives.py",),  # a method of files
 }
 
 
