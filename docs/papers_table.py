@@ -98,7 +98,7 @@ not state whether it is used.
 ```
 imblens train cifar10 --root DIR --profile exp:100 --arch resnet32 --schedule cao200 --out CE
 imblens train cifar10 --root DIR --profile exp:100 --arch resnet32 --schedule cao200 --loss ldam --drw --out LDAM
-imblens compare CE LDAM --class truck --for-papers
+imblens compare CE LDAM --class truck --for-papers --out truck
 ```
 
 Where an earlier form of a study differed from its paper, it was corrected, and what rested on it was run again or withdrawn:
