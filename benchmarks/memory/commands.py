@@ -2,7 +2,7 @@
 
 The run is that of `benchmarks.scale`, by default 60,000 x 64 with 10,000 classes and 6,000 test instances. Each command is a
 process of its own, whose peak memory is that which the operating system counted (pages of mapped files included). Without a
-NAME all commands are measured, in an order in which later ones read what earlier ones wrote; `merge` joins four shards of the run,
+NAME all commands are measured, in an order in which later ones read what earlier ones wrote; `merge` joins four shards of it,
 `capture` is `imblens.capture` of its features with a linear network. A command that takes longer
 than --minutes is stopped, and its peak so far is printed. The exit code is 1 where a command took more memory than its target.
 """

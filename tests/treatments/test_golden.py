@@ -28,7 +28,8 @@ from imblens.treatments import (
     treatment_summary,
     treatment_table,
 )
-from imblens.treatments._choose import class_mean, class_mean_error, widened
+from imblens.treatments._choose import class_mean, class_mean_error
+from imblens.treatments._folds import widened
 from imblens.treatments._retrain import recipe_of
 from imblens.treatments._train_head import released_recipe
 from tests import golden

@@ -23,3 +23,20 @@ def test_a_patient_is_in_one_fold_and_a_class_of_one_patient_in_none() -> None:
         assert set(truth) == {0, 1}
     assert set.union(*seen) == set(range(1, 14))
     assert notes == ("2: instances of one training group, so nothing could be held out to choose on.",)
+
+
+def test_folds_hold_no_features_until_they_are_asked_for() -> None:
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(6000) % 3
+    run = Run.from_arrays(train=(rng.normal(size=(6000, 50)).astype(np.float32) + labels[:, None], labels))
+    whole = run.train.features.nbytes
+    tracemalloc.start()
+    pieces = _folds(run, 3, 1.0, 0, True)[0]
+    held = tracemalloc.get_traced_memory()[0]
+    one = pieces[0]
+    asked = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < whole / 2
+    assert asked - held > whole / 2 and len(one[1]) == 2000

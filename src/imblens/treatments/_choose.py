@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from imblens.base.groups import group_folds
 from imblens.base.progress import tracked
+from imblens.base.wording import listed
 from imblens.errors import ImblensWarning, InputError, NotApplicable
-from imblens.run import Head, Part, Run, Split, class_groups, in_blocks, logits_of_head, predicted_classes
+from imblens.run import Head, Run, Split, class_groups, in_blocks, logits_of_head, predicted_classes
 from imblens.treatments._base import Criterion, Treatment
+from imblens.treatments._folds import Fold, Pieces, class_means, rows_by_class
 from imblens.treatments._train_head import Recipe, train_head
 
 FOLDS = 3
 WIDEST = 3.0
 MEMORISED = 0.9  # balanced accuracy on held-out training features, from which they show hardly any errors
 NOISE = 2.0  # standard errors by which a candidate must beat what is kept
+NAMED = 10  # classes that a note names
 SAME = 0.9  # share of equal predictions, mean over classes, from which two heads count as equal
 PLAIN = Recipe(learning_rate=5.0, weight_decay=1e-4)  # of a head as a network would have trained it
 Widen = float | Literal["auto"]
@@ -132,7 +135,7 @@ def try_candidates(
     notes: tuple[str, ...] = ()
     has_seen = memorised = False
     if validation is not None:
-        pieces = [(run, np.asarray(validation.features), validation.labels)]
+        pieces: Any = [(run, np.asarray(validation.features), validation.labels)]
         where = f"{len(validation):,} held-out instances"
     else:
         refit = _like_plain(run)
@@ -140,10 +143,11 @@ def try_candidates(
         pieces, widen, memorised, notes = _folds(run, folds, widen, seed, refit)
         moved = f", {widen:g} times as far from their class mean" if widen != 1 else ""
         where = f"held-out training features ({folds} folds{moved})"
-    labels = np.concatenate([truth for _, _, truth in pieces])
+    truths = []
     outcomes: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in tried]
     failed = [""] * len(tried)
     for part, features, truth in tracked(pieces, f"scoring {len(tried)} candidates"):
+        truths.append(truth)
         for treatment in {c.treatment.name: c.treatment for c in tried if c.treatment is not None}.values():
             if treatment.prepare is not None:
                 treatment.prepare(part, [c.options for c in tried if c.treatment is treatment])
@@ -158,6 +162,7 @@ def try_candidates(
                 failed[i] = error.args[0]
                 continue
             outcomes[i].append(_judge(head, features, truth))
+    labels = np.concatenate(truths)
     scores = []
     for i, outcome in enumerate(outcomes):
         if failed[i] or not outcome:
@@ -185,24 +190,11 @@ def class_mean_error(values: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     return float(np.sqrt((variance / counts[seen]).sum()) / np.count_nonzero(seen))
 
 
-def widened(features: NDArray[Any], centre: NDArray[np.float64], widen: float) -> NDArray[np.float32]:
-    """Move (n, D) features away from their class's mean (n, D), `widen` times as far."""
-    return (centre + widen * (features - centre)).astype(np.float32)
-
-
 def plain_head(run: Run) -> Head:
     """Return the run's own head, or one trained on its features as they are."""
     if run.head is not None:
         return run.head
     return train_head(np.asarray(run.train.features), run.train.labels, run.n_classes, recipe=PLAIN)
-
-
-def _class_means(features: NDArray[Any], labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """(C, D) means, 0 for a class without instances."""
-    means = np.zeros((n_classes, features.shape[1]))
-    for label in np.unique(labels):
-        means[label] = features[labels == label].mean(axis=0, dtype=np.float64)
-    return means
 
 
 def _like_plain(run: Run) -> bool:
@@ -219,11 +211,9 @@ def _like_plain(run: Run) -> bool:
     return class_mean(same.astype(np.float64), labels) >= SAME
 
 
-def _folds(
-    run: Run, folds: int, widen: Widen, seed: int, refit: bool
-) -> tuple[list[tuple[Run, NDArray[Any], NDArray[np.int64]]], float, bool, tuple[str, ...]]:
+def _folds(run: Run, folds: int, widen: Widen, seed: int, refit: bool) -> tuple[Pieces, float, bool, tuple[str, ...]]:
     """Return (run of the other folds, moved features, labels) of every fold, how far moved, if memorised, and notes."""
-    features, labels = np.asarray(run.train.features), run.train.labels
+    labels = run.train.labels
     rng = np.random.default_rng(seed)
     fold = np.full(len(labels), -1)  # -1: always in training
     lonely = []
@@ -233,8 +223,8 @@ def _folds(
         order = order[np.argsort(run.train.class_counts[labels[order]], kind="stable")]
         fold[order] = group_folds(run.train.groups[order], folds)
         fold[~enough[labels]] = -1
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
+    for label, rows in rows_by_class(labels):
+        members = rng.permutation(rows)
         if not enough[label]:
             lonely.append(run.classes[label])
         elif run.train.groups is None:
@@ -242,21 +232,19 @@ def _folds(
     notes: tuple[str, ...] = ()
     if lonely:
         one = "one training instance" if run.train.groups is None else "instances of one training group"
-        notes = (f"{', '.join(lonely)}: {one}, so nothing could be held out to choose on.",)
-    held = []  # what a fold needs, before features are moved
+        notes = (f"{listed(lonely, NAMED)}: {one}, so nothing could be held out to choose on.",)
+    held = []
     for number in range(folds):
         out = np.flatnonzero((fold == number) & np.isin(labels, labels[fold != number]))
         if out.size:
-            part = _part(run, np.flatnonzero(fold != number), refit)
-            centre = _class_means(np.asarray(part.train.features), part.train.labels, run.n_classes)[labels[out]]
-            held.append((part, plain_head(part), features[out], centre, labels[out]))
+            held.append(_fold(run, np.flatnonzero(fold != number), out, refit))
     if not held:
         two = "two training instances" if run.train.groups is None else "training instances of two groups"
         raise NotApplicable(f"no class has {two}, so there is nothing to choose options on.")
-    truths = np.concatenate([truth for *_, truth in held])
+    truths = np.concatenate([one.labels for one in held])
 
     def accuracy(by: float) -> float:
-        right = [_judge(head, widened(rows, centre, by), truth)[0] for _, head, rows, centre, truth in held]
+        right = [_judge(one.head, one.moved(by), one.labels)[0] for one in held]
         return class_mean(np.concatenate(right), truths)
 
     by = 1.0 if widen == "auto" else widen
@@ -265,19 +253,18 @@ def _folds(
         if accuracy(by) <= (1 + 1 / len(np.unique(truths))) / 2:
             break
         by = round(by + 0.05, 2)
-    pieces = [(part, widened(rows, centre, by), truth) for part, _, rows, centre, truth in held]
-    return pieces, by, memorised, notes
+    return Pieces(held, by), by, memorised, notes
 
 
-def _part(run: Run, rows: NDArray[np.int64], refit: bool) -> Run:
-    """Return a run of those training rows and no other split, with the run's own head or one refitted on them."""
-    features = np.ascontiguousarray(run.train.features[rows])
-    labels = run.train.labels[rows]
-    head = train_head(features, labels, run.n_classes, recipe=PLAIN) if refit else run.head
-    if run.head is None:
-        head = None  # what needs the network's own head has none here either
-    train = Split((Part(features, labels),), run.classes, "train", head)
-    return Run(train=train, test=None, head=head, classes=run.classes, task=run.task)
+def _fold(run: Run, rows: NDArray[np.int64], out: NDArray[np.int64], refit: bool) -> Fold:
+    """A fold with the run's own head, or one refitted on the other folds, where the run has one."""
+    features, labels = run.train.features, run.train.labels[rows]
+    means = class_means(features, rows, labels, run.n_classes)
+    head = run.head
+    if refit or head is None:
+        head = train_head(np.ascontiguousarray(features[rows]), labels, run.n_classes, recipe=PLAIN)
+    # without a head of the run, what needs the network's own head has none here either
+    return Fold(run, rows, out, means, None if run.head is None else head, head)
 
 
 def _from_zeros(candidate: Candidate) -> Candidate:
