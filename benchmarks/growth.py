@@ -6,7 +6,7 @@ else the machine does;
 memory is the peak resident size above that of the empty process. At 64 features and 100 classes a + b N^p is fitted to every
 step, over the sizes at which it takes more than 20 ms. The last table has the exponents that agree with what was measured; with
 the lowest of them the constant a, the largest difference from a measurement, and what is expected of 10^6, 10^7 and 10^9
-instances; and power laws of D and C.
+instances; and power laws of D and C, without runs in which a step left its work out (`worked`).
 """
 
 from __future__ import annotations
@@ -130,6 +130,13 @@ def laws(rows: list[int], values: list[float]) -> list[Law]:
     return [law for law in found if law.off <= most]
 
 
+def worked(step: str, size: Size) -> bool:
+    """Whether a step does its work at this size: label suspects fit no head above 10^8 instances times classes."""
+    from imblens.lenses.label_suspects.evidence import FITTED, LARGEST
+
+    return step != SUSPECTS or min(size.rows, FITTED) * size.classes <= LARGEST
+
+
 def slope(sizes_of: list[int], values: list[float]) -> float:
     """Exponent of the power law through several values, by least squares of logarithms."""
     return float(np.polyfit(np.log(sizes_of), np.log(values), 1)[0])
@@ -155,6 +162,7 @@ def print_laws(measured: list[tuple[Size, dict[str, float]]]) -> None:
                 for size, found in measured
                 if size.rows == middle.rows
                 and getattr(size, other) == getattr(middle, other)
+                and worked(step, size)
                 and found.get(step, 0.0) > LEAST
             ]
             powers.append(
@@ -222,7 +230,7 @@ def figure(measured: list[tuple[Size, dict[str, float]]], out: Path) -> None:
             {"varied": name, "size": value[name], "step": step, "seconds": max(found[step], 1e-3)}
             for name in varied
             for step in TIMES
-            if step in found
+            if step in found and worked(step, size)
         ]
     line = alt.Chart(pd.DataFrame(rows)).mark_line(point=True)
     panels = [

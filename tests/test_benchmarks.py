@@ -295,6 +295,21 @@ def test_laws_of_growth_find_the_exponent_and_what_does_not_grow(p: float) -> No
     assert few[-1].p - few[0].p > found[-1].p - found[0].p
 
 
+def test_a_step_that_left_its_work_out_is_not_fitted(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (*growth.TIMES, growth.MEMORY, growth.DISK)
+    measured = [
+        (size, {step: size.rows * size.classes / 1e4 for step in steps} | {growth.MEMORY: 1e9, growth.DISK: 1e6})
+        for size in growth.sizes(50_000)
+    ]
+    of_most = next(found for size, found in measured if size.classes == 10_000)
+    of_most[growth.SUSPECTS] = 0.05
+    growth.print_laws(measured)
+    rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[3:]}
+    assert rows[growth.SUSPECTS] == rows[growth.LENSES] == "C^1.00"
+    assert not growth.worked(growth.SUSPECTS, scale.Size(60_000, 64, 10_000))
+    assert growth.worked(growth.SUSPECTS, scale.Size(1_000_000, 64, 1_000))
+
+
 def test_the_page_on_large_data_has_the_sizes_that_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     growth.print_needed(64)
     printed = capsys.readouterr().out
