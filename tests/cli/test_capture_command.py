@@ -83,9 +83,7 @@ def test_shards_merge_to_the_run_of_one_capture(tmp_path: Path) -> None:
         assert (merged.splits[name].labels == split.labels).all() and merged.splits[name].columns == split.columns
         np.testing.assert_allclose(merged.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
     before, after = (audit(run, skip=["embedding_map"]) for run in (whole, merged))
-    assert list(before) == list(after) and len(after.findings) > 5 and set(before.skipped) == set(after.skipped)
-    assert after.skipped["shortcuts"].startswith("shortcuts: a capture in shards tries none, since")
-    assert after.skipped["concepts"].startswith("concepts: a capture in shards counts none, since")
+    assert list(before) == list(after) and len(after.findings) > 5 and dict(before.skipped) == dict(after.skipped)
     for lens, finding in before.findings.items():
         for table, frame in finding.tables.items():
             pd.testing.assert_frame_equal(frame, after[lens].tables[table], rtol=1e-4, atol=1e-6)

@@ -182,6 +182,17 @@ def captured(**options: Any) -> Any:
     return imblens.capture(network(), **{**given, **options})
 
 
+def completed(**options: Any) -> object:
+    from imblens.extraction import TrainingMeans, complete
+
+    train, parts = images().train, []
+    for i in range(2):
+        meta = {"shard": {"index": i, "of": 2, "instances": {"train": len(train)}}, "to_complete": {}}
+        own = {"train": train.subset(range(i, len(train), 2)), "probes": [TrainingMeans()], "shortcuts": False}
+        parts.append(captured(**own, test=None, out=new(f"part {i}"), meta=meta).path)
+    return complete(merge(parts, new("merged")).path, network(), **{"train": train, **options})
+
+
 def watched(**options: Any) -> object:
     return watch.audit_now(
         network(),
@@ -240,6 +251,7 @@ def _calls() -> dict[str, tuple[Call, Call | None]]:
             lambda: merge([place() / "part0", place() / "part1"], new("merged")),
             lambda: merge([place() / "part0"], new("merged")),
         ),
+        "complete": (completed, lambda: completed(test=images().test)),
         "drop_power": (partial(decisions.drop_power, 50, 0.1, gained=0.05, level=0.05), None),
         "detectable_drop": (partial(decisions.detectable_drop, 50, gained=0.05, level=0.05), None),
         "sign_p_values": (partial(decisions.sign_p_values, np.array([3, 1]), np.array([1, 4])), None),

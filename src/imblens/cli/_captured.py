@@ -15,13 +15,9 @@ from typing import Any
 from imblens.base.remote import COPIES
 from imblens.cli._shared import Stopped
 from imblens.errors import ImblensError, InputError
-from imblens.run import Run
+from imblens.run import Additions, Run
 
 Progress = Callable[[str], object]
-NOT_IN_SHARDS = {  # why the lens has nothing to show
-    "concepts": "a capture in shards counts none, since their thresholds need all training images.",
-    "shortcuts": "a capture in shards tries none, since what is removed depends on all training images.",
-}
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,7 @@ class Asked:
         reading: further arguments of `load_images`.
         model, weights, unsafe_pickle, seed: the network.
         capture: further arguments of `capture`.
+        words: the command line that completes a run which is merged from shards, but for the run.
     """
 
     data: str
@@ -42,6 +39,7 @@ class Asked:
     unsafe_pickle: bool
     seed: int
     capture: Mapping[str, Any]
+    words: Sequence[str] = ()
 
     def images(self) -> Any:
         """The data set."""
@@ -51,27 +49,21 @@ class Asked:
 
     def run(self, images: Any, out: Path, progress: Progress, part: tuple[int, int] | None = None) -> Run:
         """Capture the images, or part i of n of them, into a folder that was claimed."""
-        import torch
-
-        from imblens.extraction import capture
-        from imblens.models import load_weights, make_network, weights_digest
+        from imblens.extraction import TrainingMeans, capture
+        from imblens.models import weights_digest
 
         options = dict(self.capture)
-        height, width = (options["preprocessing"] or {}).get("size") or images.train.image(0).shape[:2]
         splits = splits_of(images)
         meta: dict[str, Any] = {}
         if part is not None:
-            splits, meta = sharded(splits, *part)
-            options |= {"shortcuts": False, "concepts": None}  # what is removed depends on the whole training split
+            lacking = {"concepts": options["concepts"], "maps": options["maps"], "command": list(self.words)}
+            splits, meta = sharded(splits, *part, lacking)
+            options["probes"] = [TrainingMeans()] if options["shortcuts"] else []
+            options |= {"shortcuts": False, "concepts": None}  # both depend on the whole training split
             progress(meta["notes"][0])
-        torch.manual_seed(self.seed)  # of weights that are drawn, and of what else a function that builds it may draw
-        network = make_network(self.model, images.n_classes, size=(int(height), int(width)))
-        if self.weights is not None:
-            load_weights(network, self.weights, unsafe_pickle=self.unsafe_pickle, progress=progress)
-        elif not Path(self.model.removeprefix("transformers:")).is_dir():
-            progress("no --weights: the network is captured as it was built; one built by name is untrained.")
+        network = self._network(images, progress)
         if part is not None:
-            meta["shard"]["network"] = weights_digest(network)
+            meta["shard"]["network"] = meta["to_complete"]["network"] = weights_digest(network)
         made = {"factory": self.model, "weights": None if self.weights is None else self.weights.name}
         return capture(
             network,
@@ -84,6 +76,31 @@ class Asked:
             meta={"data": images.source, "model": made, "seed": self.seed, **meta},
         )
 
+    def lacking(self, images: Any, run: Run, progress: Progress) -> Additions:
+        """What a run that was merged from shards lacks, measured on all images."""
+        from imblens.extraction import check_incomplete, lacking
+
+        check_incomplete(run)
+        names = ("outputs", "layer", "features", "preprocessing")
+        options = {name: self.capture[name] for name in names}
+        splits = {name: split for name, split in splits_of(images).items() if name != "val"}
+        network = self._network(images, progress)
+        return lacking(run, network, splits, classes=images.classes, **options, progress=progress)
+
+    def _network(self, images: Any, progress: Progress) -> Any:
+        import torch
+
+        from imblens.models import load_weights, make_network
+
+        height, width = (self.capture["preprocessing"] or {}).get("size") or images.train.image(0).shape[:2]
+        torch.manual_seed(self.seed)  # of weights that are drawn, and of what else a function that builds it may draw
+        network = make_network(self.model, images.n_classes, size=(int(height), int(width)))
+        if self.weights is not None:
+            load_weights(network, self.weights, unsafe_pickle=self.unsafe_pickle, progress=progress)
+        elif not Path(self.model.removeprefix("transformers:")).is_dir():
+            progress("no --weights: the network is captured as it was built; one built by name is untrained.")
+        return network
+
 
 def splits_of(images: Any) -> dict[str, Any]:
     """The splits that are captured."""
@@ -94,9 +111,11 @@ def splits_of(images: Any) -> dict[str, Any]:
     }
 
 
-def sharded(splits: Mapping[str, Any], index: int, of: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def sharded(
+    splits: Mapping[str, Any], index: int, of: int, lacking: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every N-th image of each split from the I-th on, and what the run records about it."""
-    from imblens.run import shard_note
+    from imblens.run import NO_BOXES, NOT_YET, ONLY_TRAINING, TO_COMPLETE, shard_note
 
     found: dict[str, Any] = {}
     for name, split in splits.items():
@@ -106,51 +125,54 @@ def sharded(splits: Mapping[str, Any], index: int, of: int) -> tuple[dict[str, A
             )
         found[name] = None if split is None else split.subset(range(index, len(split), of))
     counts = {name: len(split) for name, split in splits.items() if split is not None}
-    notes = [
-        shard_note(index, of),
-        "--shard: concepts are not counted and shortcuts are not tried, since both need all training images.",
-    ]
-    left_out = {name: {"skipped": reason} for name, reason in NOT_IN_SHARDS.items()}
-    return found, {"shard": {"index": index, "of": of, "instances": counts}, "notes": notes, **left_out}
+    shard = {"index": index, "of": of, "instances": counts}
+    meta: dict[str, Any] = {"shard": shard, "notes": [shard_note(index, of)], TO_COMPLETE: dict(lacking)}
+    boxed = [name for name, split in splits.items() if split is not None and any(map(len, split.boxes or ()))]
+    if "test" not in boxed:
+        meta[TO_COMPLETE]["concepts"] = None
+    reason = NOT_YET["concepts"] if "test" in boxed else ONLY_TRAINING if "train" in boxed else NO_BOXES
+    meta["concepts"] = {"skipped": reason}
+    return found, meta
 
 
 def by_ray(asked: Asked, images: Any, out: Path, progress: Progress, address: str | None) -> Run:
-    """Capture in Ray tasks, a shard each, into OUT/parts, and merge them; a task whose worker is killed is tried again.
+    """Capture in Ray tasks, a shard each, into OUT/parts, and merge them, and add what needs all images.
+
+    A task whose worker is killed is tried again.
 
     OUT/parts is removed when the shards are merged; if that fails, the finished ones stay there.
 
     Two shards for every GPU of the cluster, or every core where it has none. All workers must be able to read the data and
     to write to `out`.
     """
-    from imblens.run import connected, merge, tasks
+    from imblens.cli._completing import completed_after_merge, refuse_copies
+    from imblens.run import connected, merge
 
     parts = out / "parts"
     shutil.rmtree(parts, ignore_errors=True)
-    with finished_kept(parts, out, progress):
-        with connected(address):
-            import ray
+    with connected(address):
+        with finished_kept(parts, out, progress):
+            refuse_copies(asked, out)
+            merge(_shards_by_ray(asked, images, parts, progress), out, force=True)
+        shutil.rmtree(parts, ignore_errors=True)
+        return completed_after_merge(asked, out, progress)
 
-            cluster: Any = ray  # parts of which have no types
-            copied = COPIES.origin(out) or COPIES.origin(Path(asked.data))
-            if copied is not None and sum(bool(node["Alive"]) for node in cluster.nodes()) > 1:
-                raise InputError(
-                    f"{copied} is copied to this machine only, and the cluster has several.",
-                    hint="Give folders that all machines share.",
-                )
-            resources = cluster.cluster_resources()
-            gpus = int(resources.get("GPU", 0))
-            workers = gpus or int(resources.get("CPU", 1))
-            smallest = min(len(split) for split in splits_of(images).values() if split is not None)
-            of = max(1, min(2 * workers, smallest))
-            folders = [parts / f"shard-{index}" for index in range(of)]
-            given = [(asked, str(Path.cwd()), folder.absolute(), index, of) for index, folder in enumerate(folders)]
-            for index, failed in enumerate(tasks(shard_task, given, gpus=min(gpus, 1))):
-                if failed is not None:
-                    raise InputError(failed)
-                progress(f"captured {index + 1} of {of} shards")
-        run = merge(folders, out, force=True)
-    shutil.rmtree(parts, ignore_errors=True)
-    return run
+
+def _shards_by_ray(asked: Asked, images: Any, parts: Path, progress: Progress) -> list[Path]:
+    """The folders of the shards, each captured by a task."""
+    from imblens.cli._completing import of_cluster
+    from imblens.run import tasks
+
+    gpus, workers = of_cluster()
+    smallest = min(len(split) for split in splits_of(images).values() if split is not None)
+    of = max(1, min(2 * workers, smallest))
+    folders = [parts / f"shard-{index}" for index in range(of)]
+    given = [(asked, str(Path.cwd()), folder.absolute(), index, of) for index, folder in enumerate(folders)]
+    for index, failed in enumerate(tasks(shard_task, given, gpus=min(gpus, 1))):
+        if failed is not None:
+            raise InputError(failed)
+        progress(f"captured {index + 1} of {of} shards")
+    return folders
 
 
 @contextmanager

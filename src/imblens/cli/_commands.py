@@ -18,7 +18,7 @@ DONE_BY = {
     "demo": "Run the full workflow on synthetic images with planted faults; under two minutes on two cores.",
     "train": "Train a network; then capture features and colours, and write the report to RUN/audit.",
     "capture": "Read features, predictions and colours of a trained network, without changing it.",
-    "merge": "Join the shards of one capture into the run of one capture, but for concepts and shortcuts.",
+    "merge": "Join the shards of one capture into one run; the command that it prints adds concepts and shortcuts.",
     "audit": "Report per class how accurate it is, why it fails, with what certainty, and what to try.",
     "treat": "Change the head of a run, and report accuracy per class before and after.",
     "compare": "Report what changed from the first run to the others, per class, with intervals.",

@@ -206,10 +206,21 @@ def emit_run(run: Run, out: Path, done: str, *, as_json: bool, part: tuple[int, 
             f"{done} {counted} instances x {run.dim} features",
             *_accuracy_lines(accuracy),
             f"run: {out}",
-            f"next: {shown('imblens', 'audit', out) if part is None else _to_join(out, *part)}",
+            *([f"next: {_to_join(out, *part)}"] if part else _following(run, out)),
         ],
         as_json=as_json,
     )
+
+
+def _following(run: Run, out: Path) -> list[str]:
+    """What to type after a run was written: what completes it, where it was merged, and its audit."""
+    from imblens.run import TO_COMPLETE, lacks
+
+    audit = shown("imblens", "audit", out)
+    if not (lacking := lacks(run)):
+        return [f"next: {audit}"]
+    words = run.meta[TO_COMPLETE].get("command") or ["imblens", "capture", "DATA", "--model", "..."]
+    return [f"next: {shown(*words, '--complete', out)}", f"or without {', '.join(lacking)}: {audit}"]
 
 
 def _to_join(out: Path, index: int, of: int) -> str:

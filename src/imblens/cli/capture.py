@@ -10,13 +10,13 @@ from typing import Any
 import typer
 
 from imblens.base.extras import require
+from imblens.cli._completing import SHARE
 from imblens.cli._groups import grouped
 from imblens.cli._shared import (
     Address,
     Force,
     ImageOptions,
     Json,
-    Out,
     Seed,
     begin,
     check_engine,
@@ -84,7 +84,7 @@ class ProbeOptions:
         help="Module with the last convolutional maps, to compare with boxes; by default found automatically.",
     )
     concepts: float = grouped(
-        0.01,
+        SHARE,
         "--concepts",
         metavar="SHARE",
         help="Share of each channel's activations that count as strong (lens concepts).",
@@ -105,7 +105,9 @@ def command(
         metavar="FILE[:KEY]",
         help="Weights of the network; KEY chooses one of several sets, such as an average (EMA).",
     ),
-    out: Path = Out,
+    out: Path | None = typer.Option(
+        None, "--out", metavar="DIR", help="Folder to write to; must be empty or new unless --force is given."
+    ),
     reading: ImageOptions = ImageOptions(),
     hold_out: bool = typer.Option(
         False, "--hold-out", help="Without a test split, hold out a fifth as `imblens train` does with this --seed."
@@ -123,6 +125,12 @@ def command(
         metavar="I/N",
         help="Capture only part I of N (I from 0), to join with `imblens merge`; on any machine, in any order.",
     ),
+    complete: Path | None = typer.Option(
+        None,
+        "--complete",
+        metavar="RUN",
+        help="Add to a run of `imblens merge` what needs all images: shortcuts and concepts. Instead of --out.",
+    ),
     engine: str = typer.Option(
         "local",
         "--engine",
@@ -136,12 +144,15 @@ def command(
     seed: int = Seed,
     force: bool = Force,
     as_json: bool = Json,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by Typer
 ) -> None:
     """Read features, predictions and colours of a trained network, without changing it."""
     require("torch", "imblens capture")
     from imblens.cli._captured import Asked, by_ray
+    from imblens.cli._completing import completed, place_of, typed
     from imblens.models import find_model
 
+    place = place_of(out, complete, shard)
     find_model(model)
     prepared = preprocessing(pixels.mean, pixels.std, pixels.size)
     part = None if shard is None else shard_of(shard)
@@ -153,8 +164,12 @@ def command(
         {"seed": seed, "profile": profile, "hold_out": hold_out, **reading.reading()},
         model, weights, unsafe_pickle, seed,
         {**head.chosen(), "preprocessing": prepared, "batch_size": batch_size, **asdict(probes)},
+        typed(context),
     )  # fmt: skip
-    begin(out, force=force)
+    if complete is not None:
+        run = completed(asked, complete, engine, address, progress)
+        return emit_run(run, complete, "completed:", as_json=as_json)
+    begin(place, force=force)
     images = asked.images()
     for note in images.notes:
         progress(note)
@@ -169,10 +184,10 @@ def command(
             "Give a data set with a test split; or --hold-out, if the network was trained without a fifth of them."
         )
     if engine == "ray":
-        run = by_ray(asked, images, out, progress, address)
+        run = by_ray(asked, images, place, progress, address)
     else:
-        run = asked.run(images, out, progress, part)
-    emit_run(run, out, "captured", as_json=as_json, part=part)
+        run = asked.run(images, place, progress, part)
+    emit_run(run, place, "captured", as_json=as_json, part=part)
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ def command(
     force: bool = Force,
     as_json: bool = Json,
 ) -> None:
-    """Join the shards of one capture into the run of one capture, but for concepts and shortcuts."""
+    """Join the shards of one capture into one run; the command that it prints adds concepts and shortcuts."""
     from imblens.run import merge
 
     run = merge(parts, out, force=force)

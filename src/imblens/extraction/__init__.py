@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from imblens.extraction._colours import band_columns as band_columns
     from imblens.extraction._colours import salient_pixels as salient_pixels
     from imblens.extraction._colours import top_pixels as top_pixels
+    from imblens.extraction._complete import check_incomplete as check_incomplete
+    from imblens.extraction._complete import complete as complete
+    from imblens.extraction._complete import lacking as lacking
     from imblens.extraction._concepts import Concepts as Concepts
     from imblens.extraction._concepts import concepts_in_boxes as concepts_in_boxes
     from imblens.extraction._probes import Probe as Probe
     from imblens.extraction._probes import ProbeBatch as ProbeBatch
     from imblens.extraction._shortcuts import CUES as CUES
     from imblens.extraction._shortcuts import Shortcuts as Shortcuts
+    from imblens.extraction._shortcuts import TrainingMeans as TrainingMeans
     from imblens.extraction._shortcuts import without as without
 
 __getattr__ = lazy(
@@ -41,8 +45,9 @@ __getattr__ = lazy(
         "._alignment": ("KEPT", "MEASURES", "Alignment", "encoded", "overlaps"),
         "._capture": ("capture",),
         "._colours": ("Colours", "band_columns", "salient_pixels", "top_pixels"),
+        "._complete": ("check_incomplete", "complete", "lacking"),
         "._concepts": ("Concepts", "concepts_in_boxes"),
         "._probes": ("Probe", "ProbeBatch"),
-        "._shortcuts": ("CUES", "Shortcuts", "without"),
+        "._shortcuts": ("CUES", "Shortcuts", "TrainingMeans", "without"),
     },
 )

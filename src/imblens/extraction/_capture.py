@@ -43,7 +43,7 @@ from imblens.models import (
     rectified_before_pooling,
     two_logits,
 )
-from imblens.run import NO_BOXES, Head, Run, Split, permutation_note, seal, staged
+from imblens.run import NO_BOXES, ONLY_TRAINING, Head, Run, Split, permutation_note, seal, staged
 
 
 @exclusive
@@ -206,7 +206,7 @@ def capture(
         refuse_targets(network, reading, first.labels)
         names = names.fitting(n_outputs)
         _check_known_labels(readers, names)
-        on_maps, skipped = _map_probes(
+        on_maps, skipped = map_probes(
             network, maps, reading, readers, placed.image, n_outputs, alignment=alignment, concepts=concepts
         )
         forward_pass.probes += on_maps
@@ -310,11 +310,11 @@ def _splits(
     return splits, head
 
 
-def _map_probes(
+def map_probes(
     network: torch.nn.Module,
     maps: str | None,
     reading: HeadReading,
-    readers: Mapping[str, SplitReader],
+    readers: Mapping[str, Any],
     sample: torch.Tensor | None,
     n_classes: int,
     *,
@@ -342,7 +342,7 @@ def _map_probes(
     if concepts is not None and boxed == "test":
         found.append(Concepts(layer, n_classes, boxed, float(concepts), rectified=rectified))
     elif concepts is not None:
-        return found, {"concepts": "regions are counted on test images, and only training images have boxes."}
+        return found, {"concepts": ONLY_TRAINING}
     return found, {}
 
 

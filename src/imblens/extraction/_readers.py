@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from os import PathLike
@@ -79,6 +79,7 @@ class ImageReader(SplitReader):
         self._images = images
         self._scaled = images if preprocessing.size is None else images.resized(preprocessing.size)
         self._originals = originals
+        self.boxes = images.boxes
         self.boxed = any(len(boxes) for boxes in images.boxes or ())
         self.groups = None if images.patients is None else images.patients.tolist()
 
@@ -86,8 +87,11 @@ class ImageReader(SplitReader):
         return len(self._images)
 
     def batches(self, size: int) -> Generator[InputBatch, None, None]:
-        """Yield all instances in order; while the network has one batch, the next is decoded in a thread."""
-        blocks = (np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size))
+        """Yield all instances in order."""
+        return self.some(np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
+    def some(self, blocks: Iterable[NDArray[np.int64]]) -> Generator[InputBatch, None, None]:
+        """Yield instances at those positions; while the network has one batch, the next is decoded in a thread."""
         with closing(one_ahead(self._decoded, blocks)) as decoded:
             for rows, pixels, thumbnails in decoded:
                 yield self._batch(rows, pixels, thumbnails)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from imblens.extraction._bands import BANDS, band_of
 from imblens.extraction._boxes import boxed, mask_of
 from imblens.extraction._colours import Colours
 from imblens.extraction._probes import Probe, ProbeBatch
+from imblens.run import INPUT_MEAN, NOT_YET
 
 CUES = ("border", "colour", "tint", "surroundings")
 PER_CLASS, FEWEST, IN_ALL = 50, 10, 5000  # images of a class, at least so many where classes are many, and of all
@@ -22,6 +24,7 @@ WIDTH = 0.15  # of the border, as a share of each side
 MOST_REMOVED = 0.9  # share of the pixels of a colour or around boxes; what would be left of more shows no object
 GRID, ROUNDS = 16, 3  # the fill is averaged on a grid of about 16 x 16, and smoothed three times
 SMALLEST = 8  # pixels of a side
+OF_BANDS = ("band_count", "band_present")  # columns of `Colours`: salient pixels and all pixels of each band
 FAINT = 1e-3  # weight of the mean of all that stays, where nothing near does
 
 
@@ -78,7 +81,7 @@ class Shortcuts(Probe):
             return {}
         if self._split == "train":
             self._add(batch, inputs)
-        return self._cut(batch, inputs) if self._split == self._measured else {}
+        return self.cut(batch, self.sample(batch.labels)) if self._split == self._measured else {}
 
     def describe(self) -> dict[str, Any]:
         """Return cues in column order, the split, the sample's size and the colour that was removed for each class."""
@@ -111,20 +114,32 @@ class Shortcuts(Probe):
 
     def _add(self, batch: ProbeBatch, inputs: torch.Tensor) -> None:
         """Add to the means of channels and to the colours of each class."""
-        means = inputs.float().mean(dim=(2, 3)).cpu().numpy().astype(np.float64)
-        of_class = batch.labels == 1 if batch.labels.ndim == 2 else batch.labels[:, None] == np.arange(self._n_classes)
+        latest = None if self._colours is None else self._colours.latest
+        counts = None if not latest else [latest[name] for name in OF_BANDS]
+        self.learn(channel_means(inputs), batch.labels, counts)
+
+    def learn(self, means: NDArray[Any], labels: NDArray[Any], bands: Sequence[NDArray[Any]] | None) -> None:
+        """Add training images.
+
+        Args:
+            means: (b, channels) mean of each channel of the inputs.
+            labels: (b,) or (b, C).
+            bands: (b, 14) salient pixels of each colour band, and (b, 14) all pixels of it; None where they are not known.
+        """
+        means = means.astype(np.float64)
+        of_class = labels == 1 if labels.ndim == 2 else labels[:, None] == np.arange(self._n_classes)
         self._total = self._total + means.sum(axis=0)
         self._n_total += len(means)
         self._own_total = self._own_total + of_class.T.astype(np.float64) @ means
         self._n_own += of_class.sum(axis=0)
-        if self._colours is None or inputs.shape[1] != 3 or not self._colours.latest:
+        if bands is None or means.shape[1] != 3:
             return
-        for place, name in enumerate(("band_count", "band_present")):
-            counts = self._colours.latest[name].astype(np.float64)
-            if batch.labels.ndim == 2:
-                self._bands[place] += batch.labels.T.astype(np.float64) @ counts
+        for place, found in enumerate(bands):
+            counts = found.astype(np.float64)
+            if labels.ndim == 2:
+                self._bands[place] += labels.T.astype(np.float64) @ counts
             else:
-                np.add.at(self._bands[place], batch.labels, counts)
+                np.add.at(self._bands[place], labels, counts)
 
     def _chosen_bands(self) -> NDArray[np.int64]:
         """(C,) the band that a class has most above the others, -1 where none is known."""
@@ -135,8 +150,8 @@ class Shortcuts(Probe):
         above = np.where(known, filled - (filled.sum(axis=1, keepdims=True) - filled) / n_others, -1.0).max(axis=0)
         return np.where(above.max(axis=1) > 0, above.argmax(axis=1), -1)
 
-    def _sampled(self, labels: NDArray[Any]) -> NDArray[np.int64]:
-        """(b,) the class for which an image is sampled, the one with fewest so far; -1 for none."""
+    def sample(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """(b,) the class for which an image is sampled, the one with fewest so far; -1 for none. Labels in their order."""
         found = np.full(len(labels), -1)
         for row, own in enumerate(labels):
             of = np.flatnonzero(own) if labels.ndim == 2 else np.array([own])
@@ -147,9 +162,10 @@ class Shortcuts(Probe):
                     found[row] = label
         return found
 
-    def _cut(self, batch: ProbeBatch, inputs: torch.Tensor) -> dict[str, NDArray[Any]]:
+    def cut(self, batch: ProbeBatch, sampled: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """The columns of a batch of which images were sampled for those classes, -1 for none."""
+        inputs = self._checked(batch)
         n = len(inputs)
-        sampled = self._sampled(batch.labels)
         rows = np.flatnonzero(sampled >= 0)
         before, right, change = np.full(n, np.nan), np.full((n, len(CUES)), np.nan), np.full((n, len(CUES)), np.nan)
         if len(rows):
@@ -209,6 +225,45 @@ class Shortcuts(Probe):
         stays, known = (torch.as_tensor(one, device=images.device)[:, None] for one in (inside, n_others > 0))
         alone = torch.where(stays, images, fill[:, :, None, None])
         return alone if n_others.all() else torch.where(known[..., None], alone, without(images, inside))
+
+
+class TrainingMeans(Shortcuts):
+    """What `Shortcuts` needs of every training image, where one capture reads a part of them only.
+
+    Column of the training split: `input_mean` (channels,), the mean of each channel of the network's input. With the colour
+    bands that `Colours` stores, `complete` tries the shortcuts once the parts are joined.
+    """
+
+    def __init__(self) -> None:
+        """Sample nothing."""
+        super().__init__(1, "train")
+
+    def begin(self, split: str) -> bool:
+        """Return whether `split` is read."""
+        self._split = split
+        return split == "train"
+
+    def update(self, batch: ProbeBatch) -> dict[str, NDArray[Any]]:
+        """Return `input_mean` (b, channels).
+
+        Raises:
+            NotApplicable: as for `Shortcuts`.
+        """
+        inputs = self._checked(batch)
+        if self._split is None:
+            self._try(batch, inputs)
+            return {}
+        return {INPUT_MEAN: channel_means(inputs)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return why no shortcut was tried."""
+        return {"skipped": NOT_YET["shortcuts"]}
+
+
+def channel_means(inputs: torch.Tensor) -> NDArray[np.float32]:
+    """(b, channels) the mean of each channel of images (b, channels, H, W)."""
+    means: NDArray[np.float32] = inputs.detach().float().mean(dim=(2, 3)).cpu().numpy()
+    return means
 
 
 def without(images: torch.Tensor, keep: NDArray[np.bool_]) -> torch.Tensor:

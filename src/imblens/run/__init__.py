@@ -1,9 +1,17 @@
 """What lenses and treatments read: splits of features, labels and logits with a head, in memory or on disk."""
 
+from imblens.run._additions import INPUT_MEAN as INPUT_MEAN
+from imblens.run._additions import NOT_YET as NOT_YET
+from imblens.run._additions import TO_COMPLETE as TO_COMPLETE
+from imblens.run._additions import Additions as Additions
+from imblens.run._additions import add as add
+from imblens.run._additions import lacking_note as lacking_note
+from imblens.run._additions import lacks as lacks
 from imblens.run._as_run import as_run as as_run
 from imblens.run._as_run import as_runs as as_runs
 from imblens.run._box_columns import NO_BOXES as NO_BOXES
 from imblens.run._box_columns import OF_BOXES as OF_BOXES
+from imblens.run._box_columns import ONLY_TRAINING as ONLY_TRAINING
 from imblens.run._class_order import permutation_note as permutation_note
 from imblens.run._copies import copied_within as copied_within
 from imblens.run._copies import copies as copies

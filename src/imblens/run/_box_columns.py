@@ -14,6 +14,7 @@ from imblens.run._run import Run
 
 OF_BOXES = ("cam_iobb", "cam_ior", "cam_iou", "cam_pointing", "box_share", "view", "boxes", "cam")
 NO_BOXES = "the images have no boxes."  # why a capture of such images has none of these columns
+ONLY_TRAINING = "regions are counted on test images, and only training images have boxes."  # why it has no concepts
 
 
 def missing_by_boxes(one: Run, other: Run) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imblens.base.progress import tracked
 from imblens.base.remote import fetched, written
 from imblens.base.wording import listed
 from imblens.errors import ExistsError, InputError, MissingError, StorageError
+from imblens.run._additions import TO_COMPLETE, lacking_note, lacks
 from imblens.run._box_columns import alignment_of_all, completed, fitted, missing_by_boxes, types_of_all
 from imblens.run._class_order import permutation_note
 from imblens.run._left_out import leave_out
@@ -45,8 +47,9 @@ def shard_note(index: int, of: int) -> str:
 def merge(parts: Sequence[str | Path], out: str | Path, *, force: bool = False) -> Run:
     """Join the shards of one capture, given in any order, into the run that one capture would have written.
 
-    Concepts and shortcuts are missing: both need all training images. An image of a shard without boxes has missing values
-    in the columns of maps in boxes, and more maps may be kept for display than by one capture.
+    Concepts and shortcuts need all training images: `imblens.extraction.complete` adds them to the merged run. An image of a
+    shard without boxes has missing values in the columns of maps in boxes, and more maps may be kept for display than by one
+    capture.
 
     Shard i of n holds the instances i, i + n, i + 2 n, ... of every split; they come back to their places. Where instances
     without a label were left out, those places are unknown: shards then follow each other, as a note states. The shards
@@ -113,9 +116,13 @@ def _merged(folders: Sequence[Path], out: Path, force: bool) -> Run:
         permuted = permutation_note(splits["test"] or splits["train"])
         if permuted is not None and permuted not in notes:
             notes.append(permuted)
-        meta["notes"] = notes
-        seal(stage, Run(head=first.head, classes=first.classes, task=first.task, meta=meta, **splits), files)
-        del splits, parts  # Windows renames no file that is mapped
+        run = Run(head=first.head, classes=first.classes, task=first.task, meta=meta, **splits)
+        if missing := lacks(run):
+            notes.append(lacking_note(missing))
+        else:
+            meta.pop(TO_COMPLETE, None)
+        seal(stage, replace(run, meta={**meta, "notes": notes}), files)
+        del splits, parts, run  # Windows renames no file that is mapped
     return Run.load(out)
 
 
@@ -173,6 +180,8 @@ def _check_same(shards: Sequence[Run]) -> None:
                 different = "network: the weights are not equal"
             elif different is None and _precision(first) != _precision(shard):
                 different = "precision"
+            elif different is None and _to_complete(first) != _to_complete(shard):
+                different = "--concepts or --maps"
             elif different is None and (in_one := _in_one(first, shard)):
                 different = f"columns of the instances: only one of them has {listed(in_one)}"
         if different is not None:
@@ -188,6 +197,10 @@ def _text(value: Any) -> str:
 
 def _precision(run: Run) -> Any:
     return run.meta.get("capture", {}).get("precision")
+
+
+def _to_complete(run: Run) -> str:
+    return _text({key: value for key, value in run.meta.get(TO_COMPLETE, {}).items() if key != "command"})
 
 
 def _in_one(one: Run, other: Run) -> list[str]:
