@@ -16,7 +16,7 @@ import pytest
 from benchmarks import growth, scale
 from benchmarks.memory import commands
 from benchmarks.memory.prepare import shards
-from benchmarks.science import choosing, conclusions, label_suspects, remedies
+from benchmarks.science import choosing, choosing_validation, conclusions, label_suspects, remedies
 from benchmarks.speed import __main__ as speeds
 from benchmarks.speed import _stages, colours, neighbours
 from benchmarks.speed._measure import Times, row
@@ -395,3 +395,20 @@ def test_networks_of_other_data_or_epochs_are_not_taken_for_those_asked_for(tmp_
         conclusions.stored(tmp_path / "ce-0", load_images("shapes"), 15)
     with pytest.raises(InputError, match="Give another folder as OUT"):
         conclusions.stored(tmp_path / "ce-0", load_images("digits", profile="exp:10"), 15)
+
+
+@pytest.mark.filterwarnings("ignore::imblens.errors.ImblensWarning")
+def test_one_half_of_the_test_split_chooses_and_the_other_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "ALWAYS", {})
+    monkeypatch.setattr(choosing, "best_candidates", lambda: (("ncm", {}),))
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 40, 20])
+    middles = 2 * np.eye(3, 4)
+    parts = [(middles[labels] + rng.normal(size=(120, 4)), labels) for _ in range(2)]
+    run = Run.from_arrays(train=parts[0], test=parts[1], head=(middles, np.zeros(3)))
+    validation, judging = choosing_validation.halves(run, 0)
+    assert validation.class_counts.tolist() == judging.class_counts.tolist() == [30, 20, 10]
+    both = np.concatenate([validation.features, judging.features])
+    assert run.test is not None and np.array_equal(np.sort(both, axis=0), np.sort(run.test.features, axis=0))
+    with_validation, without, applied = choosing_validation.regrets(run, 0)
+    assert np.isfinite([with_validation, without]).all() and applied
