@@ -74,8 +74,8 @@ def main(paths: list[str]) -> int:
         if names:
             values = np.array([means[name] for name in names])
             spread = values.std(axis=0, ddof=1) if len(names) > 1 else (float("nan"),) * 2
-            cells = " | ".join(f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(values.mean(axis=0), spread, strict=True))
-            print(f"| {what} | {len(names)} | {cells} |")
+            row = " | ".join(f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(values.mean(axis=0), spread, strict=True))
+            print(f"| {what} | {len(names)} | {row} |")
     return 0
 
 
