@@ -69,6 +69,23 @@ def test_counts_of_ties_take_the_lower_feature(features, k):
     assert np.array_equal(counts.finish(), expected)
 
 
+@pytest.mark.parametrize("values", [7, 60, 10**6])  # many equal values in a row; some rows with equal values; none
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(("dim", "k"), [(40, 1), (80, 2), (83, 2), (136, 3), (512, 10)])
+def test_counts_of_many_features_are_those_of_whole_rows_in_order(dim, k, dtype, values):
+    rng = np.random.default_rng(dim + values)
+    features = (rng.integers(-values, values, size=(37, dim)) / 64).astype(dtype)
+    features[:5] = np.where(rng.random((5, dim)) < 0.05, np.inf, -0.0)
+    features[5] = 0
+    labels = np.arange(37) % 3
+    counts = TopKCounts(3, dim, k)
+    for rows in (slice(0, 20), slice(20, 37)):
+        counts.update(Batch(rows.start, features[rows], labels[rows], None, 3))
+    strongest = np.argsort(-features.astype(np.float64), axis=1, kind="stable")[:, :k]
+    expected = [np.bincount(strongest[labels == c].ravel(), minlength=dim) for c in range(3)]
+    assert np.array_equal(counts.finish(), expected)
+
+
 def test_a_feature_that_its_own_class_never_shows():
     # one huge instance makes feature 0 the strongest of a; in instances the others lead... but for that one
     features = np.array([[100.0, 1, 0], [0, 1, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
