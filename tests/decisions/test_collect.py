@@ -17,9 +17,10 @@ from imblens.cli import main
 from imblens.decisions import Unlabelled, collect, collection_gain
 from imblens.decisions._collect import _Candidates, _greedy
 from imblens.decisions._gain import _gains, _thinned
+from imblens.decisions._pool_chances import pool_chances
 from imblens.errors import InputError, MissingError, ShapeError
 from imblens.run import Run
-from tests.decisions.runs import CENTRES, run_of, sample
+from tests.decisions.runs import CENTRES, head, run_of, sample
 
 POOL = sample((800, 300, 100, 40), 50)
 
@@ -100,6 +101,9 @@ def test_the_list_holds_more_of_the_rare_class_than_a_random_one() -> None:
     assert len(set(rows)) == 60 and set(table["for_class"]) == {"dog"}
     assert classes["aimed"].tolist() == [False, False, False, True]
     assert classes["expected"]["dog"] == pytest.approx(rare, abs=10)
+    assert classes["expected"]["dog"] == pytest.approx(found.stated.number)
+    assert found.stated.low <= rare <= found.stated.high
+    assert f"about {found.stated.number:.0f} [{found.stated.low:.0f}, {found.stated.high:.0f}] of" in found.lines()[0]
     assert classes["expected_random"]["dog"] == pytest.approx(60 * (truth == 3).mean(), abs=1.5)
     assert classes["expected"].sum() == pytest.approx(60)
     named = collect(run_of(), pool=features, count=30, classes=["cat", "bee"], gain=False).tables["list"]
@@ -111,8 +115,75 @@ def test_a_class_that_is_not_found_in_the_pool_keeps_half_of_its_share() -> None
     found = collect(run_of(), pool=features[(truth != 3) & (features @ CENTRES[3] < 0)], count=20, gain=False)
     assert any("Hardly any dog was found in the pool" in note for note in found.notes)
     share = found.tables["classes"]["pool_share"][3]
-    assert 0.5 * 6 / 216 - 0.005 < share < 6 / 216
+    assert share < 0.1 * 6 / 216  # as found
+    chances = pool_chances(run_of(), found_logits(features, truth), np.arange(4) == 3, np.random.default_rng(0))
+    assert 0.5 * 6 / 216 - 0.005 < chances.used[3] < 6 / 216 and chances.found[3] == share
+    assert found.stated.number < 1 < found.stated.high  # the interval holds for both
     assert not any("Hardly any" in note for note in collect(run_of(), pool=features, count=20, gain=False).notes)
+
+
+def found_logits(features: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Logits of what looks like no dog."""
+    weight, bias = head()
+    return features[(truth != 3) & (features @ CENTRES[3] < 0)] @ weight.T + bias
+
+
+def overstated(
+    run: Run, pool: Unlabelled, truth: np.ndarray, *, seeds: int = 6
+) -> list[tuple[float, float, float, int]]:
+    """Stated number, interval and true number of rare instances in lists of samples of a pool."""
+    found = []
+    for seed in range(seeds):
+        rows = np.random.default_rng(seed).choice(len(truth), len(truth) // 2, replace=False)
+        some = Unlabelled(logits=np.asarray(pool.logits)[rows], ids=rows.astype(str))
+        result = collect(run, pool=some, count=40, gain=False, seed=seed)
+        places = result.tables["list"]["id"].astype(int).to_numpy()
+        found.append((*result.stated, int((truth[places] == 3).sum())))
+    return found
+
+
+def test_the_stated_interval_holds_though_probabilities_are_far_from_calibrated() -> None:
+    """Probabilities pulled towards one half where they are small: a temperature and biases cannot correct that."""
+    features, truth = sample((800, 300, 100, 100), 51)
+    val_features, val_labels = sample((400, 200, 100, 60), 52)
+    weight, bias = head(1.0)
+
+    def bent(x: np.ndarray) -> np.ndarray:
+        z = x @ weight.T + bias
+        return np.sign(z) * np.abs(z) ** 0.5
+
+    run = Run.from_arrays(
+        train=(*sample((200, 90, 40, 12), 0), bent(sample((200, 90, 40, 12), 0)[0])),
+        val=(val_features, val_labels, bent(val_features)),
+        classes=["ant", "bee", "cat", "dog"],
+    )
+    found = overstated(run, Unlabelled(logits=bent(features)), truth)
+    assert sum(low <= true <= high for _, low, high, true in found) >= 5
+    assert all(high - low < 35 for _, low, high, _ in found)  # of 40
+
+
+def test_without_a_validation_split_no_number_is_stated() -> None:
+    features, truth = POOL
+    found = collect(run_of(val=None), pool=features, count=60, gain=False)
+    classes = found.tables["classes"]
+    assert classes[["pool_share", "expected", "expected_random"]].isna().all(axis=None) and np.isnan(
+        found.stated.number
+    )
+    assert "How many of them are of these classes cannot be stated." in found.lines()[0]
+    assert any("No validation split" in note and "Capture a validation split" in note for note in found.notes)
+    section = found.section()
+    place = section["columns"].index("expected in the list")
+    assert {row[place] for row in section["rows"]} == {"unknown"}
+    rows = found.tables["list"]["id"].astype(int).to_numpy()
+    assert (truth[rows] == 3).sum() > 2 * 60 * (truth == 3).mean()  # the list is still better than a random one
+
+
+def test_a_class_without_validation_instances_has_no_stated_number() -> None:
+    features, _ = POOL
+    found = collect(run_of(val=(120, 60, 30, 0)), pool=features, count=20, gain=False)
+    assert np.isnan(found.stated.number) and any("has no instance of these classes" in note for note in found.notes)
+    named = collect(run_of(val=(120, 60, 30, 0)), pool=features, count=20, classes=["cat"], gain=False)
+    assert named.stated.low < named.stated.number < named.stated.high
 
 
 def test_near_duplicates_are_left_out() -> None:

@@ -61,6 +61,7 @@ def command(
         {
             "out": out,
             "notes": list(found.notes),
+            "stated": found.stated._asdict(),
             **{name: one.to_dict("records") for name, one in found.tables.items()},
         },
         [

@@ -12,30 +12,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.arguments import a_seed, checked, flag, some_texts, whole
-from imblens.base.arrays import some_rows
+from imblens.base.arrays import divide
 from imblens.base.files import claim
 from imblens.base.random_state import random_state_kept
 from imblens.base.wording import counted, listed
-from imblens.decisions._calibration import Calibration, fit_calibration, mean_probability, predicted
+from imblens.decisions._calibration import predicted
 from imblens.decisions._distance import nearest_distance, training_sample
-from imblens.decisions._estimate_many import chances_of
 from imblens.decisions._gain import FACTORS, collection_gain
 from imblens.decisions._labelled import Instances, as_instances
+from imblens.decisions._pool_chances import pool_chances
 from imblens.decisions._predict import Unlabelled
-from imblens.decisions._priors import adjusted_probabilities, em_prior
 from imblens.decisions._section_text import class_share, points, save_section, section
+from imblens.decisions._stated import UNKNOWN, Stated
 from imblens.errors import InputError, MissingError, did_you_mean
 from imblens.run import Run, as_array, as_run, in_blocks
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 DOUBT = 3  # power of the chance to be another class
-LOST = 0.1  # EM that finds less than this part of the share of a class means that the network may not know the class
 PER_LISTED, FEWEST = 20, 2000  # candidates that are compared: so many for each place of the list, at least so many
 COMPARED = (
     2**25
 )  # numbers of their probabilities: where classes are many, candidates are fewer, but no fewer than the list
-FOR_SHARES = 20_000  # instances of the pool that class shares are estimated from
 SAME = 0.2  # share of the usual distance to training up to which two instances are near-duplicates
 BORDER = 0.5  # the second likeliest class is a border from so many times the chance of the likeliest
 FAR = 0.95  # rank of the distance to training from which an instance is uncovered
@@ -48,6 +46,8 @@ class Collection:
     Attributes:
         tables: `classes`, and with a pool `list`; see `collect`.
         notes: assumptions and limits, one sentence each.
+        stated: `number` of instances in the list that are expected to be of the classes that it is for, and its 95% interval
+            `low`, `high`; NaN where none can be stated.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -61,17 +61,24 @@ class Collection:
 
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     notes: tuple[str, ...]
+    stated: Stated = UNKNOWN
 
     def lines(self) -> list[str]:
         """Return what the list is expected to hold, and the classes that gain most from more instances."""
         table, lines = self.tables["classes"], []
         if "list" in self.tables:
             aimed = table[table["aimed"]]
-            found, usual = aimed["expected"].sum(), aimed["expected_random"].sum()
-            lines.append(
-                f"{counted(len(self.tables['list']), 'instance')} to label next, for {listed(list(aimed['class']), 5)}: "
-                f"about {found:.0f} of these classes are expected, {usual:.1f} in a random list."
+            what = (
+                f"{counted(len(self.tables['list']), 'instance')} to label next, for {listed(list(aimed['class']), 5)}"
             )
+            if np.isnan(self.stated.number):
+                lines.append(f"{what}. How many of them are of these classes cannot be stated.")
+            else:
+                number, low, high = self.stated
+                lines.append(
+                    f"{what}: about {number:.0f} [{low:.0f}, {high:.0f}] of these classes are expected, "
+                    f"{aimed['expected_random'].sum():.1f} in a random list."
+                )
         if "gain_2" in table:
             known = table[table["gain_2"].notna()].sort_values("gain_2", ascending=False, kind="stable").head(3)
             for row in known.to_dict("records"):
@@ -90,8 +97,8 @@ class Collection:
             columns[f"points from {factor} times as many"] = [points(*row) for row in triples]
         if "list" in self.tables:
             columns["share of the pool"] = [class_share(value) for value in table["pool_share"]]
-            columns["expected in the list"] = [f"{value:.0f}" for value in table["expected"]]
-            columns["in a random list"] = [f"{value:.1f}" for value in table["expected_random"]]
+            columns["expected in the list"] = [_known(value, 0) for value in table["expected"]]
+            columns["in a random list"] = [_known(value, 1) for value in table["expected_random"]]
         return section("collect", self.lines(), pd.DataFrame(columns), self.notes)
 
     def save(self, out: str | Path, *, force: bool = False) -> Path:
@@ -105,6 +112,10 @@ class Collection:
         tables = {name if name == "list" else f"tables/{name}": table for name, table in self.tables.items()}
         save_section(folder, "collect", tables, values)
         return folder
+
+
+def _known(value: float, digits: int) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def _points(row: dict[str, Any], factor: int) -> str:
@@ -141,7 +152,7 @@ def collect(
 
     Args:
         run: the network, with training features; a head, or logits of the pool. Probabilities are calibrated on the validation
-            split; without one they are the network's own, which a note states.
+            split.
         pool: features (n, D) or `imblens.decisions.Unlabelled`, without labels; None leaves out the list.
         count: length of the list.
         classes: those that the list is for; by default the third with the fewest training instances.
@@ -151,6 +162,7 @@ def collect(
     Returns:
         Table `classes`: class, train_count, aimed (the list is for it), pool_share (estimated), expected (instances of the
         class in the list), expected_random (in a random list of this length), and the columns of `collection_gain`.
+        pool_share and both expected numbers are NaN without a validation split.
         Table `list`: rank, id, for_class (the class with the largest part in the score), probability (of it),
         prediction (of the network), reason (`border`: the network is undecided, `missed`: another class is predicted,
         `likely`: the class itself is predicted; `, uncovered` is added where it is farther from training than 95% of the pool),
@@ -183,11 +195,11 @@ def collect(
         raise InputError("collect: neither a pool nor gains were requested.", hint="Pass pool=, or gain=True.")
     aimed = _aimed(run, classes)
     table = pd.DataFrame({"class": run.classes, "train_count": run.train.class_counts, "aimed": aimed})
-    tables, notes = {}, []
+    tables, notes, stated = {}, [], UNKNOWN
     with random_state_kept():
         if pool is not None:
             data = pool if isinstance(pool, Unlabelled) else Unlabelled(as_array(pool, "pool"))
-            rows, shares, expected, more = _list(run, data, count, aimed, seed)
+            rows, shares, expected, stated, more = _list(run, data, count, aimed, seed)
             tables["list"] = rows
             table = table.assign(pool_share=shares, expected=expected, expected_random=len(rows) * shares)
             notes += more
@@ -195,7 +207,7 @@ def collect(
             gains, more = collection_gain(run, seed=seed)
             table = table.merge(gains.drop(columns="train_count"), on="class")
             notes += more
-    return Collection({"classes": table, **tables}, tuple(notes))
+    return Collection({"classes": table, **tables}, tuple(notes), stated)
 
 
 def _aimed(run: Run, classes: Sequence[str] | None) -> NDArray[np.bool_]:
@@ -230,8 +242,8 @@ class _Candidates(NamedTuple):
 
 def _list(
     run: Run, data: Unlabelled, count: int, aimed: NDArray[np.bool_], seed: int
-) -> tuple[pd.DataFrame, Floats, Floats, list[str]]:
-    """The list, the class shares of the pool, the expected instances of each class, and notes."""
+) -> tuple[pd.DataFrame, Floats, Floats, Stated, list[str]]:
+    """The list, the class shares of the pool, expected instances of each class and of those it is for, and notes."""
     if not len(data.ids):
         raise InputError("collect: the pool is empty.", hint="Give features of at least one instance.")
     if not (known := pd.Index(data.ids)).is_unique:
@@ -241,27 +253,11 @@ def _list(
         )
     rng = np.random.default_rng(seed)
     new = as_instances(run, data, "pool")
-    calibration, notes = _calibration(run)
-    before = _shares_before(run, calibration)
-    n = len(new.logits)
-    some = some_rows(np.arange(n), FOR_SHARES, rng)
     multilabel = run.task == "multilabel"
-    chance = chances_of(calibration, new.logits, some)
-    shares = em_prior(chance, before, multilabel=multilabel)
-    lost = aimed & (shares < LOST * before)
-    if lost.any():
-        shares = em_prior(chance, before, multilabel=multilabel, strength=1.0)
-        notes.append(
-            f"Hardly any {listed(np.asarray(run.classes)[lost].tolist(), 5)} was found in the pool; the network may not "
-            "know them, so class shares count half as found and half as in the labelled instances."
-        )
-    shares = (n * shares + 0.5) / (n + (1.0 if multilabel else 0.5 * run.n_classes))  # none is 0
-
-    def chances(rows: Any) -> Floats:
-        return adjusted_probabilities(calibration(new.logits[rows]), before, shares, multilabel=multilabel)
-
+    chances = pool_chances(run, new.logits, aimed, rng)
+    notes = list(chances.notes)
     most = max(count, min(max(FEWEST, PER_LISTED * count), COMPARED // run.n_classes))
-    found = _candidates(run, new, chances, aimed, most)
+    found = _candidates(run, new, lambda rows: chances(new.logits[rows]), aimed, most)
     near = SAME * _usual(found.distance)
     chosen, duplicates, left_out = _greedy(run, found, aimed, count, near)
     p = found.p[chosen]
@@ -290,23 +286,25 @@ def _list(
         notes.append(f"Near-duplicates of training instances were left out: {left_out:,} of the best candidates.")
     if len(table) < count:
         notes.append(f"The list has {counted(len(table), 'instance')}: the pool has no other distinct candidates.")
-    return table, shares, p.sum(axis=0), notes
+    logits = np.asarray(new.logits[found.rows[chosen]])
+    number = chances.hits(run, logits, aimed, seed)
+    if not chances.is_known:
+        unknown = np.full(run.n_classes, np.nan)
+        return table, unknown, unknown, number, notes
+    if np.isnan(number.number):
+        notes.append("The validation split has no instance of these classes, so no number of them can be stated.")
+    return table, chances.found, _expected(chances(logits, chances.found), aimed, number, multilabel), number, notes
 
 
-def _calibration(run: Run) -> tuple[Calibration, list[str]]:
-    if run.val is not None and len(run.val) and run.val.has_logits:
-        return fit_calibration(run.val.logit_rows, run.val.labels), []
-    own = Calibration(1.0, np.zeros(run.n_classes), run.task == "multilabel")
-    return own, ["No validation split: class probabilities are the network's own, so expected numbers are rough."]
-
-
-def _shares_before(run: Run, calibration: Calibration) -> Floats:
-    """(C,) class shares that the probabilities are for, none of them 0."""
-    if calibration.n_labels and run.val is not None:
-        shares = mean_probability(calibration, run.val.logit_rows)
-    else:
-        shares = run.train.class_counts / len(run.train)
-    return np.clip(shares, 1e-6, 1 - 1e-6 if run.task == "multilabel" else 1.0)
+def _expected(p: Floats, aimed: NDArray[np.bool_], number: Stated, multilabel: bool) -> Floats:
+    """(C,) expected instances of each class in the list, those of the classes that it is for with the stated sum."""
+    sums = p.sum(axis=0)
+    if multilabel or np.isnan(number.number):
+        return np.where(
+            aimed, number.number * divide(sums, sums[aimed].sum()), np.nan if np.isnan(number.number) else sums
+        )
+    rest = divide(np.array(len(p) - number.number), sums[~aimed].sum(), otherwise=0.0)
+    return np.asarray(sums * np.where(aimed, divide(np.array(number.number), sums[aimed].sum()), rest))
 
 
 def _worth(p: Floats) -> Floats:
