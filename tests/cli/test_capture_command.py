@@ -124,7 +124,8 @@ from pathlib import Path
 def build(n_classes):
     import torch
     from net import build as usual
-    mark = Path(__file__).with_name("killed")
+    merged = Path("by-ray", "run.json").exists()
+    mark = Path(__file__).with_name("killed after the merge" if merged else "killed")
     if not mark.exists():
         mark.touch()
         os._exit(1)
@@ -141,6 +142,8 @@ def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_pa
         write_classes(tmp_path / "d" / split, {"a": n, "b": n - 2})
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "kills.py").write_text(KILLS_ONCE)
+    boxes = [f"test/{name}/0{i}.png,{name},1,1,3,3" for name, i in (("a", 0), ("a", 3), ("b", 1))]
+    (tmp_path / "boxes.csv").write_text("\n".join(["path,label,x,y,w,h", *boxes]))
     words = [
         sys.executable,
         "-m",
@@ -148,9 +151,14 @@ def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_pa
         "capture",
         "d",
         "--no-colours",
-        "--no-shortcuts",
         "--model",
         "kills.py:build",
+        "--size",
+        "12",
+        "--boxes",
+        "boxes.csv",
+        "--concepts",
+        "0.1",
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
 
@@ -160,7 +168,8 @@ def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_pa
         return Run.load(tmp_path / options[options.index("--out") + 1])
 
     by_ray = capture_by("--engine", "ray", "--out", "by-ray")
-    assert (tmp_path / "killed").exists() and not (tmp_path / "by-ray" / "parts").exists()
+    assert (tmp_path / "killed").exists() and (tmp_path / "killed after the merge").exists()
+    assert not (tmp_path / "by-ray" / "parts").exists()
     here = capture_by("--out", "here")  # nothing is killed any more
     assert by_ray.meta["model"] == here.meta["model"] and "shard" not in by_ray.meta
     for name, split in here.splits.items():
@@ -168,3 +177,8 @@ def test_ray_captures_what_one_process_captures_though_a_worker_is_killed(tmp_pa
         assert (by_ray.splits[name].labels == split.labels).all() and by_ray.splits[name].columns == split.columns
         np.testing.assert_allclose(by_ray.splits[name].features, split.features, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(by_ray.splits[name].logits, split.logits, rtol=1e-6, atol=1e-6)
+    before, after = (audit(run, lenses=["shortcuts", "concepts", "diagnosis"]) for run in (here, by_ray))
+    assert {"shortcuts", "concepts"} <= set(after.findings) and list(before) == list(after)
+    for lens, finding in before.findings.items():
+        for table, frame in finding.tables.items():
+            pd.testing.assert_frame_equal(frame, after[lens].tables[table], rtol=1e-5, atol=1e-6)

@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from imblens import audit
+from imblens.base.remote import COPIES
 from imblens.cli import app, main
 from imblens.run import Run, lacks
 
@@ -79,6 +80,18 @@ def test_the_line_that_merge_prints_completes_the_run(place: Path, tmp_path: Pat
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == f"next: imblens audit {tmp_path / 'run'}"
     check_equal(Run.load(tmp_path / "run"), Run.load(place / "whole"))
+
+
+def test_a_run_in_object_storage_is_completed_there(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    words = merged(place, tmp_path / "run")
+    Run.load(tmp_path / "run").save("memory://commands/run")
+    done = CliRunner().invoke(app, [*words[:-1], "memory://commands/run"])
+    assert done.exit_code == 0, done.output
+    COPIES.forget()
+    assert not lacks(Run.load("memory://commands/run"))
+    assert done.stdout.splitlines()[-1] == "next: imblens audit memory://commands/run"
+    COPIES.forget()
 
 
 def test_what_cannot_be_completed_ends_with_one_sentence_and_code_2(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imblens.base.remote import COPIES
+from imblens.base.remote import COPIES, address_of
 from imblens.errors import ImblensError, InputError
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ def typed(context: Any) -> list[str]:
         if one.name in NOT_REPEATED or source is None or source.name == "DEFAULT":
             continue
         if one.param_type_name == "argument":
-            words.append(str(value))
+            words.append(_text(value))
         elif isinstance(value, bool):
             words.append((one.opts if value else one.secondary_opts)[0])
         else:
-            words += [one.opts[0], str(value)]
+            words += [one.opts[0], _text(value)]
     return words
+
+
+def _text(value: Any) -> str:
+    return str(value) if not isinstance(value, Path) else address_of(value) or str(value)
 
 
 def place_of(out: Path | None, complete: Path | None, shard: str | None) -> Path:
