@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each round; the fastest is the one that others disturbed least."""
+    """Seconds of each round."""
 
     rounds: tuple[float, ...]
 
     @property
-    def best(self) -> float:
-        return min(self.rounds)
+    def median(self) -> float:
+        return float(np.median(self.rounds))
 
     def __mul__(self, factor: float) -> Times:
         """What was measured on a part, scaled up."""
@@ -44,28 +45,25 @@ def in_turns(functions: Sequence[Callable[[], object]], repeats: int = 7) -> lis
 def row(operation: str, size: str, ours: Times | float, peer: str, other: Times | float, target: str) -> dict[str, Any]:
     """One comparison: against a peer, how many times faster; against a limit ("<= ..."), how many times slower.
 
-    The ratio is that of the fastest rounds; `spread` are the quartiles of the ratio over rounds, None of a single one.
+    Times and ratio are medians over rounds; `spread` are the quartiles of the ratio over rounds, None of a single one.
     """
-    ours_s, peer_s = (value.best if isinstance(value, Times) else value for value in (ours, other))
-    limit = target.startswith("<=")
+    ours_s, peer_s = (value.median if isinstance(value, Times) else value for value in (ours, other))
+    found = ratios(ours, other, limit=target.startswith("<="))
     return {
         "operation": operation,
         "size": size,
         "ours_s": ours_s,
         "peer": peer,
         "peer_s": peer_s,
-        "ratio": ours_s / peer_s if limit else peer_s / ours_s,
-        "spread": spread(ours, other, limit=limit),
+        "ratio": float(np.median(found)),
+        "spread": None if len(found) == 1 else tuple(map(float, np.quantile(found, [0.25, 0.75]))),
         "target": target,
     }
 
 
-def spread(ours: Times | float, other: Times | float, *, limit: bool) -> tuple[float, float] | None:
-    """Quartiles of the ratio over rounds; to the median of the other where it has fewer or more rounds."""
+def ratios(ours: Times | float, other: Times | float, *, limit: bool) -> NDArray[np.float64]:
+    """(rounds,) the ratio of each round; to the median of the other where it has fewer or more rounds."""
     mine, theirs = (np.array(value.rounds if isinstance(value, Times) else [value]) for value in (ours, other))
-    if len(mine) == len(theirs) == 1:
-        return None
     if len(mine) != len(theirs):
         theirs = np.median(theirs)
-    low, high = np.quantile(mine / theirs if limit else theirs / mine, [0.25, 0.75])
-    return float(low), float(high)
+    return np.asarray(mine / theirs if limit else theirs / mine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEAD = "| what | target | measured | spread | |\n|---|---|---|---|---|"
+HEAD = "| what | target | measured; of rounds the median | spread | |\n|---|---|---|---|---|"
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Row:
     Attributes:
         what: and on which data.
         target: as text.
-        measured: the value; where nothing was measured, what to do.
+        measured: the value, the median of several rounds; where nothing was measured, what to do.
         spread: of the value over rounds, networks or classes; a dash of a single one.
         met: None where nothing was measured.
     """
