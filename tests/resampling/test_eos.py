@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import chisquare, ks_1samp, uniform
 
 from imblens.errors import ImblensWarning, InputError
-from imblens.resampling import EOS, BalancedSVM, draw_eos, interpolate
+from imblens.resampling import EOS, BalancedSVM, draw_eos, interpolate, isolated_note
 from tests.oracles.eos_loop import eos_loop
 from tests.treatments._runs import blobs
 
@@ -204,3 +204,12 @@ def test_where_nothing_is_drawn_what_is_recorded_of_draws_is_empty() -> None:
     sampler = EOS(2, random_state=0)
     sampler.fit_resample(np.arange(12.0).reshape(6, 2), np.repeat([0, 1], 3))
     assert [len(sampler.sample_indices_), len(sampler.enemy_indices_), len(sampler.r_)] == [6, 0, 0]
+
+
+def test_many_classes_without_enemies_are_one_sentence() -> None:
+    labels = np.repeat(np.arange(14), 4)
+    draw = draw_eos(labels[:, None] * 9.0, labels, np.zeros((56, 0), np.int64), dict.fromkeys(range(12), 2), 0)
+    assert draw.alone == tuple(range(12))
+    (note,) = isolated_note(draw, [f"class {c}" for c in range(14)], labels, 0)
+    assert note.startswith("EOS: 12 classes (class 0, class 1, ") and "and 2 more" in note
+    assert (np.abs(labels[draw.base] - labels[draw.enemy]) == 1).all()

@@ -12,7 +12,7 @@ from imblearn.under_sampling import RandomUnderSampler, TomekLinks
 
 from imblens.errors import ImblensWarning, InputError, MissingError, NotApplicable
 from imblens.run import Run
-from imblens.treatments import EOS, BalancedSVM, all_treatments, train_head, treat
+from imblens.treatments import EOS, BalancedSVM, all_treatments, resample, train_head, treat
 from tests.treatments._runs import NAMES, balanced_accuracy, blobs, blobs_run
 
 SAMPLERS = [treatment for treatment in all_treatments().values() if treatment.resample is not None]
@@ -241,3 +241,38 @@ def test_eos_takes_all_other_instances_where_more_neighbours_are_asked_for() -> 
     with pytest.warns(ImblensWarning, match="k_neighbors=500 is more than the 55 other instances"):
         better = treat(run, "eos", k_neighbors=500)
     assert better.meta["treatment"]["facts"]["k_neighbors"] == 55
+
+
+@pytest.mark.parametrize("name", ["eos", "smote", "random"])
+def test_a_number_is_the_least_count_of_a_class(name: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 20, 8])
+    run = Run.from_arrays(train=(rng.normal(size=(68, 4)) + 2 * np.eye(3, 4)[labels], labels))
+    found = resample(run, name, sampling_strategy="25")
+    made = np.concatenate([labels[found.kept], found.new_labels])
+    assert np.bincount(made).tolist() == [40, 25, 25]
+
+
+@pytest.mark.parametrize("name", ["eos", "smote"])
+def test_rows_that_no_memory_holds_are_refused_with_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 20, 8])
+    run = Run.from_arrays(train=(rng.normal(size=(68, 4)) + 2 * np.eye(3, 4)[labels], labels))
+    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: 1000)
+    with pytest.raises(InputError, match=r"52 new rows, .* Pass sampling_strategy=100 .* or take crt"):
+        treat(run, name)
+    assert len(resample(run, "random").kept) == 120  # repeats rows by number
+
+
+def test_heads_trained_on_rows_that_are_drawn_are_those_of_rows_that_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 20, 8])
+    run = Run.from_arrays(train=(rng.normal(size=(68, 4)) + 2 * np.eye(3, 4)[labels], labels))
+    for options in ({}, {"recipe": "released"}):
+        usual = treat(run, "eos", k_neighbors=5, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr("imblens.treatments._retrain.COPIED", 0)
+            patch.setattr("imblens.treatments._train_head.HELD", 0)
+            drawn = treat(run, "eos", k_neighbors=5, **options)
+        assert drawn.head.weight == pytest.approx(usual.head.weight, abs=1e-4)
+        assert drawn.head.bias == pytest.approx(usual.head.bias, abs=1e-4)

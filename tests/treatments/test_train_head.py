@@ -167,6 +167,6 @@ def test_new_rows_are_refused_where_the_copies_that_training_holds_do_not_fit(
 ) -> None:
     run = blobs_run()
     new = run.train.class_counts.max() * run.n_classes - len(run.train)
-    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: int(2.9 * new * run.dim * 4))
-    with pytest.raises(InputError, match=rf"^{name}: .* new rows, which need \(held 3 times at once\) .* half of"):
+    monkeypatch.setattr("imblens.base.memory.memory_limit", lambda: int(1.9 * new * run.dim * 4))
+    with pytest.raises(InputError, match=rf"^{name}: .* new rows, which need \(held 2 times at once\) .* half of"):
         treat(run, name, check_split=False)

@@ -21,7 +21,7 @@ class Option:
         name: as typed.
         default: used where it is not given.
         help: one line.
-        kind: "int", "float", "text" (one of `words`), "flag", "counts" (a word or {class: count}), or "names".
+        kind: "int", "float", "text" (one of `words`), "flag", "counts" (a word, a number or {class: count}), or "names".
         low, high: allowed range of a number, both ends included.
         words: texts allowed; for a number, words allowed in its place, such as "auto".
         grid: what "auto" chooses from, on held-out training features; empty where "auto" is a rule of its own.
@@ -66,7 +66,7 @@ class Option:
         elif self.low is not None:
             parts[0] += f" of {self.low:g} or more"
         if self.kind == "counts":
-            parts = ["{class name: count}"]
+            parts = ["a whole number of 1 or more", "{class name: count}"]
         if self.kind == "names":
             parts = ["names separated by commas"]
         return " or ".join([*parts, *(repr(word) for word in self.words)])
@@ -80,21 +80,28 @@ class Option:
                 str(value).lower()
             )
         if self.kind == "counts":
-            return dict(value) if isinstance(value, Mapping) else None
+            count = None if isinstance(value, Mapping) else self._number(value)
+            return dict(value) if isinstance(value, Mapping) else int(count) if count and count >= 1 else None
         if self.kind == "names":
             names = value.split(",") if isinstance(value, str) else value
             return tuple(str(name).strip() for name in names) if names and not isinstance(names, Mapping) else None
-        if self.kind == "text" or isinstance(value, (bool, np.bool_)):
-            return None
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            return None
-        if not np.isfinite(number) or (self.kind == "int" and not number.is_integer()):
+        number = None if self.kind == "text" else self._number(value)
+        if number is None:
             return None
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             return None
         return int(value if isinstance(value, int) else number) if self.kind == "int" else number
+
+    def _number(self, value: Any) -> float | None:
+        """The value as a finite number, whole where only such are allowed; None where it is none."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        whole = self.kind in ("int", "counts")
+        if isinstance(value, (bool, np.bool_)) or not np.isfinite(number) or (whole and not number.is_integer()):
+            return None
+        return number
 
 
 class Configurable:

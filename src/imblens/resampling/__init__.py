@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imblens.base.lazy import lazy
+from imblens.resampling._adapters import FEWER as FEWER
 from imblens.resampling._adapters import Resampled as Resampled
 from imblens.resampling._adapters import TrainingRows as TrainingRows
 from imblens.resampling._adapters import fitting_k as fitting_k

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -13,11 +14,16 @@ from numpy.typing import NDArray
 
 from imblens.base.wording import counted
 from imblens.errors import InputError, NotApplicable, did_you_mean
-from imblens.resampling._numeric import Frame, check_counts, enough_for_smote
+from imblens.resampling._numeric import Frame, check_counts, enough_for_smote, refuse_too_many
 from imblens.run import nearest
 
 PUBLISHED_K = 5  # SMOTE's
 START_FROM_ONE = "eos or random, which can start from one instance."
+FEWER = (
+    "Pass sampling_strategy=100 for at least 100 instances of each class, or another number; or take crt, which draws "
+    "classes evenly and makes no rows."
+)
+OF_LABELS = ("RandomOverSampler", "RandomUnderSampler")  # samplers that read labels only
 # samplers that search k neighbours (k: the option) among all rows, the row itself left out
 AMONG_ALL = {
     "ADASYN": "n_neighbors",
@@ -66,17 +72,19 @@ class TrainingRows:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """(C,) instances."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
     def strategy(self, strategy: Any, name: str) -> Any:
-        """Return a sampling strategy with class names replaced by their positions.
+        """Return a sampling strategy with class names replaced by their positions; a number is the least count of a class.
 
         Raises:
             InputError: an unknown class name.
         """
+        if isinstance(strategy, int):
+            return {int(label): strategy for label in np.flatnonzero((self.counts > 0) & (self.counts < strategy))}
         if not isinstance(strategy, Mapping):
             return strategy
         place = {label: i for i, label in enumerate(self.classes)}
@@ -162,7 +170,13 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
         wanted = rows.wanted(options["sampling_strategy"], name)
         k, notes = fitting_k(rows, options["k_neighbors"], wanted, name)
         sampler.set_params(k_neighbors=k)
-    frame = Frame(rows.features, options.get("precision", np.float64))
+    if type(sampler).__name__ in OF_LABELS:
+        return _repeated(rows, options, name, sampler)
+    precision = options.get("precision", np.float64)
+    if smote_k or "over_sampling" in type(sampler).__module__:
+        n_new = sum(rows.wanted(options["sampling_strategy"], name).values())
+        refuse_too_many(name, n_new, rows.features, itemsize=np.dtype(precision).itemsize, hint=FEWER)
+    frame = Frame(rows.features, precision)
     scaled = TrainingRows(frame.inside(rows.features), rows.labels, rows.classes)
     _check_neighbours(scaled, name, sampler, options)
     features, labels = _fit_resample(scaled, name, sampler)
@@ -188,6 +202,17 @@ def resample_with(rows: TrainingRows, options: Mapping[str, Any], *, name: str, 
         {key: value for key, value in sampler.get_params().items() if key in {"k_neighbors", "n_neighbors"}},
         notes,
     )
+
+
+def _repeated(rows: TrainingRows, options: Mapping[str, Any], name: str, sampler: Any) -> Resampled:
+    """Rows that a sampler repeats or drops by their labels alone: features are not copied."""
+    places = np.arange(len(rows.labels))
+    _fit_resample(TrainingRows(places[:, None], rows.labels, rows.classes), name, sampler)
+    kept = np.asarray(sampler.sample_indices_, dtype=np.int64)
+    over = "over_sampling" in type(sampler).__module__
+    notes = _left_unbalanced(rows, options, name, rows.labels[kept]) if over else ()
+    none = np.empty(0, np.int64)
+    return Resampled(kept, np.empty((0, rows.features.shape[1]), np.float32), none, none, none, {}, notes)
 
 
 def _configured(rows: TrainingRows, options: Mapping[str, Any], name: str, path: str) -> Any:

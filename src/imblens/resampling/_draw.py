@@ -9,12 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imblens.base.wording import listed
 from imblens.resampling._numeric import class_seeds
 from imblens.run import nearest
 
 Direction = Literal["toward", "away"]
 Indexing = Literal["exact", "released"]
 BLOCK = 1024  # samples computed at a time
+NAMED = 10  # classes that a note names
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ def draw_eos(
     bases: dict[int, int] = {}
     alone: list[int] = []
     streams = class_seeds(labels, seed)
+    order, begins = np.argsort(labels, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(labels))])
     for label, n_wanted in wanted.items():
         if n_wanted == 0:
             continue
-        members = np.flatnonzero(labels == label)
+        members = order[begins[label] : begins[label + 1]]
         near = neighbours[members]  # (n_c, K)
         is_enemy = labels[near] != label
         n_enemies = np.count_nonzero(is_enemy, axis=1)  # (n_c,)
@@ -112,10 +115,18 @@ def interpolate(features: NDArray[Any], draw: Draw, direction: Direction = "towa
 
 
 def isolated_note(draw: Draw, names: Sequence[Any], labels: NDArray[np.int64], k: int) -> tuple[str, ...]:
-    """Name the classes without an enemy among their neighbours; one sentence each."""
+    """Name the classes without an enemy among their neighbours; one sentence each, or one for all of many."""
+    raise_k = "Raise k_neighbors, or (in Python) leave {} out of sampling_strategy."
+    if len(draw.alone) > NAMED:
+        return (
+            f"EOS: {len(draw.alone):,} classes ({listed([names[label] for label in draw.alone], NAMED)}) have no enemy among "
+            f"the {k} nearest neighbours of their instances, so each was paired with its nearest enemy beyond them. "
+            f"{raise_k.format('these classes')}",
+        )
+    counts = np.bincount(labels)
     return tuple(
         f"EOS: class {names[label]!r} has no enemy among the {k} nearest neighbours of its "
-        f"{np.count_nonzero(labels == label)} instances, so each was paired with its nearest enemy beyond them. "
-        "Raise k_neighbors, or (in Python) leave the class out of sampling_strategy."
+        f"{counts[label]} instances, so each was paired with its nearest enemy beyond them. "
+        f"{raise_k.format('the class')}"
         for label in draw.alone
     )

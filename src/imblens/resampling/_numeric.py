@@ -136,7 +136,9 @@ def class_seeds(labels: NDArray[np.int64], seed: int) -> dict[int, np.random.See
     return seeds
 
 
-def refuse_too_many(name: str, n_new: int, features: NDArray[Any], copies: int = 2) -> None:
+def refuse_too_many(
+    name: str, n_new: int, features: NDArray[Any], copies: int = 2, *, itemsize: int | None = None, hint: str = ""
+) -> None:
     """Refuse a request that the machine's memory cannot hold, before anything is allocated.
 
     Args:
@@ -144,14 +146,16 @@ def refuse_too_many(name: str, n_new: int, features: NDArray[Any], copies: int =
         n_new: rows that are asked for.
         features: (N, D) to which they are added.
         copies: of the new rows that are held at once: drawn, then joined to the others; 3 where a head is trained on them.
+        itemsize: bytes of a number in them; those of the features by default.
+        hint: what to do instead.
 
     Raises:
         InputError: the new rows need more than half of the memory.
     """
     refuse_too_large(
-        copies * n_new * features.shape[1] * features.dtype.itemsize,
+        copies * n_new * features.shape[1] * (itemsize or features.dtype.itemsize),
         f"{name}: sampling_strategy asks for {n_new:,} new rows, which need (held {copies} times at once)",
-        hint="Ask for fewer instances per class.",
+        hint=hint or "Ask for fewer instances per class.",
     )
 
 

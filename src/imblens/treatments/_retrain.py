@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from imblens.base.arrays import divide
 from imblens.base.blocks import row_blocks
@@ -44,7 +45,8 @@ CURVE = Option(
     "record balanced accuracy on training and test instances after each epoch; nothing is chosen by it.",
     "flag",
 )
-COPIES = 3  # of new rows that are held at once: drawn, joined to the others, scaled by `train_head`
+COPIED = 2**30  # bytes of kept and new rows up to which they are joined in memory
+COPIES = 2  # of new rows that are held at once: drawn, and scaled by `train_head`, which holds no more than 4 GiB
 COMMON = (*HEAD_OPTIONS, RANDOM_STATE, CHECK_SPLIT, CURVE)
 
 
@@ -105,9 +107,34 @@ def _balanced_accuracy(split: Split, head: Head) -> float | None:
     return number(np.nanmean(divide(correct, count)))
 
 
+class Joined:
+    """(N, D) kept rows of features, then new rows; a slice or positions as index give an array.
+
+    Example:
+        >>> joined = Joined(np.array([[1.0], [2.0]]), np.array([1, 1, 0]), np.array([[7.0]]))
+        >>> joined.shape, joined[1:].ravel().tolist(), joined[np.array([3, 0])].ravel().tolist()
+        ((4, 1), [2.0, 1.0, 7.0], [7.0, 2.0])
+    """
+
+    def __init__(self, features: NDArray[Any], kept: NDArray[np.int64], new: NDArray[Any]) -> None:
+        self._features, self._kept, self._new = features, kept, new
+        self.shape, self.dtype = (len(kept) + len(new), features.shape[1]), np.result_type(features, new)
+        self.nbytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
+        at = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else rows
+        found = np.empty((len(at), self.shape[1]), self.dtype)
+        old = at < len(self._kept)
+        found[old] = self._features[self._kept[at[old]]]
+        found[~old] = self._new[at[~old] - len(self._kept)]
+        return found
+
+
 def retrain(run: Run, resampled: Resampled, options: Mapping[str, Any]) -> Outcome:
     """Train a head on resampled features."""
-    features = np.concatenate([np.asarray(run.train.features)[resampled.kept], resampled.new])
+    features: Any = Joined(np.asarray(run.train.features), resampled.kept, resampled.new)
+    if features.nbytes <= COPIED:
+        features = features[:]
     labels = np.concatenate([run.train.labels[resampled.kept], resampled.new_labels])
     recipe = recipe_of(options)
     curve = Curve(run)

@@ -9,6 +9,7 @@ import numpy as np
 
 from imblens.base.options import Option
 from imblens.resampling import (
+    FEWER,
     Resampled,
     TrainingRows,
     draw_eos,
@@ -26,7 +27,8 @@ SMOTE = "imblens.resampling.RecordingSMOTE"
 STRATEGY = Option(
     "sampling_strategy",
     "auto",
-    "which classes to resample; 'auto' is all but the largest (over) or all but the smallest (under).",
+    "which classes to resample; 'auto' is all but the largest (over) or all but the smallest (under), a number the least "
+    "count of a class (over).",
     "counts",
     words=("auto", "minority", "not minority", "not majority", "all"),
 )
@@ -47,7 +49,7 @@ def _rows(run: Run) -> TrainingRows:
 def _eos(run: Run, options: Mapping[str, Any]) -> Resampled:
     rows = _rows(run)
     wanted = rows.wanted(options["sampling_strategy"], "eos")
-    refuse_too_many("eos", sum(wanted.values()), rows.features, COPIES)
+    refuse_too_many("eos", sum(wanted.values()), rows.features, COPIES, hint=FEWER)
     k = min(options["k_neighbors"], len(rows.features) - 1)
     notes: tuple[str, ...] = ()
     if k < options["k_neighbors"]:

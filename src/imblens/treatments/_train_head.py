@@ -14,6 +14,7 @@ from imblens.base.progress import tracked
 from imblens.errors import InputError
 from imblens.run import Head
 
+HELD = 2**32  # bytes of the scaled features up to which they are held; beyond, rows are scaled as they are drawn
 CHUNK = 64  # minibatches gathered at a time
 
 
@@ -66,7 +67,7 @@ def released_recipe() -> Recipe:
 
 
 def train_head(
-    features: NDArray[Any],
+    features: Any,
     labels: NDArray[np.int64],
     n_classes: int,
     *,
@@ -80,7 +81,8 @@ def train_head(
     Same arguments, same bytes, on one machine and thread count.
 
     Args:
-        features: (N, D) finite numbers.
+        features: (N, D) finite numbers: an array, or what gives one for a slice or positions of rows. Up to 4 GiB one scaled
+            float32 copy is held; beyond, rows are scaled as they are drawn.
         labels: (N,) 0 to C - 1.
         n_classes: C.
         recipe: see `Recipe`.
@@ -147,18 +149,49 @@ def _as_head(weight: NDArray[np.float32], centre: NDArray[np.float64], scale: fl
     return Head(matrix.astype(np.float32), bias.astype(np.float32))
 
 
-def _prepared(features: NDArray[Any], scaled: bool) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
+def _prepared(features: Any, scaled: bool) -> tuple[Any, NDArray[np.float64], float]:
+    """(N, D + 1) rows to train on, the last column 1, and the centre (D,) and scale of the features."""
     n, dim = features.shape
-    rows = np.ones((n, dim + 1), np.float32)
-    rows[:, :dim] = features
+    held = 4 * n * (dim + 1) <= HELD
+    rows = np.ones((n, dim + 1) if held else (0, dim + 1), np.float32)
     centre, scale = np.zeros(dim), 1.0
     if scaled:
-        centre = features.mean(axis=0, dtype=np.float64)
-        for block in row_blocks(n, dim):  # the difference is float64
-            rows[block, :dim] = features[block] - centre
+        whole = isinstance(features, np.ndarray)
+        centre = features.mean(axis=0, dtype=np.float64) if whole else mean_of(features)
+    for block in row_blocks(n, dim) if held else ():
+        rows[block, :dim] = features[block] - centre if scaled else features[block]  # the difference is float64
+    if not held:
+        if scaled:
+            squares = sum(float(((features[block] - centre) ** 2).sum()) for block in row_blocks(n, dim))
+            scale = float(np.sqrt(squares / n)) or 1.0
+        return _Drawn(features, centre, scale), centre, scale
+    if scaled:
         scale = float(np.sqrt(np.einsum("ij,ij->", rows[:, :dim], rows[:, :dim], dtype=np.float64) / n)) or 1.0
         rows[:, :dim] /= np.float32(scale)
     return rows, centre, scale
+
+
+class _Drawn:
+    """Rows that are centred and scaled when they are drawn, as `_prepared` does with those that fit into memory."""
+
+    def __init__(self, features: Any, centre: NDArray[np.float64], scale: float) -> None:
+        self._features, self._centre, self._scale = features, centre, np.float32(scale)
+        self.shape = features.shape[0], features.shape[1] + 1
+
+    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = np.ones((len(positions), self.shape[1]), np.float32)
+        rows[:, :-1] = self._features[positions] - self._centre
+        rows[:, :-1] /= self._scale
+        return rows
+
+
+def mean_of(features: Any) -> NDArray[np.float64]:
+    """(D,) mean of (N, D) features that are read in blocks."""
+    n, dim = features.shape
+    total = np.zeros(dim)
+    for block in row_blocks(n, dim):
+        total += np.asarray(features[block]).sum(axis=0, dtype=np.float64)
+    return total / n
 
 
 def _start(
