@@ -361,4 +361,8 @@ def test_thresholds_state_what_they_rest_on():
     assert any("Fewer than 10 val positives chose the threshold of b" in note for note in finding.notes)
     assert finding.summary["classes_enough"] == 1
     assert finding.summary["macro_auroc_enough"] == pytest.approx(finding.tables["ranking"]["auroc"][0])
-    assert "1 of them has fewer than 10 positives" in finding.lines()[""]
+    assert finding.lines()[""].startswith("The one class with enough positives: AUROC 0.")
+    assert "With the 1 that has fewer than 10 positives, too few to tell: AUROC 0." in finding.lines()[""]
+    row = finding.tables["ranking"].iloc[0]
+    ends = [finding.summary[f"macro_auroc_enough_{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx([row["auroc_low"], row["auroc_high"]], abs=0.03)  # of this class alone

@@ -179,7 +179,7 @@ def test_evidence_counts_groups():
         classes=run.classes, groups=groups, meta={"group": "patient"},
     )  # fmt: skip
     found = summary(audit(few, lenses=["class_accuracy", "ranking"]))
-    assert "of 5 to 5 patients: enough to judge 0 of 3" in found["statements"][0]
+    assert "of 5 patients, among 200 test instances of 5 patients: enough to judge 0 of 3" in found["statements"][0]
     assert found["groups"] == {"test": 5} and found["group"] == "patient"
     assert any(
         line.startswith("Intervals are by patient (5 patients in the test split)") for line in found["statements"]
@@ -200,11 +200,34 @@ def few_positives_run(positives: tuple[int, int, int], n: int = 120) -> Run:
     )
 
 
+def test_without_a_label_that_can_be_judged_the_headline_states_it():
+    stated = summary(audit(few_positives_run((18, 16, 14)), lenses=LENSES))
+    assert stated["headline"].startswith("No label can be judged: none has positives of 10 patients or more. ")
+    assert "All have fewer than 10 positives or groups of them: too few to tell." in " ".join(stated["statements"])
+
+
+def test_an_unsuitable_threshold_is_stated_for_the_labels_that_can_be_judged():
+    run = few_positives_run((60, 40, 18))
+    parts = {name: (split.features, split.labels, np.asarray(split.logits) - 30) for name, split in run.splits.items()}
+    groups = dict.fromkeys(parts, np.arange(120) // 2)
+    low = Run.from_arrays(**parts, classes=run.classes, groups=groups, meta={"group": "patient"})
+    headline = summary(audit(low, lenses=LENSES))["headline"]
+    assert headline.startswith(
+        "2 of 3 labels have positives of 10 patients or more and can be judged (many, some). The "
+    )
+    assert "0.5 is unsuitable for these labels: almost nothing is predicted positive" in headline
+    assert "mean specificity 100%" in headline
+
+
 def test_labels_that_can_be_judged_are_the_ones_on_the_cards(tmp_path):
     found = audit(few_positives_run((60, 40, 18)), lenses=LENSES)
     stated = summary(found)
     assert [row["too_few"] for row in stated["class_table"]] == [False, False, True]
     assert set(stated["order"][:2]) == {"many", "some"} and stated["order"][2] == "few"
+    assert stated["headline"].startswith(
+        "2 of 3 labels have positives of 10 patients or more and can be judged (many, some). 2 labels: mean AUROC 0.8"
+    )
+    assert "among 120 test instances of 60 patients: enough to judge 2 of 3" in stated["statements"][0]
     page = found.save(tmp_path / "out", figures=False).read_text()
     assert "The labels ranked worst of 2 with positives of 10 patients or more" in page
     cards = page[page.index('<ol class="cards">') : page.index("</ol>", page.index('<ol class="cards">'))]

@@ -29,12 +29,25 @@ def enough_positives(row: Row) -> str:
 
 
 def label_headline(rows: Sequence[Row]) -> str:
-    """The operating point where it is at fault for all labels, else discrimination over all labels."""
-    return operating_point(rows) or discrimination(rows)
+    """Whether the evidence suffices, where it does not for all labels; then operating point or discrimination of those judged.
+
+    The operating point is stated where it is at fault for all of them.
+    """
+    enough = [row for row in rows if not row["too_few"]]
+    judged = [row for row in enough if row["auroc"] is not None]
+    if len(enough) == len(rows) or not judged:
+        text = operating_point(rows) or discrimination(rows)
+        return text if enough else f"No label can be judged: none has {enough_positives(rows[0])}. {text}"
+    names = listed([row["class"] for row in judged], NAMED)
+    have = "has" if len(judged) == 1 else "have"
+    return (
+        f"{len(judged)} of {len(rows)} labels {have} {enough_positives(rows[0])} and can be judged ({names}). "
+        f"{operating_point(judged, 'these labels') or discrimination(judged)}"
+    )
 
 
-def operating_point(rows: Sequence[Row]) -> str:
-    """That 0.5 is an unsuitable threshold for all labels; "" where it is not."""
+def operating_point(rows: Sequence[Row], these: str = "all labels") -> str:
+    """That 0.5 is an unsuitable threshold for all of these labels; "" where it is not."""
     known = [row for row in rows if row["accuracy"] is not None and row["false_positive_rate"] is not None]
     enough = [row for row in known if not row["too_few"]] or known
     if not enough:
@@ -46,9 +59,10 @@ def operating_point(rows: Sequence[Row]) -> str:
         what = "almost everything is predicted positive"
     else:
         return ""
+    which = "this label" if len(rows) == 1 else these
     text = (
-        f"The threshold of 0.5 is unsuitable for all labels: {what} (mean sensitivity {percent(recall)}, mean "
-        f"false-positive rate {percent(rate)})"
+        f"The threshold of 0.5 is unsuitable for {which}: {what} (mean sensitivity {percent(recall)}, mean "
+        f"specificity {percent(1 - rate)})"
     )
     own = _at_thresholds(enough)
     return f"{text}; {own}." if own else f"{text}."
@@ -60,8 +74,6 @@ def discrimination(rows: Sequence[Row]) -> str:
     enough = [row for row in known if not row["too_few"]]
     over = enough or known
     which = "" if len(over) == len(rows) else f" of {len(rows)}"
-    if enough and len(enough) < len(rows):
-        which += f" with {enough_positives(rows[0])}"
     text = (
         f"{counted(len(over), 'label')}{which}: mean AUROC {_mean(over, 'auroc'):.2f} (chance 0.5), mean average precision "
         f"{_mean(over, 'average_precision'):.2f} (chance {_mean(over, 'prevalence'):.2f})"
@@ -77,9 +89,13 @@ def label_evidence(run: Run, rows: Sequence[Row]) -> str:
     counts = [row["test_count"] for row in rows]
     enough = [row for row in rows if not row["too_few"]]
     groups = [row["test_groups"] for row in rows]
-    of = "" if None in groups else f" of {min(groups)} to {counted(max(groups), rows[0]['group'])}"
+    few_to_many = f"{min(groups)} to " if None not in groups and min(groups) < max(groups) else ""
+    of = "" if None in groups else f" of {few_to_many}{counted(max(groups), rows[0]['group'])}"
     few = [row["class"] for row in rows if row["too_few"]]
     text = f"Each label has {min(counts):,} to {max(counts):,} positive test instances{of}"
+    text += f", among {counted(len(run.test), 'test instance')}"
+    if run.test.groups is not None:
+        text += f" of {counted(len(np.unique(run.test.groups)), rows[0]['group'])}"
     if not few:
         return f"{text}: enough to judge all {len(rows)}."
     return f"{text}: enough to judge {len(enough)} of {len(rows)}; too few for {listed(few, NAMED)}."

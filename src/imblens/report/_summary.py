@@ -146,7 +146,9 @@ def _first_treatment(task: str, order: list[dict[str, Any]], of: str | None) -> 
     if of is not None and order and order[0]["class"] == of and order[0]["treatment"]:
         return str(order[0]["treatment"])
     if task == "multilabel" and order and all(row["cause"] == UNJUDGED for row in order):
-        return "more test instances that have the labels: none has enough to be judged by"
+        judged = any(not row["too_few"] for row in order)
+        why = "these cannot show how well any is ranked" if judged else "none has enough to be judged by"
+        return f"more test instances that have the labels: {why}"
     named = [str(row["treatment"]) for row in order if row["command"]]
     worded = [f"{row['class']}: {row['treatment']}" for row in order if row["treatment"] and row["cause"] != UNJUDGED]
     return (named or worded or [USUAL[task]])[0]

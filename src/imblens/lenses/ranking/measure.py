@@ -56,9 +56,10 @@ def ranking(run: Run) -> Finding:
         positives; those of means are Student's t. auroc and average_precision are NaN for a class without test
         instances or without others. Then groups (with a positive; where the run has groups: all intervals are by group)
         and outcome (`imblens.lenses.ranking.outcome`): "good", "weak", "below chance" or "undetermined". Summary:
-        macro_auroc and macro_average_precision with bootstrap intervals, the same without classes of fewer than ten
-        positives (or groups) as macro_..._enough over classes_enough classes, macro_mean_probability and
-        macro_mean_probability_positives, classes_ranked (how many classes the means of the first two are over), n_classes.
+        macro_auroc and macro_average_precision with bootstrap intervals _low and _high, the same without classes of fewer than
+        ten positives (or groups) as macro_..._enough, ..._enough_low and ..._enough_high over classes_enough classes,
+        macro_mean_probability and macro_mean_probability_positives, classes_ranked (how many classes the means of the first
+        two are over), n_classes.
 
         In a multi-label run also `ranking_thresholds`: class, chosen_on, positives (there), threshold (of
         the probability, with the largest F1 there), then on the test split precision, recall, f1 at that threshold and
@@ -139,20 +140,23 @@ def _summary(
     table: pd.DataFrame, drawn: list[tuple[Floats, Floats]], judged_by: list[int], grouped: bool
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    enough = table[[n >= FEW for n in judged_by]]
-    for place, name in enumerate(("auroc", "average_precision")):
-        value = table[name].mean()
-        # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
-        of_drawing = mean_with_interval(np.array([pair[place] for pair in drawn] if drawn else [[np.nan]]))[1]
-        known = of_drawing[np.isfinite(of_drawing)]
-        step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
-        low, high = mean_ends(value, step, log_odds=grouped)
-        found |= {f"macro_{name}": number(value), f"macro_{name}_low": number(low), f"macro_{name}_high": number(high)}
+    is_enough = np.array([n >= FEW for n in judged_by], dtype=bool)
+    ranked = table["auroc"].notna().to_numpy()
+    enough = table[is_enough]
+    for of, which in (("", ranked), ("_enough", ranked & is_enough)):
+        some = [pair for pair, own in zip(drawn, which[ranked], strict=True) if own]
+        for place, name in enumerate(("auroc", "average_precision")):
+            value = table.loc[which, name].mean()
+            # mean over the classes in each drawing; a class that a drawing left without positives is not in its mean
+            of_drawing = mean_with_interval(np.array([pair[place] for pair in some] if some else [[np.nan]]))[1]
+            known = of_drawing[np.isfinite(of_drawing)]
+            step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
+            low, high = mean_ends(value, step, log_odds=grouped)
+            ends = {f"macro_{name}{of}_low": number(low), f"macro_{name}{of}_high": number(high)}
+            found |= {f"macro_{name}{of}": number(value), **ends}
     return {
         **found,
         "classes_enough": int(enough["auroc"].notna().sum()),
-        "macro_auroc_enough": number(enough["auroc"].mean()),
-        "macro_average_precision_enough": number(enough["average_precision"].mean()),
         "macro_mean_probability": number(table["mean_probability"].mean()),
         "macro_mean_probability_positives": number(table["mean_probability_positives"].mean()),
         "classes_ranked": int(table["auroc"].notna().sum()),

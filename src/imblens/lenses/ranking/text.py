@@ -20,29 +20,28 @@ def lines(finding: Finding) -> dict[str, str]:
             f"probability of its positives {percent(row.mean_probability_positives)}."
         )
     if len(table):
-        found[""] = (
-            f"Mean over {len(table)} classes: AUROC {_mean(finding, 'auroc')}, average precision "
-            f"{_mean(finding, 'average_precision')}.{_enough(finding)}{_thresholds(finding)}"
-        )
+        found[""] = f"{_means(finding, len(table))}{_thresholds(finding)}"
     return found
 
 
-def _mean(finding: Finding, measure: str) -> str:
-    value, low, high = (finding.summary[f"macro_{measure}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _enough(finding: Finding) -> str:
-    """What the means are without classes that have too few positives, where there are some."""
+def _means(finding: Finding, n: int) -> str:
+    """The means over classes that can be judged, then over all, marked where some of them cannot."""
     ranked, enough = finding.summary["classes_ranked"], finding.summary["classes_enough"]
-    if enough in (0, ranked):
-        few = f" All have fewer than {FEW} positives or groups of them: too few to tell." if not enough else ""
-        return few
-    return (
-        f" {ranked - enough} of them {'has' if ranked - enough == 1 else 'have'} fewer than {FEW} positives or groups of "
-        f"them; without these: AUROC {finding.summary['macro_auroc_enough']:.3f}, average precision "
-        f"{finding.summary['macro_average_precision_enough']:.3f}."
-    )
+    every = f"AUROC {_mean(finding, 'auroc', '')}, average precision {_mean(finding, 'average_precision', '')}"
+    if enough == ranked:
+        return f"Mean over {n} classes: {every}."
+    lacking = f"fewer than {FEW} positives" + (" or groups of them" if "groups" in finding.tables["ranking"] else "")
+    if not enough:
+        return f"Mean over {n} classes: {every}. All have {lacking}: too few to tell."
+    own = f"AUROC {_mean(finding, 'auroc', '_enough')}, average precision {_mean(finding, 'average_precision', '_enough')}"
+    over = "The one class" if enough == 1 else f"Mean over the {enough} classes"
+    has = "has" if ranked - enough == 1 else "have"
+    return f"{over} with enough positives: {own}. With the {ranked - enough} that {has} {lacking}, too few to tell: {every}."
+
+
+def _mean(finding: Finding, measure: str, of: str) -> str:
+    value, low, high = (finding.summary[f"macro_{measure}{of}{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _thresholds(finding: Finding) -> str:
