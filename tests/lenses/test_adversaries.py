@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from imblens.lenses.adversaries import (
     sampling_floor,
     shares,
 )
-from imblens.run import Moments, Run
+from imblens.run import ClassMoments, Moments, Run
 from tests.lenses.made import NAMES, TRAIN, make_run
 from tests.oracles import class_lenses_loop as oracle
 
@@ -227,6 +228,17 @@ def test_fisher_where_nothing_varies():
     assert found[0, 1:].tolist() == [0, 1]
     assert found[2, :2].tolist() == [1, 0]
     assert np.isnan(found[1]).all()  # b overlaps with none
+
+
+def test_fisher_in_float32_is_that_in_float64(monkeypatch):
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(300, 12)) + 30, np.arange(300) % 30
+    features[labels == 4, :3] = features[labels == 9, :3] = 31.0  # constant and the same in two classes
+    run = Run.from_arrays(train=(features, labels))
+    moments = run.train.reduce(lambda: ClassMoments(run.n_classes, run.dim))
+    usual = fisher_forecast(moments)
+    monkeypatch.setattr(import_module("imblens.lenses.adversaries.fisher"), "MANY", 0)
+    assert fisher_forecast(moments) == pytest.approx(usual, rel=1e-4, nan_ok=True)
 
 
 def test_fisher_of_classes_that_nothing_separates():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from imblens.lenses.adversaries.forecast import Matrix, shares
 from imblens.run import Moments
 
 FISHER_ROWS, FISHER_CLASSES = 20, 512  # classes and others that are compared at a time: stays in the processor's cache
+MANY = 2**32  # pairs of classes x features beyond which ratios are float32, in a quarter of the time
+TINY = 1e-12  # least variance within a class, of that of the feature, for float32
 
 
 def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
@@ -27,6 +31,8 @@ def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
     values = np.full((len(wanted), n_classes), np.nan)
     present = moments.count > 0
     mean, variance = np.ascontiguousarray(moments.mean.T), np.ascontiguousarray(moments.variance.T)  # (D, C)
+    if n_classes * n_classes * len(mean) > MANY:
+        mean, variance = _in_float32(mean, variance)
     for low in range(0, len(wanted), FISHER_ROWS):
         rows = slice(wanted.start + low, min(wanted.start + low + FISHER_ROWS, wanted.stop))
         for start in range(0, n_classes, FISHER_CLASSES):
@@ -49,7 +55,7 @@ def fisher_forecast(moments: Moments, classes: slice = slice(None)) -> Matrix:
 def _mean_fisher(mean: Matrix, variance: Matrix, rows: slice, others: slice) -> Matrix:
     """(n, m) mean over features of Fisher's ratio of classes and others, from (D, C) moments; NaN where a feature is constant
     and the same in both, infinite where a constant feature separates them."""
-    total = np.zeros((rows.stop - rows.start, others.stop - others.start))
+    total = np.zeros((rows.stop - rows.start, others.stop - others.start), mean.dtype)
     apart, spread = np.empty_like(total), np.empty_like(total)
     with np.errstate(divide="ignore", invalid="ignore"):
         for of_mean, of_variance in zip(mean, variance, strict=True):
@@ -57,7 +63,19 @@ def _mean_fisher(mean: Matrix, variance: Matrix, rows: slice, others: slice) -> 
             np.multiply(apart, apart, out=apart)
             np.add(of_variance[rows, None], of_variance[others], out=spread)
             np.add(total, np.divide(apart, spread, out=apart), out=total)
-    return total / len(mean)
+    return (total / len(mean)).astype(np.float64)
+
+
+def _in_float32(mean: Matrix, variance: Matrix) -> tuple[Any, Any]:
+    """(D, C) moments in float32, features shifted and scaled, which changes no ratio; unchanged where it cannot hold them."""
+    centre = np.nanmean(mean, axis=1, keepdims=True)
+    spread = np.sqrt(np.nanmean((mean - centre) ** 2 + variance, axis=1, keepdims=True))
+    spread[spread == 0] = 1
+    shifted, scaled = (mean - centre) / spread, variance / spread**2
+    least = np.nanmin(np.where(scaled > 0, scaled, np.inf))
+    if least < TINY:
+        return mean, variance
+    return shifted.astype(np.float32), scaled.astype(np.float32)
 
 
 def _without_constants(moments: Moments, i: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
