@@ -130,7 +130,7 @@ def test_options_given_twice_are_refused() -> None:
         ("eos", {"k_neighbors": True}),
         ("eos", {"k_neighbors": 2.5}),
         ("eos", {"k_neighbors": [3]}),
-        ("eos", {"sampling_strategy": 3}),
+        ("eos", {"sampling_strategy": 0}),
         ("tau_norm", {"tau": 7}),
         ("tau_norm", {"tau": float("inf")}),
         ("temperature", {"temperature": 0}),
