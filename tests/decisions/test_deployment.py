@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from scipy import stats
 
 from imblens import Decision
 from imblens.cli import main
-from imblens.decisions import adjusted_probabilities, recall_threshold
+from imblens.cli.audit import to_try
+from imblens.decisions import adjusted_probabilities, decision_section, recall_threshold
 from imblens.errors import InputError, MissingError
+from imblens.report import audit, summary
 from imblens.run import Run
 from tests.decisions.runs import NAMES, run_of, sample
 
@@ -183,3 +186,83 @@ def test_bad_input_ends_with_2_and_writes_nothing(command, words: list[str], fra
 def test_a_path_that_is_none_is_named(path: object) -> None:
     with pytest.raises(InputError, match="path"):
         Decision.load(path)  # type: ignore[arg-type]
+
+
+def labelled() -> tuple[Run, np.ndarray]:
+    """Two labels that are ranked well, whose logits are far below 0; logits of the test split."""
+
+    def split(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        labels = (rng.random((400, 2)) < [0.5, 0.1]).astype(int)
+        z = 3.0 * labels - 6 + rng.normal(size=labels.shape)
+        return z, labels, z
+
+    return Run.from_arrays(train=split(0), val=split(1), test=split(2), classes=["dark", "wet"]), split(2)[2]
+
+
+@pytest.mark.parametrize("measure", ["f1", "balanced"])
+def test_thresholds_of_labels_are_those_of_the_largest_measure_on_val(measure: str) -> None:
+    run, logits = labelled()
+    rules = Decision.fit(run, thresholds=measure)
+    assert rules.thresholds is not None and run.val is not None
+    p = rules.calibration(run.val.logits)
+    for column in range(2):
+        own = run.val.labels[:, column] == 1
+
+        def value(least: float, own: np.ndarray = own, column: int = column) -> float:
+            said = p[:, column] >= least
+            recall, kept = said[own].mean(), (~said[~own]).mean()
+            return float(2 * (said & own).sum() / (said.sum() + own.sum()) if measure == "f1" else (recall + kept) / 2)
+
+        assert value(rules.thresholds[column]) == pytest.approx(max(value(one) for one in p[:, column]))
+    before, after = Decision.fit(run).measured(run.test), rules.measured(run.test)
+    assert (before["recall"] < 0.05).all() and (after["recall"] > 0.6).all() and (after["specificity"] > 0.85).all()
+    assert (after["specificity_low"] < after["specificity"]).all()
+    predicted = rules.predict(logits=logits)["prediction"]
+    assert (
+        np.mean([("dark" in names) == one for names, one in zip(predicted, run.test.labels[:, 0], strict=True)]) > 0.85
+    )
+    both = Decision.fit(run, thresholds=measure, min_recall={"wet": 0.8})
+    assert both.thresholds[0] == rules.thresholds[0] and both.thresholds[1] != rules.thresholds[1]
+
+
+def test_thresholds_of_labels_are_refused_where_they_mean_nothing() -> None:
+    with pytest.raises(InputError, match="is for multi-label runs"):
+        Decision.fit(run_of(), thresholds="f1")
+    with pytest.raises(InputError, match="thresholds 'f2' are not known"):
+        Decision.fit(labelled()[0], thresholds="f2")
+
+
+def test_the_command_of_thresholds_shows_what_they_do_and_a_report_shows_it_on_test(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, logits = labelled()
+    run.save("run")
+    np.savez("new.npz", logits=logits)
+    given = ["predict", "run", "new.npz", "--thresholds", "f1", "--save", "rules.safetensors", "--out", "p.parquet"]
+    monkeypatch.setattr(sys, "argv", ["imblens", *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    text = capsys.readouterr().out
+    assert ended.value.code in (None, 0) and "specificity" in text and "largest F1 on the val split" in text
+    assert "next: imblens audit run --deploy rules.safetensors --out audit" in text
+    found = decision_section(Decision.load("rules.safetensors"), run)
+    assert found["lines"][0].startswith("With these thresholds, mean sensitivity is ")
+    assert found["columns"][2:4] == ["sensitivity", "specificity"]
+
+
+def test_an_audit_that_advises_a_threshold_ends_in_the_command_that_chooses_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, _ = labelled()
+    advice = import_module("imblens.lenses.diagnosis.advice")
+    monkeypatch.setattr(advice, "_exhausted", lambda *_: True)
+    found = audit(run, lenses=["class_accuracy", "ranking", "diagnosis"])
+    line = to_try(found, Path("run"), "run-2")
+    assert (
+        line == "next: imblens predict run NEW.npz --thresholds f1 --save rules.safetensors --out predictions.parquet"
+    )
+    stated = summary(found)
+    assert stated["commands"]["next"].startswith("imblens predict RUN NEW.npz --thresholds f1")
+    rows = [row for row in stated["class_table"] if row["cause"] == "threshold"]
+    assert rows and all("(specificity " in row["evidence"] and row["command"] for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-FILES = (".parquet", ".csv")  # what commands write as one file
+FILES = (".parquet", ".csv", ".safetensors")  # what commands write as one file
 
 
 def unused(out: str | Path) -> Path:

@@ -13,7 +13,7 @@ import typer
 
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
-from imblens.cli._names import following
+from imblens.cli._names import following, unused
 from imblens.cli._shared import (
     Address,
     Force,
@@ -221,10 +221,15 @@ def to_try(found: Audit, source: Path, out: str | Path, columns: Sequence[str] =
         out: where the treated run goes.
         columns: the options that name the columns of a table.
     """
+    from imblens.lenses.diagnosis import OWN_THRESHOLD
     from imblens.report import next_treatment
     from imblens.treatments import treatment_names
 
     treatment = next_treatment(found)
+    if treatment == OWN_THRESHOLD and not columns:
+        rules, out = unused("rules.safetensors"), unused("predictions.parquet")
+        predict = shown("imblens", "predict", source, "NEW.npz", "--thresholds", "f1", "--save", rules, "--out", out)
+        return f"next: {predict}"
     if treatment not in treatment_names():
         return f"next: {treatment}"
     return f"next: {shown('imblens', 'treat', source, *columns, '--with', treatment, '--out', out)}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "imblens predict RUN ARRAYS.npz --out predictions.parquet",
     "imblens predict RUN RUN2 --sets class --coverage 0.95 --abstain 0.1 --out predictions.csv",
+    "imblens predict RUN NEW.npz --thresholds f1 --save rules.safetensors --out predictions.parquet",
 )
 SHOWN = [
     "class",
@@ -29,6 +30,9 @@ SHOWN = [
     "recall",
     "recall_low",
     "recall_high",
+    "specificity",
+    "specificity_low",
+    "specificity_high",
     "precision",
     "precision_low",
     "precision_high",
@@ -79,6 +83,13 @@ def command(
         metavar="CLASS=SHARE",
         help="Recall of a class to guarantee with 95% confidence; may be repeated.",
     ),
+    thresholds: str | None = typer.Option(
+        None,
+        "--thresholds",
+        metavar="f1|balanced",
+        help="Multi-label: a threshold for each label in place of 0.5, of the largest F1, or mean of sensitivity and "
+        "specificity, on the validation split.",
+    ),
     choose_on: str = typer.Option(
         "val",
         "--choose-on",
@@ -104,10 +115,10 @@ def command(
     from imblens.workflows import new_instances
 
     chosen: dict[str, Any] = {"sets": sets, "coverage": coverage, "abstain": abstain, "choose_on": choose_on}
-    stated = prior is not None or costs is not None or bool(min_recall)
+    stated = prior is not None or costs is not None or bool(min_recall) or thresholds is not None
     if source.suffix != ".safetensors":
         run = Run.load(source)
-        rules = _fitted(run, chosen, prior, costs, min_recall)
+        rules = _fitted(run, chosen, prior, costs, min_recall, thresholds)
     elif stated:
         raise InputError(
             f"{source} contains rules that are already chosen.", hint="Leave out the options, or give the run."
@@ -134,7 +145,6 @@ def command(
         write_decisions(rules, found, out, force=force)
     if save is not None:
         rules.save(save, force=True)
-    again = save if save is not None else source
     emit(
         {
             "predictions": out,
@@ -146,30 +156,47 @@ def command(
             *(
                 []
                 if expected is None
-                else [*rows(expected[SHOWN]), "expected with these rules, measured on the same split."]
+                else [
+                    *rows(expected[[name for name in SHOWN if name in expected]]),
+                    "expected with these rules, measured on the same split.",
+                ]
             ),
             *rules.notes,
             f"calibration: temperature {rules.calibration.temperature:.2f}, and a bias for each class.",
             *([f"rules: {save}"] if save is not None else []),
             f"predictions: {out}",
-            f"next: {shown('imblens', 'predict', again, 'MORE.npz', '--out', unused('more.parquet'))}",
+            f"next: {_next(source, save, thresholds)}",
         ],
         as_json=as_json,
     )
 
 
+def _next(source: Path, save: Path | None, thresholds: str | None) -> str:
+    """Measure chosen thresholds on the test split, or predict more."""
+    if thresholds is not None and save is not None:
+        return shown("imblens", "audit", source, "--deploy", save, "--out", unused("audit"))
+    return shown("imblens", "predict", save or source, "MORE.npz", "--out", unused("more.parquet"))
+
+
 def _fitted(
-    run: Run, chosen: Mapping[str, Any], prior: str | None, costs: Path | None, min_recall: list[str]
+    run: Run,
+    chosen: Mapping[str, Any],
+    prior: str | None,
+    costs: Path | None,
+    min_recall: list[str],
+    thresholds: str | None,
 ) -> Decision:
     """Rules that are chosen on a run; shares of the new data are estimated later."""
     from imblens.decisions import Decision, constraints_of, read_costs, read_prior
 
-    if prior == "estimated" and min_recall:
-        raise InputError("--prior estimated and --min-recall exclude each other.", hint="Give the shares as a file.")
+    if prior == "estimated" and (min_recall or thresholds):
+        option = "--min-recall" if min_recall else "--thresholds"
+        raise InputError(f"--prior estimated and {option} exclude each other.", hint="Give the shares as a file.")
     return Decision.fit(
         run,
         **chosen,
         prior=None if prior in (None, "estimated") else dict(zip(run.classes, read_prior(run, prior), strict=True)),
         costs=None if costs is None else read_costs(run, costs),
         min_recall=constraints_of(min_recall),
+        thresholds=thresholds,
     )

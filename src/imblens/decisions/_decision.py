@@ -18,6 +18,7 @@ from imblens.decisions._calibration import Calibration, fit_calibration, mean_pr
 from imblens.decisions._deployment import RECALLS, checked_costs, checked_prior, recall_threshold, share_hint
 from imblens.decisions._distance import Distances, fit_distances
 from imblens.decisions._held_out import centred, held_out_split
+from imblens.decisions._label_thresholds import label_thresholds
 from imblens.decisions._measured import measured_classes, measured_labels
 from imblens.decisions._sets import SetRule, fit_sets
 from imblens.decisions._stored import read_decision, write_decision
@@ -73,6 +74,7 @@ class Decision:
         coverage=number(),
         abstain=number(optional=True),
         min_recall=RECALLS,
+        thresholds=a_text(optional=True),
         confidence=number(0, 1, inside=True),
         seed=a_seed(),
     )
@@ -87,6 +89,7 @@ class Decision:
         prior: str | Mapping[str, float] | None = None,
         costs: Any = None,
         min_recall: Mapping[str, float] | None = None,
+        thresholds: str | None = None,
         confidence: float = 0.95,
         seed: int = 0,
     ) -> Decision:
@@ -104,6 +107,8 @@ class Decision:
             costs: (C, C) cost of predicting the column where the row is true; the least expected cost is predicted.
             min_recall: class -> recall to keep, at the best precision: the class is predicted from the largest threshold
                 that keeps it with the chance `confidence` (`recall_threshold`).
+            thresholds: in multi-label runs, a threshold for each label in place of 0.5, with the largest measure on the split
+                `choose_on`: "f1", as a report states it, or "balanced": the mean of sensitivity and specificity.
             confidence: of `min_recall`, in (0, 1).
             seed: of the choice of training instances for distances.
 
@@ -156,8 +161,14 @@ class Decision:
         )
         if prior is not None:
             found = found.with_shares(checked_prior(run, prior))
+        if thresholds is not None:
+            best, more = label_thresholds(found.calibration, split, run.classes, thresholds)
+            found = replace(found, thresholds=best, notes=(*found.notes, *more))
         if min_recall:
-            found = replace(found, thresholds=found._thresholds(logits, labels, min_recall, confidence))
+            kept = found._thresholds(logits, labels, min_recall, confidence)
+            if found.thresholds is not None:
+                kept = np.where(np.isnan(kept), found.thresholds, kept)
+            found = replace(found, thresholds=kept)
         if abstain is None:
             return found
         blocks = in_blocks(*logits.shape)
@@ -223,7 +234,8 @@ class Decision:
         Returns:
             Columns: class, share, count, recall, precision and covered (share of its instances whose set holds the class),
             each with its 95% interval (_low, _high; by group where groups are known, but for precision), set_size (mean) and
-            abstain (share sent to a person). NaN where a class has no instance, or is never predicted.
+            abstain (share sent to a person); in multi-label runs also specificity with its interval. NaN where a class has no
+            instance, or is never predicted.
         """
         split, _ = held_out_split(run, choose_on)
         assert self.shares is not None

@@ -40,7 +40,7 @@ def measured_labels(
     Returns:
         Columns: class, share, count, recall, precision (for these shares) and covered (share of the instances whose set
         holds the class), each with _low and _high (95%; of precision by 200 bootstrap draws of instances), set_size (mean) and
-        abstain (share). NaN where a class has no instance, or is never predicted.
+        abstain (share), and specificity with its interval. NaN where a class has no instance, or is never predicted.
     """
     mine = found.predicted.astype(bool)
     yes, no = member & known, ~member & known
@@ -59,7 +59,10 @@ def measured_labels(
     sizes = divide(yes.T.astype(np.float64) @ found.sets.sum(axis=1), count)
     sent = divide((yes & found.abstain[:, None]).sum(axis=0), count)
     effects = None if worth is None else (worth(yes, mine), worth(yes, found.sets))
-    return _table(classes, shares, (count, hit, covered), precision, sizes, sent, effects)
+    table = _table(classes, shares, (count, hit, covered), precision, sizes, sent, effects)
+    kept, alone = (no & ~mine).sum(axis=0), np.ones(len(count)) if worth is None else worth(no, ~mine)
+    low, high = wilson(kept / alone, negatives / alone)
+    return table.assign(specificity=divide(kept, negatives), specificity_low=low, specificity_high=high)
 
 
 def measured_classes(

@@ -80,6 +80,10 @@ def decision_section(rules: Decision, run: Run) -> dict[str, Any]:
             "to a person": [share(value) for value in table["abstain"]],
         }
     )
+    if rules.multilabel:
+        ends = table[["specificity", "specificity_low", "specificity_high"]].to_numpy()
+        shown.insert(3, "specificity", [with_interval(*row) for row in ends])
+        shown = shown.rename(columns={"recall": "sensitivity"})
     least = table.sort_values("covered", kind="stable").iloc[0]
     lines = [
         f"Prediction sets of kind `{rules.sets.method}` have a nominal coverage of {percent(rules.sets.coverage)}; measured "
@@ -88,5 +92,12 @@ def decision_section(rules: Decision, run: Run) -> dict[str, Any]:
     ]
     most = table.sort_values("abstain", ascending=False, kind="stable").iloc[0]
     lines.append(f"Most often sent to a person: {most['class']}, {share(most['abstain'])} of its instances.")
+    if rules.multilabel and rules.thresholds is not None:
+        known = table[["recall", "specificity"]].dropna()
+        lines.insert(
+            0,
+            f"With these thresholds, mean sensitivity is {percent(known['recall'].mean())} and mean specificity "
+            f"{percent(known['specificity'].mean())} on the test split.",
+        )
     order = table["recall"].sort_values(kind="stable").index
     return section("predict", lines, shown.loc[order], rules.notes)

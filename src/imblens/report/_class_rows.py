@@ -10,6 +10,7 @@ import numpy as np
 
 from imblens.base.arrays import imbalance
 from imblens.base.wording import FEW, ratio
+from imblens.lenses.diagnosis import OWN_THRESHOLD
 from imblens.report import _lens_parts as parts
 from imblens.report._lens_parts import Findings, known
 from imblens.run import Run, class_groups, group_name
@@ -120,12 +121,14 @@ def mean_accuracy(rows: Sequence[Row]) -> float | None:
 
 
 def command(treatment: str) -> str:
-    """Return the command that applies a treatment; "" where the text is advice, not the name of a treatment.
+    """Return the command that applies a treatment, or a label's own threshold; "" where the text is other advice.
 
     Example:
         >>> command("eos"), command("collect more images")
         ('imblens treat RUN --with eos --out RUN2', '')
     """
+    if treatment == OWN_THRESHOLD:
+        return "imblens predict RUN NEW.npz --thresholds f1 --save rules.safetensors --out predictions.parquet"
     return f"imblens treat RUN --with {treatment} --out RUN2" if re.fullmatch(r"[a-z][a-z0-9_]*", treatment) else ""
 
 

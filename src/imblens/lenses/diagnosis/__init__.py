@@ -1,5 +1,6 @@
 """Why does each class fail, and what should be tried?"""
 
+from imblens.lenses.diagnosis.advice import OWN_THRESHOLD as OWN_THRESHOLD
 from imblens.lenses.diagnosis.causes import CAUSES as CAUSES
 from imblens.lenses.diagnosis.causes import USUAL as USUAL
 from imblens.lenses.diagnosis.causes import Cause as Cause

@@ -10,6 +10,7 @@ from imblens.lenses.headroom import NOTABLE, headroom
 from imblens.run import Run, inputs_name
 
 NO_HEAD = "more varied {inputs}, with the network trained on them (another head cannot help this class)"
+NO_VAL = "a threshold of its own, chosen on a validation split (another head cannot help this label)"
 OWN_THRESHOLD = "a threshold of its own where you predict (another head cannot help this label)"
 
 
@@ -24,7 +25,9 @@ def advice(run: Run, cause: Cause, name: str) -> str:
 
 def threshold_advice(run: Run, name: str) -> str:
     """Return what to try where 0.5 does not fit a label: a name for `imblens treat`, or what to do."""
-    return OWN_THRESHOLD if _exhausted(run, name) else USUAL[run.task]
+    if not _exhausted(run, name):
+        return USUAL[run.task]
+    return OWN_THRESHOLD if run.val is not None and run.val.has_logits else NO_VAL
 
 
 def _exhausted(run: Run, name: str) -> bool:

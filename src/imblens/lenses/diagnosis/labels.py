@@ -7,7 +7,7 @@ from typing import Any
 
 from imblens.base.wording import FEW, evidence, number, percent
 from imblens.lenses.class_accuracy.measure import class_accuracy
-from imblens.lenses.diagnosis.advice import OWN_THRESHOLD, threshold_advice
+from imblens.lenses.diagnosis.advice import NO_VAL, OWN_THRESHOLD, threshold_advice
 from imblens.lenses.diagnosis.label_defects import label_defects, left
 from imblens.lenses.diagnosis.label_reasons import Reason, label_reasons
 from imblens.lenses.ranking import ranking
@@ -78,6 +78,7 @@ def _cause(
         return "too few to tell", 0.0, text, "more test instances that have the label"
     auroc, low, high = (number(rank[key]) for key in ("auroc", "auroc_low", "auroc_high"))
     own, at_own, at_half = (number(threshold.get(key)) for key in ("threshold", "recall", "recall_at_half"))
+    kept, kept_at_half = (number(threshold.get(key)) for key in ("specificity", "specificity_at_half"))
     false_positives = 1 - recall["specificity"]
     if auroc is None or low is None or high is None:
         return "none found", 0.0, "It has no negative test instance, so it cannot be ranked.", ""
@@ -100,13 +101,16 @@ def _cause(
         and at_own is not None
         and at_half is not None
         and at_own - at_half >= THRESHOLD_MATTERS
+        and kept is not None
+        and kept_at_half is not None
+        and at_own + kept > at_half + kept_at_half  # balanced accuracy
     ):
         treatment = threshold_advice(run, rank["class"])
-        head = "" if treatment == OWN_THRESHOLD else ", or balance the head"
+        head = "" if treatment in (OWN_THRESHOLD, NO_VAL) else ", or balance the head"
         text = (
             f"0.5 is too high a threshold: it is ranked {well} ({ranked}), but {percent(at_half)} of its positives reach 0.5 "
-            f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']}. "
-            f"Use that threshold where you predict{head}."
+            f"and {percent(at_own)} reach its own threshold of {own:.2g}, chosen on {threshold['chosen_on']} "
+            f"(specificity {percent(kept)} instead of {percent(kept_at_half)}). Use that threshold where you predict{head}."
         )
         return "threshold", round(at_own - at_half, 3), text, treatment
     if false_positives > TOO_MANY:

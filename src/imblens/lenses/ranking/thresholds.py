@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imblens.base.intervals import wilson
+from imblens.base.operating_point import best_threshold
 from imblens.base.wording import FEW, listed
 from imblens.lenses.ranking.intervals import effect
 from imblens.lenses.ranking.scores import known_scores
@@ -25,26 +26,6 @@ COLUMNS = [
     *("specificity", "specificity_at_half"),
     "few",
 ]
-
-
-def best_threshold(is_positive: NDArray[np.bool_], probability: Floats) -> float:
-    """Return the threshold of the largest F1, halfway between two probabilities; NaN without a positive.
-
-    Of equal ones the largest. An instance is positive where its probability reaches the threshold.
-
-    Example:
-        >>> best_threshold(np.array([True, True, False, False]), np.array([0.8, 0.4, 0.3, 0.1]))
-        0.35
-    """
-    if not is_positive.any():
-        return float("nan")
-    order = np.argsort(-probability, kind="stable")
-    ranked = probability[order]
-    hits, n_predicted = np.cumsum(is_positive[order]), np.arange(1, len(order) + 1)
-    last = np.r_[ranked[1:] != ranked[:-1], True]  # equal probabilities are on the same side
-    f1 = np.where(last, 2 * hits / (n_predicted + hits[-1]), -1.0)
-    k = int(f1.argmax())
-    return float(ranked[k] if k + 1 == len(ranked) else (ranked[k] + ranked[k + 1]) / 2)
 
 
 def threshold_table(run: Run) -> tuple[pd.DataFrame, tuple[str, ...]]:
