@@ -34,7 +34,7 @@ def text(tmp_path_factory) -> str:
     return audit(labels_run(), lenses=LENSES).save(out, figures=False).read_text()
 
 
-def test_every_label_has_its_false_positive_rate_its_auroc_and_its_threshold(text):
+def test_every_label_has_its_specificity_its_auroc_and_its_threshold(text):
     start = text.index('id="table-of-classes"')
     table = text[start : text.index("</table>", start)]
     assert re.findall(r'<th scope="col">(\w+)</th>', table) == [
@@ -45,7 +45,8 @@ def test_every_label_has_its_false_positive_rate_its_auroc_and_its_threshold(tex
         "Archetypes",
         "Threshold",
     ]
-    assert table.count("false-positive rate") == 3 and table.count("chosen on val") == 3
+    assert table.count("specificity") == 6 and table.count("chosen on val; sensitivity ") == 3  # at 0.5, and at its own
+    assert text.count("Specificity at 0.5") == 3 and "False positives" not in text
     assert "the accuracy: the share" not in text and "The large number is the AUROC" in text
 
 

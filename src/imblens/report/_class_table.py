@@ -111,7 +111,7 @@ def _cells(row: Row, accuracy: str, measured: Mapping[str, Any]) -> dict[str, di
         accuracy: {
             "text": _share_text(row) if _by_area(row) else f"{measured['score']} {measured['interval']}",
             "ruler": measured["at"] is not None and not _by_area(row),
-            "sub": "" if rate is None else f"false-positive rate {percent(rate)}",
+            "sub": "" if rate is None else f"specificity {percent(1 - rate)}",
             "sort": row["accuracy"],
         },
         "AUROC": {
@@ -200,7 +200,7 @@ def _facts(row: Row) -> list[dict[str, str]]:
         facts.append(("Average precision", f"{row['average_precision']:.2f} (prevalence {row['prevalence']:.2f})"))
         facts.append(("Sensitivity at 0.5", _share_text(row)))
     if rate is not None:
-        facts.append(("False positives", percent(rate)))
+        facts.append(("Specificity at 0.5", percent(1 - rate)))
     if row["archetypes"]:
         hard = sum(row["archetypes"].get(kind, 0.0) for kind in HARD)
         facts.append(("Archetypes", f"{percent(hard)} rare or outlier"))
@@ -230,7 +230,8 @@ def _area(auroc: float | None) -> str:
 def _threshold(row: Mapping[str, Any] | None, group: str) -> dict[str, Any]:
     if row is None:
         return {"text": "–"}
-    parts = [f"{name} {percent(row[name])}" for name in ("recall", "precision") if row[name] is not None]
+    names = {"recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
+    parts = [f"{name} {percent(row[key])}" for key, name in names.items() if row[key] is not None]
     effect = "; " + ", ".join(parts) if parts else ""
     if row["few"]:
         effect += f"; chosen by only {evidence(row['positives'], row['groups'], 'positive', group)}"
