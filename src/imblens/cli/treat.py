@@ -13,7 +13,7 @@ from imblens.base.extras import require
 from imblens.base.files import claim_file
 from imblens.cli import _tables as tables
 from imblens.cli._explain import explain, named
-from imblens.cli._names import unused
+from imblens.cli._names import following, unused
 from imblens.cli._shared import Force, Json, Out, begin, emit, examples, progress, rows, shown, step
 from imblens.errors import ExistsError, ImblensWarning, InputError
 
@@ -76,7 +76,7 @@ def command(
             "classes": table.to_dict("records"),
         },
         [
-            *_lines(run, better, table, measures),
+            *_lines(run, better, table, measures, out),
             f"run: {out}",
             *([] if model is None else [f"network: {model}"]),
             f"next: {shown(*_next(source, out, columns.words(source), comparable=len(table) > 0))}",
@@ -126,7 +126,7 @@ def _next(source: Path, out: Path, columns: Sequence[str], *, comparable: bool) 
 _ENDS = ("_low", "high")  # last letters of interval columns
 
 
-def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -> list[str]:
+def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame, out: Path) -> list[str]:
     if run.test is None:
         return ["no test split: the head was changed, its effect cannot be measured."]
     if not run.test.has_logits:
@@ -140,5 +140,6 @@ def _lines(run: Run, better: Run, table: pd.DataFrame, measures: pd.DataFrame) -
         line for line in (gains(table, str(better.meta["treatment"]["name"])), few_in_means([run], run.classes)) if line
     ]
     if "ece" in worse.index and worse.loc["ece", "after"] > worse.loc["ece", "before"] + 0.01:
-        lines.append("calibration worsened: follow with --with temperature.")
+        temperature = shown("imblens", "treat", out, "--with", "temperature", "--out", following(out))
+        lines.append(f"calibration worsened; to correct it, keeping predictions: {temperature}")
     return lines
