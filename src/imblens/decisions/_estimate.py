@@ -16,7 +16,7 @@ from imblens.base.arrays import divide
 from imblens.base.files import claim
 from imblens.base.progress import tracked
 from imblens.base.random_state import random_state_kept
-from imblens.base.wording import counted, listed, share_with_interval
+from imblens.base.wording import FEW, counted, listed, share_with_interval
 from imblens.decisions._calibration import fit_calibration
 from imblens.decisions._estimate_data import FewClasses, ManyClasses, Source
 from imblens.decisions._estimate_many import MANY, kept_logits
@@ -125,7 +125,8 @@ def estimate(
     by EM and probabilities are adjusted. A classifier is trained to separate labelled from unlabelled instances, at equal
     class shares: with an AUROC above 0.70 (lower end of its 90% interval) the estimate is refused, above 0.53 it is
     hedged: the intervals then do not include the error that this difference causes. With fewer than 40 labelled
-    instances there is no test, and the estimate is hedged.
+    instances there is no test, and the estimate is hedged. Where the validation split, or `Unlabelled`, has groups, no group
+    is in two folds, that 90% interval is by group, and fewer than ten groups are too few for the test.
 
     Intervals (95%) are percentiles over draws: calibrations that the labels leave possible, times a bootstrap of the
     unlabelled instances; none is narrower than the Wilson interval of as many instances, and each holds 1 (0) where all (none)
@@ -177,7 +178,7 @@ def estimate(
 def _source(run: Run, labels: Any | None, choose_on: str) -> Source:
     if labels is None:
         split, notes = held_out_split(run, choose_on)
-        given = Instances(split.features, kept_logits(split.logit_rows))
+        given = Instances(split.features, kept_logits(split.logit_rows), split.groups)
         notes = [*notes, *_without_labels(run, split.labels)]
         return Source(given, split.labels, fit_calibration(given.logits, split.labels, own=True), notes)
     given, values = labelled_instances(run, labels)
@@ -210,7 +211,8 @@ def _estimated(run: Run, source: Source, new: Instances, draws: int, rng: np.ran
     weights = np.ones(len(source.labels))
     if use_em and not multilabel:
         weights = divide(share, data.before, otherwise=0.0)[source.labels]
-    auc = covariate_auc(source.instances, new, weights, multilabel=multilabel, rng=rng)
+    groups = source.instances.groups, new.groups
+    auc = covariate_auc(source.instances[:2], new[:2], weights, multilabel=multilabel, rng=rng, groups=groups)
     shift = Shift(data.label_p, *auc)
     verdict = "hedged" if np.isnan(auc[0]) else shift.verdict
     if verdict == "shown" and _without_labels(run, source.labels):
@@ -260,7 +262,8 @@ def _disagreement(run: Run, share: Floats, shares: Floats, box: Floats, boxes: F
 def _shift_notes(shift: Shift, verdict: str) -> list[str]:
     if np.isnan(shift.auc):
         return [
-            f"Fewer than {LEAST} labelled or unlabelled instances: whether they differ within classes cannot be tested."
+            f"Fewer than {LEAST} labelled or unlabelled instances, or {FEW} groups of them: whether they differ within "
+            "classes cannot be tested."
         ]
     found = f"A classifier distinguishes unlabelled from labelled instances with an AUROC of {shift.auc:.2f}"
     if verdict == "shown":

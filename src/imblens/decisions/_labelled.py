@@ -22,10 +22,12 @@ class Instances(NamedTuple):
     Attributes:
         features: (n, D) or None.
         logits: (n, C), to be indexed by rows.
+        groups: (n,) of each instance, or None.
     """
 
     features: NDArray[Any] | None
     logits: NDArray[Any] | LogitRows
+    groups: NDArray[Any] | None = None
 
 
 def as_instances(run: Run, values: Any, name: str) -> Instances:
@@ -51,7 +53,7 @@ def as_instances(run: Run, values: Any, name: str) -> Instances:
             raise InputError("the run has no head, so features alone give no prediction.", hint="Pass logits too.")
         assert features is not None
         logits = logits_of_head(run.head, features)
-    return Instances(features, logits)
+    return Instances(features, logits, data.groups)
 
 
 def labelled_instances(run: Run, labels: Any) -> tuple[Instances, NDArray[Any]]:
@@ -115,7 +117,10 @@ def read_labels(run: Run, path: Path, data: Unlabelled) -> tuple[Unlabelled, NDA
                 hint="Give every instance an id of its own.",
             )
     rows = np.array([position[name] for name in frame["id"]])
-    chosen = Unlabelled(*(None if array is None else np.asarray(array[rows]) for array in (data.features, data.logits)))
+    features, logits, groups = (
+        None if array is None else np.asarray(array[rows]) for array in (data.features, data.logits, data.groups)
+    )
+    chosen = Unlabelled(features, logits, groups=groups)
     if not multilabel:
         return chosen, np.array([class_number(run, name) for name in frame["label"]], dtype=np.int64)
     try:

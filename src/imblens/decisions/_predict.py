@@ -38,6 +38,7 @@ class Unlabelled:
         features: (n, D) or None.
         logits: (n, C) or None.
         ids: (n,) text.
+        groups: (n,) group of each instance (patient, site), or None.
 
     Example:
         >>> data = Unlabelled(features=np.zeros((2, 3)), logits=None, ids=["a", "b"])
@@ -45,7 +46,7 @@ class Unlabelled:
         ['a', 'b']
     """
 
-    def __init__(self, features: Any = None, logits: Any = None, ids: Any = None) -> None:
+    def __init__(self, features: Any = None, logits: Any = None, ids: Any = None, groups: Any = None) -> None:
         """Keep what was read; ids are positions where there are none."""
         self.features, self.logits = features, logits
         known = features if features is not None else logits
@@ -57,6 +58,11 @@ class Unlabelled:
         self.ids = np.arange(len(known)).astype(str) if ids is None else np.asarray(ids).astype(str)
         if self.ids.shape != (len(known),):
             raise ShapeError(f"there are {self.ids.size} ids for {len(known)} instances.", hint="Give one id for each.")
+        self.groups = None if groups is None else np.asarray(groups)
+        if self.groups is not None and self.groups.shape != (len(known),):
+            raise ShapeError(
+                f"there are {self.groups.size} groups for {len(known)} instances.", hint="Give the group of each."
+            )
 
 
 def read_unlabelled(path: Path) -> Unlabelled:
@@ -95,7 +101,9 @@ def read_unlabelled(path: Path) -> Unlabelled:
                 f"{path} has neither 'features' nor 'logits'.",
                 hint=f"It holds: {', '.join(sorted(keys)) or 'nothing'}. Needed: features (n, D) or logits (n, C); ids.",
             )
-        return Unlabelled(*(archive.loaded(key) if key in keys else None for key in ("features", "logits", "ids")))
+        return Unlabelled(
+            *(archive.loaded(key) if key in keys else None for key in ("features", "logits", "ids", "groups"))
+        )
 
 
 def _test_split(run: Path) -> Unlabelled:
@@ -103,7 +111,7 @@ def _test_split(run: Path) -> Unlabelled:
     split = Run.load(run).test
     if split is None:
         raise InputError(f"{run} has no test split.", hint="Capture the new instances as a test split.")
-    return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids)
+    return Unlabelled(split.features, split.logit_rows if split.has_logits else None, split.ids, split.groups)
 
 
 def _unlabelled_table(path: Path) -> Unlabelled:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imblens.base.arrays import some_rows
+from imblens.base.groups import design_effects
+from imblens.base.wording import FEW
 from imblens.decisions._calibration import probabilities
 from imblens.run import LogitRows
 
@@ -76,20 +78,24 @@ def covariate_auc(
     *,
     multilabel: bool,
     rng: np.random.Generator,
+    groups: tuple[NDArray[Any] | None, NDArray[Any] | None] = (None, None),
 ) -> tuple[float, float]:
     """Area under the curve of a classifier between labelled and unlabelled instances, and the lower end of its interval.
 
     The classifier is a logistic regression on the first 16 principal components of the features, their squares, the
-    confidence and the magnitude of the logits; it is cross-fitted in five folds.
+    confidence and the magnitude of the logits; it is cross-fitted in five folds, of groups where they are known. The numbers of
+    instances in the variance of the area are then divided by the design effects of the scores; a kind whose groups are not
+    known has that of the other.
 
     Args:
         labelled, unlabelled: features (n, D) or None, and logits (n, C).
         weights: (n,) of the labelled instances, which make the class shares equal.
         multilabel: whether probabilities are sigmoid.
         rng: chooses at most 1,500 instances of each, and the folds.
+        groups: (n,) of the labelled and of the unlabelled instances, or None.
 
     Returns:
-        NaN and 0 where one of them has fewer than 40 instances.
+        NaN and 0 where one of them has fewer than 40 instances, or is known to have fewer than ten groups.
 
     References:
         Lopez-Paz and Oquab 2017, Revisiting classifier two-sample tests.
@@ -98,6 +104,12 @@ def covariate_auc(
 
     chosen = [some_rows(np.arange(len(pair[1])), MOST, rng) for pair in (labelled, unlabelled)]
     if min(len(rows) for rows in chosen) < LEAST:
+        return float("nan"), 0.0
+    whose = [
+        None if of is None else np.unique(of[rows], return_inverse=True)[1]
+        for of, rows in zip(groups, chosen, strict=True)
+    ]
+    if any(of is not None and of.max() + 1 < FEW for of in whose):
         return float("nan"), 0.0
     use_features = labelled[0] is not None and unlabelled[0] is not None
     parts = [
@@ -110,6 +122,9 @@ def covariate_auc(
     w = np.concatenate([weights[chosen[0]], np.ones(len(chosen[1]))])
     w[y == 0] *= (y == 1).sum() / w[y == 0].sum()
     fold = rng.permutation(len(y)) % _FOLDS
+    for kind, of in enumerate(whose):
+        if of is not None:
+            fold[y == kind] = (rng.permutation(of.max() + 1) % _FOLDS)[of]
     score = np.empty(len(y))
     for number in range(_FOLDS):
         model = LogisticRegression(C=0.03, max_iter=200).fit(
@@ -117,7 +132,13 @@ def covariate_auc(
         )
         score[fold == number] = model.decision_function(matrix[fold == number])
     auc = _weighted_auc(score, y, w)
-    sizes = w[y == 0].sum() ** 2 / (w[y == 0] ** 2).sum(), float((y == 1).sum())
+    effects = [
+        None if of is None else float(design_effects(np.zeros(len(of), np.int64), of, score[y == kind], 1)[0])
+        for kind, of in enumerate(whose)
+    ]
+    other = max((one for one in effects if one is not None), default=1.0)
+    sizes = np.array([w[y == 0].sum() ** 2 / (w[y == 0] ** 2).sum(), (y == 1).sum()])
+    sizes /= [other if one is None else one for one in effects]
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)  # Hanley and McNeil 1982
     variance = (auc * (1 - auc) + (sizes[1] - 1) * (q1 - auc**2) + (sizes[0] - 1) * (q2 - auc**2)) / (
         sizes[0] * sizes[1]
