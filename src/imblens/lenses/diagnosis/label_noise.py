@@ -11,7 +11,7 @@ from imblens.base.blocks import row_blocks
 from imblens.base.groups import design_effects
 from imblens.base.wording import FEW
 from imblens.lenses.diagnosis.label_scores import scored_labels
-from imblens.lenses.diagnosis.noise import FEWEST_HELD_OUT, FEWEST_TRAINED
+from imblens.lenses.diagnosis.noise import FEWEST_HELD_OUT, FEWEST_TRAINED, TINY
 from imblens.lenses.diagnosis.noise_share import FACTORS, profile, share_with_interval
 from imblens.lenses.diagnosis.scores import held_out, split_groups
 from imblens.run import Run
@@ -113,9 +113,17 @@ def _judged(
 
 
 def _effect(contradicted: list[NDArray[np.bool_]], groups: list[Counts]) -> float:
-    """Design effect of the share of contradicted instances in both splits; 1 where every instance is a group."""
-    value, group = np.concatenate(contradicted), np.concatenate([groups[0], groups[1] + groups[0].max() + 1])
-    return float(design_effects(np.zeros(len(group), np.int64), group, value, 1)[0])
+    """Design effect of the share of contradicted instances; 1 where every instance is a group.
+
+    The mean of those of both splits by the variation in each, as in `noise`: wrong labels, which make the splits differ, do
+    not count.
+    """
+    above = below = 0.0
+    for value, group in zip(contradicted, groups, strict=True):
+        weight = float(value.var() + TINY) * len(value)
+        above += weight * float(design_effects(np.zeros(len(value), np.int64), group, value, 1, prior=0.0)[0])
+        below += weight
+    return above / below
 
 
 def _by_group(scores: Floats, groups: Counts, edges: Floats) -> Counts:
