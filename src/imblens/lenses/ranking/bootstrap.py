@@ -21,17 +21,25 @@ def resample_counts(split: Split) -> Counts:
     """
     n = len(split)
     n_draws = int(np.clip(min(2e6 / n, 5e7 / (n * split.n_classes)), 60, 200))
-    rng = np.random.default_rng(0)
     if split.groups is not None:
         _, place = np.unique(split.groups, return_inverse=True)
-        n_groups = int(place.max()) + 1
-        of_group = np.empty((n_groups, n_draws), dtype=np.float32)
-        for b in range(n_draws):
-            of_group[:, b] = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
-        return np.asarray(of_group[place])
-    counts, order = np.empty((n, n_draws), dtype=np.float32), _canonical_order(split)
+        return np.asarray(unit_counts(int(place.max()) + 1, n_draws)[place])
+    counts = np.empty((n, n_draws), dtype=np.float32)
+    counts[_canonical_order(split)] = unit_counts(n, n_draws)
+    return counts
+
+
+def unit_counts(n: int, n_draws: int) -> Counts:
+    """How often each of n units (instances, groups) is drawn in each drawing of n with replacement, (n, B).
+
+    Example:
+        >>> unit_counts(4, 3).sum(axis=0).tolist()
+        [4.0, 4.0, 4.0]
+    """
+    rng = np.random.default_rng(0)
+    counts = np.empty((n, n_draws), dtype=np.float32)
     for b in range(n_draws):
-        counts[order, b] = np.bincount(rng.integers(0, n, n), minlength=n)
+        counts[:, b] = np.bincount(rng.integers(0, n, n), minlength=n)
     return counts
 
 

@@ -59,12 +59,39 @@ def effect(values: NDArray[Any], group: NDArray[Any] | None, which: NDArray[np.b
 def delong_error(
     beaten: Floats, outranked: Floats, is_positive: NDArray[np.bool_], group: NDArray[Any] | None
 ) -> float:
-    """Standard error of an AUROC, or of a change of it, from the parts of positives (n,) and of negatives (m,)."""
+    """Standard error of an AUROC, or of a change of it, from the parts of positives (n,) and of negatives (m,).
+
+    Each part is widened by the quantile of t for its instances (groups) over that of the normal distribution; infinite
+    where the positives, or the negatives, are one instance (of one group).
+    """
     variance = 0.0
     for values, which in ((beaten, is_positive), (outranked, ~is_positive)):
-        if len(values) > 1:
-            variance += float(values.var(ddof=1)) / len(values) * effect(values, group, which)
+        unit = np.arange(len(values)) if group is None else group[which]
+        if _n_units(unit) < 2:
+            return float("inf")
+        widest = max(effect(values, group, which), t_factor(unit) ** 2)
+        variance += float(values.var(ddof=1)) / len(values) * widest
     return float(np.sqrt(variance))
+
+
+def few_factor(is_positive: NDArray[np.bool_], group: NDArray[Any] | None) -> float:
+    """Factor of a standard error that comes from drawings of instances (groups), of which few have a positive.
+
+    The quantile of t over the normal one, times the root of g / (g - 1) for g positives (groups with one), as drawings of g
+    vary that much too little. Infinite for one.
+
+    Example:
+        >>> own = np.arange(6) < 3
+        >>> round(few_factor(own, None), 2), few_factor(own, np.array([0, 0, 0, 1, 2, 3]))
+        (2.69, inf)
+    """
+    unit = np.flatnonzero(is_positive) if group is None else group[is_positive]
+    n = _n_units(unit)
+    return t_factor(unit) * float(np.sqrt(n / (n - 1))) if n > 1 else float("inf")
+
+
+def _n_units(unit: NDArray[Any]) -> int:
+    return len(np.unique(unit))
 
 
 def apart_by_group(ranks: Ranks, group: NDArray[Any], drawn: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -75,6 +102,7 @@ def apart_by_group(ranks: Ranks, group: NDArray[Any], drawn: tuple[Floats, Float
     """
     wider = t_factor(group[ranks.is_positive])
     error = delong_error(ranks.beaten(), ranks.outranked(), ranks.is_positive, group)
+    error = error if np.isfinite(error) else 0.0
     found = []
     for values, at_least in zip(drawn, (error, 0.0), strict=True):
         known = values[np.isfinite(values)]
@@ -119,8 +147,10 @@ def share_interval(value: float, drawn: Floats, n: float, wider: float = 1.0) ->
         value: the measure.
         drawn: (B,) the measure in each drawing.
         n: number of positives, or of independent ones that they are worth.
-        wider: factor of the standard error: quantile of t over that of the normal distribution, where groups were drawn.
+        wider: factor of the standard error, as `few_factor` gives it; where it is infinite, nothing is known: (0, 1).
     """
+    if np.isinf(wider):
+        return 0.0, 1.0
     low, high = (float(end) for end in wilson(np.array(value * n), np.array(n)))
     inside = drawn[np.isfinite(drawn) & (drawn > 0) & (drawn < 1)]
     if 0 < value < 1 and len(inside) > 1:

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imblens.base.groups import t_factor
-from imblens.base.intervals import Z95, mean_with_interval
+from imblens.base.intervals import Z95, drawn_alike, mean_change, mean_with_interval
 from imblens.base.wording import FEW, number
 from imblens.lenses._contract import Finding, Measure, lens
 from imblens.lenses.ranking.bootstrap import resample_counts
-from imblens.lenses.ranking.intervals import apart_by_group, effect, interval_of, mean_ends, share_interval
+from imblens.lenses.ranking.intervals import apart_by_group, effect, few_factor, interval_of, mean_ends, share_interval
 from imblens.lenses.ranking.outcomes import outcome
 from imblens.lenses.ranking.ranks import Ranks
 from imblens.lenses.ranking.scores import class_logits, known_scores, normaliser_of, probability_of
@@ -21,6 +20,7 @@ from imblens.lenses.ranking.thresholds import threshold_table
 from imblens.run import Run, class_groups
 
 Floats = NDArray[np.float64]
+PRIOR = {"auroc": 0.5, "average_precision": 2.0}  # the latter is too high for few positives, in all classes alike
 
 
 @lens(
@@ -120,7 +120,7 @@ def ranking(run: Run) -> Finding:
             row["auroc_low"], row["auroc_high"] = interval_of(ranks, group)
             areas = ranks.areas(counts[known])
             worth = n_positive / effect(precise, group, is_positive)
-            wider = 1.0 if group is None else t_factor(group[is_positive])
+            wider = few_factor(is_positive, group)
             drawn.append(areas if group is None else apart_by_group(ranks, group, areas))
             low_high = share_interval(row["average_precision"], areas[1], worth, wider)
             row["average_precision_low"], row["average_precision_high"] = low_high
@@ -152,6 +152,9 @@ def _summary(
             known = of_drawing[np.isfinite(of_drawing)]
             step = Z95 * float(known.std(ddof=1)) if len(known) > 1 else np.nan
             low, high = mean_ends(value, step, log_odds=grouped)
+            counts = [n for n, own in zip(judged_by, which, strict=True) if own]
+            least, most = _from_classes(table[which], name, [pair[place] for pair in some], counts)
+            low, high = float(np.fmin(low, least)), float(np.fmax(high, most))
             ends = {f"macro_{name}{of}_low": number(low), f"macro_{name}{of}_high": number(high)}
             found |= {f"macro_{name}{of}": number(value), **ends}
     return {
@@ -162,6 +165,22 @@ def _summary(
         "classes_ranked": int(table["auroc"].notna().sum()),
         "n_classes": len(table),
     }
+
+
+def _from_classes(table: pd.DataFrame, name: str, drawn: list[Floats], judged_by: list[int]) -> tuple[float, float]:
+    """Interval of a mean over classes from theirs: drawings of classes that are ranked perfectly do not vary.
+
+    How alike classes are comes from the drawings, averaged with classes that are all alike, which weighs as much as `PRIOR`
+    positives (groups with one) of the class that has fewest.
+    """
+    ends = [table[f"{name}{end}"].to_numpy(dtype=np.float64) for end in ("_low", "_high", "")]
+    known = np.isfinite(ends[2])
+    if not known.any():
+        return np.nan, np.nan
+    fewest = min(n for n, one in zip(judged_by, known, strict=True) if one)
+    alike = (fewest * drawn_alike(np.array(drawn)) + PRIOR[name] * known.sum()) / (fewest + PRIOR[name])
+    low, high = mean_change(*ends, max(float(alike), 1.0))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _notes(table: pd.DataFrame) -> tuple[str, ...]:
