@@ -1,6 +1,6 @@
 """Coverage of the 95% intervals in simulation, with independent and with grouped instances, and false flags of a report.
 
-    python -m benchmarks.science.coverage [--draws 1000] [--means]
+    python -m benchmarks.science.coverage [--draws 1000] [--means] [--flags]
 
 For each number of groups it simulates many test splits whose truth is known, and counts how often the interval that reports
 show contains it: recall (`group_effects` and Wilson), the change of recall between two predictions of the same instances
@@ -212,6 +212,30 @@ def flagged_classes(draws: int, n_classes: int = 20, n: int = 50, share: float =
     return float((high < correct.mean(axis=1, keepdims=True) / n).sum(axis=1).mean())
 
 
+def flagged_by_group(
+    draws: int,
+    n_groups: int = 30,
+    n_classes: int = 20,
+    n: int = 50,
+    share: float = 0.8,
+    alike: float = 0.3,
+    seed: int = 0,
+) -> Floats:
+    """The same where instances are spread over groups whose instances are alike: by group, by instance."""
+    rng = np.random.default_rng([seed, 11])
+    label, flagged = np.repeat(np.arange(n_classes), n), np.zeros(2)
+    for _ in range(draws):
+        group = rng.integers(0, n_groups, len(label))
+        correct = (
+            rng.random(len(label)) < group_shares(rng, n_groups * n_classes, share, alike)[label * n_groups + group]
+        )
+        hits = np.bincount(label, weights=correct)
+        effects = design_effects(label, group, correct, n_classes), np.ones(n_classes)
+        for place, worth in enumerate(effects):
+            flagged[place] += (wilson(hits / worth, n / worth)[1] < hits.mean() / n).sum()
+    return flagged / draws
+
+
 def called_weak(draws: int, n_positive: int = 40, n_negative: int = 200, seed: int = 0) -> float:
     """Share of labels with an AUROC of 0.8 that are called weak or below chance."""
     rng = np.random.default_rng([seed, 8])
@@ -229,8 +253,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--means", action="store_true", help="print only the table of means over classes")
+    parser.add_argument("--flags", action="store_true", help="print only the false flags")
     options = parser.parse_args()
-    print_means(options.draws) if options.means else print_all(options.draws)
+    (print_means if options.means else print_flags if options.flags else print_all)(options.draws)
 
 
 def print_all(draws: int) -> None:
@@ -247,9 +272,21 @@ def print_all(draws: int) -> None:
         )
     print()
     print_means(draws)
-    print(
-        f"\nclasses flagged of 20 equally accurate ones with 50 test instances each: {flagged_classes(20 * draws):.2f}"
-    )
+    print()
+    print_flags(draws)
+
+
+def print_flags(draws: int) -> None:
+    print("classes flagged of 20 equally accurate ones (a report states 0.5):")
+    for n, share in product((10, 50, 200), SHARES[1:]):
+        print(
+            f"{n} test instances each, {100 * share:.0f}% accurate: {flagged_classes(20 * draws, n=n, share=share):.2f}"
+        )
+    for n in (10, 20, 30):
+        by_group, by_instance = flagged_by_group(draws, n)
+        print(
+            f"50 test instances each in {n} groups, correlation 0.3: {by_group:.2f} by group, {by_instance:.2f} by instance"
+        )
     print(f"labels with an AUROC of 0.8 (40 positives) called weak or below chance: {100 * called_weak(draws):.1f}%")
 
 

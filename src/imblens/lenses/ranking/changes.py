@@ -112,7 +112,8 @@ def change_of_scores(
     ranks = [Ranks(own, score) for score in scores]
     drawn = [one.areas(counts) for one in ranks]
     whole = [one.areas(np.ones((len(own), 1), np.float32)) for one in ranks]
-    same = np.array_equal(*(np.unique(score, return_inverse=True)[1] for score in scores))
+    place_before, place_after = (np.unique(score, return_inverse=True)[1] for score in scores)
+    same = np.array_equal(place_before, place_after)
     wider, n_units = few_factor(own, group), len(np.unique(np.flatnonzero(own) if group is None else group[own]))
     moved = {name: drawn[1][place] - drawn[0][place] for place, name in enumerate(MEASURES)}
     steps = {"auroc": Z95 * _delong_error(ranks, group), "average_precision": _step(moved["average_precision"], wider)}

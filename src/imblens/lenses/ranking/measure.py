@@ -173,13 +173,13 @@ def _from_classes(table: pd.DataFrame, name: str, drawn: list[Floats], judged_by
     How alike classes are comes from the drawings, averaged with classes that are all alike, which weighs as much as `PRIOR`
     positives (groups with one) of the class that has fewest.
     """
-    ends = [table[f"{name}{end}"].to_numpy(dtype=np.float64) for end in ("_low", "_high", "")]
-    known = np.isfinite(ends[2])
+    least, most, value = (table[f"{name}{end}"].to_numpy(dtype=np.float64) for end in ("_low", "_high", ""))
+    known = np.isfinite(value)
     if not known.any():
         return np.nan, np.nan
     fewest = min(n for n, one in zip(judged_by, known, strict=True) if one)
     alike = (fewest * drawn_alike(np.array(drawn)) + PRIOR[name] * known.sum()) / (fewest + PRIOR[name])
-    low, high = mean_change(*ends, max(float(alike), 1.0))
+    low, high = mean_change(least, most, value, max(float(alike), 1.0))
     return max(low, 0.0), min(high, 1.0)
 
 
