@@ -108,9 +108,12 @@ def test_a_failure_before_the_first_shard_leaves_nothing(tmp_path: Path) -> None
 
 @pytest.fixture
 def url() -> Iterator[Path]:
-    """The local folder that is copied to memory://bucket/run when a command ends."""
+    """The local folder that is copied to memory://bucket/run when a run is complete, which is removed afterwards."""
+    system = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
     yield COPIES.local("memory://bucket/run")
     COPIES.forget()
+    if system.exists("/bucket"):
+        system.rm("/bucket", recursive=True)
 
 
 def test_shards_of_a_url_are_removed_after_a_failure(url: Path) -> None:
